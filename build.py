@@ -1,0 +1,27 @@
+#!/usr/bin/env python3
+"""Entry point: run the image build inside the project's virtual environment."""
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+PYTHON = ROOT / ".venv" / "bin" / "python"
+
+
+def enter_environment() -> None:
+    """Replace this process by the same command under .venv; exit 2 where there is none."""
+    if Path(sys.prefix) == ROOT / ".venv":
+        return
+    if not PYTHON.exists():
+        print(f"build.py: no virtual environment at {PYTHON.parent.parent}; run: make setup", file=sys.stderr)
+        raise SystemExit(2)
+    sys.stdout.flush()
+    os.execv(PYTHON, [str(PYTHON), str(ROOT / "build.py"), *sys.argv[1:]])  # noqa: S606 - no shell is wanted
+
+
+if __name__ == "__main__":
+    enter_environment()
+    from imagebuild.cli import main
+
+    raise SystemExit(main(sys.argv[1:], ROOT))

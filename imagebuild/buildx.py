@@ -1,0 +1,132 @@
+"""One run of docker buildx: its progress to the reader, its whole log to a file."""
+
+import codecs
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imagebuild.engine import Endpoint
+from imagebuild.errors import EngineError
+
+CERTIFICATES = Path(os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt")
+# Arguments that BuildKit knows and keeps out of history.
+PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What buildx is asked for: text and folder in, one output."""
+
+    dockerfile: Path
+    context: Path
+    output: str
+    epoch: int
+    target: str | None = None
+    no_cache: bool = False
+    contexts: Mapping[str, str] = field(default_factory=dict)
+
+    def arguments(self, builder: str | None = None, metadata: Path | None = None) -> list[str]:
+        """The words after `docker buildx build`."""
+        words = ["--file", str(self.dockerfile), "--output", self.output, "--provenance=false", "--sbom=false"]
+        words += ["--build-arg", f"SOURCE_DATE_EPOCH={self.epoch}"]
+        for name in PASSED_ON:
+            words += ["--build-arg", name] if os.environ.get(name) else []
+        words += ["--secret", f"id=ca,src={CERTIFICATES}"] if CERTIFICATES.exists() else []
+        words += ["--target", self.target] if self.target else []
+        words += ["--no-cache"] if self.no_cache else []
+        words += ["--builder", builder] if builder else []
+        words += ["--metadata-file", str(metadata)] if metadata else []
+        for name, source in self.contexts.items():
+            words += ["--build-context", f"{name}={source}"]
+        return [*words, str(self.context)]
+
+    def bake(self, name: str) -> dict[str, object]:
+        """The same job as a bake target."""
+        target: dict[str, object] = {
+            "context": str(self.context),
+            "dockerfile": str(self.dockerfile),
+            "args": {"SOURCE_DATE_EPOCH": str(self.epoch)},
+            "output": [self.output],
+            "attest": ["type=provenance,disabled=true", "type=sbom,disabled=true"],
+        }
+        if CERTIFICATES.exists():
+            target["secret"] = [f"id=ca,src={CERTIFICATES}"]
+        return {"group": {"default": {"targets": [name]}}, "target": {name: target}}
+
+
+def build(endpoint: Endpoint, job: Job, log: Path) -> dict[str, object]:
+    """Run the job and return BuildKit's metadata; raises EngineError naming the log."""
+    metadata = log.with_suffix(".metadata.json")
+    metadata.unlink(missing_ok=True)
+    command = [*endpoint.buildx, "build", *job.arguments(endpoint.builder, metadata)]
+    run = _on_terminal if sys.stderr.isatty() else _in_lines
+    status = run(command, endpoint.environment, log)
+    if status:
+        raise EngineError(f"building: {_cause(log)}; the whole log: {log}")
+    return dict(json.loads(metadata.read_text())) if metadata.exists() else {}
+
+
+def _in_lines(command: list[str], environment: dict[str, str], log: Path) -> int:
+    process = subprocess.Popen(
+        [*command, "--progress=plain"], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert process.stdout
+    with log.open("wb") as file, _awaited(process):
+        for line in process.stdout:
+            file.write(line)
+            sys.stderr.buffer.write(line)
+            sys.stderr.buffer.flush()
+    return process.returncode
+
+
+def _on_terminal(command: list[str], environment: dict[str, str], log: Path) -> int:
+    """Give BuildKit a terminal of its own, so that it draws, and keep what it wrote without the drawing."""
+    ours, theirs = pty.openpty()
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, bytes(8)))
+    process = subprocess.Popen(
+        [*command, "--progress=tty"], env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    with log.open("w") as file, _awaited(process):
+        _copy(ours, lambda text: file.write(ESCAPES.sub("", text)))
+    os.close(ours)
+    return process.returncode
+
+
+def _copy(source: int, keep: Callable[[str], object]) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    # Linux ends a terminal whose other side is closed with an I/O error, not with an empty read.
+    with contextlib.suppress(OSError):
+        while data := os.read(source, 1 << 16):
+            sys.stderr.buffer.write(data)
+            sys.stderr.buffer.flush()
+            keep(decoder.decode(data))
+
+
+@contextlib.contextmanager
+def _awaited(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Never leave the block while the child runs: on Ctrl-C it got the signal too and cleans up."""
+    try:
+        yield
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        process.wait()
+
+
+def _cause(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    errors = [line.strip() for line in lines if "ERROR" in line]
+    return errors[-1] if errors else (lines[-1] if lines else "buildx said nothing")

@@ -1,0 +1,103 @@
+"""The folders under images/: which components exist, which variants hold them, what the base is made of."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from imagebuild.document import Document, read
+from imagebuild.errors import DocumentError, Finding
+from imagebuild.pins import HINTS, Name, Pins
+from imagebuild.schema import Strict, validated
+
+
+class Variant(Strict):
+    """images/NAME/variant.yaml: what the variant is for and which components it holds, in layer order."""
+
+    purpose: str
+    components: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
+
+
+class BasePackages(Strict):
+    """images/base/packages.yaml: Debian package names, each with the reason why it is there."""
+
+    base: dict[Name, str]
+    builder: dict[Name, str]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All that can be built."""
+
+    components: tuple[str, ...]
+    variants: dict[str, Variant]
+    packages: BasePackages
+
+    def missing(self, variant: str) -> tuple[str, ...]:
+        """Components that a variant names and nobody has written yet."""
+        return tuple(name for name in self.variants[variant].components if name not in self.components)
+
+    @property
+    def buildable(self) -> tuple[str, ...]:
+        """Variants whose components all exist."""
+        return tuple(name for name in self.variants if not self.missing(name))
+
+
+def load(root: Path) -> Catalog:
+    """Read the tree below images/; raises DocumentError."""
+    images = root / "images"
+    components = tuple(sorted(path.name for path in (images / "components").iterdir() if path.is_dir()))
+    variants = {}
+    for path in sorted(images.glob("*/variant.yaml")):
+        variants[path.parent.name] = validated(_read(root, path), Variant, HINTS)
+    packages = validated(_read(root, images / "base" / "packages.yaml"), BasePackages, HINTS)
+    return Catalog(components, variants, packages)
+
+
+def _read(root: Path, path: Path) -> Document:
+    return read(path, str(path.relative_to(root)))
+
+
+def check(pins: Pins, document: Document, catalog: Catalog, root: Path) -> None:
+    """Hold pins and folders against each other; raises DocumentError with every mismatch."""
+    findings = [*_unused(pins, document, catalog), *_unpinned(pins, document, catalog), *_shared(pins, document)]
+    for name in catalog.components:
+        for needed in ("expect.yaml", "packages.j2", "vendor.j2"):
+            if not (root / "images" / "components" / name / needed).is_file():
+                findings.append(
+                    Finding(f"images/components/{name}/{needed}", 1, 1, name, "missing", "a component is a whole folder", "write it")
+                )
+    if findings:
+        raise DocumentError(findings)
+
+
+def _unused(pins: Pins, document: Document, catalog: Catalog) -> list[Finding]:
+    used = {name for variant in catalog.variants.values() for name in variant.components}
+    return [
+        document.finding(("components", name), "unused pin", "no variant holds it", "delete it or name it in a variant.yaml")
+        for name in pins.components
+        if name not in used
+    ]
+
+
+def _unpinned(pins: Pins, document: Document, catalog: Catalog) -> list[Finding]:
+    return [
+        document.finding(("components", name), "missing", f"images/components/{name} exists", "pin it")
+        for name in catalog.components
+        if name not in pins.components
+    ]
+
+
+def _shared(pins: Pins, document: Document) -> list[Finding]:
+    """Two artifacts cannot have one digest: one of them was pasted."""
+    seen: dict[str, str] = {}
+    findings = []
+    for name, pin in pins.components.items():
+        for supply, source in (("packages", pin.packages), ("vendor", pin.vendor)):
+            for key, value in source.model_dump(include={"sha256", "sha512", "digest"}, exclude_none=True).items():
+                owner = seen.setdefault(value, name)
+                if owner != name:
+                    place = ("components", name, supply, key)
+                    findings.append(document.finding(place, "a digest used twice", f"{owner} has it too", "look it up again"))
+    return findings

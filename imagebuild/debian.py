@@ -1,0 +1,170 @@
+"""Debian packages: which ones a set of names means today, and their bytes."""
+
+import hashlib
+import json
+import re
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from imagebuild.errors import EngineError, FetchError
+from imagebuild.pins import DebianPin
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+ATTEMPTS = 4
+TIMEOUT_SECONDS = 30
+CHUNK = 1 << 20
+ADDRESS = re.compile(r"'(?P<url>[^']+)' (?P<file>\S+) (?P<size>[0-9]+) SHA256:(?P<sha256>[0-9a-f]{64})")
+
+APT_CONFIGURATION = """\
+Dir "{folder}";
+Dir::Etc "etc";
+Dir::State "state";
+Dir::State::status "{folder}/status";
+Dir::Cache "cache";
+Dir::Log "log";
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; }};
+APT::Install-Recommends "false";
+Acquire::Languages "none";
+Acquire::ForceHash "sha256";
+Acquire::Retries "3";
+APT::Sandbox::User "";
+"""
+
+
+@dataclass(frozen=True)
+class Package:
+    """One .deb: where it lies and what its bytes are."""
+
+    name: str
+    version: str
+    url: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What the names meant on `date`: a tuple of packages, sorted by name, for each root filesystem."""
+
+    date: str
+    roots: Mapping[str, tuple[Package, ...]]
+
+    def as_json(self) -> str:
+        """Text that `from_json` reads back."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `as_json` wrote."""
+        data = json.loads(text)
+        return cls(data["date"], {name: tuple(Package(**row) for row in rows) for name, rows in data["roots"].items()})
+
+    def bytes_key(self, root: str) -> str:
+        """A digest of the packages of one root, whatever the day and the mirror."""
+        return hashlib.sha256("".join(sorted(p.sha256 for p in self.roots[root])).encode()).hexdigest()
+
+
+def sources(pin: DebianPin) -> str:
+    """The apt sources of a suite: release, updates and security, each signed by Debian."""
+    rows = ((pin.mirror, pin.suite), (pin.mirror, f"{pin.suite}-updates"), (pin.security, f"{pin.suite}-security"))
+    return "".join(f"deb [signed-by={KEYRING}] {mirror} {suite} main\n" for mirror, suite in rows)
+
+
+def resolve(pin: DebianPin, names: Mapping[str, Sequence[str]], architecture: str = "amd64") -> Resolution:
+    """Ask Debian's signed index what each set of names needs; raises EngineError or FetchError."""
+    if not KEYRING.exists():
+        raise EngineError(f"resolving Debian packages: no {KEYRING}; run: apt-get install debian-archive-keyring")
+    with tempfile.TemporaryDirectory(prefix="worker-apt-") as folder:
+        environment = _apt_folder(Path(folder), sources(pin), architecture)
+        _apt(environment, "update", "--error-on=any")
+        roots = {root: _closure(environment, wanted) for root, wanted in names.items()}
+    return Resolution(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), roots)
+
+
+def _apt_folder(folder: Path, sources_list: str, architecture: str) -> str:
+    for name in ("etc/apt.conf.d", "etc/preferences.d", "state/lists/partial", "cache/archives/partial", "log"):
+        (folder / name).mkdir(parents=True)
+    (folder / "status").touch()
+    (folder / "etc" / "sources.list").write_text(sources_list)
+    configuration = folder / "apt.conf"
+    configuration.write_text(APT_CONFIGURATION.format(folder=folder, architecture=architecture))
+    return str(configuration)
+
+
+def _apt(configuration: str, *arguments: str) -> str:
+    command = ["env", f"APT_CONFIG={configuration}", "LC_ALL=C", "apt-get", "-q", "-y", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        cause = next((line for line in result.stderr.splitlines() if line.startswith("E:")), result.stderr.strip())
+        raise FetchError(f"resolving Debian packages: apt-get {arguments[0]}: {cause}; check debian.mirror in versions.yaml and the network")
+    return result.stdout
+
+
+def _closure(configuration: str, names: Sequence[str]) -> tuple[Package, ...]:
+    rows = [_package(match) for match in ADDRESS.finditer(_apt(configuration, "install", "--print-uris", *names))]
+    return tuple(sorted(rows, key=lambda package: package.name))
+
+
+def _package(match: re.Match[str]) -> Package:
+    name, version, _ = match["file"].removesuffix(".deb").rsplit("_", 2)
+    return Package(name, urllib.parse.unquote(version), match["url"], int(match["size"]), match["sha256"])
+
+
+def fetch(packages: Sequence[Package], cache: Path) -> list[Path]:
+    """Have the bytes of each package in the cache, checked again at each use; raises FetchError."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(lambda package: _have(package, cache / f"{package.sha256}.deb"), packages))
+
+
+def _have(package: Package, path: Path) -> Path:
+    if path.is_file() and sha256(path) == package.sha256:
+        return path
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _download(package, path)
+        except urllib.error.HTTPError as error:
+            if error.code < 500 and error.code != 429:
+                raise FetchError(
+                    f"fetching {package.name} {package.version}: {package.url}: HTTP {error.code}; the mirror no longer has it; run again with --refresh"
+                ) from error
+            cause: Exception = error
+        except (OSError, FetchError) as error:
+            cause = error
+        time.sleep(0.2 * 4**attempt if attempt < ATTEMPTS else 0)
+    raise FetchError(f"fetching {package.name} {package.version}: {package.url}: {cause}; check the network and run again") from cause
+
+
+def _download(package: Package, path: Path) -> Path:
+    """Stream to a temporary name, at most the pinned size, and rename when the digest is right."""
+    digest, received = hashlib.sha256(), 0
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix="part-") as part:
+        with urllib.request.urlopen(package.url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - pins allow http(s) only
+            while received <= package.size and (chunk := answer.read(CHUNK)):
+                part.write(chunk)
+                digest.update(chunk)
+                received += len(chunk)
+        if digest.hexdigest() != package.sha256:
+            raise FetchError(f"got {received} bytes with sha256 {digest.hexdigest()}, want {package.size} with {package.sha256}")
+        part.flush()
+        Path(part.name).chmod(0o644)
+        path.unlink(missing_ok=True)
+        path.hardlink_to(part.name)
+    return path
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,61 @@
+"""Every way a command can end badly, one class and one exit code a cause; only `cli.main` prints them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One fault in one place of a file, with what to do about it."""
+
+    file: str
+    line: int
+    column: int
+    key: str
+    what: str
+    why: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.key}: {self.what}; {self.why}; {self.fix}"
+
+
+class ImageBuildError(Exception):
+    """The common root: its message is one line of cause and the next step."""
+
+    exit_code = 1
+
+
+class UsageError(ImageBuildError):
+    """The command line asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class DriftError(UsageError):
+    """A generated file is not what its source says."""
+
+
+class DocumentError(UsageError):
+    """A YAML file is refused; all its faults are told at once."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self.findings = sorted(set(findings))
+        super().__init__("\n".join(map(str, self.findings)))
+
+
+class FetchError(ImageBuildError):
+    """Bytes could not be had, or are not the bytes that were pinned."""
+
+    exit_code = 3
+
+
+class EngineError(ImageBuildError):
+    """The machine or its container engine cannot do the work."""
+
+    exit_code = 4
+
+
+class JudgeError(ImageBuildError):
+    """The image was built and does not hold what it must."""
+
+    exit_code = 5

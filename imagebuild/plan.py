@@ -1,0 +1,76 @@
+"""What one build will hold: pins and catalogue, resolved for one variant and one supply."""
+
+from dataclasses import asdict, dataclass
+
+from imagebuild.catalog import Catalog
+from imagebuild.errors import UsageError
+from imagebuild.pins import ComponentPin, DebianPin, PackagesSource, Pins, Supply, VendorSource
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component with the source that this build takes it from."""
+
+    name: str
+    argument: str
+    release: str
+    source: PackagesSource | VendorSource
+
+    @property
+    def stamp(self) -> str:
+        """The version that the component reports of itself."""
+        return (isinstance(self.source, PackagesSource) and self.source.describe) or self.release
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that rendering needs; nothing in it depends on the machine."""
+
+    variant: str
+    supply: Supply
+    purpose: str
+    components: tuple[Component, ...]
+    missing: tuple[str, ...]
+    base_packages: tuple[str, ...]
+    builder_packages: tuple[str, ...]
+    debian: DebianPin
+    toolchain: str
+    epoch: int
+
+    @property
+    def modules(self) -> tuple[Component, ...]:
+        """The components that a Go compiler builds."""
+        return tuple(c for c in self.components if isinstance(c.source, PackagesSource) and c.source.module)
+
+    def as_data(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        data = asdict(self)
+        data["debian"] = self.debian.model_dump()
+        for component, row in zip(self.components, data["components"], strict=True):
+            row["source"] = component.source.model_dump(exclude_none=True)
+        return data
+
+
+def make(pins: Pins, catalog: Catalog, variant: str, supply: Supply | None = None) -> Plan:
+    """Choose what goes in; raises UsageError for a variant that no folder describes."""
+    if variant not in catalog.variants:
+        raise UsageError(f"planning: no variant {variant!r}; there are: {', '.join(catalog.variants)}")
+    chosen = supply or pins.supply
+    names = [name for name in catalog.variants[variant].components if name in catalog.components]
+    return Plan(
+        variant=variant,
+        supply=chosen,
+        purpose=catalog.variants[variant].purpose,
+        components=tuple(_component(name, pins.components[name], chosen) for name in names),
+        missing=catalog.missing(variant),
+        base_packages=tuple(sorted(catalog.packages.base)),
+        builder_packages=tuple(sorted(catalog.packages.builder)),
+        debian=pins.debian,
+        toolchain=pins.go.toolchain,
+        epoch=int(pins.source_date_epoch),
+    )
+
+
+def _component(name: str, pin: ComponentPin, supply: Supply) -> Component:
+    source = pin.packages if supply == "packages" else pin.vendor
+    return Component(name=name, argument=pin.argument, release=pin.version, source=source)

@@ -1,0 +1,107 @@
+"""What was built, from what, and whether it was judged: out/VARIANT/build.json."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from imagebuild.errors import EngineError
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished build. Sizes are bytes of compressed layers."""
+
+    variant: str
+    supply: str
+    versions: Mapping[str, str]
+    key: Mapping[str, str]
+    digest: str
+    config_digest: str
+    size: int
+    engine_id: str
+    resolved: str | None
+    seconds: float
+    revision: str
+    judged: str | None
+
+    def write(self, path: Path) -> None:
+        """Replace the file as a whole."""
+        part = path.with_name(f".{path.name}.part")
+        part.write_text(json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
+        part.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """The record, or None where there is none that this version wrote."""
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+def changed(key: Mapping[str, str], record: Record | None) -> tuple[str, ...]:
+    """The inputs that differ from the record's, by name."""
+    if record is None:
+        return ("no earlier build",)
+    return tuple(sorted(name for name in {*key, *record.key} if key.get(name) != record.key.get(name)))
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 of text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def tree_digest(paths: Iterator[Path], root: Path) -> str:
+    """One digest of names and contents."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(f"{path.relative_to(root)}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def manifest(archive: Path) -> tuple[str, str, int]:
+    """Manifest digest, config digest and bytes of compressed layers of an image archive; raises EngineError."""
+    try:
+        with tarfile.open(archive) as tar:
+            digest = json.loads(_member(tar, "index.json"))["manifests"][0]["digest"]
+            data = json.loads(_member(tar, f"blobs/sha256/{digest.removeprefix('sha256:')}"))
+    except (KeyError, ValueError, tarfile.TarError) as error:
+        raise EngineError(f"reading {archive}: not an OCI archive: {error}") from error
+    return digest, data["config"]["digest"], sum(layer["size"] for layer in data["layers"])
+
+
+def is_of(archive: Path, record: Record) -> bool:
+    """Whether an archive is there and is the recorded one."""
+    return archive.exists() and manifest(archive)[0] == record.digest
+
+
+def _member(tar: tarfile.TarFile, name: str) -> bytes:
+    stream = tar.extractfile(name)
+    assert stream
+    return stream.read()
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path, tell: Callable[[str], None]) -> Iterator[None]:
+    """Hold the folder against a second build; waits, and says for whom. The kernel frees it when a holder dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            tell(f"waiting: process {file.read().strip() or '?'} builds in {folder}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

@@ -1,0 +1,73 @@
+"""What an executable says of itself: ELF machine and Go build information, read from its bytes."""
+
+import mmap
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+MACHINES = {"amd64": 62, "arm64": 183}
+MAGIC = b"\xff Go buildinf:"
+# Go writes 16 bytes of its own before and after the module text.
+SENTINEL = 16
+
+
+class ElfError(Exception):
+    """The bytes are not what the format says."""
+
+
+@dataclass(frozen=True)
+class BuildInfo:
+    """Go's own record: compiler, main package, and each module with version and go.sum hash."""
+
+    go: str
+    path: str
+    modules: dict[str, tuple[str, str]]
+
+
+def machine(header: bytes) -> int:
+    """The ELF machine number; raises ElfError for anything that is no ELF file."""
+    if header[:4] != b"\x7fELF" or len(header) < 20:
+        raise ElfError(f"not an ELF file: begins with {header[:8]!r}")
+    return int(struct.unpack_from("<H" if header[5] == 1 else ">H", header, 18)[0])
+
+
+def build_info(path: Path) -> BuildInfo:
+    """Go's build information; raises ElfError where there is none."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        machine(data[:64])
+        start = data.find(MAGIC)
+        while start >= 0 and start % 16:
+            start = data.find(MAGIC, start + 1)
+        if start < 0:
+            raise ElfError("no Go build information")
+        if not data[start + 15] & 2:
+            raise ElfError("Go build information of a release before 1.18")
+        go, position = _text(data, start + 32)
+        modules, _ = _text(data, position)
+    return _parsed(go.decode(), modules[SENTINEL:-SENTINEL].decode())
+
+
+def _text(data: mmap.mmap, position: int) -> tuple[bytes, int]:
+    """A length as a variable-size integer, then that many bytes."""
+    length = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return data[position : position + length], position + length
+
+
+def _parsed(go: str, text: str) -> BuildInfo:
+    path, modules, last = "", {}, ""
+    for line in text.splitlines():
+        kind, *fields = line.split("\t")
+        if kind == "path":
+            path = fields[0]
+        elif kind in {"mod", "dep"}:
+            last = fields[0]
+            modules[last] = (fields[1], fields[2] if len(fields) > 2 else "")
+        elif kind == "=>":
+            modules[last] = (f"replaced by {fields[0]} {fields[1]}", fields[2] if len(fields) > 2 else "")
+    return BuildInfo(go, path, modules)

@@ -1,0 +1,116 @@
+"""pytest options and fixtures of the judge: which image, which variant, one open shell in one container of it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from imagebuild import catalog, pins
+from imagebuild.engine import Endpoint, Images, PrivateEngine, find
+from imagebuild.errors import EngineError, ImageBuildError
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYER = ROOT / "tests" / "image"
+UNPRIVILEGED = "1000:1000"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is judged, and by which pins."""
+
+    variant: str
+    supply: str
+    archive: str
+    pins: pins.Pins
+    catalog: catalog.Catalog
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """What the variant's folder says it holds."""
+        return self.catalog.variants[self.variant].components
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The judge's own options."""
+    group = parser.getgroup("worker images")
+    group.addoption("--variant", help="the variant that the image claims to be")
+    group.addoption("--supply", choices=("packages", "vendor"), help="where its parts came from; default: versions.yaml")
+    group.addoption("--image", metavar="REF|FILE", help="an image in the engine, or an image archive; default: out/VARIANT/image.tar")
+    group.addoption("--versions", metavar="FILE", help="the pins that it must match; default: versions.yaml")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of components that the variant does not hold: their absence is judged elsewhere."""
+    if not any(item.path.is_relative_to(LAYER) for item in items):
+        return
+    held = case_of(config).components
+    owners = {item: item.get_closest_marker("component") for item in items}
+    left_out = [item for item, owner in owners.items() if owner and owner.args[0] not in held]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def case_of(config: pytest.Config) -> Case:
+    """Read the options; raises pytest.UsageError in the words of the fault."""
+    variant = config.getoption("variant")
+    if not variant:
+        raise pytest.UsageError("the image layer judges one image: add --variant slim")
+    try:
+        pinned, _ = pins.load(Path(config.getoption("versions") or ROOT / "versions.yaml"))
+        known = catalog.load(ROOT)
+    except ImageBuildError as error:
+        raise pytest.UsageError(str(error)) from error
+    if variant not in known.variants:
+        raise pytest.UsageError(f"no variant {variant}; there are: {', '.join(known.variants)}")
+    archive = config.getoption("image") or str(ROOT / "out" / variant / "image.tar")
+    return Case(variant, config.getoption("supply") or pinned.supply, archive, pinned, known)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Announce the testinfra schemes; testinfra itself is imported only where a shell is opened."""
+    config.addinivalue_line("markers", "component(name): runs where the variant holds the component")
+
+
+@pytest.fixture(scope="session")
+def case(pytestconfig: pytest.Config) -> Case:
+    """What is judged."""
+    return case_of(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Endpoint:
+    """A running engine; without one the layer errs, it never skips."""
+    found = find(PrivateEngine(ROOT))
+    if found is None:
+        raise EngineError("no container engine answers; run: make engine")
+    os.environ["DOCKER_HOST"] = found.host
+    os.environ["WORKER_DOCKER"] = found.docker
+    return found
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The judged image: its archive on disk, and its id in the engine."""
+
+    archive: Path
+    identity: str
+
+
+@pytest.fixture(scope="session")
+def subject(case: Case, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    """Have the image both as a file and in the engine, whichever was named."""
+    images = Images(endpoint)
+    named = Path(case.archive)
+    if named.is_file():
+        return Subject(named, images.load(named))
+    archive = tmp_path_factory.mktemp("saved") / "image.tar"
+    return Subject(archive, images.save(case.archive, archive))
+
+
+@pytest.fixture(scope="session")
+def container(endpoint: Endpoint, subject: Subject) -> Iterator[str]:
+    """One container of the image, without network or capabilities, for the whole run."""
+    with Images(endpoint).container(subject.identity) as identity:
+        yield identity

@@ -1,0 +1,127 @@
+"""Is it the pinned runsc, does it know the flags of its release, does it serve the fleet, does it boot?"""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+from testinfra.host import Host
+
+from imagetest import elf, expect
+from imagetest.image import Image
+from imagetest.plugin import ROOT, Case
+
+pytestmark = pytest.mark.component("gvisor")
+
+RUNSC = "/usr/local/bin/runsc"
+# First release of each flag, from runsc/config/flags.go at each tag.
+FLAGS = {
+    "nvproxy": "20230529.0",
+    "nvproxy-docker": "20230529.0",
+    "nvproxy-driver-version": "20240422.0",
+    "nvproxy-allowed-driver-capabilities": "20240930.0",
+    "gvisor-marker-file": "20250421.0",
+    "nvproxy-allow-unsupported-driver": "20260615.0",
+}
+MARKER_SINCE = "20250421.0"
+SIDECARS_SINCE = "20260721.0"
+SIDECARS = ("gvisor_sentry", "checkpointgofer", "runsc-metric-server")
+BOOT = "cd /tmp && runsc --rootless --network=none --ignore-cgroups --root=/tmp/runsc"
+
+
+def order(release: str) -> tuple[int, ...]:
+    """A release as numbers, so that 20260209.1 follows 20260209.0."""
+    return tuple(int(part) for part in release.split("."))
+
+
+def test_version_line(host: Host, case: Case) -> None:
+    pin = case.pins.components["gvisor"]
+    stamp = pin.packages.describe if case.supply == "packages" else pin.version
+    answer = host.run("runsc --version")
+    lines = answer.stdout.splitlines()
+    assert (answer.rc, lines[:1]) == (0, [f"runsc version release-{stamp}"])
+    assert re.fullmatch(r"spec: [0-9]+\.[0-9]+\.[0-9]+(-[0-9a-z.]+)?", lines[1])
+
+
+def test_bytes_are_the_pinned_ones(runsc: Path, case: Case) -> None:
+    """A stamp can say anything: modules must be go.sum's, a published file must have its SHA-512."""
+    pin = case.pins.components["gvisor"]
+    if case.supply == "vendor":
+        assert hashlib.sha512(runsc.read_bytes()).hexdigest() == pin.vendor.sha512
+        return
+    info = elf.build_info(runsc)
+    sums = dict(line.rsplit(" ", 1) for line in (ROOT / "images/components/gvisor/go.sum").read_text().splitlines())
+    found = {f"{module} {version}": digest for module, (version, digest) in info.modules.items() if module != "worker/gvisor"}
+    assert info.path == f"{pin.packages.module}/runsc"
+    assert info.go == f"go{case.pins.go.toolchain}"
+    assert f"{pin.packages.module} {pin.packages.version}" in found
+    assert found == {name: sums.get(name) for name in found}
+
+
+def test_flags_are_those_of_the_release(host: Host, release: str) -> None:
+    answer = host.run("runsc flags")
+    known = set(re.findall(r"^  -([a-z0-9-]+)", answer.stderr, re.MULTILINE))
+    due = {flag for flag, since in FLAGS.items() if order(since) <= order(release)}
+    assert known & set(FLAGS) == due
+
+
+def test_nvproxy_flags_are_accepted(host: Host) -> None:
+    assert host.run("runsc --nvproxy --nvproxy-driver-version=latest --version").rc == 0
+
+
+def test_unknown_flag_is_refused(host: Host) -> None:
+    """The control of the test above: a runsc that takes any flag would pass it."""
+    answer = host.run("runsc --no-such-flag --version")
+    assert answer.rc == 2
+    assert "flag provided but not defined: -no-such-flag" in answer.stderr
+
+
+def test_drivers_are_those_of_the_release(host: Host, drivers: list[str]) -> None:
+    answer = host.run("runsc nvproxy list-supported-drivers")
+    assert answer.rc == 0
+    assert sorted(answer.stdout.split()) == sorted(drivers)
+
+
+def test_every_fleet_driver_is_served(host: Host, case: Case) -> None:
+    served = host.run("runsc nvproxy list-supported-drivers").stdout.split()
+    unserved = [driver for driver in case.pins.fleet.drivers if driver not in served]
+    assert not unserved, f"nodes with {unserved} would see only EOF; served: {served}"
+
+
+def test_machine(image: Image, runsc: Path) -> None:
+    with runsc.open("rb") as file:
+        assert elf.machine(file.read(64)) == elf.MACHINES[str(image.config["architecture"])]
+
+
+def test_modes(image: Image) -> None:
+    """Everyone may read and run it: runsc starts itself again as nobody."""
+    files = expect.component(ROOT, "gvisor").files
+    found = {path: image.find(path) for path in files}
+    assert {path: entry and f"{entry.mode:04o}" for path, entry in found.items()} == dict(files)
+
+
+def test_sidecars(image: Image, release: str, case: Case) -> None:
+    """From 20260721.0 the published runsc needs its helpers beside it; a compiled one has them inside."""
+    due = SIDECARS if case.supply == "vendor" and order(release) >= order(SIDECARS_SINCE) else ()
+    found = [name for name in SIDECARS if image.find(f"/usr/local/bin/gvisor-bin/{name}")]
+    assert found == list(due)
+
+
+def test_state_folder(host: Host) -> None:
+    assert host.file("/run/gvisor").is_directory
+
+
+def test_sandbox_boots_unprivileged(unprivileged: Host, release: str) -> None:
+    """No root, no capability, no device: the sentry, its gofer and its platform run inside this very image."""
+    assert unprivileged.run("id -u").stdout == "1000\n"
+    if order(release) < order(MARKER_SINCE):
+        answer = unprivileged.run(f"{BOOT} do uname -r")
+        assert (answer.rc, answer.stdout) == (0, "4.19.0-gvisor\n"), answer.stderr
+        return
+    answer = unprivileged.run(f"{BOOT} --gvisor-marker-file do cat /proc/gvisor/kernel_is_gvisor")
+    assert (answer.rc, answer.stdout) == (0, "gvisor\n"), answer.stderr
+
+
+def test_the_marker_is_the_sandboxs(unprivileged: Host) -> None:
+    """The control of the boot test: outside a sandbox there is no such file."""
+    assert not unprivileged.file("/proc/gvisor/kernel_is_gvisor").exists
