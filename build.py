@@ -2,6 +2,7 @@
 """Entry point: run the image build inside the project's virtual environment."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -20,8 +21,14 @@ def enter_environment() -> None:
     os.execv(PYTHON, [str(PYTHON), str(ROOT / "build.py"), *sys.argv[1:]])  # noqa: S606 - no shell is wanted
 
 
+def interrupt(*_: object) -> None:
+    """A polite kill ends like Ctrl-C: what is half done is cleaned up."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
     enter_environment()
+    signal.signal(signal.SIGTERM, interrupt)
     from imagebuild.cli import main
 
     raise SystemExit(main(sys.argv[1:], ROOT))

@@ -77,15 +77,15 @@ def build(endpoint: Endpoint, job: Job, log: Path) -> dict[str, object]:
 
 
 def _in_lines(command: list[str], environment: dict[str, str], log: Path) -> int:
-    process = subprocess.Popen(
-        [*command, "--progress=plain"], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    assert process.stdout
-    with log.open("wb") as file, _awaited(process):
-        for line in process.stdout:
-            file.write(line)
-            sys.stderr.buffer.write(line)
-            sys.stderr.buffer.flush()
+    command = [*command, "--progress=plain"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.STDOUT) as process:
+        assert process.stdout
+        with log.open("wb") as file, _ended(process):
+            for line in process.stdout:
+                file.write(line)
+                sys.stderr.buffer.write(line)
+                sys.stderr.buffer.flush()
     return process.returncode
 
 
@@ -94,12 +94,11 @@ def _on_terminal(command: list[str], environment: dict[str, str], log: Path) -> 
     ours, theirs = pty.openpty()
     with contextlib.suppress(OSError):
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, bytes(8)))
-    process = subprocess.Popen(
-        [*command, "--progress=tty"], env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
-    )
-    os.close(theirs)
-    with log.open("w") as file, _awaited(process):
-        _copy(ours, lambda text: file.write(ESCAPES.sub("", text)))
+    command = [*command, "--progress=tty"]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        with log.open("w") as file, _ended(process):
+            _copy(ours, lambda text: file.write(ESCAPES.sub("", text)))
     os.close(ours)
     return process.returncode
 
@@ -115,15 +114,13 @@ def _copy(source: int, keep: Callable[[str], object]) -> None:
 
 
 @contextlib.contextmanager
-def _awaited(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Never leave the block while the child runs: on Ctrl-C it got the signal too and cleans up."""
+def _ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """End the child with the block: buildx cancels its build on the engine, too."""
     try:
         yield
     except BaseException:
         process.terminate()
         raise
-    finally:
-        process.wait()
 
 
 def _cause(log: Path) -> str:

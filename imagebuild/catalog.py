@@ -8,7 +8,7 @@ from pydantic import Field
 
 from imagebuild.document import Document, read
 from imagebuild.errors import DocumentError, Finding
-from imagebuild.pins import HINTS, Name, Pins
+from imagebuild.pins import HINTS, DebianName, Name, Pins
 from imagebuild.schema import Strict, validated
 
 
@@ -22,8 +22,9 @@ class Variant(Strict):
 class BasePackages(Strict):
     """images/base/packages.yaml: Debian package names, each with the reason why it is there."""
 
-    base: dict[Name, str]
-    builder: dict[Name, str]
+    base: dict[DebianName, str]
+    builder: dict[DebianName, str]
+    engine: dict[DebianName, str]
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,9 @@ def _read(root: Path, path: Path) -> Document:
 def check(pins: Pins, document: Document, catalog: Catalog, root: Path) -> None:
     """Hold pins and folders against each other; raises DocumentError with every mismatch."""
     findings = [*_unused(pins, document, catalog), *_unpinned(pins, document, catalog), *_shared(pins, document)]
-    for name in catalog.components:
-        for needed in ("expect.yaml", "packages.j2", "vendor.j2"):
-            if not (root / "images" / "components" / name / needed).is_file():
-                findings.append(
-                    Finding(f"images/components/{name}/{needed}", 1, 1, name, "missing", "a component is a whole folder", "write it")
-                )
+    parts = [Path("images/components") / name / part for name in catalog.components for part in ("expect.yaml", "packages.j2", "vendor.j2")]
+    absent = [part for part in parts if not (root / part).is_file()]
+    findings += [Finding(str(part), 1, 1, part.parent.name, "missing", "a component is a whole folder", "write it") for part in absent]
     if findings:
         raise DocumentError(findings)
 

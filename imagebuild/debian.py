@@ -1,15 +1,17 @@
 """Debian packages: which ones a set of names means today, and their bytes."""
 
+import contextlib
 import hashlib
 import json
 import re
 import subprocess
+import tarfile
 import tempfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -107,7 +109,9 @@ def _apt(configuration: str, *arguments: str) -> str:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         cause = next((line for line in result.stderr.splitlines() if line.startswith("E:")), result.stderr.strip())
-        raise FetchError(f"resolving Debian packages: apt-get {arguments[0]}: {cause}; check debian.mirror in versions.yaml and the network")
+        raise FetchError(
+            f"resolving Debian packages: apt-get {arguments[0]}: {cause}; check debian.mirror in versions.yaml and the network"
+        )
     return result.stdout
 
 
@@ -137,7 +141,8 @@ def _have(package: Package, path: Path) -> Path:
         except urllib.error.HTTPError as error:
             if error.code < 500 and error.code != 429:
                 raise FetchError(
-                    f"fetching {package.name} {package.version}: {package.url}: HTTP {error.code}; the mirror no longer has it; run again with --refresh"
+                    f"fetching {package.name} {package.version}: {package.url}: HTTP {error.code}; "
+                    "the mirror no longer has it; run again with --refresh"
                 ) from error
             cause: Exception = error
         except (OSError, FetchError) as error:
@@ -162,6 +167,19 @@ def _download(package: Package, path: Path) -> Path:
         path.unlink(missing_ok=True)
         path.hardlink_to(part.name)
     return path
+
+
+@contextlib.contextmanager
+def members(path: Path, archive: str) -> Iterator[tarfile.TarFile]:
+    """The entries of one of a .deb's two archives (--fsys-tarfile, --ctrl-tarfile), streamed; raises EngineError."""
+    with subprocess.Popen(["dpkg-deb", archive, str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
+            yield tar
+        while process.stdout.read(1 << 16):
+            pass
+    if process.returncode:
+        raise EngineError(f"reading {path}: dpkg-deb failed; delete the file and run again")
 
 
 def sha256(path: Path) -> str:

@@ -112,7 +112,8 @@ def _events(text: str, name: str) -> Iterator[Finding]:
     """Refuse on the event stream what a composer would act on; stops at the first place too deep."""
     depth = documents = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        mark = event.start_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         documents += isinstance(event, yaml.DocumentStartEvent)
         what = _refused(event, depth, documents)
@@ -152,7 +153,7 @@ class _Builder:
             return self._mapping(node, location)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*location, index)) for index, item in enumerate(node.value)]
-        if node.style not in ("'", '"'):
+        if getattr(node, "style", None) not in ("'", '"'):
             self._report(node, location, f"{shown(node.value)} is not quoted", "YAML would guess its type", "put it in quotes")
         return str(node.value)
 

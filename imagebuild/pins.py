@@ -63,6 +63,7 @@ def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Name = Annotated[str, StringConstraints(pattern=NAME)]
+DebianName = Annotated[str, StringConstraints(pattern=PACKAGE)]
 Version = Annotated[str, StringConstraints(pattern=VERSION)]
 Sha256 = Annotated[str, StringConstraints(pattern=SHA256), AfterValidator(_not_zero)]
 Sha512 = Annotated[str, StringConstraints(pattern=SHA512), AfterValidator(_not_zero)]
@@ -78,7 +79,7 @@ class PackagesSource(Strict):
 
     module: Annotated[str, StringConstraints(pattern=MODULE)] | None = None
     wheel: Annotated[str, StringConstraints(pattern=WHEEL)] | None = None
-    debian: Annotated[str, StringConstraints(pattern=PACKAGE)] | None = None
+    debian: DebianName | None = None
     version: Annotated[str, StringConstraints(pattern=f"{MODULE_VERSION}|{VERSION}")] | None = None
     describe: Version | None = None
     sha256: Sha256 | None = None

@@ -1,6 +1,6 @@
 """What one build will hold: pins and catalogue, resolved for one variant and one supply."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from imagebuild.catalog import Catalog
 from imagebuild.errors import UsageError
@@ -33,6 +33,7 @@ class Plan:
     missing: tuple[str, ...]
     base_packages: tuple[str, ...]
     builder_packages: tuple[str, ...]
+    engine_packages: tuple[str, ...]
     debian: DebianPin
     toolchain: str
     epoch: int
@@ -51,6 +52,14 @@ class Plan:
         return data
 
 
+def every_module(pins: Pins, catalog: Catalog) -> Plan:
+    """A plan that holds all Go modules, whichever variant they belong to."""
+    some = make(pins, catalog, next(iter(catalog.variants)), "packages")
+    everything = tuple(_component(name, pins.components[name], "packages") for name in catalog.components)
+    modules = replace(some, components=everything).modules
+    return replace(some, variant="lock", components=modules, missing=())
+
+
 def make(pins: Pins, catalog: Catalog, variant: str, supply: Supply | None = None) -> Plan:
     """Choose what goes in; raises UsageError for a variant that no folder describes."""
     if variant not in catalog.variants:
@@ -65,6 +74,7 @@ def make(pins: Pins, catalog: Catalog, variant: str, supply: Supply | None = Non
         missing=catalog.missing(variant),
         base_packages=tuple(sorted(catalog.packages.base)),
         builder_packages=tuple(sorted(catalog.packages.builder)),
+        engine_packages=tuple(sorted(catalog.packages.engine)),
         debian=pins.debian,
         toolchain=pins.go.toolchain,
         epoch=int(pins.source_date_epoch),

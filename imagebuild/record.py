@@ -1,17 +1,18 @@
 """What was built, from what, and whether it was judged: out/VARIANT/build.json."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
-import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from imagebuild.errors import EngineError
+
+if TYPE_CHECKING:
+    import tarfile
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,13 @@ class Record:
     size: int
     engine_id: str
     resolved: str | None
+    resolution: str | None
     seconds: float
     revision: str
-    judged: str | None
+    judged: str = ""
+    inputs: str = ""
+    archive: str = ""
+    limits: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
         """Replace the file as a whole."""
@@ -58,17 +63,10 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def tree_digest(paths: Iterator[Path], root: Path) -> str:
-    """One digest of names and contents."""
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(f"{path.relative_to(root)}\0".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
-
-
 def manifest(archive: Path) -> tuple[str, str, int]:
     """Manifest digest, config digest and bytes of compressed layers of an image archive; raises EngineError."""
+    import tarfile
+
     try:
         with tarfile.open(archive) as tar:
             digest = json.loads(_member(tar, "index.json"))["manifests"][0]["digest"]
@@ -83,7 +81,7 @@ def is_of(archive: Path, record: Record) -> bool:
     return archive.exists() and manifest(archive)[0] == record.digest
 
 
-def _member(tar: tarfile.TarFile, name: str) -> bytes:
+def _member(tar: "tarfile.TarFile", name: str) -> bytes:
     stream = tar.extractfile(name)
     assert stream
     return stream.read()
@@ -92,6 +90,8 @@ def _member(tar: tarfile.TarFile, name: str) -> bytes:
 @contextlib.contextmanager
 def exclusive(folder: Path, tell: Callable[[str], None]) -> Iterator[None]:
     """Hold the folder against a second build; waits, and says for whom. The kernel frees it when a holder dies."""
+    import fcntl
+
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a+") as file:
         try:

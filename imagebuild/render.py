@@ -19,7 +19,7 @@ def _environment(root: Path) -> ImmutableSandboxedEnvironment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - a Dockerfile is not HTML; the pins' allow-lists guard it
+        autoescape=False,
     )
 
 
@@ -56,4 +56,3 @@ def builder_packages(plan: Plan, component: Component, root: Path) -> tuple[str,
 
 def _template_name(plan: Plan, component: Component) -> str:
     return f"components/{component.name}/{plan.supply}.j2"
-

@@ -3,12 +3,13 @@
 import fnmatch
 import io
 import re
-import subprocess
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
+from imagebuild.debian import members
 from imagebuild.errors import EngineError
 
 # Read by people and translators only; copyright files stay, licences ask for them.
@@ -52,7 +53,7 @@ class _Writer:
     paths: dict[str, str] = field(default_factory=dict)
     contents: dict[str, bytes] = field(default_factory=dict)
 
-    def add(self, info: tarfile.TarInfo, owner: str, data: io.BufferedIOBase | None = None) -> None:
+    def add(self, info: tarfile.TarInfo, owner: str, data: IO[bytes] | None = None) -> None:
         """Write one entry; a folder may come from many packages, a file from one only."""
         if info.name in self.paths:
             if info.isdir():
@@ -99,7 +100,7 @@ def assemble(packages: Mapping[str, Path], destination: Path, epoch: int, *, bas
 
 
 def _add_package(writer: _Writer, name: str, path: Path) -> None:
-    with _members(path, "--fsys-tarfile") as stream:
+    with members(path, "--fsys-tarfile") as stream:
         for info in stream:
             info.name = re.sub(r"^\./?", "", info.name).rstrip("/")
             if info.islnk():
@@ -108,36 +109,15 @@ def _add_package(writer: _Writer, name: str, path: Path) -> None:
                 continue
             _merged_usr(name, info)
             info.mode &= 0o1777 if info.isdir() else 0o777
-            content = stream.extractfile(info) if info.isfile() else None
+            content: IO[bytes] | None = stream.extractfile(info) if info.isfile() else None
             if content and _needed(info.name):
                 writer.contents[info.name] = content.read()
-                content = io.BufferedReader(io.BytesIO(writer.contents[info.name]))  # type: ignore[assignment]
-            writer.add(info, name, content)  # type: ignore[arg-type]
-    with _members(path, "--ctrl-tarfile") as stream:
-        control = {info.name.removeprefix("./"): stream.extractfile(info).read() for info in stream if info.isfile()}  # type: ignore[union-attr]
+                content = io.BytesIO(writer.contents[info.name])
+            writer.add(info, name, content)
+    with members(path, "--ctrl-tarfile") as stream:
+        control = {info.name.removeprefix("./"): (stream.extractfile(info) or io.BytesIO()).read() for info in stream if info.isfile()}
     writer.file(f"var/lib/dpkg/status.d/{name}", control["control"])
     writer.file(f"var/lib/dpkg/status.d/{name}.md5sums", control.get("md5sums", b""))
-
-
-class _members:  # noqa: N801 - used as a function
-    """The entries of one of a .deb's two archives, streamed."""
-
-    def __init__(self, path: Path, archive: str) -> None:
-        self.path = path
-        self.process = subprocess.Popen(["dpkg-deb", archive, str(path)], stdout=subprocess.PIPE)
-
-    def __enter__(self) -> tarfile.TarFile:
-        self.tar = tarfile.open(fileobj=self.process.stdout, mode="r|")  # noqa: SIM115 - closed on exit
-        return self.tar
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self.tar.close()
-        assert self.process.stdout
-        while kind is None and self.process.stdout.read(1 << 16):
-            pass
-        self.process.stdout.close()
-        if self.process.wait() and kind is None:
-            raise EngineError(f"assembling: dpkg-deb cannot read {self.path}; delete it and run again")
 
 
 def _unwanted(name: str) -> bool:
@@ -171,9 +151,3 @@ def _shadow(passwd: bytes) -> bytes:
     """No account has a password."""
     names: Sequence[str] = [line.split(":")[0] for line in passwd.decode().splitlines()]
     return "".join(f"{name}:*:19000:0:99999:7:::\n" for name in names).encode()
-
-
-def names(path: Path) -> Iterator[str]:
-    """The paths in a tar, as written."""
-    with tarfile.open(path) as tar:
-        yield from tar.getnames()

@@ -45,7 +45,7 @@ def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails,
 
 
 def _noun(value: object) -> str:
-    return {dict: "mapping", list: "list", str: "text"}.get(type(value), "value")
+    return {"dict": "mapping", "list": "list", "str": "text"}.get(type(value).__name__, "value")
 
 
 def _suggest(location: Location, model: type[BaseModel]) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from imagebuild import catalog, pins
-from imagebuild.engine import Endpoint, Images, PrivateEngine, find
+from imagebuild.engine import Endpoint, PrivateEngine, find
 from imagebuild.errors import EngineError, ImageBuildError
+from imagebuild.images import Images
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYER = ROOT / "tests" / "image"
@@ -101,7 +102,7 @@ class Subject:
 @pytest.fixture(scope="session")
 def subject(case: Case, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Subject:
     """Have the image both as a file and in the engine, whichever was named."""
-    images = Images(endpoint)
+    images = Images(endpoint.host)
     named = Path(case.archive)
     if named.is_file():
         return Subject(named, images.load(named))
@@ -112,5 +113,5 @@ def subject(case: Case, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="session")
 def container(endpoint: Endpoint, subject: Subject) -> Iterator[str]:
     """One container of the image, without network or capabilities, for the whole run."""
-    with Images(endpoint).container(subject.identity) as identity:
+    with Images(endpoint.host).container(subject.identity) as identity:
         yield identity

@@ -67,7 +67,11 @@ class OpenShell:
                 for key, _ in ready:
                     if not key.data.take(key.fileobj):
                         raise self._gone(errors.data)
-        return int(output.data[output.end + len(word) + 2 :].split(b"\n")[0]), bytes(output.data[: output.end]), bytes(errors.data[: errors.end])
+        return (
+            int(output.data[output.end + len(word) + 2 :].split(b"\n")[0]),
+            bytes(output.data[: output.end]),
+            bytes(errors.data[: errors.end]),
+        )
 
     def _gone(self, said: bytes | bytearray) -> TransportError:
         self.process.kill()

@@ -8,8 +8,7 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
-from imagetest import image as images
-from imagetest import shell
+from imagetest import archive, shell
 from imagetest.image import Image
 from imagetest.plugin import ROOT, UNPRIVILEGED, Case, Subject
 
@@ -17,7 +16,7 @@ from imagetest.plugin import ROOT, UNPRIVILEGED, Case, Subject
 @pytest.fixture(scope="session")
 def image(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Image:
     """Every layer and the configuration."""
-    return images.load(subject.archive, tmp_path_factory.mktemp("layers"))
+    return archive.load(subject.archive, tmp_path_factory.mktemp("layers"))
 
 
 def _opened(container: str) -> Iterator[Host]:

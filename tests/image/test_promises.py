@@ -1,7 +1,6 @@
 """What each variant promises its users, written out by hand so that no wrong plan can hide a breach."""
 
 import fnmatch
-from pathlib import Path
 
 import pytest
 

@@ -1,0 +1,45 @@
+# Names of commands; each does its set-up first. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup engine engine-stop slim test test-images test-mutants lint lock render bench clean
+PYTHON := .venv/bin/python
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
+
+setup: ## install what is missing: Debian packages and .venv
+	@scripts/setup
+
+engine: setup ## start the private container engine, where none answers
+	@./build.py engine start
+
+engine-stop: ## stop the private container engine
+	@scripts/engine stop "$${XDG_CACHE_HOME:-$$HOME/.cache}/worker-images/engine"
+
+slim: setup ## build, judge and tag worker:slim
+	@./build.py --variant slim
+
+test: setup ## unit, static and image layers, of every variant that can be built
+	@$(PYTHON) -m pytest -q tests/unit tests/static
+	@./build.py test
+
+test-images: setup ## the image layer alone
+	@./build.py test
+
+test-mutants: slim ## prove that the judge fails what is wrong
+	@$(PYTHON) -m pytest -q tests/mutants
+
+lint: ## ruff, mypy, hadolint, shellcheck, drift
+	@scripts/setup lint
+	@scripts/lint
+
+lock: setup ## write go.mod and go.sum of each Go component from versions.yaml
+	@./build.py lock
+
+render: setup ## write the committed Dockerfiles and versions.schema.json
+	@./build.py render
+
+bench: slim ## measure against the bars, as ratios
+	@$(PYTHON) -m bench
+
+clean: ## remove out/ and .venv; the cache under ~/.cache/worker-images stays
+	rm -rf out .venv

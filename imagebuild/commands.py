@@ -1,0 +1,140 @@
+"""The command line's inside: arguments to the text of an answer."""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from imagebuild import buildx, cli, context, lock, pipeline, plan, render
+from imagebuild.context import Tell
+from imagebuild.engine import PrivateEngine, find, has_docker_with_buildx
+from imagebuild.errors import DriftError
+from imagebuild.pipeline import Request
+
+EXAMPLES = """\
+commands:
+  ./build.py engine start|stop|status|env        the private engine of a machine that has none
+  ./build.py test [VARIANT ...]                  the image layer; builds what is missing
+  ./build.py lock                                go.mod and go.sum of each Go component, from versions.yaml
+  ./build.py render [--check]                    the committed Dockerfiles and versions.schema.json
+
+examples:
+  ./build.py --variant slim                      build, judge and tag worker:slim
+  ./build.py --variant slim --print dockerfile   show what would be built
+  ./build.py --variant slim --refresh            take today's Debian packages
+  eval "$(./build.py engine env)"                a shell whose docker is that engine
+
+exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the judge refuses, 130 interrupted
+"""
+
+
+def execute(argv: list[str], root: Path, tell: Tell) -> str:
+    """Run one command and return its answer; raises ImageBuildError."""
+    commands: dict[str, Callable[[list[str], Path, Tell], str]] = {"engine": _engine, "lock": _lock, "render": _render, "test": _test}
+    if argv and argv[0] in commands:
+        return commands[argv[0]](argv[1:], root, tell)
+    return _build(argv, root, tell)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="build.py",
+        description="Build a worker image from versions.yaml, judge it, and tag what passed.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--variant", required=True, help="a folder of images/ with a variant.yaml: slim, full")
+    parser.add_argument("--supply", choices=("packages", "vendor"), help="where parts come from; default: versions.yaml")
+    parser.add_argument("--versions", type=Path, metavar="FILE", help="pins to use instead of versions.yaml")
+    parser.add_argument("--print", choices=("plan", "dockerfile", "bake"), dest="show", help="show and stop before any work")
+    parser.add_argument("--builder", metavar="NAME", help="a buildx builder; default: the engine's own")
+    parser.add_argument("--tag", metavar="REF", help="name of the judged image; default: worker:VARIANT")
+    parser.add_argument("--refresh", action="store_true", help="resolve the Debian packages anew")
+    parser.add_argument("--no-cache", action="store_true", help="build every stage again")
+    parser.add_argument("--no-judge", action="store_true", help="build and load, judge and tag nothing")
+    parser.add_argument("--json", action="store_true", help="the result as JSON on standard output")
+    return parser
+
+
+def _build(argv: list[str], root: Path, tell: Tell) -> str:
+    arguments = _parser().parse_args(argv)
+    request = Request(
+        variant=arguments.variant,
+        versions=(arguments.versions or root / "versions.yaml").absolute(),
+        supply=arguments.supply,
+        builder=arguments.builder,
+        tag=arguments.tag,
+        refresh=arguments.refresh,
+        no_cache=arguments.no_cache,
+        judge=not arguments.no_judge,
+    )
+    if arguments.show:
+        planned = plan.make(*pipeline.load(root, request.versions), request.variant, request.supply)
+        return _shown(arguments.show, planned, root)
+    outcome = pipeline.run(request, root, tell)
+    answer = cli.as_json if arguments.json else cli.summary
+    return answer(outcome.record, outcome.tag, outcome.seconds, built=outcome.built)
+
+
+def _shown(what: str, planned: plan.Plan, root: Path) -> str:
+    if what == "plan":
+        return json.dumps(planned.as_data(), indent=1)
+    if what == "dockerfile":
+        return render.dockerfile(planned, root).removesuffix("\n")
+    folder = Path("out") / planned.variant
+    job = buildx.Job(folder / "context" / render.COMMITTED, folder / "context", pipeline.OUTPUT.format(folder / "image.tar"), planned.epoch)
+    return json.dumps(job.bake(planned.variant), indent=1)
+
+
+def _engine(argv: list[str], root: Path, tell: Tell) -> str:
+    parser = argparse.ArgumentParser(prog="build.py engine", description="The private container engine of a machine that has none.")
+    parser.add_argument("action", choices=("start", "stop", "status", "env"), help="env prints shell lines for eval")
+    action = parser.parse_args(argv).action
+    private = PrivateEngine(root)
+    if action == "stop":
+        return private.run("stop") or "stopped"
+    if action == "start":
+        pinned, known = pipeline.load(root, root / "versions.yaml")
+        endpoint = context.ensure_engine(root, plan.make(pinned, known, known.buildable[0]), None, tell)
+        return f"running: {endpoint.host}"
+    found = find(private)
+    if found is None:
+        return private.run("status")
+    if action == "status":
+        return f"running: {found.host}"
+    lines = [f"export DOCKER_HOST={found.host}"]
+    if not has_docker_with_buildx():
+        lines.append(f'export PATH="{private.client}:$PATH"')
+    return "\n".join(lines)
+
+
+def _lock(argv: list[str], root: Path, tell: Tell) -> str:
+    parser = argparse.ArgumentParser(prog="build.py lock", description="Write go.mod and go.sum of each Go component from versions.yaml.")
+    parser.add_argument("--versions", type=Path, metavar="FILE", default=root / "versions.yaml", help="pins to use instead")
+    versions = parser.parse_args(argv).versions.absolute()
+    written = lock.write(versions, root, tell)
+    return "\n".join(str(path.relative_to(root)) for path in written)
+
+
+def _render(argv: list[str], root: Path, _: Tell) -> str:
+    parser = argparse.ArgumentParser(prog="build.py render", description="Write the committed Dockerfiles and versions.schema.json.")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 2 where a file is not what its source says")
+    check = parser.parse_args(argv).check
+    files = pipeline.generated(root)
+    stale = [path for path, text in files.items() if not path.is_file() or path.read_text() != text]
+    names = [str(path.relative_to(root)) for path in stale]
+    if check and stale:
+        raise DriftError(f"{', '.join(names)}: not what versions.yaml and images/ render; run: make render")
+    for path in stale:
+        path.write_text(files[path])
+    return "\n".join(names)
+
+
+def _test(argv: list[str], root: Path, tell: Tell) -> str:
+    parser = argparse.ArgumentParser(prog="build.py test", description="Build what is missing and run the image layer on it.")
+    parser.add_argument("variants", nargs="*", metavar="VARIANT", help="default: every variant whose components all exist")
+    versions = root / "versions.yaml"
+    chosen = parser.parse_args(argv).variants or pipeline.load(root, versions)[1].buildable
+    for variant in chosen:
+        pipeline.test(Request(variant, versions), root, tell)
+    return f"image layer passed: {', '.join(chosen)}"

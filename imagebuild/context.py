@@ -1,0 +1,138 @@
+"""The build context: root filesystem tars, Go sums and the Dockerfile, laid out in one folder."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagebuild import debian, machine, render, rootfs
+from imagebuild.engine import Endpoint, PrivateEngine, find
+from imagebuild.pins import DebianPin
+from imagebuild.places import CACHE
+from imagebuild.plan import Plan
+from imagebuild.record import text_digest
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Root:
+    """One root filesystem tar: the packages in it, without those of what lies below."""
+
+    name: str
+    packages: tuple[debian.Package, ...]
+
+    @property
+    def key(self) -> str:
+        """A digest of the packages and of the program that merges them."""
+        return text_digest("".join(package.sha256 for package in self.packages) + Path(rootfs.__file__).read_text())
+
+
+@dataclass(frozen=True)
+class Roots:
+    """The tars of one build, and the file that says what Debian's names meant, and when."""
+
+    rows: tuple[Root, ...] = ()
+    resolved: str | None = None
+    resolution: str | None = None
+
+
+def roots(plan: Plan, root: Path, *, refresh: bool) -> Roots:
+    """What a build takes from Debian: nothing where the supply has images of its own."""
+    if plan.supply != "packages":
+        return Roots()
+    names = {"base": plan.base_packages}
+    if plan.modules:
+        names["builder"] = (*plan.base_packages, *plan.builder_packages)
+    for component in plan.components:
+        if extra := render.builder_packages(plan, component, root):
+            names[component.name] = (*plan.base_packages, *extra)
+    path, found = _resolve(plan.debian, names, refresh=refresh)
+    below = set(found.roots["base"])
+    rows = (Root(name, tuple(p for p in packages if name == "base" or p not in below)) for name, packages in found.roots.items())
+    return Roots(tuple(rows), found.date, str(path))
+
+
+def _resolve(pin: DebianPin, names: Mapping[str, tuple[str, ...]], *, refresh: bool) -> tuple[Path, debian.Resolution]:
+    """What the names meant when they were first asked for; asked anew on refresh."""
+    question = json.dumps({"debian": pin.model_dump(), "names": names}, sort_keys=True)
+    path = CACHE / "debian" / f"{'-'.join(sorted(names))}-{text_digest(question)[:16]}.json"
+    if path.exists() and not refresh:
+        return path, debian.Resolution.from_json(path.read_text())
+    found = debian.resolve(pin, names)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(found.as_json())
+    part.replace(path)
+    return path, found
+
+
+def _assemble(root: Root, destination: Path, epoch: int) -> None:
+    files = debian.fetch(root.packages, CACHE / "debs")
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    part = destination.with_name(f".{destination.name}.{os.getpid()}.part")
+    try:
+        named = {package.name: file for package, file in zip(root.packages, files, strict=True)}
+        rootfs.assemble(named, part, epoch, base=root.name in {"base", "engine"})
+        part.replace(destination)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def lay_out(folder: Path, dockerfile: str, plan: Plan, rows: tuple[Root, ...], root: Path, tell: Tell) -> Path:
+    """Make the context anew in `folder` and return the Dockerfile's path; nothing else is in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for each in rows:
+        tar = CACHE / "roots" / f"{each.name}-{each.key[:16]}-{plan.epoch}.tar"
+        if not tar.exists():
+            tell(f"assembling {each.name}.tar from {len(each.packages)} Debian packages")
+            _assemble(each, tar, plan.epoch)
+        _place(tar, folder / f"{each.name}.tar")
+    for component in plan.modules:
+        target = folder / "components" / component.name
+        target.mkdir(parents=True)
+        for name in ("go.mod", "go.sum"):
+            if (source := root / "images" / "components" / component.name / name).is_file():
+                shutil.copyfile(source, target / name)
+    path = folder / render.COMMITTED
+    path.write_text(dockerfile)
+    return path
+
+
+def _place(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def ensure_engine(root: Path, plan: Plan, builder: str | None, tell: Tell) -> Endpoint:
+    """The engine that answers, or a private one started here; raises EngineError."""
+    private = PrivateEngine(root)
+    found = find(private, builder)
+    if found is None:
+        machine.check_engine_can_start(machine.Machine.here(), plan.variant)
+        start_engine(private, plan, tell)
+    return found or private.endpoint(builder)
+
+
+def start_engine(private: PrivateEngine, plan: Plan, tell: Tell) -> None:
+    """Make the private engine's root filesystem if there is none, and start it."""
+    if not (private.root / "usr" / "sbin" / "dockerd").exists():
+        tell("engine: none answers; making a private one from Debian packages")
+        _, found = _resolve(plan.debian, {"engine": plan.engine_packages}, refresh=False)
+        archive, fresh = private.state / "root.tar", private.state / "root.part"
+        _assemble(Root("engine", found.roots["engine"]), archive, plan.epoch)
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        subprocess.run(["tar", "--extract", "--file", str(archive), "--directory", str(fresh)], check=True)
+        archive.unlink()
+        shutil.rmtree(private.root, ignore_errors=True)
+        fresh.rename(private.root)
+    private.write_client()
+    tell("engine: starting")
+    private.run("start")

@@ -1,0 +1,118 @@
+"""Images and containers of one engine, through the docker SDK; the only module that imports it, and only when called."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagebuild.errors import EngineError
+
+if TYPE_CHECKING:
+    import docker
+
+JUDGE_LABEL = "worker-images.judge"
+
+
+@contextlib.contextmanager
+def _client(host: str) -> Iterator["docker.DockerClient"]:
+    import docker
+
+    client = docker.DockerClient(base_url=host, timeout=600)
+    try:
+        yield client
+    except docker.errors.DockerException as error:
+        raise EngineError(f"the engine at {host}: {getattr(error, 'explanation', None) or error}") from error
+    finally:
+        client.close()
+
+
+def answers(host: str) -> bool:
+    """Whether an engine is there."""
+    with contextlib.suppress(EngineError), _client(host) as client:
+        return bool(client.ping())
+    return False
+
+
+def described(host: str) -> tuple[str, str]:
+    """The engine's version and the kind of its image store."""
+    with _client(host) as client:
+        return str(client.version()["Version"]), str(client.info().get("DriverStatus"))
+
+
+class Images:
+    """The images and containers of the engine at `host`; every method raises EngineError."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+
+    def holds(self, identity: str) -> bool:
+        """Whether the engine still has an image."""
+        import docker.errors
+
+        with _client(self.host) as client:
+            try:
+                return bool(client.images.get(identity).id == identity)
+            except docker.errors.ImageNotFound:
+                return False
+
+    def load(self, archive: Path) -> str:
+        """Load an image archive and return the id that the engine gives it."""
+        with _client(self.host) as client, archive.open("rb") as stream:
+            images = client.images.load(stream)
+        if len(images) != 1:
+            raise EngineError(f"loading {archive}: {len(images)} images in it, one is wanted")
+        return str(images[0].id)
+
+    def save(self, reference: str, destination: Path) -> str:
+        """Write an image as an archive and return its id."""
+        with _client(self.host) as client, destination.open("wb") as stream:
+            image = client.images.get(reference)
+            for chunk in image.save():
+                stream.write(chunk)
+            return str(image.id)
+
+    def tag(self, identity: str, reference: str) -> None:
+        """Point a name at an image."""
+        with _client(self.host) as client:
+            client.images.get(identity).tag(*_split(reference))
+
+    def remove(self, identity: str) -> None:
+        """Forget an image, unless a name points at it."""
+        with _client(self.host) as client:
+            if not client.images.get(identity).tags:
+                client.images.remove(identity)
+
+    @contextlib.contextmanager
+    def container(self, image: str) -> Iterator[str]:
+        """The id of a container without network or capabilities, which lives for the block."""
+        with _client(self.host) as client:
+            _sweep(client)
+            created = client.containers.create(
+                image,
+                entrypoint=["sleep", "infinity"],
+                command=[],
+                network_mode="none",
+                init=True,
+                cap_drop=["ALL"],
+                # gVisor makes namespaces of its own, which the engine's default filters forbid.
+                security_opt=["seccomp=unconfined", "apparmor=unconfined", "no-new-privileges"],
+                labels={JUDGE_LABEL: str(os.getpid())},
+            )
+            try:
+                created.start()
+                yield str(created.id)
+            finally:
+                created.remove(force=True)
+
+
+def _split(reference: str) -> tuple[str, str]:
+    name, separator, tag = reference.rpartition(":")
+    return (name, tag) if separator and "/" not in tag else (reference, "latest")
+
+
+def _sweep(client: "docker.DockerClient") -> None:
+    """Remove the containers of judges that were killed."""
+    for container in client.containers.list(all=True, filters={"label": JUDGE_LABEL}):
+        if not Path("/proc", container.labels[JUDGE_LABEL]).exists():
+            container.remove(force=True)

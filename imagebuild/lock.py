@@ -1,0 +1,31 @@
+"""go.mod and go.sum of each Go component, resolved from versions.yaml in the builder."""
+
+import shutil
+from pathlib import Path
+
+from imagebuild import buildx, context, machine, pipeline, plan, record, render
+from imagebuild.context import Tell
+
+
+def write(versions: Path, root: Path, tell: Tell) -> tuple[Path, ...]:
+    """Write go.mod and go.sum of each Go component, resolved in the builder; returns the files."""
+    pinned, known = pipeline.load(root, versions)
+    planned = plan.every_module(pinned, known)
+    machine.check(machine.Machine.here(), planned.supply, planned.variant)
+    endpoint = context.ensure_engine(root, planned, None, tell)
+    out = root / "out" / "lock"
+    with record.exclusive(out, tell):
+        roots = context.roots(planned, root, refresh=False)
+        dockerfile = context.lay_out(out / "context", render.lockfile_builder(planned, root), planned, roots.rows, root, tell)
+        found = out / "found"
+        shutil.rmtree(found, ignore_errors=True)
+        job = buildx.Job(dockerfile, out / "context", f"type=local,dest={found}", planned.epoch, target="lock")
+        buildx.build(endpoint, job, out / "build.log")
+        return tuple(_install(file, root / "images" / "components" / file.relative_to(found)) for file in sorted(found.glob("*/go.*")))
+
+
+def _install(source: Path, target: Path) -> Path:
+    part = target.with_name(f".{target.name}.part")
+    shutil.copyfile(source, part)
+    part.replace(target)
+    return target

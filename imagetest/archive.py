@@ -1,0 +1,97 @@
+"""Image archives, OCI or docker, read into an Image; nothing in them is trusted unhashed."""
+
+import gzip
+import hashlib
+import json
+import shutil
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from imagetest.image import CHUNK, WHITEOUT, Entry, Image, ImageError, Layer
+
+
+def load(archive: Path, scratch: Path) -> Image:
+    """Read an OCI or docker archive, unpacking layers below `scratch`; raises ImageError."""
+    try:
+        with tarfile.open(archive) as tar:
+            blobs = {member.name.removeprefix("./"): member for member in tar if member.isfile()}
+            digest, config, layers = _described(tar, blobs)
+            unpacked = tuple(_layer(tar, blobs[name], number, name, scratch) for number, name in enumerate(layers))
+    except (KeyError, ValueError, OSError, tarfile.TarError) as error:
+        raise ImageError(f"{archive}: not an image archive: {error}") from error
+    _check_layers(config, unpacked)
+    return Image(digest, config, tuple(layer for layer, _ in unpacked))
+
+
+def _described(tar: tarfile.TarFile, blobs: Mapping[str, tarfile.TarInfo]) -> tuple[str, dict[str, object], list[str]]:
+    """Manifest digest, configuration and layer blob names; an OCI index is followed where there is one."""
+    if "index.json" in blobs:
+        index = json.loads(_bytes(tar, blobs["index.json"]))
+        if len(index["manifests"]) != 1:
+            raise ImageError(f"{len(index['manifests'])} images in one archive, one is wanted")
+        digest = index["manifests"][0]["digest"]
+        manifest = json.loads(_blob(tar, blobs, digest))
+        if "manifests" in manifest:
+            raise ImageError("an index inside the index: name the image of one platform")
+        layers = [_blob_name(layer["digest"]) for layer in manifest["layers"]]
+        return digest, json.loads(_blob(tar, blobs, manifest["config"]["digest"])), layers
+    manifest = json.loads(_bytes(tar, blobs["manifest.json"]))[0]
+    config = _bytes(tar, blobs[manifest["Config"]])
+    return f"sha256:{hashlib.sha256(config).hexdigest()}", json.loads(config), manifest["Layers"]
+
+
+def _blob_name(digest: str) -> str:
+    return "blobs/" + digest.replace(":", "/")
+
+
+def _blob(tar: tarfile.TarFile, blobs: Mapping[str, tarfile.TarInfo], digest: str) -> bytes:
+    data = _bytes(tar, blobs[_blob_name(digest)])
+    if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+        raise ImageError(f"blob {digest} has other bytes")
+    return data
+
+
+def _bytes(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    stream = tar.extractfile(member)
+    assert stream
+    return stream.read()
+
+
+def _layer(tar: tarfile.TarFile, member: tarfile.TarInfo, number: int, name: str, scratch: Path) -> tuple[Layer, str]:
+    """Unpack one layer and return it with the digest of its tar."""
+    stream = tar.extractfile(member)
+    assert stream
+    shipped = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+    if name.startswith("blobs/") and not name.endswith(shipped):
+        raise ImageError(f"layer {name} has other bytes")
+    stream.seek(0)
+    packed = stream.read(2) == b"\x1f\x8b"
+    stream.seek(0)
+    path = scratch / f"layer-{number}.tar"
+    with path.open("wb") as plain:
+        shutil.copyfileobj(gzip.GzipFile(fileobj=stream) if packed else stream, plain, CHUNK)
+    with path.open("rb") as plain:
+        unpacked = hashlib.file_digest(plain, "sha256").hexdigest()
+    with tarfile.open(path) as inner:
+        entries = tuple(_entry(info, number) for info in inner if info.name.strip("./"))
+    return Layer(f"sha256:{shipped}", member.size, path, entries), f"sha256:{unpacked}"
+
+
+def _entry(info: tarfile.TarInfo, layer: int) -> Entry:
+    path = "/" + info.name.removeprefix("./").strip("/")
+    kinds = ((info.isdir, "folder"), (info.issym, "link"), (info.islnk, "hardlink"), (info.isfile, "file"), (info.isfifo, "fifo"))
+    kind = next((name for holds, name in kinds if holds()), "device")
+    if path.rpartition("/")[2].startswith(WHITEOUT):
+        kind = "whiteout"
+    target = f"/{info.linkname.removeprefix('./').strip('/')}" if kind == "hardlink" else info.linkname
+    return Entry(path, kind, info.mode, info.uid, info.gid, info.size, target, info.mtime, layer, info.offset_data)
+
+
+def _check_layers(config: Mapping[str, object], layers: tuple[tuple[Layer, str], ...]) -> None:
+    """An engine unpacks what the configuration names; it must be what was read here."""
+    rootfs = config.get("rootfs")
+    said = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    found = [digest for _, digest in layers]
+    if said != found:
+        raise ImageError(f"the configuration names layers {said}, the archive holds {found}")
