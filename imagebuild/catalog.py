@@ -4,18 +4,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from imagebuild.document import Document, read
 from imagebuild.errors import DocumentError, Finding
 from imagebuild.pins import HINTS, DebianName, Name, Pins
 from imagebuild.schema import Strict, validated
 
+# It becomes a label, so nothing in it may end one.
+PURPOSE = r"^[0-9A-Za-z][0-9A-Za-z ,.:;()+-]{0,99}$"
+
 
 class Variant(Strict):
     """images/NAME/variant.yaml: what the variant is for and which components it holds, in layer order."""
 
-    purpose: str
+    purpose: Annotated[str, StringConstraints(pattern=PURPOSE)]
     components: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
 
 
@@ -51,7 +54,7 @@ def load(root: Path) -> Catalog:
     components = tuple(sorted(path.name for path in (images / "components").iterdir() if path.is_dir()))
     variants = {}
     for path in sorted(images.glob("*/variant.yaml")):
-        variants[path.parent.name] = validated(_read(root, path), Variant, HINTS)
+        variants[path.parent.name] = validated(_read(root, path), Variant, HINTS | {PURPOSE: "one line of plain words"})
     packages = validated(_read(root, images / "base" / "packages.yaml"), BasePackages, HINTS)
     return Catalog(components, variants, packages)
 

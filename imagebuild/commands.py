@@ -5,11 +5,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from imagebuild import buildx, cli, context, lock, pipeline, plan, render
+from imagebuild import buildx, cli, context, lock, pipeline, plan, render, work
 from imagebuild.context import Tell
 from imagebuild.engine import PrivateEngine, find, has_docker_with_buildx
 from imagebuild.errors import DriftError
-from imagebuild.pipeline import Request
+from imagebuild.work import Request
 
 EXAMPLES = """\
 commands:
@@ -69,7 +69,7 @@ def _build(argv: list[str], root: Path, tell: Tell) -> str:
         judge=not arguments.no_judge,
     )
     if arguments.show:
-        planned = plan.make(*pipeline.load(root, request.versions), request.variant, request.supply)
+        planned = plan.make(*work.load(root, request.versions), request.variant, request.supply)
         return _shown(arguments.show, planned, root)
     outcome = pipeline.run(request, root, tell)
     answer = cli.as_json if arguments.json else cli.summary
@@ -94,7 +94,7 @@ def _engine(argv: list[str], root: Path, tell: Tell) -> str:
     if action == "stop":
         return private.run("stop") or "stopped"
     if action == "start":
-        pinned, known = pipeline.load(root, root / "versions.yaml")
+        pinned, known = work.load(root, root / "versions.yaml")
         endpoint = context.ensure_engine(root, plan.make(pinned, known, known.buildable[0]), None, tell)
         return f"running: {endpoint.host}"
     found = find(private)
@@ -134,7 +134,7 @@ def _test(argv: list[str], root: Path, tell: Tell) -> str:
     parser = argparse.ArgumentParser(prog="build.py test", description="Build what is missing and run the image layer on it.")
     parser.add_argument("variants", nargs="*", metavar="VARIANT", help="default: every variant whose components all exist")
     versions = root / "versions.yaml"
-    chosen = parser.parse_args(argv).variants or pipeline.load(root, versions)[1].buildable
+    chosen = parser.parse_args(argv).variants or work.load(root, versions)[1].buildable
     for variant in chosen:
         pipeline.test(Request(variant, versions), root, tell)
     return f"image layer passed: {', '.join(chosen)}"

@@ -23,6 +23,7 @@ from imagebuild.pins import DebianPin
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 ATTEMPTS = 4
+PAUSE_SECONDS = 1.0
 TIMEOUT_SECONDS = 30
 CHUNK = 1 << 20
 ADDRESS = re.compile(r"'(?P<url>[^']+)' (?P<file>\S+) (?P<size>[0-9]+) SHA256:(?P<sha256>[0-9a-f]{64})")
@@ -116,11 +117,12 @@ def _apt(configuration: str, *arguments: str) -> str:
 
 
 def _closure(configuration: str, names: Sequence[str]) -> tuple[Package, ...]:
-    rows = [_package(match) for match in ADDRESS.finditer(_apt(configuration, "install", "--print-uris", *names))]
+    rows = [package_of(match) for match in ADDRESS.finditer(_apt(configuration, "install", "--print-uris", *names))]
     return tuple(sorted(rows, key=lambda package: package.name))
 
 
-def _package(match: re.Match[str]) -> Package:
+def package_of(match: re.Match[str]) -> Package:
+    """A package from one address that apt printed."""
     name, version, _ = match["file"].removesuffix(".deb").rsplit("_", 2)
     return Package(name, urllib.parse.unquote(version), match["url"], int(match["size"]), match["sha256"])
 
@@ -139,6 +141,7 @@ def _have(package: Package, path: Path) -> Path:
         try:
             return _download(package, path)
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code < 500 and error.code != 429:
                 raise FetchError(
                     f"fetching {package.name} {package.version}: {package.url}: HTTP {error.code}; "
@@ -147,7 +150,7 @@ def _have(package: Package, path: Path) -> Path:
             cause: Exception = error
         except (OSError, FetchError) as error:
             cause = error
-        time.sleep(0.2 * 4**attempt if attempt < ATTEMPTS else 0)
+        time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1) if attempt < ATTEMPTS else 0)
     raise FetchError(f"fetching {package.name} {package.version}: {package.url}: {cause}; check the network and run again") from cause
 
 
@@ -172,14 +175,19 @@ def _download(package: Package, path: Path) -> Path:
 @contextlib.contextmanager
 def members(path: Path, archive: str) -> Iterator[tarfile.TarFile]:
     """The entries of one of a .deb's two archives (--fsys-tarfile, --ctrl-tarfile), streamed; raises EngineError."""
-    with subprocess.Popen(["dpkg-deb", archive, str(path)], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(["dpkg-deb", archive, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
-        with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
-            yield tar
-        while process.stdout.read(1 << 16):
+        assert process.stderr
+        try:
+            with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
+                yield tar
+        except tarfile.ReadError as error:
+            raise EngineError(f"reading {path}: {process.stderr.read().decode().strip() or error}; delete it and run again") from error
+        while process.stdout.read(CHUNK):
             pass
+        said = process.stderr.read().decode().strip()
     if process.returncode:
-        raise EngineError(f"reading {path}: dpkg-deb failed; delete the file and run again")
+        raise EngineError(f"reading {path}: {said}; delete it and run again")
 
 
 def sha256(path: Path) -> str:

@@ -134,7 +134,7 @@ def _refused(event: yaml.Event, depth: int, documents: int) -> str:
         return "an anchor"
     if getattr(event, "tag", None):
         return "a tag"
-    if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.style is None:
+    if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and not event.style:
         return "a merge key"
     return ""
 

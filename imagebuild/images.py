@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagebuild.daemon import ask, is_local
 from imagebuild.errors import EngineError
 
 if TYPE_CHECKING:
@@ -18,20 +19,18 @@ JUDGE_LABEL = "worker-images.judge"
 def _client(host: str) -> Iterator["docker.DockerClient"]:
     import docker
 
-    client = docker.DockerClient(base_url=host, timeout=600)
+    if not answers(host):
+        raise EngineError(f"the engine at {host} does not answer; start it, or run: make engine")
     try:
-        yield client
+        with contextlib.closing(docker.DockerClient(base_url=host, timeout=600)) as client:
+            yield client
     except docker.errors.DockerException as error:
         raise EngineError(f"the engine at {host}: {getattr(error, 'explanation', None) or error}") from error
-    finally:
-        client.close()
 
 
 def answers(host: str) -> bool:
-    """Whether an engine is there."""
-    with contextlib.suppress(EngineError), _client(host) as client:
-        return bool(client.ping())
-    return False
+    """Whether an engine is there; an address on another machine is believed until it is used."""
+    return not is_local(host) or ask(host, "/_ping") is not None
 
 
 def described(host: str) -> tuple[str, str]:

@@ -3,13 +3,13 @@
 import shutil
 from pathlib import Path
 
-from imagebuild import buildx, context, machine, pipeline, plan, record, render
+from imagebuild import buildx, context, machine, plan, record, render, work
 from imagebuild.context import Tell
 
 
 def write(versions: Path, root: Path, tell: Tell) -> tuple[Path, ...]:
     """Write go.mod and go.sum of each Go component, resolved in the builder; returns the files."""
-    pinned, known = pipeline.load(root, versions)
+    pinned, known = work.load(root, versions)
     planned = plan.every_module(pinned, known)
     machine.check(machine.Machine.here(), planned.supply, planned.variant)
     endpoint = context.ensure_engine(root, planned, None, tell)

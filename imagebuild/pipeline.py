@@ -2,54 +2,17 @@
 
 import contextlib
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
 
-from imagebuild import buildx, catalog, context, golang, machine, pins, plan, reach, record, render, unchanged
+from imagebuild import buildx, context, judging, pins, plan, record, render, unchanged
 from imagebuild.context import Roots, Tell
-from imagebuild.engine import Endpoint, check_space
-from imagebuild.errors import JudgeError, UsageError
-from imagebuild.images import Images
-from imagebuild.places import CACHE
+from imagebuild.errors import JudgeError
+from imagebuild.work import Request, Work, load, prepare
 
-NEEDED_BYTES = 4 * 10**9
 OUTPUT = "type=docker,dest={},rewrite-timestamp=true,oci-mediatypes=true"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for."""
-
-    variant: str
-    versions: Path
-    supply: pins.Supply | None = None
-    builder: str | None = None
-    tag: str | None = None
-    refresh: bool = False
-    no_cache: bool = False
-    judge: bool = True
-
-
-@dataclass(frozen=True)
-class Work:
-    """A request with everything that its stages share."""
-
-    request: Request
-    plan: plan.Plan
-    dockerfile: str
-    root: Path
-    out: Path
-    endpoint: Endpoint
-    tell: Tell
-
-    @property
-    def images(self) -> Images:
-        """The images of the engine that does the work."""
-        return Images(self.endpoint.host)
 
 
 @dataclass(frozen=True)
@@ -62,37 +25,14 @@ class Outcome:
     seconds: float
 
 
-def load(root: Path, versions: Path) -> tuple[pins.Pins, catalog.Catalog]:
-    """Read pins and catalogue and hold them against each other; raises DocumentError."""
-    name = str(versions.relative_to(root)) if versions.is_relative_to(root) else str(versions)
-    pinned, document = pins.load(versions, name)
-    known = catalog.load(root)
-    catalog.check(pinned, document, known, root)
-    return pinned, known
-
-
 def run(request: Request, root: Path, tell: Tell) -> Outcome:
     """Build what changed, judge what was not judged, tag last."""
     begun = time.monotonic()
-    work = _work(request, root, tell)
+    work = prepare(request, root, tell)
     with record.exclusive(work.out, tell):
         made, built = _image(work)
         made, tag = _judged(work, made)
     return Outcome(made, tag, built, time.monotonic() - begun)
-
-
-def _work(request: Request, root: Path, tell: Tell) -> Work:
-    """All that is refused is refused here, before any work; then the engine."""
-    planned = plan.make(*load(root, request.versions), request.variant, request.supply)
-    machine.check(machine.Machine.here(), planned.supply, request.variant)
-    if planned.missing:
-        raise UsageError(f"variant {planned.variant} cannot be built yet: no images/components/ folder for {', '.join(planned.missing)}")
-    text, out = render.dockerfile(planned, root), root / "out" / planned.variant
-    golang.check(planned, root)
-    check_space({"images": out, "the engine": CACHE}, NEEDED_BYTES)
-    if planned.supply == "vendor":
-        reach.check(text)
-    return Work(request, planned, text, root, out, context.ensure_engine(root, planned, request.builder, tell), tell)
 
 
 def _image(work: Work) -> tuple[record.Record, bool]:
@@ -166,7 +106,7 @@ def _judged(work: Work, made: record.Record) -> tuple[record.Record, str | None]
         return made, None
     law = unchanged.digest(unchanged.judge_files(work.root), work.root)
     if made.judged != law:
-        _judge(work, made, archive)
+        judging.judge(work, made, archive)
         if archive == candidate:
             candidate.replace(accepted)
     tag = work.request.tag or f"worker:{made.variant}"
@@ -177,38 +117,11 @@ def _judged(work: Work, made: record.Record) -> tuple[record.Record, str | None]
     return done, tag
 
 
-def _judge(work: Work, made: record.Record, archive: Path) -> None:
-    work.tell(f"judging {made.digest}")
-    log = work.out / "judge.log"
-    with log.open("wb") as file:
-        passed = _passes(work, archive, file)
-    said = log.read_text(errors="replace").strip()
-    if not passed:
-        work.images.remove(made.engine_id)
-        raise JudgeError(
-            f"{said}\n\njudging {made.variant}: the image failed, so no tag moved; it is kept at {archive}; what the judge said: {log}"
-        )
-    work.tell(f"judged: {said.splitlines()[-1].strip('= ')}")
-
-
-def _passes(work: Work, archive: Path, output: IO[bytes] | None = None) -> bool:
-    """Run the image layer in a process of its own, which imports nothing of this one's choices."""
-    command = [sys.executable, "-m", "pytest", "-q", "tests/image", "--variant", work.plan.variant, "--supply", work.plan.supply]
-    command += ["--image", str(archive), "--versions", str(work.request.versions), "--junit-xml", str(work.out / "judge.xml")]
-    environment = work.endpoint.environment
-    return (
-        subprocess.run(
-            command, cwd=work.root, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
-        ).returncode
-        == 0
-    )
-
-
 def test(request: Request, root: Path, tell: Tell) -> None:
     """Build what is missing and run the image layer in the open; raises JudgeError where a check fails."""
-    work = _work(request, root, tell)
+    work = prepare(request, root, tell)
     run(request, root, tell)
-    if not _passes(work, work.out / "image.tar"):
+    if not judging.passes(work, work.out / "image.tar"):
         raise JudgeError(f"testing {request.variant}: the image layer failed; each check is in {work.out / 'judge.xml'}")
 
 

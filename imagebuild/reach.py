@@ -37,6 +37,7 @@ def _fault(address: str) -> str:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310
             return ""
     except urllib.error.HTTPError as error:
+        error.close()
         # A registry asks who is there; that is an answer.
         return "" if error.code == 401 else f"{host} answers HTTP {error.code} to {address}"
     except (OSError, ValueError) as error:

@@ -1,14 +1,12 @@
 """The quick answer: when no input file changed and the engine still holds the image, nothing heavy is even imported."""
 
 import hashlib
-import http.client
-import json
 import os
-import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+from imagebuild.daemon import ask, is_local
 from imagebuild.places import MACHINE_SOCKET, PRIVATE_SOCKET
 from imagebuild.record import Record
 
@@ -63,15 +61,7 @@ def _default() -> str:
     return f"unix://{MACHINE_SOCKET if MACHINE_SOCKET.exists() else PRIVATE_SOCKET}"
 
 
-def _image(host: str, reference: str) -> str:
-    """The id behind a name, asked over the engine's socket; empty for another kind of address or an unknown name."""
-    if not host.startswith("unix://"):
-        return ""
-    connection = http.client.HTTPConnection("engine", timeout=5)
-    with socket.socket(socket.AF_UNIX) as channel:
-        channel.settimeout(5)
-        channel.connect(host.removeprefix("unix://"))
-        connection.sock = channel
-        connection.request("GET", f"/images/{quote(reference)}/json")
-        answer = connection.getresponse()
-        return str(json.loads(answer.read()).get("Id", "")) if answer.status == 200 else ""
+def _image(host: str, reference: str) -> object:
+    """The id behind a name; None for an unknown name or an engine elsewhere."""
+    found = ask(host, f"/images/{quote(reference)}/json") if is_local(host) else None
+    return found and found.get("Id")

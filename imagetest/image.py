@@ -119,9 +119,8 @@ def _walk(view: Mapping[str, Entry], path: PurePosixPath, depth: int) -> Entry |
     for position, part in enumerate(parts):
         seen = seen / part
         entry = view.get(str(seen))
-        if entry is None:
-            return None
-        if entry.kind == "link":
+        # A layer need not hold the folders above its files.
+        if entry and entry.kind == "link":
             rest = parts[position + 1 :]
             return _walk(view, _normal(seen.parent / entry.target).joinpath(*rest), depth + 1)
     return view.get(str(seen))

@@ -42,6 +42,8 @@ class OpenShell:
         quoted = os.fsencode(shlex.quote(os.fsdecode(command)))
         script = b"/bin/sh -c %b </dev/null; printf '\\n%b %%d\\n' \"$?\"; printf '\\n%b\\n' >&2\n" % (quoted, word, word)
         assert self.process.stdin
+        if self.process.stdin.closed:
+            raise TransportError(f"the target is gone ({shlex.join(self.command)}): it was lost earlier")
         try:
             self.process.stdin.write(script)
         except BrokenPipeError as error:
@@ -51,7 +53,10 @@ class OpenShell:
     def close(self) -> None:
         """End the shell and whatever carries it."""
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            assert stream
+            stream.close()
 
     def _answer(self, word: bytes, deadline: float, command: bytes) -> tuple[int, bytes, bytes]:
         output, errors = _Stream(b"\n%b " % word), _Stream(b"\n%b\n" % word)
@@ -74,9 +79,12 @@ class OpenShell:
         )
 
     def _gone(self, said: bytes | bytearray) -> TransportError:
+        # Without waiting for more: a grandchild may hold the pipe open for ever.
         self.process.kill()
-        _, rest = self.process.communicate()
-        text = (bytes(said) + (rest or b"")).decode(errors="replace").strip()
+        self.process.wait()
+        assert self.process.stderr
+        text = (bytes(said) + (self.process.stderr.read() or b"")).decode(errors="replace").strip()
+        self.close()
         return TransportError(f"the target is gone ({shlex.join(self.command)}): {text or 'it said nothing'}")
 
 
@@ -132,6 +140,7 @@ class ShellBackend(BaseBackend):  # type: ignore[misc]
         """Close the shell, if one was opened."""
         if self.shell is not None:
             self.shell.close()
+            self.shell = None
 
 
 class DockerShell(ShellBackend):

@@ -1,0 +1,68 @@
+"""What a command asks for, and all that its stages share; everything that can be refused is refused here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagebuild import catalog, context, golang, machine, pins, plan, reach, render
+from imagebuild.context import Tell
+from imagebuild.engine import Endpoint, check_space
+from imagebuild.errors import UsageError
+from imagebuild.images import Images
+from imagebuild.places import CACHE
+
+NEEDED_BYTES = 4 * 10**9
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for."""
+
+    variant: str
+    versions: Path
+    supply: pins.Supply | None = None
+    builder: str | None = None
+    tag: str | None = None
+    refresh: bool = False
+    no_cache: bool = False
+    judge: bool = True
+
+
+@dataclass(frozen=True)
+class Work:
+    """A request with everything that its stages share."""
+
+    request: Request
+    plan: plan.Plan
+    dockerfile: str
+    root: Path
+    out: Path
+    endpoint: Endpoint
+    tell: Tell
+
+    @property
+    def images(self) -> Images:
+        """The images of the engine that does the work."""
+        return Images(self.endpoint.host)
+
+
+def load(root: Path, versions: Path) -> tuple[pins.Pins, catalog.Catalog]:
+    """Read pins and catalogue and hold them against each other; raises DocumentError."""
+    name = str(versions.relative_to(root)) if versions.is_relative_to(root) else str(versions)
+    pinned, document = pins.load(versions, name)
+    known = catalog.load(root)
+    catalog.check(pinned, document, known, root)
+    return pinned, known
+
+
+def prepare(request: Request, root: Path, tell: Tell) -> Work:
+    """Plan, refuse what cannot be, and have an engine; raises UsageError, EngineError or FetchError."""
+    planned = plan.make(*load(root, request.versions), request.variant, request.supply)
+    machine.check(machine.Machine.here(), planned.supply, request.variant)
+    if planned.missing:
+        raise UsageError(f"variant {planned.variant} cannot be built yet: no images/components/ folder for {', '.join(planned.missing)}")
+    text, out = render.dockerfile(planned, root), root / "out" / planned.variant
+    golang.check(planned, root)
+    check_space({"images": out, "the engine": CACHE}, NEEDED_BYTES)
+    if planned.supply == "vendor":
+        reach.check(text)
+    return Work(request, planned, text, root, out, context.ensure_engine(root, planned, request.builder, tell), tell)

@@ -1,0 +1,41 @@
+"""The documents: every command in them exists, every link leads somewhere, every message they explain is really said."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from imagetest.plugin import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("images/*/README.md"))]
+TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+OPTIONS = set(re.findall(r'add_argument\("(--[a-z-]+)"', (ROOT / "imagebuild/commands.py").read_text()))
+OPTIONS |= set(re.findall(r'addoption\("(--[a-z-]+)"', (ROOT / "imagetest/plugin.py").read_text()))
+SOURCES = "".join(
+    path.read_text() for folder in ("imagebuild", "imagetest", "scripts") for path in (ROOT / folder).iterdir() if path.is_file()
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_exist(page: Path) -> None:
+    text = page.read_text()
+    assert set(re.findall(r"(?:^|[`\s])make ([a-z-]+)(?=[`\s,;.)]|$)", text)) <= TARGETS | {"sure", "it", "them"}
+    ours = [line for line in re.findall(r".*(?:build\.py|pytest tests).*", text) if "docker" not in line]
+    assert {option for line in ours for option in re.findall(r"\s(--[a-z-]+)", line)} <= OPTIONS | {"--help", "--check"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)", page.read_text()) if "://" not in link]
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_every_explained_message_is_said() -> None:
+    said = re.findall(r"^### `([^`]+)`", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE)
+    assert len(said) > 8
+    assert not [message for message in said if message not in SOURCES]
+
+
+def test_readme_gives_two_commands_first() -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert blocks[0] == "make slim\nmake test\n"

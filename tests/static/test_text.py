@@ -1,0 +1,81 @@
+"""The committed text: is it what versions.yaml says, pinned, and whole?"""
+
+import re
+import subprocess
+from pathlib import Path
+
+import dockerfile
+import pytest
+
+from imagebuild import catalog, pipeline
+from imagetest.plugin import ROOT
+
+FILES = sorted(ROOT.glob("images/*/Dockerfile.worker"))
+
+
+def tracked() -> list[Path]:
+    """Files that are, or are about to be, in the repository."""
+    command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [ROOT / name for name in names if (ROOT / name).is_file()]
+
+
+def test_generated_files_are_what_their_sources_say() -> None:
+    stale = [path.name for path, text in pipeline.generated(ROOT).items() if path.read_text() != text]
+    assert not stale, "run: make render"
+
+
+def test_every_buildable_variant_is_committed() -> None:
+    assert [path.parent.name for path in FILES] == sorted(catalog.load(ROOT).buildable)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
+def test_every_outside_image_has_a_digest(path: Path) -> None:
+    steps = dockerfile.parse_file(str(path))
+    stages = {step.value[2] for step in steps if step.cmd.lower() == "from"}
+    outside = [step.value[0] for step in steps if step.cmd.lower() == "from" and step.value[0] not in stages]
+    assert all(image == "scratch" or re.search(r"@sha256:[0-9a-f]{64}$", image) for image in outside)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
+def test_nothing_is_piped_into_a_shell(path: Path) -> None:
+    assert not re.search(r"(curl|wget)\b", path.read_text())
+    assert not re.search(r"\|\s*(ba|da)?sh\b", path.read_text())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
+def test_components_are_linked_overlays(path: Path) -> None:
+    """One COPY --link a component: its layer is the same in every variant."""
+    steps = dockerfile.parse_file(str(path))
+    last = max(number for number, step in enumerate(steps) if step.cmd.lower() == "from")
+    copies = [step for step in steps[last:] if step.cmd.lower() == "copy"]
+    assert copies
+    assert all(step.flags[0] == "--link" and step.value == ("/out/", "/") for step in copies)
+    assert not [step for step in steps[last:] if step.cmd.lower() in {"run", "add"}]
+
+
+def test_no_binary_is_committed() -> None:
+    assert not [path for path in tracked() if b"\0" in path.read_bytes()[:8000] and path.suffix != ".png"]
+
+
+def test_python_requirements_are_pinned_by_hash() -> None:
+    for name in ("requirements.txt", "requirements-lint.txt"):
+        entries = re.findall(r"^[a-z0-9-]+==\S+.*\\\n(?:    --hash=sha256:[0-9a-f]{64}.*\n)+", (ROOT / name).read_text(), re.MULTILINE)
+        lines = [line for line in (ROOT / name).read_text().splitlines() if line and line[0].isalpha()]
+        assert len(entries) == len(lines) > 10
+
+
+def test_requirements_are_what_the_project_asks_for() -> None:
+    wanted = re.findall(r'^    "([a-z0-9-]+==[^"]+)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    locked = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-lint.txt").read_text()
+    assert len(wanted) > 8
+    assert not [entry for entry in wanted if f"\n{entry} " not in f"\n{locked}"]
+
+
+def test_every_base_package_says_why() -> None:
+    packages = catalog.load(ROOT).packages
+    assert all(len(why.split()) >= 2 for group in (packages.base, packages.builder, packages.engine) for why in group.values())
+
+
+def test_engine_script_is_small() -> None:
+    assert len((ROOT / "scripts/engine").read_text().splitlines()) <= 120

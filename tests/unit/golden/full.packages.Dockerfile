@@ -1,0 +1,55 @@
+# Generated from versions.yaml and images/ by `make render`: full, supply packages. Do not edit.
+ARG GVISOR_VERSION="20260622.0-46-g879cb2dc2"
+ARG CUDA_BASE_TAG="12.8.0-base-ubuntu22.04"
+
+FROM scratch AS base
+ADD base.tar /
+
+FROM base AS builder
+ADD builder.tar /
+# The module cache lives in a mount; what is fetched is checked against go.sum and the checksum database.
+ENV GOTOOLCHAIN="go1.26.11" \
+    GOFLAGS="-mod=readonly -trimpath -buildvcs=false"
+
+FROM builder AS gvisor
+ARG GVISOR_VERSION
+WORKDIR /src
+COPY components/gvisor/go.mod components/gvisor/go.sum ./
+RUN --mount=type=cache,target=/root/go/pkg/mod \
+    --mount=type=cache,target=/root/.cache/go-build \
+    --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    CGO_ENABLED=0 go build -o /out/usr/local/bin/runsc \
+      -ldflags "-s -w -X gvisor.dev/gvisor/runsc/version.version=release-${GVISOR_VERSION}" \
+      gvisor.dev/gvisor/runsc
+
+FROM base AS cuda-runtime
+ADD cuda-runtime.tar /
+WORKDIR /out/usr/local/cuda-12.8/targets/x86_64-linux/lib
+RUN --mount=type=bind,source=wheels,target=/wheels \
+    unzip -j "/wheels/nvidia-cuda-runtime-cu12-12.8.57.whl" "nvidia/cuda_runtime/lib/libcudart.so.12" \
+    && mv libcudart.so.12 "libcudart.so.12.8.57" \
+    && ln -s "libcudart.so.12.8.57" libcudart.so.12 \
+    && ln -s targets/x86_64-linux/lib /out/usr/local/cuda-12.8/lib64 \
+    && ln -s cuda-12.8 /out/usr/local/cuda \
+    && mkdir -p /out/etc/ld.so.conf.d \
+    && echo /usr/local/cuda/targets/x86_64-linux/lib > /out/etc/ld.so.conf.d/000_cuda.conf \
+    && cp -a /out/usr/local/. /usr/local/ && cp -a /out/etc/. /etc/ \
+    && ldconfig -X && cp /etc/ld.so.cache /out/etc/ld.so.cache
+
+FROM base AS worker
+COPY --link --from=gvisor /out/ /
+COPY --link --from=cuda-runtime /out/ /
+ENV PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENV NVIDIA_VISIBLE_DEVICES="all" \
+    NVIDIA_DRIVER_CAPABILITIES="compute,utility"
+LABEL org.opencontainers.image.title="worker full" \
+      org.opencontainers.image.description="also GPU in runc, and checkpoints with CRIU" \
+      org.opencontainers.image.base.name="debian:trixie" \
+      worker.GVISOR_VERSION="20260622.0-46-g879cb2dc2" \
+      worker.CUDA_BASE_TAG="12.8.0-base-ubuntu22.04" \
+      worker.supply="packages" \
+      worker.variant="full"
+# The worker makes sandboxes: namespaces, mounts and devices are root's.
+USER 0
+ENTRYPOINT ["/usr/bin/tini", "--"]
+CMD ["/bin/sh"]

@@ -1,0 +1,36 @@
+# Generated from versions.yaml and images/ by `make render`: slim, supply packages. Do not edit.
+ARG GVISOR_VERSION="20260622.0-46-g879cb2dc2"
+
+FROM scratch AS base
+ADD base.tar /
+
+FROM base AS builder
+ADD builder.tar /
+# The module cache lives in a mount; what is fetched is checked against go.sum and the checksum database.
+ENV GOTOOLCHAIN="go1.26.11" \
+    GOFLAGS="-mod=readonly -trimpath -buildvcs=false"
+
+FROM builder AS gvisor
+ARG GVISOR_VERSION
+WORKDIR /src
+COPY components/gvisor/go.mod components/gvisor/go.sum ./
+RUN --mount=type=cache,target=/root/go/pkg/mod \
+    --mount=type=cache,target=/root/.cache/go-build \
+    --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    CGO_ENABLED=0 go build -o /out/usr/local/bin/runsc \
+      -ldflags "-s -w -X gvisor.dev/gvisor/runsc/version.version=release-${GVISOR_VERSION}" \
+      gvisor.dev/gvisor/runsc
+
+FROM base AS worker
+COPY --link --from=gvisor /out/ /
+ENV PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LABEL org.opencontainers.image.title="worker slim" \
+      org.opencontainers.image.description="nvproxy only: GPU in gVisor with the fewest parts" \
+      org.opencontainers.image.base.name="debian:trixie" \
+      worker.GVISOR_VERSION="20260622.0-46-g879cb2dc2" \
+      worker.supply="packages" \
+      worker.variant="slim"
+# The worker makes sandboxes: namespaces, mounts and devices are root's.
+USER 0
+ENTRYPOINT ["/usr/bin/tini", "--"]
+CMD ["/bin/sh"]

@@ -1,0 +1,38 @@
+# Generated from versions.yaml and images/ by `make render`: slim, supply vendor. Do not edit.
+ARG GVISOR_VERSION="20260622.0"
+
+FROM debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132 AS downloads
+WORKDIR /downloads/debian
+# The archive is signed; the suite is the pin.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends --download-only --option Dir::Cache::archives=/downloads/debian \
+       base-files base-passwd ca-certificates coreutils dash grep iproute2 iptables libc-bin mount procps sed tini \
+    && rm -rf /downloads/debian/partial /downloads/debian/lock /var/lib/apt/lists
+WORKDIR /downloads
+
+ARG GVISOR_VERSION
+ADD https://storage.googleapis.com/gvisor/releases/release/${GVISOR_VERSION}/x86_64/runsc ./gvisor/
+RUN echo "6df95d09363dbd9ee5d5c889c1549b457e1783b039ff60a8f9f16f8c94c774a2ca2eef5b1c370e36b863f6b0407b53ba3c69051c6ef051253843dabf89a6de4e  gvisor/runsc" | sha512sum --check --strict
+FROM debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132 AS base
+RUN --mount=type=bind,from=downloads,source=/downloads/debian,target=/debian \
+    dpkg --install /debian/*.deb \
+    && rm -rf /var/cache/debconf /var/log/dpkg.log /var/log/alternatives.log \
+    && mkdir -p /run/gvisor
+
+FROM base AS gvisor
+COPY --from=downloads --chmod=0755 /downloads/gvisor/runsc /out/usr/local/bin/runsc
+
+FROM base AS worker
+COPY --link --from=gvisor /out/ /
+ENV PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LABEL org.opencontainers.image.title="worker slim" \
+      org.opencontainers.image.description="nvproxy only: GPU in gVisor with the fewest parts" \
+      org.opencontainers.image.base.name="debian:trixie" \
+      worker.GVISOR_VERSION="20260622.0" \
+      worker.supply="vendor" \
+      worker.variant="slim"
+# The worker makes sandboxes: namespaces, mounts and devices are root's.
+USER 0
+ENTRYPOINT ["/usr/bin/tini", "--"]
+CMD ["/bin/sh"]

@@ -1,0 +1,76 @@
+"""Who may import whom, held by reading every import of every module."""
+
+import ast
+from pathlib import Path
+
+from imagetest.plugin import ROOT
+
+# What the judge may know of the maker: pins and catalogue, how to read YAML, and how to reach an engine.
+JUDGE_MAY = {"pins", "catalog", "document", "schema", "errors", "engine", "images"}
+
+
+def imports(path: Path, *, late: bool = True) -> set[str]:
+    """Every module name that a file imports; without `late`, only at its top."""
+    tree = ast.parse(path.read_text())
+    nodes = ast.walk(tree) if late else iter(tree.body)
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def modules(folder: str) -> list[Path]:
+    found = sorted((ROOT / folder).glob("*.py"))
+    assert len(found) > 3
+    return found
+
+
+def test_judge_does_not_know_the_makers_choices() -> None:
+    for path in [*modules("imagetest"), *modules("tests/image")]:
+        known = {name.split(".")[1] for name in imports(path) if name.startswith("imagebuild.")}
+        assert known <= JUDGE_MAY, path
+
+
+def test_maker_does_not_know_the_judge() -> None:
+    for path in modules("imagebuild"):
+        assert not [name for name in imports(path) if name.startswith(("imagetest", "tests"))], path
+
+
+def test_docker_is_imported_in_one_module_and_late() -> None:
+    users = [
+        path
+        for folder in ("imagebuild", "imagetest")
+        for path in modules(folder)
+        if any(n.split(".")[0] == "docker" for n in imports(path))
+    ]
+    assert [path.name for path in users] == ["images.py"]
+    assert not [name for name in imports(users[0], late=False) if name.split(".")[0] == "docker"]
+
+
+def test_only_the_entry_prints_and_exits() -> None:
+    for path in modules("imagebuild"):
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        names = {call.id for call in calls if isinstance(call, ast.Name)}
+        assert path.name == "cli.py" or not names & {"print", "exit"}, path
+
+
+def test_the_quick_answer_imports_only_the_standard_library() -> None:
+    for name in ("cli", "unchanged", "daemon", "record", "places", "errors"):
+        outside = {module.split(".")[0] for module in imports(ROOT / f"imagebuild/{name}.py", late=False)} - {"imagebuild"}
+        assert not outside & {"pydantic", "yaml", "jinja2", "docker", "requests"}, name
+
+
+def test_size_rules() -> None:
+    lengths = []
+    for folder in ("imagebuild", "imagetest"):
+        for path in modules(folder):
+            text = path.read_text()
+            assert len(text.splitlines()) <= 200, path
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef):
+                    lengths.append((node.end_lineno or 0) - node.lineno + 1)
+                    assert lengths[-1] <= 40, f"{path}:{node.lineno}"
+    assert sorted(lengths)[len(lengths) // 2] <= 10

@@ -1,0 +1,146 @@
+"""The command as a user types it: exit codes, what stands on which stream, and never a traceback."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from imagebuild import buildx, commands
+from imagetest.plugin import ROOT
+
+
+def run(*words: str, cwd: Path = ROOT, python: str = sys.executable, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """build.py of a checkout, as a process."""
+    return subprocess.run(
+        [python, str(cwd / "build.py"), *words],
+        cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+WRONG = {
+    "no variant": ([], "--variant"),
+    "unknown variant": (["--variant", "smal"], "no variant 'smal'; there are: full, slim"),
+    "unknown option": (["--variant", "slim", "--sply", "x"], "--sply"),
+    "unknown supply": (["--variant", "slim", "--supply", "magic"], "'packages', 'vendor'"),
+    "unknown print": (["--variant", "slim", "--print", "x"], "dockerfile"),
+    "no such pins": (["--variant", "slim", "--versions", "none.yaml"], "none.yaml:1:1: (file): cannot be read"),
+    "unknown command": (["engine", "restart"], "start"),
+    "unknown variant to test": (["test", "smal"], "no variant 'smal'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_usage_is_exit_2(name: str) -> None:
+    words, said = WRONG[name]
+    result = run(*words)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_help_shows_examples_and_exit_codes() -> None:
+    result = run("--help")
+    assert result.returncode == 0
+    assert "./build.py --variant slim" in result.stdout
+    assert "exit codes: 0 ok, 2 usage" in result.stdout
+
+
+def test_plan_is_json() -> None:
+    result = run("--variant", "slim", "--print", "plan")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert json.loads(result.stdout)["supply"] == "packages"
+
+
+def test_dockerfile_is_the_committed_one() -> None:
+    assert run("--variant", "slim", "--print", "dockerfile").stdout == (ROOT / "images/slim/Dockerfile.worker").read_text()
+
+
+def test_bake_is_json() -> None:
+    target = json.loads(run("--variant", "slim", "--print", "bake").stdout)["target"]["slim"]
+    assert target["dockerfile"] == "out/slim/context/Dockerfile.worker"
+
+
+def test_without_an_environment_it_says_what_to_run(copy: Path) -> None:
+    result = run("--variant", "slim", cwd=copy, python="/usr/bin/python3")
+    assert result.returncode == 2
+    assert result.stderr.endswith("run: make setup\n")
+
+
+def test_entry_needs_the_standard_library_only(copy: Path) -> None:
+    """What runs before the environment is entered must import on a bare machine."""
+    program = "import sys; sys.path.insert(0, '.'); import build; print(build.PYTHON)"
+    result = subprocess.run(["/usr/bin/python3", "-S", "-c", program], cwd=copy, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_hostile_pins_end_in_one_line(copy: Path) -> None:
+    (copy / "hostile.yaml").write_text("a: " + "[" * 60_000)
+    result = run("--variant", "slim", "--versions", str(copy / "hostile.yaml"))
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "hostile.yaml:1:" in result.stderr
+
+
+def test_a_dead_engine_is_exit_4(tmp_path: Path) -> None:
+    result = run("--variant", "slim", "--tag", "x:y", DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+    assert result.returncode == 4
+    assert "does not answer" in result.stderr
+
+
+def test_nobody_is_told_to_use_sudo(tmp_path: Path) -> None:
+    """Without root and without an engine nothing begins."""
+    program = f"import os, sys; from pathlib import Path; os.geteuid = lambda: 65534; sys.path.insert(0, {str(ROOT)!r})\n"
+    program += f"from imagebuild.cli import main; raise SystemExit(main(['--variant', 'slim', '--tag', 'x:y'], Path({str(ROOT)!r})))"
+    environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"} | {"XDG_CACHE_HOME": str(tmp_path)}
+    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 4, result.stderr
+    assert "sudo ./build.py --variant slim" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stale_lock_is_exit_2(tmp_path: Path) -> None:
+    text = (ROOT / "versions.yaml").read_text()
+    (tmp_path / "v.yaml").write_text(text.replace("v0.0.0-20260701204157-69c2d17aea96", "v0.0.0-20260518063529-209a0ce076a1"))
+    result = run("--variant", "slim", "--versions", str(tmp_path / "v.yaml"))
+    assert result.returncode == 2
+    assert "images/components/gvisor/go.sum:1:1: gvisor.dev/gvisor: not at v0.0.0-20260518063529" in result.stderr
+    assert "run: make lock" in result.stderr
+
+
+def test_buildx_draws_on_a_terminal_and_the_log_has_no_drawing(tmp_path: Path) -> None:
+    """A real terminal pair: the child believes in it, the log keeps its words without the escapes."""
+    ours, theirs = pty.openpty()
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from imagebuild import buildx\n"
+        "job = buildx.Job(Path('f'), Path('c'), 'type=docker', 1)\n"
+        "from imagebuild.engine import Endpoint\n"
+        "end = Endpoint('unix:///none', ('sh', '-c', '[ -t 2 ] && printf \"\\\\033[31mred\\\\033[0m\\\\n\"'), 'docker')\n"
+        "print(buildx.build(end, job, Path(sys.argv[2]) / 'build.log'))\n"
+    )
+    process = subprocess.run([sys.executable, "-c", program, str(ROOT), str(tmp_path)], stderr=theirs, capture_output=False, check=False)
+    os.close(theirs)
+    drawn = os.read(ours, 4096)
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"\x1b[31mred" in drawn
+    assert (tmp_path / "build.log").read_text() == "red\n"
+
+
+def test_a_failed_build_names_cause_and_log(tmp_path: Path) -> None:
+    job = buildx.Job(Path("f"), Path("c"), "type=docker", 1)
+    end = buildx.Endpoint("unix:///none", ("sh", "-c", "echo fine; echo '#8 ERROR: process did not complete'; exit 1"), "docker")
+    with pytest.raises(buildx.EngineError, match=r"building: #8 ERROR: process did not complete; the whole log: .*build\.log"):
+        buildx.build(end, job, tmp_path / "build.log")
+    assert (tmp_path / "build.log").read_text().startswith("fine\n")
+
+
+def test_every_command_has_help() -> None:
+    for command in ("engine", "lock", "render", "test"):
+        with pytest.raises(SystemExit) as ended:
+            commands.execute([command, "--help"], ROOT, print)
+        assert ended.value.code == 0

@@ -1,0 +1,36 @@
+"""The plan: what a variant and a supply mean."""
+
+import pytest
+
+from imagebuild import catalog, pins, plan
+from imagebuild.errors import UsageError
+
+
+def test_packages_stamp_is_the_description(pinned: pins.Pins, known: catalog.Catalog) -> None:
+    (gvisor,) = plan.make(pinned, known, "slim", "packages").components
+    assert (gvisor.release, gvisor.stamp) == ("20260622.0", "20260622.0-46-g879cb2dc2")
+
+
+def test_vendor_stamp_is_the_release(pinned: pins.Pins, known: catalog.Catalog) -> None:
+    (gvisor,) = plan.make(pinned, known, "slim", "vendor").components
+    assert gvisor.stamp == "20260622.0"
+
+
+def test_supply_defaults_to_the_pins(pinned: pins.Pins, known: catalog.Catalog) -> None:
+    assert plan.make(pinned, known, "slim").supply == pinned.supply
+
+
+def test_unknown_variant_names_the_known(pinned: pins.Pins, known: catalog.Catalog) -> None:
+    with pytest.raises(UsageError, match=r"no variant 'smal'; there are: full, slim"):
+        plan.make(pinned, known, "smal")
+
+
+def test_a_variant_with_unwritten_components_is_not_buildable(known: catalog.Catalog) -> None:
+    odd = catalog.Catalog(("gvisor",), known.variants, known.packages)
+    assert odd.missing("full") == ("runc", "criu", "nvidia-container-toolkit", "cuda-runtime")
+    assert odd.buildable == ("slim",)
+
+
+def test_plan_is_plain_data(pinned: pins.Pins, known: catalog.Catalog) -> None:
+    data = plan.make(pinned, known, "slim").as_data()
+    assert data["components"][0]["source"]["module"] == "gvisor.dev/gvisor"  # type: ignore[index]

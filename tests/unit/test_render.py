@@ -1,0 +1,125 @@
+"""Rendering: the committed text, both supplies, and that no accepted pin can change what kinds of instructions run."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import dockerfile
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imagebuild import catalog, pins, plan, render
+from imagebuild.errors import UsageError
+from imagetest.plugin import ROOT
+
+GOLDEN = Path(__file__).parent / "golden"
+# What is rendered before all of full's components are written.
+SHAPES = {"slim": ("gvisor",), "full": ("gvisor", "cuda-runtime")}
+CASES = list(itertools.product(SHAPES, ("packages", "vendor")))
+
+
+def planned(variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog) -> plan.Plan:
+    """A plan of exactly the components of a shape."""
+    only = replace(known, components=SHAPES[variant])
+    return plan.make(pinned, only, variant, supply)
+
+
+def kinds(text: str) -> list[tuple[str, ...]]:
+    """The instructions as the official parser sees them: command, flags' names, and the number of words."""
+    return [(step.cmd, *(flag.split("=")[0] for flag in step.flags), str(len(step.value))) for step in dockerfile.parse_string(text)]
+
+
+@pytest.mark.parametrize(("variant", "supply"), CASES)
+def test_golden(variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog) -> None:
+    text = render.dockerfile(planned(variant, supply, pinned, known), ROOT)
+    assert text == (GOLDEN / f"{variant}.{supply}.Dockerfile").read_text()
+
+
+@pytest.mark.parametrize(("variant", "supply"), CASES)
+def test_needs_no_frontend_image(variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog) -> None:
+    text = render.dockerfile(planned(variant, supply, pinned, known), ROOT)
+    assert "syntax=" not in text
+    assert "<<" not in text
+
+
+def test_packages_takes_nothing_from_an_image_registry(pinned: pins.Pins, known: catalog.Catalog) -> None:
+    steps = dockerfile.parse_string(render.dockerfile(planned("full", "packages", pinned, known), ROOT))
+    stages = {step.value[-1] for step in steps if step.cmd.lower() == "from"}
+    assert {step.value[0] for step in steps if step.cmd.lower() == "from"} - stages == {"scratch"}
+
+
+def test_vendor_takes_images_by_digest_and_checks_files(pinned: pins.Pins, known: catalog.Catalog) -> None:
+    text = render.dockerfile(planned("full", "vendor", pinned, known), ROOT)
+    steps = dockerfile.parse_string(text)
+    stages = {step.value[-1] for step in steps if step.cmd.lower() == "from"}
+    outside = {step.value[0] for step in steps if step.cmd.lower() == "from"} - stages
+    assert outside
+    assert all("@sha256:" in image for image in outside)
+    assert text.count("ADD https://") == text.count("sha512sum --check")
+
+
+def test_undefined_is_an_error(pinned: pins.Pins, known: catalog.Catalog, copy: Path) -> None:
+    template = copy / "images" / "Dockerfile.worker.j2"
+    template.write_text(template.read_text() + "{{ plan.nothing }}\n")
+    with pytest.raises(UsageError, match="nothing"):
+        render.dockerfile(planned("slim", "packages", pinned, known), copy)
+
+
+def texts(pattern: str) -> st.SearchStrategy[str]:
+    """Values that a pin's own pattern accepts, hostile ones among them."""
+    return st.from_regex(pattern, fullmatch=True)
+
+
+@st.composite
+def accepted(draw: st.DrawFn, pinned: pins.Pins) -> pins.Pins:
+    """Any versions.yaml that the schema accepts, of the committed shape."""
+    data = pinned.model_dump(exclude_none=True)
+    debian, gvisor, cuda = data["debian"], data["components"]["gvisor"], data["components"]["cuda-runtime"]
+    debian["suite"], debian["image"], debian["digest"] = draw(texts(pins.NAME)), draw(texts(pins.IMAGE)), draw(texts(pins.DIGEST))
+    data["go"]["toolchain"], data["source_date_epoch"] = draw(texts(pins.TOOLCHAIN)), draw(texts(pins.EPOCH))
+    for component in (gvisor, cuda):
+        component["version"] = draw(texts(pins.VERSION))
+    gvisor["packages"] |= {
+        "describe": draw(texts(pins.VERSION)),
+        "module": draw(texts(pins.MODULE)),
+        "version": draw(texts(pins.MODULE_VERSION)),
+    }
+    gvisor["vendor"]["sha512"] = draw(texts(pins.SHA512))
+    cuda["packages"] |= {"wheel": draw(texts(pins.WHEEL)), "version": draw(texts(pins.VERSION))}
+    cuda["vendor"]["digest"] = draw(texts(pins.DIGEST))
+    try:
+        return pins.Pins.model_validate(data)
+    except ValueError:
+        # The schema has rules beside its patterns (no all-zero digest): such a file is not accepted.
+        return pinned
+
+
+@pytest.mark.parametrize(("variant", "supply"), CASES)
+def test_no_accepted_pin_changes_the_instructions(variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog) -> None:
+    expected = kinds(render.dockerfile(planned(variant, supply, pinned, known), ROOT))
+    seen = 0
+
+    @settings(max_examples=60, deadline=None, derandomize=True)
+    @given(accepted(pinned))
+    def holds(candidate: pins.Pins) -> None:
+        nonlocal seen
+        seen += candidate is not pinned
+        assert kinds(render.dockerfile(planned(variant, supply, candidate, known), ROOT)) == expected
+
+    holds()
+    assert seen >= 50
+
+
+@pytest.mark.parametrize("poison", ["1\nRUN id", "1\\", '1" \\\n'])
+def test_the_oracle_sees_an_injection(poison: str, pinned: pins.Pins, known: catalog.Catalog) -> None:
+    """The control of the test above: a value that the schema would refuse does change the instructions."""
+    base = planned("slim", "packages", pinned, known)
+    expected = kinds(render.dockerfile(base, ROOT))
+    source = base.components[0].source.model_copy(update={"describe": poison})
+    text = render.dockerfile(replace(base, components=(replace(base.components[0], source=source),)), ROOT)
+    try:
+        found = kinds(text)
+    except dockerfile.GoParseError:
+        found = []
+    assert found != expected
