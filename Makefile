@@ -19,14 +19,14 @@ slim: setup ## build, judge and tag worker:slim
 	@./build.py --variant slim
 
 test: setup ## unit, static and image layers, of every variant that can be built
-	@$(PYTHON) -m pytest -q tests/unit tests/static
+	@$(PYTHON) -m pytest -q tests/unit tests/static || exit 5
 	@./build.py test
 
 test-images: setup ## the image layer alone
 	@./build.py test
 
 test-mutants: slim ## prove that the judge fails what is wrong
-	@$(PYTHON) -m pytest -q tests/mutants
+	@$(PYTHON) -m pytest -q tests/mutants || exit 5
 
 lint: ## ruff, mypy, hadolint, shellcheck, drift
 	@scripts/setup lint

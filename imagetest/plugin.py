@@ -26,6 +26,7 @@ class Case:
     archive: str
     pins: pins.Pins
     catalog: catalog.Catalog
+    backend: str
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -39,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--variant", help="the variant that the image claims to be")
     group.addoption("--supply", choices=("packages", "vendor"), help="where its parts came from; default: versions.yaml")
     group.addoption("--image", metavar="REF|FILE", help="an image in the engine, or an image archive; default: out/VARIANT/image.tar")
+    group.addoption("--backend", default="dockersh", choices=("dockersh", "docker"), help="docker is testinfra's own, for comparison only")
     group.addoption("--versions", metavar="FILE", help="the pins that it must match; default: versions.yaml")
 
 
@@ -66,7 +68,7 @@ def case_of(config: pytest.Config) -> Case:
     if variant not in known.variants:
         raise pytest.UsageError(f"no variant {variant}; there are: {', '.join(known.variants)}")
     archive = config.getoption("image") or str(ROOT / "out" / variant / "image.tar")
-    return Case(variant, config.getoption("supply") or pinned.supply, archive, pinned, known)
+    return Case(variant, config.getoption("supply") or pinned.supply, archive, pinned, known, config.getoption("backend"))
 
 
 def pytest_configure(config: pytest.Config) -> None:

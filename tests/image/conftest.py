@@ -19,26 +19,27 @@ def image(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Image:
     return archive.load(subject.archive, tmp_path_factory.mktemp("layers"))
 
 
-def _opened(container: str) -> Iterator[Host]:
+def _opened(container: str, backend: str) -> Iterator[Host]:
     shell.register()
-    found = testinfra.get_host(f"dockersh://{container}")
+    found = testinfra.get_host(f"{backend}://{container}")
     # A positive control before anything is called absent: this is a shell, and it answers.
     assert found.run("echo alive").stdout == "alive\n"
     yield found
     assert found.run("echo alive").stdout == "alive\n"
-    found.backend.close()
+    if isinstance(found.backend, shell.ShellBackend):
+        found.backend.close()
 
 
 @pytest.fixture(scope="session")
-def host(container: str) -> Iterator[Host]:
+def host(container: str, case: Case) -> Iterator[Host]:
     """A shell as the image's own user."""
-    yield from _opened(container)
+    yield from _opened(container, case.backend)
 
 
 @pytest.fixture(scope="session")
-def unprivileged(container: str) -> Iterator[Host]:
+def unprivileged(container: str, case: Case) -> Iterator[Host]:
     """A shell as a user with no name and no rights."""
-    yield from _opened(f"{UNPRIVILEGED}@{container}")
+    yield from _opened(f"{UNPRIVILEGED}@{container}", case.backend)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from imagebuild import buildx, commands
+from imagebuild.engine import Endpoint
+from imagebuild.errors import EngineError
 from imagetest.plugin import ROOT
 
 
@@ -133,8 +135,8 @@ def test_buildx_draws_on_a_terminal_and_the_log_has_no_drawing(tmp_path: Path) -
 
 def test_a_failed_build_names_cause_and_log(tmp_path: Path) -> None:
     job = buildx.Job(Path("f"), Path("c"), "type=docker", 1)
-    end = buildx.Endpoint("unix:///none", ("sh", "-c", "echo fine; echo '#8 ERROR: process did not complete'; exit 1"), "docker")
-    with pytest.raises(buildx.EngineError, match=r"building: #8 ERROR: process did not complete; the whole log: .*build\.log"):
+    end = Endpoint("unix:///none", ("sh", "-c", "echo fine; echo '#8 ERROR: process did not complete'; exit 1"), "docker")
+    with pytest.raises(EngineError, match=r"building: #8 ERROR: process did not complete; the whole log: .*build\.log"):
         buildx.build(end, job, tmp_path / "build.log")
     assert (tmp_path / "build.log").read_text().startswith("fine\n")
 

@@ -120,7 +120,7 @@ def test_builders_by_buildkit_version(version: str, passes: bool) -> None:
     if passes:
         assert engine.check_builder(inspected, "worker") is None  # type: ignore[func-returns-value]
         return
-    with pytest.raises(EngineError, match="0.13 is needed"):
+    with pytest.raises(EngineError, match=r"0\.13 is needed"):
         engine.check_builder(inspected, "worker")
 
 

@@ -45,11 +45,12 @@ ENV NVIDIA_VISIBLE_DEVICES="all" \
 LABEL org.opencontainers.image.title="worker full" \
       org.opencontainers.image.description="also GPU in runc, and checkpoints with CRIU" \
       org.opencontainers.image.base.name="debian:trixie" \
-      worker.GVISOR_VERSION="20260622.0-46-g879cb2dc2" \
-      worker.CUDA_BASE_TAG="12.8.0-base-ubuntu22.04" \
+      worker.gvisor-version="20260622.0-46-g879cb2dc2" \
+      worker.cuda-base-tag="12.8.0-base-ubuntu22.04" \
       worker.supply="packages" \
       worker.variant="full"
 # The worker makes sandboxes: namespaces, mounts and devices are root's.
+# hadolint ignore=DL3002
 USER 0
 ENTRYPOINT ["/usr/bin/tini", "--"]
 CMD ["/bin/sh"]

@@ -27,10 +27,11 @@ ENV PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LABEL org.opencontainers.image.title="worker slim" \
       org.opencontainers.image.description="nvproxy only: GPU in gVisor with the fewest parts" \
       org.opencontainers.image.base.name="debian:trixie" \
-      worker.GVISOR_VERSION="20260622.0-46-g879cb2dc2" \
+      worker.gvisor-version="20260622.0-46-g879cb2dc2" \
       worker.supply="packages" \
       worker.variant="slim"
 # The worker makes sandboxes: namespaces, mounts and devices are root's.
+# hadolint ignore=DL3002
 USER 0
 ENTRYPOINT ["/usr/bin/tini", "--"]
 CMD ["/bin/sh"]

@@ -1,0 +1,141 @@
+"""`make bench`: every bar of this project in one run, each as a ratio against a named peer or limit."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagebuild.engine import Endpoint, PrivateEngine, find
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "out" / "slim"
+BUMP = {
+    "v0.0.0-20260701204157-69c2d17aea96": "v0.0.0-20260518063529-209a0ce076a1",
+    "20260622.0-46-g879cb2dc2": "20260511.0-34-g8bcb288c8",
+    '"20260622.0"': '"20260511.0"',
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One measured ratio; it holds where it is at most 1."""
+
+    name: str
+    ours: float
+    peer: float
+    unit: str
+    against: str
+
+    def __str__(self) -> str:
+        ratio = self.ours / self.peer
+        return f"{'ok  ' if ratio <= 1 else 'OVER'} {ratio:5.2f}  {self.name}: {self.ours:.2f} {self.unit}, {self.against} {self.peer:.2f}"
+
+
+def seconds(command: list[str], environment: dict[str, str] | None = None, cwd: Path = ROOT) -> float:
+    """Wall time of a command that must succeed."""
+    begun = time.monotonic()
+    subprocess.run(command, cwd=cwd, env=environment, check=True, capture_output=True)
+    return time.monotonic() - begun
+
+
+def size(_: Endpoint) -> Bar:
+    made = json.loads((OUT / "build.json").read_text())
+    return Bar("slim, compressed layers", made["size"] / 1e6, 48, "MB", "limit")
+
+
+def no_op(endpoint: Endpoint) -> Bar:
+    """Nothing changed: build.py, which also knows that the image was judged, and buildx, all cached, in turns."""
+    ours = [sys.executable, "build.py", "--variant", "slim"]
+    peer = [*endpoint.buildx, "build", "--quiet", "--provenance=false", "--secret", "id=ca,src=/etc/ssl/certs/ca-certificates.crt"]
+    peer += ["--tag", "bench:no-op", "--file", str(OUT / "context/Dockerfile.worker"), str(OUT / "context")]
+    for command in (ours, peer):
+        seconds(command, endpoint.environment)
+    pairs = [(seconds(ours, endpoint.environment), seconds(peer, endpoint.environment)) for _ in range(9)]
+    mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return Bar("no-op build", mine, theirs, "s", "docker buildx build on the same Dockerfile, warm")
+
+
+def bump(endpoint: Endpoint) -> Bar:
+    """Another gVisor, from the edit to an image in the engine, against its own compile step."""
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Path(folder) / "clone"
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        (clone / ".venv").symlink_to(ROOT / ".venv")
+        pins = clone / "versions.yaml"
+        text = pins.read_text()
+        for old, new in BUMP.items():
+            text = text.replace(old, new)
+        pins.write_text(text)
+        seconds([sys.executable, "build.py", "lock"], endpoint.environment, clone)
+        taken = seconds([sys.executable, "build.py", "--variant", "slim", "--no-judge", "--no-cache"], endpoint.environment, clone)
+        log = (clone / "out/slim/build.log").read_text()
+    step = re.search(r"^#([0-9]+) \[gvisor .*go build", log, re.MULTILINE)
+    assert step
+    compiled = re.search(rf"^#{step[1]} DONE ([0-9.]+)s", log, re.MULTILINE)
+    assert compiled
+    return Bar("gVisor bump, start to loaded", taken, float(compiled[1]) + 15, "s", "its compile step + 15 s")
+
+
+def checks(endpoint: Endpoint) -> Bar:
+    """The same 20 checks of the same image, through the open shell and through stock testinfra."""
+    names = (ROOT / "bench/checks.txt").read_text().split()
+    assert len(names) == 20
+    ours, theirs = (_check_seconds(names, backend, endpoint) for backend in ("dockersh", "docker"))
+    return Bar("20 checks", ours, theirs / 4, "s", "a quarter of stock testinfra's")
+
+
+def _check_seconds(names: list[str], backend: str, endpoint: Endpoint) -> float:
+    report = OUT / f"bench-{backend}.xml"
+    path = os.pathsep.join([str(Path(endpoint.docker).parent), os.environ["PATH"]]) if "/" in endpoint.docker else os.environ["PATH"]
+    command = [sys.executable, "-m", "pytest", "-q", *names, "--variant", "slim", "--backend", backend, "--junit-xml", str(report)]
+    seconds(command, {**endpoint.environment, "PATH": path})
+    cases = list(ET.parse(report).getroot().iter("testcase"))  # noqa: S314 - pytest wrote it
+    assert len(cases) == len(names)
+    # The first check of a session also opens the container; that is the same for both and not what is compared.
+    return sum(float(case.get("time", "0")) for case in cases[1:])
+
+
+def memory(endpoint: Endpoint) -> Bar:
+    """The judge's largest process."""
+    seconds([sys.executable, "-m", "pytest", "-q", "tests/image", "--variant", "slim"], endpoint.environment)
+    return Bar("the judge's memory", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000, 200, "MB", "limit")
+
+
+def bare(_: Endpoint) -> Bar:
+    """A bare Debian that holds only python3, git and make: clone, make slim."""
+    if not shutil.which("mmdebstrap"):
+        subprocess.run([str(ROOT / "scripts/setup"), "bench"], check=True)
+    begun = time.monotonic()
+    result = subprocess.run([str(ROOT / "bench/bare"), str(ROOT)], capture_output=True, text=True, check=False)
+    taken = re.search(r"^bare: ([0-9]+) s$", result.stdout, re.MULTILINE)
+    assert taken, result.stdout[-2000:] + result.stderr[-2000:]
+    assert time.monotonic() >= begun
+    return Bar("bare machine to judged slim", float(taken[1]), 300, "s", "limit")
+
+
+def main() -> int:
+    """Measure all bars, or those named on the command line; 1 where one is over."""
+    every: dict[str, Callable[[Endpoint], Bar]] = {
+        "size": size, "memory": memory, "no-op": no_op, "checks": checks, "bump": bump, "bare": bare,
+    }  # fmt: skip
+    endpoint = find(PrivateEngine(ROOT))
+    assert endpoint, "no engine; run: make slim"
+    bars = []
+    for name in sys.argv[1:] or every:
+        bars.append(every[name](endpoint))
+        print(bars[-1], flush=True)
+    return int(any(bar.ours > bar.peer for bar in bars))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
