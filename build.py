@@ -22,13 +22,14 @@ def enter_environment() -> None:
 
 
 def interrupt(*_: object) -> None:
-    """A polite kill ends like Ctrl-C: what is half done is cleaned up."""
+    """Ctrl-C and a polite kill end alike: what is half done is cleaned up, also where a shell in the background ignores Ctrl-C."""
     raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
     enter_environment()
     signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
     from imagebuild.cli import main
 
     raise SystemExit(main(sys.argv[1:], ROOT))

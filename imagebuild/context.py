@@ -113,11 +113,11 @@ def _place(source: Path, target: Path) -> None:
 def ensure_engine(root: Path, plan: Plan, builder: str | None, tell: Tell) -> Endpoint:
     """The engine that answers, or a private one started here; raises EngineError."""
     private = PrivateEngine(root)
-    found = find(private, builder)
-    if found is None:
-        machine.check_engine_can_start(machine.Machine.here(), plan.variant)
-        start_engine(private, plan, tell)
-    return found or private.endpoint(builder)
+    if (found := find(private, builder)) is not None:
+        return found
+    machine.check_engine_can_start(machine.Machine.here(), plan.variant)
+    start_engine(private, plan, tell)
+    return find(private, builder) or private.endpoint(builder)
 
 
 def start_engine(private: PrivateEngine, plan: Plan, tell: Tell) -> None:

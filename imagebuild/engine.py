@@ -84,7 +84,9 @@ def find(private: PrivateEngine, builder: str | None = None) -> Endpoint | None:
     machines = f"unix://{MACHINE_SOCKET}"
     if not named and MACHINE_SOCKET.exists() and answers(machines):
         return _usable(_outside(machines, private, builder))
-    return private.endpoint(builder) if private.running else None
+    if not private.running:
+        return None
+    return _usable(private.endpoint(builder)) if builder else private.endpoint()
 
 
 def has_docker_with_buildx() -> bool:

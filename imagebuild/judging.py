@@ -1,5 +1,6 @@
 """The judge as a process of its own, which imports nothing of this one's choices."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -29,10 +30,19 @@ def passes(work: Work, archive: Path, output: IO[bytes] | None = None) -> bool:
     """Run the image layer on an archive."""
     command = [sys.executable, "-m", "pytest", "-q", "tests/image", "--variant", work.plan.variant, "--supply", work.plan.supply]
     command += ["--image", str(archive), "--versions", str(work.request.versions), "--junit-xml", str(work.out / "judge.xml")]
-    environment = work.endpoint.environment
-    return (
-        subprocess.run(
-            command, cwd=work.root, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
-        ).returncode
-        == 0
-    )
+    # A session of its own: Ctrl-C reaches it once, from here, so that it can remove its containers in peace.
+    with subprocess.Popen(
+        command,
+        cwd=work.root,
+        env=work.endpoint.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    ) as process:
+        try:
+            return process.wait() == 0
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
