@@ -31,14 +31,9 @@ def passes(work: Work, archive: Path, output: IO[bytes] | None = None) -> bool:
     command = [sys.executable, "-m", "pytest", "-q", "tests/image", "--variant", work.plan.variant, "--supply", work.plan.supply]
     command += ["--image", str(archive), "--versions", str(work.request.versions), "--junit-xml", str(work.out / "judge.xml")]
     # A session of its own: Ctrl-C reaches it once, from here, so that it can remove its containers in peace.
+    environment, nothing = work.endpoint.environment, subprocess.DEVNULL
     with subprocess.Popen(
-        command,
-        cwd=work.root,
-        env=work.endpoint.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        start_new_session=True,
+        command, cwd=work.root, env=environment, stdin=nothing, stdout=output, stderr=output, start_new_session=True
     ) as process:
         try:
             return process.wait() == 0

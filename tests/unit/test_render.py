@@ -1,6 +1,7 @@
 """Rendering: the committed text, both supplies, and that no accepted pin can change what kinds of instructions run."""
 
 import itertools
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,8 +33,10 @@ def kinds(text: str) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize(("variant", "supply"), CASES)
 def test_golden(variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog) -> None:
-    text = render.dockerfile(planned(variant, supply, pinned, known), ROOT)
-    assert text == (GOLDEN / f"{variant}.{supply}.Dockerfile").read_text()
+    text, golden = render.dockerfile(planned(variant, supply, pinned, known), ROOT), GOLDEN / f"{variant}.{supply}.Dockerfile"
+    if os.environ.get("WRITE_GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text()
 
 
 @pytest.mark.parametrize(("variant", "supply"), CASES)

@@ -7,6 +7,9 @@ ADD base.tar /
 
 FROM base AS builder
 ADD builder.tar /
+# For those who have mirrors of their own; neither reaches the image.
+ARG GOPROXY
+ARG GOSUMDB
 # The module cache lives in a mount; what is fetched is checked against go.sum and the checksum database.
 ENV GOTOOLCHAIN="go1.26.11" \
     GOFLAGS="-mod=readonly -trimpath -buildvcs=false"
