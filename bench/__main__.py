@@ -61,6 +61,7 @@ def no_op(endpoint: Endpoint) -> Bar:
     for command in (ours, peer):
         seconds(command, endpoint.environment)
     pairs = [(seconds(ours, endpoint.environment), seconds(peer, endpoint.environment)) for _ in range(9)]
+    subprocess.run([endpoint.docker, "rmi", "bench:no-op"], env=endpoint.environment, check=True, capture_output=True)
     mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
     return Bar("no-op build", mine, theirs, "s", "docker buildx build on the same Dockerfile, warm")
 

@@ -65,8 +65,15 @@ class Images:
 
     def save(self, reference: str, destination: Path) -> str:
         """Write an image as an archive and return its id."""
+        import docker.errors
+
         with _client(self.host) as client, destination.open("wb") as stream:
-            image = client.images.get(reference)
+            try:
+                image = client.images.get(reference)
+            except docker.errors.ImageNotFound as error:
+                raise EngineError(
+                    f"no image {reference} in the engine at {self.host}, and no such file; build it, or name another"
+                ) from error
             for chunk in image.save():
                 stream.write(chunk)
             return str(image.id)

@@ -109,6 +109,7 @@ def _judged(work: Work, made: record.Record) -> tuple[record.Record, str | None]
         judging.judge(work, made, archive)
         if archive == candidate:
             candidate.replace(accepted)
+    candidate.unlink(missing_ok=True)
     tag = work.request.tag or f"worker:{made.variant}"
     work.images.tag(made.engine_id, tag)
     seen = unchanged.fingerprint(work.root, work.request.versions, made.resolution)

@@ -1,7 +1,7 @@
 """An image as values: every layer's entries, the merged view that a container sees, the configuration."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 WHITEOUT = ".wh."
@@ -36,7 +36,7 @@ class Layer:
     digest: str
     size: int
     tar: Path
-    entries: tuple[Entry, ...]
+    entries: tuple[Entry, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Image:
     """What a registry would serve."""
 
     digest: str
-    config: Mapping[str, object]
+    config: Mapping[str, object] = field(repr=False)
     layers: tuple[Layer, ...]
 
     @property

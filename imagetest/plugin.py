@@ -1,5 +1,6 @@
 """pytest options and fixtures of the judge: which image, which variant, one open shell in one container of it."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,12 +83,22 @@ def case(pytestconfig: pytest.Config) -> Case:
     return case_of(pytestconfig)
 
 
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """End the run with the one line of cause instead of an error a test."""
+    try:
+        yield
+    except ImageBuildError as error:
+        pytest.exit(str(error), returncode=error.exit_code)
+
+
 @pytest.fixture(scope="session")
 def endpoint() -> Endpoint:
     """A running engine; without one the layer errs, it never skips."""
-    found = find(PrivateEngine(ROOT))
-    if found is None:
-        raise EngineError("no container engine answers; run: make engine")
+    with _told():
+        found = find(PrivateEngine(ROOT))
+        if found is None:
+            raise EngineError("no container engine answers; run: make engine")
     os.environ["DOCKER_HOST"] = found.host
     os.environ["WORKER_DOCKER"] = found.docker
     return found
@@ -106,10 +117,11 @@ def subject(case: Case, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFac
     """Have the image both as a file and in the engine, whichever was named."""
     images = Images(endpoint.host)
     named = Path(case.archive)
-    if named.is_file():
-        return Subject(named, images.load(named))
-    archive = tmp_path_factory.mktemp("saved") / "image.tar"
-    return Subject(archive, images.save(case.archive, archive))
+    with _told():
+        if named.is_file():
+            return Subject(named, images.load(named))
+        archive = tmp_path_factory.mktemp("saved") / "image.tar"
+        return Subject(archive, images.save(case.archive, archive))
 
 
 @pytest.fixture(scope="session")
