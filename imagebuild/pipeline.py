@@ -104,7 +104,7 @@ def _judged(work: Work, made: record.Record) -> tuple[record.Record, str | None]
     if not work.request.judge:
         work.tell(f"not judged, so not tagged: {archive}")
         return made, None
-    law = unchanged.digest(unchanged.judge_files(work.root), work.root)
+    law = unchanged.digest([*unchanged.judge_files(work.root), work.request.versions], work.root)
     if made.judged != law:
         judging.judge(work, made, archive)
         if archive == candidate:
@@ -112,7 +112,9 @@ def _judged(work: Work, made: record.Record) -> tuple[record.Record, str | None]
     candidate.unlink(missing_ok=True)
     tag = work.request.tag or f"worker:{made.variant}"
     work.images.tag(made.engine_id, tag)
-    seen = unchanged.fingerprint(work.root, work.request.versions, made.resolution)
+    # Only the plain request is answered quickly: its answer depends on files alone.
+    plain = work.request == Request(made.variant, work.root / "versions.yaml")
+    seen = unchanged.fingerprint(work.root, made.resolution) if plain else ""
     done = replace(made, judged=law, inputs=seen, archive=unchanged.stamp(accepted))
     done.write(work.out / "build.json")
     return done, tag

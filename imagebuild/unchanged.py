@@ -27,9 +27,14 @@ def digest(paths: Iterable[Path], root: Path) -> str:
     return total.hexdigest()
 
 
-def fingerprint(root: Path, versions: Path, resolution: str | None) -> str:
+def fingerprint(root: Path, resolution: str | None) -> str:
     """One digest of every file that a build or its judge reads."""
-    paths = [versions, root / "requirements.txt", *judge_files(root), *(path for path in root.glob("images/**/*") if path.is_file())]
+    paths = [
+        root / "versions.yaml",
+        root / "requirements.txt",
+        *judge_files(root),
+        *(path for path in root.glob("images/**/*") if path.is_file()),
+    ]
     paths += [*root.glob("imagebuild/*.py"), *([Path(resolution)] if resolution else [])]
     return digest(paths, root)
 
@@ -49,7 +54,7 @@ def look(argv: list[str], root: Path) -> Record | None:
     try:
         if not found or not found.inputs or stamp(out / "image.tar") != found.archive:
             return None
-        if fingerprint(root, root / "versions.yaml", found.resolution) != found.inputs:
+        if fingerprint(root, found.resolution) != found.inputs:
             return None
         known = _image(os.environ.get("DOCKER_HOST") or _default(), f"worker:{argv[1]}")
     except OSError:

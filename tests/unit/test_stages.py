@@ -237,7 +237,7 @@ def built(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     out = copy / "out" / "slim"
     out.mkdir(parents=True)
     (out / "image.tar").write_bytes(b"image")
-    seen = unchanged.fingerprint(copy, copy / "versions.yaml", None)
+    seen = unchanged.fingerprint(copy, None)
     replace(MADE, inputs=seen, archive=unchanged.stamp(out / "image.tar")).write(out / "build.json")
     served = Engine(tmp_path / "s.sock", MADE.engine_id)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/s.sock")
