@@ -27,7 +27,7 @@ WRONG = {
     "no variant": ([], "--variant"),
     "unknown variant": (["--variant", "smal"], "no variant 'smal'; there are: full, slim"),
     "unknown option": (["--variant", "slim", "--sply", "x"], "--sply"),
-    "unknown supply": (["--variant", "slim", "--supply", "magic"], "'packages', 'vendor'"),
+    "unknown supply": (["--variant", "slim", "--supply", "magic"], "choose from"),
     "unknown print": (["--variant", "slim", "--print", "x"], "dockerfile"),
     "no such pins": (["--variant", "slim", "--versions", "none.yaml"], "none.yaml:1:1: (file): cannot be read"),
     "unknown command": (["engine", "restart"], "start"),
