@@ -13,7 +13,7 @@ engine: setup ## start the private container engine, where none answers
 	@./build.py engine start
 
 engine-stop: ## stop the private container engine
-	@scripts/engine stop "$${XDG_CACHE_HOME:-$$HOME/.cache}/worker-images/engine"
+	@./build.py engine stop
 
 slim: setup ## build, judge and tag worker:slim
 	@./build.py --variant slim

@@ -8,15 +8,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 PYTHON = ROOT / ".venv" / "bin" / "python"
+ENTERED = "WORKER_IMAGES_ENTERED"
 
 
 def enter_environment() -> None:
     """Replace this process by the same command under .venv; exit 2 where there is none."""
     if Path(sys.prefix) == ROOT / ".venv":
+        os.environ.pop(ENTERED, None)
         return
     if not PYTHON.exists():
         print(f"build.py: no virtual environment at {PYTHON.parent.parent}; run: make setup", file=sys.stderr)
         raise SystemExit(2)
+    if os.environ.get(ENTERED):
+        print(f"build.py: {PYTHON.parent.parent} is broken; remove it and run: make setup", file=sys.stderr)
+        raise SystemExit(2)
+    os.environ[ENTERED] = "1"
     sys.stdout.flush()
     os.execv(PYTHON, [str(PYTHON), str(ROOT / "build.py"), *sys.argv[1:]])  # noqa: S606 - no shell is wanted
 

@@ -15,11 +15,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagebuild.engine import Endpoint
-from imagebuild.errors import EngineError
+from imagebuild.errors import DriftError, EngineError, FetchError, ImageBuildError
 
 CERTIFICATES = Path(os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt")
 # Proxies, which BuildKit keeps out of history, and Go's mirrors, which only the builder's stage declares.
 PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "GOPROXY", "GOSUMDB")
+FAILURES: tuple[tuple[str, type[ImageBuildError], str], ...] = (
+    (r"missing go\.sum entry|updates to go\.mod needed", DriftError, "run: make lock"),
+    (
+        r"SECURITY ERROR|checksum mismatch|WARNING: .* computed checksum",
+        FetchError,
+        "these are not the pinned bytes; ask who changed them",
+    ),
+    (
+        r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|x509:",
+        FetchError,
+        "check network, proxies and CA; run again",
+    ),
+)
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
@@ -72,7 +85,7 @@ def build(endpoint: Endpoint, job: Job, log: Path) -> dict[str, object]:
     run = _on_terminal if sys.stderr.isatty() else _in_lines
     status = run(command, endpoint.environment, log)
     if status:
-        raise EngineError(f"building: {_cause(log)}; the whole log: {log}")
+        raise _failure(log)
     return dict(json.loads(metadata.read_text())) if metadata.exists() else {}
 
 
@@ -115,15 +128,22 @@ def _copy(source: int, keep: Callable[[str], object]) -> None:
 
 @contextlib.contextmanager
 def _ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """End the child with the block: buildx cancels its build on the engine, too."""
+    """End the child with the block, and wait for it: buildx cancels its build on the engine, too."""
     try:
         yield
     except BaseException:
         process.terminate()
+        process.wait()
         raise
 
 
-def _cause(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    errors = [line.strip() for line in lines if "ERROR" in line]
-    return errors[-1] if errors else (lines[-1] if lines else "buildx said nothing")
+def _failure(log: Path) -> ImageBuildError:
+    """What a failed build was: stale sums, bytes that could not be had or are wrong, or the build itself."""
+    text = ESCAPES.sub("", log.read_text(errors="replace"))
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["buildx said nothing"]
+    for pattern, kind, remedy in FAILURES:
+        found = [line for line in lines if re.search(pattern, line)]
+        if found:
+            return kind(f"building: {found[-1]}; {remedy}; the whole log: {log}")
+    errors = [line for line in lines if "ERROR" in line]
+    return EngineError(f"building: {(errors or lines)[-1]}; the whole log: {log}")

@@ -94,6 +94,10 @@ def _shared(pins: Pins, document: Document) -> list[Finding]:
     """Two artifacts cannot have one digest: one of them was pasted."""
     seen: dict[str, str] = {}
     findings = []
+    arguments = [pin.argument for pin in pins.components.values()]
+    for name, pin in pins.components.items():
+        if arguments.count(pin.argument) > 1:
+            findings.append(document.finding(("components", name, "argument"), "used twice", "it becomes one ARG", "rename it"))
     for name, pin in pins.components.items():
         for supply, source in (("packages", pin.packages), ("vendor", pin.vendor)):
             for key, value in source.model_dump(include={"sha256", "sha512", "digest"}, exclude_none=True).items():

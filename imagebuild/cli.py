@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from imagebuild import unchanged
-from imagebuild.errors import ImageBuildError
+from imagebuild.errors import EngineError, ImageBuildError
 from imagebuild.record import Record
 
 
@@ -24,12 +24,15 @@ def main(argv: list[str], root: Path) -> int:
     except ImageBuildError as error:
         print(f"build.py: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("build.py: interrupted; nothing was tagged; the same command starts again", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:
+        print(f"build.py: {error.filename or 'the machine'}: {error.strerror or error}; mend that and run again", file=sys.stderr)
+        return EngineError.exit_code
+    except KeyboardInterrupt:
+        print("build.py: interrupted; nothing was tagged; the same command starts again", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -49,7 +52,7 @@ def summary(record: Record, tag: str | None, seconds: float, *, built: bool) -> 
         ("time", f"{seconds:.1f} s" + ("" if built else ", nothing was built")),
         ("debian", resolved),
         *(("cannot", text) for text in record.limits),
-        ("next", f"make test-images, or: docker run --rm {tag} runsc --version" if tag else "the same without --no-judge"),
+        ("next", f'eval "$(./build.py engine env)" && docker run --rm {tag} runsc --version' if tag else "the same without --no-judge"),
     ]
     return "\n".join(f"{name:9} {text}" for name, text in rows)
 

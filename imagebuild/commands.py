@@ -136,5 +136,5 @@ def _test(argv: list[str], root: Path, tell: Tell) -> str:
     versions = root / "versions.yaml"
     chosen = parser.parse_args(argv).variants or work.load(root, versions)[1].buildable
     for variant in chosen:
-        pipeline.test(Request(variant, versions), root, tell)
+        pipeline.run(Request(variant, versions, again=True), root, tell)
     return f"image layer passed: {', '.join(chosen)}"

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from imagebuild import debian, machine, render, rootfs
 from imagebuild.engine import Endpoint, PrivateEngine, find
+from imagebuild.errors import ClientError, EngineError, FetchError
 from imagebuild.pins import DebianPin
-from imagebuild.places import CACHE
+from imagebuild.places import CACHE, sweep
 from imagebuild.plan import Plan
-from imagebuild.record import text_digest
+from imagebuild.record import exclusive, text_digest
 
 Tell = Callable[[str], None]
 
@@ -71,9 +72,11 @@ def _resolve(pin: DebianPin, names: Mapping[str, tuple[str, ...]], *, refresh: b
 
 
 def _assemble(root: Root, destination: Path, epoch: int) -> None:
+    for folder in (CACHE / "debs", destination.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
     files = debian.fetch(root.packages, CACHE / "debs")
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    part = destination.with_name(f".{destination.name}.{os.getpid()}.part")
+    part = destination.with_name(f"part-{os.getpid()}-{destination.name}")
     try:
         named = {package.name: file for package, file in zip(root.packages, files, strict=True)}
         rootfs.assemble(named, part, epoch, base=root.name in {"base", "engine"})
@@ -113,26 +116,43 @@ def _place(source: Path, target: Path) -> None:
 def ensure_engine(root: Path, plan: Plan, builder: str | None, tell: Tell) -> Endpoint:
     """The engine that answers, or a private one started here; raises EngineError."""
     private = PrivateEngine(root)
-    if (found := find(private, builder)) is not None:
+    try:
+        found = find(private, builder)
+    except ClientError:
+        _make_root(private, plan, tell)
+        found = find(private, builder)
+    if found is not None:
         return found
     machine.check_engine_can_start(machine.Machine.here(), plan.variant)
-    start_engine(private, plan, tell)
+    _make_root(private, plan, tell)
+    tell("engine: starting")
+    private.run("start")
     return find(private, builder) or private.endpoint(builder)
 
 
-def start_engine(private: PrivateEngine, plan: Plan, tell: Tell) -> None:
-    """Make the private engine's root filesystem if there is none, and start it."""
-    if not (private.root / "usr" / "sbin" / "dockerd").exists():
-        tell("engine: none answers; making a private one from Debian packages")
-        _, found = _resolve(plan.debian, {"engine": plan.engine_packages}, refresh=False)
-        archive, fresh = private.state / "root.tar", private.state / "root.part"
-        _assemble(Root("engine", found.roots["engine"]), archive, plan.epoch)
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        subprocess.run(["tar", "--extract", "--file", str(archive), "--directory", str(fresh)], check=True)
-        archive.unlink()
-        shutil.rmtree(private.root, ignore_errors=True)
-        fresh.rename(private.root)
-    private.write_client()
-    tell("engine: starting")
-    private.run("start")
+def _make_root(private: PrivateEngine, plan: Plan, tell: Tell) -> None:
+    """The private engine's root filesystem, with its clients, where there is none."""
+    with exclusive(private.state, tell):
+        if not (private.root / "usr" / "sbin" / "dockerd").exists():
+            tell("engine: making its root filesystem from Debian packages")
+            archive, fresh = private.state / "root.tar", private.state / "root.part"
+            try:
+                _assemble_engine(plan, archive, refresh=False)
+            except FetchError:
+                # Debian replaced a package since it was resolved; nobody has chosen these, so today's serve as well.
+                _assemble_engine(plan, archive, refresh=True)
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir(parents=True)
+            command = ["tar", "--extract", "--file", str(archive), "--directory", str(fresh)]
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            if result.returncode:
+                raise EngineError(f"unpacking {archive}: {result.stderr.strip()}; free some space there and run again")
+            archive.unlink()
+            shutil.rmtree(private.root, ignore_errors=True)
+            fresh.rename(private.root)
+        private.write_client()
+
+
+def _assemble_engine(plan: Plan, archive: Path, *, refresh: bool) -> None:
+    _, found = _resolve(plan.debian, {"engine": plan.engine_packages}, refresh=refresh)
+    _assemble(Root("engine", found.roots["engine"]), archive, plan.epoch)

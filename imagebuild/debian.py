@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import http.client
 import json
 import re
 import subprocess
@@ -72,10 +73,6 @@ class Resolution:
         """Read what `as_json` wrote."""
         data = json.loads(text)
         return cls(data["date"], {name: tuple(Package(**row) for row in rows) for name, rows in data["roots"].items()})
-
-    def bytes_key(self, root: str) -> str:
-        """A digest of the packages of one root, whatever the day and the mirror."""
-        return hashlib.sha256("".join(sorted(p.sha256 for p in self.roots[root])).encode()).hexdigest()
 
 
 def sources(pin: DebianPin) -> str:
@@ -148,7 +145,7 @@ def _have(package: Package, path: Path) -> Path:
                     "the mirror no longer has it; run again with --refresh"
                 ) from error
             cause: Exception = error
-        except (OSError, FetchError) as error:
+        except (OSError, http.client.HTTPException, FetchError) as error:
             cause = error
         time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1) if attempt < ATTEMPTS else 0)
     raise FetchError(f"fetching {package.name} {package.version}: {package.url}: {cause}; check the network and run again") from cause

@@ -1,5 +1,6 @@
 """Strict YAML: quoted text, lists and mappings only, every fault at once with its line and column."""
 
+import itertools
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from imagebuild.errors import DocumentError, Finding
+from imagebuild.errors import MOST_FINDINGS, DocumentError, Finding
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
@@ -57,10 +58,11 @@ def read(path: Path, name: str | None = None) -> Document:
     """Parse a file; faults that leave a value to check further are kept in it, others raise DocumentError."""
     name = name or str(path)
     try:
-        data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise DocumentError([_fault(name, 1, 1, "cannot be read", error.strerror or "I/O error", "name a file")]) from error
-    if data is None:
+    if len(data) > MAX_BYTES:
         raise DocumentError([_fault(name, 1, 1, "too large", "over 256 KiB", "keep pins only")])
     return parse(data, name)
 
@@ -72,7 +74,7 @@ def parse(data: bytes, name: str) -> Document:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DocumentError([_fault(name, line, 1, "not UTF-8", f"byte {error.start}", "save as UTF-8")]) from error
-    faults = list(_characters(text, name))
+    faults = list(itertools.islice(_characters(text, name), MOST_FINDINGS))
     if faults:
         raise DocumentError(faults)
     try:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from imagebuild.errors import EngineError
+from imagebuild.errors import ClientError, EngineError
 from imagebuild.images import answers, described
 from imagebuild.places import ENGINE, MACHINE_SOCKET, PRIVATE_SOCKET
 
@@ -50,7 +50,7 @@ class PrivateEngine:
         """Do start, stop or status; raises EngineError with what the script said."""
         result = subprocess.run([str(self.script), action, str(self.state)], capture_output=True, text=True, check=False)
         if result.returncode:
-            raise EngineError(result.stderr.strip() or result.stdout.strip())
+            raise EngineError(result.stderr.strip() or f"{result.stdout.strip()}; run: make engine")
         return result.stdout.strip()
 
     @property
@@ -82,6 +82,8 @@ def find(private: PrivateEngine, builder: str | None = None) -> Endpoint | None:
             raise EngineError(f"DOCKER_HOST={named} does not answer; start that engine, or unset DOCKER_HOST")
         return _usable(_outside(named, private, builder))
     machines = f"unix://{MACHINE_SOCKET}"
+    if not named and MACHINE_SOCKET.exists() and not os.access(MACHINE_SOCKET, os.W_OK):
+        raise EngineError(f"permission denied on {MACHINE_SOCKET}; run with sudo, or join the group that owns it")
     if not named and MACHINE_SOCKET.exists() and answers(machines):
         return _usable(_outside(machines, private, builder))
     if not private.running:
@@ -103,7 +105,7 @@ def _outside(host: str, private: PrivateEngine, builder: str | None) -> Endpoint
     own = private.endpoint(builder)
     if Path(own.docker).exists():
         return replace(own, host=host)
-    raise EngineError("no docker command with buildx on this machine; install docker-cli and docker-buildx, or run: make engine")
+    raise ClientError("an engine answers, no docker command with buildx is here; install docker-cli and docker-buildx, or run: make engine")
 
 
 def _usable(endpoint: Endpoint) -> Endpoint:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+MOST_FINDINGS = 100
+
 
 @dataclass(frozen=True, order=True)
 class Finding:
@@ -40,7 +42,9 @@ class DocumentError(UsageError):
 
     def __init__(self, findings: list[Finding]) -> None:
         self.findings = sorted(set(findings))
-        super().__init__("\n".join(map(str, self.findings)))
+        lines = [str(finding) for finding in self.findings[:MOST_FINDINGS]]
+        more = len(self.findings) - len(lines)
+        super().__init__("\n".join([*lines, *([f"... and {more} more"] if more else [])]))
 
 
 class FetchError(ImageBuildError):
@@ -53,6 +57,10 @@ class EngineError(ImageBuildError):
     """The machine or its container engine cannot do the work."""
 
     exit_code = 4
+
+
+class ClientError(EngineError):
+    """An engine answers, and nothing here can talk to it."""
 
 
 class JudgeError(ImageBuildError):

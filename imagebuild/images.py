@@ -24,7 +24,7 @@ def _client(host: str) -> Iterator["docker.DockerClient"]:
     try:
         with contextlib.closing(docker.DockerClient(base_url=host, timeout=600)) as client:
             yield client
-    except docker.errors.DockerException as error:
+    except (docker.errors.DockerException, OSError) as error:
         raise EngineError(f"the engine at {host}: {getattr(error, 'explanation', None) or error}") from error
 
 
@@ -54,6 +54,11 @@ class Images:
                 return bool(client.images.get(identity).id == identity)
             except docker.errors.ImageNotFound:
                 return False
+
+    def identities(self) -> set[str]:
+        """Every image that the engine holds."""
+        with _client(self.host) as client:
+            return {str(image.id) for image in client.images.list(all=True)}
 
     def load(self, archive: Path) -> str:
         """Load an image archive and return the id that the engine gives it."""
@@ -96,14 +101,12 @@ class Images:
             _sweep(client)
             created = client.containers.create(
                 image,
-                entrypoint=["sleep", "infinity"],
-                command=[],
+                command=["sleep", "infinity"],
                 network_mode="none",
-                init=True,
                 cap_drop=["ALL"],
                 # gVisor makes namespaces of its own, which the engine's default filters forbid.
                 security_opt=["seccomp=unconfined", "apparmor=unconfined", "no-new-privileges"],
-                labels={JUDGE_LABEL: str(os.getpid())},
+                labels={JUDGE_LABEL: f"{_here()} {os.getpid()}"},
             )
             try:
                 created.start()
@@ -117,8 +120,14 @@ def _split(reference: str) -> tuple[str, str]:
     return (name, tag) if separator and "/" not in tag else (reference, "latest")
 
 
+def _here() -> str:
+    """Where a process number means something: this boot of this machine, this process namespace."""
+    return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
+
+
 def _sweep(client: "docker.DockerClient") -> None:
-    """Remove the containers of judges that were killed."""
+    """Remove the containers of judges that were killed here."""
     for container in client.containers.list(all=True, filters={"label": JUDGE_LABEL}):
-        if not Path("/proc", container.labels[JUDGE_LABEL]).exists():
+        place, _, process = container.labels[JUDGE_LABEL].rpartition(" ")
+        if place == _here() and not Path("/proc", process).exists():
             container.remove(force=True)

@@ -1,43 +1,61 @@
 """The judge as a process of its own, which imports nothing of this one's choices."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import IO
 
-from imagebuild.errors import JudgeError
+from imagebuild.errors import EngineError, JudgeError
 from imagebuild.record import Record
 from imagebuild.work import Work
 
+REFUSED = 1
+
 
 def judge(work: Work, made: Record, archive: Path) -> None:
-    """Have an archive judged; raises JudgeError with what was said, and forgets the image."""
+    """Have an archive judged; raises JudgeError where a check fails, EngineError where the judge could not finish."""
     work.tell(f"judging {made.digest}")
-    log = work.out / "judge.log"
-    with log.open("wb") as file:
-        passed = passes(work, archive, file)
+    log, report = work.out / "judge.log", work.out / "judge.xml"
+    report.unlink(missing_ok=True)
+    status = _run(work, archive, log, report)
     said = log.read_text(errors="replace").strip()
-    if not passed:
-        work.images.remove(made.engine_id)
-        raise JudgeError(
-            f"{said}\n\njudging {made.variant}: the image failed, so no tag moved; it is kept at {archive}; what the judge said: {log}"
-        )
-    work.tell(f"judged: {said.splitlines()[-1].strip('= ')}")
+    where = f"it is kept at {archive}; what the judge said: {log}"
+    if status == REFUSED:
+        with contextlib.suppress(EngineError):
+            work.images.remove(made.engine_id)
+        raise JudgeError(f"{said}\n\njudging {made.variant}: the image failed, so no tag moved; {where}")
+    if status:
+        raise EngineError(f"{said}\n\njudging {made.variant}: the judge could not finish, so no tag moved; {where}")
+    count = passed(report)
+    if not count:
+        raise JudgeError(f"judging {made.variant}: some checks did not run, so no tag moved; {where}")
+    work.tell(f"judged: {count} checks passed")
 
 
-def passes(work: Work, archive: Path, output: IO[bytes] | None = None) -> bool:
-    """Run the image layer on an archive."""
+def _run(work: Work, archive: Path, log: Path, report: Path) -> int:
     command = [sys.executable, "-m", "pytest", "-q", "tests/image", "--variant", work.plan.variant, "--supply", work.plan.supply]
-    command += ["--image", str(archive), "--versions", str(work.request.versions), "--junit-xml", str(work.out / "judge.xml")]
+    command += ["--image", str(archive), "--versions", str(work.request.versions), "--junit-xml", str(report)]
+    # The reader's own pytest settings have no say in the verdict.
+    environment = {name: value for name, value in work.endpoint.environment.items() if not name.startswith("PYTEST_")}
     # A session of its own: Ctrl-C reaches it once, from here, so that it can remove its containers in peace.
-    environment, nothing = work.endpoint.environment, subprocess.DEVNULL
-    with subprocess.Popen(
-        command, cwd=work.root, env=environment, stdin=nothing, stdout=output, stderr=output, start_new_session=True
-    ) as process:
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            command, cwd=work.root, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        ) as process,
+    ):
         try:
-            return process.wait() == 0
+            return process.wait()
         except BaseException:
-            process.send_signal(signal.SIGINT)
+            os.kill(process.pid, signal.SIGINT)
             process.wait()
             raise
+
+
+def passed(report: Path) -> int:
+    """How many checks passed; 0 where one was skipped or failed, or none ran."""
+    cases = list(ET.parse(report).getroot().iter("testcase"))  # noqa: S314 - pytest wrote it
+    return len(cases) if not any(len(case.findall(kind)) for case in cases for kind in ("skipped", "failure", "error")) else 0

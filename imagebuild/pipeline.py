@@ -9,7 +9,6 @@ from pathlib import Path
 
 from imagebuild import buildx, context, judging, pins, plan, record, render, unchanged
 from imagebuild.context import Roots, Tell
-from imagebuild.errors import JudgeError
 from imagebuild.work import Request, Work, load, prepare
 
 OUTPUT = "type=docker,dest={},rewrite-timestamp=true,oci-mediatypes=true"
@@ -41,8 +40,9 @@ def _image(work: Work) -> tuple[record.Record, bool]:
     key = {"Dockerfile": record.text_digest(work.dockerfile), "source_date_epoch": str(work.plan.epoch)}
     key |= {f"{each.name} packages": each.key for each in roots.rows}
     for component in work.plan.modules:
-        sums = work.root / "images" / "components" / component.name / "go.sum"
-        key[f"{component.name} go.sum"] = record.text_digest(sums.read_text())
+        for name in ("go.mod", "go.sum"):
+            path = work.root / "images" / "components" / component.name / name
+            key[f"{component.name} {name}"] = record.text_digest(path.read_text())
     earlier = record.Record.read(work.out / "build.json")
     reasons = record.changed(key, earlier) or (("--no-cache",) if work.request.no_cache else ())
     if earlier and not reasons:
@@ -105,7 +105,7 @@ def _judged(work: Work, made: record.Record) -> tuple[record.Record, str | None]
         work.tell(f"not judged, so not tagged: {archive}")
         return made, None
     law = unchanged.digest([*unchanged.judge_files(work.root), work.request.versions], work.root)
-    if made.judged != law:
+    if made.judged != law or work.request.again:
         judging.judge(work, made, archive)
         if archive == candidate:
             candidate.replace(accepted)
@@ -113,19 +113,11 @@ def _judged(work: Work, made: record.Record) -> tuple[record.Record, str | None]
     tag = work.request.tag or f"worker:{made.variant}"
     work.images.tag(made.engine_id, tag)
     # Only the plain request is answered quickly: its answer depends on files alone.
-    plain = work.request == Request(made.variant, work.root / "versions.yaml")
-    seen = unchanged.fingerprint(work.root, made.resolution) if plain else ""
+    plain = replace(work.request, again=False) == Request(made.variant, work.root / "versions.yaml")
+    seen = unchanged.fingerprint(work.seen, made.resolution) if plain else ""
     done = replace(made, judged=law, inputs=seen, archive=unchanged.stamp(accepted))
     done.write(work.out / "build.json")
     return done, tag
-
-
-def test(request: Request, root: Path, tell: Tell) -> None:
-    """Build what is missing and run the image layer in the open; raises JudgeError where a check fails."""
-    work = prepare(request, root, tell)
-    run(request, root, tell)
-    if not judging.passes(work, work.out / "image.tar"):
-        raise JudgeError(f"testing {request.variant}: the image layer failed; each check is in {work.out / 'judge.xml'}")
 
 
 def generated(root: Path) -> dict[Path, str]:

@@ -1,6 +1,7 @@
 """Documents checked against pydantic models, with the fault told in the words of the file."""
 
 import difflib
+import functools
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -54,6 +55,7 @@ def _suggest(location: Location, model: type[BaseModel]) -> str:
     return f"did you mean {close[0]}?" if close else "delete it"
 
 
+@functools.cache
 def _names(model: type[BaseModel]) -> set[str]:
     """Every field name of a model and of the models inside it."""
     schema = model.model_json_schema()

@@ -27,16 +27,20 @@ def digest(paths: Iterable[Path], root: Path) -> str:
     return total.hexdigest()
 
 
-def fingerprint(root: Path, resolution: str | None) -> str:
-    """One digest of every file that a build or its judge reads."""
+def sources(root: Path) -> str:
+    """One digest of every file of the checkout that a build or its judge reads."""
     paths = [
         root / "versions.yaml",
         root / "requirements.txt",
         *judge_files(root),
         *(path for path in root.glob("images/**/*") if path.is_file()),
     ]
-    paths += [*root.glob("imagebuild/*.py"), *([Path(resolution)] if resolution else [])]
-    return digest(paths, root)
+    return digest([*paths, *root.glob("imagebuild/*.py")], root)
+
+
+def fingerprint(seen: str, resolution: str | None) -> str:
+    """The sources' digest together with what Debian's names meant."""
+    return hashlib.sha256(seen.encode() + (Path(resolution).read_bytes() if resolution else b"")).hexdigest()
 
 
 def stamp(archive: Path) -> str:
@@ -54,7 +58,7 @@ def look(argv: list[str], root: Path) -> Record | None:
     try:
         if not found or not found.inputs or stamp(out / "image.tar") != found.archive:
             return None
-        if fingerprint(root, found.resolution) != found.inputs:
+        if fingerprint(sources(root), found.resolution) != found.inputs:
             return None
         known = _image(os.environ.get("DOCKER_HOST") or _default(), f"worker:{argv[1]}")
     except OSError:

@@ -1,9 +1,10 @@
 """What a command asks for, and all that its stages share; everything that can be refused is refused here."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagebuild import catalog, context, golang, machine, pins, plan, reach, render
+from imagebuild import catalog, context, golang, machine, pins, plan, reach, render, unchanged
 from imagebuild.context import Tell
 from imagebuild.engine import Endpoint, check_space
 from imagebuild.errors import UsageError
@@ -11,6 +12,7 @@ from imagebuild.images import Images
 from imagebuild.places import CACHE
 
 NEEDED_BYTES = 4 * 10**9
+TAG = re.compile(r"([a-z0-9][a-z0-9._-]*(:[0-9]+)?/)*[a-z0-9]+([._-]+[a-z0-9]+)*(:[0-9A-Za-z_][0-9A-Za-z._-]{0,127})?")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Request:
     refresh: bool = False
     no_cache: bool = False
     judge: bool = True
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Work:
     out: Path
     endpoint: Endpoint
     tell: Tell
+    seen: str
 
     @property
     def images(self) -> Images:
@@ -56,6 +60,10 @@ def load(root: Path, versions: Path) -> tuple[pins.Pins, catalog.Catalog]:
 
 def prepare(request: Request, root: Path, tell: Tell) -> Work:
     """Plan, refuse what cannot be, and have an engine; raises UsageError, EngineError or FetchError."""
+    if request.tag and not TAG.fullmatch(request.tag):
+        raise UsageError(f"--tag {request.tag!r}: not an image name; write it as team/worker:1.2")
+    # Before anything is read: what is edited from here on is seen as a change by the next build.
+    seen = unchanged.sources(root)
     planned = plan.make(*load(root, request.versions), request.variant, request.supply)
     machine.check(machine.Machine.here(), planned.supply, request.variant)
     if planned.missing:
@@ -65,4 +73,4 @@ def prepare(request: Request, root: Path, tell: Tell) -> Work:
     check_space({"images": out, "the engine": CACHE}, NEEDED_BYTES)
     if planned.supply == "vendor":
         reach.check(text)
-    return Work(request, planned, text, root, out, context.ensure_engine(root, planned, request.builder, tell), tell)
+    return Work(request, planned, text, root, out, context.ensure_engine(root, planned, request.builder, tell), tell, seen)

@@ -2,13 +2,18 @@
 
 import gzip
 import hashlib
+import io
 import json
 import shutil
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from imagetest.image import CHUNK, WHITEOUT, Entry, Image, ImageError, Layer
+
+GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
 def load(archive: Path, scratch: Path) -> Image:
@@ -33,12 +38,21 @@ def _described(tar: tarfile.TarFile, blobs: Mapping[str, tarfile.TarInfo]) -> tu
         digest = index["manifests"][0]["digest"]
         manifest = json.loads(_blob(tar, blobs, digest))
         if "manifests" in manifest:
-            raise ImageError("an index inside the index: name the image of one platform")
+            digest = _for_this_platform(manifest["manifests"])
+            manifest = json.loads(_blob(tar, blobs, digest))
         layers = [_blob_name(layer["digest"]) for layer in manifest["layers"]]
         return digest, json.loads(_blob(tar, blobs, manifest["config"]["digest"])), layers
     manifest = json.loads(_bytes(tar, blobs["manifest.json"]))[0]
     config = _bytes(tar, blobs[manifest["Config"]])
     return f"sha256:{hashlib.sha256(config).hexdigest()}", json.loads(config), manifest["Layers"]
+
+
+def _for_this_platform(manifests: list[dict[str, Any]]) -> str:
+    """The image among the entries of an index, which may also hold other platforms and attestations."""
+    found = [entry["digest"] for entry in manifests if entry.get("platform", {}).get("architecture") == "amd64"]
+    if len(found) != 1:
+        raise ImageError(f"{len(found)} images for amd64 in the index, one is wanted")
+    return str(found[0])
 
 
 def _blob_name(digest: str) -> str:
@@ -66,11 +80,13 @@ def _layer(tar: tarfile.TarFile, member: tarfile.TarInfo, number: int, name: str
     if name.startswith("blobs/") and not name.endswith(shipped):
         raise ImageError(f"layer {name} has other bytes")
     stream.seek(0)
-    packed = stream.read(2) == b"\x1f\x8b"
+    begin = stream.read(4)
     stream.seek(0)
+    if begin == ZSTANDARD:
+        raise ImageError(f"layer {name} is compressed with zstd; have it written with gzip")
     path = scratch / f"layer-{number}.tar"
     with path.open("wb") as plain:
-        shutil.copyfileobj(gzip.GzipFile(fileobj=stream) if packed else stream, plain, CHUNK)
+        shutil.copyfileobj(gzip.GzipFile(fileobj=stream) if begin[:2] == GZIP else stream, plain, CHUNK)
     with path.open("rb") as plain:
         unpacked = hashlib.file_digest(plain, "sha256").hexdigest()
     with tarfile.open(path) as inner:
@@ -85,7 +101,7 @@ def _entry(info: tarfile.TarInfo, layer: int) -> Entry:
     if path.rpartition("/")[2].startswith(WHITEOUT):
         kind = "whiteout"
     target = f"/{info.linkname.removeprefix('./').strip('/')}" if kind == "hardlink" else info.linkname
-    return Entry(path, kind, info.mode, info.uid, info.gid, info.size, target, info.mtime, layer, info.offset_data)
+    return Entry(path, kind, info.mode, info.size, target, info.mtime, layer, info.offset_data)
 
 
 def _check_layers(config: Mapping[str, object], layers: tuple[tuple[Layer, str], ...]) -> None:
@@ -95,3 +111,36 @@ def _check_layers(config: Mapping[str, object], layers: tuple[tuple[Layer, str],
     found = [digest for _, digest in layers]
     if said != found:
         raise ImageError(f"the configuration names layers {said}, the archive holds {found}")
+
+
+def nameless(archive: Path, target: Path) -> Path:
+    """The archive itself, or a copy at `target` without the names that loading it would move; raises ImageError."""
+    try:
+        with tarfile.open(archive) as tar:
+            members = [member for member in tar if member.isfile()]
+            texts = {member.name: json.loads(_bytes(tar, member)) for member in members if member.name in {"index.json", "manifest.json"}}
+            if not _strip(texts):
+                return archive
+            with tarfile.open(target, "w") as copy:
+                for member in members:
+                    if member.name in texts:
+                        data = json.dumps(texts[member.name]).encode()
+                        member.size = len(data)
+                        copy.addfile(member, io.BytesIO(data))
+                    else:
+                        copy.addfile(member, tar.extractfile(member))
+    except (OSError, ValueError, tarfile.TarError) as error:
+        raise ImageError(f"{archive}: not an image archive: {error}") from error
+    return target
+
+
+def _strip(texts: dict[str, Any]) -> bool:
+    """Take every name out of an archive's descriptions; whether there was one."""
+    named = False
+    for image in texts.get("manifest.json", []):
+        named |= bool(image.get("RepoTags"))
+        image["RepoTags"] = None
+    for entry in texts.get("index.json", {}).get("manifests", []):
+        for name in NAMES:
+            named |= entry.get("annotations", {}).pop(name, None) is not None
+    return named

@@ -20,8 +20,6 @@ class Entry:
     path: str
     kind: str
     mode: int
-    user: int
-    group: int
     size: int
     target: str
     time: float

@@ -12,6 +12,8 @@ from imagebuild import catalog, pins
 from imagebuild.engine import Endpoint, PrivateEngine, find
 from imagebuild.errors import EngineError, ImageBuildError
 from imagebuild.images import Images
+from imagetest.archive import nameless
+from imagetest.image import ImageError
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYER = ROOT / "tests" / "image"
@@ -72,11 +74,6 @@ def case_of(config: pytest.Config) -> Case:
     return Case(variant, config.getoption("supply") or pinned.supply, archive, pinned, known, config.getoption("backend"))
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Announce the testinfra schemes; testinfra itself is imported only where a shell is opened."""
-    config.addinivalue_line("markers", "component(name): runs where the variant holds the component")
-
-
 @pytest.fixture(scope="session")
 def case(pytestconfig: pytest.Config) -> Case:
     """What is judged."""
@@ -84,18 +81,20 @@ def case(pytestconfig: pytest.Config) -> Case:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """End the run with the one line of cause instead of an error a test."""
     try:
         yield
     except ImageBuildError as error:
         pytest.exit(str(error), returncode=error.exit_code)
+    except ImageError as error:
+        pytest.exit(str(error), returncode=1)
 
 
 @pytest.fixture(scope="session")
 def endpoint() -> Endpoint:
     """A running engine; without one the layer errs, it never skips."""
-    with _told():
+    with told():
         found = find(PrivateEngine(ROOT))
         if found is None:
             raise EngineError("no container engine answers; run: make engine")
@@ -113,15 +112,20 @@ class Subject:
 
 
 @pytest.fixture(scope="session")
-def subject(case: Case, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Subject:
-    """Have the image both as a file and in the engine, whichever was named."""
-    images = Images(endpoint.host)
-    named = Path(case.archive)
-    with _told():
+def subject(case: Case, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
+    """Have the image both as a file and in the engine, whichever was named; no tag moves by it."""
+    images, named, scratch = Images(endpoint.host), Path(case.archive), tmp_path_factory.mktemp("subject")
+    known = images.identities()
+    with told():
         if named.is_file():
-            return Subject(named, images.load(named))
-        archive = tmp_path_factory.mktemp("saved") / "image.tar"
-        return Subject(archive, images.save(case.archive, archive))
+            archive = nameless(named, scratch / "image.tar")
+            identity = images.load(archive)
+        else:
+            archive = scratch / "image.tar"
+            identity = images.save(case.archive, archive)
+    yield Subject(archive, identity)
+    if identity not in known:
+        images.remove(identity)
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,14 @@ from testinfra.host import Host
 
 from imagetest import archive, shell
 from imagetest.image import Image
-from imagetest.plugin import ROOT, UNPRIVILEGED, Case, Subject
+from imagetest.plugin import ROOT, UNPRIVILEGED, Case, Subject, told
 
 
 @pytest.fixture(scope="session")
 def image(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Image:
     """Every layer and the configuration."""
-    return archive.load(subject.archive, tmp_path_factory.mktemp("layers"))
+    with told():
+        return archive.load(subject.archive, tmp_path_factory.mktemp("layers"))
 
 
 def _opened(container: str, backend: str) -> Iterator[Host]:

@@ -1,5 +1,9 @@
 """What every worker image promises downstream: base, entry point, environment, size."""
 
+import re
+from datetime import datetime
+
+import pytest
 from testinfra.host import Host
 
 from imagetest import expect
@@ -7,24 +11,15 @@ from imagetest.image import Image
 from imagetest.plugin import ROOT, Case
 
 
-def test_iptables(host: Host) -> None:
-    answer = host.run("iptables -V")
+@pytest.mark.parametrize("program", ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"])
+def test_packet_filter(program: str, host: Host) -> None:
+    answer = host.run(f"{program} -V")
     assert answer.rc == 0
-    assert answer.stdout.startswith("iptables v1.")
+    assert re.match(rf"{program} v1\.[0-9.]+ \(nf_tables\)$", answer.stdout.strip())
 
 
 def test_iproute2(host: Host) -> None:
     assert host.run("ip -V").rc == 0
-
-
-def test_ip6tables(host: Host) -> None:
-    assert host.run("ip6tables -V").stdout.startswith("ip6tables v1.")
-
-
-def test_rules_can_be_saved_and_restored(host: Host) -> None:
-    """The programs are there; the rules themselves need a right that the judge's container has not."""
-    assert host.exists("iptables-save")
-    assert host.exists("iptables-restore")
 
 
 def test_processes_can_be_listed(host: Host) -> None:
@@ -61,6 +56,7 @@ def test_root_has_an_account_and_its_shell_exists(host: Host) -> None:
     fields = host.check_output("getent passwd root").split(":")
     assert fields[:4] == ["root", "*", "0", "0"]
     assert host.file(fields[6]).exists
+    assert host.check_output("getent group root").split(":")[:3] == ["root", "*", "0"]
 
 
 def test_certificates(host: Host) -> None:
@@ -91,6 +87,6 @@ def test_size_is_within_budget(image: Image, case: Case) -> None:
 
 
 def test_times_do_not_betray_the_build_day(image: Image, case: Case) -> None:
-    assert str(image.config["created"]).startswith("20")
     epoch = int(case.pins.source_date_epoch)
+    assert datetime.fromisoformat(str(image.config["created"])).timestamp() == epoch
     assert not [entry.path for entry in image.entries if entry.time > epoch]

@@ -26,7 +26,7 @@ FLAGS = {
 MARKER_SINCE = "20250421.0"
 SIDECARS_SINCE = "20260721.0"
 SIDECARS = ("gvisor_sentry", "checkpointgofer", "runsc-metric-server")
-BOOT = "cd /tmp && runsc --rootless --network=none --ignore-cgroups --root=/tmp/runsc"
+BOOT = f"cd /tmp && {RUNSC} --rootless --network=none --ignore-cgroups --root=/tmp/runsc"
 
 
 def order(release: str) -> tuple[int, ...]:
@@ -34,10 +34,15 @@ def order(release: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release.split("."))
 
 
+def test_path_finds_the_judged_one(host: Host) -> None:
+    """What the other checks run by its path is what a worker runs by its name."""
+    assert host.check_output("command -v runsc") == RUNSC
+
+
 def test_version_line(host: Host, case: Case) -> None:
     pin = case.pins.components["gvisor"]
-    stamp = pin.packages.describe if case.supply == "packages" else pin.version
-    answer = host.run("runsc --version")
+    stamp = (case.supply == "packages" and pin.packages.describe) or pin.version
+    answer = host.run(f"{RUNSC} --version")
     lines = answer.stdout.splitlines()
     assert (answer.rc, lines[:1]) == (0, [f"runsc version release-{stamp}"])
     assert re.fullmatch(r"spec: [0-9]+\.[0-9]+\.[0-9]+(-[0-9a-z.]+)?", lines[1])
@@ -59,31 +64,31 @@ def test_bytes_are_the_pinned_ones(runsc: Path, case: Case) -> None:
 
 
 def test_flags_are_those_of_the_release(host: Host, release: str) -> None:
-    answer = host.run("runsc flags")
+    answer = host.run(f"{RUNSC} flags")
     known = set(re.findall(r"^  -([a-z0-9-]+)", answer.stderr, re.MULTILINE))
     due = {flag for flag, since in FLAGS.items() if order(since) <= order(release)}
     assert known & set(FLAGS) == due
 
 
 def test_nvproxy_flags_are_accepted(host: Host) -> None:
-    assert host.run("runsc --nvproxy --nvproxy-driver-version=latest --version").rc == 0
+    assert host.run(f"{RUNSC} --nvproxy --nvproxy-driver-version=latest --version").rc == 0
 
 
 def test_unknown_flag_is_refused(host: Host) -> None:
     """The control of the test above: a runsc that takes any flag would pass it."""
-    answer = host.run("runsc --no-such-flag --version")
+    answer = host.run(f"{RUNSC} --no-such-flag --version")
     assert answer.rc == 2
     assert "flag provided but not defined: -no-such-flag" in answer.stderr
 
 
 def test_drivers_are_those_of_the_release(host: Host, drivers: list[str]) -> None:
-    answer = host.run("runsc nvproxy list-supported-drivers")
+    answer = host.run(f"{RUNSC} nvproxy list-supported-drivers")
     assert answer.rc == 0
     assert sorted(answer.stdout.split()) == sorted(drivers)
 
 
 def test_every_fleet_driver_is_served(host: Host, case: Case) -> None:
-    served = host.run("runsc nvproxy list-supported-drivers").stdout.split()
+    served = host.run(f"{RUNSC} nvproxy list-supported-drivers").stdout.split()
     unserved = [driver for driver in case.pins.fleet.drivers if driver not in served]
     assert not unserved, f"nodes with {unserved} would see only EOF; served: {served}"
 

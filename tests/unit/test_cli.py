@@ -1,5 +1,6 @@
 """The command as a user types it: exit codes, what stands on which stream, and never a traceback."""
 
+import errno
 import json
 import os
 import pty
@@ -9,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import buildx, commands
+from imagebuild import buildx, cli, commands, judging
 from imagebuild.engine import Endpoint
-from imagebuild.errors import EngineError
+from imagebuild.errors import DriftError, EngineError, FetchError, ImageBuildError
 from imagetest.plugin import ROOT
 
 
@@ -30,6 +31,7 @@ WRONG = {
     "unknown supply": (["--variant", "slim", "--supply", "magic"], "choose from"),
     "unknown print": (["--variant", "slim", "--print", "x"], "dockerfile"),
     "no such pins": (["--variant", "slim", "--versions", "none.yaml"], "none.yaml:1:1: (file): cannot be read"),
+    "malformed tag": (["--variant", "slim", "--tag", "Not A Name"], "not an image name"),
     "unknown command": (["engine", "restart"], "start"),
     "unknown variant to test": (["test", "smal"], "no variant 'smal'"),
 }
@@ -97,6 +99,7 @@ def test_a_dead_engine_is_exit_4(tmp_path: Path) -> None:
 def test_nobody_is_told_to_use_sudo(tmp_path: Path) -> None:
     """Without root and without an engine nothing begins."""
     program = f"import os, sys; from pathlib import Path; os.geteuid = lambda: 65534; sys.path.insert(0, {str(ROOT)!r})\n"
+    program += f"from imagebuild import engine; engine.MACHINE_SOCKET = Path({str(tmp_path)!r}, 'none')\n"
     program += f"from imagebuild.cli import main; raise SystemExit(main(['--variant', 'slim', '--tag', 'x:y'], Path({str(ROOT)!r})))"
     environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"} | {"XDG_CACHE_HOME": str(tmp_path)}
     result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
@@ -139,6 +142,60 @@ def test_a_failed_build_names_cause_and_log(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"building: #8 ERROR: process did not complete; the whole log: .*build\.log"):
         buildx.build(end, job, tmp_path / "build.log")
     assert (tmp_path / "build.log").read_text().startswith("fine\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "words"),
+    [
+        ("#8 1.2 missing go.sum entry for module providing package x", DriftError, "run: make lock"),
+        ("#8 3.4 SECURITY ERROR", FetchError, "not the pinned bytes"),
+        ("#8 sha512sum: WARNING: 1 computed checksum did NOT match", FetchError, "not the pinned bytes"),
+        ("#8 dial tcp: lookup proxy.golang.org: no such host", FetchError, "check network"),
+        ("#8 undefined: os.Foo", EngineError, "undefined: os.Foo"),
+    ],
+)
+def test_a_failed_step_is_told_by_its_cause(line: str, kind: type[ImageBuildError], words: str, tmp_path: Path) -> None:
+    end = Endpoint("unix:///none", ("sh", "-c", f"echo '{line}'; exit 1"), "docker")
+    with pytest.raises(kind, match=words) as caught:
+        buildx.build(end, buildx.Job(Path("f"), Path("c"), "type=docker", 1), tmp_path / "build.log")
+    assert type(caught.value) is kind
+
+
+def test_a_broken_environment_ends(copy: Path) -> None:
+    """An interpreter that is not really in an environment must not be entered again and again."""
+    (copy / ".venv" / "bin").mkdir(parents=True)
+    (copy / ".venv" / "bin" / "python").symlink_to("/usr/bin/python3")
+    result = subprocess.run(["/usr/bin/python3", str(copy / "build.py")], capture_output=True, text=True, check=False, timeout=30)
+    assert result.returncode == 2
+    assert "is broken; remove it and run: make setup" in result.stderr
+
+
+def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere")
+
+    monkeypatch.setattr(commands, "execute", full)
+    assert cli.main(["--variant", "slim", "--no-cache"], ROOT) == 4
+    assert capsys.readouterr().err == "build.py: /somewhere: No space left on device; mend that and run again\n"
+
+
+REPORT = "<testsuites><testsuite>{}</testsuite></testsuites>"
+
+
+@pytest.mark.parametrize(
+    ("cases", "passed"),
+    [
+        ("", 0),
+        ("<testcase name='a'/>", 1),
+        ("<testcase name='a'/><testcase name='b'/>", 2),
+        ("<testcase name='a'/><testcase name='b'><skipped/></testcase>", 0),
+        ("<testcase name='a'><failure/></testcase>", 0),
+        ("<testcase name='a'><error/></testcase>", 0),
+    ],
+)
+def test_a_verdict_is_counted_not_believed(cases: str, passed: int, tmp_path: Path) -> None:
+    (tmp_path / "judge.xml").write_text(REPORT.format(cases))
+    assert judging.passed(tmp_path / "judge.xml") == passed
 
 
 def test_every_command_has_help() -> None:

@@ -170,6 +170,56 @@ def test_a_layer_that_the_configuration_does_not_name_is_refused(tmp_path: Path)
         archive.load(write(tmp_path / "image.tar", [layer(("file", "x", "y"))], spoil), tmp_path)
 
 
+def nested(files: dict[str, bytes]) -> None:
+    """Put the image into an index beside an attestation, and that index into the archive's, as an engine saves it."""
+    entry = json.loads(files["index.json"])["manifests"][0]
+    entries = [{**entry, "platform": {"architecture": "amd64"}}, {"digest": "sha256:0", "platform": {"architecture": "unknown"}}]
+    inner = json.dumps({"manifests": entries}).encode()
+    files[f"blobs/sha256/{digest(inner)[7:]}"] = inner
+    files["index.json"] = json.dumps({"manifests": [{"digest": digest(inner)}]}).encode()
+
+
+def test_the_image_of_this_platform_is_chosen(read: Callable[..., Image]) -> None:
+    assert read(layer(("file", "x", "y")), spoil=nested).find("/x")
+
+
+def test_an_index_without_this_platform_is_refused(read: Callable[..., Image]) -> None:
+    def other(files: dict[str, bytes]) -> None:
+        nested(files)
+        name = f"blobs/sha256/{json.loads(files['index.json'])['manifests'][0]['digest'][7:]}"
+        inner = files.pop(name).replace(b"amd64", b"arm64")
+        files[f"blobs/sha256/{digest(inner)[7:]}"] = inner
+        files["index.json"] = json.dumps({"manifests": [{"digest": digest(inner)}]}).encode()
+
+    with pytest.raises(ImageError, match="0 images for amd64"):
+        read(layer(("file", "x", "y")), spoil=other)
+
+
+def named(files: dict[str, bytes]) -> None:
+    """The archive that `docker save NAME` writes."""
+    index = json.loads(files["index.json"])
+    index["manifests"][0]["annotations"] = {"io.containerd.image.name": "docker.io/library/worker:slim", "kept": "yes"}
+    files["index.json"] = json.dumps(index).encode()
+    files["manifest.json"] = json.dumps([{"Config": "c", "RepoTags": ["worker:slim"], "Layers": []}]).encode()
+
+
+def test_names_are_taken_out_before_loading(tmp_path: Path) -> None:
+    source = write(tmp_path / "image.tar", [layer(("file", "x", "y"))], named)
+    copy = archive.nameless(source, tmp_path / "copy.tar")
+    assert copy == tmp_path / "copy.tar"
+    with tarfile.open(copy) as tar:
+        texts = [stream.read() for member in tar if member.name.endswith(".json") and (stream := tar.extractfile(member))]
+    assert texts
+    assert not [text for text in texts if b"worker:slim" in text]
+    assert archive.load(copy, tmp_path).digest == archive.load(source, tmp_path).digest
+
+
+def test_an_archive_without_names_is_not_copied(tmp_path: Path) -> None:
+    source = write(tmp_path / "image.tar", [layer(("file", "x", "y"))])
+    assert archive.nameless(source, tmp_path / "copy.tar") == source
+    assert not (tmp_path / "copy.tar").exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"not a tar"])
 def test_what_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "image.tar"

@@ -72,6 +72,7 @@ WRONG = {
     "epoch": ('"1782950400"', '"now"', "source_date_epoch"),
     "negative epoch": ('"1782950400"', '"-1"', "source_date_epoch"),
     "argument": ('"GVISOR_VERSION"', '"gvisor version"', "argument"),
+    "argument twice": ('"CUDA_BASE_TAG"', '"GVISOR_VERSION"', "gvisor.argument: used twice"),
     "component name": ("  gvisor:\n", "  Gvisor!:\n", "components.Gvisor!"),
     "unused pin": (
         "components:\n",
@@ -131,3 +132,18 @@ def test_other_versions_pass(version: str, tmp_path: Path) -> None:
     path = tmp_path / "versions.yaml"
     path.write_text(TEXT.replace('"20260622.0"', f'"{version}"'))
     assert pins.load(path)[0].components["gvisor"].version == version
+
+
+@pytest.mark.parametrize(
+    "text", [TEXT + "".join(f'unknown{n}: "x"\n' for n in range(5000)), "a: 1\x01\n" * 30_000], ids=["unknown keys", "control characters"]
+)
+def test_thousands_of_faults_are_told_quickly(text: str, tmp_path: Path) -> None:
+    begun = time.monotonic()
+    lines = refused(text, tmp_path)
+    assert time.monotonic() - begun < 0.5
+    assert 100 <= len(lines) <= 101
+
+
+def test_an_endless_file_is_not_read() -> None:
+    with pytest.raises(DocumentError, match="over 256 KiB"):
+        work.load(ROOT, Path("/dev/zero"))

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,8 +28,24 @@ def planned(variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog
 
 
 def kinds(text: str) -> list[tuple[str, ...]]:
-    """The instructions as the official parser sees them: command, flags' names, and the number of words."""
-    return [(step.cmd, *(flag.split("=")[0] for flag in step.flags), str(len(step.value))) for step in dockerfile.parse_string(text)]
+    """The instructions as the official parser sees them, and what a shell reads in each RUN."""
+    return [
+        (
+            step.cmd,
+            *(flag.split("=")[0] for flag in step.flags),
+            str(len(step.value)),
+            *(_shell(step.value[0]) if step.cmd == "RUN" else ()),
+        )
+        for step in dockerfile.parse_string(text)
+    ]
+
+
+def _shell(line: str) -> tuple[str, ...]:
+    """How many words a shell line has, and its operators in order."""
+    reader = shlex.shlex(line, posix=True, punctuation_chars=True)
+    reader.commenters = ""
+    words = list(reader)
+    return (str(len(line.split())), *(word for word in words if set(word) <= set("();<>|&")))
 
 
 @pytest.mark.parametrize(("variant", "supply"), CASES)
@@ -82,7 +99,7 @@ def accepted(draw: st.DrawFn, pinned: pins.Pins) -> pins.Pins:
     debian["suite"], debian["image"], debian["digest"] = draw(texts(pins.NAME)), draw(texts(pins.IMAGE)), draw(texts(pins.DIGEST))
     data["go"]["toolchain"], data["source_date_epoch"] = draw(texts(pins.TOOLCHAIN)), draw(texts(pins.EPOCH))
     for component in (gvisor, cuda):
-        component["version"] = draw(texts(pins.VERSION))
+        component["version"], component["argument"] = draw(texts(pins.VERSION)), draw(texts(pins.ARGUMENT))
     gvisor["packages"] |= {
         "describe": draw(texts(pins.VERSION)),
         "module": draw(texts(pins.MODULE)),
@@ -123,6 +140,6 @@ def test_the_oracle_sees_an_injection(poison: str, pinned: pins.Pins, known: cat
     text = render.dockerfile(replace(base, components=(replace(base.components[0], source=source),)), ROOT)
     try:
         found = kinds(text)
-    except dockerfile.GoParseError:
+    except (dockerfile.GoParseError, ValueError):
         found = []
     assert found != expected

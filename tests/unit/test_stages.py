@@ -78,6 +78,8 @@ def test_vendor_asks_each_host_once(pinned: pins.Pins, known: catalog.Catalog) -
     text = render.dockerfile(plan.make(pinned, known, "slim", "vendor"), ROOT)
     assert reach.addresses(text) == (
         "https://registry-1.docker.io/v2/",
+        "https://auth.docker.io/token",
+        "http://deb.debian.org/debian/",
         "https://storage.googleapis.com/gvisor/releases/release/20260622.0/x86_64/runsc",
     )
 
@@ -237,7 +239,7 @@ def built(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     out = copy / "out" / "slim"
     out.mkdir(parents=True)
     (out / "image.tar").write_bytes(b"image")
-    seen = unchanged.fingerprint(copy, None)
+    seen = unchanged.fingerprint(unchanged.sources(copy), None)
     replace(MADE, inputs=seen, archive=unchanged.stamp(out / "image.tar")).write(out / "build.json")
     served = Engine(tmp_path / "s.sock", MADE.engine_id)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/s.sock")
@@ -252,7 +254,15 @@ def test_nothing_changed(built: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["versions.yaml", "images/slim/variant.yaml", "images/components/gvisor/go.sum", "imagebuild/rootfs.py", "requirements.txt"]
+    "path",
+    [
+        "versions.yaml",
+        "images/slim/variant.yaml",
+        "images/components/gvisor/go.mod",
+        "images/components/gvisor/go.sum",
+        "imagebuild/rootfs.py",
+        "requirements.txt",
+    ],
 )
 def test_any_changed_input_is_seen(path: str, built: Path) -> None:
     with (built / path).open("a") as file:
