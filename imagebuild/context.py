@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagebuild import debian, machine, render, rootfs
+from imagebuild import debian, machine, render, rootfs, wheel
 from imagebuild.engine import Endpoint, PrivateEngine, find
 from imagebuild.errors import ClientError, EngineError, FetchError
 from imagebuild.pins import DebianPin
@@ -49,7 +49,7 @@ def roots(plan: Plan, root: Path, *, refresh: bool) -> Roots:
     if plan.modules:
         names["builder"] = (*plan.base_packages, *plan.builder_packages)
     for component in plan.components:
-        if extra := render.builder_packages(plan, component, root):
+        if extra := (*render.builder_packages(plan, component, root), *component.debian):
             names[component.name] = (*plan.base_packages, *extra)
     path, found = _resolve(plan.debian, names, refresh=refresh)
     below = set(found.roots["base"])
@@ -101,6 +101,9 @@ def lay_out(folder: Path, dockerfile: str, plan: Plan, rows: tuple[Root, ...], r
         for name in ("go.mod", "go.sum"):
             if (source := root / "images" / "components" / component.name / name).is_file():
                 shutil.copyfile(source, target / name)
+    for component in plan.wheels:
+        (folder / "wheels").mkdir(exist_ok=True)
+        _place(wheel.fetch(component, CACHE / "wheels"), folder / "wheels" / wheel.file_name(component))
     path = folder / render.COMMITTED
     path.write_text(dockerfile)
     return path

@@ -21,6 +21,11 @@ class Component:
         """The version that the component reports of itself."""
         return (isinstance(self.source, PackagesSource) and self.source.describe) or self.release
 
+    @property
+    def debian(self) -> tuple[str, ...]:
+        """The Debian package that it is, if it is one."""
+        return (self.source.debian,) if isinstance(self.source, PackagesSource) and self.source.debian else ()
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -42,6 +47,11 @@ class Plan:
     def modules(self) -> tuple[Component, ...]:
         """The components that a Go compiler builds."""
         return tuple(c for c in self.components if isinstance(c.source, PackagesSource) and c.source.module)
+
+    @property
+    def wheels(self) -> tuple[Component, ...]:
+        """The components that come from PyPI."""
+        return tuple(c for c in self.components if isinstance(c.source, PackagesSource) and c.source.wheel)
 
     def as_data(self) -> dict[str, object]:
         """Plain data for JSON."""

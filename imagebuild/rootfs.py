@@ -21,6 +21,8 @@ UNWANTED = (
     "usr/share/lintian/*",
     "usr/share/bug/*",
     "usr/share/doc/*",
+    # For compilers of BPF programs; no image holds a compiler.
+    "usr/include/iproute2*",
     # A Go that only fetches the pinned toolchain needs neither its own library nor its compilers.
     "usr/share/go-*/src/*",
     "usr/share/go-*/test/*",

@@ -48,12 +48,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests of components that the variant does not hold: their absence is judged elsewhere."""
+    """Leave out what other components and variants answer for: an absent component's traces are judged elsewhere."""
     if not any(item.path.is_relative_to(LAYER) for item in items):
         return
-    held = case_of(config).components
-    owners = {item: item.get_closest_marker("component") for item in items}
-    left_out = [item for item, owner in owners.items() if owner and owner.args[0] not in held]
+    case = case_of(config)
+    answerable = {"component": case.components, "variant": (case.variant,)}
+    marks = [(item, name, item.get_closest_marker(name)) for item in items for name in answerable]
+    left_out = [item for item, name, mark in marks if mark and mark.args[0] not in answerable[name]]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 

@@ -2,19 +2,16 @@
 
 import fnmatch
 
-import pytest
-
 from imagetest import expect
 from imagetest.image import Image
-from imagetest.plugin import ROOT, case_of
+from imagetest.plugin import ROOT, Case
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    case = case_of(metafunc.config)
-    metafunc.parametrize("absent", [name for name in case.catalog.components if name not in case.components])
-
-
-def test_no_trace_in_any_layer(absent: str, image: Image) -> None:
-    traces = expect.component(ROOT, absent).traces
-    found = [entry.path for entry in image.entries if any(fnmatch.fnmatchcase(entry.path, trace) for trace in traces)]
-    assert not found
+def test_no_trace_of_other_components_in_any_layer(image: Image, case: Case) -> None:
+    traces = {
+        (name, trace): [entry.path for entry in image.entries if fnmatch.fnmatchcase(entry.path, trace)]
+        for name in case.catalog.components
+        for trace in expect.component(ROOT, name).traces
+    }
+    held = {name for name, _ in traces if any(paths for (owner, _), paths in traces.items() if owner == name)}
+    assert held == set(case.components), {key: paths for key, paths in traces.items() if paths}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from imagetest import elf, expect
+from imagetest import elf, expect, golang
 from imagetest.image import Image
 from imagetest.plugin import ROOT, Case
 
@@ -55,8 +55,7 @@ def test_bytes_are_the_pinned_ones(runsc: Path, case: Case) -> None:
         assert hashlib.sha512(runsc.read_bytes()).hexdigest() == pin.vendor.sha512
         return
     info = elf.build_info(runsc)
-    sums = dict(line.rsplit(" ", 1) for line in (ROOT / "images/components/gvisor/go.sum").read_text().splitlines())
-    found = {f"{module} {version}": digest for module, (version, digest) in info.modules.items() if module != "worker/gvisor"}
+    sums, found = golang.sums("gvisor"), golang.modules(runsc, "gvisor")
     assert info.path == f"{pin.packages.module}/runsc"
     assert info.go == f"go{case.pins.go.toolchain}"
     assert f"{pin.packages.module} {pin.packages.version}" in found

@@ -79,3 +79,9 @@ def test_every_base_package_says_why() -> None:
 
 def test_engine_script_is_small() -> None:
     assert len((ROOT / "scripts/engine").read_text().splitlines()) <= 120
+
+
+def test_compared_checks_exist() -> None:
+    names = [line.partition("[")[0].split("::") for line in (ROOT / "bench/checks.txt").read_text().split()]
+    assert len(names) == 20
+    assert not [name for path, name in names if f"def {name}(" not in (ROOT / path).read_text()]

@@ -76,7 +76,7 @@ WRONG = {
     "component name": ("  gvisor:\n", "  Gvisor!:\n", "components.Gvisor!"),
     "unused pin": (
         "components:\n",
-        "components:\n  other:\n" + TEXT[TEXT.index('    version: "20260622.0"') : TEXT.index("  cuda-runtime:")],
+        "components:\n  other:\n" + TEXT[TEXT.index('    version: "20260622.0"') : TEXT.index("  runc:")],
         "components.other: unused pin",
     ),
     "unpinned folder": (TEXT[TEXT.index("  gvisor:\n") : TEXT.index("  cuda-runtime:")], "", "components.gvisor: missing"),

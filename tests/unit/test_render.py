@@ -16,15 +16,12 @@ from imagebuild.errors import UsageError
 from imagetest.plugin import ROOT
 
 GOLDEN = Path(__file__).parent / "golden"
-# What is rendered before all of full's components are written.
-SHAPES = {"slim": ("gvisor",), "full": ("gvisor", "cuda-runtime")}
-CASES = list(itertools.product(SHAPES, ("packages", "vendor")))
+CASES = list(itertools.product(("slim", "full"), ("packages", "vendor")))
 
 
 def planned(variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog) -> plan.Plan:
-    """A plan of exactly the components of a shape."""
-    only = replace(known, components=SHAPES[variant])
-    return plan.make(pinned, only, variant, supply)
+    """The plan of a variant in a supply."""
+    return plan.make(pinned, known, variant, supply)
 
 
 def kinds(text: str) -> list[tuple[str, ...]]:
@@ -95,19 +92,17 @@ def texts(pattern: str) -> st.SearchStrategy[str]:
 def accepted(draw: st.DrawFn, pinned: pins.Pins) -> pins.Pins:
     """Any versions.yaml that the schema accepts, of the committed shape."""
     data = pinned.model_dump(exclude_none=True)
-    debian, gvisor, cuda = data["debian"], data["components"]["gvisor"], data["components"]["cuda-runtime"]
+    debian, drawn = data["debian"], {"version": pins.VERSION, "argument": pins.ARGUMENT}
     debian["suite"], debian["image"], debian["digest"] = draw(texts(pins.NAME)), draw(texts(pins.IMAGE)), draw(texts(pins.DIGEST))
     data["go"]["toolchain"], data["source_date_epoch"] = draw(texts(pins.TOOLCHAIN)), draw(texts(pins.EPOCH))
-    for component in (gvisor, cuda):
-        component["version"], component["argument"] = draw(texts(pins.VERSION)), draw(texts(pins.ARGUMENT))
-    gvisor["packages"] |= {
-        "describe": draw(texts(pins.VERSION)),
-        "module": draw(texts(pins.MODULE)),
-        "version": draw(texts(pins.MODULE_VERSION)),
-    }
-    gvisor["vendor"]["sha512"] = draw(texts(pins.SHA512))
-    cuda["packages"] |= {"wheel": draw(texts(pins.WHEEL)), "version": draw(texts(pins.VERSION))}
-    cuda["vendor"]["digest"] = draw(texts(pins.DIGEST))
+    sources = {"describe": pins.VERSION, "module": pins.MODULE, "wheel": pins.WHEEL, "debian": pins.PACKAGE}
+    digests = {"sha256": pins.SHA256, "sha512": pins.SHA512, "digest": pins.DIGEST}
+    for component in data["components"].values():
+        component |= {key: draw(texts(pattern)) for key, pattern in drawn.items()}
+        versions = {"version": pins.MODULE_VERSION if "module" in component["packages"] else pins.VERSION}
+        for supply, patterns in (("packages", sources | versions), ("vendor", digests)):
+            found = component[supply]
+            found |= {key: draw(texts(pattern)) for key, pattern in patterns.items() if key in found}
     try:
         return pins.Pins.model_validate(data)
     except ValueError:

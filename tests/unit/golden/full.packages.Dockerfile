@@ -1,5 +1,8 @@
 # Generated from versions.yaml and images/ by `make render`: full, supply packages. Do not edit.
 ARG GVISOR_VERSION="20260622.0-46-g879cb2dc2"
+ARG RUNC_VERSION="1.5.2"
+ARG CRIU_VERSION="4.1.1"
+ARG NVIDIA_CONTAINER_TOOLKIT_VERSION="1.20.1"
 ARG CUDA_BASE_TAG="12.8.0-base-ubuntu22.04"
 
 FROM scratch AS base
@@ -25,13 +28,47 @@ RUN --mount=type=cache,target=/root/go/pkg/mod \
       -ldflags "-s -w -X gvisor.dev/gvisor/runsc/version.version=release-${GVISOR_VERSION}" \
       gvisor.dev/gvisor/runsc
 
-FROM base AS cuda-runtime
+FROM builder AS runc
+ADD runc.tar /
+WORKDIR /src
+COPY components/runc/go.mod components/runc/go.sum ./
+RUN --mount=type=cache,target=/root/go/pkg/mod \
+    --mount=type=cache,target=/root/.cache/go-build \
+    --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    CGO_ENABLED=1 go build -o /out/usr/local/sbin/runc -tags "seccomp,netgo,osusergo" \
+      -ldflags "-s -w -linkmode external -extldflags -static" \
+      github.com/opencontainers/runc
+
+FROM scratch AS criu
+ADD criu.tar /out/
+
+FROM builder AS nvidia-container-toolkit
+ADD nvidia-container-toolkit.tar /
+ARG NVIDIA_CONTAINER_TOOLKIT_VERSION
+WORKDIR /src
+COPY components/nvidia-container-toolkit/go.mod components/nvidia-container-toolkit/go.sum ./
+RUN --mount=type=cache,target=/root/go/pkg/mod \
+    --mount=type=cache,target=/root/.cache/go-build \
+    --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    mkdir -p /out/usr/bin /out/etc/nvidia-container-runtime \
+    && CGO_ENABLED=1 CGO_LDFLAGS_ALLOW="-Wl,--unresolved-symbols=ignore-in-object-files" go build -o /out/usr/bin/ \
+      -ldflags "-s -w -X github.com/NVIDIA/nvidia-container-toolkit/internal/info.version=${NVIDIA_CONTAINER_TOOLKIT_VERSION} -extldflags '-Wl,--export-dynamic -Wl,--unresolved-symbols=ignore-in-object-files -Wl,-z,lazy'" \
+      github.com/NVIDIA/nvidia-container-toolkit/cmd/nvidia-cdi-hook \
+      github.com/NVIDIA/nvidia-container-toolkit/cmd/nvidia-container-runtime \
+      github.com/NVIDIA/nvidia-container-toolkit/cmd/nvidia-container-runtime-hook \
+      github.com/NVIDIA/nvidia-container-toolkit/cmd/nvidia-ctk \
+    && /out/usr/bin/nvidia-ctk --quiet config --set nvidia-container-runtime.mode=cdi --output /out/etc/nvidia-container-runtime/config.toml
+
+FROM base AS cuda-wheel
 ADD cuda-runtime.tar /
-WORKDIR /out/usr/local/cuda-12.8/targets/x86_64-linux/lib
+WORKDIR /cuda
 RUN --mount=type=bind,source=wheels,target=/wheels \
-    unzip -j "/wheels/nvidia-cuda-runtime-cu12-12.8.57.whl" "nvidia/cuda_runtime/lib/libcudart.so.12" \
-    && mv libcudart.so.12 "libcudart.so.12.8.57" \
-    && ln -s "libcudart.so.12.8.57" libcudart.so.12 \
+    unzip -j "/wheels/nvidia-cuda-runtime-cu12-12.8.57.whl" "nvidia/cuda_runtime/lib/libcudart.so.12"
+
+# The cache of libraries is written here, where only the base and this library are.
+FROM base AS cuda-runtime
+COPY --from=cuda-wheel /cuda/libcudart.so.12 /out/usr/local/cuda-12.8/targets/x86_64-linux/lib/libcudart.so.12.8.57
+RUN ln -s "libcudart.so.12.8.57" /out/usr/local/cuda-12.8/targets/x86_64-linux/lib/libcudart.so.12 \
     && ln -s targets/x86_64-linux/lib /out/usr/local/cuda-12.8/lib64 \
     && ln -s cuda-12.8 /out/usr/local/cuda \
     && mkdir -p /out/etc/ld.so.conf.d \
@@ -41,6 +78,9 @@ RUN --mount=type=bind,source=wheels,target=/wheels \
 
 FROM base AS worker
 COPY --link --from=gvisor /out/ /
+COPY --link --from=runc /out/ /
+COPY --link --from=criu /out/ /
+COPY --link --from=nvidia-container-toolkit /out/ /
 COPY --link --from=cuda-runtime /out/ /
 ENV PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENV NVIDIA_VISIBLE_DEVICES="all" \
@@ -49,6 +89,9 @@ LABEL org.opencontainers.image.title="worker full" \
       org.opencontainers.image.description="also GPU in runc, and checkpoints with CRIU" \
       org.opencontainers.image.base.name="debian:trixie" \
       worker.gvisor-version="20260622.0-46-g879cb2dc2" \
+      worker.runc-version="1.5.2" \
+      worker.criu-version="4.1.1" \
+      worker.nvidia-container-toolkit-version="1.20.1" \
       worker.cuda-base-tag="12.8.0-base-ubuntu22.04" \
       worker.supply="packages" \
       worker.variant="full"

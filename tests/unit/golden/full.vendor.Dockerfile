@@ -1,5 +1,8 @@
 # Generated from versions.yaml and images/ by `make render`: full, supply vendor. Do not edit.
 ARG GVISOR_VERSION="20260622.0"
+ARG RUNC_VERSION="1.5.2"
+ARG CRIU_VERSION="4.1.1"
+ARG NVIDIA_CONTAINER_TOOLKIT_VERSION="1.20.1"
 ARG CUDA_BASE_TAG="12.8.0-base-ubuntu22.04"
 
 FROM debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132 AS downloads
@@ -15,6 +18,21 @@ WORKDIR /downloads
 ARG GVISOR_VERSION
 ADD https://storage.googleapis.com/gvisor/releases/release/${GVISOR_VERSION}/x86_64/runsc ./gvisor/
 RUN echo "6df95d09363dbd9ee5d5c889c1549b457e1783b039ff60a8f9f16f8c94c774a2ca2eef5b1c370e36b863f6b0407b53ba3c69051c6ef051253843dabf89a6de4e  gvisor/runsc" | sha512sum --check --strict
+ARG RUNC_VERSION
+ADD --checksum=sha256:599f6f94ff8c5057241eff0d54c3c74f95c34935b6457b33fe545defc61e9488 https://github.com/opencontainers/runc/releases/download/v${RUNC_VERSION}/runc.amd64 ./runc/
+ARG CRIU_VERSION
+ADD --checksum=sha256:f80a66cb3726bb2116266d4759ce3bcbfab7abdb6b6d430bf20dd41911717afe http://deb.debian.org/debian/pool/main/c/criu/criu_${CRIU_VERSION}.orig.tar.xz ./criu/criu.tar.xz
+ARG NVIDIA_CONTAINER_TOOLKIT_VERSION
+ADD --checksum=sha256:c880576d6cf75a48e5027a871bac70fd0421ab07d2b55f30877b21f1c87959c9 https://nvidia.github.io/libnvidia-container/gpgkey ./nvidia-container-toolkit/key.asc
+# The key is pinned by its digest; apt resolves the four packages to different versions unless all are named.
+RUN echo "deb [signed-by=/downloads/nvidia-container-toolkit/key.asc] https://nvidia.github.io/libnvidia-container/stable/deb/amd64 /" \
+      > /etc/apt/sources.list.d/nvidia.list \
+    && apt-get update \
+    && cd nvidia-container-toolkit \
+    && for name in nvidia-container-toolkit nvidia-container-toolkit-base libnvidia-container-tools libnvidia-container1; do \
+         apt-get download "${name}=${NVIDIA_CONTAINER_TOOLKIT_VERSION}-1"; \
+       done \
+    && rm -rf /var/lib/apt/lists
 FROM debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132 AS base
 RUN --mount=type=bind,from=downloads,source=/downloads/debian,target=/debian \
     dpkg --install /debian/*.deb \
@@ -23,6 +41,27 @@ RUN --mount=type=bind,from=downloads,source=/downloads/debian,target=/debian \
 
 FROM base AS gvisor
 COPY --from=downloads --chmod=0755 /downloads/gvisor/runsc /out/usr/local/bin/runsc
+
+FROM base AS runc
+COPY --from=downloads --chmod=0755 /downloads/runc/runc.amd64 /out/usr/local/sbin/runc
+
+FROM debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132 AS criu
+# The archive is signed; the suite is the pin.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends build-essential git libbsd-dev libcap-dev libgnutls28-dev libnet1-dev libnftables-dev \
+       libnl-3-dev libprotobuf-c-dev libprotobuf-dev pkgconf protobuf-c-compiler protobuf-compiler python3 uuid-dev xz-utils \
+    && rm -rf /var/lib/apt/lists
+WORKDIR /src
+RUN --mount=type=bind,from=downloads,source=/downloads/criu,target=/criu \
+    tar --extract --strip-components=1 --file /criu/criu.tar.xz \
+    && make --jobs="$(nproc)" install-criu install-cuda_plugin PREFIX=/usr DESTDIR=/out
+
+FROM base AS nvidia-container-toolkit
+RUN --mount=type=bind,from=downloads,source=/downloads/nvidia-container-toolkit,target=/packages \
+    mkdir -p /out/etc/nvidia-container-runtime \
+    && for package in /packages/*.deb; do dpkg-deb --extract "${package}" /out; done \
+    && /out/usr/bin/nvidia-ctk --quiet config --set nvidia-container-runtime.mode=cdi --output /out/etc/nvidia-container-runtime/config.toml
 
 FROM nvidia/cuda:12.8.0-base-ubuntu22.04@sha256:12242992c121f6cab0ca11bccbaaf757db893b3065d7db74b933e59f321b2cf4 AS cuda-vendor
 
@@ -36,6 +75,9 @@ RUN ln -s targets/x86_64-linux/lib /out/usr/local/cuda-12.8/lib64 \
 
 FROM base AS worker
 COPY --link --from=gvisor /out/ /
+COPY --link --from=runc /out/ /
+COPY --link --from=criu /out/ /
+COPY --link --from=nvidia-container-toolkit /out/ /
 COPY --link --from=cuda-runtime /out/ /
 ENV PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENV NVIDIA_VISIBLE_DEVICES="all" \
@@ -44,6 +86,9 @@ LABEL org.opencontainers.image.title="worker full" \
       org.opencontainers.image.description="also GPU in runc, and checkpoints with CRIU" \
       org.opencontainers.image.base.name="debian:trixie" \
       worker.gvisor-version="20260622.0" \
+      worker.runc-version="1.5.2" \
+      worker.criu-version="4.1.1" \
+      worker.nvidia-container-toolkit-version="1.20.1" \
       worker.cuda-base-tag="12.8.0-base-ubuntu22.04" \
       worker.supply="vendor" \
       worker.variant="full"
