@@ -1,4 +1,4 @@
-"""The small stages: machine, Go sums, hosts, engines, records."""
+"""Records, locks and the quick answer: what was built, from what, and whether anything changed."""
 
 import multiprocessing
 import socket
@@ -9,132 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import buildx, catalog, engine, golang, machine, pins, plan, reach, record, render, unchanged
-from imagebuild.errors import DriftError, EngineError, FetchError
-from imagetest.plugin import ROOT
+from imagebuild import buildx, record, unchanged
 
-HERE = machine.Machine("x86_64", debian=True, root=True)
 MADE = record.Record(
     variant="slim", supply="packages", versions={"gvisor": "1"}, key={"a": "1", "b": "2"}, digest="sha256:d", config_digest="sha256:c",
     size=1, engine_id="sha256:d", resolved=None, resolution=None, seconds=1.0, revision="r",
 )  # fmt: skip
-
-
-def test_an_amd64_debian_machine_is_accepted() -> None:
-    assert machine.check(HERE, "packages", "slim") is None  # type: ignore[func-returns-value]
-
-
-@pytest.mark.parametrize(
-    ("fault", "supply", "way_out"),
-    [
-        (replace(HERE, architecture="aarch64"), "packages", "on an amd64 machine run: ./build.py --variant slim"),
-        (replace(HERE, debian=False), "packages", "./build.py --variant slim --supply vendor"),
-    ],
-)
-def test_a_machine_that_cannot_is_told_the_way_out(fault: machine.Machine, supply: pins.Supply, way_out: str) -> None:
-    with pytest.raises(EngineError, match=way_out):
-        machine.check(fault, supply, "slim")
-
-
-def test_vendor_needs_no_debian() -> None:
-    assert machine.check(replace(HERE, debian=False), "vendor", "slim") is None  # type: ignore[func-returns-value]
-
-
-@pytest.mark.parametrize(
-    ("fault", "way_out"), [(replace(HERE, root=False), "sudo ./build.py --variant slim"), (replace(HERE, debian=False), "--supply vendor")]
-)
-def test_an_engine_that_cannot_start(fault: machine.Machine, way_out: str) -> None:
-    with pytest.raises(EngineError, match=way_out):
-        machine.check_engine_can_start(fault, "slim")
-
-
-def test_committed_sums_are_of_the_pins(pinned: pins.Pins, known: catalog.Catalog) -> None:
-    assert golang.check(plan.make(pinned, known, "slim", "packages"), ROOT) is None  # type: ignore[func-returns-value]
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new"),
-    [
-        ("go.mod", "gvisor.dev/gvisor v0.0.0-2026", "gvisor.dev/gvisor v0.0.0-2025"),
-        ("go.sum", "gvisor.dev/gvisor v0.0.0-20260701204157-69c2d17aea96 h1:", "gvisor.dev/gvisor v0.0.0-2025 h1:"),
-        ("go.mod", "go 1.26.11", "go 1.26.10"),
-    ],
-)
-def test_a_stale_sum_names_file_and_command(file: str, old: str, new: str, copy: Path, pinned: pins.Pins, known: catalog.Catalog) -> None:
-    path = copy / "images/components/gvisor" / file
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-    with pytest.raises(DriftError, match=rf"images/components/gvisor/{file}:1:1: .*run: make lock"):
-        golang.check(plan.make(pinned, known, "slim", "packages"), copy)
-
-
-def test_missing_sums_are_stale(copy: Path, pinned: pins.Pins, known: catalog.Catalog) -> None:
-    (copy / "images/components/gvisor/go.sum").unlink()
-    with pytest.raises(DriftError, match=r"go\.sum"):
-        golang.check(plan.make(pinned, known, "slim", "packages"), copy)
-
-
-def test_vendor_asks_each_host_once(pinned: pins.Pins, known: catalog.Catalog) -> None:
-    text = render.dockerfile(plan.make(pinned, known, "slim", "vendor"), ROOT)
-    assert reach.addresses(text) == (
-        "https://registry-1.docker.io/v2/",
-        "https://auth.docker.io/token",
-        "http://deb.debian.org/debian/",
-        "https://storage.googleapis.com/gvisor/releases/release/20260622.0/x86_64/runsc",
-    )
-
-
-def test_packages_asks_no_host(pinned: pins.Pins, known: catalog.Catalog) -> None:
-    assert reach.addresses(render.dockerfile(plan.make(pinned, known, "slim", "packages"), ROOT)) == ()
-
-
-def test_a_silent_host_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reach, "TIMEOUT_SECONDS", 1)
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        port = silent.getsockname()[1]
-        monkeypatch.setattr(reach, "addresses", lambda _: (f"https://127.0.0.1:{port}/runsc",))
-        with pytest.raises(FetchError, match=rf"127\.0\.0\.1:{port} does not answer .*--supply packages"):
-            reach.check("")
-
-
-@pytest.mark.parametrize(
-    ("version", "store", "words"),
-    [
-        ("20.10.24", "io.containerd.snapshotter.v1", "older than 0.13"),
-        ("25.0.5", "io.containerd.snapshotter.v1", "older than 0.13"),
-        ("28.2.2", "[['Backing Filesystem', 'extfs']]", "classic image store"),
-    ],
-)
-def test_an_unusable_engine_gets_both_remedies(version: str, store: str, words: str) -> None:
-    with pytest.raises(EngineError, match=rf"{words}.*containerd-snapshotter.*docker buildx create"):
-        engine.check_store(version, store)
-
-
-def test_a_usable_engine_passes() -> None:
-    assert engine.check_store("26.1.5+dfsg1", "[['driver-type', 'io.containerd.snapshotter.v1']]") is None  # type: ignore[func-returns-value]
-
-
-@pytest.mark.parametrize(("version", "passes"), [("v0.12.5", False), ("v0.13.0", True), ("v0.34.2", True)])
-def test_builders_by_buildkit_version(version: str, passes: bool) -> None:
-    inspected = f"Name: worker\nDriver: docker-container\nBuildKit version: {version}\n"
-    if passes:
-        assert engine.check_builder(inspected, "worker") is None  # type: ignore[func-returns-value]
-        return
-    with pytest.raises(EngineError, match=r"0\.13 is needed"):
-        engine.check_builder(inspected, "worker")
-
-
-def test_a_named_engine_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    with pytest.raises(EngineError, match="does not answer; start that engine, or unset DOCKER_HOST"):
-        engine.find(engine.PrivateEngine(ROOT))
-
-
-def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=rf"{tmp_path}/out: .* GB free for images"):
-        engine.check_space({"images": tmp_path / "out"}, 10**18)
 
 
 def test_record_survives_the_disk(tmp_path: Path) -> None:
