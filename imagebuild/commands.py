@@ -9,6 +9,7 @@ from imagebuild import buildx, cli, context, lock, pipeline, plan, render, work
 from imagebuild.context import Tell
 from imagebuild.engine import PrivateEngine, find, has_docker_with_buildx
 from imagebuild.errors import DriftError
+from imagebuild.places import write_whole
 from imagebuild.work import Request
 
 EXAMPLES = """\
@@ -126,7 +127,7 @@ def _render(argv: list[str], root: Path, _: Tell) -> str:
     if check and stale:
         raise DriftError(f"{', '.join(names)}: not what versions.yaml and images/ render; run: make render")
     for path in stale:
-        path.write_text(files[path])
+        write_whole(path, files[path])
     return "\n".join(names)
 
 

@@ -12,7 +12,7 @@ from imagebuild import debian, machine, render, rootfs, wheel
 from imagebuild.engine import Endpoint, PrivateEngine, find
 from imagebuild.errors import ClientError, EngineError, FetchError
 from imagebuild.pins import DebianPin
-from imagebuild.places import CACHE, sweep
+from imagebuild.places import CACHE, sweep, write_whole
 from imagebuild.plan import Plan
 from imagebuild.record import exclusive, text_digest
 
@@ -65,9 +65,7 @@ def _resolve(pin: DebianPin, names: Mapping[str, tuple[str, ...]], *, refresh: b
         return path, debian.Resolution.from_json(path.read_text())
     found = debian.resolve(pin, names)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(found.as_json())
-    part.replace(path)
+    write_whole(path, found.as_json())
     return path, found
 
 

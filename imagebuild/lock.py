@@ -5,6 +5,7 @@ from pathlib import Path
 
 from imagebuild import buildx, context, machine, plan, record, render, work
 from imagebuild.context import Tell
+from imagebuild.places import write_whole
 
 
 def write(versions: Path, root: Path, tell: Tell) -> tuple[Path, ...]:
@@ -25,7 +26,5 @@ def write(versions: Path, root: Path, tell: Tell) -> tuple[Path, ...]:
 
 
 def _install(source: Path, target: Path) -> Path:
-    part = target.with_name(f".{target.name}.part")
-    shutil.copyfile(source, part)
-    part.replace(target)
+    write_whole(target, source.read_text())
     return target

@@ -17,3 +17,10 @@ def sweep(folder: Path) -> None:
     for path in folder.glob("part-*"):
         if path.is_file() and time.time() - path.stat().st_mtime > STALE_SECONDS:
             path.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that no reader ever sees half of it."""
+    part = path.with_name(f"part-{os.getpid()}-{path.name}")
+    part.write_text(text)
+    part.replace(path)

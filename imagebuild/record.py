@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from imagebuild.errors import EngineError
+from imagebuild.places import write_whole
 
 if TYPE_CHECKING:
     import tarfile
@@ -38,9 +39,7 @@ class Record:
 
     def write(self, path: Path) -> None:
         """Replace the file as a whole."""
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
-        part.replace(path)
+        write_whole(path, json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Self | None:

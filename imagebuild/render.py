@@ -1,5 +1,6 @@
 """Plan to Dockerfile text, by the templates under images/."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from imagebuild.plan import Component, Plan
 COMMITTED = "Dockerfile.worker"
 
 
+@functools.cache
 def _environment(root: Path) -> ImmutableSandboxedEnvironment:
     return ImmutableSandboxedEnvironment(
         loader=jinja2.FileSystemLoader(root / "images"),

@@ -8,7 +8,7 @@ from testinfra.host import Host
 
 from imagetest import expect
 from imagetest.image import Image
-from imagetest.plugin import ROOT, Case
+from imagetest.plugin import ROOT, Case, case_of
 
 
 @pytest.mark.parametrize("program", ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"])
@@ -79,6 +79,17 @@ def test_environment_is_all_declared(image: Image, case: Case) -> None:
     variables = image.settings["Env"]
     assert isinstance(variables, list)
     assert dict(line.split("=", 1) for line in variables) == dict(expect.variant(ROOT, case.variant).environment)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "held" in metafunc.fixturenames:
+        metafunc.parametrize("held", case_of(metafunc.config).components)
+
+
+def test_files_and_modes(held: str, image: Image) -> None:
+    """What a component must hold, with its modes: everyone may run runsc, which starts itself again as nobody."""
+    files = expect.component(ROOT, held).files
+    assert {path: (entry := image.find(path)) and f"{entry.mode:04o}" for path in files} == dict(files)
 
 
 def test_size_is_within_budget(image: Image, case: Case) -> None:

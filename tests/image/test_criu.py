@@ -3,9 +3,7 @@
 import pytest
 from testinfra.host import Host
 
-from imagetest import expect
-from imagetest.image import Image
-from imagetest.plugin import ROOT, Case
+from imagetest.plugin import Case
 
 pytestmark = pytest.mark.component("criu")
 
@@ -14,11 +12,6 @@ CRIU = "/usr/sbin/criu"
 
 def test_version_line(host: Host, case: Case) -> None:
     assert host.check_output(f"{CRIU} --version").splitlines()[0] == f"Version: {case.pins.components['criu'].version}"
-
-
-def test_modes(image: Image) -> None:
-    files = expect.component(ROOT, "criu").files
-    assert {path: (entry := image.find(path)) and f"{entry.mode:04o}" for path in files} == dict(files)
 
 
 def test_libraries_are_all_there(host: Host) -> None:

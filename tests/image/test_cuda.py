@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from imagetest import expect
 from imagetest.image import Image
-from imagetest.plugin import ROOT, Case
+from imagetest.plugin import Case
 
 pytestmark = pytest.mark.component("cuda-runtime")
 
@@ -21,11 +20,6 @@ def test_release_is_the_pinned_tags(case: Case) -> None:
     pin = case.pins.components["cuda-runtime"]
     assert pin.packages.version
     assert pin.version.split(".")[:2] == pin.packages.version.split(".")[:2]
-
-
-def test_modes(image: Image) -> None:
-    files = expect.component(ROOT, "cuda-runtime").files
-    assert {path: (entry := image.find(path)) and f"{entry.mode:04o}" for path in files} == dict(files)
 
 
 def test_links_lead_to_it(image: Image, case: Case) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from imagetest import elf, expect, golang
+from imagetest import elf, golang
 from imagetest.image import Image
-from imagetest.plugin import ROOT, Case
+from imagetest.plugin import Case
 
 pytestmark = pytest.mark.component("runc")
 
@@ -37,11 +37,6 @@ def test_modules_are_those_of_go_sum(image: Image, case: Case, tmp_path: Path) -
     assert elf.build_info(tmp_path / "runc").path == pin.module
     assert f"{pin.module} {pin.version}" in found
     assert found == {name: sums.get(name) for name in found}
-
-
-def test_modes(image: Image) -> None:
-    files = expect.component(ROOT, "runc").files
-    assert {path: (entry := image.find(path)) and f"{entry.mode:04o}" for path in files} == dict(files)
 
 
 def test_writes_a_specification(host: Host) -> None:

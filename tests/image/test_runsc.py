@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from imagetest import elf, expect, golang
+from imagetest import elf, golang
 from imagetest.image import Image
-from imagetest.plugin import ROOT, Case
+from imagetest.plugin import Case
 
 pytestmark = pytest.mark.component("gvisor")
 
@@ -95,13 +95,6 @@ def test_every_fleet_driver_is_served(host: Host, case: Case) -> None:
 def test_machine(image: Image, runsc: Path) -> None:
     with runsc.open("rb") as file:
         assert elf.machine(file.read(64)) == elf.MACHINES[str(image.config["architecture"])]
-
-
-def test_modes(image: Image) -> None:
-    """Everyone may read and run it: runsc starts itself again as nobody."""
-    files = expect.component(ROOT, "gvisor").files
-    found = {path: image.find(path) for path in files}
-    assert {path: entry and f"{entry.mode:04o}" for path, entry in found.items()} == dict(files)
 
 
 def test_sidecars(image: Image, release: str, case: Case) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from imagetest import elf, expect, golang
+from imagetest import elf, golang
 from imagetest.image import Image
-from imagetest.plugin import ROOT, Case
+from imagetest.plugin import Case
 
 COMPONENT = "nvidia-container-toolkit"
 pytestmark = pytest.mark.component(COMPONENT)
@@ -39,11 +39,6 @@ def test_modules_are_those_of_go_sum(program: str, image: Image, case: Case, tmp
         sums, found = golang.sums(COMPONENT), golang.modules(tmp_path / program, COMPONENT)
         assert f"{pin.module} {pin.version}" in found
         assert found == {name: sums.get(name) for name in found}
-
-
-def test_modes(image: Image) -> None:
-    files = expect.component(ROOT, COMPONENT).files
-    assert {path: (entry := image.find(path)) and f"{entry.mode:04o}" for path in files} == dict(files)
 
 
 def test_runtime_hands_on_to_runc(host: Host, case: Case) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import pytest
 from pydantic import Field
 
-from imagebuild import buildx, debian, record
+from imagebuild import buildx, debian, pins, record
 from imagebuild.document import read
 from imagebuild.engine import Endpoint
 from imagebuild.images import Images
@@ -20,7 +20,7 @@ from imagetest.plugin import ROOT
 HERE = Path(__file__).parent
 VARIANT = "slim"
 OUT = ROOT / "out" / VARIANT
-EPOCH = 1782950400
+EPOCH = int(pins.load(ROOT / "versions.yaml")[0].source_date_epoch)
 
 
 class PackagePin(Strict):
