@@ -1,6 +1,6 @@
 # Names of commands; each does its set-up first. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup engine engine-stop slim full test test-images test-mutants lint lock render bench clean
+.PHONY: help setup engine engine-stop slim full all test test-images test-mutants lint lock render bench clean
 PYTHON := .venv/bin/python
 
 help: ## list the targets
@@ -17,6 +17,9 @@ engine-stop: ## stop the private container engine
 
 slim: setup ## build, judge and tag worker:slim
 	@./build.py --variant slim
+
+all: setup ## build both at once, then judge and tag each
+	@./build.py --variant all
 
 full: setup ## build, judge and tag worker:full
 	@./build.py --variant full

@@ -57,7 +57,7 @@ def no_op(endpoint: Endpoint) -> Bar:
     """Nothing changed: build.py, which also knows that the image was judged, and buildx, all cached, in turns."""
     ours = [sys.executable, "build.py", "--variant", "slim"]
     peer = [*endpoint.buildx, "build", "--quiet", "--provenance=false", "--secret", "id=ca,src=/etc/ssl/certs/ca-certificates.crt"]
-    peer += ["--tag", "bench:no-op", "--file", str(OUT / "context/Dockerfile.worker"), str(OUT / "context")]
+    peer += ["--tag", "bench:no-op", "--file", str(OUT / "context/slim/Dockerfile.worker"), str(OUT / "context")]
     for command in (ours, peer):
         seconds(command, endpoint.environment)
     pairs = [(seconds(ours, endpoint.environment), seconds(peer, endpoint.environment)) for _ in range(9)]

@@ -48,45 +48,46 @@ class Job:
     no_cache: bool = False
     contexts: Mapping[str, str] = field(default_factory=dict)
 
-    def arguments(self, builder: str | None = None, metadata: Path | None = None) -> list[str]:
-        """The words after `docker buildx build`."""
-        words = ["--file", str(self.dockerfile), "--output", self.output, "--provenance=false", "--sbom=false"]
-        words += ["--build-arg", f"SOURCE_DATE_EPOCH={self.epoch}"]
-        for name in PASSED_ON:
-            words += ["--build-arg", name] if os.environ.get(name) else []
-        words += ["--secret", f"id=ca,src={CERTIFICATES}"] if CERTIFICATES.exists() else []
-        words += ["--target", self.target] if self.target else []
-        words += ["--no-cache"] if self.no_cache else []
-        words += ["--builder", builder] if builder else []
-        words += ["--metadata-file", str(metadata)] if metadata else []
-        for name, source in self.contexts.items():
-            words += ["--build-context", f"{name}={source}"]
-        return [*words, str(self.context)]
-
-    def bake(self, name: str) -> dict[str, object]:
-        """The same job as a bake target."""
-        target: dict[str, object] = {
-            "context": str(self.context),
-            "dockerfile": str(self.dockerfile),
-            "args": {"SOURCE_DATE_EPOCH": str(self.epoch)},
-            "output": [self.output],
+    @property
+    def target_definition(self) -> dict[str, object]:
+        """The job as a target of a bake file."""
+        passed = {name: f"${{{name}}}" for name in PASSED_ON if os.environ.get(name)}
+        found: dict[str, object] = {
+            "context": _literal(self.context),
+            "dockerfile": _literal(self.dockerfile),
+            "contexts": {name: _literal(source) for name, source in self.contexts.items()},
+            "args": {"SOURCE_DATE_EPOCH": str(self.epoch), **passed},
+            "output": [_literal(self.output)],
             "attest": ["type=provenance,disabled=true", "type=sbom,disabled=true"],
+            "no-cache": self.no_cache,
         }
         if CERTIFICATES.exists():
-            target["secret"] = [f"id=ca,src={CERTIFICATES}"]
-        return {"group": {"default": {"targets": [name]}}, "target": {name: target}}
+            found["secret"] = [f"id=ca,src={CERTIFICATES}"]
+        return found | ({"target": self.target} if self.target else {})
 
 
-def build(endpoint: Endpoint, job: Job, log: Path) -> dict[str, object]:
-    """Run the job and return BuildKit's metadata; raises EngineError naming the log."""
-    metadata = log.with_suffix(".metadata.json")
-    metadata.unlink(missing_ok=True)
-    command = [*endpoint.buildx, "build", *job.arguments(endpoint.builder, metadata)]
+def _literal(value: object) -> str:
+    """Text that bake does not take for a template."""
+    return str(value).replace("${", "$${").replace("%{", "%%{")
+
+
+def bake(jobs: Mapping[str, Job]) -> str:
+    """A bake file of jobs by name; what the environment passes on is named in it, its value is not."""
+    passed = {name: {"default": ""} for name in PASSED_ON if os.environ.get(name)}
+    targets = {name: job.target_definition for name, job in jobs.items()}
+    file = {"group": {"default": {"targets": list(jobs)}}, "target": targets}
+    return json.dumps(({"variable": passed} if passed else {}) | file, indent=1)
+
+
+def build(endpoint: Endpoint, jobs: Mapping[str, Job], log: Path) -> None:
+    """Run all jobs at once, what they share once; raises EngineError naming the log."""
+    file = log.with_suffix(".bake.json")
+    file.write_text(bake(jobs))
+    command = [*endpoint.buildx, "bake", "--file", str(file), *(["--builder", endpoint.builder] if endpoint.builder else [])]
     run = _on_terminal if sys.stderr.isatty() else _in_lines
-    status = run(command, endpoint.environment, log)
-    if status:
+    # The file is ours: newer releases would ask before they read what it names.
+    if run(command, {**endpoint.environment, "BUILDX_BAKE_ENTITLEMENTS_FS": "0"}, log):
         raise _failure(log)
-    return dict(json.loads(metadata.read_text())) if metadata.exists() else {}
 
 
 def _in_lines(command: list[str], environment: dict[str, str], log: Path) -> int:

@@ -1,6 +1,5 @@
 """The command line's outside: only `main` prints and exits. What is heavy is imported when it is needed."""
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -57,6 +56,6 @@ def summary(record: Record, tag: str | None, seconds: float, *, built: bool) -> 
     return "\n".join(f"{name:9} {text}" for name, text in rows)
 
 
-def as_json(record: Record, tag: str | None, seconds: float, *, built: bool) -> str:
+def as_data(record: Record, tag: str | None, seconds: float, *, built: bool) -> dict[str, object]:
     """The same for machines."""
-    return json.dumps({**asdict(record), "tag": tag, "built": built, "seconds": round(seconds, 1)}, indent=1)
+    return {**asdict(record), "tag": tag, "built": built, "seconds": round(seconds, 1)}

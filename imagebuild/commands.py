@@ -3,12 +3,13 @@
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from imagebuild import buildx, cli, context, lock, pipeline, plan, render, work
 from imagebuild.context import Tell
 from imagebuild.engine import PrivateEngine, find, has_docker_with_buildx
-from imagebuild.errors import DriftError
+from imagebuild.errors import DriftError, UsageError
 from imagebuild.places import write_whole
 from imagebuild.work import Request
 
@@ -21,6 +22,7 @@ commands:
 
 examples:
   ./build.py --variant slim                      build, judge and tag worker:slim
+  ./build.py --variant all                       build slim and full at once, what they share once
   ./build.py --variant slim --print dockerfile   show what would be built
   ./build.py --variant slim --refresh            take today's Debian packages
   eval "$(./build.py engine env)"                a shell whose docker is that engine
@@ -44,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--variant", required=True, help="a folder of images/ with a variant.yaml: slim, full")
+    parser.add_argument("--variant", required=True, help="a folder of images/ with a variant.yaml: slim, full; or all: every one at once")
     parser.add_argument("--supply", choices=("packages", "vendor"), help="where parts come from; default: versions.yaml")
     parser.add_argument("--versions", type=Path, metavar="FILE", help="pins to use instead of versions.yaml")
     parser.add_argument("--print", choices=("plan", "dockerfile", "bake"), dest="show", help="show and stop before any work")
@@ -59,9 +61,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _build(argv: list[str], root: Path, tell: Tell) -> str:
     arguments = _parser().parse_args(argv)
+    versions = (arguments.versions or root / "versions.yaml").absolute()
+    several = arguments.variant == pipeline.ALL
+    if several and arguments.tag:
+        raise UsageError(f"--tag {arguments.tag}: one name for several images; build them one by one")
+    names = work.load(root, versions)[1].buildable if several else (arguments.variant,)
     request = Request(
-        variant=arguments.variant,
-        versions=(arguments.versions or root / "versions.yaml").absolute(),
+        variant=names[0],
+        versions=versions,
         supply=arguments.supply,
         builder=arguments.builder,
         tag=arguments.tag,
@@ -70,21 +77,29 @@ def _build(argv: list[str], root: Path, tell: Tell) -> str:
         judge=not arguments.no_judge,
     )
     if arguments.show:
-        planned = plan.make(*work.load(root, request.versions), request.variant, request.supply)
-        return _shown(arguments.show, planned, root)
-    outcome = pipeline.run(request, root, tell)
-    answer = cli.as_json if arguments.json else cli.summary
-    return answer(outcome.record, outcome.tag, outcome.seconds, built=outcome.built)
+        pinned, known = work.load(root, versions)
+        return _shown(arguments.show, [plan.make(pinned, known, name, request.supply) for name in names], root)
+    outcomes = pipeline.run([replace(request, variant=name) for name in names], root, tell)
+    if arguments.json:
+        found = [cli.as_data(outcome.record, outcome.tag, outcome.seconds, built=outcome.built) for outcome in outcomes]
+        return json.dumps(found if several else found[0], indent=1)
+    return "\n\n".join(cli.summary(outcome.record, outcome.tag, outcome.seconds, built=outcome.built) for outcome in outcomes)
 
 
-def _shown(what: str, planned: plan.Plan, root: Path) -> str:
+def _shown(what: str, plans: list[plan.Plan], root: Path) -> str:
     if what == "plan":
-        return json.dumps(planned.as_data(), indent=1)
+        found = [planned.as_data() for planned in plans]
+        return json.dumps(found if len(found) > 1 else found[0], indent=1)
     if what == "dockerfile":
-        return render.dockerfile(planned, root).removesuffix("\n")
-    folder = Path("out") / planned.variant
-    job = buildx.Job(folder / "context" / render.COMMITTED, folder / "context", pipeline.OUTPUT.format(folder / "image.tar"), planned.epoch)
-    return json.dumps(job.bake(planned.variant), indent=1)
+        return "\n".join(render.dockerfile(planned, root) for planned in plans).removesuffix("\n")
+    folder = Path("out") / (plans[0].variant if len(plans) == 1 else pipeline.ALL) / "context"
+    jobs = {
+        planned.variant: pipeline.job(
+            planned, folder, folder / planned.variant / render.COMMITTED, Path("out") / planned.variant / "image.tar"
+        )
+        for planned in plans
+    }
+    return buildx.bake(jobs)
 
 
 def _engine(argv: list[str], root: Path, tell: Tell) -> str:
@@ -136,6 +151,5 @@ def _test(argv: list[str], root: Path, tell: Tell) -> str:
     parser.add_argument("variants", nargs="*", metavar="VARIANT", help="default: every variant whose components all exist")
     versions = root / "versions.yaml"
     chosen = parser.parse_args(argv).variants or work.load(root, versions)[1].buildable
-    for variant in chosen:
-        pipeline.run(Request(variant, versions, again=True), root, tell)
+    pipeline.run([Request(variant, versions, again=True) for variant in chosen], root, tell)
     return f"image layer passed: {', '.join(chosen)}"

@@ -33,40 +33,49 @@ class Root:
 
 
 @dataclass(frozen=True)
-class Roots:
-    """The tars of one build, and the file that says what Debian's names meant, and when."""
+class Resolved:
+    """What Debian's names meant, and the file that keeps it."""
 
-    rows: tuple[Root, ...] = ()
-    resolved: str | None = None
-    resolution: str | None = None
-
-
-def roots(plan: Plan, root: Path, *, refresh: bool) -> Roots:
-    """What a build takes from Debian: nothing where the supply has images of its own."""
-    if plan.supply != "packages":
-        return Roots()
-    names = {"base": plan.base_packages}
-    if plan.modules:
-        names["builder"] = (*plan.base_packages, *plan.builder_packages)
-    for component in plan.components:
-        if extra := (*render.builder_packages(plan, component, root), *component.debian):
-            names[component.name] = (*plan.base_packages, *extra)
-    path, found = _resolve(plan.debian, names, refresh=refresh)
-    below = set(found.roots["base"])
-    rows = (Root(name, tuple(p for p in packages if name == "base" or p not in below)) for name, packages in found.roots.items())
-    return Roots(tuple(rows), found.date, str(path))
+    path: Path
+    resolution: debian.Resolution
 
 
-def _resolve(pin: DebianPin, names: Mapping[str, tuple[str, ...]], *, refresh: bool) -> tuple[Path, debian.Resolution]:
+def resolve(everything: Plan, root: Path, *, refresh: bool) -> Resolved | None:
+    """What Debian's names mean, for all that can be built in one answer: variants stand on the same packages.
+
+    None where the supply has images of its own.
+    """
+    if everything.supply != "packages":
+        return None
+    names = {"base": everything.base_packages, "builder": (*everything.base_packages, *everything.builder_packages)}
+    for component in everything.components:
+        if extra := (*render.builder_packages(everything, component, root), *component.debian):
+            names[component.name] = (*everything.base_packages, *extra)
+    return _resolve(everything.debian, names, refresh=refresh)
+
+
+def roots(plan: Plan, resolved: Resolved | None) -> tuple[Root, ...]:
+    """The tars of one plan, each without the packages that the base holds."""
+    if resolved is None:
+        return ()
+    found = resolved.resolution.roots
+    below = set(found["base"])
+    taken = {"base", *(["builder"] if plan.modules else []), *(component.name for component in plan.components)}
+    return tuple(
+        Root(name, tuple(p for p in packages if name == "base" or p not in below)) for name, packages in found.items() if name in taken
+    )
+
+
+def _resolve(pin: DebianPin, names: Mapping[str, tuple[str, ...]], *, refresh: bool) -> Resolved:
     """What the names meant when they were first asked for; asked anew on refresh."""
     question = json.dumps({"debian": pin.model_dump(), "names": names}, sort_keys=True)
     path = CACHE / "debian" / f"{'-'.join(sorted(names))}-{text_digest(question)[:16]}.json"
     if path.exists() and not refresh:
-        return path, debian.Resolution.from_json(path.read_text())
+        return Resolved(path, debian.Resolution.from_json(path.read_text()))
     found = debian.resolve(pin, names)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, found.as_json())
-    return path, found
+    return Resolved(path, found)
 
 
 def _assemble(root: Root, destination: Path, epoch: int) -> None:
@@ -83,10 +92,14 @@ def _assemble(root: Root, destination: Path, epoch: int) -> None:
         part.unlink(missing_ok=True)
 
 
-def lay_out(folder: Path, dockerfile: str, plan: Plan, rows: tuple[Root, ...], root: Path, tell: Tell) -> Path:
-    """Make the context anew in `folder` and return the Dockerfile's path; nothing else is in it."""
+def clear(folder: Path) -> None:
+    """Have the folder, empty."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+
+
+def lay_out(folder: Path, dockerfile: str, plan: Plan, rows: tuple[Root, ...], root: Path, tell: Tell) -> Path:
+    """Put a plan's inputs into a context, which may hold another plan's, and return the Dockerfile's path."""
     for each in rows:
         tar = CACHE / "roots" / f"{each.name}-{each.key[:16]}-{plan.epoch}.tar"
         if not tar.exists():
@@ -94,24 +107,25 @@ def lay_out(folder: Path, dockerfile: str, plan: Plan, rows: tuple[Root, ...], r
             _assemble(each, tar, plan.epoch)
         _place(tar, folder / f"{each.name}.tar")
     for component in plan.modules:
-        target = folder / "components" / component.name
-        target.mkdir(parents=True)
         for name in ("go.mod", "go.sum"):
             if (source := root / "images" / "components" / component.name / name).is_file():
-                shutil.copyfile(source, target / name)
+                _place(source, folder / "components" / component.name / name)
+        (folder / "components" / component.name).mkdir(parents=True, exist_ok=True)
     for component in plan.wheels:
-        (folder / "wheels").mkdir(exist_ok=True)
         _place(wheel.fetch(component, CACHE / "wheels"), folder / "wheels" / wheel.file_name(component))
-    path = folder / render.COMMITTED
+    path = folder / plan.variant / render.COMMITTED
+    path.parent.mkdir()
     path.write_text(dockerfile)
     return path
 
 
 def _place(source: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        try:
+            target.hardlink_to(source)
+        except OSError:
+            shutil.copyfile(source, target)
 
 
 def ensure_engine(root: Path, plan: Plan, builder: str | None, tell: Tell) -> Endpoint:
@@ -155,5 +169,5 @@ def _make_root(private: PrivateEngine, plan: Plan, tell: Tell) -> None:
 
 
 def _assemble_engine(plan: Plan, archive: Path, *, refresh: bool) -> None:
-    _, found = _resolve(plan.debian, {"engine": plan.engine_packages}, refresh=refresh)
-    _assemble(Root("engine", found.roots["engine"]), archive, plan.epoch)
+    found = _resolve(plan.debian, {"engine": plan.engine_packages}, refresh=refresh)
+    _assemble(Root("engine", found.resolution.roots["engine"]), archive, plan.epoch)

@@ -1,6 +1,7 @@
 """go.mod and go.sum of each Go component, resolved from versions.yaml in the builder."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from imagebuild import buildx, context, machine, plan, record, render, work
@@ -11,17 +12,19 @@ from imagebuild.places import write_whole
 def write(versions: Path, root: Path, tell: Tell) -> tuple[Path, ...]:
     """Write go.mod and go.sum of each Go component, resolved in the builder; returns the files."""
     pinned, known = work.load(root, versions)
-    planned = plan.every_module(pinned, known)
+    everything = plan.everything(pinned, known, "packages")
+    planned = replace(everything, components=everything.modules)
     machine.check(machine.Machine.here(), planned.supply, planned.variant)
     endpoint = context.ensure_engine(root, planned, None, tell)
     out = root / "out" / "lock"
     with record.exclusive(out, tell):
-        roots = context.roots(planned, root, refresh=False)
-        dockerfile = context.lay_out(out / "context", render.lockfile_builder(planned, root), planned, roots.rows, root, tell)
+        rows = context.roots(planned, context.resolve(everything, root, refresh=False))
+        context.clear(out / "context")
+        dockerfile = context.lay_out(out / "context", render.lockfile_builder(planned, root), planned, rows, root, tell)
         found = out / "found"
         shutil.rmtree(found, ignore_errors=True)
         job = buildx.Job(dockerfile, out / "context", f"type=local,dest={found}", planned.epoch, target="lock")
-        buildx.build(endpoint, job, out / "build.log")
+        buildx.build(endpoint, {"lock": job}, out / "build.log")
         return tuple(_install(file, root / "images" / "components" / file.relative_to(found)) for file in sorted(found.glob("*/go.*")))
 
 

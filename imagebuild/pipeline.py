@@ -3,14 +3,15 @@
 import contextlib
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imagebuild import buildx, context, judging, pins, plan, record, render, unchanged
-from imagebuild.context import Roots, Tell
+from imagebuild.context import Resolved, Tell
 from imagebuild.work import Request, Work, load, prepare
 
+ALL = "all"
 OUTPUT = "type=docker,dest={},rewrite-timestamp=true,oci-mediatypes=true"
 
 
@@ -24,58 +25,93 @@ class Outcome:
     seconds: float
 
 
-def run(request: Request, root: Path, tell: Tell) -> Outcome:
-    """Build what changed, judge what was not judged, tag last."""
+def run(requests: Sequence[Request], root: Path, tell: Tell) -> tuple[Outcome, ...]:
+    """Build what changed, at once, then judge what was not judged and tag it, one by one."""
     begun = time.monotonic()
-    work = prepare(request, root, tell)
-    with record.exclusive(work.out, tell):
-        made, built = _image(work)
-        made, tag = _judged(work, made)
-    return Outcome(made, tag, built, time.monotonic() - begun)
+    works = prepare(requests, root, tell)
+    with contextlib.ExitStack() as held:
+        for work in works:
+            held.enter_context(record.exclusive(work.out, tell))
+        resolved = context.resolve(works[0].everything, root, refresh=requests[0].refresh)
+        found = {work.plan.variant: _unchanged(work, _key(work, resolved)) for work in works}
+        stale = [work for work in works if not found[work.plan.variant]]
+        made = {**found, **(_build(stale, resolved) if stale else {})}
+        outcomes = []
+        for work in works:
+            standing = made[work.plan.variant]
+            assert standing
+            if resolved:
+                standing = replace(standing, resolved=resolved.resolution.date, resolution=str(resolved.path))
+            done, tag = _judged(work, standing)
+            outcomes.append(Outcome(done, tag, work in stale, time.monotonic() - begun))
+    return tuple(outcomes)
 
 
-def _image(work: Work) -> tuple[record.Record, bool]:
-    """The image of this plan in the engine: the recorded one when no input changed, else a new build."""
-    roots = context.roots(work.plan, work.root, refresh=work.request.refresh)
+def _key(work: Work, resolved: Resolved | None) -> dict[str, str]:
+    """A digest of each input, by name."""
     key = {"Dockerfile": record.text_digest(work.dockerfile), "source_date_epoch": str(work.plan.epoch)}
-    key |= {f"{each.name} packages": each.key for each in roots.rows}
+    key |= {f"{each.name} packages": each.key for each in context.roots(work.plan, resolved)}
     for component in work.plan.modules:
         for name in ("go.mod", "go.sum"):
             path = work.root / "images" / "components" / component.name / name
             key[f"{component.name} {name}"] = record.text_digest(path.read_text())
+    return key
+
+
+def _unchanged(work: Work, key: Mapping[str, str]) -> record.Record | None:
+    """The recorded image, when no input changed and the engine still holds it; says why where not."""
     earlier = record.Record.read(work.out / "build.json")
     reasons = record.changed(key, earlier) or (("--no-cache",) if work.request.no_cache else ())
     if earlier and not reasons:
         if record.is_of(work.out / "image.tar", earlier) and work.images.holds(earlier.engine_id):
             work.tell(f"nothing to build: no input changed and the engine holds {earlier.digest}")
-            return replace(earlier, resolved=roots.resolved), False
+            return earlier
         reasons = ("the built image is gone",)
     work.tell(f"building {work.plan.variant}: {', '.join(reasons)}")
-    return _build(work, key, roots), True
+    return None
 
 
-def _build(work: Work, key: Mapping[str, str], roots: Roots) -> record.Record:
-    begun = time.monotonic()
-    folder = work.out / "context"
-    dockerfile = context.lay_out(folder, work.dockerfile, work.plan, roots.rows, work.root, work.tell)
-    part = work.out / ".image.tar.part"
-    job = buildx.Job(dockerfile, folder, OUTPUT.format(part), work.plan.epoch, no_cache=work.request.no_cache)
-    with _gone_on_failure(part):
-        buildx.build(work.endpoint, job, work.out / "build.log")
-        digest, config, size = record.manifest(part)
-        identity = work.images.load(part)
-        part.replace(work.out / "candidate.tar")
+def _build(works: Sequence[Work], resolved: Resolved | None) -> dict[str, record.Record]:
+    """One build of all that is stale, in one context, so that what variants share is made once."""
+    begun, first = time.monotonic(), works[0]
+    out = first.out if len(works) == 1 else first.root / "out" / ALL
+    folder = out / "context"
+    context.clear(folder)
+    jobs = {work.plan.variant: _job(work, folder, resolved) for work in works}
+    with _gone_on_failure([_part(work) for work in works]):
+        buildx.build(first.endpoint, jobs, out / "build.log")
+        return {work.plan.variant: _loaded(work, resolved, begun) for work in works}
+
+
+def _part(work: Work) -> Path:
+    return work.out / ".image.tar.part"
+
+
+def _job(work: Work, folder: Path, resolved: Resolved | None) -> buildx.Job:
+    rows = context.roots(work.plan, resolved)
+    dockerfile = context.lay_out(folder, work.dockerfile, work.plan, rows, work.root, work.tell)
+    return job(work.plan, folder, dockerfile, _part(work), no_cache=work.request.no_cache)
+
+
+def job(planned: plan.Plan, folder: Path, dockerfile: Path, archive: Path, *, no_cache: bool = False) -> buildx.Job:
+    """What is asked of BuildKit for one image."""
+    return buildx.Job(dockerfile, folder, OUTPUT.format(archive), planned.epoch, no_cache=no_cache)
+
+
+def _loaded(work: Work, resolved: Resolved | None, begun: float) -> record.Record:
+    part = _part(work)
+    digest, config, size = record.manifest(part)
+    identity = work.images.load(part)
+    part.replace(work.out / "candidate.tar")
     return record.Record(
         variant=work.plan.variant,
         supply=work.plan.supply,
         versions={component.name: component.stamp for component in work.plan.components},
-        key=key,
+        key=_key(work, resolved),
         digest=digest,
         config_digest=config,
         size=size,
         engine_id=identity,
-        resolved=roots.resolved,
-        resolution=roots.resolution,
         seconds=round(time.monotonic() - begun, 1),
         revision=_revision(work.root),
         limits=render.limits(work.plan, work.root),
@@ -83,12 +119,14 @@ def _build(work: Work, key: Mapping[str, str], roots: Roots) -> record.Record:
 
 
 @contextlib.contextmanager
-def _gone_on_failure(path: Path) -> Iterator[None]:
-    path.unlink(missing_ok=True)
+def _gone_on_failure(paths: Sequence[Path]) -> Iterator[None]:
+    for path in paths:
+        path.unlink(missing_ok=True)
     try:
         yield
     except BaseException:
-        path.unlink(missing_ok=True)
+        for path in paths:
+            path.unlink(missing_ok=True)
         raise
 
 

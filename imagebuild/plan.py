@@ -62,12 +62,11 @@ class Plan:
         return data
 
 
-def every_module(pins: Pins, catalog: Catalog) -> Plan:
-    """A plan that holds all Go modules, whichever variant they belong to."""
-    some = make(pins, catalog, next(iter(catalog.variants)), "packages")
-    everything = tuple(_component(name, pins.components[name], "packages") for name in catalog.components)
-    modules = replace(some, components=everything).modules
-    return replace(some, variant="lock", components=modules, missing=())
+def everything(pins: Pins, catalog: Catalog, supply: Supply | None = None) -> Plan:
+    """A plan that holds every component, whichever variant it belongs to."""
+    some = make(pins, catalog, next(iter(catalog.variants)), supply)
+    components = tuple(_component(name, pins.components[name], some.supply) for name in catalog.components)
+    return replace(some, variant="everything", components=components, missing=())
 
 
 def make(pins: Pins, catalog: Catalog, variant: str, supply: Supply | None = None) -> Plan:

@@ -28,10 +28,10 @@ class Record:
     config_digest: str
     size: int
     engine_id: str
-    resolved: str | None
-    resolution: str | None
     seconds: float
     revision: str
+    resolved: str | None = None
+    resolution: str | None = None
     judged: str = ""
     inputs: str = ""
     archive: str = ""

@@ -1,6 +1,7 @@
 """What a command asks for, and all that its stages share; everything that can be refused is refused here."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class Work:
     """A request with everything that its stages share."""
 
     request: Request
+    everything: plan.Plan
     plan: plan.Plan
     dockerfile: str
     root: Path
@@ -58,19 +60,32 @@ def load(root: Path, versions: Path) -> tuple[pins.Pins, catalog.Catalog]:
     return pinned, known
 
 
-def prepare(request: Request, root: Path, tell: Tell) -> Work:
+def prepare(requests: Sequence[Request], root: Path, tell: Tell) -> list[Work]:
     """Plan, refuse what cannot be, and have an engine; raises UsageError, EngineError or FetchError."""
-    if request.tag and not TAG.fullmatch(request.tag):
-        raise UsageError(f"--tag {request.tag!r}: not an image name; write it as team/worker:1.2")
     # Before anything is read: what is edited from here on is seen as a change by the next build.
     seen = unchanged.sources(root)
-    planned = plan.make(*load(root, request.versions), request.variant, request.supply)
+    first = requests[0]
+    pinned, known = load(root, first.versions)
+    everything = plan.everything(pinned, known, first.supply)
+    plans = [plan.make(pinned, known, request.variant, first.supply) for request in requests]
+    texts = [_checked(request, planned, root) for request, planned in zip(requests, plans, strict=True)]
+    check_space({"images": root / "out", "the engine": CACHE}, NEEDED_BYTES)
+    endpoint = context.ensure_engine(root, plans[0], first.builder, tell)
+    return [
+        Work(request, everything, planned, text, root, root / "out" / planned.variant, endpoint, tell, seen)
+        for request, planned, text in zip(requests, plans, texts, strict=True)
+    ]
+
+
+def _checked(request: Request, planned: plan.Plan, root: Path) -> str:
+    """The Dockerfile of a request that can be done."""
+    if request.tag and not TAG.fullmatch(request.tag):
+        raise UsageError(f"--tag {request.tag!r}: not an image name; write it as team/worker:1.2")
     machine.check(machine.Machine.here(), planned.supply, request.variant)
     if planned.missing:
         raise UsageError(f"variant {planned.variant} cannot be built yet: no images/components/ folder for {', '.join(planned.missing)}")
-    text, out = render.dockerfile(planned, root), root / "out" / planned.variant
     golang.check(planned, root)
-    check_space({"images": out, "the engine": CACHE}, NEEDED_BYTES)
+    text = render.dockerfile(planned, root)
     if planned.supply == "vendor":
         reach.check(text)
-    return Work(request, planned, text, root, out, context.ensure_engine(root, planned, request.builder, tell), tell, seen)
+    return text

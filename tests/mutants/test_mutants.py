@@ -86,7 +86,7 @@ def _made(name: str, mutant: Mutant, judged: str, endpoint: Endpoint, scratch: P
         epoch=EPOCH,
         contexts={"judged": judged, "mutant": str(folder)},
     )
-    buildx.build(endpoint, job, scratch / "build.log")
+    buildx.build(endpoint, {name: job}, scratch / "build.log")
     return archive
 
 

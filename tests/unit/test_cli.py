@@ -63,7 +63,7 @@ def test_dockerfile_is_the_committed_one() -> None:
 
 def test_bake_is_json() -> None:
     target = json.loads(run("--variant", "slim", "--print", "bake").stdout)["target"]["slim"]
-    assert target["dockerfile"] == "out/slim/context/Dockerfile.worker"
+    assert target["dockerfile"] == "out/slim/context/slim/Dockerfile.worker"
 
 
 def test_without_an_environment_it_says_what_to_run(copy: Path) -> None:
