@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from imagebuild.errors import EngineError
 if TYPE_CHECKING:
     import docker
 
+SLEEP = ["sleep", "infinity"]
 JUDGE_LABEL = "worker-images.judge"
 
 
@@ -95,19 +96,22 @@ class Images:
                 client.images.remove(identity)
 
     @contextlib.contextmanager
-    def container(self, image: str) -> Iterator[str]:
-        """The id of a container without network or capabilities, which lives for the block."""
+    def container(self, image: str, capabilities: Sequence[str] = (), entrypoint: list[str] | None = None) -> Iterator[str]:
+        """The id of a container without network, which lives for the block; without more rights than those named."""
         with _client(self.host) as client:
             _sweep(client)
-            created = client.containers.create(
-                image,
-                command=["sleep", "infinity"],
+            rights = client.api.create_host_config(
                 network_mode="none",
                 cap_drop=["ALL"],
-                # gVisor makes namespaces of its own, which the engine's default filters forbid.
+                cap_add=list(capabilities),
+                # gVisor and runc make namespaces of their own, which the engine's default filters forbid.
                 security_opt=["seccomp=unconfined", "apparmor=unconfined", "no-new-privileges"],
-                labels={JUDGE_LABEL: f"{_here()} {os.getpid()}"},
             )
+            # runc mounts a /proc there, which the kernel allows to nobody whose own /proc is masked.
+            rights |= {"MaskedPaths": [], "ReadonlyPaths": []}
+            labels = {JUDGE_LABEL: f"{_here()} {os.getpid()}"}
+            made = client.api.create_container(image, SLEEP, host_config=rights, labels=labels, entrypoint=entrypoint)
+            created = client.containers.get(made["Id"])
             try:
                 created.start()
                 yield str(created.id)

@@ -13,6 +13,7 @@ from typing import Any
 from imagetest.image import CHUNK, WHITEOUT, Entry, Image, ImageError, Layer
 
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+ATTRIBUTE = "SCHILY.xattr."
 NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
@@ -90,18 +91,20 @@ def _layer(tar: tarfile.TarFile, member: tarfile.TarInfo, number: int, name: str
     with path.open("rb") as plain:
         unpacked = hashlib.file_digest(plain, "sha256").hexdigest()
     with tarfile.open(path) as inner:
-        entries = tuple(_entry(info, number) for info in inner if info.name.strip("./"))
+        entries = tuple(entry_of(info, number) for info in inner if info.name.strip("./"))
     return Layer(f"sha256:{shipped}", member.size, path, entries), f"sha256:{unpacked}"
 
 
-def _entry(info: tarfile.TarInfo, layer: int) -> Entry:
+def entry_of(info: tarfile.TarInfo, layer: int) -> Entry:
+    """A tar's member as one path of a layer."""
     path = "/" + info.name.removeprefix("./").strip("/")
     kinds = ((info.isdir, "folder"), (info.issym, "link"), (info.islnk, "hardlink"), (info.isfile, "file"), (info.isfifo, "fifo"))
     kind = next((name for holds, name in kinds if holds()), "device")
     if path.rpartition("/")[2].startswith(WHITEOUT):
         kind = "whiteout"
     target = f"/{info.linkname.removeprefix('./').strip('/')}" if kind == "hardlink" else info.linkname
-    return Entry(path, kind, info.mode, info.size, target, info.mtime, layer, info.offset_data)
+    attributes = tuple(sorted(name.removeprefix(ATTRIBUTE) for name in info.pax_headers if name.startswith(ATTRIBUTE)))
+    return Entry(path, kind, info.mode, info.size, target, info.mtime, layer, info.offset_data, info.uid, info.gid, attributes)
 
 
 def _check_layers(config: Mapping[str, object], layers: tuple[tuple[Layer, str], ...]) -> None:

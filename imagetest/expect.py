@@ -7,46 +7,77 @@ from pydantic import Field, StringConstraints
 
 from imagebuild.document import read
 from imagebuild.pins import ARGUMENT
-from imagebuild.schema import Strict, validated
+from imagebuild.schema import Model, Strict, validated
+from imagetest.image import Entry, plain
 
 PATH = r"^/[^\x00-\x20]*$"
-MODE = r"^[0-7]{4}$"
-MEGABYTES = r"^[0-9]{1,4}(\.[0-9])?$"
-RELEASE = r"^[0-9]{8}\.[0-9]+$"
+RIGHTS = r"^[0-7]{4}( [0-9]{1,5}:[0-9]{1,5})?$"
+MEGABYTES = r"^[0-9]{1,4}(\.[0-9]{1,2})?$"
 HINTS = {
-    PATH: "an absolute path",
-    MODE: "four octal digits, such as 0755",
+    PATH: "an absolute path; a folder ends in /",
+    RIGHTS: "four octal digits, and user:group where they are not root: 0755, 0640 0:42",
     MEGABYTES: "megabytes (10^6 bytes), such as 48",
-    RELEASE: "a gVisor release, such as 20230529.0",
     ARGUMENT: "a variable's name",
 }
 
 Path_ = Annotated[str, StringConstraints(pattern=PATH)]
-Release = Annotated[str, StringConstraints(pattern=RELEASE)]
-Traces = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+Rights = Annotated[str, StringConstraints(pattern=RIGHTS)]
+Megabytes = Annotated[str, StringConstraints(pattern=MEGABYTES)]
+Patterns = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
-class ComponentExpectation(Strict):
-    """A component's files with their modes, and the path patterns that betray it anywhere in an image."""
+class Holding(Strict):
+    """Paths that somebody answers for, what their layer may weigh at most, compressed."""
 
-    files: dict[Path_, Annotated[str, StringConstraints(pattern=MODE)]]
-    traces: Traces
+    files: dict[Path_, Rights]
+    links: dict[Path_, str] = {}
+    megabytes: Megabytes
+
+    @property
+    def declared(self) -> dict[str, Entry]:
+        """Each path as an entry."""
+        files = {
+            path.rstrip("/"): plain(path.rstrip("/"), "folder" if path.endswith("/") else "file", rights)
+            for path, rights in self.files.items()
+        }
+        return files | {path: plain(path, "link", target=target) for path, target in self.links.items()}
+
+
+class BaseExpectation(Holding):
+    """What the base holds beside its packages, what it leaves out of them, and what would be a danger elsewhere, with reasons."""
+
+    dropped: Patterns
+    special: dict[Path_, str]
+
+
+class ComponentExpectation(Holding):
+    """What a component holds beside its packages, and the path patterns that betray it anywhere in an image."""
+
+    traces: Patterns
 
 
 class VariantExpectation(Strict):
     """A variant's size budget and its whole environment."""
 
-    megabytes: Annotated[str, StringConstraints(pattern=MEGABYTES)]
+    megabytes: Megabytes
     environment: dict[str, str]
+
+
+def base(root: Path) -> BaseExpectation:
+    """Read images/base/expect.yaml; raises DocumentError."""
+    return _read(root, "base", BaseExpectation)
 
 
 def component(root: Path, name: str) -> ComponentExpectation:
     """Read images/components/NAME/expect.yaml; raises DocumentError."""
-    path = root / "images" / "components" / name / "expect.yaml"
-    return validated(read(path, str(path.relative_to(root))), ComponentExpectation, HINTS)
+    return _read(root, f"components/{name}", ComponentExpectation)
 
 
 def variant(root: Path, name: str) -> VariantExpectation:
     """Read images/NAME/expect.yaml; raises DocumentError."""
-    path = root / "images" / name / "expect.yaml"
-    return validated(read(path, str(path.relative_to(root))), VariantExpectation, HINTS)
+    return _read(root, name, VariantExpectation)
+
+
+def _read(root: Path, folder: str, model: type[Model]) -> Model:
+    path = root / "images" / folder / "expect.yaml"
+    return validated(read(path, str(path.relative_to(root))), model, HINTS)

@@ -1,5 +1,7 @@
 """An image as values: every layer's entries, the merged view that a container sees, the configuration."""
 
+import functools
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -25,6 +27,16 @@ class Entry:
     time: float
     layer: int
     offset: int
+    user: int
+    group: int
+    attributes: tuple[str, ...]
+
+
+def plain(path: str, kind: str, rights: str = "0777", target: str = "") -> Entry:
+    """A path as an expectation writes it; rights are a mode, and a user and group where they are not root: 0640 0:42."""
+    mode, _, owner = rights.partition(" ")
+    user, _, group = (owner or "0:0").partition(":")
+    return Entry(path, kind, int(mode, 8), 0, target, 0, 0, 0, int(user), int(group), ())
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,7 @@ class Image:
         for layer in self.layers:
             yield from layer.entries
 
+    @functools.cached_property
     def merged(self) -> dict[str, Entry]:
         """What a container sees: later layers win, whiteouts hide."""
         view: dict[str, Entry] = {}
@@ -78,20 +91,42 @@ class Image:
 
     def find(self, path: str) -> Entry | None:
         """The entry a container opens at an absolute path, through symbolic links; None where there is none."""
-        view = self.merged()
+        view = self.merged
         return _walk(view, PurePosixPath(path), 0)
 
-    def extract(self, entry: Entry, target: Path) -> None:
-        """Copy the contents of a file, or of what a hard link names, to a path; raises ImageError for anything else."""
+    def instruction(self, layer: int) -> str:
+        """The instruction that made a layer, by the image's own history."""
+        history = self.config.get("history")
+        made = [step.get("created_by", "") for step in history if not step.get("empty_layer")] if isinstance(history, list) else []
+        return made[layer] if layer < len(made) else "an unrecorded step"
+
+    def contents(self, entry: Entry) -> Iterator[bytes]:
+        """The contents of a file, or of what a hard link names, in pieces; raises ImageError for anything else."""
         source = entry
         if entry.kind == "hardlink":
             source = next(each for each in self.layers[entry.layer].entries if each.path == entry.target and each.kind == "file")
         if source.kind != "file":
             raise ImageError(f"{entry.path} is a {source.kind}, not a file")
-        with self.layers[source.layer].tar.open("rb") as tar, target.open("wb") as copy:
+        with self.layers[source.layer].tar.open("rb") as tar:
             tar.seek(source.offset)
             for begin in range(0, source.size, CHUNK):
-                copy.write(tar.read(min(CHUNK, source.size - begin)))
+                yield tar.read(min(CHUNK, source.size - begin))
+
+    def read(self, entry: Entry) -> bytes:
+        """The contents of a file as a whole."""
+        return b"".join(self.contents(entry))
+
+    def sha256(self, entry: Entry) -> str:
+        """The digest of a file's contents, in hexadecimal."""
+        total = hashlib.sha256()
+        for piece in self.contents(entry):
+            total.update(piece)
+        return total.hexdigest()
+
+    def extract(self, entry: Entry, target: Path) -> None:
+        """Copy the contents of a file to a path."""
+        with target.open("wb") as copy:
+            copy.writelines(self.contents(entry))
 
 
 def _hide(view: dict[str, Entry], whiteout: Entry) -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -17,6 +18,11 @@ from imagetest.image import ImageError
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYER = ROOT / "tests" / "image"
+ENTRYPOINT = ["/usr/bin/tini", "--"]
+# Found by leaving out one after the other: each of these is needed, nothing else is.
+CHECKPOINT_RIGHTS = ("SYS_ADMIN", "NET_ADMIN", "SYS_CHROOT", "SYS_TIME")
+LISTED = pytest.StashKey[list[str]]()
+NOT_RUN = "not run: "
 UNPRIVILEGED = "1000:1000"
 
 
@@ -30,6 +36,7 @@ class Case:
     pins: pins.Pins
     catalog: catalog.Catalog
     backend: str
+    mode: str
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -44,6 +51,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--supply", choices=("packages", "vendor"), help="where its parts came from; default: versions.yaml")
     group.addoption("--image", metavar="REF|FILE", help="an image in the engine, or an image archive; default: out/VARIANT/image.tar")
     group.addoption("--backend", default="dockersh", choices=("dockersh", "docker"), help="docker is testinfra's own, for comparison only")
+    group.addoption("--mode", default="built", choices=("built", "derived"), help="derived: a user's image made FROM one of ours")
+    group.addoption("--require", action="store_true", help="a check that the machine cannot run is a failure")
     group.addoption("--versions", metavar="FILE", help="the pins that it must match; default: versions.yaml")
 
 
@@ -52,7 +61,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not any(item.path.is_relative_to(LAYER) for item in items):
         return
     case = case_of(config)
-    answerable = {"component": case.components, "variant": (case.variant,)}
+    answerable = {"component": case.components, "variant": (case.variant,), "supply": (case.supply,), "mode": (case.mode,)}
     marks = [(item, name, item.get_closest_marker(name)) for item in items for name in answerable]
     left_out = [item for item, name, mark in marks if mark and mark.args[0] not in answerable[name]]
     config.hook.pytest_deselected(items=left_out)
@@ -72,13 +81,34 @@ def case_of(config: pytest.Config) -> Case:
     if variant not in known.variants:
         raise pytest.UsageError(f"no variant {variant}; there are: {', '.join(known.variants)}")
     archive = config.getoption("image") or str(ROOT / "out" / variant / "image.tar")
-    return Case(variant, config.getoption("supply") or pinned.supply, archive, pinned, known, config.getoption("backend"))
+    supply = config.getoption("supply") or pinned.supply
+    return Case(variant, supply, archive, pinned, known, config.getoption("backend"), config.getoption("mode"))
+
+
+@pytest.fixture
+def listed(pytestconfig: pytest.Config) -> list[str]:
+    """What the run tells at its end, and does not fail for."""
+    return pytestconfig.stash.setdefault(LISTED, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Tell what was listed."""
+    if found := config.stash.get(LISTED, []):
+        terminalreporter.section(f"not ours: {len(found)} paths, listed and not judged")
+        terminalreporter.write_line("\n".join(found))
 
 
 @pytest.fixture(scope="session")
 def case(pytestconfig: pytest.Config) -> Case:
     """What is judged."""
     return case_of(pytestconfig)
+
+
+def not_run(config: pytest.Config, reason: str) -> NoReturn:
+    """End a check that this machine cannot run: reported with its reason, a failure with --require."""
+    if config.getoption("require"):
+        pytest.fail(f"required, and not run: {reason}")
+    pytest.skip(f"{NOT_RUN}{reason}")
 
 
 @contextlib.contextmanager
@@ -130,7 +160,14 @@ def subject(case: Case, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="session")
-def container(endpoint: Endpoint, subject: Subject) -> Iterator[str]:
+def container(endpoint: Endpoint, subject: Subject, case: Case) -> Iterator[str]:
     """One container of the image, without network or capabilities, for the whole run."""
-    with Images(endpoint.host).container(subject.identity) as identity:
+    with Images(endpoint.host).container(subject.identity, entrypoint=ENTRYPOINT if case.mode == "derived" else None) as identity:
+        yield identity
+
+
+@pytest.fixture(scope="session")
+def checkpointer(endpoint: Endpoint, subject: Subject) -> Iterator[str]:
+    """A second container, with the rights that CRIU needs to dump and restore a process."""
+    with Images(endpoint.host).container(subject.identity, CHECKPOINT_RIGHTS, entrypoint=ENTRYPOINT) as identity:
         yield identity

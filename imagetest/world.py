@@ -1,0 +1,141 @@
+"""The closed world: every path of every layer has an owner who declared what it is."""
+
+import email.parser
+import fnmatch
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from imagebuild.debian import Package, Resolution, fetch, members, resolve
+from imagebuild.pins import DebianPin
+from imagebuild.places import CACHE
+from imagetest.archive import entry_of
+from imagetest.image import Entry, Image, plain
+
+STATUS = "/var/lib/dpkg/status.d"
+ALTERNATIVE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What an owner says of one path; `sha256` is None where any contents will do."""
+
+    owner: str
+    entry: Entry
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Control:
+    """What an installed package says of itself."""
+
+    version: str
+    needs: tuple[str, ...]
+    provides: tuple[str, ...]
+
+
+def installed(image: Image) -> dict[str, Control]:
+    """The Debian packages that any layer records, by name."""
+    found = {}
+    for entry in image.entries:
+        if PurePosixPath(entry.path).parent == PurePosixPath(STATUS) and entry.kind == "file" and not entry.path.endswith(".md5sums"):
+            fields = email.parser.BytesParser().parsebytes(image.read(entry))
+            needs = (*_names(fields["Depends"]), *_names(fields["Pre-Depends"]))
+            found[PurePosixPath(entry.path).name] = Control(str(fields["Version"]), needs, tuple(_names(fields["Provides"])))
+    return found
+
+
+def _names(field: str | None) -> Iterator[str]:
+    for part in re.split(r"[,|]", field or ""):
+        if match := ALTERNATIVE.match(part.strip()):
+            yield match[0]
+
+
+def unneeded(packages: Mapping[str, Control], wanted: Iterable[str]) -> set[str]:
+    """Packages that nobody named and no named one needs."""
+    providers: dict[str, set[str]] = {}
+    for name, control in packages.items():
+        for provided in (name, *control.provides):
+            providers.setdefault(provided, set()).add(name)
+    reached, waiting = set[str](), list(wanted)
+    while waiting:
+        for name in providers.get(waiting.pop(), set()) - reached:
+            reached.add(name)
+            waiting += packages[name].needs
+    return set(packages) - reached
+
+
+def debs(packages: Mapping[str, Control], pin: DebianPin) -> dict[str, Path]:
+    """The .deb of each package, by the digests of Debian's signed index; raises FetchError."""
+    resolutions = [Resolution.from_json(path.read_text()) for path in (CACHE / "debian").glob("*.json")]
+    wanted = {(name, control.version) for name, control in packages.items()}
+    if not wanted <= set(_index(resolutions)):
+        resolutions.append(resolve(pin, {"judged": [f"{name}={version}" for name, version in sorted(wanted)]}))
+    index = _index(resolutions)
+    files = fetch([index[each] for each in sorted(wanted)], CACHE / "debs")
+    return {name: file for (name, _), file in zip(sorted(wanted), files, strict=True)}
+
+
+def _index(resolutions: Iterable[Resolution]) -> dict[tuple[str, str], Package]:
+    return {(package.name, package.version): package for found in resolutions for row in found.roots.values() for package in row}
+
+
+def of_packages(files: Mapping[str, Path]) -> dict[str, Declared]:
+    """Every path of every package, and the two records that the image keeps of each."""
+    with ThreadPoolExecutor() as pool:
+        rows = pool.map(lambda item: dict(_of_package(*item)), files.items())
+    return {path: declared for row in rows for path, declared in row.items()}
+
+
+def _of_package(name: str, path: Path) -> Iterator[tuple[str, Declared]]:
+    with members(path, "--fsys-tarfile") as stream:
+        for info in stream:
+            content = stream.extractfile(info) if info.isreg() else None
+            entry = entry_of(info, 0)
+            # No file of a worker keeps a right that its caller has not.
+            entry = replace(entry, mode=entry.mode & (0o1777 if entry.kind == "folder" else 0o777))
+            yield entry.path, Declared(name, entry, hashlib.sha256(content.read()).hexdigest() if content else None)
+    with members(path, "--ctrl-tarfile") as stream:
+        control = {info.name.removeprefix("./"): content.read() for info in stream if (content := stream.extractfile(info))}
+    for suffix, part in (("", "control"), (".md5sums", "md5sums")):
+        data = hashlib.sha256(control.get(part, b"")).hexdigest()
+        yield f"{STATUS}/{name}{suffix}", Declared(name, plain(f"{STATUS}/{name}{suffix}", "file", "0644"), data)
+
+
+def findings(image: Image, declared: Mapping[str, Declared], dropped: Iterable[str]) -> list[str]:
+    """Every path that nobody declared, that is not what its owner says, or that is missing; in layer order."""
+    parents = {str(parent) for path in declared for parent in PurePosixPath(path).parents}
+    found = []
+    for entry in image.entries:
+        if fault := _fault(image, entry, declared.get(entry.path), entry.path in parents):
+            found.append(f"{entry.path}: {fault}; layer {entry.layer + 1}, made by: {image.instruction(entry.layer)}")
+    present = {entry.path for entry in image.entries}
+    for path, owner in declared.items():
+        if path not in present and owner.entry.kind != "folder" and not any(fnmatch.fnmatchcase(path, pattern) for pattern in dropped):
+            found.append(f"{path}: {owner.owner} holds it, no layer does")
+    return found
+
+
+def _fault(image: Image, entry: Entry, declared: Declared | None, parent: bool) -> str:  # noqa: FBT001 - a fact of the path
+    if entry.attributes:
+        return f"carries {', '.join(entry.attributes)}"
+    if declared is None:
+        folder = plain(entry.path, "folder", "0755")
+        return "" if parent and _same(entry, folder) else f"a {entry.kind} that no package and no component declares"
+    if not _same(entry, declared.entry):
+        return f"{_shown(entry)}, where {declared.owner} has {_shown(declared.entry)}"
+    if declared.sha256 and image.sha256(entry) != declared.sha256:
+        return f"its contents are not those of {declared.owner}"
+    return ""
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    return _shown(one) == _shown(other)
+
+
+def _shown(entry: Entry) -> str:
+    rights = "" if entry.kind == "link" else f" {entry.mode:04o} {entry.user}:{entry.group}"
+    return f"a {entry.kind}{rights}{' to ' * bool(entry.target)}{entry.target}"

@@ -1,0 +1,74 @@
+"""Is everything in the image declared by somebody, and nothing missing, altered, hidden or dangerous?"""
+
+import stat
+from collections.abc import Mapping
+
+import pytest
+
+from imagetest import expect, world
+from imagetest.image import Entry, Image
+from imagetest.plugin import ROOT, Case
+from imagetest.world import Control, Declared
+
+pytestmark = pytest.mark.supply("packages")
+
+
+@pytest.fixture(scope="module")
+def packages(image: Image) -> Mapping[str, Control]:
+    return world.installed(image)
+
+
+@pytest.fixture(scope="module")
+def declared(packages: Mapping[str, Control], case: Case) -> dict[str, Declared]:
+    """What the components and the base say of their paths, and Debian of its packages', which is the last word."""
+    holders: dict[str, expect.Holding] = {name: expect.component(ROOT, name) for name in case.components}
+    holders["base"] = expect.base(ROOT)
+    own = {path: Declared(name, entry) for name, holder in holders.items() for path, entry in holder.declared.items()}
+    return own | world.of_packages(world.debs(packages, case.pins.debian))
+
+
+def test_no_package_is_there_without_need(packages: Mapping[str, Control], case: Case) -> None:
+    components = [case.pins.components[name].packages.debian for name in case.components]
+    assert not world.unneeded(packages, [*case.catalog.packages.base, *(name for name in components if name)])
+
+
+def test_every_package_that_was_asked_for_is_there(packages: Mapping[str, Control], case: Case) -> None:
+    """The control of the test above: an empty record has nothing that is unneeded."""
+    assert set(case.catalog.packages.base) <= set(packages)
+
+
+@pytest.mark.mode("built")
+def test_every_path_of_every_layer_is_declared(image: Image, declared: Mapping[str, Declared]) -> None:
+    found = world.findings(image, declared, expect.base(ROOT).dropped)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.mode("derived")
+def test_what_is_not_ours_is_listed(image: Image, declared: Mapping[str, Declared], case: Case, listed: list[str]) -> None:
+    """A derived image may hold anything; what it adds or changes is told, for its owner to read."""
+    listed += world.findings(image, declared, expect.base(ROOT).dropped)
+    assert len(image.layers) > 1 + len(case.components), "no layer beside ours: this is not a derived image"
+
+
+def test_what_could_be_a_danger_is_declared(image: Image) -> None:
+    """Setuid, setgid and sticky bits, what everyone may write to, devices, pipes and file capabilities."""
+    assert {entry.path for entry in image.entries if _special(entry)} == set(expect.base(ROOT).special)
+
+
+def _special(entry: Entry) -> bool:
+    rights = entry.mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX | stat.S_IWOTH) and entry.kind != "link"
+    return bool(rights or entry.kind in {"device", "fifo"} or entry.attributes)
+
+
+def test_no_layer_hides_what_another_holds(image: Image) -> None:
+    assert not [entry.path for entry in image.entries if entry.kind == "whiteout"]
+
+
+def test_every_link_leads_to_something(image: Image) -> None:
+    """Symbolic links inside the image, hard links inside their layer."""
+    view = image.merged
+    dangling = [path for path, entry in view.items() if entry.kind == "link" and image.find(path) is None]
+    hard = [entry for entry in image.entries if entry.kind == "hardlink"]
+    lost = [entry.path for entry in hard if all(each.path != entry.target for each in image.layers[entry.layer].entries)]
+    assert view
+    assert not dangling + lost
