@@ -24,10 +24,11 @@ examples:
   ./build.py --variant slim                      build, judge and tag worker:slim
   ./build.py --variant all                       build slim and full at once, what they share once
   ./build.py --variant slim --print dockerfile   show what would be built
+  ./build.py --variant slim --tag registry.example/team/worker:1 --push
   ./build.py --variant slim --refresh            take today's Debian packages
   eval "$(./build.py engine env)"                a shell whose docker is that engine
 
-exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the judge refuses, 130 interrupted
+exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the judge refuses, 6 registry, 130 interrupted
 """
 
 
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--print", choices=("plan", "dockerfile", "bake"), dest="show", help="show and stop before any work")
     parser.add_argument("--builder", metavar="NAME", help="a buildx builder; default: the engine's own")
     parser.add_argument("--tag", metavar="REF", help="name of the judged image; default: worker:VARIANT")
+    parser.add_argument("--push", action="store_true", help="send the judged image to the registry that --tag names")
     parser.add_argument("--refresh", action="store_true", help="resolve the Debian packages anew")
     parser.add_argument("--no-cache", action="store_true", help="build every stage again")
     parser.add_argument("--no-judge", action="store_true", help="build and load, judge and tag nothing")
@@ -75,6 +77,7 @@ def _build(argv: list[str], root: Path, tell: Tell) -> str:
         refresh=arguments.refresh,
         no_cache=arguments.no_cache,
         judge=not arguments.no_judge,
+        push=arguments.push,
     )
     if arguments.show:
         pinned, known = work.load(root, versions)

@@ -63,6 +63,12 @@ class ClientError(EngineError):
     """An engine answers, and nothing here can talk to it."""
 
 
+class RegistryError(ImageBuildError):
+    """A registry did not take an image, or not with the bytes that were judged."""
+
+    exit_code = 6
+
+
 class JudgeError(ImageBuildError):
     """The image was built and does not hold what it must."""
 

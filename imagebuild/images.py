@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagebuild.daemon import ask, is_local
-from imagebuild.errors import EngineError
+from imagebuild.errors import EngineError, RegistryError
 
 if TYPE_CHECKING:
     import docker
@@ -88,6 +88,19 @@ class Images:
         """Point a name at an image."""
         with _client(self.host) as client:
             client.images.get(identity).tag(*_split(reference))
+
+    def push(self, reference: str, digest: str) -> None:
+        """Send an image to its registry; raises RegistryError where it arrives with another manifest digest, or not at all."""
+        with _client(self.host) as client:
+            told = client.images.push(*_split(reference), stream=True, decode=True)
+            faults = [str(line["error"]) for line in told if "error" in line]
+            if faults:
+                raise RegistryError(f"pushing {reference}: {faults[0]}; check the name, the network and: docker login")
+            arrived = client.images.get_registry_data(reference).id
+        if arrived != digest:
+            raise RegistryError(
+                f"pushing {reference}: judged was {digest}, the registry has {arrived}; use an engine with the containerd image store"
+            )
 
     def remove(self, identity: str) -> None:
         """Forget an image, unless a name points at it."""

@@ -13,6 +13,8 @@ from imagebuild.record import Record
 from imagebuild.work import Work
 
 REFUSED = 1
+# With these words the judge says that the machine, not the image, is at fault.
+NOT_RUN = "not run: "
 
 
 def judge(work: Work, made: Record, archive: Path) -> None:
@@ -29,10 +31,10 @@ def judge(work: Work, made: Record, archive: Path) -> None:
         raise JudgeError(f"{said}\n\njudging {made.variant}: the image failed, so no tag moved; {where}")
     if status:
         raise EngineError(f"{said}\n\njudging {made.variant}: the judge could not finish, so no tag moved; {where}")
-    count = passed(report)
+    count, reasons = counted(report)
     if not count:
         raise JudgeError(f"judging {made.variant}: some checks did not run, so no tag moved; {where}")
-    work.tell(f"judged: {count} checks passed")
+    work.tell(f"judged: {count} checks passed{''.join(f'; not run: {reason}' for reason in reasons)}")
 
 
 def _run(work: Work, archive: Path, log: Path, report: Path) -> int:
@@ -55,7 +57,11 @@ def _run(work: Work, archive: Path, log: Path, report: Path) -> int:
             raise
 
 
-def passed(report: Path) -> int:
-    """How many checks passed; 0 where one was skipped or failed, or none ran."""
+def counted(report: Path) -> tuple[int, list[str]]:
+    """How many checks passed, 0 where any did not and gives no reason of the machine; and those reasons."""
     cases = list(ET.parse(report).getroot().iter("testcase"))  # noqa: S314 - pytest wrote it
-    return len(cases) if not any(len(case.findall(kind)) for case in cases for kind in ("skipped", "failure", "error")) else 0
+    skips = [skip.get("message", "") for case in cases for skip in case.iter("skipped")]
+    bad = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    if bad or any(not reason.startswith(NOT_RUN) for reason in skips):
+        return 0, skips
+    return len(cases) - len(skips), sorted({reason.removeprefix(NOT_RUN) for reason in skips})

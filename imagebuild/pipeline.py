@@ -150,6 +150,9 @@ def _judged(work: Work, made: record.Record) -> tuple[record.Record, str | None]
     candidate.unlink(missing_ok=True)
     tag = work.request.tag or f"worker:{made.variant}"
     work.images.tag(made.engine_id, tag)
+    if work.request.push:
+        work.tell(f"pushing {tag}")
+        work.images.push(tag, made.digest)
     # Only the plain request is answered quickly: its answer depends on files alone.
     plain = replace(work.request, again=False) == Request(made.variant, work.root / "versions.yaml")
     seen = unchanged.fingerprint(work.seen, made.resolution) if plain else ""

@@ -28,6 +28,7 @@ class Request:
     refresh: bool = False
     no_cache: bool = False
     judge: bool = True
+    push: bool = False
     again: bool = False
 
 
@@ -81,6 +82,8 @@ def _checked(request: Request, planned: plan.Plan, root: Path) -> str:
     """The Dockerfile of a request that can be done."""
     if request.tag and not TAG.fullmatch(request.tag):
         raise UsageError(f"--tag {request.tag!r}: not an image name; write it as team/worker:1.2")
+    if request.push and not (request.judge and request.tag and "/" in request.tag):
+        raise UsageError("--push: only a judged image with a name of its own is pushed; add --tag REGISTRY/NAME:TAG")
     machine.check(machine.Machine.here(), planned.supply, request.variant)
     if planned.missing:
         raise UsageError(f"variant {planned.variant} cannot be built yet: no images/components/ folder for {', '.join(planned.missing)}")

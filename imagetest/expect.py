@@ -30,7 +30,7 @@ class Holding(Strict):
     """Paths that somebody answers for, what their layer may weigh at most, compressed."""
 
     files: dict[Path_, Rights]
-    links: dict[Path_, str] = {}
+    links: dict[Path_, str] = Field(default_factory=dict)
     megabytes: Megabytes
 
     @property

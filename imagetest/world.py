@@ -108,23 +108,21 @@ def _of_package(name: str, path: Path) -> Iterator[tuple[str, Declared]]:
 def findings(image: Image, declared: Mapping[str, Declared], dropped: Iterable[str]) -> list[str]:
     """Every path that nobody declared, that is not what its owner says, or that is missing; in layer order."""
     parents = {str(parent) for path in declared for parent in PurePosixPath(path).parents}
-    found = []
-    for entry in image.entries:
-        if fault := _fault(image, entry, declared.get(entry.path), entry.path in parents):
-            found.append(f"{entry.path}: {fault}; layer {entry.layer + 1}, made by: {image.instruction(entry.layer)}")
-    present = {entry.path for entry in image.entries}
-    for path, owner in declared.items():
-        if path not in present and owner.entry.kind != "folder" and not any(fnmatch.fnmatchcase(path, pattern) for pattern in dropped):
-            found.append(f"{path}: {owner.owner} holds it, no layer does")
-    return found
+    faults = [(entry, _fault(image, entry, declared.get(entry.path), parents)) for entry in image.entries]
+    found = [
+        f"{entry.path}: {fault}; layer {entry.layer + 1}, made by: {image.instruction(entry.layer)}" for entry, fault in faults if fault
+    ]
+    absent = [path for path in declared.keys() - {entry.path for entry in image.entries} if declared[path].entry.kind != "folder"]
+    lost = [path for path in sorted(absent) if not any(fnmatch.fnmatchcase(path, pattern) for pattern in dropped)]
+    return [*found, *(f"{path}: {declared[path].owner} holds it, no layer does" for path in lost)]
 
 
-def _fault(image: Image, entry: Entry, declared: Declared | None, parent: bool) -> str:  # noqa: FBT001 - a fact of the path
+def _fault(image: Image, entry: Entry, declared: Declared | None, parents: set[str]) -> str:
     if entry.attributes:
         return f"carries {', '.join(entry.attributes)}"
     if declared is None:
-        folder = plain(entry.path, "folder", "0755")
-        return "" if parent and _same(entry, folder) else f"a {entry.kind} that no package and no component declares"
+        plain_folder = entry.path in parents and _same(entry, plain(entry.path, "folder", "0755"))
+        return "" if plain_folder else f"a {entry.kind} that no package and no component declares"
     if not _same(entry, declared.entry):
         return f"{_shown(entry)}, where {declared.owner} has {_shown(declared.entry)}"
     if declared.sha256 and image.sha256(entry) != declared.sha256:

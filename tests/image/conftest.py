@@ -1,16 +1,21 @@
 """The judged image as its archive tells it, and as one open shell in a container of it shows it."""
 
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import testinfra
+from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
-from imagetest import archive, shell
+from imagetest import archive, elf, expect, shell, world
 from imagetest.image import Image
 from imagetest.plugin import ROOT, UNPRIVILEGED, Case, Subject, told
+from imagetest.world import Control, Declared
+
+Contained = Callable[..., CommandResult]
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +25,8 @@ def image(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Image:
         return archive.load(subject.archive, tmp_path_factory.mktemp("layers"))
 
 
-def _opened(container: str, backend: str) -> Iterator[Host]:
+def opened(container: str, backend: str) -> Iterator[Host]:
+    """A shell in a container, alive before and after."""
     shell.register()
     found = testinfra.get_host(f"{backend}://{container}")
     # A positive control before anything is called absent: this is a shell, and it answers.
@@ -34,13 +40,13 @@ def _opened(container: str, backend: str) -> Iterator[Host]:
 @pytest.fixture(scope="session")
 def host(container: str, case: Case) -> Iterator[Host]:
     """A shell as the image's own user."""
-    yield from _opened(container, case.backend)
+    yield from opened(container, case.backend)
 
 
 @pytest.fixture(scope="session")
 def unprivileged(container: str, case: Case) -> Iterator[Host]:
     """A shell as a user with no name and no rights."""
-    yield from _opened(f"{UNPRIVILEGED}@{container}", case.backend)
+    yield from opened(f"{UNPRIVILEGED}@{container}", case.backend)
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +70,61 @@ def runsc(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("runsc") / "runsc"
     image.extract(entry, target)
     return target
+
+
+@pytest.fixture(scope="session")
+def packages(image: Image) -> Mapping[str, Control]:
+    """What the image says is installed; nothing where Debian's own image is the base, whose records are others."""
+    return world.installed(image)
+
+
+@pytest.fixture(scope="session")
+def declared(packages: Mapping[str, Control], case: Case) -> dict[str, Declared]:
+    """What the components and the base say of their paths, and Debian of its packages', which is the last word."""
+    holders: dict[str, expect.Holding] = {name: expect.component(ROOT, name) for name in case.components}
+    holders["base"] = expect.base(ROOT)
+    own = {path: Declared(name, entry) for name, holder in holders.items() for path, entry in holder.declared.items()}
+    with told():
+        return own | world.of_packages(world.debs(packages, case.pins.debian))
+
+
+@pytest.fixture(scope="session")
+def programs(image: Image, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The main package of every Go program in any layer, by path, whatever it is called."""
+    copy = tmp_path_factory.mktemp("programs") / "program"
+    found = {}
+    for entry in image.entries:
+        if entry.kind == "file" and entry.mode & 0o111 and entry.size >= 1 << 20:
+            image.extract(entry, copy)
+            with contextlib.suppress(elf.ElfError):
+                found[entry.path] = elf.build_info(copy).path
+    return found
+
+
+@pytest.fixture(scope="session")
+def bundle(unprivileged: Host) -> str:
+    """A folder with an OCI bundle whose root holds the image's own /usr, and no more."""
+    folder = str(unprivileged.check_output("mktemp -d"))
+    unprivileged.check_output(f"cd {folder} && mkdir -p rootfs/usr rootfs/proc rootfs/dev rootfs/sys && runc spec --rootless")
+    unprivileged.check_output(f"ln -s usr/bin usr/lib usr/lib64 {folder}/rootfs/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def contained(unprivileged: Host, bundle: str) -> Contained:
+    """Run a shell command in a container that a runtime of the image makes: no root, no capability, a filter of system calls."""
+    specification = json.loads(unprivileged.file(f"{bundle}/config.json").content_string)
+    specification["mounts"].insert(0, {"destination": "/usr", "type": "none", "source": "/usr", "options": ["rbind", "ro"]})
+    specification["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}],
+    }
+
+    def run(runtime: str, command: str, *environment: str, action: str = "run") -> CommandResult:
+        process = specification["process"] | {"terminal": False, "args": ["sh", "-c", command]}
+        process["env"] = [*process["env"], *environment]
+        text = json.dumps(specification | {"process": process})
+        unprivileged.check_output("printf %%s %s > %s/config.json", text, bundle)
+        return unprivileged.run(f"cd {bundle} && {runtime} --root {bundle}/state {action} check")
+
+    return run

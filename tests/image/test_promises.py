@@ -4,7 +4,6 @@ import fnmatch
 
 import pytest
 
-from imagetest import elf
 from imagetest.image import Image
 from imagetest.plugin import case_of
 
@@ -31,21 +30,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_no_layer_holds(thing: str, image: Image) -> None:
     found = [entry.path for entry in image.entries if any(fnmatch.fnmatchcase(entry.path, pattern) for pattern in THINGS[thing])]
     assert not found
-
-
-@pytest.fixture(scope="module")
-def programs(image: Image, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The main package of every Go program in any layer, by path."""
-    copy = tmp_path_factory.mktemp("programs") / "program"
-    found = {}
-    for entry in image.entries:
-        if entry.kind == "file" and entry.mode & 0o111 and entry.size >= 1 << 20:
-            image.extract(entry, copy)
-            try:
-                found[entry.path] = elf.build_info(copy).path
-            except elf.ElfError:
-                continue
-    return found
 
 
 def test_every_program_is_read(programs: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """Are the toolkit's four programs there, of one version and of their modules, and do they start?"""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from testinfra.host import Host
 from imagetest import elf, golang
 from imagetest.image import Image
 from imagetest.plugin import Case
+from tests.image.conftest import Contained
 
 COMPONENT = "nvidia-container-toolkit"
 pytestmark = pytest.mark.component(COMPONENT)
@@ -44,6 +46,34 @@ def test_modules_are_those_of_go_sum(program: str, image: Image, case: Case, tmp
 def test_runtime_hands_on_to_runc(host: Host, case: Case) -> None:
     """The wrapper finds the low-level runtime that the image holds."""
     assert f"runc version {case.pins.components['runc'].version}" in host.check_output("nvidia-container-runtime --version")
+
+
+def test_runtime_runs_a_container(contained: Contained) -> None:
+    """Where no GPU is asked for it only hands on."""
+    assert contained("nvidia-container-runtime", "echo alive").stdout == "alive\n"
+
+
+def test_runtime_looks_for_the_gpu_that_is_asked_for(contained: Contained) -> None:
+    """In CDI mode, so by a specification that nobody wrote here: it says so, and nothing starts."""
+    answer = contained("nvidia-container-runtime", "echo alive", "NVIDIA_VISIBLE_DEVICES=all", action="create")
+    assert (answer.rc, answer.stdout) == (1, "")
+    assert "unresolvable CDI devices" in answer.stdout + answer.stderr
+
+
+def test_legacy_hook_reads_the_containers_state(host: Host) -> None:
+    """It starts and reads the container's state, which here names a bundle that is not there."""
+    answer = host.run('echo \'{"bundle": "/none"}\' | nvidia-container-runtime-hook prestart')
+    assert answer.rc == 1
+    assert "could not open OCI spec: open /none/config.json" in answer.stderr
+
+
+def test_cdi_hook_makes_links(unprivileged: Host, bundle: str) -> None:
+    """What CDI specifications call it for: a link in the container's root."""
+    unprivileged.check_output("mkdir -p %s/rootfs/opt", bundle)
+    state = json.dumps({"ociVersion": "1.0.0", "id": "check", "pid": 1, "bundle": bundle})
+    answer = unprivileged.run("printf %%s %s | nvidia-cdi-hook create-symlinks --link libone.so.1::/opt/libone.so", state)
+    assert answer.rc == 0, answer.stderr
+    assert unprivileged.check_output("readlink %s/rootfs/opt/libone.so", bundle) == "libone.so.1"
 
 
 def test_runtime_is_in_cdi_mode(host: Host) -> None:

@@ -13,20 +13,6 @@ from imagetest.world import Control, Declared
 pytestmark = pytest.mark.supply("packages")
 
 
-@pytest.fixture(scope="module")
-def packages(image: Image) -> Mapping[str, Control]:
-    return world.installed(image)
-
-
-@pytest.fixture(scope="module")
-def declared(packages: Mapping[str, Control], case: Case) -> dict[str, Declared]:
-    """What the components and the base say of their paths, and Debian of its packages', which is the last word."""
-    holders: dict[str, expect.Holding] = {name: expect.component(ROOT, name) for name in case.components}
-    holders["base"] = expect.base(ROOT)
-    own = {path: Declared(name, entry) for name, holder in holders.items() for path, entry in holder.declared.items()}
-    return own | world.of_packages(world.debs(packages, case.pins.debian))
-
-
 def test_no_package_is_there_without_need(packages: Mapping[str, Control], case: Case) -> None:
     components = [case.pins.components[name].packages.debian for name in case.components]
     assert not world.unneeded(packages, [*case.catalog.packages.base, *(name for name in components if name)])

@@ -1,0 +1,102 @@
+"""What reaches a registry is what was judged: a real one, Debian's, on a port of this machine."""
+
+import contextlib
+import hashlib
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imagebuild import debian, pins
+from imagebuild.places import CACHE
+from imagetest.plugin import ROOT
+
+CONFIGURATION = """\
+version: 0.1
+log: {{level: error}}
+storage:
+  filesystem: {{rootdirectory: {folder}/data}}
+  maintenance: {{readonly: {{enabled: {readonly}}}}}
+http: {{addr: "127.0.0.1:{port}"}}
+"""
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Debian's docker-registry, unpacked."""
+    pin = pins.load(ROOT / "versions.yaml")[0].debian
+    found = debian.resolve(pin, {"registry": ["docker-registry"]}).roots["registry"]
+    (file,) = debian.fetch([package for package in found if package.name == "docker-registry"], CACHE / "debs")
+    folder = tmp_path_factory.mktemp("registry")
+    subprocess.run(["dpkg-deb", "--extract", str(file), str(folder)], check=True)
+    return folder / "usr/bin/docker-registry"
+
+
+@contextlib.contextmanager
+def served(program: Path, folder: Path, *, readonly: bool = False) -> Iterator[str]:
+    """A registry's address, for the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    configuration = folder / "config.yml"
+    configuration.write_text(CONFIGURATION.format(folder=folder, port=port, readonly=str(readonly).lower()))
+    with subprocess.Popen([str(program), "serve", str(configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_for(port, process)
+            yield f"127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            return
+    raise AssertionError("the registry did not start")
+
+
+def push(name: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "build.py", "--variant", "slim", "--tag", name, "--push"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_registry_has_what_was_judged(program: Path, tmp_path: Path) -> None:
+    with served(program, tmp_path) as address:
+        result = push(f"{address}/team/worker:1")
+        assert result.returncode == 0, result.stderr
+        request = urllib.request.Request(
+            f"http://{address}/v2/team/worker/manifests/1", headers={"Accept": "application/vnd.oci.image.manifest.v1+json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            manifest = answer.read()
+    assert f"sha256:{hashlib.sha256(manifest).hexdigest()}" == json.loads((ROOT / "out/slim/build.json").read_text())["digest"]
+
+
+def test_a_registry_that_takes_nothing(program: Path, tmp_path: Path) -> None:
+    with served(program, tmp_path, readonly=True) as address:
+        result = push(f"{address}/team/worker:1")
+    assert result.returncode == 6
+    assert f"pushing {address}/team/worker:1: " in result.stderr
+
+
+def test_a_registry_that_is_not_there() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        result = push(f"127.0.0.1:{closed.getsockname()[1]}/team/worker:1")
+    assert result.returncode == 6
+    assert "connection refused" in result.stderr
+
+
+@pytest.mark.parametrize("words", [["--push"], ["--push", "--tag", "worker:1"], ["--push", "--tag", "r.example/worker:1", "--no-judge"]])
+def test_what_may_not_be_pushed(words: list[str]) -> None:
+    command = [sys.executable, "build.py", "--variant", "slim", *words]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "--push: only a judged image" in result.stderr
