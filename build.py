@@ -16,7 +16,7 @@ def enter_environment() -> None:
     if Path(sys.prefix) == ROOT / ".venv":
         os.environ.pop(ENTERED, None)
         return
-    if not PYTHON.exists():
+    if not os.access(PYTHON, os.X_OK):
         print(f"build.py: no virtual environment at {PYTHON.parent.parent}; run: make setup", file=sys.stderr)
         raise SystemExit(2)
     if os.environ.get(ENTERED):
