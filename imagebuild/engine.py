@@ -15,6 +15,7 @@ from imagebuild.places import ENGINE, MACHINE_SOCKET, PRIVATE_SOCKET
 # Docker 26.0 is the first whose BuildKit (0.13) rewrites timestamps and writes OCI archives.
 OLDEST_DOCKER = 26
 OLDEST_BUILDKIT = (0, 13)
+CONTAINERD_STORE = "io.containerd.snapshotter"
 REMEDIES = (
     'either set {"features": {"containerd-snapshotter": true}} in daemon.json of Docker 26 or later, '
     "or name a builder: docker buildx create --name worker && ./build.py --builder worker"
@@ -132,14 +133,18 @@ def check_store(version: str, store: str) -> None:
     """Refuse a daemon that cannot write OCI archives; raises EngineError with both remedies."""
     if int(version.split(".", maxsplit=1)[0]) < OLDEST_DOCKER:
         raise EngineError(f"Docker {version} answers, its BuildKit is older than 0.13; {REMEDIES}")
-    if "io.containerd.snapshotter" not in store:
+    if CONTAINERD_STORE not in store:
         raise EngineError(f"Docker {version} answers, its classic image store cannot write OCI archives; {REMEDIES}")
 
 
 def check_space(folders: Mapping[str, Path], needed: int) -> None:
     """Refuse to begin where a disk would fill; `needed` is bytes; raises EngineError naming the folder."""
     for purpose, folder in folders.items():
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
-        free = shutil.disk_usage(existing).free
+        free = free_space(folder)
         if free < needed:
             raise EngineError(f"{folder}: {free / 1e9:.1f} GB free for {purpose}, {needed / 1e9:.0f} GB are needed; free some space there")
+
+
+def free_space(folder: Path) -> int:
+    """Bytes free on the disk of a folder, also of one that is not there yet."""
+    return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free

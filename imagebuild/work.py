@@ -61,6 +61,11 @@ def load(root: Path, versions: Path) -> tuple[pins.Pins, catalog.Catalog]:
     return pinned, known
 
 
+def folders(out: Path) -> dict[str, Path]:
+    """The folders that a build fills, by what fills them; each needs NEEDED_BYTES."""
+    return {"images": out, "the engine": CACHE}
+
+
 def prepare(requests: Sequence[Request], root: Path, tell: Tell) -> list[Work]:
     """Plan, refuse what cannot be, and have an engine; raises UsageError, EngineError or FetchError."""
     # Before anything is read: what is edited from here on is seen as a change by the next build.
@@ -70,7 +75,7 @@ def prepare(requests: Sequence[Request], root: Path, tell: Tell) -> list[Work]:
     everything = plan.everything(pinned, known, first.supply)
     plans = [plan.make(pinned, known, request.variant, first.supply) for request in requests]
     texts = [_checked(request, planned, root) for request, planned in zip(requests, plans, strict=True)]
-    check_space({"images": root / "out", "the engine": CACHE}, NEEDED_BYTES)
+    check_space(folders(root / "out"), NEEDED_BYTES)
     endpoint = context.ensure_engine(root, plans[0], first.builder, tell)
     return [
         Work(request, everything, planned, text, root, root / "out" / planned.variant, endpoint, tell, seen)
