@@ -1,4 +1,4 @@
-"""Whether the hosts of a vendor build answer, asked before anything is built."""
+"""Whether the hosts that a build needs answer, all asked at once and for a bounded time."""
 
 import http.client
 import re
@@ -6,9 +6,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeVar
+from urllib.parse import urlsplit
 
 from imagebuild.errors import FetchError
 
+Answer = TypeVar("Answer")
 TIMEOUT_SECONDS = 8
 DEADLINE_SECONDS = 15
 # What an image name and apt-get mean, by the hosts that they are asked of.
@@ -30,29 +35,43 @@ def addresses(dockerfile: str) -> tuple[str, ...]:
 
 
 def check(dockerfile: str) -> None:
-    """Ask every host at once, for a bounded time; raises FetchError naming the ones that do not answer."""
+    """Ask every host of a vendor build; raises FetchError naming the ones that do not answer."""
     wanted = addresses(dockerfile)
-    faults = {address: f"{address.split('/')[2]} does not answer in {DEADLINE_SECONDS} s" for address in wanted}
+    answers = ask({address: partial(fault, address) for address in wanted}, DEADLINE_SECONDS)
+    found = [answers.get(address, f"{address} does not answer in {DEADLINE_SECONDS} s") for address in wanted]
+    if any(found):
+        raise FetchError(f"supply vendor: {'; '.join(filter(None, found))}; restore the way to it, or build with: --supply packages")
+
+
+def ask(questions: Mapping[str, Callable[[], Answer]], seconds: float) -> dict[str, Answer]:
+    """Put all questions at once; what is not answered in time is left out."""
+    answers: dict[str, Answer] = {}
+
+    def put(name: str, question: Callable[[], Answer]) -> None:
+        answers[name] = question()
+
     # Daemons: a look-up that never ends must not hold the answer back.
-    threads = [threading.Thread(target=_ask, args=(address, faults), daemon=True) for address in wanted]
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    threads = [threading.Thread(target=put, args=each, daemon=True) for each in questions.items()]
+    deadline = time.monotonic() + seconds
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    found = [fault for fault in faults.values() if fault]
-    if found:
-        raise FetchError(f"supply vendor: {'; '.join(found)}; restore the way to it, or build with: --supply packages")
+    return dict(answers)
 
 
-def _ask(address: str, faults: dict[str, str]) -> None:
-    request = urllib.request.Request(address, method="HEAD")  # noqa: S310 - the addresses are ours
-    host = address.split("/")[2]
+def fault(address: str) -> str:
+    """What is wrong with the host of an address; empty where it answers."""
+    host = urlsplit(address).netloc or address
     try:
+        request = urllib.request.Request(address, method="HEAD")  # noqa: S310 - the addresses are ours
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310
-            faults[address] = ""
+            return ""
     except urllib.error.HTTPError as error:
         error.close()
-        faults[address] = "" if error.code in ANSWERS else f"{host} answers HTTP {error.code} to {address}"
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        faults[address] = f"{host} does not answer ({getattr(error, 'reason', error)})"
+        return "" if error.code in ANSWERS else f"{host} answers HTTP {error.code} to {address}"
+    except OSError as error:
+        return f"{host} does not answer ({getattr(error, 'reason', error)})"
+    except (ValueError, http.client.HTTPException) as error:
+        # Their words quote the proxy's address, and the password in it.
+        return f"{host} does not answer ({type(error).__name__}: the address, a proxy variable or the answer is malformed)"
