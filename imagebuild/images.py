@@ -26,7 +26,8 @@ def _client(host: str) -> Iterator["docker.DockerClient"]:
         with contextlib.closing(docker.DockerClient(base_url=host, timeout=600)) as client:
             yield client
     except (docker.errors.DockerException, OSError) as error:
-        raise EngineError(f"the engine at {host}: {getattr(error, 'explanation', None) or error}") from error
+        cause = getattr(error, "explanation", None) or error
+        raise EngineError(f"the engine at {host}: {cause}; mend that engine, or name another in DOCKER_HOST") from error
 
 
 def answers(host: str) -> bool:
