@@ -1,6 +1,6 @@
 # Names of commands; each does its set-up first. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup engine engine-stop slim full all test test-images test-mutants lint lock render bench clean
+.PHONY: help setup doctor engine engine-stop slim full all test test-images test-mutants lint lock render bench clean
 PYTHON := .venv/bin/python
 
 help: ## list the targets
@@ -8,6 +8,9 @@ help: ## list the targets
 
 setup: ## install what is missing: Debian packages and .venv
 	@scripts/setup
+
+doctor: setup ## say what this machine lacks, with the fixes
+	@./build.py doctor
 
 engine: setup ## start the private container engine, where none answers
 	@./build.py engine start

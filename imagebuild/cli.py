@@ -21,6 +21,7 @@ def main(argv: list[str], root: Path) -> int:
         text = commands.execute(argv, root, tell)
         print(text, end="\n" if text else "")
     except ImageBuildError as error:
+        print(error.answer, end="\n" if error.answer else "", flush=True)
         print(f"build.py: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:

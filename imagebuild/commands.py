@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from imagebuild import buildx, cli, context, lock, pipeline, plan, render, work
+from imagebuild import buildx, cli, context, lock, pipeline, plan, render, survey, work
 from imagebuild.context import Tell
 from imagebuild.engine import PrivateEngine, find, has_docker_with_buildx
 from imagebuild.errors import DriftError, UsageError
@@ -15,6 +15,7 @@ from imagebuild.work import Request
 
 EXAMPLES = """\
 commands:
+  ./build.py doctor [--json]                     what this machine lacks, with the fixes; changes nothing
   ./build.py engine start|stop|status|env        the private engine of a machine that has none
   ./build.py test [VARIANT ...]                  the image layer; builds what is missing
   ./build.py lock                                go.mod and go.sum of each Go component, from versions.yaml
@@ -34,7 +35,8 @@ exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the ju
 
 def execute(argv: list[str], root: Path, tell: Tell) -> str:
     """Run one command and return its answer; raises ImageBuildError."""
-    commands: dict[str, Callable[[list[str], Path, Tell], str]] = {"engine": _engine, "lock": _lock, "render": _render, "test": _test}
+    commands: dict[str, Callable[[list[str], Path, Tell], str]]
+    commands = {"doctor": survey.command, "engine": _engine, "lock": _lock, "render": _render, "test": _test}
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:], root, tell)
     return _build(argv, root, tell)

@@ -22,9 +22,10 @@ class Finding:
 
 
 class ImageBuildError(Exception):
-    """The common root: its message is one line of cause and the next step."""
+    """The common root: its message is one line of cause and the next step; `answer` goes to standard output all the same."""
 
     exit_code = 1
+    answer = ""
 
 
 class UsageError(ImageBuildError):
@@ -67,6 +68,14 @@ class RegistryError(ImageBuildError):
     """A registry did not take an image, or not with the bytes that were judged."""
 
     exit_code = 6
+
+
+class UnfitError(EngineError):
+    """The machine was looked at and is at fault; what was seen is the answer."""
+
+    def __init__(self, message: str, answer: str) -> None:
+        super().__init__(message)
+        self.answer = answer
 
 
 class JudgeError(ImageBuildError):

@@ -155,7 +155,7 @@ def test_a_verdict_is_counted_not_believed(cases: str, passed: int, tmp_path: Pa
 
 
 def test_every_command_has_help() -> None:
-    for command in ("engine", "lock", "render", "test"):
+    for command in ("doctor", "engine", "lock", "render", "test"):
         with pytest.raises(SystemExit) as ended:
             commands.execute([command, "--help"], ROOT, print)
         assert ended.value.code == 0

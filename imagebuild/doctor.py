@@ -1,0 +1,130 @@
+"""What this machine lacks: facts to rows, one a matter, each with its fix; `survey` gathers the facts."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from imagebuild.errors import EngineError
+from imagebuild.machine import Machine, check_engine_can_start
+
+State = Literal["ok", "warning", "fault"]
+# What starting the private engine takes, by the kernel's numbers.
+CAPABILITIES = {12: "CAP_NET_ADMIN", 21: "CAP_SYS_ADMIN"}
+PROXY = re.compile(r"(?:https?://)?(?:[^/?#@]*@)?([\w.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/?", re.ASCII)
+DEVICES = {"/dev/nvidiactl": "nvidiactl", "/dev/nvidia-uvm": "nvidia-uvm", "/dev/nvidia0": "nvidia[0-9]+"}
+MOST = 2**63
+# Values that runsc can live with, what others are, why, and what puts a good one in force.
+SETTINGS: dict[str, tuple[range, State, str, str]] = {
+    "user.max_user_namespaces": (range(2, MOST), "fault", "runsc makes one for its sandbox and one for its gofer", "sysctl -w {}=256"),
+    "kernel.unprivileged_userns_clone": (range(1, MOST), "fault", "the judge boots runsc without root", "sysctl -w {}=1"),
+    # Ubuntu's; runsc was not tried under it.
+    "kernel.apparmor_restrict_unprivileged_userns": (range(1), "warning", "the judge boots runsc without root", "sysctl -w {}=0"),
+    # With 2 it takes CAP_SYS_PTRACE, which runsc has in its own user namespace; 3 stays until the next boot.
+    "kernel.yama.ptrace_scope": (range(3), "fault", "runsc traces its processes", "echo {}=1 >/etc/sysctl.d/90-runsc.conf; reboot"),
+    "vm.max_map_count": (range(65530, MOST), "warning", "a sandbox dies when its mappings run out", "sysctl -w {}=4194304"),
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found, or a refusal in an error's words, `what; next step`; neither where nothing was there."""
+
+    found: str = ""
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was seen: `answers` of a build's own checks; proxies with their passwords; without a GPU `driver` is empty."""
+
+    answers: Mapping[str, Answer]
+    machine: Machine
+    capabilities: int
+    proxies: Mapping[str, str]
+    kernel: Mapping[str, int]
+    driver: str
+    devices: tuple[str, ...]
+    release: str
+    releases: Mapping[str, Mapping[str, list[str]]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One matter, and what to do where it is not ok."""
+
+    matter: str
+    state: State
+    found: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.state:8} {self.matter:13} {self.found}" + (f"\n{'':22} → {self.fix}" if self.fix else "")
+
+
+def rows(facts: Facts) -> tuple[Row, ...]:
+    """Every matter, ok or not."""
+    answers = {**facts.answers, "user": _user(facts), "proxies": _proxies(facts.proxies)}
+    return (*(_row(matter, answer) for matter, answer in answers.items()), *_kernel(facts.kernel), *_gpu(facts))
+
+
+def _row(matter: str, answer: Answer) -> Row:
+    what, _, fix = answer.refusal.rpartition("; ")
+    return Row(matter, "fault", what, fix) if fix else Row(matter, "ok", answer.found or "none")
+
+
+def _user(facts: Facts) -> Answer:
+    """Rights matter only where an engine has to be started."""
+    if facts.answers["engine"] != Answer():
+        return Answer("root" if facts.machine.root else "not root; only starting an engine would ask for it")
+    try:
+        check_engine_can_start(facts.machine, "slim")
+    except EngineError as error:
+        return Answer(refusal=str(error))
+    lacking = " and ".join(name for bit, name in CAPABILITIES.items() if not facts.capabilities >> bit & 1)
+    fix = "run this container with --privileged, or set DOCKER_HOST to an engine of yours"
+    return Answer("root; a build starts an engine", lacking and f"root without {lacking} cannot start an engine; {fix}")
+
+
+def _proxies(proxies: Mapping[str, str]) -> Answer:
+    """Hosts alone: all else may be a password."""
+    hosts = {name: PROXY.fullmatch(address) for name, address in proxies.items()}
+    wrong = ", ".join(name for name, host in hosts.items() if not host)
+    fix = "write http://USER:PASSWORD@HOST:PORT, with %2F for a / and %40 for an @ in the password"
+    found = ", ".join(f"{name} {host[1]}" for name, host in hosts.items() if host)
+    return Answer(found, wrong and f"not the address of an HTTP proxy: {wrong}; {fix}")
+
+
+def _kernel(values: Mapping[str, int]) -> Iterator[Row]:
+    wrong = {name: value for name, value in values.items() if value not in SETTINGS[name][0]}
+    for name, value in wrong.items():
+        _, state, why, fix = SETTINGS[name]
+        yield Row("kernel", state, f"{name} is {value}: {why}", fix.format(name))
+    if not wrong:
+        yield Row("kernel", "ok", ", ".join(f"{name} {value}" for name, value in values.items()))
+
+
+def _gpu(facts: Facts) -> Iterator[Row]:
+    if not facts.driver:
+        yield Row("gpu", "ok", "no GPU here: workload checks do not run")
+        return
+    missing = ", ".join(path for path, name in DEVICES.items() if not any(re.fullmatch(name, device) for device in facts.devices))
+    fix = "nvidia-modprobe -u -c 0; in a container, start it with the devices of its GPU"
+    found = f"NVIDIA driver {facts.driver}, {f'without {missing}' if missing else 'with its devices'}"
+    yield Row("gpu", "warning" if missing else "ok", found, missing and fix)
+    yield _served(facts)
+
+
+def _served(facts: Facts) -> Row:
+    """Whether the pinned gVisor serves the driver: with one that it does not serve, users see only EOF."""
+    release, driver, lists = facts.release, facts.driver, facts.releases.get(facts.release)
+    if not lists:
+        return Row("gvisor", "warning", f"nobody wrote what {release} serves", "add it to images/components/gvisor/drivers.json")
+    if driver in lists["supported"]:
+        return Row("gvisor", "ok", f"{release} serves driver {driver}")
+    serving = [each for each, other in facts.releases.items() if driver in other["supported"]]
+    fixes = [*(f"pin gvisor {each} in versions.yaml" for each in serving[-1:]), f"install driver {lists['supported'][-1]}"]
+    if driver in lists["known"]:
+        fixes.append("give runsc --nvproxy-allow-unsupported-driver")
+        return Row("gvisor", "warning", f"{release} knows driver {driver} and does not support it", ", or ".join(fixes))
+    return Row("gvisor", "fault", f"{release} does not serve driver {driver}", ", or ".join(fixes))

@@ -1,0 +1,162 @@
+"""The facts of this machine, all asked at once and for a bounded time; nothing is started, installed or written."""
+
+import argparse
+import json
+import os
+import platform
+import re
+import ssl
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from imagebuild import buildx, debian, doctor, images, machine, pins, reach, work
+from imagebuild.context import Tell
+from imagebuild.doctor import Answer, Facts
+from imagebuild.engine import CONTAINERD_STORE, PrivateEngine, check_space, find, free_space
+from imagebuild.errors import ClientError, EngineError, FetchError, ImageBuildError, UnfitError
+
+GO_PROXY = "https://proxy.golang.org"
+PYTHON_INDEX = "https://pypi.org/simple"
+LATE = Answer(refusal=f"no answer in {reach.DEADLINE_SECONDS} s; check the network, proxies and DOCKER_HOST")
+
+
+def command(argv: list[str], root: Path, _: Tell) -> str:
+    """Look at this machine and return the rows; raises UnfitError, which carries them, where one is a fault."""
+    parser = argparse.ArgumentParser(prog="build.py doctor", description="What this machine lacks, with the fixes. Changes nothing.")
+    parser.add_argument("--json", action="store_true", help="the rows as JSON")
+    as_json = parser.parse_args(argv).json
+    rows = doctor.rows(gather(root))
+    text = json.dumps([asdict(row) for row in rows], indent=1) if as_json else "\n".join(map(str, rows))
+    faults = ", ".join(row.matter for row in rows if row.state == "fault")
+    if faults:
+        raise UnfitError(f"this machine is not fit: {faults}; do what the rows say and run again", text)
+    return text
+
+
+def gather(root: Path) -> Facts:
+    """Ask everything; raises DocumentError where versions.yaml is refused."""
+    pinned, _ = work.load(root, root / "versions.yaml")
+    questions = _questions(root, pinned)
+    answers = reach.ask({matter: partial(_answer, question) for matter, question in questions.items()}, reach.DEADLINE_SECONDS)
+    return Facts(
+        answers={matter: answers.get(matter, LATE) for matter in questions},
+        machine=machine.Machine.here(),
+        capabilities=int(_first("/proc/self/status", r"^CapEff:\s*(\w+)") or "0", 16),
+        proxies={f"{name}_proxy": address for name, address in urllib.request.getproxies().items() if name in {"http", "https"}},
+        kernel={name: int(value) for name in doctor.SETTINGS if (value := _first(f"/proc/sys/{name.replace('.', '/')}", r"(\d+)"))},
+        driver=driver(),
+        devices=tuple(path.name for path in Path("/dev").glob("nvidia*")),
+        release=pinned.components["gvisor"].version,
+        releases=json.loads((root / "images/components/gvisor/drivers.json").read_text())["releases"],
+    )
+
+
+def driver(file: str = "/proc/driver/nvidia/version") -> str:
+    """The version of the kernel's NVIDIA driver, open or not; empty without one."""
+    return _first(file, r"^NVRM version: .*?\s(\d+\.\d+(?:\.\d+)?)\s")
+
+
+def _first(file: str, pattern: str) -> str:
+    try:
+        found = re.search(pattern, Path(file).read_text(), re.MULTILINE)
+    except OSError:
+        return ""
+    return found[1] if found else ""
+
+
+def _questions(root: Path, pinned: pins.Pins) -> dict[str, Callable[[], str]]:
+    gvisor, suite = pinned.components["gvisor"].packages, pinned.debian
+    proxy = re.split("[,|]", os.environ.get("GOPROXY") or GO_PROXY)[0]
+    return {
+        "python": partial(environment, root),
+        "debian tools": partial(tools, pinned.supply),
+        "disk": partial(disk, root),
+        "engine": partial(engine, root),
+        "certificates": certificates,
+        "debian mirror": partial(reached, f"{suite.mirror}/dists/{suite.suite}/InRelease", "name another debian.mirror in versions.yaml"),
+        "go proxy": partial(reached, f"{_bare(proxy)}/{gvisor.module}/@v/{gvisor.version}.info", "set GOPROXY to one that has it"),
+        "python index": lambda: reached(f"{_bare(_index())}/pip/", "set PIP_INDEX_URL to one that answers"),
+    }
+
+
+def _answer(question: Callable[[], str]) -> Answer:
+    try:
+        return Answer(question())
+    except ImageBuildError as error:
+        return Answer(refusal=str(error))
+    except OSError as error:
+        return Answer(
+            refusal=f"{error.filename or 'the machine'}: {error.strerror or error}; give this user access, or set HOME to a folder of yours"
+        )
+
+
+def environment(root: Path) -> str:
+    """What runs this, and whether .venv holds requirements.txt; raises EngineError."""
+    stamp = root / ".venv" / "requirements.txt.sha256"
+    if not stamp.is_file() or stamp.read_text().strip() != debian.sha256(root / "requirements.txt"):
+        raise EngineError(".venv is not what requirements.txt asks for; run: make setup")
+    return f"{platform.python_version()}, .venv as requirements.txt asks for"
+
+
+def tools(supply: pins.Supply) -> str:
+    """Whether this machine has what a supply needs; raises EngineError."""
+    machine.check(machine.Machine.here(), supply, "slim")
+    if supply == "packages" and not debian.KEYRING.exists():
+        raise EngineError(f"no {debian.KEYRING}; run: apt-get install debian-archive-keyring")
+    return f"what supply {supply} needs is here"
+
+
+def disk(root: Path) -> str:
+    """What is free where a build writes; raises EngineError."""
+    folders = work.folders(root / "out")
+    check_space(folders, work.NEEDED_BYTES)
+    return ", ".join(f"{free_space(folder) / 1e9:.0f} GB free for {purpose}" for purpose, folder in folders.items())
+
+
+def engine(root: Path) -> str:
+    """The engine that a build would use, empty without one; raises EngineError."""
+    private = PrivateEngine(root)
+    try:
+        found = find(private)
+    except ClientError:
+        return "one answers, and a build fetches a docker command for it"
+    if not found:
+        return ""
+    version, store = images.described(found.host)
+    kind = "private " if found.host == private.host else ""
+    return f"{kind}{found.host}: Docker {version}, {'containerd' if CONTAINERD_STORE in store else 'classic'} image store"
+
+
+def certificates() -> str:
+    """The CA bundle that a build would use; raises EngineError."""
+    try:
+        count = ssl.create_default_context(cafile=buildx.CERTIFICATES).cert_store_stats()["x509_ca"]
+    except OSError as error:
+        fix = "run: apt-get install ca-certificates, or point SSL_CERT_FILE at a file of PEM certificates"
+        raise EngineError(f"{buildx.CERTIFICATES}: {error.strerror or error}; {fix}") from error
+    return f"{count} in {buildx.CERTIFICATES}"
+
+
+def reached(address: str, otherwise: str) -> str:
+    """The host of an address that answers; raises FetchError."""
+    if fault := reach.fault(address):
+        raise FetchError(f"{fault}; check the network, proxies and CA, or {otherwise}")
+    return f"{urlsplit(address).netloc} answers"
+
+
+def _bare(address: str) -> str:
+    """Without user and password."""
+    return re.sub(r"//.*@", "//", address).rstrip("/")
+
+
+def _index() -> str:
+    """The index that pip asks by its variables and files: the first row of those that it sorts by precedence."""
+    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"^(?::env:|download|global)\.index-url='(.+)'$", listed, re.MULTILINE)
+    return found[1] if found else PYTHON_INDEX
