@@ -41,7 +41,7 @@ def test_temporary_folder_is_everyones_and_sticky(host: Host) -> None:
 def test_no_password_is_set(host: Host) -> None:
     hashes = [line.split(":")[1] for line in host.file("/etc/shadow").content_string.splitlines()]
     assert len(hashes) > 10
-    assert set(hashes) == {"*"}
+    assert set(hashes) <= {"*", "!", "!*", "!!"}
 
 
 def test_shadow_is_not_for_everyone(host: Host) -> None:
@@ -65,6 +65,7 @@ def test_certificates(host: Host) -> None:
     assert int(host.check_output("grep -c 'BEGIN CERTIFICATE' /etc/ssl/certs/ca-certificates.crt")) >= 100
 
 
+@pytest.mark.mode("built")
 def test_entry_point(image: Image) -> None:
     assert image.settings["Entrypoint"] == ["/usr/bin/tini", "--"]
     assert image.settings["User"] in {"0", "0:0", "root"}
@@ -75,6 +76,7 @@ def test_shell_is_posix(host: Host) -> None:
     assert host.check_output('set -eu; x=abc; echo "${x%c}$((6 * 7))"') == "ab42"
 
 
+@pytest.mark.mode("built")
 def test_environment_is_all_declared(image: Image, case: Case) -> None:
     variables = image.settings["Env"]
     assert isinstance(variables, list)
@@ -92,11 +94,13 @@ def test_files_and_modes(held: str, image: Image) -> None:
     assert {path: (entry := image.find(path)) and f"{entry.mode:04o}" for path in files} == dict(files)
 
 
+@pytest.mark.mode("built")
 def test_size_is_within_budget(image: Image, case: Case) -> None:
     budget = float(expect.variant(ROOT, case.variant).megabytes)
     assert image.size / 1e6 <= budget, {layer.digest: layer.size for layer in image.layers}
 
 
+@pytest.mark.mode("built")
 def test_times_do_not_betray_the_build_day(image: Image, case: Case) -> None:
     epoch = int(case.pins.source_date_epoch)
     assert datetime.fromisoformat(str(image.config["created"])).timestamp() == epoch

@@ -36,6 +36,7 @@ def test_what_is_not_ours_is_listed(image: Image, declared: Mapping[str, Declare
     assert len(image.layers) > 1 + len(case.components), "no layer beside ours: this is not a derived image"
 
 
+@pytest.mark.mode("built")
 def test_what_could_be_a_danger_is_declared(image: Image) -> None:
     """Setuid, setgid and sticky bits, what everyone may write to, devices, pipes and file capabilities."""
     assert {entry.path for entry in image.entries if _special(entry)} == set(expect.base(ROOT).special)
@@ -46,10 +47,12 @@ def _special(entry: Entry) -> bool:
     return bool(rights or entry.kind in {"device", "fifo"} or entry.attributes)
 
 
+@pytest.mark.mode("built")
 def test_no_layer_hides_what_another_holds(image: Image) -> None:
     assert not [entry.path for entry in image.entries if entry.kind == "whiteout"]
 
 
+@pytest.mark.mode("built")
 def test_every_link_leads_to_something(image: Image) -> None:
     """Symbolic links inside the image, hard links inside their layer."""
     view = image.merged

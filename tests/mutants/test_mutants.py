@@ -1,5 +1,6 @@
 """The judge judged: every image made wrong on purpose must fail, by the check that is there for it."""
 
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -13,86 +14,111 @@ from pydantic import Field
 from imagebuild import buildx, debian, pins, record
 from imagebuild.document import read
 from imagebuild.engine import Endpoint
-from imagebuild.images import Images
 from imagebuild.schema import Strict, validated
 from imagetest.plugin import ROOT
 
 HERE = Path(__file__).parent
-VARIANT = "slim"
-OUT = ROOT / "out" / VARIANT
-EPOCH = int(pins.load(ROOT / "versions.yaml")[0].source_date_epoch)
+PINS = pins.load(ROOT / "versions.yaml")[0]
 
 
-class PackagePin(Strict):
-    """A .deb, and the one file of it that the mutant takes."""
+class PackageFile(Strict):
+    """One file of a Debian package: of the pinned one, or of the suite's where nothing is pinned."""
 
     name: str
-    version: str
-    url: str
-    size: str
-    sha256: str
     file: str
+    version: str = ""
+    url: str = ""
+    size: str = "0"
+    sha256: str = ""
 
 
 class Mutant(Strict):
-    """What is wrong, and the checks that must say so."""
+    """What is wrong with which image, and the checks that must say so: none for a control, which must pass."""
 
     defect: str
+    variant: str
+    mode: str = "built"
     caught_by: Annotated[tuple[str, ...], Field(strict=False)]
-    package: PackagePin | None = None
+    package: PackageFile | None = None
 
 
 MUTANTS = {path.parent.name: validated(read(path), Mutant, {}) for path in sorted(HERE.glob("*/mutant.yaml"))}
+VARIANTS = sorted({mutant.variant for mutant in MUTANTS.values()})
 
 
 @pytest.fixture(scope="session")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The built image as a build context that mutants begin from."""
-    archive = OUT / "image.tar"
-    assert archive.exists(), f"no {archive}; run: make slim"
-    layout = tmp_path_factory.mktemp("layout")
-    with tarfile.open(archive) as tar:
-        tar.extractall(layout, filter="data")
-    return f"oci-layout://{layout}@{record.manifest(archive)[0]}"
+def contexts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The built images as build contexts that mutants begin from and take parts from."""
+    found = {}
+    for variant in VARIANTS:
+        archive = _out(variant) / "image.tar"
+        assert archive.exists(), f"no {archive}; run: make all"
+        layout = tmp_path_factory.mktemp(variant)
+        with tarfile.open(archive) as tar:
+            tar.extractall(layout, filter="data")
+        found[variant] = f"oci-layout://{layout}@{record.manifest(archive)[0]}"
+    return found
+
+
+@pytest.fixture(scope="session")
+def packages() -> dict[str, debian.Package]:
+    """The .debs that mutants take files from."""
+    files = [mutant.package for mutant in MUTANTS.values() if mutant.package]
+    found = {f.name: debian.Package(f.name, f.version, f.url, int(f.size), f.sha256) for f in files if f.url}
+    rows = debian.resolve(PINS.debian, {"mutants": [f.name for f in files if not f.url]}).roots["mutants"]
+    return {row.name: row for row in rows} | {f"{name} pinned": package for name, package in found.items()}
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_judge_catches(name: str, judged: str, endpoint: Endpoint, tmp_path: Path) -> None:
+def test_judge_catches(
+    name: str, contexts: dict[str, str], packages: dict[str, debian.Package], endpoint: Endpoint, tmp_path: Path
+) -> None:
     mutant = MUTANTS[name]
-    archive = _made(name, mutant, judged, endpoint, tmp_path)
-    identity = Images(endpoint.host).load(archive)
-    try:
-        failed = _judge(archive, tmp_path)
-    finally:
-        Images(endpoint.host).remove(identity)
+    folder = tmp_path / "mutant"
+    shutil.copytree(HERE / name, folder)
+    if mutant.package:
+        _unpack(mutant.package, packages, folder)
+    archive = _made(mutant, contexts, folder, endpoint, tmp_path)
+    failed = _judge(mutant, archive, tmp_path)
     if mutant.caught_by:
         assert set(mutant.caught_by) <= failed, f"survived: {mutant.defect}; failed were only {sorted(failed)}"
     else:
-        assert not failed
+        assert not failed, f"a false alarm: {sorted(failed)}"
 
 
-def _made(name: str, mutant: Mutant, judged: str, endpoint: Endpoint, scratch: Path) -> Path:
-    folder = scratch / "mutant"
-    folder.mkdir()
-    for path in (HERE / name).iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    if mutant.package:
-        _unpack(mutant.package, folder)
+def test_there_are_controls_of_both_kinds() -> None:
+    """A judge that refuses everything would kill every mutant."""
+    controls = [mutant for mutant in MUTANTS.values() if not mutant.caught_by]
+    assert len(controls) >= 5
+    assert {mutant.mode for mutant in controls} == {"built", "derived"}
+
+
+def _out(variant: str) -> Path:
+    return ROOT / "out" / variant
+
+
+def _made(mutant: Mutant, contexts: dict[str, str], folder: Path, endpoint: Endpoint, scratch: Path) -> Path:
     archive = scratch / "image.tar"
     job = buildx.Job(
         dockerfile=folder / "Dockerfile",
-        context=OUT / "context",
+        context=_inputs(mutant.variant),
         output=f"type=docker,dest={archive},oci-mediatypes=true",
-        epoch=EPOCH,
-        contexts={"judged": judged, "mutant": str(folder)},
+        epoch=int(PINS.source_date_epoch),
+        contexts={**contexts, "judged": contexts[mutant.variant], "mutant": str(folder)},
     )
-    buildx.build(endpoint, {name: job}, scratch / "build.log")
+    buildx.build(endpoint, {"mutant": job}, scratch / "build.log")
     return archive
 
 
-def _unpack(pin: PackagePin, folder: Path) -> None:
-    package = debian.Package(pin.name, pin.version, pin.url, int(pin.size), pin.sha256)
-    (file,) = debian.fetch([package], folder)
+def _inputs(variant: str) -> Path:
+    """The context that the image was built in, alone or with the others."""
+    found = [path for path in (_out(variant) / "context", _out("all") / "context") if path.is_dir()]
+    assert found, "no context of a build; run: make all"
+    return found[0]
+
+
+def _unpack(pin: PackageFile, packages: dict[str, debian.Package], folder: Path) -> None:
+    (file,) = debian.fetch([packages[f"{pin.name} pinned" if pin.url else pin.name]], folder)
     with debian.members(file, "--fsys-tarfile") as tar:
         for member in tar:
             if member.name.removeprefix("./") == pin.file:
@@ -101,22 +127,11 @@ def _unpack(pin: PackagePin, folder: Path) -> None:
                 (folder / Path(pin.file).name).write_bytes(stream.read())
 
 
-def _judge(archive: Path, scratch: Path) -> set[str]:
+def _judge(mutant: Mutant, archive: Path, scratch: Path) -> set[str]:
     """Run the whole image layer on an archive and name what failed."""
     report = scratch / "judge.xml"
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "tests/image",
-        "--variant",
-        VARIANT,
-        "--image",
-        str(archive),
-        "--junit-xml",
-        str(report),
-    ]
+    command = [sys.executable, "-m", "pytest", "-q", "tests/image", "--variant", mutant.variant, "--mode", mutant.mode]
+    command += ["--image", str(archive), "--junit-xml", str(report)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode in {0, 1}, result.stdout + result.stderr
     cases = ET.parse(report).getroot().iter("testcase")  # noqa: S314 - pytest wrote it

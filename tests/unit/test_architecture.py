@@ -5,8 +5,8 @@ from pathlib import Path
 
 from imagetest.plugin import ROOT
 
-# What the judge may know of the maker: pins and catalogue, how to read YAML, and how to reach an engine.
-JUDGE_MAY = {"pins", "catalog", "document", "schema", "errors", "engine", "images"}
+# What the judge may know of the maker: pins and catalogue, how to read YAML, and how to reach an engine and Debian.
+JUDGE_MAY = {"pins", "catalog", "document", "schema", "errors", "engine", "images", "debian", "places"}
 
 
 def imports(path: Path, *, late: bool = True) -> set[str]:
