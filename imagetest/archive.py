@@ -1,12 +1,13 @@
 """Image archives, OCI or docker, read into an Image; nothing in them is trusted unhashed."""
 
+import contextlib
 import gzip
 import hashlib
 import io
 import json
 import shutil
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,28 @@ NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 def load(archive: Path, scratch: Path) -> Image:
     """Read an OCI or docker archive, unpacking layers below `scratch`; raises ImageError."""
-    try:
-        with tarfile.open(archive) as tar:
-            blobs = {member.name.removeprefix("./"): member for member in tar if member.isfile()}
-            digest, config, layers = _described(tar, blobs)
-            unpacked = tuple(_layer(tar, blobs[name], number, name, scratch) for number, name in enumerate(layers))
-    except (KeyError, ValueError, OSError, tarfile.TarError) as error:
-        raise ImageError(f"{archive}: not an image archive: {error}") from error
+    with _opened(archive) as (tar, blobs):
+        digest, config, layers = _described(tar, blobs)
+        unpacked = tuple(_layer(tar, blobs[name], number, name, scratch) for number, name in enumerate(layers))
     _check_layers(config, unpacked)
     return Image(digest, config, tuple(layer for layer, _ in unpacked))
+
+
+def shipped(archive: Path) -> tuple[str, list[tuple[str, int]]]:
+    """Digest of the image, and digest and bytes of each layer, by the manifest alone; raises ImageError."""
+    with _opened(archive) as (tar, blobs):
+        digest, _, layers = _described(tar, blobs)
+        return digest, [(name.removeprefix("blobs/").replace("/", ":"), blobs[name].size) for name in layers]
+
+
+@contextlib.contextmanager
+def _opened(archive: Path) -> Iterator[tuple[tarfile.TarFile, dict[str, tarfile.TarInfo]]]:
+    """An archive with its files by name; every fault in it is an ImageError."""
+    try:
+        with tarfile.open(archive) as tar:
+            yield tar, {member.name.removeprefix("./"): member for member in tar if member.isfile()}
+    except (KeyError, ValueError, OSError, tarfile.TarError) as error:
+        raise ImageError(f"{archive}: not an image archive: {error}") from error
 
 
 def _described(tar: tarfile.TarFile, blobs: Mapping[str, tarfile.TarInfo]) -> tuple[str, dict[str, object], list[str]]:
@@ -118,22 +132,18 @@ def _check_layers(config: Mapping[str, object], layers: tuple[tuple[Layer, str],
 
 def nameless(archive: Path, target: Path) -> Path:
     """The archive itself, or a copy at `target` without the names that loading it would move; raises ImageError."""
-    try:
-        with tarfile.open(archive) as tar:
-            members = [member for member in tar if member.isfile()]
-            texts = {member.name: json.loads(_bytes(tar, member)) for member in members if member.name in {"index.json", "manifest.json"}}
-            if not _strip(texts):
-                return archive
-            with tarfile.open(target, "w") as copy:
-                for member in members:
-                    if member.name in texts:
-                        data = json.dumps(texts[member.name]).encode()
-                        member.size = len(data)
-                        copy.addfile(member, io.BytesIO(data))
-                    else:
-                        copy.addfile(member, tar.extractfile(member))
-    except (OSError, ValueError, tarfile.TarError) as error:
-        raise ImageError(f"{archive}: not an image archive: {error}") from error
+    with _opened(archive) as (tar, members):
+        texts = {name: json.loads(_bytes(tar, members[name])) for name in {"index.json", "manifest.json"} & {*members}}
+        if not _strip(texts):
+            return archive
+        with tarfile.open(target, "w") as copy:
+            for name, member in members.items():
+                if name in texts:
+                    data = json.dumps(texts[name]).encode()
+                    member.size = len(data)
+                    copy.addfile(member, io.BytesIO(data))
+                else:
+                    copy.addfile(member, tar.extractfile(member))
     return target
 
 
