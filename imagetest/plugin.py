@@ -68,6 +68,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left_out]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A run that was cut short leaves no JUnit file: what had passed by then would read as the whole."""
+    if (path := session.config.getoption("xmlpath")) and exitstatus and not session.testsfailed:
+        Path(path).unlink(missing_ok=True)
+
+
 def case_of(config: pytest.Config) -> Case:
     """Read the options; raises pytest.UsageError in the words of the fault."""
     variant = config.getoption("variant")

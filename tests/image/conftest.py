@@ -19,10 +19,12 @@ Contained = Callable[..., CommandResult]
 
 
 @pytest.fixture(scope="session")
-def image(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """Every layer and the configuration."""
+def image(subject: Subject, tmp_path_factory: pytest.TempPathFactory, record_testsuite_property: Callable[[str, object], None]) -> Image:
+    """Every layer and the configuration; the JUnit file says which image it was."""
     with told():
-        return archive.load(subject.archive, tmp_path_factory.mktemp("layers"))
+        found = archive.load(subject.archive, tmp_path_factory.mktemp("layers"))
+    record_testsuite_property("digest", found.digest)
+    return found
 
 
 def opened(container: str, backend: str) -> Iterator[Host]:
