@@ -1,7 +1,9 @@
 # Names of commands; each does its set-up first. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor engine engine-stop slim full all test test-images test-mutants lint lock render bench clean
+.PHONY: help setup doctor engine engine-stop slim full all test test-images test-mutants report lint lock render bench clean
 PYTHON := .venv/bin/python
+# Ends a recipe with the table, also where its tests failed, and with their status.
+REPORT := status=$$?; $(PYTHON) -m imagetest report --json out/report/report.json && exit $$status
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
@@ -28,14 +30,18 @@ full: setup ## build, judge and tag worker:full
 	@./build.py --variant full
 
 test: setup ## unit, static and image layers, of every variant that can be built
-	@$(PYTHON) -m pytest -q tests/unit tests/static || exit 5
-	@./build.py test
+	@rm -f out/test/junit.xml
+	@($(PYTHON) -m pytest -q --junit-xml out/test/junit.xml tests/unit tests/static || exit 5; ./build.py test); $(REPORT)
 
 test-images: setup ## the image layer alone
-	@./build.py test
+	@./build.py test; $(REPORT)
 
 test-mutants: slim ## prove that the judge fails what is wrong
-	@$(PYTHON) -m pytest -q tests/mutants || exit 5
+	@rm -f out/mutants/judge.xml
+	@$(PYTHON) -m pytest -q --junit-xml out/mutants/judge.xml tests/mutants || (exit 5); $(REPORT)
+
+report: setup ## what is known of the images: out/report/index.html and report.json
+	@$(PYTHON) -m imagetest report --json out/report/report.json --html out/report/index.html
 
 lint: ## ruff, mypy, hadolint, shellcheck, drift
 	@scripts/setup lint
