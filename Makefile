@@ -1,7 +1,8 @@
 # Names of commands; each does its set-up first. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor engine engine-stop slim full all test test-images test-mutants report lint lock render bench clean
+.PHONY: help setup doctor engine engine-stop slim full all example test test-images test-mutants test-examples report lint lock render bench clean
 PYTHON := .venv/bin/python
+IMAGES := ./build.py test && { $(PYTHON) -m pytest -q tests/relation tests/push || exit 5; }
 # Ends a recipe with the table, also where its tests failed, and with their status.
 REPORT := status=$$?; $(PYTHON) -m imagetest report --json out/report/report.json && exit $$status
 
@@ -29,19 +30,25 @@ all: setup ## build both at once, then judge and tag each
 full: setup ## build, judge and tag worker:full
 	@./build.py --variant full
 
-test: setup ## unit, static and image layers, of every variant that can be built
+example: full ## build examples/beta9 on the full image, into out/beta9/image.tar
+	@$(PYTHON) -m examples.beta9
+
+test: setup ## unit, static and image layers of all variants, how they relate, and a push
 	@rm -f out/test/junit.xml
-	@($(PYTHON) -m pytest -q --junit-xml out/test/junit.xml tests/unit tests/static || exit 5; ./build.py test); $(REPORT)
+	@($(PYTHON) -m pytest -q --junit-xml out/test/junit.xml tests/unit tests/static || exit 5; $(IMAGES)); $(REPORT)
 
-test-images: setup ## the image layer alone
-	@./build.py test; $(REPORT)
+test-images: setup ## the image layer, how the images relate, and a push
+	@($(IMAGES)); $(REPORT)
 
-test-mutants: slim ## prove that the judge fails what is wrong
+test-mutants: all ## prove that the judge fails what is wrong
 	@rm -f out/mutants/judge.xml
 	@$(PYTHON) -m pytest -q --junit-xml out/mutants/judge.xml tests/mutants || (exit 5); $(REPORT)
 
 report: setup ## what is known of the images: out/report/index.html and report.json
 	@$(PYTHON) -m imagetest report --json out/report/report.json --html out/report/index.html
+
+test-examples: full ## build the example, run what it adds, judge it
+	@$(PYTHON) -m pytest -q tests/examples || exit 5
 
 lint: ## ruff, mypy, hadolint, shellcheck, drift
 	@scripts/setup lint

@@ -1,0 +1,85 @@
+"""`make example`: build beta9's worker on top of worker:full here, also where no image registry answers."""
+
+import sys
+import tarfile
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from imagebuild import buildx, debian, record, rootfs, work
+from imagebuild.catalog import Catalog
+from imagebuild.cli import tell
+from imagebuild.engine import Endpoint, PrivateEngine, find
+from imagebuild.errors import EngineError, ImageBuildError, UsageError
+from imagebuild.pins import Pins
+from imagebuild.pipeline import OUTPUT
+from imagebuild.places import CACHE
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent
+FULL = ROOT / "out" / "full" / "image.tar"
+ARCHIVE = ROOT / "out" / "beta9" / "image.tar"
+# With the packages of every worker image, all that the example asks of Debian's own image.
+TOOLS = ("apt", "dpkg", "findutils", "tar")
+DOCKERFILE = "FROM scratch\nADD tools.tar /\nCOPY sources.list /etc/apt/\n"
+
+
+def build(endpoint: Endpoint, archive: Path) -> Path:
+    """Build the example on the judged full image and return its archive; raises ImageBuildError."""
+    if not FULL.exists():
+        raise UsageError(f"no {FULL}; run: make full")
+    pinned, known = work.load(ROOT, ROOT / "versions.yaml")
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=archive.parent) as name:
+        scratch = Path(name)
+        contexts = {"full": _layout(FULL, scratch / "full"), "tools": _layout(_tools(endpoint, pinned, known, scratch), scratch / "tools")}
+        part = scratch / "image.tar"
+        job = buildx.Job(HERE / "Dockerfile", HERE, OUTPUT.format(part), int(pinned.source_date_epoch), contexts=contexts)
+        buildx.build(endpoint, job, archive.with_name("build.log"))
+        return part.replace(archive)
+
+
+def _tools(endpoint: Endpoint, pinned: Pins, known: Catalog, scratch: Path) -> Path:
+    """A Debian with apt as an image archive, assembled from packages as the base of the images is."""
+    epoch = int(pinned.source_date_epoch)
+    packages = debian.resolve(pinned.debian, {"tools": [*known.packages.base, *TOOLS]}).roots["tools"]
+    tell(f"assembling tools.tar, a Debian with apt, from {len(packages)} Debian packages")
+    files = debian.fetch(packages, CACHE / "debs")
+    named = {package.name: file for package, file in zip(packages, files, strict=True)}
+    rootfs.assemble(named, scratch / "tools.tar", epoch, base=True)
+    (scratch / "sources.list").write_text(debian.sources(pinned.debian))
+    (scratch / "Dockerfile").write_text(DOCKERFILE)
+    archive = scratch / "tools-image.tar"
+    buildx.build(endpoint, buildx.Job(scratch / "Dockerfile", scratch, OUTPUT.format(archive), epoch), scratch / "tools.log")
+    return archive
+
+
+def _layout(archive: Path, folder: Path) -> str:
+    """An image archive as a build context."""
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    return f"oci-layout://{folder}@{record.manifest(archive)[0]}"
+
+
+def main() -> int:
+    """Build, and say what came of it."""
+    begun = time.monotonic()
+    try:
+        endpoint = find(PrivateEngine(ROOT))
+        if endpoint is None:
+            raise EngineError("no container engine answers; run: make engine")
+        digest, _, size = record.manifest(build(endpoint, ARCHIVE))
+    except ImageBuildError as error:
+        print(f"example: {error}", file=sys.stderr)
+        return error.exit_code
+    archive = ARCHIVE.relative_to(ROOT)
+    print(f"image     {archive}, not judged yet and not tagged")
+    print(f"digest    {digest}")
+    print(f"size      {size / 1e6:.1f} MB compressed")
+    print(f"time      {time.monotonic() - begun:.1f} s")
+    print(f"next      .venv/bin/python -m pytest tests/image --variant full --image {archive}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
