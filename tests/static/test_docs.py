@@ -7,7 +7,8 @@ import pytest
 
 from imagetest.plugin import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("images/*/README.md"))]
+FOLDERS = ("docs/*.md", "images/*/README.md", "examples/*/README.md")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(page for folder in FOLDERS for page in sorted(ROOT.glob(folder)))]
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
 OPTIONS = set(re.findall(r'add_argument\("(--[a-z-]+)"', (ROOT / "imagebuild/commands.py").read_text()))
 OPTIONS |= set(re.findall(r'addoption\("(--[a-z-]+)"', (ROOT / "imagetest/plugin.py").read_text()))
