@@ -77,7 +77,7 @@ def main() -> int:
     print(f"digest    {digest}")
     print(f"size      {size / 1e6:.1f} MB compressed")
     print(f"time      {time.monotonic() - begun:.1f} s")
-    print(f"next      .venv/bin/python -m pytest tests/image --variant full --image {archive}")
+    print(f"next      .venv/bin/python -m pytest tests/image --variant full --image {archive} --mode derived")
     return 0
 
 
