@@ -4,7 +4,7 @@
 PYTHON := .venv/bin/python
 IMAGES := ./build.py test && { $(PYTHON) -m pytest -q tests/relation tests/push || exit 5; }
 # Ends a recipe with the table, also where its tests failed, and with their status.
-REPORT := status=$$?; $(PYTHON) -m imagetest report --json out/report/report.json && exit $$status
+REPORT := status=$$?; $(PYTHON) -m imagereport --json out/report/report.json && exit $$status
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
@@ -45,7 +45,7 @@ test-mutants: all ## prove that the judge fails what is wrong
 	@$(PYTHON) -m pytest -q --junit-xml out/mutants/judge.xml tests/mutants || (exit 5); $(REPORT)
 
 report: setup ## what is known of the images: out/report/index.html and report.json
-	@$(PYTHON) -m imagetest report --json out/report/report.json --html out/report/index.html
+	@$(PYTHON) -m imagereport --json out/report/report.json --html out/report/index.html
 
 test-examples: full ## build the example, run what it adds, judge it
 	@$(PYTHON) -m pytest -q tests/examples || exit 5

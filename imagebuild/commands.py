@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from imagebuild import buildx, cli, context, lock, pipeline, plan, render, survey, work
+from imagebuild import buildx, cli, context, lock, pipeline, plan, render, work
 from imagebuild.context import Tell
 from imagebuild.engine import PrivateEngine, find, has_docker_with_buildx
 from imagebuild.errors import DriftError, UsageError
@@ -36,7 +36,7 @@ exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the ju
 def execute(argv: list[str], root: Path, tell: Tell) -> str:
     """Run one command and return its answer; raises ImageBuildError."""
     commands: dict[str, Callable[[list[str], Path, Tell], str]]
-    commands = {"doctor": survey.command, "engine": _engine, "lock": _lock, "render": _render, "test": _test}
+    commands = {"doctor": _doctor, "engine": _engine, "lock": _lock, "render": _render, "test": _test}
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:], root, tell)
     return _build(argv, root, tell)
@@ -105,6 +105,12 @@ def _shown(what: str, plans: list[plan.Plan], root: Path) -> str:
         for planned in plans
     }
     return buildx.bake(jobs)
+
+
+def _doctor(argv: list[str], root: Path, tell: Tell) -> str:
+    from machinedoctor import survey
+
+    return survey.command(argv, root, tell)
 
 
 def _engine(argv: list[str], root: Path, tell: Tell) -> str:

@@ -35,7 +35,7 @@ def build(endpoint: Endpoint, archive: Path) -> Path:
         contexts = {"full": _layout(FULL, scratch / "full"), "tools": _layout(_tools(endpoint, pinned, known, scratch), scratch / "tools")}
         part = scratch / "image.tar"
         job = buildx.Job(HERE / "Dockerfile", HERE, OUTPUT.format(part), int(pinned.source_date_epoch), contexts=contexts)
-        buildx.build(endpoint, job, archive.with_name("build.log"))
+        buildx.build(endpoint, {"beta9": job}, archive.with_name("build.log"))
         return part.replace(archive)
 
 
@@ -50,7 +50,8 @@ def _tools(endpoint: Endpoint, pinned: Pins, known: Catalog, scratch: Path) -> P
     (scratch / "sources.list").write_text(debian.sources(pinned.debian))
     (scratch / "Dockerfile").write_text(DOCKERFILE)
     archive = scratch / "tools-image.tar"
-    buildx.build(endpoint, buildx.Job(scratch / "Dockerfile", scratch, OUTPUT.format(archive), epoch), scratch / "tools.log")
+    job = buildx.Job(scratch / "Dockerfile", scratch, OUTPUT.format(archive), epoch)
+    buildx.build(endpoint, {"tools": job}, scratch / "tools.log")
     return archive
 
 

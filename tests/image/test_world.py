@@ -13,6 +13,7 @@ from imagetest.world import Control, Declared
 pytestmark = pytest.mark.supply("packages")
 
 
+@pytest.mark.mode("built")
 def test_no_package_is_there_without_need(packages: Mapping[str, Control], case: Case) -> None:
     components = [case.pins.components[name].packages.debian for name in case.components]
     assert not world.unneeded(packages, [*case.catalog.packages.base, *(name for name in components if name)])

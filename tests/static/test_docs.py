@@ -12,7 +12,12 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(page for folder in FOLD
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
 OPTIONS = set(re.findall(r'add_argument\("(--[a-z-]+)"', (ROOT / "imagebuild/commands.py").read_text()))
 OPTIONS |= set(re.findall(r'addoption\("(--[a-z-]+)"', (ROOT / "imagetest/plugin.py").read_text()))
-PROGRAMS = [path for folder in ("imagebuild", "imagetest", "scripts") for path in (ROOT / folder).iterdir() if path.is_file()]
+PROGRAMS = [
+    path
+    for folder in ("imagebuild", "imagetest", "imagereport", "machinedoctor", "scripts")
+    for path in (ROOT / folder).iterdir()
+    if path.is_file()
+]
 SOURCES = "".join(path.read_text() for path in [ROOT / "build.py", *PROGRAMS])
 
 

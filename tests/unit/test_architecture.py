@@ -24,7 +24,7 @@ def imports(path: Path, *, late: bool = True) -> set[str]:
 
 def modules(folder: str) -> list[Path]:
     found = sorted((ROOT / folder).glob("*.py"))
-    assert len(found) > 3
+    assert len(found) > 2
     return found
 
 
@@ -42,7 +42,7 @@ def test_maker_does_not_know_the_judge() -> None:
 def test_docker_is_imported_in_one_module_and_late() -> None:
     users = [
         path
-        for folder in ("imagebuild", "imagetest")
+        for folder in ("imagebuild", "imagetest", "imagereport", "machinedoctor")
         for path in modules(folder)
         if any(n.split(".")[0] == "docker" for n in imports(path))
     ]
@@ -65,7 +65,7 @@ def test_the_quick_answer_imports_only_the_standard_library() -> None:
 
 def test_size_rules() -> None:
     lengths = []
-    for folder in ("imagebuild", "imagetest"):
+    for folder in ("imagebuild", "imagetest", "imagereport", "machinedoctor"):
         for path in modules(folder):
             text = path.read_text()
             assert len(text.splitlines()) <= 200, path

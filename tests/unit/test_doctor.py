@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import buildx, cli, debian, doctor, images, reach, survey, work
-from imagebuild.doctor import Answer, Facts, Row
+from imagebuild import buildx, cli, debian, images, reach, work
 from imagebuild.errors import EngineError, FetchError
 from imagebuild.machine import Machine
 from imagetest.plugin import ROOT
+from machinedoctor import doctor, survey
+from machinedoctor.doctor import Answer, Facts, Row
 
 RELEASES = json.loads((ROOT / "images/components/gvisor/drivers.json").read_text())["releases"]
 GOOD = Facts(

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from imagebuild.errors import JudgeError
-from imagetest import __main__, report
+from imagereport import __main__, report
+from imagereport.report import Report
 from imagetest.archive import shipped
 from imagetest.plugin import ROOT
-from imagetest.report import Report
 from tests.unit.archives import layer, write
 
 HOSTILE = "<script>alert(1)</script> & \"'>\nsecond line"
@@ -125,8 +125,8 @@ def test_half_a_file_is_told(text: str, copy: Path, capsys: pytest.CaptureFixtur
     path = copy / "out/test/junit.xml"
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    assert __main__.main(["report"], copy) == JudgeError.exit_code
-    assert capsys.readouterr().err.startswith("imagetest: out/test/junit.xml: not a JUnit file")
+    assert __main__.main([], copy) == JudgeError.exit_code
+    assert capsys.readouterr().err.startswith("report: out/test/junit.xml: not a JUnit file")
 
 
 def test_a_hostile_message_is_text(judged: Callable[..., Report]) -> None:
@@ -137,7 +137,7 @@ def test_a_hostile_message_is_text(judged: Callable[..., Report]) -> None:
 
 def test_json_table_and_page_count_alike(judged: Callable[..., Report], copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     judged(("tests.image.test_x", "test_two", "failure", ""), ("tests.image.test_x", "test_three", "skipped", "not run: why"))
-    assert __main__.main(["report", "--json", str(copy / "a/b.json"), "--html", str(copy / "a/b.html")], copy) == 0
+    assert __main__.main(["--json", str(copy / "a/b.json"), "--html", str(copy / "a/b.html")], copy) == 0
     data = json.loads((copy / "a/b.json").read_text())
     lines = capsys.readouterr().out.splitlines()
     for row in data["rows"]:
@@ -217,5 +217,6 @@ def test_a_recipe_ends_with_the_table_and_the_status_of_its_tests(target: str, j
     command = ["make", "-f", str(ROOT / "Makefile"), "-C", str(tmp_path), target, "PYTHON=./python"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]})
     lines = [line for line in result.stdout.splitlines() if not line.startswith("make")]
-    assert lines[-2:] == ["build.py test", "python -m imagetest report --json out/report/report.json"]
+    judged = ["build.py test", *(["python -m pytest -q tests/relation tests/push"] if not judge else [])]
+    assert lines[-len(judged) - 1 :] == [*judged, "python -m imagereport --json out/report/report.json"]
     assert (result.returncode == 0, said in result.stderr) == (judge == 0, True)

@@ -15,11 +15,12 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from imagebuild import buildx, debian, doctor, images, machine, pins, reach, work
+from imagebuild import buildx, debian, images, machine, pins, reach, work
 from imagebuild.context import Tell
-from imagebuild.doctor import Answer, Facts
 from imagebuild.engine import CONTAINERD_STORE, PrivateEngine, check_space, find, free_space
 from imagebuild.errors import ClientError, EngineError, FetchError, ImageBuildError, UnfitError
+from machinedoctor import doctor
+from machinedoctor.doctor import Answer, Facts
 
 GO_PROXY = "https://proxy.golang.org"
 PYTHON_INDEX = "https://pypi.org/simple"

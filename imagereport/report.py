@@ -10,8 +10,9 @@ from typing import Any
 import jinja2
 
 from imagebuild import catalog, pins
-from imagetest import archive, expect, results
-from imagetest.results import ALL, Check, Row, Run
+from imagereport import results
+from imagereport.results import ALL, Check, Row, Run
+from imagetest import archive, expect
 
 
 @dataclass(frozen=True)
