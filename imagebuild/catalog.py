@@ -1,18 +1,19 @@
 """The folders under images/: which components exist, which variants hold them, what the base is made of."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from imagebuild.document import Document, read
-from imagebuild.errors import DocumentError, Finding
-from imagebuild.pins import HINTS, DebianName, Name, Pins
-from imagebuild.schema import Strict, validated
+from imagebuild.document import Document, read, refuse
+from imagebuild.errors import Finding
+from imagebuild.pins import DebianName, Name, Pins
+from imagebuild.schema import Model, Strict, form, validated
 
 # It becomes a label, so nothing in it may end one.
-PURPOSE = r"^[0-9A-Za-z][0-9A-Za-z ,.:;()+-]{0,99}$"
+PURPOSE = form(r"^[0-9A-Za-z][0-9A-Za-z ,.:;()+-]{0,99}$", "one line of plain words")
 
 
 class Variant(Strict):
@@ -52,57 +53,41 @@ def load(root: Path) -> Catalog:
     """Read the tree below images/; raises DocumentError."""
     images = root / "images"
     components = tuple(sorted(path.name for path in (images / "components").iterdir() if path.is_dir()))
-    variants = {}
-    for path in sorted(images.glob("*/variant.yaml")):
-        variants[path.parent.name] = validated(_read(root, path), Variant, HINTS | {PURPOSE: "one line of plain words"})
-    packages = validated(_read(root, images / "base" / "packages.yaml"), BasePackages, HINTS)
-    return Catalog(components, variants, packages)
+    variants = {path.parent.name: checked(root, path, Variant) for path in sorted(images.glob("*/variant.yaml"))}
+    return Catalog(components, variants, checked(root, images / "base" / "packages.yaml", BasePackages))
 
 
-def _read(root: Path, path: Path) -> Document:
-    return read(path, str(path.relative_to(root)))
+def checked(root: Path, path: Path, model: type[Model]) -> Model:
+    """Read a file of the checkout; raises DocumentError."""
+    return validated(read(path, str(path.relative_to(root))), model)
 
 
 def check(pins: Pins, document: Document, catalog: Catalog, root: Path) -> None:
     """Hold pins and folders against each other; raises DocumentError with every mismatch."""
-    findings = [*_unused(pins, document, catalog), *_unpinned(pins, document, catalog), *_shared(pins, document)]
-    parts = [Path("images/components") / name / part for name in catalog.components for part in ("expect.yaml", "packages.j2", "vendor.j2")]
-    absent = [part for part in parts if not (root / part).is_file()]
-    findings += [Finding(str(part), 1, 1, part.parent.name, "missing", "a component is a whole folder", "write it") for part in absent]
-    if findings:
-        raise DocumentError(findings)
-
-
-def _unused(pins: Pins, document: Document, catalog: Catalog) -> list[Finding]:
     used = {name for variant in catalog.variants.values() for name in variant.components}
-    return [
+    findings = [
         document.finding(("components", name), "unused pin", "no variant holds it", "delete it or name it in a variant.yaml")
-        for name in pins.components
-        if name not in used
+        for name in pins.components.keys() - used
     ]
+    for name in catalog.components:
+        folder = Path("images/components") / name
+        if name not in pins.components:
+            findings.append(document.finding(("components", name), "missing", f"{folder} exists", "pin it"))
+        absent = [folder / part for part in ("expect.yaml", "packages.j2", "vendor.j2") if not (root / folder / part).is_file()]
+        findings += [Finding(str(part), 1, 1, name, "missing", "a component is a whole folder", "write it") for part in absent]
+    refuse([*findings, *_shared(pins, document)])
 
 
-def _unpinned(pins: Pins, document: Document, catalog: Catalog) -> list[Finding]:
-    return [
-        document.finding(("components", name), "missing", f"images/components/{name} exists", "pin it")
-        for name in catalog.components
-        if name not in pins.components
-    ]
-
-
-def _shared(pins: Pins, document: Document) -> list[Finding]:
-    """Two artifacts cannot have one digest: one of them was pasted."""
+def _shared(pins: Pins, document: Document) -> Iterator[Finding]:
+    """Two components cannot have one argument, nor two artifacts one digest: one of them was pasted."""
     seen: dict[str, str] = {}
-    findings = []
     arguments = [pin.argument for pin in pins.components.values()]
     for name, pin in pins.components.items():
         if arguments.count(pin.argument) > 1:
-            findings.append(document.finding(("components", name, "argument"), "used twice", "it becomes one ARG", "rename it"))
-    for name, pin in pins.components.items():
+            yield document.finding(("components", name, "argument"), "used twice", "it becomes one ARG", "rename it")
         for supply, source in (("packages", pin.packages), ("vendor", pin.vendor)):
             for key, value in source.model_dump(include={"sha256", "sha512", "digest"}, exclude_none=True).items():
                 owner = seen.setdefault(value, name)
                 if owner != name:
                     place = ("components", name, supply, key)
-                    findings.append(document.finding(place, "a digest used twice", f"{owner} has it too", "look it up again"))
-    return findings
+                    yield document.finding(place, "a digest used twice", f"{owner} has it too", "look it up again")

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -16,8 +17,7 @@ MAX_DEPTH = 16
 Location = tuple[str | int, ...]
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """A place in a file, counted from 1."""
 
     line: int
@@ -38,8 +38,7 @@ class Document:
         known = location
         while known not in self.marks and known:
             known = known[:-1]
-        mark = self.marks.get(known, Mark(1, 1))
-        return Finding(self.file, mark.line, mark.column, dotted(location), what, why, fix)
+        return Finding(self.file, *self.marks.get(known, Mark(1, 1)), dotted(location), what, why, fix)
 
 
 def dotted(location: Location) -> str:
@@ -61,9 +60,9 @@ def read(path: Path, name: str | None = None) -> Document:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise DocumentError([_fault(name, 1, 1, "cannot be read", error.strerror or "I/O error", "name a file")]) from error
+        raise DocumentError([_fault(name, Mark(1, 1), "cannot be read", error.strerror or "I/O error", "name a file")]) from error
     if len(data) > MAX_BYTES:
-        raise DocumentError([_fault(name, 1, 1, "too large", "over 256 KiB", "keep pins only")])
+        raise DocumentError([_fault(name, Mark(1, 1), "too large", "over 256 KiB", "keep pins only")])
     return parse(data, name)
 
 
@@ -72,20 +71,17 @@ def parse(data: bytes, name: str) -> Document:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DocumentError([_fault(name, line, 1, "not UTF-8", f"byte {error.start}", "save as UTF-8")]) from error
-    faults = list(itertools.islice(_characters(text, name), MOST_FINDINGS))
-    if faults:
-        raise DocumentError(faults)
+        place = Mark(data.count(b"\n", 0, error.start) + 1, 1)
+        raise DocumentError([_fault(name, place, "not UTF-8", f"byte {error.start}", "save as UTF-8")]) from error
+    refuse(list(itertools.islice(_characters(text, name), MOST_FINDINGS)))
     try:
         refuse(list(_events(text, name)))
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise DocumentError([_fault(name, line, column, "not YAML", str(error.problem), "correct the line")]) from error
+        place = _mark(error.problem_mark or error.context_mark)
+        raise DocumentError([_fault(name, place, "not YAML", str(error.problem), "correct the line")]) from error
     if not isinstance(root, yaml.MappingNode):
-        raise DocumentError([_fault(name, 1, 1, "not a mapping", "the file must hold keys", "see the README")])
+        raise DocumentError([_fault(name, Mark(1, 1), "not a mapping", "the file must hold keys", "see the README")])
     builder = _Builder(name)
     value = builder.build(root, ())
     return Document(name, value, builder.marks, tuple(builder.findings))
@@ -96,8 +92,8 @@ def refuse(findings: list[Finding]) -> None:
         raise DocumentError(findings)
 
 
-def _fault(name: str, line: int, column: int, what: str, why: str, fix: str) -> Finding:
-    return Finding(name, line, column, "(file)", what, why, fix)
+def _fault(name: str, place: Mark, what: str, why: str, fix: str) -> Finding:
+    return Finding(name, *place, "(file)", what, why, fix)
 
 
 def _characters(text: str, name: str) -> Iterator[Finding]:
@@ -107,20 +103,17 @@ def _characters(text: str, name: str) -> Iterator[Finding]:
         if character == "\n":
             line, start = line + 1, position + 1
         elif unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
-            yield _fault(name, line, position - start + 1, f"character U+{ord(character):04X}", "invisible", "delete it")
+            yield _fault(name, Mark(line, position - start + 1), f"character U+{ord(character):04X}", "invisible", "delete it")
 
 
 def _events(text: str, name: str) -> Iterator[Finding]:
     """Refuse on the event stream what a composer would act on; stops at the first place too deep."""
     depth = documents = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        mark = event.start_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         documents += isinstance(event, yaml.DocumentStartEvent)
-        what = _refused(event, depth, documents)
-        if what:
-            yield _fault(name, line, column, what, "plain data only", "write the value out")
+        if what := _refused(event, depth, documents):
+            yield _fault(name, _mark(event.start_mark), what, "plain data only", "write the value out")
         if depth > MAX_DEPTH or documents > 1:
             return
 
@@ -150,7 +143,7 @@ class _Builder:
         self.findings: list[Finding] = []
 
     def build(self, node: yaml.Node, location: Location) -> object:
-        self.marks.setdefault(location, _mark(node))
+        self.marks.setdefault(location, _mark(node.start_mark))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, location)
         if isinstance(node, yaml.SequenceNode):
@@ -169,14 +162,13 @@ class _Builder:
             if key.value in result:
                 self._report(key, place, "written twice", "the first is at line " + str(self.marks[place].line), "delete one")
                 continue
-            self.marks[place] = _mark(key)
+            self.marks[place] = _mark(key.start_mark)
             result[key.value] = self.build(value, place)
         return result
 
     def _report(self, node: yaml.Node, location: Location, what: str, why: str, fix: str) -> None:
-        mark = _mark(node)
-        self.findings.append(Finding(self.name, mark.line, mark.column, dotted(location), what, why, fix))
+        self.findings.append(Finding(self.name, *_mark(node.start_mark), dotted(location), what, why, fix))
 
 
-def _mark(node: yaml.Node) -> Mark:
-    return Mark(node.start_mark.line + 1, node.start_mark.column + 1)
+def _mark(mark: "yaml.Mark | yaml._yaml.Mark | None") -> Mark:
+    return Mark(mark.line + 1, mark.column + 1) if mark else Mark(1, 1)

@@ -7,41 +7,27 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from imagebuild.document import Document, read
-from imagebuild.schema import Strict, validated
+from imagebuild.schema import Strict, form, validated
 
-NAME = r"^[a-z][a-z0-9-]{0,39}$"
-ARGUMENT = r"^[A-Z][A-Z0-9_]{0,39}$"
-VERSION = r"^[0-9][0-9A-Za-z.+-]{0,63}$"
-MODULE = r"^[a-z0-9][a-z0-9.-]*\.[a-z]{2,}(/[0-9A-Za-z._-]+)+$"
+NAME = form(r"^[a-z][a-z0-9-]{0,39}$", "a name is a-z, 0-9 and -")
+ARGUMENT = form(r"^[A-Z][A-Z0-9_]{0,39}$", "a build argument is A-Z, 0-9 and _")
+VERSION = form(r"^[0-9][0-9A-Za-z.+-]{0,63}$", "a version is digits, letters, '.', '+' and '-', such as 20260622.0")
+MODULE = form(r"^[a-z0-9][a-z0-9.-]*\.[a-z]{2,}(/[0-9A-Za-z._-]+)+$", "a Go module path, such as gvisor.dev/gvisor")
 MODULE_VERSION = r"^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+incompatible)?$"
-WHEEL = r"^[a-z0-9][a-z0-9-]{0,63}$"
-PACKAGE = r"^[a-z0-9][a-z0-9+.-]{1,63}$"
-SHA256 = r"^[0-9a-f]{64}$"
-SHA512 = r"^[0-9a-f]{128}$"
-DIGEST = r"^sha256:[0-9a-f]{64}$"
-IMAGE = r"^[a-z0-9][a-z0-9._/-]*:[0-9A-Za-z_][0-9A-Za-z._-]{0,127}$"
-DRIVER = r"^[0-9]{3}\.[0-9]{2,3}\.[0-9]{2}$"
-TOOLCHAIN = r"^1\.[0-9]{2}\.[0-9]{1,2}$"
-EPOCH = r"^[1-9][0-9]{8,9}$"
-MIRROR = r"^https?://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[0-9A-Za-z_-][0-9A-Za-z._-]*)*$"
-
-HINTS = {
-    NAME: "a name is a-z, 0-9 and -",
-    ARGUMENT: "a build argument is A-Z, 0-9 and _",
-    VERSION: "a version is digits, letters, '.', '+' and '-', such as 20260622.0",
-    MODULE: "a Go module path, such as gvisor.dev/gvisor",
-    MODULE_VERSION: "a Go module version, such as v1.5.2",
-    WHEEL: "a PyPI project name in normal form",
-    PACKAGE: "a Debian package name",
-    SHA256: "64 lower-case hexadecimal digits",
-    SHA512: "128 lower-case hexadecimal digits",
-    DIGEST: "sha256: and 64 lower-case hexadecimal digits",
-    IMAGE: "an image name with a tag; the digest is a key of its own",
-    DRIVER: "a driver version, such as 580.159.04",
-    TOOLCHAIN: "a Go release, such as 1.26.11",
-    EPOCH: "seconds since 1970, such as 1782950400",
-    MIRROR: "an http or https address without user, port or path tricks",
-}
+EITHER_VERSION = form(f"{MODULE_VERSION}|{VERSION}", "a Go module version, such as v1.5.2")
+WHEEL = form(r"^[a-z0-9][a-z0-9-]{0,63}$", "a PyPI project name in normal form")
+PACKAGE = form(r"^[a-z0-9][a-z0-9+.-]{1,63}$", "a Debian package name")
+SHA256 = form(r"^[0-9a-f]{64}$", "64 lower-case hexadecimal digits")
+SHA512 = form(r"^[0-9a-f]{128}$", "128 lower-case hexadecimal digits")
+DIGEST = form(r"^sha256:[0-9a-f]{64}$", "sha256: and 64 lower-case hexadecimal digits")
+IMAGE = form(r"^[a-z0-9][a-z0-9._/-]*:[0-9A-Za-z_][0-9A-Za-z._-]{0,127}$", "an image name with a tag; the digest is a key of its own")
+DRIVER = form(r"^[0-9]{3}\.[0-9]{2,3}\.[0-9]{2}$", "a driver version, such as 580.159.04")
+TOOLCHAIN = form(r"^1\.[0-9]{2}\.[0-9]{1,2}$", "a Go release, such as 1.26.11")
+EPOCH = form(r"^[1-9][0-9]{8,9}$", "seconds since 1970, such as 1782950400")
+MIRROR = form(
+    r"^https?://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[0-9A-Za-z_-][0-9A-Za-z._-]*)*$",
+    "an http or https address without user, port or path tricks",
+)
 
 
 def _not_zero(value: str) -> str:
@@ -80,7 +66,7 @@ class PackagesSource(Strict):
     module: Annotated[str, StringConstraints(pattern=MODULE)] | None = None
     wheel: Annotated[str, StringConstraints(pattern=WHEEL)] | None = None
     debian: DebianName | None = None
-    version: Annotated[str, StringConstraints(pattern=f"{MODULE_VERSION}|{VERSION}")] | None = None
+    version: Annotated[str, StringConstraints(pattern=EITHER_VERSION)] | None = None
     describe: Version | None = None
     sha256: Sha256 | None = None
 
@@ -155,7 +141,7 @@ class Pins(Strict):
 def load(path: Path, name: str | None = None) -> tuple[Pins, Document]:
     """Read pins and the document they came from; raises DocumentError with every fault."""
     document = read(path, name)
-    return validated(document, Pins, HINTS | {f"{MODULE_VERSION}|{VERSION}": HINTS[MODULE_VERSION]}), document
+    return validated(document, Pins), document
 
 
 def json_schema() -> str:

@@ -2,7 +2,6 @@
 
 import difflib
 import functools
-from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,6 +11,14 @@ from imagebuild.document import Document, Location, refuse, shown
 from imagebuild.errors import DocumentError, Finding
 
 Model = TypeVar("Model", bound=BaseModel)
+# What a pattern means, for text that does not match it.
+_HINTS: dict[str, str] = {}
+
+
+def form(pattern: str, hint: str) -> str:
+    """A pattern for text, remembered with the words that explain it."""
+    _HINTS[pattern] = hint
+    return pattern
 
 
 class Strict(BaseModel):
@@ -20,18 +27,18 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-def validated(document: Document, model: type[Model], hints: Mapping[str, str]) -> Model:
+def validated(document: Document, model: type[Model]) -> Model:
     """Check a document against a model; raises DocumentError with every fault of both stages."""
     try:
         result = model.model_validate(document.value)
     except ValidationError as error:
-        found = [_translate(document, model, detail, hints) for detail in error.errors(include_url=False)]
+        found = [_translate(document, model, detail) for detail in error.errors(include_url=False)]
         raise DocumentError([*document.findings, *found]) from None
     refuse(list(document.findings))
     return result
 
 
-def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails, hints: Mapping[str, str]) -> Finding:
+def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Finding:
     location = tuple(part for part in detail["loc"] if part != "[key]")
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "missing":
@@ -39,7 +46,7 @@ def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails,
     if kind == "extra_forbidden":
         return document.finding(location, "unknown key", "unknown keys are refused", _suggest(location, model))
     if kind == "string_pattern_mismatch":
-        return document.finding(location, f"{shown(value)} is not allowed", hints.get(context["pattern"], "wrong form"), "correct it")
+        return document.finding(location, f"{shown(value)} is not allowed", _HINTS.get(context["pattern"], "wrong form"), "correct it")
     if kind in {"model_type", "dict_type", "list_type", "tuple_type", "string_type"}:
         return document.finding(location, f"a {_noun(value)}", detail["msg"].lower(), "see versions.schema.json")
     return document.finding(location, shown(value), detail["msg"].removeprefix("Value error, "), "correct it")

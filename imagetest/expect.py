@@ -5,20 +5,13 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from imagebuild.document import read
-from imagebuild.pins import ARGUMENT
-from imagebuild.schema import Model, Strict, validated
+from imagebuild.catalog import checked
+from imagebuild.schema import Model, Strict, form
 from imagetest.image import Entry, plain
 
-PATH = r"^/[^\x00-\x20]*$"
-RIGHTS = r"^[0-7]{4}( [0-9]{1,5}:[0-9]{1,5})?$"
-MEGABYTES = r"^[0-9]{1,4}(\.[0-9]{1,2})?$"
-HINTS = {
-    PATH: "an absolute path; a folder ends in /",
-    RIGHTS: "four octal digits, and user:group where they are not root: 0755, 0640 0:42",
-    MEGABYTES: "megabytes (10^6 bytes), such as 48",
-    ARGUMENT: "a variable's name",
-}
+PATH = form(r"^/[^\x00-\x20]*$", "an absolute path; a folder ends in /")
+RIGHTS = form(r"^[0-7]{4}( [0-9]{1,5}:[0-9]{1,5})?$", "four octal digits, and user:group where they are not root: 0755, 0640 0:42")
+MEGABYTES = form(r"^[0-9]{1,4}(\.[0-9]{1,2})?$", "megabytes (10^6 bytes), such as 48")
 
 Path_ = Annotated[str, StringConstraints(pattern=PATH)]
 Rights = Annotated[str, StringConstraints(pattern=RIGHTS)]
@@ -79,5 +72,4 @@ def variant(root: Path, name: str) -> VariantExpectation:
 
 
 def _read(root: Path, folder: str, model: type[Model]) -> Model:
-    path = root / "images" / folder / "expect.yaml"
-    return validated(read(path, str(path.relative_to(root))), model, HINTS)
+    return checked(root, root / "images" / folder / "expect.yaml", model)

@@ -42,7 +42,7 @@ class Mutant(Strict):
     package: PackageFile | None = None
 
 
-MUTANTS = {path.parent.name: validated(read(path), Mutant, {}) for path in sorted(HERE.glob("*/mutant.yaml"))}
+MUTANTS = {path.parent.name: validated(read(path), Mutant) for path in sorted(HERE.glob("*/mutant.yaml"))}
 VARIANTS = sorted({mutant.variant for mutant in MUTANTS.values()})
 
 
