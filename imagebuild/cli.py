@@ -1,12 +1,11 @@
 """The command line's outside: only `main` prints and exits. What is heavy is imported when it is needed."""
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from imagebuild import unchanged
 from imagebuild.errors import EngineError, ImageBuildError
-from imagebuild.record import Record
+from imagebuild.record import Outcome
 
 
 def main(argv: list[str], root: Path) -> int:
@@ -14,7 +13,7 @@ def main(argv: list[str], root: Path) -> int:
     try:
         if record := unchanged.look(argv, root):
             tell(f"nothing to build: no input changed and the engine holds {record.digest}")
-            print(summary(record, f"worker:{record.variant}", 0.0, built=False))
+            print(summary(Outcome(record, f"worker:{record.variant}", built=False, seconds=0.0)))
             return 0
         from imagebuild import commands
 
@@ -41,22 +40,18 @@ def tell(text: str) -> None:
     print(f"» {text}", file=sys.stderr, flush=True)
 
 
-def summary(record: Record, tag: str | None, seconds: float, *, built: bool) -> str:
+def summary(outcome: Outcome) -> str:
     """What a person wants to know after a build."""
+    record, tag = outcome.record, outcome.tag
     resolved = f"packages resolved {record.resolved}; --refresh takes today's" if record.resolved else "packages of the vendor's build day"
     rows = [
         ("image", tag or "(not tagged)"),
         ("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())),
         ("digest", record.digest),
         ("size", f"{record.size / 1e6:.1f} MB compressed"),
-        ("time", f"{seconds:.1f} s" + ("" if built else ", nothing was built")),
+        ("time", f"{outcome.seconds:.1f} s" + ("" if outcome.built else ", nothing was built")),
         ("debian", resolved),
         *(("cannot", text) for text in record.limits),
         ("next", f'eval "$(./build.py engine env)" && docker run --rm {tag} runsc --version' if tag else "the same without --no-judge"),
     ]
     return "\n".join(f"{name:9} {text}" for name, text in rows)
-
-
-def as_data(record: Record, tag: str | None, seconds: float, *, built: bool) -> dict[str, object]:
-    """The same for machines."""
-    return {**asdict(record), "tag": tag, "built": built, "seconds": round(seconds, 1)}

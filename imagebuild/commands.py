@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from imagebuild import buildx, cli, context, lock, pipeline, plan, render, work
@@ -42,7 +42,7 @@ def execute(argv: list[str], root: Path, tell: Tell) -> str:
     return _build(argv, root, tell)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(root: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="build.py",
         description="Build a worker image from versions.yaml, judge it, and tag what passed.",
@@ -51,59 +51,52 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--variant", required=True, help="a folder of images/ with a variant.yaml: slim, full; or all: every one at once")
     parser.add_argument("--supply", choices=("packages", "vendor"), help="where parts come from; default: versions.yaml")
-    parser.add_argument("--versions", type=Path, metavar="FILE", help="pins to use instead of versions.yaml")
+    _add_versions(parser, root)
     parser.add_argument("--print", choices=("plan", "dockerfile", "bake"), dest="show", help="show and stop before any work")
     parser.add_argument("--builder", metavar="NAME", help="a buildx builder; default: the engine's own")
     parser.add_argument("--tag", metavar="REF", help="name of the judged image; default: worker:VARIANT")
     parser.add_argument("--push", action="store_true", help="send the judged image to the registry that --tag names")
     parser.add_argument("--refresh", action="store_true", help="resolve the Debian packages anew")
     parser.add_argument("--no-cache", action="store_true", help="build every stage again")
-    parser.add_argument("--no-judge", action="store_true", help="build and load, judge and tag nothing")
+    parser.add_argument("--no-judge", action="store_false", dest="judge", help="build and load, judge and tag nothing")
     parser.add_argument("--json", action="store_true", help="the result as JSON on standard output")
     return parser
 
 
+def _add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
+    parser.add_argument("--versions", type=lambda name: Path(name).absolute(), metavar="FILE", help="pins to use instead of versions.yaml")
+    parser.set_defaults(versions=root / "versions.yaml")
+
+
 def _build(argv: list[str], root: Path, tell: Tell) -> str:
-    arguments = _parser().parse_args(argv)
-    versions = (arguments.versions or root / "versions.yaml").absolute()
-    several = arguments.variant == pipeline.ALL
-    if several and arguments.tag:
-        raise UsageError(f"--tag {arguments.tag}: one name for several images; build them one by one")
-    names = work.load(root, versions)[1].buildable if several else (arguments.variant,)
-    request = Request(
-        variant=names[0],
-        versions=versions,
-        supply=arguments.supply,
-        builder=arguments.builder,
-        tag=arguments.tag,
-        refresh=arguments.refresh,
-        no_cache=arguments.no_cache,
-        judge=not arguments.no_judge,
-        push=arguments.push,
-    )
-    if arguments.show:
-        pinned, known = work.load(root, versions)
-        return _shown(arguments.show, [plan.make(pinned, known, name, request.supply) for name in names], root)
+    arguments = vars(_parser(root).parse_args(argv))
+    show, as_json = arguments.pop("show"), arguments.pop("json")
+    request = Request(**arguments)
+    several = request.variant == pipeline.ALL
+    if several and request.tag:
+        raise UsageError(f"--tag {request.tag}: one name for several images; build them one by one")
+    names = work.load(root, request.versions)[1].buildable if several else (request.variant,)
+    if show:
+        pinned, known = work.load(root, request.versions)
+        return _shown(show, [plan.make(pinned, known, name, request.supply) for name in names], root)
     outcomes = pipeline.run([replace(request, variant=name) for name in names], root, tell)
-    if arguments.json:
-        found = [cli.as_data(outcome.record, outcome.tag, outcome.seconds, built=outcome.built) for outcome in outcomes]
-        return json.dumps(found if several else found[0], indent=1)
-    return "\n\n".join(cli.summary(outcome.record, outcome.tag, outcome.seconds, built=outcome.built) for outcome in outcomes)
+    if not as_json:
+        return "\n\n".join(cli.summary(outcome) for outcome in outcomes)
+    rows = [asdict(each.record) | {"tag": each.tag, "built": each.built, "seconds": round(each.seconds, 1)} for each in outcomes]
+    return json.dumps(rows if several else rows[0], indent=1)
 
 
 def _shown(what: str, plans: list[plan.Plan], root: Path) -> str:
     if what == "plan":
-        found = [planned.as_data() for planned in plans]
-        return json.dumps(found if len(found) > 1 else found[0], indent=1)
+        rows = [planned.as_data() for planned in plans]
+        return json.dumps(rows if len(rows) > 1 else rows[0], indent=1)
     if what == "dockerfile":
         return "\n".join(render.dockerfile(planned, root) for planned in plans).removesuffix("\n")
     folder = Path("out") / (plans[0].variant if len(plans) == 1 else pipeline.ALL) / "context"
-    jobs = {
-        planned.variant: pipeline.job(
-            planned, folder, folder / planned.variant / render.COMMITTED, Path("out") / planned.variant / "image.tar"
-        )
-        for planned in plans
-    }
+    jobs = {}
+    for planned in plans:
+        dockerfile, archive = folder / planned.variant / render.COMMITTED, Path("out") / planned.variant / "image.tar"
+        jobs[planned.variant] = pipeline.job(planned, folder, dockerfile, archive)
     return buildx.bake(jobs)
 
 
@@ -137,9 +130,8 @@ def _engine(argv: list[str], root: Path, tell: Tell) -> str:
 
 def _lock(argv: list[str], root: Path, tell: Tell) -> str:
     parser = argparse.ArgumentParser(prog="build.py lock", description="Write go.mod and go.sum of each Go component from versions.yaml.")
-    parser.add_argument("--versions", type=Path, metavar="FILE", default=root / "versions.yaml", help="pins to use instead")
-    versions = parser.parse_args(argv).versions.absolute()
-    written = lock.write(versions, root, tell)
+    _add_versions(parser, root)
+    written = lock.write(parser.parse_args(argv).versions, root, tell)
     return "\n".join(str(path.relative_to(root)) for path in written)
 
 

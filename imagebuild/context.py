@@ -1,7 +1,6 @@
 """The build context: root filesystem tars, Go sums and the Dockerfile, laid out in one folder."""
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
@@ -12,7 +11,7 @@ from imagebuild import debian, machine, render, rootfs, wheel
 from imagebuild.engine import Endpoint, PrivateEngine, find
 from imagebuild.errors import ClientError, EngineError, FetchError
 from imagebuild.pins import DebianPin
-from imagebuild.places import CACHE, sweep, write_whole
+from imagebuild.places import CACHE, swept, whole, write_whole
 from imagebuild.plan import Plan
 from imagebuild.record import exclusive, text_digest
 
@@ -73,23 +72,16 @@ def _resolve(pin: DebianPin, names: Mapping[str, tuple[str, ...]], *, refresh: b
     if path.exists() and not refresh:
         return Resolved(path, debian.Resolution.from_json(path.read_text()))
     found = debian.resolve(pin, names)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, found.as_json())
+    write_whole(swept(path.parent) / path.name, found.as_json())
     return Resolved(path, found)
 
 
 def _assemble(root: Root, destination: Path, epoch: int) -> None:
-    for folder in (CACHE / "debs", destination.parent):
-        folder.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
     files = debian.fetch(root.packages, CACHE / "debs")
-    part = destination.with_name(f"part-{os.getpid()}-{destination.name}")
-    try:
-        named = {package.name: file for package, file in zip(root.packages, files, strict=True)}
+    named = {package.name: file for package, file in zip(root.packages, files, strict=True)}
+    swept(destination.parent)
+    with whole(destination) as part:
         rootfs.assemble(named, part, epoch, base=root.name in {"base", "engine"})
-        part.replace(destination)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def clear(folder: Path) -> None:
@@ -108,11 +100,11 @@ def lay_out(folder: Path, dockerfile: str, plan: Plan, rows: tuple[Root, ...], r
         _place(tar, folder / f"{each.name}.tar")
     for component in plan.modules:
         for name in ("go.mod", "go.sum"):
-            if (source := root / "images" / "components" / component.name / name).is_file():
-                _place(source, folder / "components" / component.name / name)
+            if (file := root / "images" / "components" / component.name / name).is_file():
+                _place(file, folder / "components" / component.name / name)
         (folder / "components" / component.name).mkdir(parents=True, exist_ok=True)
-    for component in plan.wheels:
-        _place(wheel.fetch(component, CACHE / "wheels"), folder / "wheels" / wheel.file_name(component))
+    for source in plan.wheels:
+        _place(wheel.fetch(source, CACHE / "wheels"), folder / "wheels" / wheel.file_name(source))
     path = folder / plan.variant / render.COMMITTED
     path.parent.mkdir()
     path.write_text(dockerfile)
@@ -156,8 +148,7 @@ def _make_root(private: PrivateEngine, plan: Plan, tell: Tell) -> None:
             except FetchError:
                 # Debian replaced a package since it was resolved; nobody has chosen these, so today's serve as well.
                 _assemble_engine(plan, archive, refresh=True)
-            shutil.rmtree(fresh, ignore_errors=True)
-            fresh.mkdir(parents=True)
+            clear(fresh)
             command = ["tar", "--extract", "--file", str(archive), "--directory", str(fresh)]
             result = subprocess.run(command, capture_output=True, text=True, check=False)
             if result.returncode:

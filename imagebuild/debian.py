@@ -21,6 +21,7 @@ from typing import Self
 
 from imagebuild.errors import EngineError, FetchError
 from imagebuild.pins import DebianPin
+from imagebuild.places import swept, whole
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 ATTEMPTS = 4
@@ -126,7 +127,7 @@ def package_of(match: re.Match[str]) -> Package:
 
 def fetch(packages: Sequence[Package], cache: Path) -> list[Path]:
     """Have the bytes of each package in the cache, checked again at each use; raises FetchError."""
-    cache.mkdir(parents=True, exist_ok=True)
+    swept(cache)
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(lambda package: _have(package, cache / f"{package.sha256}.deb"), packages))
 
@@ -134,57 +135,46 @@ def fetch(packages: Sequence[Package], cache: Path) -> list[Path]:
 def _have(package: Package, path: Path) -> Path:
     if path.is_file() and sha256(path) == package.sha256:
         return path
+    what = f"fetching {package.name} {package.version}: {package.url}"
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return _download(package, path)
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code < 500 and error.code != 429:
-                raise FetchError(
-                    f"fetching {package.name} {package.version}: {package.url}: HTTP {error.code}; "
-                    "the mirror no longer has it; run again with --refresh"
-                ) from error
-            cause: Exception = error
         except (OSError, http.client.HTTPException, FetchError) as error:
             cause = error
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+                if error.code < 500 and error.code != 429:
+                    raise FetchError(f"{what}: HTTP {error.code}; the mirror no longer has it; run again with --refresh") from error
         time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1) if attempt < ATTEMPTS else 0)
-    raise FetchError(f"fetching {package.name} {package.version}: {package.url}: {cause}; check the network and run again") from cause
+    raise FetchError(f"{what}: {cause}; check the network and run again") from cause
 
 
 def _download(package: Package, path: Path) -> Path:
     """Stream to a temporary name, at most the pinned size, and rename when the digest is right."""
     digest, received = hashlib.sha256(), 0
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix="part-") as part:
+    with whole(path) as part, part.open("wb") as file:
         with urllib.request.urlopen(package.url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - pins allow http(s) only
             while received <= package.size and (chunk := answer.read(CHUNK)):
-                part.write(chunk)
+                received += file.write(chunk)
                 digest.update(chunk)
-                received += len(chunk)
         if digest.hexdigest() != package.sha256:
             raise FetchError(f"got {received} bytes with sha256 {digest.hexdigest()}, want {package.size} with {package.sha256}")
-        part.flush()
-        Path(part.name).chmod(0o644)
-        path.unlink(missing_ok=True)
-        path.hardlink_to(part.name)
     return path
 
 
 @contextlib.contextmanager
 def members(path: Path, archive: str) -> Iterator[tarfile.TarFile]:
-    """The entries of one of a .deb's two archives (--fsys-tarfile, --ctrl-tarfile), streamed; raises EngineError."""
-    with subprocess.Popen(["dpkg-deb", archive, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout
-        assert process.stderr
+    """The entries of one of a .deb's two archives (--fsys-tarfile, --ctrl-tarfile); raises EngineError."""
+    with tempfile.TemporaryFile() as unpacked:
+        result = subprocess.run(["dpkg-deb", archive, str(path)], stdout=unpacked, stderr=subprocess.PIPE, text=True, check=False)
+        if result.returncode:
+            raise EngineError(f"reading {path}: {result.stderr.strip()}; delete it and run again")
+        unpacked.seek(0)
         try:
-            with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
+            with tarfile.open(fileobj=unpacked) as tar:
                 yield tar
         except tarfile.ReadError as error:
-            raise EngineError(f"reading {path}: {process.stderr.read().decode().strip() or error}; delete it and run again") from error
-        while process.stdout.read(CHUNK):
-            pass
-        said = process.stderr.read().decode().strip()
-    if process.returncode:
-        raise EngineError(f"reading {path}: {said}; delete it and run again")
+            raise EngineError(f"reading {path}: {error}; delete it and run again") from error
 
 
 def sha256(path: Path) -> str:

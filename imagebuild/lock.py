@@ -1,6 +1,5 @@
 """go.mod and go.sum of each Go component, resolved from versions.yaml in the builder."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +21,10 @@ def write(versions: Path, root: Path, tell: Tell) -> tuple[Path, ...]:
         context.clear(out / "context")
         dockerfile = context.lay_out(out / "context", render.lockfile_builder(planned, root), planned, rows, root, tell)
         found = out / "found"
-        shutil.rmtree(found, ignore_errors=True)
+        context.clear(found)
         job = buildx.Job(dockerfile, out / "context", f"type=local,dest={found}", planned.epoch, target="lock")
         buildx.build(endpoint, {"lock": job}, out / "build.log")
-        return tuple(_install(file, root / "images" / "components" / file.relative_to(found)) for file in sorted(found.glob("*/go.*")))
-
-
-def _install(source: Path, target: Path) -> Path:
-    write_whole(target, source.read_text())
-    return target
+        files = {root / "images" / "components" / file.relative_to(found): file for file in sorted(found.glob("*/go.*"))}
+        for target, source in files.items():
+            write_whole(target, source.read_text())
+        return tuple(files)

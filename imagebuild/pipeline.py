@@ -4,7 +4,7 @@ import contextlib
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from imagebuild import buildx, context, judging, pins, plan, record, render, unchanged
@@ -15,17 +15,7 @@ ALL = "all"
 OUTPUT = "type=docker,dest={},rewrite-timestamp=true,oci-mediatypes=true"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a build came to."""
-
-    record: record.Record
-    tag: str | None
-    built: bool
-    seconds: float
-
-
-def run(requests: Sequence[Request], root: Path, tell: Tell) -> tuple[Outcome, ...]:
+def run(requests: Sequence[Request], root: Path, tell: Tell) -> tuple[record.Outcome, ...]:
     """Build what changed, at once, then judge what was not judged and tag it, one by one."""
     begun = time.monotonic()
     works = prepare(requests, root, tell)
@@ -43,7 +33,7 @@ def run(requests: Sequence[Request], root: Path, tell: Tell) -> tuple[Outcome, .
             if resolved:
                 standing = replace(standing, resolved=resolved.resolution.date, resolution=str(resolved.path))
             done, tag = _judged(work, standing)
-            outcomes.append(Outcome(done, tag, work in stale, time.monotonic() - begun))
+            outcomes.append(record.Outcome(done, tag, work in stale, time.monotonic() - begun))
     return tuple(outcomes)
 
 

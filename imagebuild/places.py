@@ -1,7 +1,9 @@
 """Where things lie on the machine, outside the checkout."""
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 MACHINE_SOCKET = Path("/var/run/docker.sock")
@@ -12,15 +14,27 @@ PRIVATE_SOCKET = ENGINE / "docker.sock"
 STALE_SECONDS = 3600
 
 
-def sweep(folder: Path) -> None:
-    """Remove the unfinished files of processes that were killed."""
+def swept(folder: Path) -> Path:
+    """The folder, there and without the unfinished files of processes that were killed."""
+    folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("part-*"):
         if path.is_file() and time.time() - path.stat().st_mtime > STALE_SECONDS:
             path.unlink(missing_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name to write a file under, which takes its own when the block ends well: no reader ever sees half of it."""
+    part = path.with_name(f"part-{os.getpid()}-{path.name}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that no reader ever sees half of it."""
-    part = path.with_name(f"part-{os.getpid()}-{path.name}")
-    part.write_text(text)
-    part.replace(path)
+    """Write text so that no reader ever sees half of it."""
+    with whole(path) as part:
+        part.write_text(text)

@@ -49,9 +49,9 @@ class Plan:
         return tuple(c for c in self.components if isinstance(c.source, PackagesSource) and c.source.module)
 
     @property
-    def wheels(self) -> tuple[Component, ...]:
-        """The components that come from PyPI."""
-        return tuple(c for c in self.components if isinstance(c.source, PackagesSource) and c.source.wheel)
+    def wheels(self) -> tuple[PackagesSource, ...]:
+        """The sources that are PyPI's."""
+        return tuple(c.source for c in self.components if isinstance(c.source, PackagesSource) and c.source.wheel)
 
     def as_data(self) -> dict[str, object]:
         """Plain data for JSON."""

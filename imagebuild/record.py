@@ -50,6 +50,16 @@ class Record:
             return None
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a command came to; without a tag the image was not judged."""
+
+    record: Record
+    tag: str | None
+    built: bool
+    seconds: float
+
+
 def changed(key: Mapping[str, str], record: Record | None) -> tuple[str, ...]:
     """The inputs that differ from the record's, by name."""
     if record is None:

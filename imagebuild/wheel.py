@@ -8,27 +8,22 @@ from pathlib import Path
 from imagebuild.debian import sha256
 from imagebuild.errors import FetchError
 from imagebuild.pins import PackagesSource
-from imagebuild.places import sweep
-from imagebuild.plan import Component
+from imagebuild.places import swept
 
 PLATFORM = ("--platform", "manylinux2014_x86_64", "--only-binary", ":all:", "--no-deps")
 
 
-def file_name(component: Component) -> str:
+def file_name(source: PackagesSource) -> str:
     """The wheel's name in the build context."""
-    source = _source(component)
     return f"{source.wheel}-{source.version}.whl"
 
 
-def fetch(component: Component, cache: Path) -> Path:
+def fetch(source: PackagesSource, cache: Path) -> Path:
     """Have the pinned wheel in the cache, checked again at each use; raises FetchError."""
-    source = _source(component)
     path = cache / f"{source.sha256}.whl"
     if path.is_file() and sha256(path) == source.sha256:
         return path
-    cache.mkdir(parents=True, exist_ok=True)
-    sweep(cache)
-    with tempfile.TemporaryDirectory(dir=cache, prefix="part-") as folder:
+    with tempfile.TemporaryDirectory(dir=swept(cache), prefix="part-") as folder:
         wanted = Path(folder) / "wanted.txt"
         wanted.write_text(f"{source.wheel}=={source.version} --hash=sha256:{source.sha256}\n")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes", *PLATFORM]
@@ -39,8 +34,3 @@ def fetch(component: Component, cache: Path) -> Path:
             raise FetchError(f"fetching {source.wheel} {source.version}: {cause}; check the network and PIP_INDEX_URL, then run again")
         found[0].replace(path)
     return path
-
-
-def _source(component: Component) -> PackagesSource:
-    assert isinstance(component.source, PackagesSource)
-    return component.source
