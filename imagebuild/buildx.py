@@ -22,16 +22,8 @@ CERTIFICATES = Path(os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certif
 PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "GOPROXY", "GOSUMDB")
 FAILURES: tuple[tuple[str, type[ImageBuildError], str], ...] = (
     (r"missing go\.sum entry|updates to go\.mod needed", DriftError, "run: make lock"),
-    (
-        r"SECURITY ERROR|checksum mismatch|WARNING: .* computed checksum",
-        FetchError,
-        "these are not the pinned bytes; ask who changed them",
-    ),
-    (
-        r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|x509:",
-        FetchError,
-        "check network, proxies and CA; run again",
-    ),
+    (r"SECURITY ERROR|checksum mismatch|WARNING: .* computed checksum", FetchError, "these are not the pinned bytes; ask who changed them"),
+    (r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|x509:", FetchError, "check network, proxies and CA; run again"),
 )
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
@@ -52,7 +44,7 @@ class Job:
     def target_definition(self) -> dict[str, object]:
         """The job as a target of a bake file."""
         passed = {name: f"${{{name}}}" for name in PASSED_ON if os.environ.get(name)}
-        found: dict[str, object] = {
+        return {
             "context": _literal(self.context),
             "dockerfile": _literal(self.dockerfile),
             "contexts": {name: _literal(source) for name, source in self.contexts.items()},
@@ -60,10 +52,9 @@ class Job:
             "output": [_literal(self.output)],
             "attest": ["type=provenance,disabled=true", "type=sbom,disabled=true"],
             "no-cache": self.no_cache,
+            **({"secret": [f"id=ca,src={CERTIFICATES}"]} if CERTIFICATES.exists() else {}),
+            **({"target": self.target} if self.target else {}),
         }
-        if CERTIFICATES.exists():
-            found["secret"] = [f"id=ca,src={CERTIFICATES}"]
-        return found | ({"target": self.target} if self.target else {})
 
 
 def _literal(value: object) -> str:

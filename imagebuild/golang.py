@@ -1,9 +1,11 @@
 """Go modules of components: go.mod and go.sum against the pins."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from imagebuild.errors import DriftError
+from imagebuild.pins import PackagesSource
 from imagebuild.plan import Component, Plan
 
 
@@ -14,19 +16,16 @@ def check(plan: Plan, root: Path) -> None:
         raise DriftError("\n".join(f"{fault}; run: make lock" for fault in stale))
 
 
-def _faults(component: Component, toolchain: str, root: Path) -> list[str]:
-    folder = Path("images") / "components" / component.name
-    source = component.source
-    module, version = getattr(source, "module", ""), getattr(source, "version", "")
-    faults = []
-    for name, pattern in (
-        ("go.mod", rf"^(?:require )?\s*{re.escape(module)} {re.escape(version)}( //.*)?$"),
-        ("go.sum", rf"^{re.escape(module)} {re.escape(version)} h1:"),
+def _faults(component: Component, toolchain: str, root: Path) -> Iterator[str]:
+    assert isinstance(component.source, PackagesSource)
+    module, version = component.source.module, component.source.version
+    pinned, release = re.escape(f"{module} {version}"), re.escape(toolchain)
+    for name, pattern, fault in (
+        ("go.mod", rf"^(?:require )?\s*{pinned}( //.*)?$", f"{module}: not at {version}"),
+        ("go.mod", rf"^go {release}$", f"go: not {toolchain}"),
+        ("go.sum", rf"^{pinned} h1:", f"{module}: not at {version}"),
     ):
-        path = root / folder / name
-        text = path.read_text() if path.is_file() else ""
+        file = Path("images") / "components" / component.name / name
+        text = (root / file).read_text() if (root / file).is_file() else ""
         if not re.search(pattern, text, re.MULTILINE):
-            faults.append(f"{folder / name}:1:1: {module}: not at {version}, which versions.yaml pins")
-        elif name == "go.mod" and f"\ngo {toolchain}\n" not in text:
-            faults.append(f"{folder / name}:1:1: go: not {toolchain}, which versions.yaml pins")
-    return faults
+            yield f"{file}:1:1: {fault}, which versions.yaml pins"

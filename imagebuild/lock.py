@@ -19,7 +19,7 @@ def write(versions: Path, root: Path, tell: Tell) -> tuple[Path, ...]:
     with record.exclusive(out, tell):
         rows = context.roots(planned, context.resolve(everything, root, refresh=False))
         context.clear(out / "context")
-        dockerfile = context.lay_out(out / "context", render.lockfile_builder(planned, root), planned, rows, root, tell)
+        dockerfile = context.lay_out(out / "context", render.dockerfile(planned, root, "Dockerfile.lock.j2"), planned, rows, root, tell)
         found = out / "found"
         context.clear(found)
         job = buildx.Job(dockerfile, out / "context", f"type=local,dest={found}", planned.epoch, target="lock")

@@ -3,12 +3,13 @@
 import contextlib
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from imagebuild import buildx, context, judging, pins, plan, record, render, unchanged
 from imagebuild.context import Resolved, Tell
+from imagebuild.places import swept, whole
 from imagebuild.work import Request, Work, load, prepare
 
 ALL = "all"
@@ -23,13 +24,12 @@ def run(requests: Sequence[Request], root: Path, tell: Tell) -> tuple[record.Out
         for work in works:
             held.enter_context(record.exclusive(work.out, tell))
         resolved = context.resolve(works[0].everything, root, refresh=requests[0].refresh)
-        found = {work.plan.variant: _unchanged(work, _key(work, resolved)) for work in works}
-        stale = [work for work in works if not found[work.plan.variant]]
-        made = {**found, **(_build(stale, resolved) if stale else {})}
+        made = {work.plan.variant: earlier for work in works if (earlier := _unchanged(work, _key(work, resolved)))}
+        stale = [work for work in works if work.plan.variant not in made]
+        made |= _build(stale, resolved) if stale else {}
         outcomes = []
         for work in works:
             standing = made[work.plan.variant]
-            assert standing
             if resolved:
                 standing = replace(standing, resolved=resolved.resolution.date, resolution=str(resolved.path))
             done, tag = _judged(work, standing)
@@ -67,20 +67,16 @@ def _build(works: Sequence[Work], resolved: Resolved | None) -> dict[str, record
     out = first.out if len(works) == 1 else first.root / "out" / ALL
     folder = out / "context"
     context.clear(folder)
-    jobs = {work.plan.variant: _job(work, folder, resolved) for work in works}
-    with _gone_on_failure([_part(work) for work in works]):
+    jobs = {}
+    with contextlib.ExitStack() as held:
+        parts = {work.plan.variant: held.enter_context(whole(swept(work.out) / "candidate.tar")) for work in works}
+        for work in works:
+            rows = context.roots(work.plan, resolved)
+            dockerfile = context.lay_out(folder, work.dockerfile, work.plan, rows, work.root, work.tell)
+            archive = parts[work.plan.variant]
+            jobs[work.plan.variant] = job(work.plan, folder, dockerfile, archive, no_cache=work.request.no_cache)
         buildx.build(first.endpoint, jobs, out / "build.log")
-        return {work.plan.variant: _loaded(work, resolved, begun) for work in works}
-
-
-def _part(work: Work) -> Path:
-    return work.out / ".image.tar.part"
-
-
-def _job(work: Work, folder: Path, resolved: Resolved | None) -> buildx.Job:
-    rows = context.roots(work.plan, resolved)
-    dockerfile = context.lay_out(folder, work.dockerfile, work.plan, rows, work.root, work.tell)
-    return job(work.plan, folder, dockerfile, _part(work), no_cache=work.request.no_cache)
+        return {work.plan.variant: _loaded(work, parts[work.plan.variant], resolved, begun) for work in works}
 
 
 def job(planned: plan.Plan, folder: Path, dockerfile: Path, archive: Path, *, no_cache: bool = False) -> buildx.Job:
@@ -88,11 +84,8 @@ def job(planned: plan.Plan, folder: Path, dockerfile: Path, archive: Path, *, no
     return buildx.Job(dockerfile, folder, OUTPUT.format(archive), planned.epoch, no_cache=no_cache)
 
 
-def _loaded(work: Work, resolved: Resolved | None, begun: float) -> record.Record:
-    part = _part(work)
-    digest, config, size = record.manifest(part)
-    identity = work.images.load(part)
-    part.replace(work.out / "candidate.tar")
+def _loaded(work: Work, archive: Path, resolved: Resolved | None, begun: float) -> record.Record:
+    digest, config, size = record.manifest(archive)
     return record.Record(
         variant=work.plan.variant,
         supply=work.plan.supply,
@@ -101,23 +94,11 @@ def _loaded(work: Work, resolved: Resolved | None, begun: float) -> record.Recor
         digest=digest,
         config_digest=config,
         size=size,
-        engine_id=identity,
+        engine_id=work.images.load(archive),
         seconds=round(time.monotonic() - begun, 1),
         revision=_revision(work.root),
         limits=render.limits(work.plan, work.root),
     )
-
-
-@contextlib.contextmanager
-def _gone_on_failure(paths: Sequence[Path]) -> Iterator[None]:
-    for path in paths:
-        path.unlink(missing_ok=True)
-    try:
-        yield
-    except BaseException:
-        for path in paths:
-            path.unlink(missing_ok=True)
-        raise
 
 
 def _revision(folder: Path) -> str:

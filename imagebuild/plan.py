@@ -92,4 +92,4 @@ def make(pins: Pins, catalog: Catalog, variant: str, supply: Supply | None = Non
 
 def _component(name: str, pin: ComponentPin, supply: Supply) -> Component:
     source = pin.packages if supply == "packages" else pin.vendor
-    return Component(name=name, argument=pin.argument, release=pin.version, source=source)
+    return Component(name, pin.argument, pin.version, source)

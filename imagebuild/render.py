@@ -25,17 +25,8 @@ def _environment(root: Path) -> ImmutableSandboxedEnvironment:
     )
 
 
-def dockerfile(plan: Plan, root: Path) -> str:
-    """Render the whole image; raises UsageError where a template asks for what the plan has not."""
-    return _render(plan, root, "Dockerfile.worker.j2")
-
-
-def lockfile_builder(plan: Plan, root: Path) -> str:
-    """Render the Dockerfile that resolves Go modules into go.mod and go.sum."""
-    return _render(plan, root, "Dockerfile.lock.j2")
-
-
-def _render(plan: Plan, root: Path, template: str) -> str:
+def dockerfile(plan: Plan, root: Path, template: str = "Dockerfile.worker.j2") -> str:
+    """Render a Dockerfile, the whole image's by default; raises UsageError where a template asks for what the plan has not."""
     try:
         text = _environment(root).get_template(template).render(plan=plan)
     except jinja2.TemplateError as error:
@@ -45,16 +36,16 @@ def _render(plan: Plan, root: Path, template: str) -> str:
 
 def limits(plan: Plan, root: Path) -> tuple[str, ...]:
     """What this supply cannot give, in the words of the base's and the components' templates."""
-    names = [f"base/{plan.supply}.j2", *(_template_name(plan, component) for component in plan.components)]
-    modules = [_environment(root).get_template(name).module for name in names]
-    return tuple(text for module in modules for text in getattr(module, "limits", ()))
+    folders = ["base", *(f"components/{component.name}" for component in plan.components)]
+    return tuple(text for folder in folders for text in _told(plan, root, folder, "limits"))
 
 
 def builder_packages(plan: Plan, component: Component, root: Path) -> tuple[str, ...]:
     """Debian packages that a component's stage needs beside the builder's."""
-    module = _environment(root).get_template(_template_name(plan, component)).module
-    return tuple(getattr(module, "builder_packages", ()))
+    return _told(plan, root, f"components/{component.name}", "builder_packages")
 
 
-def _template_name(plan: Plan, component: Component) -> str:
-    return f"components/{component.name}/{plan.supply}.j2"
+def _told(plan: Plan, root: Path, folder: str, name: str) -> tuple[str, ...]:
+    """A list that a template sets for its reader here; empty where it sets none."""
+    module = _environment(root).get_template(f"{folder}/{plan.supply}.j2").module
+    return tuple(getattr(module, name, ()))

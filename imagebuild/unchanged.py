@@ -29,13 +29,8 @@ def digest(paths: Iterable[Path], root: Path) -> str:
 
 def sources(root: Path) -> str:
     """One digest of every file of the checkout that a build or its judge reads."""
-    paths = [
-        root / "versions.yaml",
-        root / "requirements.txt",
-        *judge_files(root),
-        *(path for path in root.glob("images/**/*") if path.is_file()),
-    ]
-    return digest([*paths, *root.glob("imagebuild/*.py")], root)
+    made_from = filter(Path.is_file, root.glob("images/**/*"))
+    return digest([root / "requirements.txt", *judge_files(root), *made_from, *root.glob("imagebuild/*.py")], root)
 
 
 def fingerprint(seen: str, resolution: str | None) -> str:
@@ -60,17 +55,9 @@ def look(argv: list[str], root: Path) -> Record | None:
             return None
         if fingerprint(sources(root), found.resolution) != found.inputs:
             return None
-        known = _image(os.environ.get("DOCKER_HOST") or _default(), f"worker:{argv[1]}")
     except OSError:
         return None
-    return found if known == found.engine_id else None
-
-
-def _default() -> str:
-    return f"unix://{MACHINE_SOCKET if MACHINE_SOCKET.exists() else PRIVATE_SOCKET}"
-
-
-def _image(host: str, reference: str) -> object:
-    """The id behind a name; None for an unknown name or an engine elsewhere."""
-    found = ask(host, f"/images/{quote(reference)}/json") if is_local(host) else None
-    return found and found.get("Id")
+    host = os.environ.get("DOCKER_HOST") or f"unix://{MACHINE_SOCKET if MACHINE_SOCKET.exists() else PRIVATE_SOCKET}"
+    # An engine elsewhere is not asked: that may take its time.
+    known = ask(host, f"/images/{quote(f'worker:{argv[1]}')}/json") if is_local(host) else None
+    return found if known and known.get("Id") == found.engine_id else None
