@@ -9,7 +9,7 @@ import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from imagetest.image import CHUNK, WHITEOUT, Entry, Image, ImageError, Layer
 
@@ -20,45 +20,52 @@ NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 def load(archive: Path, scratch: Path) -> Image:
     """Read an OCI or docker archive, unpacking layers below `scratch`; raises ImageError."""
-    with _opened(archive) as (tar, blobs):
-        digest, config, layers = _described(tar, blobs)
-        unpacked = tuple(_layer(tar, blobs[name], number, name, scratch) for number, name in enumerate(layers))
+    with _opened(archive) as files:
+        digest, config, layers = _described(files)
+        unpacked = tuple(_layer(files[name], number, name, scratch) for number, name in enumerate(layers))
     _check_layers(config, unpacked)
     return Image(digest, config, tuple(layer for layer, _ in unpacked))
 
 
 def shipped(archive: Path) -> tuple[str, list[tuple[str, int]]]:
     """Digest of the image, and digest and bytes of each layer, by the manifest alone; raises ImageError."""
-    with _opened(archive) as (tar, blobs):
-        digest, _, layers = _described(tar, blobs)
-        return digest, [(name.removeprefix("blobs/").replace("/", ":"), blobs[name].size) for name in layers]
+    with _opened(archive) as files:
+        digest, _, layers = _described(files)
+        return digest, [(name.removeprefix("blobs/").replace("/", ":"), _size(files[name])) for name in layers]
 
 
 @contextlib.contextmanager
-def _opened(archive: Path) -> Iterator[tuple[tarfile.TarFile, dict[str, tarfile.TarInfo]]]:
+def _opened(archive: Path) -> Iterator[dict[str, IO[bytes]]]:
     """An archive with its files by name; every fault in it is an ImageError."""
     try:
         with tarfile.open(archive) as tar:
-            yield tar, {member.name.removeprefix("./"): member for member in tar if member.isfile()}
+            files = {member.name.removeprefix("./"): tar.extractfile(member) for member in tar if member.isfile()}
+            yield {name: file for name, file in files.items() if file}
     except (KeyError, ValueError, OSError, tarfile.TarError) as error:
         raise ImageError(f"{archive}: not an image archive: {error}") from error
 
 
-def _described(tar: tarfile.TarFile, blobs: Mapping[str, tarfile.TarInfo]) -> tuple[str, dict[str, object], list[str]]:
+def _size(file: IO[bytes]) -> int:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return size
+
+
+def _described(files: Mapping[str, IO[bytes]]) -> tuple[str, dict[str, object], list[str]]:
     """Manifest digest, configuration and layer blob names; an OCI index is followed where there is one."""
-    if "index.json" in blobs:
-        index = json.loads(_bytes(tar, blobs["index.json"]))
+    if "index.json" in files:
+        index = json.load(files["index.json"])
         if len(index["manifests"]) != 1:
             raise ImageError(f"{len(index['manifests'])} images in one archive, one is wanted")
         digest = index["manifests"][0]["digest"]
-        manifest = json.loads(_blob(tar, blobs, digest))
+        manifest = json.loads(_blob(files, digest))
         if "manifests" in manifest:
             digest = _for_this_platform(manifest["manifests"])
-            manifest = json.loads(_blob(tar, blobs, digest))
+            manifest = json.loads(_blob(files, digest))
         layers = [_blob_name(layer["digest"]) for layer in manifest["layers"]]
-        return digest, json.loads(_blob(tar, blobs, manifest["config"]["digest"])), layers
-    manifest = json.loads(_bytes(tar, blobs["manifest.json"]))[0]
-    config = _bytes(tar, blobs[manifest["Config"]])
+        return digest, json.loads(_blob(files, manifest["config"]["digest"])), layers
+    manifest = json.load(files["manifest.json"])[0]
+    config = files[manifest["Config"]].read()
     return f"sha256:{hashlib.sha256(config).hexdigest()}", json.loads(config), manifest["Layers"]
 
 
@@ -74,23 +81,15 @@ def _blob_name(digest: str) -> str:
     return "blobs/" + digest.replace(":", "/")
 
 
-def _blob(tar: tarfile.TarFile, blobs: Mapping[str, tarfile.TarInfo], digest: str) -> bytes:
-    data = _bytes(tar, blobs[_blob_name(digest)])
+def _blob(files: Mapping[str, IO[bytes]], digest: str) -> bytes:
+    data = files[_blob_name(digest)].read()
     if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
         raise ImageError(f"blob {digest} has other bytes")
     return data
 
 
-def _bytes(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    stream = tar.extractfile(member)
-    assert stream
-    return stream.read()
-
-
-def _layer(tar: tarfile.TarFile, member: tarfile.TarInfo, number: int, name: str, scratch: Path) -> tuple[Layer, str]:
+def _layer(stream: IO[bytes], number: int, name: str, scratch: Path) -> tuple[Layer, str]:
     """Unpack one layer and return it with the digest of its tar."""
-    stream = tar.extractfile(member)
-    assert stream
     shipped = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
     if name.startswith("blobs/") and not name.endswith(shipped):
         raise ImageError(f"layer {name} has other bytes")
@@ -106,7 +105,7 @@ def _layer(tar: tarfile.TarFile, member: tarfile.TarInfo, number: int, name: str
         unpacked = hashlib.file_digest(plain, "sha256").hexdigest()
     with tarfile.open(path) as inner:
         entries = tuple(entry_of(info, number) for info in inner if info.name.strip("./"))
-    return Layer(f"sha256:{shipped}", member.size, path, entries), f"sha256:{unpacked}"
+    return Layer(f"sha256:{shipped}", _size(stream), path, entries), f"sha256:{unpacked}"
 
 
 def entry_of(info: tarfile.TarInfo, layer: int) -> Entry:
@@ -132,18 +131,15 @@ def _check_layers(config: Mapping[str, object], layers: tuple[tuple[Layer, str],
 
 def nameless(archive: Path, target: Path) -> Path:
     """The archive itself, or a copy at `target` without the names that loading it would move; raises ImageError."""
-    with _opened(archive) as (tar, members):
-        texts = {name: json.loads(_bytes(tar, members[name])) for name in {"index.json", "manifest.json"} & {*members}}
+    with _opened(archive) as files:
+        texts: dict[str, Any] = {name: json.load(files[name]) for name in ("index.json", "manifest.json") if name in files}
         if not _strip(texts):
             return archive
         with tarfile.open(target, "w") as copy:
-            for name, member in members.items():
-                if name in texts:
-                    data = json.dumps(texts[name]).encode()
-                    member.size = len(data)
-                    copy.addfile(member, io.BytesIO(data))
-                else:
-                    copy.addfile(member, tar.extractfile(member))
+            for name, file in (files | {name: io.BytesIO(json.dumps(text).encode()) for name, text in texts.items()}).items():
+                info = tarfile.TarInfo(name)
+                info.size = _size(file)
+                copy.addfile(info, file)
     return target
 
 

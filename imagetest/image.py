@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -79,20 +80,18 @@ class Image:
         """What a container sees: later layers win, whiteouts hide."""
         view: dict[str, Entry] = {}
         for layer in self.layers:
-            for entry in layer.entries:
-                if entry.kind == "whiteout":
-                    _hide(view, entry)
-            for entry in layer.entries:
-                if entry.kind != "whiteout":
-                    if entry.kind != "folder":
-                        _drop_below(view, entry.path)
-                    view[entry.path] = entry
+            # A whiteout hides what lies below its layer, never what stands beside it.
+            for whiteout in (entry for entry in layer.entries if entry.kind == "whiteout"):
+                _hide(view, whiteout)
+            for entry in (entry for entry in layer.entries if entry.kind != "whiteout"):
+                if entry.kind != "folder":
+                    _drop_below(view, entry.path)
+                view[entry.path] = entry
         return view
 
     def find(self, path: str) -> Entry | None:
         """The entry a container opens at an absolute path, through symbolic links; None where there is none."""
-        view = self.merged
-        return _walk(view, PurePosixPath(path), 0)
+        return _walk(self.merged, PurePosixPath(path), 0)
 
     def instruction(self, layer: int) -> str:
         """The instruction that made a layer, by the image's own history."""
@@ -147,23 +146,10 @@ def _drop_below(view: dict[str, Entry], folder: str) -> None:
 def _walk(view: Mapping[str, Entry], path: PurePosixPath, depth: int) -> Entry | None:
     if depth > 40:
         return None
-    seen = PurePosixPath("/")
-    parts = path.parts[1:]
-    for position, part in enumerate(parts):
-        seen = seen / part
+    for seen in (*reversed(path.parents), path):
         entry = view.get(str(seen))
         # A layer need not hold the folders above its files.
         if entry and entry.kind == "link":
-            rest = parts[position + 1 :]
-            return _walk(view, _normal(seen.parent / entry.target).joinpath(*rest), depth + 1)
-    return view.get(str(seen))
-
-
-def _normal(path: PurePosixPath) -> PurePosixPath:
-    parts: list[str] = []
-    for part in path.parts[1:]:
-        if part == "..":
-            parts[-1:] = []
-        elif part != ".":
-            parts.append(part)
-    return PurePosixPath("/", *parts)
+            target = posixpath.normpath(seen.parent / entry.target).lstrip("/")
+            return _walk(view, PurePosixPath("/", target, path.relative_to(seen)), depth + 1)
+    return view.get(str(path))

@@ -123,10 +123,8 @@ def told() -> Iterator[None]:
     """End the run with the one line of cause instead of an error a test."""
     try:
         yield
-    except ImageBuildError as error:
-        pytest.exit(str(error), returncode=error.exit_code)
-    except ImageError as error:
-        pytest.exit(str(error), returncode=1)
+    except (ImageBuildError, ImageError) as error:
+        pytest.exit(str(error), returncode=getattr(error, "exit_code", 1))
 
 
 @pytest.fixture(scope="session")

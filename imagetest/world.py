@@ -121,17 +121,13 @@ def _fault(image: Image, entry: Entry, declared: Declared | None, parents: set[s
     if entry.attributes:
         return f"carries {', '.join(entry.attributes)}"
     if declared is None:
-        plain_folder = entry.path in parents and _same(entry, plain(entry.path, "folder", "0755"))
+        plain_folder = entry.path in parents and _shown(entry) == _shown(plain(entry.path, "folder", "0755"))
         return "" if plain_folder else f"a {entry.kind} that no package and no component declares"
-    if not _same(entry, declared.entry):
+    if _shown(entry) != _shown(declared.entry):
         return f"{_shown(entry)}, where {declared.owner} has {_shown(declared.entry)}"
     if declared.sha256 and image.sha256(entry) != declared.sha256:
         return f"its contents are not those of {declared.owner}"
     return ""
-
-
-def _same(one: Entry, other: Entry) -> bool:
-    return _shown(one) == _shown(other)
 
 
 def _shown(entry: Entry) -> str:
