@@ -119,19 +119,15 @@ def _events(text: str, name: str) -> Iterator[Finding]:
 
 
 def _refused(event: yaml.Event, depth: int, documents: int) -> str:
-    if depth > MAX_DEPTH:
-        return f"nested deeper than {MAX_DEPTH}"
-    if documents > 1:
-        return "a second document"
-    if isinstance(event, yaml.AliasEvent):
-        return "an alias"
-    if getattr(event, "anchor", None):
-        return "an anchor"
-    if getattr(event, "tag", None):
-        return "a tag"
-    if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and not event.style:
-        return "a merge key"
-    return ""
+    refused = (
+        (depth > MAX_DEPTH, f"nested deeper than {MAX_DEPTH}"),
+        (documents > 1, "a second document"),
+        (isinstance(event, yaml.AliasEvent), "an alias"),
+        (getattr(event, "anchor", None), "an anchor"),
+        (getattr(event, "tag", None), "a tag"),
+        (isinstance(event, yaml.ScalarEvent) and event.value == "<<" and not event.style, "a merge key"),
+    )
+    return next((what for holds, what in refused if holds), "")
 
 
 class _Builder:

@@ -11,6 +11,7 @@ from imagebuild.document import Document, Location, refuse, shown
 from imagebuild.errors import DocumentError, Finding
 
 Model = TypeVar("Model", bound=BaseModel)
+NOUNS: dict[type, str] = {dict: "mapping", list: "list", str: "text"}
 # What a pattern means, for text that does not match it.
 _HINTS: dict[str, str] = {}
 
@@ -48,12 +49,8 @@ def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails)
     if kind == "string_pattern_mismatch":
         return document.finding(location, f"{shown(value)} is not allowed", _HINTS.get(context["pattern"], "wrong form"), "correct it")
     if kind in {"model_type", "dict_type", "list_type", "tuple_type", "string_type"}:
-        return document.finding(location, f"a {_noun(value)}", detail["msg"].lower(), "see versions.schema.json")
+        return document.finding(location, f"a {NOUNS.get(type(value), 'value')}", detail["msg"].lower(), "see versions.schema.json")
     return document.finding(location, shown(value), detail["msg"].removeprefix("Value error, "), "correct it")
-
-
-def _noun(value: object) -> str:
-    return {"dict": "mapping", "list": "list", "str": "text"}.get(type(value).__name__, "value")
 
 
 def _suggest(location: Location, model: type[BaseModel]) -> str:
