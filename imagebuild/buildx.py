@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import termios
@@ -75,34 +76,22 @@ def build(endpoint: Endpoint, jobs: Mapping[str, Job], log: Path) -> None:
     file = log.with_suffix(".bake.json")
     file.write_text(bake(jobs))
     command = [*endpoint.buildx, "bake", "--file", str(file), *(["--builder", endpoint.builder] if endpoint.builder else [])]
-    run = _on_terminal if sys.stderr.isatty() else _in_lines
     # The file is ours: newer releases would ask before they read what it names.
-    if run(command, {**endpoint.environment, "BUILDX_BAKE_ENTITLEMENTS_FS": "0"}, log):
+    if _run(command, {**endpoint.environment, "BUILDX_BAKE_ENTITLEMENTS_FS": "0"}, log):
         raise _failure(log)
 
 
-def _in_lines(command: list[str], environment: dict[str, str], log: Path) -> int:
-    command = [*command, "--progress=plain"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.STDOUT) as process:
-        assert process.stdout
-        with log.open("wb") as file, _ended(process):
-            for line in process.stdout:
-                file.write(line)
-                sys.stderr.buffer.write(line)
-                sys.stderr.buffer.flush()
-    return process.returncode
-
-
-def _on_terminal(command: list[str], environment: dict[str, str], log: Path) -> int:
-    """Give BuildKit a terminal of its own, so that it draws, and keep what it wrote without the drawing."""
-    ours, theirs = pty.openpty()
+def _run(command: list[str], environment: dict[str, str], log: Path) -> int:
+    """Give BuildKit a terminal of its own where the reader has one, so that it draws, and keep what it wrote without the drawing."""
+    draws = sys.stderr.isatty()
+    ours, theirs = pty.openpty() if draws else os.pipe()
     with contextlib.suppress(OSError):
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, bytes(8)))
-    command = [*command, "--progress=tty"]
+    command = [*command, f"--progress={'tty' if draws else 'plain'}"]
     with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
-        with log.open("w") as file, _ended(process):
+        # So ended, buildx cancels its build on the engine.
+        with log.open("w", errors="replace") as file, ended(process, signal.SIGTERM):
             _copy(ours, lambda text: file.write(ESCAPES.sub("", text)))
     os.close(ours)
     return process.returncode
@@ -119,12 +108,12 @@ def _copy(source: int, keep: Callable[[str], object]) -> None:
 
 
 @contextlib.contextmanager
-def _ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """End the child with the block, and wait for it: buildx cancels its build on the engine, too."""
+def ended(process: "subprocess.Popen[bytes]", by: signal.Signals) -> Iterator[None]:
+    """End the child where the block fails, and wait for it: it has to clean up, too."""
     try:
         yield
     except BaseException:
-        process.terminate()
+        process.send_signal(by)
         process.wait()
         raise
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -35,7 +34,6 @@ exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the ju
 
 def execute(argv: list[str], root: Path, tell: Tell) -> str:
     """Run one command and return its answer; raises ImageBuildError."""
-    commands: dict[str, Callable[[list[str], Path, Tell], str]]
     commands = {"doctor": _doctor, "engine": _engine, "lock": _lock, "render": _render, "test": _test}
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:], root, tell)
@@ -75,9 +73,9 @@ def _build(argv: list[str], root: Path, tell: Tell) -> str:
     several = request.variant == pipeline.ALL
     if several and request.tag:
         raise UsageError(f"--tag {request.tag}: one name for several images; build them one by one")
-    names = work.load(root, request.versions)[1].buildable if several else (request.variant,)
+    pinned, known = work.load(root, request.versions)
+    names = known.buildable if several else (request.variant,)
     if show:
-        pinned, known = work.load(root, request.versions)
         return _shown(show, [plan.make(pinned, known, name, request.supply) for name in names], root)
     outcomes = pipeline.run([replace(request, variant=name) for name in names], root, tell)
     if not as_json:
@@ -96,7 +94,7 @@ def _shown(what: str, plans: list[plan.Plan], root: Path) -> str:
     jobs = {}
     for planned in plans:
         dockerfile, archive = folder / planned.variant / render.COMMITTED, Path("out") / planned.variant / "image.tar"
-        jobs[planned.variant] = pipeline.job(planned, folder, dockerfile, archive)
+        jobs[planned.variant] = buildx.Job(dockerfile, folder, pipeline.OUTPUT.format(archive), planned.epoch)
     return buildx.bake(jobs)
 
 

@@ -84,10 +84,11 @@ def _assemble(root: Root, destination: Path, epoch: int) -> None:
         rootfs.assemble(named, part, epoch, base=root.name in {"base", "engine"})
 
 
-def clear(folder: Path) -> None:
-    """Have the folder, empty."""
+def cleared(folder: Path) -> Path:
+    """The folder, there and empty."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    return folder
 
 
 def lay_out(folder: Path, dockerfile: str, plan: Plan, rows: tuple[Root, ...], root: Path, tell: Tell) -> Path:
@@ -148,8 +149,7 @@ def _make_root(private: PrivateEngine, plan: Plan, tell: Tell) -> None:
             except FetchError:
                 # Debian replaced a package since it was resolved; nobody has chosen these, so today's serve as well.
                 _assemble_engine(plan, archive, refresh=True)
-            clear(fresh)
-            command = ["tar", "--extract", "--file", str(archive), "--directory", str(fresh)]
+            command = ["tar", "--extract", "--file", str(archive), "--directory", str(cleared(fresh))]
             result = subprocess.run(command, capture_output=True, text=True, check=False)
             if result.returncode:
                 raise EngineError(f"unpacking {archive}: {result.stderr.strip()}; free some space there and run again")

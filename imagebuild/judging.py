@@ -1,13 +1,13 @@
 """The judge as a process of its own, which imports nothing of this one's choices."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from imagebuild.buildx import ended
 from imagebuild.errors import EngineError, JudgeError
 from imagebuild.record import Record
 from imagebuild.work import Work
@@ -42,19 +42,13 @@ def _run(work: Work, archive: Path, log: Path, report: Path) -> int:
     command += ["--image", str(archive), "--versions", str(work.request.versions), "--junit-xml", str(report)]
     # The reader's own pytest settings have no say in the verdict.
     environment = {name: value for name, value in work.endpoint.environment.items() if not name.startswith("PYTEST_")}
-    # A session of its own: Ctrl-C reaches it once, from here, so that it can remove its containers in peace.
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
+    with log.open("wb") as output:
+        # A session of its own: Ctrl-C reaches it once, from here, so that it can remove its containers in peace.
+        process = subprocess.Popen(
             command, cwd=work.root, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        ) as process,
-    ):
-        try:
-            return process.wait()
-        except BaseException:
-            os.kill(process.pid, signal.SIGINT)
-            process.wait()
-            raise
+        )
+    with process, ended(process, signal.SIGINT):
+        return process.wait()
 
 
 def counted(report: Path) -> tuple[int, list[str]]:

@@ -18,11 +18,10 @@ def write(versions: Path, root: Path, tell: Tell) -> tuple[Path, ...]:
     out = root / "out" / "lock"
     with record.exclusive(out, tell):
         rows = context.roots(planned, context.resolve(everything, root, refresh=False))
-        context.clear(out / "context")
-        dockerfile = context.lay_out(out / "context", render.dockerfile(planned, root, "Dockerfile.lock.j2"), planned, rows, root, tell)
-        found = out / "found"
-        context.clear(found)
-        job = buildx.Job(dockerfile, out / "context", f"type=local,dest={found}", planned.epoch, target="lock")
+        folder = context.cleared(out / "context")
+        dockerfile = context.lay_out(folder, render.dockerfile(planned, root, "Dockerfile.lock.j2"), planned, rows, root, tell)
+        found = context.cleared(out / "found")
+        job = buildx.Job(dockerfile, folder, f"type=local,dest={found}", planned.epoch, target="lock")
         buildx.build(endpoint, {"lock": job}, out / "build.log")
         files = {root / "images" / "components" / file.relative_to(found): file for file in sorted(found.glob("*/go.*"))}
         for target, source in files.items():

@@ -41,11 +41,9 @@ def _key(work: Work, resolved: Resolved | None) -> dict[str, str]:
     """A digest of each input, by name."""
     key = {"Dockerfile": record.text_digest(work.dockerfile), "source_date_epoch": str(work.plan.epoch)}
     key |= {f"{each.name} packages": each.key for each in context.roots(work.plan, resolved)}
-    for component in work.plan.modules:
-        for name in ("go.mod", "go.sum"):
-            path = work.root / "images" / "components" / component.name / name
-            key[f"{component.name} {name}"] = record.text_digest(path.read_text())
-    return key
+    files = [f"{component.name}/{name}" for component in work.plan.modules for name in ("go.mod", "go.sum")]
+    texts = {file: (work.root / "images" / "components" / file).read_text() for file in files}
+    return key | {file.replace("/", " "): record.text_digest(text) for file, text in texts.items()}
 
 
 def _unchanged(work: Work, key: Mapping[str, str]) -> record.Record | None:
@@ -65,27 +63,22 @@ def _build(works: Sequence[Work], resolved: Resolved | None) -> dict[str, record
     """One build of all that is stale, in one context, so that what variants share is made once."""
     begun, first = time.monotonic(), works[0]
     out = first.out if len(works) == 1 else first.root / "out" / ALL
-    folder = out / "context"
-    context.clear(folder)
+    folder = context.cleared(out / "context")
     jobs = {}
     with contextlib.ExitStack() as held:
         parts = {work.plan.variant: held.enter_context(whole(swept(work.out) / "candidate.tar")) for work in works}
         for work in works:
             rows = context.roots(work.plan, resolved)
             dockerfile = context.lay_out(folder, work.dockerfile, work.plan, rows, work.root, work.tell)
-            archive = parts[work.plan.variant]
-            jobs[work.plan.variant] = job(work.plan, folder, dockerfile, archive, no_cache=work.request.no_cache)
+            output = OUTPUT.format(parts[work.plan.variant])
+            jobs[work.plan.variant] = buildx.Job(dockerfile, folder, output, work.plan.epoch, no_cache=work.request.no_cache)
         buildx.build(first.endpoint, jobs, out / "build.log")
         return {work.plan.variant: _loaded(work, parts[work.plan.variant], resolved, begun) for work in works}
 
 
-def job(planned: plan.Plan, folder: Path, dockerfile: Path, archive: Path, *, no_cache: bool = False) -> buildx.Job:
-    """What is asked of BuildKit for one image."""
-    return buildx.Job(dockerfile, folder, OUTPUT.format(archive), planned.epoch, no_cache=no_cache)
-
-
 def _loaded(work: Work, archive: Path, resolved: Resolved | None, begun: float) -> record.Record:
     digest, config, size = record.manifest(archive)
+    describe = ["git", "-C", str(work.root), "describe", "--always", "--dirty", "--abbrev=40"]
     return record.Record(
         variant=work.plan.variant,
         supply=work.plan.supply,
@@ -96,14 +89,9 @@ def _loaded(work: Work, archive: Path, resolved: Resolved | None, begun: float) 
         size=size,
         engine_id=work.images.load(archive),
         seconds=round(time.monotonic() - begun, 1),
-        revision=_revision(work.root),
+        revision=subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip(),
         limits=render.limits(work.plan, work.root),
     )
-
-
-def _revision(folder: Path) -> str:
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _judged(work: Work, made: record.Record) -> tuple[record.Record, str | None]:

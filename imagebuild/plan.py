@@ -91,5 +91,4 @@ def make(pins: Pins, catalog: Catalog, variant: str, supply: Supply | None = Non
 
 
 def _component(name: str, pin: ComponentPin, supply: Supply) -> Component:
-    source = pin.packages if supply == "packages" else pin.vendor
-    return Component(name, pin.argument, pin.version, source)
+    return Component(name, pin.argument, pin.version, pin.packages if supply == "packages" else pin.vendor)
