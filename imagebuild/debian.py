@@ -37,8 +37,8 @@ Dir::State "state";
 Dir::State::status "{folder}/status";
 Dir::Cache "cache";
 Dir::Log "log";
-APT::Architecture "{architecture}";
-APT::Architectures {{ "{architecture}"; }};
+APT::Architecture "amd64";
+APT::Architectures {{ "amd64"; }};
 APT::Install-Recommends "false";
 Acquire::Languages "none";
 Acquire::ForceHash "sha256";
@@ -82,24 +82,24 @@ def sources(pin: DebianPin) -> str:
     return "".join(f"deb [signed-by={KEYRING}] {mirror} {suite} main\n" for mirror, suite in rows)
 
 
-def resolve(pin: DebianPin, names: Mapping[str, Sequence[str]], architecture: str = "amd64") -> Resolution:
+def resolve(pin: DebianPin, names: Mapping[str, Sequence[str]]) -> Resolution:
     """Ask Debian's signed index what each set of names needs; raises EngineError or FetchError."""
     if not KEYRING.exists():
         raise EngineError(f"resolving Debian packages: no {KEYRING}; run: apt-get install debian-archive-keyring")
     with tempfile.TemporaryDirectory(prefix="worker-apt-") as folder:
-        environment = _apt_folder(Path(folder), sources(pin), architecture)
+        environment = _apt_folder(Path(folder), sources(pin))
         _apt(environment, "update", "--error-on=any")
         roots = {root: _closure(environment, wanted) for root, wanted in names.items()}
     return Resolution(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), roots)
 
 
-def _apt_folder(folder: Path, sources_list: str, architecture: str) -> str:
+def _apt_folder(folder: Path, sources_list: str) -> str:
     for name in ("etc/apt.conf.d", "etc/preferences.d", "state/lists/partial", "cache/archives/partial", "log"):
         (folder / name).mkdir(parents=True)
     (folder / "status").touch()
     (folder / "etc" / "sources.list").write_text(sources_list)
     configuration = folder / "apt.conf"
-    configuration.write_text(APT_CONFIGURATION.format(folder=folder, architecture=architecture))
+    configuration.write_text(APT_CONFIGURATION.format(folder=folder))
     return str(configuration)
 
 
@@ -108,15 +108,14 @@ def _apt(configuration: str, *arguments: str) -> str:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         cause = next((line for line in result.stderr.splitlines() if line.startswith("E:")), result.stderr.strip())
-        raise FetchError(
-            f"resolving Debian packages: apt-get {arguments[0]}: {cause}; check debian.mirror in versions.yaml and the network"
-        )
+        fix = "check debian.mirror in versions.yaml and the network"
+        raise FetchError(f"resolving Debian packages: apt-get {arguments[0]}: {cause}; {fix}")
     return result.stdout
 
 
 def _closure(configuration: str, names: Sequence[str]) -> tuple[Package, ...]:
-    rows = [package_of(match) for match in ADDRESS.finditer(_apt(configuration, "install", "--print-uris", *names))]
-    return tuple(sorted(rows, key=lambda package: package.name))
+    rows = ADDRESS.finditer(_apt(configuration, "install", "--print-uris", *names))
+    return tuple(sorted(map(package_of, rows), key=lambda package: package.name))
 
 
 def package_of(match: re.Match[str]) -> Package:

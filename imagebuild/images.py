@@ -78,9 +78,8 @@ class Images:
             try:
                 image = client.images.get(reference)
             except docker.errors.ImageNotFound as error:
-                raise EngineError(
-                    f"no image {reference} in the engine at {self.host}, and no such file; build it, or name another"
-                ) from error
+                fix = "build it, or name another"
+                raise EngineError(f"no image {reference} in the engine at {self.host}, and no such file; {fix}") from error
             for chunk in image.save():
                 stream.write(chunk)
             return str(image.id)
@@ -99,9 +98,8 @@ class Images:
                 raise RegistryError(f"pushing {reference}: {faults[0]}; check the name, the network and: docker login")
             arrived = client.images.get_registry_data(reference).id
         if arrived != digest:
-            raise RegistryError(
-                f"pushing {reference}: judged was {digest}, the registry has {arrived}; use an engine with the containerd image store"
-            )
+            fix = "use an engine with the containerd image store"
+            raise RegistryError(f"pushing {reference}: judged was {digest}, the registry has {arrived}; {fix}")
 
     def remove(self, identity: str) -> None:
         """Forget an image, unless a name points at it."""
