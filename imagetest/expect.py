@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from imagebuild.catalog import checked
-from imagebuild.schema import Model, Strict, form
+from imagebuild.schema import Strict, form
 from imagetest.image import Entry, plain
 
 PATH = form(r"^/[^\x00-\x20]*$", "an absolute path; a folder ends in /")
@@ -58,18 +58,14 @@ class VariantExpectation(Strict):
 
 def base(root: Path) -> BaseExpectation:
     """Read images/base/expect.yaml; raises DocumentError."""
-    return _read(root, "base", BaseExpectation)
+    return checked(root, root / "images" / "base" / "expect.yaml", BaseExpectation)
 
 
 def component(root: Path, name: str) -> ComponentExpectation:
     """Read images/components/NAME/expect.yaml; raises DocumentError."""
-    return _read(root, f"components/{name}", ComponentExpectation)
+    return checked(root, root / "images" / "components" / name / "expect.yaml", ComponentExpectation)
 
 
 def variant(root: Path, name: str) -> VariantExpectation:
     """Read images/NAME/expect.yaml; raises DocumentError."""
-    return _read(root, name, VariantExpectation)
-
-
-def _read(root: Path, folder: str, model: type[Model]) -> Model:
-    return checked(root, root / "images" / folder / "expect.yaml", model)
+    return checked(root, root / "images" / name / "expect.yaml", VariantExpectation)

@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import time
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import testinfra.backend
 from testinfra.backend.base import BaseBackend, CommandResult
@@ -32,8 +32,9 @@ class OpenShell:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, env=environment
         )
-        for stream in (self.process.stdout, self.process.stderr):
-            assert stream
+        pipes = (self.process.stdin, self.process.stdout, self.process.stderr)
+        self.input, self.output, self.errors = cast("tuple[IO[bytes], IO[bytes], IO[bytes]]", pipes)
+        for stream in (self.output, self.errors):
             os.set_blocking(stream.fileno(), False)
 
     def run(self, command: bytes, timeout: float) -> tuple[int, bytes, bytes]:
@@ -41,11 +42,10 @@ class OpenShell:
         word = secrets.token_hex(12).encode()
         quoted = os.fsencode(shlex.quote(os.fsdecode(command)))
         script = b"/bin/sh -c %b </dev/null; printf '\\n%b %%d\\n' \"$?\"; printf '\\n%b\\n' >&2\n" % (quoted, word, word)
-        assert self.process.stdin
-        if self.process.stdin.closed:
+        if self.input.closed:
             raise TransportError(f"the target is gone ({shlex.join(self.command)}): it was lost earlier")
         try:
-            self.process.stdin.write(script)
+            self.input.write(script)
         except BrokenPipeError as error:
             raise self._gone(b"") from error
         return self._answer(word, time.monotonic() + timeout, command)
@@ -54,16 +54,14 @@ class OpenShell:
         """End the shell and whatever carries it."""
         self.process.kill()
         self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            assert stream
+        for stream in (self.input, self.output, self.errors):
             stream.close()
 
     def _answer(self, word: bytes, deadline: float, command: bytes) -> tuple[int, bytes, bytes]:
         output, errors = _Stream(b"\n%b " % word), _Stream(b"\n%b\n" % word)
         with selectors.DefaultSelector() as selector:
-            for stream, kept in ((self.process.stdout, output), (self.process.stderr, errors)):
-                assert stream
-                selector.register(stream, selectors.EVENT_READ, kept)
+            selector.register(self.output, selectors.EVENT_READ, output)
+            selector.register(self.errors, selectors.EVENT_READ, errors)
             while not (output.ended and errors.ended):
                 ready = selector.select(max(0.0, deadline - time.monotonic()))
                 if not ready:
@@ -72,18 +70,14 @@ class OpenShell:
                 for key, _ in ready:
                     if not key.data.take(key.fileobj):
                         raise self._gone(errors.data)
-        return (
-            int(output.data[output.end + len(word) + 2 :].split(b"\n")[0]),
-            bytes(output.data[: output.end]),
-            bytes(errors.data[: errors.end]),
-        )
+        status = int(output.data[output.end + len(word) + 2 :].split(b"\n")[0])
+        return status, bytes(output.data[: output.end]), bytes(errors.data[: errors.end])
 
     def _gone(self, said: bytes | bytearray) -> TransportError:
         # Without waiting for more: a grandchild may hold the pipe open for ever.
         self.process.kill()
         self.process.wait()
-        assert self.process.stderr
-        text = (bytes(said) + (self.process.stderr.read() or b"")).decode(errors="replace").strip()
+        text = (bytes(said) + (self.errors.read() or b"")).decode(errors="replace").strip()
         self.close()
         return TransportError(f"the target is gone ({shlex.join(self.command)}): {text or 'it said nothing'}")
 

@@ -16,7 +16,7 @@ from imagetest.archive import entry_of
 from imagetest.image import Entry, Image, plain
 
 STATUS = "/var/lib/dpkg/status.d"
-ALTERNATIVE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+ALTERNATIVE = re.compile(r"(?:^|[,|])\s*([a-z0-9][a-z0-9+.-]+)")
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,8 @@ def installed(image: Image) -> dict[str, Control]:
     return found
 
 
-def _names(field: str | None) -> Iterator[str]:
-    for part in re.split(r"[,|]", field or ""):
-        if match := ALTERNATIVE.match(part.strip()):
-            yield match[0]
+def _names(field: str | None) -> list[str]:
+    return ALTERNATIVE.findall(field or "")
 
 
 def unneeded(packages: Mapping[str, Control], wanted: Iterable[str]) -> set[str]:
