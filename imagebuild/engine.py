@@ -54,11 +54,6 @@ class PrivateEngine:
             raise EngineError(result.stderr.strip() or f"{result.stdout.strip()}; run: make engine")
         return result.stdout.strip()
 
-    @property
-    def running(self) -> bool:
-        """Whether it answers."""
-        return (self.state / "pid").exists() and answers(self.host)
-
     def endpoint(self, builder: str | None = None) -> Endpoint:
         """Its address, with the clients that came with it."""
         plugin = self.root / "usr" / "libexec" / "docker" / "cli-plugins" / "docker-buildx"
@@ -78,16 +73,14 @@ class PrivateEngine:
 def find(private: PrivateEngine, builder: str | None = None) -> Endpoint | None:
     """The engine that answers, or None; raises EngineError for one that answers and cannot do the work."""
     named = os.environ.get("DOCKER_HOST")
-    if named and named != private.host:
-        if not answers(named):
-            raise EngineError(f"DOCKER_HOST={named} does not answer; start that engine, or unset DOCKER_HOST")
-        return _usable(_outside(named, private, builder))
-    machines = f"unix://{MACHINE_SOCKET}"
     if not named and MACHINE_SOCKET.exists() and not os.access(MACHINE_SOCKET, os.W_OK):
         raise EngineError(f"permission denied on {MACHINE_SOCKET}; run with sudo, or join the group that owns it")
-    if not named and MACHINE_SOCKET.exists() and answers(machines):
-        return _usable(_outside(machines, private, builder))
-    if not private.running:
+    host = named or f"unix://{MACHINE_SOCKET}"
+    if host != private.host and answers(host):
+        return _usable(_outside(host, private, builder))
+    if named and named != private.host:
+        raise EngineError(f"DOCKER_HOST={named} does not answer; start that engine, or unset DOCKER_HOST")
+    if not (private.state / "pid").exists() or not answers(private.host):
         return None
     return _usable(private.endpoint(builder)) if builder else private.endpoint()
 

@@ -7,13 +7,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
 from imagebuild.errors import EngineError
 from imagebuild.places import write_whole
-
-if TYPE_CHECKING:
-    import tarfile
 
 
 @dataclass(frozen=True)
@@ -76,10 +73,14 @@ def manifest(archive: Path) -> tuple[str, str, int]:
     """Manifest digest, config digest and bytes of compressed layers of an image archive; raises EngineError."""
     import tarfile
 
+    def member(name: str) -> dict[str, Any]:
+        stream = tar.extractfile(name)
+        return dict(json.load(stream)) if stream else {}
+
     try:
         with tarfile.open(archive) as tar:
-            digest = json.loads(_member(tar, "index.json"))["manifests"][0]["digest"]
-            data = json.loads(_member(tar, f"blobs/sha256/{digest.removeprefix('sha256:')}"))
+            digest = member("index.json")["manifests"][0]["digest"]
+            data = member(f"blobs/sha256/{digest.removeprefix('sha256:')}")
     except (KeyError, ValueError, tarfile.TarError) as error:
         raise EngineError(f"reading {archive}: not an OCI archive: {error}") from error
     return digest, data["config"]["digest"], sum(layer["size"] for layer in data["layers"])
@@ -88,12 +89,6 @@ def manifest(archive: Path) -> tuple[str, str, int]:
 def is_of(archive: Path, record: Record) -> bool:
     """Whether an archive is there and is the recorded one."""
     return archive.exists() and manifest(archive)[0] == record.digest
-
-
-def _member(tar: "tarfile.TarFile", name: str) -> bytes:
-    stream = tar.extractfile(name)
-    assert stream
-    return stream.read()
 
 
 @contextlib.contextmanager
