@@ -29,7 +29,6 @@ UNWANTED = (
     "usr/lib/go-*/pkg/tool/*",
 )
 WANTED = ("usr/share/doc/*/copyright",)
-# No package of a merged-/usr release writes elsewhere but the one that makes the links.
 ROOTS = ("usr", "etc", "var", "opt")
 
 LINKS = {
@@ -42,7 +41,8 @@ COPIES = {
     "etc/group": ("usr/share/base-passwd/group.master", 0o644, 0),
     "etc/nsswitch.conf": ("usr/share/libc-bin/nsswitch.conf", 0o644, 0),
 }
-CERTIFICATES = "usr/share/ca-certificates/mozilla/*.crt"
+SOURCES = {source for source, _, _ in COPIES.values()}
+CERTIFICATES = ("usr/share/ca-certificates/mozilla/*.crt",)
 SHADOW_GROUP = 42
 
 
@@ -61,7 +61,9 @@ class _Writer:
             if info.isdir():
                 return
             raise EngineError(f"assembling: {info.name} is in both {self.paths[info.name]} and {owner}; report this pair of packages")
-        self._parents(info.name)
+        for parent in map(str, reversed(Path(info.name).parents[:-1])):
+            if parent not in self.paths:
+                self.folder(parent)
         self.paths[info.name] = owner
         info.uname = info.gname = ""
         info.mtime = min(int(info.mtime), self.epoch)
@@ -69,26 +71,21 @@ class _Writer:
 
     def file(self, name: str, content: bytes, mode: int = 0o644, group: int = 0) -> None:
         """Write a file of our own."""
-        info = tarfile.TarInfo(name)
-        info.size, info.mode, info.gid, info.mtime = len(content), mode, group, self.epoch
-        self.add(info, "generated", io.BytesIO(content))
+        self._own(name, tarfile.REGTYPE, mode, content, group=group)
 
     def folder(self, name: str) -> None:
         """Write a folder of our own."""
-        info = tarfile.TarInfo(name)
-        info.type, info.mode, info.mtime = tarfile.DIRTYPE, 0o755, self.epoch
-        self.add(info, "generated")
+        self._own(name, tarfile.DIRTYPE, 0o755)
 
     def link(self, name: str, target: str) -> None:
         """Write a symbolic link of our own."""
-        info = tarfile.TarInfo(name)
-        info.type, info.linkname, info.mode, info.mtime = tarfile.SYMTYPE, target, 0o777, self.epoch
-        self.add(info, "generated")
+        self._own(name, tarfile.SYMTYPE, 0o777, target=target)
 
-    def _parents(self, name: str) -> None:
-        for parent in reversed(Path(name).parents[:-1]):
-            if str(parent) not in self.paths:
-                self.folder(str(parent))
+    def _own(self, name: str, kind: bytes, mode: int, content: bytes = b"", *, group: int = 0, target: str = "") -> None:
+        info = tarfile.TarInfo(name)
+        info.type, info.mode, info.gid, info.linkname = kind, mode, group, target
+        info.size, info.mtime = len(content), self.epoch
+        self.add(info, "generated", io.BytesIO(content))
 
 
 def assemble(packages: Mapping[str, Path], destination: Path, epoch: int, *, base: bool) -> None:
@@ -107,12 +104,14 @@ def _add_package(writer: _Writer, name: str, path: Path) -> None:
             info.name = re.sub(r"^\./?", "", info.name).rstrip("/")
             if info.islnk():
                 info.linkname = info.linkname.removeprefix("./")
-            if not info.name or _unwanted(info.name):
+            if not info.name or (_matches(info.name, UNWANTED) and not _matches(info.name, WANTED)):
                 continue
-            _merged_usr(name, info)
+            # No package of a merged-/usr release writes elsewhere but the one that makes the links.
+            if name != "base-files" and info.name.split("/")[0] not in ROOTS:
+                raise EngineError(f"assembling: {name} holds {info.name}, outside a merged /usr; the suite is too old")
             info.mode &= 0o1777 if info.isdir() else 0o777
             content: IO[bytes] | None = stream.extractfile(info) if info.isfile() else None
-            if content and _needed(info.name):
+            if content and (_matches(info.name, CERTIFICATES) or info.name in SOURCES):
                 writer.contents[info.name] = content.read()
                 content = io.BytesIO(writer.contents[info.name])
             writer.add(info, name, content)
@@ -122,19 +121,8 @@ def _add_package(writer: _Writer, name: str, path: Path) -> None:
     writer.file(f"var/lib/dpkg/status.d/{name}.md5sums", control.get("md5sums", b""))
 
 
-def _unwanted(name: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in UNWANTED) and not any(
-        fnmatch.fnmatchcase(name, pattern) for pattern in WANTED
-    )
-
-
-def _needed(name: str) -> bool:
-    return fnmatch.fnmatchcase(name, CERTIFICATES) or name in {source for source, _, _ in COPIES.values()}
-
-
-def _merged_usr(package: str, info: tarfile.TarInfo) -> None:
-    if package != "base-files" and info.name.split("/")[0] not in ROOTS:
-        raise EngineError(f"assembling: {package} holds {info.name}, outside a merged /usr; the suite is too old")
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _finish(writer: _Writer) -> None:
@@ -142,7 +130,7 @@ def _finish(writer: _Writer) -> None:
         # Debian's root account names bash, which is not here.
         writer.file(name, writer.contents[source].replace(b":/bin/bash\n", b":/bin/sh\n"), mode, group)
     writer.file("etc/shadow", _shadow(writer.contents["usr/share/base-passwd/passwd.master"]), 0o640, SHADOW_GROUP)
-    certificates = [content for name, content in sorted(writer.contents.items()) if fnmatch.fnmatchcase(name, CERTIFICATES)]
+    certificates = [content for name, content in sorted(writer.contents.items()) if _matches(name, CERTIFICATES)]
     writer.file("etc/ssl/certs/ca-certificates.crt", b"".join(certificates))
     for name, target in LINKS.items():
         writer.link(name, target)
