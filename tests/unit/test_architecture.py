@@ -74,3 +74,23 @@ def test_size_rules() -> None:
                     lengths.append((node.end_lineno or 0) - node.lineno + 1)
                     assert lengths[-1] <= 40, f"{path}:{node.lineno}"
     assert sorted(lengths)[len(lengths) // 2] <= 10
+
+
+def code_lines(text: str) -> int:
+    """Lines that hold more than blanks, a comment or a docstring."""
+    holders = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
+    documented = [node.body[0] for node in ast.walk(ast.parse(text)) if isinstance(node, holders) and ast.get_docstring(node) is not None]
+    documentation = {line for node in documented for line in range(node.lineno, (node.end_lineno or 0) + 1)}
+    rows = enumerate((line.strip() for line in text.splitlines()), start=1)
+    return sum(bool(line) and not line.startswith("#") and number not in documentation for number, line in rows)
+
+
+def test_code_lines_are_counted() -> None:
+    assert (
+        code_lines('"""Module\n\ndocumentation."""\n\n# comment\nx = 1  # one\ndef f():\n    """D."""\n    return (\n        x\n    )\n')
+        == 5
+    )
+
+
+def test_maker_and_judge_stay_small() -> None:
+    assert sum(code_lines(path.read_text()) for path in [*modules("imagebuild"), *modules("imagetest")]) <= 2500
