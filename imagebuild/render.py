@@ -56,5 +56,10 @@ def builder_packages(plan: Plan, component: Component, root: Path) -> tuple[str,
     return tuple(getattr(module, "builder_packages", ()))
 
 
+def uses_cgo(plan: Plan, component: Component, root: Path) -> bool:
+    """Whether a component's stage stands on the builder that also compiles C."""
+    return bool(getattr(_environment(root).get_template(_template_name(plan, component)).module, "cgo", False))
+
+
 def _template_name(plan: Plan, component: Component) -> str:
     return f"components/{component.name}/{plan.supply}.j2"
