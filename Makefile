@@ -60,7 +60,7 @@ lock: setup ## write go.mod and go.sum of each Go component from versions.yaml
 render: setup ## write the committed Dockerfiles and versions.schema.json
 	@./build.py render
 
-bench: slim ## measure against the bars, as ratios
+bench: all ## measure against the bars, as ratios
 	@$(PYTHON) -m bench
 
 clean: ## remove out/ and .venv; the cache under ~/.cache/worker-images stays

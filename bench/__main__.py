@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagebuild.engine import Endpoint, PrivateEngine, find
+from imagebuild.places import CACHE
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "out" / "slim"
@@ -107,6 +108,39 @@ def _check_seconds(names: list[str], backend: str, endpoint: Endpoint) -> float:
     return sum(float(case.get("time", "0")) for case in cases[1:])
 
 
+def _cold(endpoint: Endpoint, command: list[str]) -> float:
+    """Wall time with an engine that runs and knows nothing: no layer, no module, no root of Debian packages."""
+    subprocess.run([endpoint.docker, "builder", "prune", "--all", "--force"], env=endpoint.environment, check=True, capture_output=True)
+    shutil.rmtree(CACHE / "roots", ignore_errors=True)
+    return seconds(command, endpoint.environment)
+
+
+def _cold_build(endpoint: Endpoint, variant: str) -> float:
+    return _cold(endpoint, [sys.executable, "build.py", "--variant", variant, "--no-judge", "--no-cache"])
+
+
+def shared(endpoint: Endpoint) -> Bar:
+    """Both variants at once, from nothing, against slim alone from nothing."""
+    return Bar("all, cold", _cold_build(endpoint, "all"), 1.85 * _cold_build(endpoint, "slim"), "s", "1.85 x slim alone")
+
+
+def bake(endpoint: Endpoint) -> Bar:
+    """Both variants at once, from nothing, against docker buildx bake on the very file that the build wrote."""
+    ours = _cold_build(endpoint, "all")
+    peer = _cold(endpoint, [*endpoint.buildx, "bake", "--file", str(ROOT / "out/all/build.bake.json")])
+    return Bar("all, cold", ours, 1.05 * peer, "s", "1.05 x docker buildx bake")
+
+
+def suite(endpoint: Endpoint) -> Bar:
+    """The image layer of both variants, after the build."""
+    return Bar("judging both", seconds([sys.executable, "build.py", "test"], endpoint.environment), 20, "s", "limit")
+
+
+def full_size(_: Endpoint) -> Bar:
+    made = json.loads((ROOT / "out/full/build.json").read_text())
+    return Bar("full, compressed layers", made["size"] / 1e6, 70, "MB", "limit")
+
+
 def memory(endpoint: Endpoint) -> Bar:
     """The judge's largest process."""
     seconds([sys.executable, "-m", "pytest", "-q", "tests/image", "--variant", "slim"], endpoint.environment)
@@ -126,7 +160,8 @@ def bare(_: Endpoint) -> Bar:
 def main() -> int:
     """Measure all bars, or those named on the command line; 1 where one is over."""
     every: dict[str, Callable[[Endpoint], Bar]] = {
-        "size": size, "memory": memory, "no-op": no_op, "checks": checks, "bump": bump, "bare": bare,
+        "size": size, "full-size": full_size, "memory": memory, "no-op": no_op, "checks": checks, "suite": suite, "bump": bump,
+        "all": shared, "bake": bake, "bare": bare,
     }  # fmt: skip
     endpoint = find(PrivateEngine(ROOT))
     assert endpoint, "no engine; run: make slim"

@@ -28,6 +28,8 @@ class BasePackages(Strict):
 
     base: dict[DebianName, str]
     builder: dict[DebianName, str]
+    cgo: dict[DebianName, str]
+    unused: dict[str, str]
     engine: dict[DebianName, str]
 
 

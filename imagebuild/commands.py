@@ -129,8 +129,7 @@ def _engine(argv: list[str], root: Path, tell: Tell) -> str:
 def _lock(argv: list[str], root: Path, tell: Tell) -> str:
     parser = argparse.ArgumentParser(prog="build.py lock", description="Write go.mod and go.sum of each Go component from versions.yaml.")
     _add_versions(parser, root)
-    written = lock.write(parser.parse_args(argv).versions, root, tell)
-    return "\n".join(str(path.relative_to(root)) for path in written)
+    return "\n".join(str(path.relative_to(root)) for path in lock.write(parser.parse_args(argv).versions, root, tell))
 
 
 def _render(argv: list[str], root: Path, _: Tell) -> str:

@@ -1,9 +1,11 @@
 """The build context: root filesystem tars, Go sums and the Dockerfile, laid out in one folder."""
 
+import fnmatch
 import json
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,10 +35,11 @@ class Root:
 
 @dataclass(frozen=True)
 class Resolved:
-    """What Debian's names meant, and the file that keeps it."""
+    """What Debian's names meant, the file that keeps it, and the root that each root is unpacked on."""
 
     path: Path
     resolution: debian.Resolution
+    below: Mapping[str, str]
 
 
 def resolve(everything: Plan, root: Path, *, refresh: bool) -> Resolved | None:
@@ -46,34 +49,38 @@ def resolve(everything: Plan, root: Path, *, refresh: bool) -> Resolved | None:
     """
     if everything.supply != "packages":
         return None
-    names = {"base": everything.base_packages, "builder": (*everything.base_packages, *everything.builder_packages)}
+    names = {"base": everything.base_packages}
+    names["builder"] = (*names["base"], *everything.builder_packages)
+    names["cgo"] = (*names["builder"], *everything.cgo_packages)
+    below = {"builder": "base", "cgo": "builder"}
     for component in everything.components:
+        below[component.name] = "cgo" if render.uses_cgo(everything, component, root) else "base"
         if extra := (*render.builder_packages(everything, component, root), *component.debian):
-            names[component.name] = (*everything.base_packages, *extra)
-    return _resolve(everything.debian, names, refresh=refresh)
+            names[component.name] = (*names[below[component.name]], *extra)
+    return _resolve(everything.debian, names, below, refresh=refresh)
 
 
 def roots(plan: Plan, resolved: Resolved | None) -> tuple[Root, ...]:
-    """The tars of one plan, each without the packages that the base holds."""
+    """The tars of one plan, each without the packages that lie below it, builders also without what no build uses."""
     if resolved is None:
         return ()
-    found = resolved.resolution.roots
-    below = set(found["base"])
-    taken = {"base", *(["builder"] if plan.modules else []), *(component.name for component in plan.components)}
-    return tuple(
-        Root(name, tuple(p for p in packages if name == "base" or p not in below)) for name, packages in found.items() if name in taken
-    )
+    found, below = resolved.resolution.roots, resolved.below
+    taken = {"base", *(["builder"] if plan.modules else []), *(name for c in plan.components for name in (c.name, below[c.name]))}
+    rows = []
+    for name in [name for name in found if name in taken]:
+        without, unused = found.get(below.get(name, ""), ()), plan.unused_packages if name in {"builder", "cgo"} else ()
+        wanted = [p for p in found[name] if p not in without and not any(fnmatch.fnmatchcase(p.name, pattern) for pattern in unused)]
+        rows.append(Root(name, tuple(wanted)))
+    return tuple(rows)
 
 
-def _resolve(pin: DebianPin, names: Mapping[str, tuple[str, ...]], *, refresh: bool) -> Resolved:
+def _resolve(pin: DebianPin, names: Mapping[str, tuple[str, ...]], below: Mapping[str, str], *, refresh: bool) -> Resolved:
     """What the names meant when they were first asked for; asked anew on refresh."""
     question = json.dumps({"debian": pin.model_dump(), "names": names}, sort_keys=True)
     path = CACHE / "debian" / f"{'-'.join(sorted(names))}-{text_digest(question)[:16]}.json"
-    if path.exists() and not refresh:
-        return Resolved(path, debian.Resolution.from_json(path.read_text()))
-    found = debian.resolve(pin, names)
-    write_whole(swept(path.parent) / path.name, found.as_json())
-    return Resolved(path, found)
+    if refresh or not path.exists():
+        write_whole(swept(path.parent) / path.name, debian.resolve(pin, names).as_json())
+    return Resolved(path, debian.Resolution.from_json(path.read_text()), below)
 
 
 def _assemble(root: Root, destination: Path, epoch: int) -> None:
@@ -93,12 +100,15 @@ def cleared(folder: Path) -> Path:
 
 def lay_out(folder: Path, dockerfile: str, plan: Plan, rows: tuple[Root, ...], root: Path, tell: Tell) -> Path:
     """Put a plan's inputs into a context, which may hold another plan's, and return the Dockerfile's path."""
-    for each in rows:
-        tar = CACHE / "roots" / f"{each.name}-{each.key[:16]}-{plan.epoch}.tar"
-        if not tar.exists():
-            tell(f"assembling {each.name}.tar from {len(each.packages)} Debian packages")
-            _assemble(each, tar, plan.epoch)
-        _place(tar, folder / f"{each.name}.tar")
+    tars = {each.name: CACHE / "roots" / f"{each.name}-{each.key[:16]}-{plan.epoch}.tar" for each in rows}
+    absent = [each for each in rows if not tars[each.name].exists()]
+    for each in absent:
+        tell(f"assembling {each.name}.tar from {len(each.packages)} Debian packages")
+    # Most of it is spent in other processes, which unpack.
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda each: _assemble(each, tars[each.name], plan.epoch), absent))
+    for name, tar in tars.items():
+        _place(tar, folder / f"{name}.tar")
     for component in plan.modules:
         for name in ("go.mod", "go.sum"):
             if (file := root / "images" / "components" / component.name / name).is_file():
@@ -160,5 +170,5 @@ def _make_root(private: PrivateEngine, plan: Plan, tell: Tell) -> None:
 
 
 def _assemble_engine(plan: Plan, archive: Path, *, refresh: bool) -> None:
-    found = _resolve(plan.debian, {"engine": plan.engine_packages}, refresh=refresh)
+    found = _resolve(plan.debian, {"engine": plan.engine_packages}, {}, refresh=refresh)
     _assemble(Root("engine", found.resolution.roots["engine"]), archive, plan.epoch)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,15 +19,18 @@ def swept(folder: Path) -> Path:
     """The folder, there and without the unfinished files of processes that were killed."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("part-*"):
-        if path.is_file() and time.time() - path.stat().st_mtime > STALE_SECONDS:
-            path.unlink(missing_ok=True)
+        # Who writes one may put it in place meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file() and time.time() - path.stat().st_mtime > STALE_SECONDS:
+                path.unlink()
     return folder
 
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A name to write a file under, which takes its own when the block ends well: no reader ever sees half of it."""
-    part = path.with_name(f"part-{os.getpid()}-{path.name}")
+    # Two threads may fetch one package.
+    part = path.with_name(f"part-{threading.get_native_id()}-{path.name}")
     try:
         yield part
         part.replace(path)

@@ -38,6 +38,8 @@ class Plan:
     missing: tuple[str, ...]
     base_packages: tuple[str, ...]
     builder_packages: tuple[str, ...]
+    cgo_packages: tuple[str, ...]
+    unused_packages: tuple[str, ...]
     engine_packages: tuple[str, ...]
     debian: DebianPin
     toolchain: str
@@ -83,6 +85,8 @@ def make(pins: Pins, catalog: Catalog, variant: str, supply: Supply | None = Non
         missing=catalog.missing(variant),
         base_packages=tuple(sorted(catalog.packages.base)),
         builder_packages=tuple(sorted(catalog.packages.builder)),
+        cgo_packages=tuple(sorted(catalog.packages.cgo)),
+        unused_packages=tuple(sorted(catalog.packages.unused)),
         engine_packages=tuple(sorted(catalog.packages.engine)),
         debian=pins.debian,
         toolchain=pins.go.toolchain,

@@ -37,15 +37,19 @@ def dockerfile(plan: Plan, root: Path, template: str = "Dockerfile.worker.j2") -
 def limits(plan: Plan, root: Path) -> tuple[str, ...]:
     """What this supply cannot give, in the words of the base's and the components' templates."""
     folders = ["base", *(f"components/{component.name}" for component in plan.components)]
-    return tuple(text for folder in folders for text in _told(plan, root, folder, "limits"))
+    return tuple(text for folder in folders for text in getattr(_module(plan, root, folder), "limits", ()))
 
 
 def builder_packages(plan: Plan, component: Component, root: Path) -> tuple[str, ...]:
     """Debian packages that a component's stage needs beside the builder's."""
-    return _told(plan, root, f"components/{component.name}", "builder_packages")
+    return tuple(getattr(_module(plan, root, f"components/{component.name}"), "builder_packages", ()))
 
 
-def _told(plan: Plan, root: Path, folder: str, name: str) -> tuple[str, ...]:
-    """A list that a template sets for its reader here; empty where it sets none."""
-    module = _environment(root).get_template(f"{folder}/{plan.supply}.j2").module
-    return tuple(getattr(module, name, ()))
+def uses_cgo(plan: Plan, component: Component, root: Path) -> bool:
+    """Whether a component's stage stands on the builder that also compiles C."""
+    return bool(getattr(_module(plan, root, f"components/{component.name}"), "cgo", False))
+
+
+def _module(plan: Plan, root: Path, folder: str) -> object:
+    """What a template sets for its reader here."""
+    return _environment(root).get_template(f"{folder}/{plan.supply}.j2").module

@@ -107,9 +107,8 @@ def findings(image: Image, declared: Mapping[str, Declared], dropped: Iterable[s
     """Every path that nobody declared, that is not what its owner says, or that is missing; in layer order."""
     parents = {str(parent) for path in declared for parent in PurePosixPath(path).parents}
     faults = [(entry, _fault(image, entry, declared.get(entry.path), parents)) for entry in image.entries]
-    found = [
-        f"{entry.path}: {fault}; layer {entry.layer + 1}, made by: {image.instruction(entry.layer)}" for entry, fault in faults if fault
-    ]
+    places = {layer: f"layer {layer + 1}, made by: {image.instruction(layer)}" for layer in range(len(image.layers))}
+    found = [f"{entry.path}: {fault}; {places[entry.layer]}" for entry, fault in faults if fault]
     absent = [path for path in declared.keys() - {entry.path for entry in image.entries} if declared[path].entry.kind != "folder"]
     lost = [path for path in sorted(absent) if not any(fnmatch.fnmatchcase(path, pattern) for pattern in dropped)]
     return [*found, *(f"{path}: {declared[path].owner} holds it, no layer does" for path in lost)]

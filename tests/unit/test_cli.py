@@ -159,3 +159,15 @@ def test_every_command_has_help() -> None:
         with pytest.raises(SystemExit) as ended:
             commands.execute([command, "--help"], ROOT, print)
         assert ended.value.code == 0
+
+
+def test_all_prints_a_file_of_both() -> None:
+    found = json.loads(run("--variant", "all", "--print", "bake").stdout)
+    assert set(found["target"]) == {"slim", "full"}
+    assert {target["context"] for target in found["target"].values()} == {"out/all/context"}
+
+
+def test_all_takes_no_single_name() -> None:
+    result = run("--variant", "all", "--tag", "team/worker:1")
+    assert result.returncode == 2
+    assert "one name for several images" in result.stderr

@@ -17,6 +17,9 @@ ARG GOSUMDB
 ENV GOTOOLCHAIN="go1.26.11" \
     GOFLAGS="-mod=readonly -trimpath -buildvcs=false"
 
+FROM builder AS cgo
+ADD cgo.tar /
+
 FROM builder AS gvisor
 ARG GVISOR_VERSION
 WORKDIR /src
@@ -28,7 +31,7 @@ RUN --mount=type=cache,target=/root/go/pkg/mod \
       -ldflags "-s -w -X gvisor.dev/gvisor/runsc/version.version=release-${GVISOR_VERSION}" \
       gvisor.dev/gvisor/runsc
 
-FROM builder AS runc
+FROM cgo AS runc
 ADD runc.tar /
 WORKDIR /src
 COPY components/runc/go.mod components/runc/go.sum ./
@@ -42,8 +45,7 @@ RUN --mount=type=cache,target=/root/go/pkg/mod \
 FROM scratch AS criu
 ADD criu.tar /out/
 
-FROM builder AS nvidia-container-toolkit
-ADD nvidia-container-toolkit.tar /
+FROM cgo AS nvidia-container-toolkit
 ARG NVIDIA_CONTAINER_TOOLKIT_VERSION
 WORKDIR /src
 COPY components/nvidia-container-toolkit/go.mod components/nvidia-container-toolkit/go.sum ./
