@@ -125,10 +125,10 @@ def shared(endpoint: Endpoint) -> Bar:
 
 
 def bake(endpoint: Endpoint) -> Bar:
-    """Both variants at once, from nothing, against docker buildx bake on the very file that the build wrote."""
+    """Both variants at once, from nothing, against docker buildx bake in the same run: its file is written just before it begins."""
     ours = _cold_build(endpoint, "all")
-    peer = _cold(endpoint, [*endpoint.buildx, "bake", "--file", str(ROOT / "out/all/build.bake.json")])
-    return Bar("all, cold", ours, 1.05 * peer, "s", "1.05 x docker buildx bake")
+    file, log = (ROOT / "out/all" / name for name in ("build.bake.json", "build.log"))
+    return Bar("all, cold", ours, 1.05 * (log.stat().st_mtime - file.stat().st_mtime), "s", "1.05 x its docker buildx bake")
 
 
 def suite(endpoint: Endpoint) -> Bar:

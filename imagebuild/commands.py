@@ -120,10 +120,8 @@ def _engine(argv: list[str], root: Path, tell: Tell) -> str:
         return private.run("status")
     if action == "status":
         return f"running: {found.host}"
-    lines = [f"export DOCKER_HOST={found.host}"]
-    if not has_docker_with_buildx():
-        lines.append(f'export PATH="{private.client}:$PATH"')
-    return "\n".join(lines)
+    clients = "" if has_docker_with_buildx() else f'\nexport PATH="{private.client}:$PATH"'
+    return f"export DOCKER_HOST={found.host}{clients}"
 
 
 def _lock(argv: list[str], root: Path, tell: Tell) -> str:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from imagebuild.buildx import ended
@@ -17,27 +18,15 @@ REFUSED = 1
 NOT_RUN = "not run: "
 
 
-def judge(work: Work, made: Record, archive: Path) -> None:
-    """Have an archive judged; raises JudgeError where a check fails, EngineError where the judge could not finish."""
-    work.tell(f"judging {made.digest}")
+@contextlib.contextmanager
+def trial(work: Work, made: Record, archive: Path) -> Iterator[Callable[[], None]]:
+    """A judge at work on an archive, for the block; what it yields waits for the verdict.
+
+    Raises JudgeError where a check fails, EngineError where the judge could not finish.
+    """
+    work.tell(f"judging {made.variant} {made.digest}")
     log, report = work.out / "judge.log", work.out / "judge.xml"
     report.unlink(missing_ok=True)
-    status = _run(work, archive, log, report)
-    said = log.read_text(errors="replace").strip()
-    where = f"it is kept at {archive}; what the judge said: {log}"
-    if status == REFUSED:
-        with contextlib.suppress(EngineError):
-            work.images.remove(made.engine_id)
-        raise JudgeError(f"{said}\n\njudging {made.variant}: the image failed, so no tag moved; {where}")
-    if status:
-        raise EngineError(f"{said}\n\njudging {made.variant}: the judge could not finish, so no tag moved; {where}")
-    count, reasons = counted(report)
-    if not count:
-        raise JudgeError(f"judging {made.variant}: some checks did not run, so no tag moved; {where}")
-    work.tell(f"judged: {count} checks passed{''.join(f'; not run: {reason}' for reason in reasons)}")
-
-
-def _run(work: Work, archive: Path, log: Path, report: Path) -> int:
     command = [sys.executable, "-m", "pytest", "-q", "tests/image", "--variant", work.plan.variant, "--supply", work.plan.supply]
     command += ["--image", str(archive), "--versions", str(work.request.versions), "--junit-xml", str(report)]
     # The reader's own pytest settings have no say in the verdict.
@@ -48,7 +37,21 @@ def _run(work: Work, archive: Path, log: Path, report: Path) -> int:
             command, cwd=work.root, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
     with process, ended(process, signal.SIGINT):
-        return process.wait()
+        yield lambda: _verdict(work, made, process.wait(), f"it is kept at {archive}; what the judge said: {log}")
+
+
+def _verdict(work: Work, made: Record, status: int, where: str) -> None:
+    said = (work.out / "judge.log").read_text(errors="replace").strip()
+    if status == REFUSED:
+        with contextlib.suppress(EngineError):
+            work.images.remove(made.engine_id)
+        raise JudgeError(f"{said}\n\njudging {made.variant}: the image failed, so no tag moved; {where}")
+    if status:
+        raise EngineError(f"{said}\n\njudging {made.variant}: the judge could not finish, so no tag moved; {where}")
+    count, reasons = counted(work.out / "judge.xml")
+    if not count:
+        raise JudgeError(f"judging {made.variant}: some checks did not run, so no tag moved; {where}")
+    work.tell(f"judged {made.variant}: {count} checks passed{''.join(f'; not run: {reason}' for reason in reasons)}")
 
 
 def counted(report: Path) -> tuple[int, list[str]]:

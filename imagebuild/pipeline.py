@@ -3,7 +3,8 @@
 import contextlib
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,12 +28,16 @@ def run(requests: Sequence[Request], root: Path, tell: Tell) -> tuple[record.Out
         made = {work.plan.variant: earlier for work in works if (earlier := _unchanged(work, _key(work, resolved)))}
         stale = [work for work in works if work.plan.variant not in made]
         made |= _build(stale, resolved) if stale else {}
+        if resolved:
+            made = {name: replace(each, resolved=resolved.resolution.date, resolution=str(resolved.path)) for name, each in made.items()}
+        # Before it is applied: what is edited from here on is another law.
+        law = unchanged.digest([*unchanged.judge_files(root), requests[0].versions], root)
+        # All judges at once; the first that refuses ends the others.
+        verdicts = [held.enter_context(_trial(work, made[work.plan.variant], law)) for work in works]
         outcomes = []
-        for work in works:
-            standing = made[work.plan.variant]
-            if resolved:
-                standing = replace(standing, resolved=resolved.resolution.date, resolution=str(resolved.path))
-            done, tag = _judged(work, standing)
+        for work, verdict in zip(works, verdicts, strict=True):
+            verdict()
+            done, tag = _accepted(work, made[work.plan.variant], law)
             outcomes.append(record.Outcome(done, tag, work in stale, time.monotonic() - begun))
     return tuple(outcomes)
 
@@ -73,7 +78,9 @@ def _build(works: Sequence[Work], resolved: Resolved | None) -> dict[str, record
             output = OUTPUT.format(parts[work.plan.variant])
             jobs[work.plan.variant] = buildx.Job(dockerfile, folder, output, work.plan.epoch, no_cache=work.request.no_cache)
         buildx.build(first.endpoint, jobs, out / "build.log")
-        return {work.plan.variant: _loaded(work, parts[work.plan.variant], resolved, begun) for work in works}
+        with ThreadPoolExecutor() as pool:
+            made = pool.map(lambda work: _loaded(work, parts[work.plan.variant], resolved, begun), works)
+            return {each.variant: each for each in made}
 
 
 def _loaded(work: Work, archive: Path, resolved: Resolved | None, begun: float) -> record.Record:
@@ -94,18 +101,22 @@ def _loaded(work: Work, archive: Path, resolved: Resolved | None, begun: float) 
     )
 
 
-def _judged(work: Work, made: record.Record) -> tuple[record.Record, str | None]:
-    """Judge the image unless this judge passed it already; then, and only then, record and tag it."""
+def _trial(work: Work, made: record.Record, law: str) -> contextlib.AbstractContextManager[Callable[[], None]]:
+    """The judge of an image that this judge has not passed already."""
+    if not work.request.judge or (made.judged == law and not work.request.again):
+        return contextlib.nullcontext(lambda: None)
+    accepted = work.out / "image.tar"
+    return judging.trial(work, made, accepted if record.is_of(accepted, made) else work.out / "candidate.tar")
+
+
+def _accepted(work: Work, made: record.Record, law: str) -> tuple[record.Record, str | None]:
+    """What passed, and only that, is recorded and tagged."""
     candidate, accepted = work.out / "candidate.tar", work.out / "image.tar"
-    archive = accepted if record.is_of(accepted, made) else candidate
     if not work.request.judge:
-        work.tell(f"not judged, so not tagged: {archive}")
+        work.tell(f"not judged, so not tagged: {candidate if candidate.exists() else accepted}")
         return made, None
-    law = unchanged.digest([*unchanged.judge_files(work.root), work.request.versions], work.root)
-    if made.judged != law or work.request.again:
-        judging.judge(work, made, archive)
-        if archive == candidate:
-            candidate.replace(accepted)
+    if not record.is_of(accepted, made):
+        candidate.replace(accepted)
     candidate.unlink(missing_ok=True)
     tag = work.request.tag or f"worker:{made.variant}"
     work.images.tag(made.engine_id, tag)
