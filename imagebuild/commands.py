@@ -71,8 +71,8 @@ def _build(argv: list[str], root: Path, tell: Tell) -> str:
     show, as_json = arguments.pop("show"), arguments.pop("json")
     request = Request(**arguments)
     several = request.variant == pipeline.ALL
-    if several and request.tag:
-        raise UsageError(f"--tag {request.tag}: one name for several images; build them one by one")
+    if several and (request.tag or request.push):
+        raise UsageError("--variant all: --tag and --push want one image each; build them one by one")
     pinned, known = work.load(root, request.versions)
     names = known.buildable if several else (request.variant,)
     if show:
@@ -148,6 +148,6 @@ def _test(argv: list[str], root: Path, tell: Tell) -> str:
     parser = argparse.ArgumentParser(prog="build.py test", description="Build what is missing and run the image layer on it.")
     parser.add_argument("variants", nargs="*", metavar="VARIANT", help="default: every variant whose components all exist")
     versions = root / "versions.yaml"
-    chosen = parser.parse_args(argv).variants or work.load(root, versions)[1].buildable
+    chosen = tuple(dict.fromkeys(parser.parse_args(argv).variants)) or work.load(root, versions)[1].buildable
     pipeline.run([Request(variant, versions, again=True) for variant in chosen], root, tell)
     return f"image layer passed: {', '.join(chosen)}"

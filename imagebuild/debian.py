@@ -114,7 +114,7 @@ def _apt(configuration: str, *arguments: str) -> str:
 
 
 def _closure(configuration: str, names: Sequence[str]) -> tuple[Package, ...]:
-    rows = ADDRESS.finditer(_apt(configuration, "install", "--print-uris", *names))
+    rows = ADDRESS.finditer(_apt(configuration, "install", "--print-uris", "--", *names))
     return tuple(sorted(map(package_of, rows), key=lambda package: package.name))
 
 

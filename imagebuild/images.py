@@ -60,7 +60,7 @@ class Images:
     def identities(self) -> set[str]:
         """Every image that the engine holds."""
         with _client(self.host) as client:
-            return {str(image.id) for image in client.images.list(all=True)}
+            return set(client.api.images(quiet=True, all=True))
 
     def load(self, archive: Path) -> str:
         """Load an image archive and return the id that the engine gives it."""
@@ -128,7 +128,7 @@ class Images:
                 created.start()
                 yield str(created.id)
             finally:
-                created.remove(force=True)
+                created.remove(force=True, v=True)
 
 
 def _split(reference: str) -> tuple[str, str]:
@@ -143,7 +143,7 @@ def _here() -> str:
 
 def _sweep(client: "docker.DockerClient") -> None:
     """Remove the containers of judges that were killed here."""
-    for container in client.containers.list(all=True, filters={"label": JUDGE_LABEL}):
+    for container in client.containers.list(all=True, filters={"label": JUDGE_LABEL}, ignore_removed=True):
         place, _, process = container.labels[JUDGE_LABEL].rpartition(" ")
         if place == _here() and not Path("/proc", process).exists():
-            container.remove(force=True)
+            container.remove(force=True, v=True)

@@ -30,7 +30,7 @@ def trial(work: Work, made: Record, archive: Path) -> Iterator[Callable[[], None
     command = [sys.executable, "-m", "pytest", "-q", "tests/image", "--variant", work.plan.variant, "--supply", work.plan.supply]
     command += ["--image", str(archive), "--versions", str(work.request.versions), "--junit-xml", str(report)]
     # The reader's own pytest settings have no say in the verdict.
-    environment = {name: value for name, value in work.endpoint.environment.items() if not name.startswith("PYTEST_")}
+    environment = {name: value for name, value in work.endpoint.environment.items() if not name.startswith(("PYTEST_", "WRITE_"))}
     with log.open("wb") as output:
         # A session of its own: Ctrl-C reaches it once, from here, so that it can remove its containers in peace.
         process = subprocess.Popen(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from imagebuild import buildx, context, judging, pins, plan, record, render, unchanged
 from imagebuild.context import Resolved, Tell
+from imagebuild.errors import JudgeError
 from imagebuild.places import swept, whole
 from imagebuild.work import Request, Work, load, prepare
 
@@ -22,7 +23,7 @@ def run(requests: Sequence[Request], root: Path, tell: Tell) -> tuple[record.Out
     begun = time.monotonic()
     works = prepare(requests, root, tell)
     with contextlib.ExitStack() as held:
-        for work in works:
+        for work in sorted(works, key=lambda work: work.out):
             held.enter_context(record.exclusive(work.out, tell))
         resolved = context.resolve(works[0].everything, root, refresh=requests[0].refresh)
         made = {work.plan.variant: earlier for work in works if (earlier := _unchanged(work, _key(work, resolved)))}
@@ -32,13 +33,17 @@ def run(requests: Sequence[Request], root: Path, tell: Tell) -> tuple[record.Out
             made = {name: replace(each, resolved=resolved.resolution.date, resolution=str(resolved.path)) for name, each in made.items()}
         # Before it is applied: what is edited from here on is another law.
         law = unchanged.digest([*unchanged.judge_files(root), requests[0].versions], root)
-        # All judges at once; the first that refuses ends the others.
         verdicts = [held.enter_context(_trial(work, made[work.plan.variant], law)) for work in works]
-        outcomes = []
+        outcomes, refused = [], []
         for work, verdict in zip(works, verdicts, strict=True):
-            verdict()
-            done, tag = _accepted(work, made[work.plan.variant], law)
-            outcomes.append(record.Outcome(done, tag, work in stale, time.monotonic() - begun))
+            try:
+                verdict()
+                done, tag = _accepted(work, made[work.plan.variant], law)
+                outcomes.append(record.Outcome(done, tag, work in stale, time.monotonic() - begun))
+            except JudgeError as error:
+                refused.append(str(error))
+    if refused:
+        raise JudgeError("\n".join([*refused, *(f"passed and tagged: {outcome.tag}" for outcome in outcomes)]))
     return tuple(outcomes)
 
 
@@ -46,6 +51,7 @@ def _key(work: Work, resolved: Resolved | None) -> dict[str, str]:
     """A digest of each input, by name."""
     key = {"Dockerfile": record.text_digest(work.dockerfile), "source_date_epoch": str(work.plan.epoch)}
     key |= {f"{each.name} packages": each.key for each in context.roots(work.plan, resolved)}
+    key |= {f"{source.wheel} wheel": str(source.sha256) for source in work.plan.wheels}
     files = [f"{component.name}/{name}" for component in work.plan.modules for name in ("go.mod", "go.sum")]
     texts = {file: (work.root / "images" / "components" / file).read_text() for file in files}
     return key | {file.replace("/", " "): record.text_digest(text) for file, text in texts.items()}
@@ -120,14 +126,14 @@ def _accepted(work: Work, made: record.Record, law: str) -> tuple[record.Record,
     candidate.unlink(missing_ok=True)
     tag = work.request.tag or f"worker:{made.variant}"
     work.images.tag(made.engine_id, tag)
-    if work.request.push:
-        work.tell(f"pushing {tag}")
-        work.images.push(tag, made.digest)
     # Only the plain request is answered quickly: its answer depends on files alone.
     plain = replace(work.request, again=False) == Request(made.variant, work.root / "versions.yaml")
     seen = unchanged.fingerprint(work.seen, made.resolution) if plain else ""
     done = replace(made, judged=law, inputs=seen, archive=unchanged.stamp(accepted))
     done.write(work.out / "build.json")
+    if work.request.push:
+        work.tell(f"pushing {tag}")
+        work.images.push(tag, made.digest)
     return done, tag
 
 

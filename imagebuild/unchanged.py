@@ -13,7 +13,15 @@ from imagebuild.record import Record
 
 def judge_files(root: Path) -> Iterator[Path]:
     """What decides whether an image passes."""
-    for pattern in ("imagetest/*.py", "tests/image/*.py", "images/**/expect.yaml", "images/components/*/*.json", "versions.yaml"):
+    for pattern in (
+        "imagetest/*.py",
+        "imagebuild/*.py",
+        "tests/image/*.py",
+        "images/**/*.yaml",
+        "images/**/*.json",
+        "images/**/go.sum",
+        "versions.yaml",
+    ):
         yield from root.glob(pattern)
 
 

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import posixpath
 import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -15,23 +16,24 @@ from imagetest.image import CHUNK, WHITEOUT, Entry, Image, ImageError, Layer
 
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 ATTRIBUTE = "SCHILY.xattr."
+PLAIN = {"path", "linkpath", "size", "mtime", "atime", "ctime", "uid", "gid", "uname", "gname"}
 NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
 def load(archive: Path, scratch: Path) -> Image:
     """Read an OCI or docker archive, unpacking layers below `scratch`; raises ImageError."""
     with _opened(archive) as files:
-        digest, config, layers = _described(files)
+        digests, config, layers = _described(files)
         unpacked = tuple(_layer(files[name], number, name, scratch) for number, name in enumerate(layers))
     _check_layers(config, unpacked)
-    return Image(digest, config, tuple(layer for layer, _ in unpacked))
+    return Image(digests, config, tuple(layer for layer, _ in unpacked))
 
 
 def shipped(archive: Path) -> tuple[str, list[tuple[str, int]]]:
     """Digest of the image, and digest and bytes of each layer, by the manifest alone; raises ImageError."""
     with _opened(archive) as files:
-        digest, _, layers = _described(files)
-        return digest, [(name.removeprefix("blobs/").replace("/", ":"), _size(files[name])) for name in layers]
+        digests, _, layers = _described(files)
+        return digests[0], [(name.removeprefix("blobs/").replace("/", ":"), _size(files[name])) for name in layers]
 
 
 @contextlib.contextmanager
@@ -39,8 +41,13 @@ def _opened(archive: Path) -> Iterator[dict[str, IO[bytes]]]:
     """An archive with its files by name; every fault in it is an ImageError."""
     try:
         with tarfile.open(archive) as tar:
-            files = {member.name.removeprefix("./"): tar.extractfile(member) for member in tar if member.isfile()}
-            yield {name: file for name, file in files.items() if file}
+            members = [member for member in tar if member.isfile()]
+            names = {posixpath.normpath(f"/{member.name}")[1:] for member in members}
+            files = {member.name.removeprefix("./"): file for member in members if (file := tar.extractfile(member))}
+            # An engine cleans names: what is another file to us must be another file to it.
+            if files.keys() != names or len(names) != len(members):
+                raise ImageError(f"{archive}: its files can be read in two ways")
+            yield files
     except (KeyError, ValueError, OSError, tarfile.TarError) as error:
         raise ImageError(f"{archive}: not an image archive: {error}") from error
 
@@ -51,22 +58,23 @@ def _size(file: IO[bytes]) -> int:
     return size
 
 
-def _described(files: Mapping[str, IO[bytes]]) -> tuple[str, dict[str, object], list[str]]:
-    """Manifest digest, configuration and layer blob names; an OCI index is followed where there is one."""
+def _described(files: Mapping[str, IO[bytes]]) -> tuple[tuple[str, ...], dict[str, object], list[str]]:
+    """Digests that name the image, its manifest's first; configuration; layer blob names. An OCI index is followed."""
     if "index.json" in files:
         index = json.load(files["index.json"])
         if len(index["manifests"]) != 1:
             raise ImageError(f"{len(index['manifests'])} images in one archive, one is wanted")
-        digest = index["manifests"][0]["digest"]
+        digest = outer = index["manifests"][0]["digest"]
         manifest = json.loads(_blob(files, digest))
         if "manifests" in manifest:
             digest = _for_this_platform(manifest["manifests"])
             manifest = json.loads(_blob(files, digest))
         layers = [_blob_name(layer["digest"]) for layer in manifest["layers"]]
-        return digest, json.loads(_blob(files, manifest["config"]["digest"])), layers
+        config = manifest["config"]["digest"]
+        return (digest, outer, config), json.loads(_blob(files, config)), layers
     manifest = json.load(files["manifest.json"])[0]
     config = files[manifest["Config"]].read()
-    return f"sha256:{hashlib.sha256(config).hexdigest()}", json.loads(config), manifest["Layers"]
+    return (f"sha256:{hashlib.sha256(config).hexdigest()}",), json.loads(config), manifest["Layers"]
 
 
 def _for_this_platform(manifests: list[dict[str, Any]]) -> str:
@@ -104,8 +112,23 @@ def _layer(stream: IO[bytes], number: int, name: str, scratch: Path) -> tuple[La
     with path.open("rb") as plain:
         unpacked = hashlib.file_digest(plain, "sha256").hexdigest()
     with tarfile.open(path) as inner:
-        entries = tuple(entry_of(info, number) for info in inner if info.name.strip("./"))
+        entries = tuple(entry_of(info, number) for info in inner if _plain(info, inner, name))
+    if len({entry.path for entry in entries}) != len(entries):
+        raise ImageError(f"layer {name} holds a path twice")
+    with path.open("rb") as plain:
+        plain.seek(inner.offset)
+        if any(piece.strip(b"\0") for piece in iter(lambda: plain.read(CHUNK), b"")):
+            raise ImageError(f"layer {name} goes on behind its end")
     return Layer(f"sha256:{shipped}", _size(stream), path, entries), f"sha256:{unpacked}"
+
+
+def _plain(info: tarfile.TarInfo, layer: tarfile.TarFile, name: str) -> bool:
+    """Whether a member is a path below the root; raises ImageError for one that an engine may read in another way."""
+    root, path = info.name in {".", "./"}, f"/{info.name.removeprefix('./').rstrip('/')}"
+    odd = {key for key in info.pax_headers if not key.startswith(ATTRIBUTE)} - PLAIN
+    if layer.pax_headers or odd or info.issparse() or (posixpath.normpath(path) != path and not root):
+        raise ImageError(f"layer {name}: {info.name!r} can be read in two ways")
+    return not root
 
 
 def entry_of(info: tarfile.TarInfo, layer: int) -> Entry:

@@ -42,9 +42,12 @@ def build_info(path: Path) -> BuildInfo:
             raise ElfError("no Go build information")
         if not data[start + 15] & 2:
             raise ElfError("Go build information of a release before 1.18")
-        go, position = _text(data, start + 32)
-        modules, _ = _text(data, position)
-    return _parsed(go.decode(), modules[SENTINEL:-SENTINEL].decode())
+        try:
+            go, position = _text(data, start + 32)
+            modules, _ = _text(data, position)
+            return _parsed(go.decode(), modules[SENTINEL:-SENTINEL].decode())
+        except (IndexError, UnicodeDecodeError) as error:
+            raise ElfError(f"Go build information that ends early: {error}") from error
 
 
 def _text(data: mmap.mmap, position: int) -> tuple[bytes, int]:

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from imagebuild.catalog import checked
+from imagebuild.pins import Sha256
 from imagebuild.schema import Strict, form
 from imagetest.image import Entry, plain
 
@@ -24,6 +25,7 @@ class Holding(Strict):
 
     files: dict[Path_, Rights]
     links: dict[Path_, str] = Field(default_factory=dict)
+    sha256: dict[Path_, Sha256] = Field(default_factory=dict)
     megabytes: Megabytes
 
     @property

@@ -52,11 +52,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class Image:
-    """What a registry would serve."""
+    """What a registry would serve; its own digest is the first of those that an engine may name it by."""
 
-    digest: str
+    digests: tuple[str, ...]
     config: Mapping[str, object] = field(repr=False)
     layers: tuple[Layer, ...]
+
+    @property
+    def digest(self) -> str:
+        """The manifest's digest."""
+        return self.digests[0]
 
     @property
     def size(self) -> int:

@@ -15,6 +15,7 @@ from imagebuild.errors import EngineError, ImageBuildError
 from imagebuild.images import Images
 from imagetest.archive import nameless
 from imagetest.image import ImageError
+from imagetest.shell import TransportError
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYER = ROOT / "tests" / "image"
@@ -103,6 +104,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if found := config.stash.get(LISTED, []):
         terminalreporter.section(f"not ours: {len(found)} paths, listed and not judged")
         terminalreporter.write_line("\n".join(found))
+
+
+def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """A target that is gone is no verdict: nothing more is asked of it."""
+    if node.path.is_relative_to(LAYER) and call.excinfo and isinstance(call.excinfo.value, TransportError | EngineError):
+        pytest.exit(str(call.excinfo.value), returncode=EngineError.exit_code)
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,11 @@ import testinfra
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
-from imagetest import archive, elf, expect, shell, world
-from imagetest.image import Image
+from imagetest import archive, elf, expect, shell
+from imagetest.image import Image, ImageError
 from imagetest.plugin import ROOT, UNPRIVILEGED, Case, Subject, told
-from imagetest.world import Control, Declared
+from tests.image import world
+from tests.image.world import Control, Declared
 
 Contained = Callable[..., CommandResult]
 
@@ -23,6 +24,9 @@ def image(subject: Subject, tmp_path_factory: pytest.TempPathFactory, record_tes
     """Every layer and the configuration; the JUnit file says which image it was."""
     with told():
         found = archive.load(subject.archive, tmp_path_factory.mktemp("layers"))
+        # An archive may tell two images; an engine names the one that it took by its manifest or its configuration.
+        if subject.identity not in found.digests:
+            raise ImageError(f"{subject.archive}: read was {found.digest}, the engine took {subject.identity}")
     record_testsuite_property("digest", found.digest)
     return found
 
@@ -41,8 +45,8 @@ def opened(container: str, backend: str) -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def host(container: str, case: Case) -> Iterator[Host]:
-    """A shell as the image's own user."""
-    yield from opened(container, case.backend)
+    """A shell as root, whoever a derived image runs as."""
+    yield from opened(f"0@{container}", case.backend)
 
 
 @pytest.fixture(scope="session")
@@ -85,9 +89,11 @@ def declared(packages: Mapping[str, Control], case: Case) -> dict[str, Declared]
     """What the components and the base say of their paths, and Debian of its packages', which is the last word."""
     holders: dict[str, expect.Holding] = {name: expect.component(ROOT, name) for name in case.components}
     holders["base"] = expect.base(ROOT)
-    own = {path: Declared(name, entry) for name, holder in holders.items() for path, entry in holder.declared.items()}
+    own = {
+        path: Declared(name, entry, holder.sha256.get(path)) for name, holder in holders.items() for path, entry in holder.declared.items()
+    }
     with told():
-        return own | world.of_packages(world.debs(packages, case.pins.debian))
+        return own | world.of_packages(world.debs(packages, case.pins.debian, every=case.mode == "built"))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """What every worker image promises downstream: base, entry point, environment, size."""
 
+import fnmatch
 import re
 from datetime import datetime
 
@@ -48,6 +49,23 @@ def test_shadow_is_not_for_everyone(host: Host) -> None:
     assert host.file("/etc/shadow").mode == 0o640
 
 
+@pytest.mark.mode("built")
+@pytest.mark.supply("packages")
+def test_generated_files_are_made_from_debians(image: Image) -> None:
+    """The closed world holds Debian's files to Debian's bytes; these are joined or copied from them."""
+
+    def text(path: str) -> bytes:
+        entry = image.find(path)
+        assert entry, path
+        return image.read(entry)
+
+    certificates = sorted(path for path in image.merged if fnmatch.fnmatchcase(path, "/usr/share/ca-certificates/mozilla/*.crt"))
+    assert text("/etc/ssl/certs/ca-certificates.crt") == b"".join(map(text, certificates))
+    sources = {"passwd": "base-passwd/passwd.master", "group": "base-passwd/group.master", "nsswitch.conf": "libc-bin/nsswitch.conf"}
+    for made, source in sources.items():
+        assert text(f"/etc/{made}") == text(f"/usr/share/{source}").replace(b":/bin/bash\n", b":/bin/sh\n")
+
+
 def test_names_resolve_by_files_and_dns(host: Host) -> None:
     assert host.file("/etc/nsswitch.conf").contains("^hosts:.*files.*dns")
 
@@ -69,7 +87,28 @@ def test_certificates(host: Host) -> None:
 def test_entry_point(image: Image) -> None:
     assert image.settings["Entrypoint"] == ["/usr/bin/tini", "--"]
     assert image.settings["User"] in {"0", "0:0", "root"}
+    assert image.settings["Cmd"] == ["/bin/sh"]
+    assert image.settings.get("WorkingDir") in {None, "", "/"}
     assert image.find("/usr/bin/tini")
+
+
+@pytest.mark.mode("built")
+def test_settings_are_no_more_than_the_contract(image: Image) -> None:
+    """No trigger for those who build on it, no volume, port, health check or shell that nobody declared."""
+    assert image.settings.keys() <= {"Env", "Entrypoint", "Cmd", "Labels", "User", "WorkingDir", "ArgsEscaped"}
+
+
+@pytest.mark.mode("built")
+def test_labels_say_what_it_is(image: Image, case: Case) -> None:
+    labels = image.settings["Labels"]
+    assert isinstance(labels, dict)
+    pins = {name: case.pins.components[name] for name in case.components}
+    stamps = {pin.argument: (case.supply == "packages" and pin.packages.describe) or pin.version for pin in pins.values()}
+    due = {f"worker.{argument.lower().replace('_', '-')}": stamp for argument, stamp in stamps.items()}
+    assert {name: text for name, text in labels.items() if name.startswith("worker.")} == due | {
+        "worker.supply": case.supply,
+        "worker.variant": case.variant,
+    }
 
 
 def test_shell_is_posix(host: Host) -> None:
@@ -80,7 +119,7 @@ def test_shell_is_posix(host: Host) -> None:
 def test_environment_is_all_declared(image: Image, case: Case) -> None:
     variables = image.settings["Env"]
     assert isinstance(variables, list)
-    assert dict(line.split("=", 1) for line in variables) == dict(expect.variant(ROOT, case.variant).environment)
+    assert sorted(variables) == sorted(f"{name}={value}" for name, value in expect.variant(ROOT, case.variant).environment.items())
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -105,3 +144,6 @@ def test_times_do_not_betray_the_build_day(image: Image, case: Case) -> None:
     epoch = int(case.pins.source_date_epoch)
     assert datetime.fromisoformat(str(image.config["created"])).timestamp() == epoch
     assert not [entry.path for entry in image.entries if entry.time > epoch]
+    history = image.config["history"]
+    assert isinstance(history, list)
+    assert {datetime.fromisoformat(step["created"]).timestamp() for step in history} == {epoch}

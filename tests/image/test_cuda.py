@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
+from imagetest import expect
 from imagetest.image import Image
-from imagetest.plugin import Case
+from imagetest.plugin import ROOT, Case
 
 pytestmark = pytest.mark.component("cuda-runtime")
 
@@ -40,10 +41,13 @@ def test_every_library_of_the_cache_exists(host: Host) -> None:
     assert not [path for path in paths if not host.file(path).exists]
 
 
+@pytest.mark.supply("packages")
 def test_it_loads_and_says_its_version(image: Image, tmp_path: Path) -> None:
     """In a process of its own, without a driver: the version of the runtime needs none."""
     entry = image.find(LIBRARY)
     assert entry
+    # What runs here, outside of any container, is first known to be NVIDIA's.
+    assert image.sha256(entry) in expect.component(ROOT, "cuda-runtime").sha256.values()
     image.extract(entry, tmp_path / "libcudart.so.12")
     program = (
         "import ctypes, sys; n = ctypes.c_int(); s = ctypes.CDLL(sys.argv[1]).cudaRuntimeGetVersion(ctypes.byref(n)); print(s, n.value)"

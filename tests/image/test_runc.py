@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from imagetest import elf, golang
+from imagetest import elf
 from imagetest.image import Image
 from imagetest.plugin import Case
+from tests.image import golang
 from tests.image.conftest import Contained
 
 pytestmark = pytest.mark.component("runc")

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from imagetest import elf, golang
+from imagetest import elf
 from imagetest.image import Image
 from imagetest.plugin import Case
+from tests.image import golang
 
 pytestmark = pytest.mark.component("gvisor")
 

@@ -1,12 +1,13 @@
 """Does the image carry a secret: in its environment, labels, history, or in any file of any layer?"""
 
+import json
 import re
 
 import pytest
 
 from imagetest.image import Image
 from imagetest.plugin import Case
-from imagetest.world import Declared
+from tests.image.world import Declared
 
 # A word that each form must contain, which is quick to look for in large files, and the form as its issuer documents it.
 FORMS = {
@@ -26,7 +27,7 @@ FORMS = {
 # How far around its word a form reaches.
 BEFORE, AFTER = 64, 512
 # In a setting a name gives it away, whatever the value is.
-TELLING = re.compile(r"(?i)(passw(or)?d|secret|token|credential|api_?key|private_?key|access_?key)[a-z0-9_]*\s*=\s*['\"]?[^\s'\"$]{4,}")
+TELLING = re.compile(r"(?i)(passw(or)?d|secret|token|credential|api_?key|private_?key|access_?key)(_[0-9]+)?\s*=\s*['\"]?[^\s'\"$]{4,}")
 
 
 def _found(text: bytes) -> set[str]:
@@ -49,6 +50,11 @@ def settings(image: Image) -> list[str]:
     assert isinstance(labels, dict)
     assert isinstance(variables, list)
     return [*variables, *(f"{key}={value}" for key, value in labels.items()), *(str(step) for step in history)]
+
+
+def test_no_part_of_the_configuration_is_one(image: Image) -> None:
+    assert image.config
+    assert not _found(json.dumps(image.config).encode())
 
 
 def test_no_setting_is_one(settings: list[str]) -> None:

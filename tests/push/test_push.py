@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from imagebuild import debian, pins
+from imagebuild.engine import Endpoint
 from imagebuild.places import CACHE
 from imagetest.plugin import ROOT
 
@@ -60,6 +61,19 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
             return
     raise AssertionError("the registry did not start")
+
+
+@pytest.fixture(autouse=True)
+def untagged(endpoint: Endpoint) -> Iterator[None]:
+    """No name of a test stays in the engine."""
+    yield
+    environment = endpoint.environment
+    listed = subprocess.run(
+        [endpoint.docker, "images", "--format", "{{.Repository}}:{{.Tag}}", "127.0.0.1:*/team/worker"],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in listed.stdout.split():
+        subprocess.run([endpoint.docker, "rmi", name], env=environment, capture_output=True, check=True)
 
 
 def push(name: str) -> subprocess.CompletedProcess[str]:

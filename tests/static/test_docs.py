@@ -14,7 +14,7 @@ OPTIONS = set(re.findall(r'add_argument\("(--[a-z-]+)"', (ROOT / "imagebuild/com
 OPTIONS |= set(re.findall(r'addoption\("(--[a-z-]+)"', (ROOT / "imagetest/plugin.py").read_text()))
 PROGRAMS = [
     path
-    for folder in ("imagebuild", "imagetest", "imagereport", "machinedoctor", "scripts")
+    for folder in ("imagebuild", "imagetest", "imagereport", "machinedoctor", "scripts", "tests/image")
     for path in (ROOT / folder).iterdir()
     if path.is_file()
 ]

@@ -125,3 +125,45 @@ def test_a_docker_archive_is_read(tmp_path: Path) -> None:
     image = archive.load(path, tmp_path)
     assert image.digest == digest(config)
     assert image.find("/x")
+
+
+def raw(*names: str, everywhere: dict[str, str] | None = None, here: dict[str, str] | None = None) -> bytes:
+    """A layer of files of one byte whose header or extended headers may be odd."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, pax_headers=everywhere) as tar:
+        for name in names or ("usr/x",):
+            info = tarfile.TarInfo(name)
+            info.size, info.pax_headers = 1, here or {}
+            tar.addfile(info, io.BytesIO(b"x"))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (raw("usr/../x"), "two ways"),
+        (raw("usr//x"), "two ways"),
+        (raw(here={"GNU.sparse.name": "."}), "two ways"),
+        (raw(here={"SCHILY.fflags": "x"}), "two ways"),
+        (raw(everywhere={"comment": "x"}), "two ways"),
+        (raw("usr/x", "usr/x"), "a path twice"),
+        (raw() + b"behind", "goes on behind its end"),
+    ],
+)
+def test_what_an_engine_may_read_in_another_way_is_refused(data: bytes, why: str, read: Callable[..., Image]) -> None:
+    with pytest.raises(ImageError, match=why):
+        read(data)
+
+
+def test_a_plain_layer_is_read(read: Callable[..., Image]) -> None:
+    """The control of the test above; and a name of dots alone is a name."""
+    assert [entry.path for entry in read(raw("usr/x", "...")).entries] == ["/usr/x", "/..."]
+
+
+@pytest.mark.parametrize("name", ["x/../index.json", "./index.json", "blobs/../y"])
+def test_a_second_file_behind_one_name_is_refused(name: str, tmp_path: Path) -> None:
+    def spoil(files: dict[str, bytes]) -> None:
+        files[name] = b"{}"
+
+    with pytest.raises(ImageError, match="two ways"):
+        archive.load(write(tmp_path / "image.tar", [layer(("file", "x", "y"))], spoil), tmp_path)

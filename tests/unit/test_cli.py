@@ -170,4 +170,4 @@ def test_all_prints_a_file_of_both() -> None:
 def test_all_takes_no_single_name() -> None:
     result = run("--variant", "all", "--tag", "team/worker:1")
     assert result.returncode == 2
-    assert "one name for several images" in result.stderr
+    assert "want one image each" in result.stderr

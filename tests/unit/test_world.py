@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from imagetest import archive, world
-from imagetest.image import Image, plain
-from imagetest.world import Control, Declared
+from imagetest import archive
+from imagetest.image import Image, ImageError, plain
+from tests.image import world
+from tests.image.world import Control, Declared
 from tests.unit.archives import layer, write
 
 DECLARED = {
@@ -72,8 +73,8 @@ def test_packages_that_nobody_needs(wanted: list[str], unneeded: set[str]) -> No
 
 def test_records_of_packages_are_read(tmp_path: Path) -> None:
     text = "Package: a\nVersion: 1:2-3\nPre-Depends: bb (>= 1) | cc:any\nDepends: dd,\n ee [amd64]\nProvides: ff (= 1)\n"
-    found = world.installed(image(tmp_path, ("file", "var/lib/dpkg/status.d/a", text), ("file", "var/lib/dpkg/status.d/a.md5sums", "")))
-    assert found == {"a": Control("1:2-3", ("dd", "ee", "bb", "cc"), ("ff",))}
+    found = world.installed(image(tmp_path, ("file", "var/lib/dpkg/status.d/aa", text), ("file", "var/lib/dpkg/status.d/aa.md5sums", "")))
+    assert found == {"aa": Control("1:2-3", ("dd", "ee", "bb", "cc"), ("ff",))}
 
 
 @pytest.fixture
@@ -102,3 +103,17 @@ def test_a_package_says_what_it_holds(deb: Callable[[int], Path]) -> None:
     assert found["/x"].entry.mode == 0o755
     assert found["/var/lib/dpkg/status.d/a.md5sums"].sha256 == hashlib.sha256(b"").hexdigest()
     assert found["/var/lib/dpkg/status.d/a"].sha256
+
+
+@pytest.mark.parametrize(
+    ("name", "version"), [("-oAptCli::Hooks::Install::", "1"), ("a b", "1"), ("hello", "id > /x; true"), ("hello", "-o1"), ("Hello", "1")]
+)
+def test_a_record_that_is_none_never_becomes_a_question(name: str, version: str, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="no record of a Debian package"):
+        world.installed(image(tmp_path, ("file", f"var/lib/dpkg/status.d/{name}", f"Package: hello\nVersion: {version}\n")))
+
+
+def test_a_licence_may_not_be_dropped(tmp_path: Path) -> None:
+    declared = {"/usr/share/doc/hello/copyright": Declared("hello", plain("/usr/share/doc/hello/copyright", "file", "0644"))}
+    found = world.findings(image(tmp_path, ("folder", "usr", "")), declared, ["/usr/share/doc/*"])
+    assert "/usr/share/doc/hello/copyright: hello holds it, no layer does" in found

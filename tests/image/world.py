@@ -1,5 +1,6 @@
 """The closed world: every path of every layer has an owner who declared what it is."""
 
+import contextlib
 import email.parser
 import fnmatch
 import hashlib
@@ -10,12 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from imagebuild.debian import Package, Resolution, fetch, members, resolve
-from imagebuild.pins import DebianPin
+from imagebuild.errors import FetchError
+from imagebuild.pins import PACKAGE, DebianPin
 from imagebuild.places import CACHE
 from imagetest.archive import entry_of
-from imagetest.image import Entry, Image, plain
+from imagetest.image import Entry, Image, ImageError, plain
 
 STATUS = "/var/lib/dpkg/status.d"
+VERSION = re.compile(r"[0-9][0-9A-Za-z.+:~-]*")
 ALTERNATIVE = re.compile(r"(?:^|[,|])\s*([a-z0-9][a-z0-9+.-]+)")
 
 
@@ -44,7 +47,11 @@ def installed(image: Image) -> dict[str, Control]:
         if PurePosixPath(entry.path).parent == PurePosixPath(STATUS) and entry.kind == "file" and not entry.path.endswith(".md5sums"):
             fields = email.parser.BytesParser().parsebytes(image.read(entry))
             needs = (*_names(fields["Depends"]), *_names(fields["Pre-Depends"]))
-            found[PurePosixPath(entry.path).name] = Control(str(fields["Version"]), needs, tuple(_names(fields["Provides"])))
+            name, version = PurePosixPath(entry.path).name, str(fields["Version"])
+            # Both become words of a question to Debian.
+            if not (re.fullmatch(PACKAGE, name) and VERSION.fullmatch(version)):
+                raise ImageError(f"{entry.path}: no record of a Debian package")
+            found[name] = Control(version, needs, tuple(_names(fields["Provides"])))
     return found
 
 
@@ -66,15 +73,18 @@ def unneeded(packages: Mapping[str, Control], wanted: Iterable[str]) -> set[str]
     return set(packages) - reached
 
 
-def debs(packages: Mapping[str, Control], pin: DebianPin) -> dict[str, Path]:
-    """The .deb of each package, by the digests of Debian's signed index; raises FetchError."""
+def debs(packages: Mapping[str, Control], pin: DebianPin, *, every: bool) -> dict[str, Path]:
+    """The .deb of each package, by the digests of Debian's signed index; raises FetchError where `every` one must be known."""
     resolutions = [Resolution.from_json(path.read_text()) for path in (CACHE / "debian").glob("*.json")]
     wanted = {(name, control.version) for name, control in packages.items()}
     if not wanted <= set(_index(resolutions)):
-        resolutions.append(resolve(pin, {"judged": [f"{name}={version}" for name, version in sorted(wanted)]}))
+        # A user's image may hold packages of others; what is not Debian's is told path by path.
+        with contextlib.suppress(*(() if every else (FetchError,))):
+            resolutions.append(resolve(pin, {"judged": [f"{name}={version}" for name, version in sorted(wanted)]}))
     index = _index(resolutions)
-    files = fetch([index[each] for each in sorted(wanted)], CACHE / "debs")
-    return {name: file for (name, _), file in zip(sorted(wanted), files, strict=True)}
+    known = sorted(wanted if every else wanted & set(index))
+    files = fetch([index[each] for each in known], CACHE / "debs")
+    return {name: file for (name, _), file in zip(known, files, strict=True)}
 
 
 def _index(resolutions: Iterable[Resolution]) -> dict[tuple[str, str], Package]:
@@ -110,7 +120,9 @@ def findings(image: Image, declared: Mapping[str, Declared], dropped: Iterable[s
     places = {layer: f"layer {layer + 1}, made by: {image.instruction(layer)}" for layer in range(len(image.layers))}
     found = [f"{entry.path}: {fault}; {places[entry.layer]}" for entry, fault in faults if fault]
     absent = [path for path in declared.keys() - {entry.path for entry in image.entries} if declared[path].entry.kind != "folder"]
-    lost = [path for path in sorted(absent) if not any(fnmatch.fnmatchcase(path, pattern) for pattern in dropped)]
+    lost = [
+        path for path in sorted(absent) if path.endswith("/copyright") or not any(fnmatch.fnmatchcase(path, pattern) for pattern in dropped)
+    ]
     return [*found, *(f"{path}: {declared[path].owner} holds it, no layer does" for path in lost)]
 
 

@@ -1,0 +1,114 @@
+"""What was not judged, or was refused, gets no name; what another image came to does not matter."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from imagebuild import catalog, context, judging, pins, pipeline, plan, record
+from imagebuild.engine import Endpoint
+from imagebuild.errors import JudgeError, RegistryError
+from imagebuild.images import Images
+from imagebuild.work import Request, Work
+from imagetest.plugin import ROOT
+
+
+class Engine(Images):
+    """An engine that only notes what is asked of it; a fake, because the fault is the judge's."""
+
+    def __init__(self) -> None:
+        super().__init__("unix:///none")
+        self.tagged: list[str] = []
+
+    def holds(self, identity: str) -> bool:
+        return bool(identity)
+
+    def tag(self, identity: str, reference: str) -> None:
+        self.tagged.append(f"{reference} {identity}")
+
+    def push(self, reference: str, digest: str) -> None:
+        raise RegistryError(f"pushing {reference} {digest}")
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    found = Engine()
+    monkeypatch.setattr(Work, "images", property(lambda _: found))
+    return found
+
+
+@pytest.fixture
+def build(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pinned: pins.Pins, known: catalog.Catalog
+) -> Callable[..., tuple[record.Outcome, ...]]:
+    """Run the pipeline on two built images, of which the named ones are refused."""
+    assert engine
+
+    def prepare(requests: list[Request], root: Path, tell: context.Tell) -> list[Work]:
+        everything, endpoint = plan.everything(pinned, known), Endpoint("unix:///none", (), "")
+        plans = [plan.make(pinned, known, request.variant) for request in requests]
+        return [
+            Work(each, everything, made, "", root, tmp_path / made.variant, endpoint, tell, "")
+            for each, made in zip(requests, plans, strict=True)
+        ]
+
+    def built(works: list[Work], _: object) -> dict[str, record.Record]:
+        for work in works:
+            (work.out / "candidate.tar").write_text("image")
+        return {
+            work.plan.variant: record.Record(
+                work.plan.variant, "packages", {}, {}, "sha256:1", "sha256:2", 1, f"id-{work.plan.variant}", 0.0, ""
+            )
+            for work in works
+        }
+
+    def run(*refused: str, **options: object) -> tuple[record.Outcome, ...]:
+        @contextlib.contextmanager
+        def trial(work: Work, made: record.Record, _: Path) -> Iterator[Callable[[], None]]:
+            def verdict() -> None:
+                if made.variant in refused:
+                    raise JudgeError(f"{made.variant} is refused, in {work.out}")
+
+            yield verdict
+
+        monkeypatch.setattr(judging, "trial", trial)
+        requests = [Request(name, ROOT / "versions.yaml", **options) for name in ("full", "slim")]  # type: ignore[arg-type]
+        return pipeline.run(requests, ROOT, lambda _: None)
+
+    monkeypatch.setattr(pipeline, "prepare", prepare)
+    monkeypatch.setattr(pipeline, "_build", built)
+    monkeypatch.setattr(context, "resolve", lambda *_, **__: None)
+    monkeypatch.setattr(record, "is_of", lambda archive, _: archive.exists())
+    return run
+
+
+def test_what_passes_is_tagged_and_recorded(build: Callable[..., tuple[record.Outcome, ...]], engine: Engine, tmp_path: Path) -> None:
+    """The control of the tests below."""
+    assert [outcome.tag for outcome in build()] == ["worker:full", "worker:slim"]
+    assert engine.tagged == ["worker:full id-full", "worker:slim id-slim"]
+    assert sorted(path.name for path in (tmp_path / "slim").glob("*.*")) == [".lock", "build.json", "image.tar"]
+
+
+@pytest.mark.parametrize(("refused", "passed"), [("full", "slim"), ("slim", "full")])
+def test_what_is_refused_is_not_tagged(
+    refused: str, passed: str, build: Callable[..., tuple[record.Outcome, ...]], engine: Engine, tmp_path: Path
+) -> None:
+    with pytest.raises(JudgeError, match=f"{refused} is refused(.|\n)*passed and tagged: worker:{passed}"):
+        build(refused)
+    assert engine.tagged == [f"worker:{passed} id-{passed}"]
+    assert not (tmp_path / refused / "build.json").exists()
+    assert not (tmp_path / refused / "image.tar").exists()
+    assert (tmp_path / refused / "candidate.tar").exists()
+
+
+def test_what_was_not_judged_is_not_tagged(build: Callable[..., tuple[record.Outcome, ...]], engine: Engine, tmp_path: Path) -> None:
+    assert [outcome.tag for outcome in build(judge=False)] == [None, None]
+    assert engine.tagged == []
+    assert not list(tmp_path.glob("*/build.json"))
+
+
+def test_a_failed_push_keeps_the_verdict(build: Callable[..., tuple[record.Outcome, ...]], tmp_path: Path) -> None:
+    with pytest.raises(RegistryError):
+        build(tag="registry.example/worker:1", push=True)
+    assert (tmp_path / "full" / "build.json").exists()
