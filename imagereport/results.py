@@ -36,7 +36,12 @@ LAYERS = (
         "make test-images",
         "out/{}/judge.xml",
     ),
-    Layer("mutants", "Does the judge fail an image that was made wrong on purpose?", "make test-mutants", "out/mutants/judge.xml"),
+    Layer(
+        "mutants",
+        "Does the judge fail what was made wrong on purpose, and nothing else? Passed is killed, failed has survived.",
+        "make test-mutants",
+        "out/mutants/judge.xml",
+    ),
 )
 OF_EACH_VARIANT = ("image", "mutants")
 

@@ -86,13 +86,6 @@ def test_judge_catches(
         assert not failed, f"a false alarm: {sorted(failed)}"
 
 
-def test_there_are_controls_of_both_kinds() -> None:
-    """A judge that refuses everything would kill every mutant."""
-    controls = [mutant for mutant in MUTANTS.values() if not mutant.caught_by]
-    assert len(controls) >= 5
-    assert {mutant.mode for mutant in controls} == {"built", "derived"}
-
-
 def _out(variant: str) -> Path:
     return ROOT / "out" / variant
 
