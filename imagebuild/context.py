@@ -110,10 +110,12 @@ def lay_out(folder: Path, dockerfile: str, plan: Plan, rows: tuple[Root, ...], r
     for name, tar in tars.items():
         _place(tar, folder / f"{name}.tar")
     for component in plan.modules:
+        target = folder / "components" / component.name
+        target.mkdir(parents=True, exist_ok=True)
         for name in ("go.mod", "go.sum"):
             if (file := root / "images" / "components" / component.name / name).is_file():
-                _place(file, folder / "components" / component.name / name)
-        (folder / "components" / component.name).mkdir(parents=True, exist_ok=True)
+                # A copy: an edit in place must not reach a build that has begun.
+                shutil.copyfile(file, target / name)
     for source in plan.wheels:
         _place(wheel.fetch(source, CACHE / "wheels"), folder / "wheels" / wheel.file_name(source))
     path = folder / plan.variant / render.COMMITTED

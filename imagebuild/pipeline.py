@@ -26,9 +26,11 @@ def run(requests: Sequence[Request], root: Path, tell: Tell) -> tuple[record.Out
         for work in sorted(works, key=lambda work: work.out):
             held.enter_context(record.exclusive(work.out, tell))
         resolved = context.resolve(works[0].everything, root, refresh=requests[0].refresh)
-        made = {work.plan.variant: earlier for work in works if (earlier := _unchanged(work, _key(work, resolved)))}
+        # Before anything is made: what is edited from here on is another input.
+        keys = {work.plan.variant: _key(work, resolved) for work in works}
+        made = {work.plan.variant: earlier for work in works if (earlier := _unchanged(work, keys[work.plan.variant]))}
         stale = [work for work in works if work.plan.variant not in made]
-        made |= _build(stale, resolved) if stale else {}
+        made |= _build(stale, resolved, keys) if stale else {}
         if resolved:
             made = {name: replace(each, resolved=resolved.resolution.date, resolution=str(resolved.path)) for name, each in made.items()}
         # Before it is applied: what is edited from here on is another law.
@@ -70,7 +72,7 @@ def _unchanged(work: Work, key: Mapping[str, str]) -> record.Record | None:
     return None
 
 
-def _build(works: Sequence[Work], resolved: Resolved | None) -> dict[str, record.Record]:
+def _build(works: Sequence[Work], resolved: Resolved | None, keys: Mapping[str, Mapping[str, str]]) -> dict[str, record.Record]:
     """One build of all that is stale, in one context, so that what variants share is made once."""
     begun, first = time.monotonic(), works[0]
     out = first.out if len(works) == 1 else first.root / "out" / ALL
@@ -85,18 +87,18 @@ def _build(works: Sequence[Work], resolved: Resolved | None) -> dict[str, record
             jobs[work.plan.variant] = buildx.Job(dockerfile, folder, output, work.plan.epoch, no_cache=work.request.no_cache)
         buildx.build(first.endpoint, jobs, out / "build.log")
         with ThreadPoolExecutor() as pool:
-            made = pool.map(lambda work: _loaded(work, parts[work.plan.variant], resolved, begun), works)
+            made = pool.map(lambda work: _loaded(work, parts[work.plan.variant], keys[work.plan.variant], begun), works)
             return {each.variant: each for each in made}
 
 
-def _loaded(work: Work, archive: Path, resolved: Resolved | None, begun: float) -> record.Record:
+def _loaded(work: Work, archive: Path, key: Mapping[str, str], begun: float) -> record.Record:
     digest, config, size = record.manifest(archive)
     describe = ["git", "-C", str(work.root), "describe", "--always", "--dirty", "--abbrev=40"]
     return record.Record(
         variant=work.plan.variant,
         supply=work.plan.supply,
         versions={component.name: component.stamp for component in work.plan.components},
-        key=_key(work, resolved),
+        key=key,
         digest=digest,
         config_digest=config,
         size=size,

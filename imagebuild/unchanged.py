@@ -38,7 +38,7 @@ def digest(paths: Iterable[Path], root: Path) -> str:
 def sources(root: Path) -> str:
     """One digest of every file of the checkout that a build or its judge reads."""
     made_from = filter(Path.is_file, root.glob("images/**/*"))
-    return digest([root / "requirements.txt", *judge_files(root), *made_from, *root.glob("imagebuild/*.py")], root)
+    return digest([root / "requirements.txt", *judge_files(root), *made_from], root)
 
 
 def fingerprint(seen: str, resolution: str | None) -> str:

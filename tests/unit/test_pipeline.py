@@ -38,6 +38,14 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     return found
 
 
+def built(works: list[Work], *_: object) -> dict[str, record.Record]:
+    """Images as a build leaves them."""
+    for work in works:
+        (work.out / "candidate.tar").write_text("image")
+    names = [work.plan.variant for work in works]
+    return {name: record.Record(name, "packages", {}, {}, "sha256:1", "sha256:2", 1, f"id-{name}", 0.0, "") for name in names}
+
+
 @pytest.fixture
 def build(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pinned: pins.Pins, known: catalog.Catalog
@@ -52,16 +60,6 @@ def build(
             Work(each, everything, made, "", root, tmp_path / made.variant, endpoint, tell, "")
             for each, made in zip(requests, plans, strict=True)
         ]
-
-    def built(works: list[Work], _: object) -> dict[str, record.Record]:
-        for work in works:
-            (work.out / "candidate.tar").write_text("image")
-        return {
-            work.plan.variant: record.Record(
-                work.plan.variant, "packages", {}, {}, "sha256:1", "sha256:2", 1, f"id-{work.plan.variant}", 0.0, ""
-            )
-            for work in works
-        }
 
     def run(*refused: str, **options: object) -> tuple[record.Outcome, ...]:
         @contextlib.contextmanager
