@@ -1,8 +1,9 @@
 # Names of commands; each does its set-up first. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor engine engine-stop slim full all example test test-images test-mutants test-examples report lint lock render bench clean
+.PHONY: help setup doctor engine engine-stop slim full all example test test-images test-workload gpu-kit verify test-mutants test-examples report lint lock render bench clean
 PYTHON := .venv/bin/python
-IMAGES := ./build.py test && { $(PYTHON) -m pytest -q tests/relation tests/push || exit 5; }
+IMAGES := ./build.py test && { $(PYTHON) -m pytest -q tests/relation tests/push tests/kit || exit 5; }
+WORKLOAD := $(PYTHON) -m imagetest workload
 # Ends a recipe with the table, also where its tests failed, and with their status.
 REPORT := status=$$?; $(PYTHON) -m imagereport --json out/report/report.json && exit $$status
 
@@ -33,12 +34,21 @@ full: setup ## build, judge and tag worker:full
 example: full ## build examples/beta9 on the full image, into out/beta9/image.tar
 	@$(PYTHON) -m examples.beta9
 
-test: setup ## unit, static and image layers of all variants, how they relate, and a push
+test: setup ## unit, static, image and workload layers of all variants, how they relate, and a push
 	@rm -f out/test/junit.xml
-	@($(PYTHON) -m pytest -q --junit-xml out/test/junit.xml tests/unit tests/static || exit 5; $(IMAGES)); $(REPORT)
+	@($(PYTHON) -m pytest -q --junit-xml out/test/junit.xml tests/unit tests/static || exit 5; $(IMAGES) && $(WORKLOAD)); $(REPORT)
 
 test-images: setup ## the image layer, how the images relate, and a push
 	@($(IMAGES)); $(REPORT)
+
+test-workload: all ## CUDA in each image's own runsc, as far as this machine can
+	@$(WORKLOAD); $(REPORT)
+
+verify: slim ## the requirements' checklist; VERIFY="--node" asks this machine, "--context NAME --pod POD" a cluster
+	@$(PYTHON) -m imagetest verify --image out/slim/image.tar --json out/verify/verify.json --html out/verify/index.html $(VERIFY)
+
+gpu-kit: slim ## the workload layer and slim as one archive, for a GPU node that has only Python
+	@$(PYTHON) -m gpukit
 
 test-mutants: all ## prove that the judge fails what is wrong
 	@rm -f out/mutants/judge.xml

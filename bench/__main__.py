@@ -67,6 +67,18 @@ def no_op(endpoint: Endpoint) -> Bar:
     return Bar("no-op build", mine, theirs, "s", "docker buildx build on the same Dockerfile, warm")
 
 
+def start(_: Endpoint) -> Bar:
+    """A sandbox in the image's unpacked root and by its runsc alone, in turns; the workload layer tells all that a GPU is needed for."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [sys.executable, "-m", "imagetest", "workload", "--variant", "slim", "--figures", "--results", folder],
+            cwd=ROOT, check=True, capture_output=True,
+        )  # fmt: skip
+        rows = json.loads((Path(folder) / "figures.json").read_text())["figures"]
+    row = next(each for each in rows if each["figure"]["key"] == "start_s")
+    return Bar("a sandbox's start", row["sandbox"], 1.3 * row["node"], "s", "the bare binary's x 1.3")
+
+
 def bump(endpoint: Endpoint) -> Bar:
     """Another gVisor, from the edit to an image in the engine, against its own compile step."""
     with tempfile.TemporaryDirectory() as folder:
@@ -161,7 +173,7 @@ def main() -> int:
     """Measure all bars, or those named on the command line; 1 where one is over."""
     every: dict[str, Callable[[Endpoint], Bar]] = {
         "size": size, "full-size": full_size, "memory": memory, "no-op": no_op, "checks": checks, "suite": suite, "bump": bump,
-        "all": shared, "bake": bake, "bare": bare,
+        "start": start, "all": shared, "bake": bake, "bare": bare,
     }  # fmt: skip
     endpoint = find(PrivateEngine(ROOT))
     assert endpoint, "no engine; run: make slim"

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -81,9 +82,16 @@ def text(report: Report) -> str:
     for row in report.rows:
         counts = (row.passed, row.failed, row.not_run) if row.at else ("-", "-", f"all; run: {row.layer.command}")
         lines.append(f"{row.layer.name:8} {row.variant:8} {counts[0]:>7} {counts[1]:>7} {counts[2]:>8}")
-    others = (check for check in report.checks if check.outcome != "passed")
-    lines += [f"{check.outcome}: {check.identity} ({check.variant}): {' '.join(check.message.split())[:160]}" for check in others]
+    failed = (check for check in report.checks if check.outcome == "failed")
+    lines += [f"failed: {check.identity} ({check.variant}): {_brief(check)}" for check in failed]
+    reasons = Counter((check.layer, check.variant, _brief(check)) for check in report.checks if check.outcome == "not run")
+    for (layer, variant, reason), count in reasons.items():
+        lines.append(f"not run: {count} {'check' if count == 1 else 'checks'} of {layer} ({variant}): {reason}")
     return "\n".join([*lines, report.counts, report.verdict])
+
+
+def _brief(check: Check) -> str:
+    return " ".join(check.message.split())[:160]
 
 
 def as_json(report: Report) -> str:

@@ -37,13 +37,19 @@ LAYERS = (
         "out/{}/judge.xml",
     ),
     Layer(
+        "workload",
+        "Does CUDA work in the image's own runsc, and fail where it must? Without a GPU: does the sandbox boot with all in its place?",
+        "make test-workload",
+        "out/{}/workload.xml",
+    ),
+    Layer(
         "mutants",
         "Does the judge fail what was made wrong on purpose, and nothing else? Passed is killed, failed has survived.",
         "make test-mutants",
         "out/mutants/judge.xml",
     ),
 )
-OF_EACH_VARIANT = ("image", "mutants")
+OF_EACH_VARIANT = ("image", "workload", "mutants")
 
 
 @dataclass(frozen=True)

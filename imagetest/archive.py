@@ -98,7 +98,7 @@ def _blob(files: Mapping[str, IO[bytes]], digest: str) -> bytes:
 
 def _layer(stream: IO[bytes], number: int, name: str, scratch: Path) -> tuple[Layer, str]:
     """Unpack one layer and return it with the digest of its tar."""
-    shipped = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+    shipped = _sha256(stream)
     if name.startswith("blobs/") and not name.endswith(shipped):
         raise ImageError(f"layer {name} has other bytes")
     stream.seek(0)
@@ -110,7 +110,7 @@ def _layer(stream: IO[bytes], number: int, name: str, scratch: Path) -> tuple[La
     with path.open("wb") as plain:
         shutil.copyfileobj(gzip.GzipFile(fileobj=stream) if begin[:2] == GZIP else stream, plain, CHUNK)
     with path.open("rb") as plain:
-        unpacked = hashlib.file_digest(plain, "sha256").hexdigest()
+        unpacked = _sha256(plain)
     with tarfile.open(path) as inner:
         entries = tuple(entry_of(info, number) for info in inner if _plain(info, inner, name))
     if len({entry.path for entry in entries}) != len(entries):
@@ -120,6 +120,13 @@ def _layer(stream: IO[bytes], number: int, name: str, scratch: Path) -> tuple[La
         if any(piece.strip(b"\0") for piece in iter(lambda: plain.read(CHUNK), b"")):
             raise ImageError(f"layer {name} goes on behind its end")
     return Layer(f"sha256:{shipped}", _size(stream), path, entries), f"sha256:{unpacked}"
+
+
+def _sha256(stream: IO[bytes]) -> str:
+    total = hashlib.sha256()
+    for piece in iter(lambda: stream.read(CHUNK), b""):
+        total.update(piece)
+    return total.hexdigest()
 
 
 def _plain(info: tarfile.TarInfo, layer: tarfile.TarFile, name: str) -> bool:

@@ -108,7 +108,8 @@ class Image:
         """The contents of a file, or of what a hard link names, in pieces; raises ImageError for anything else."""
         source = entry
         if entry.kind == "hardlink":
-            source = next(each for each in self.layers[entry.layer].entries if each.path == entry.target and each.kind == "file")
+            same = (each for each in self.layers[entry.layer].entries if each.path == entry.target and each.kind == "file")
+            source = next(same, entry)
         if source.kind != "file":
             raise ImageError(f"{entry.path} is a {source.kind}, not a file")
         with self.layers[source.layer].tar.open("rb") as tar:

@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
@@ -23,7 +22,6 @@ ENTRYPOINT = ["/usr/bin/tini", "--"]
 # Found by leaving out one after the other: each of these is needed, nothing else is.
 CHECKPOINT_RIGHTS = ("SYS_ADMIN", "NET_ADMIN", "SYS_CHROOT", "SYS_TIME")
 LISTED = pytest.StashKey[list[str]]()
-NOT_RUN = "not run: "
 UNPRIVILEGED = "1000:1000"
 
 
@@ -48,12 +46,9 @@ class Case:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The judge's own options."""
     group = parser.getgroup("worker images")
-    group.addoption("--variant", help="the variant that the image claims to be")
     group.addoption("--supply", choices=("packages", "vendor"), help="where its parts came from; default: versions.yaml")
-    group.addoption("--image", metavar="REF|FILE", help="an image in the engine, or an image archive; default: out/VARIANT/image.tar")
     group.addoption("--backend", default="dockersh", choices=("dockersh", "docker"), help="docker is testinfra's own, for comparison only")
     group.addoption("--mode", default="built", choices=("built", "derived"), help="derived: a user's image made FROM one of ours")
-    group.addoption("--require", action="store_true", help="a check that the machine cannot run is a failure")
     group.addoption("--versions", metavar="FILE", help="the pins that it must match; default: versions.yaml")
 
 
@@ -116,13 +111,6 @@ def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[None]) ->
 def case(pytestconfig: pytest.Config) -> Case:
     """What is judged."""
     return case_of(pytestconfig)
-
-
-def not_run(config: pytest.Config, reason: str) -> NoReturn:
-    """End a check that this machine cannot run: reported with its reason, a failure with --require."""
-    if config.getoption("require"):
-        pytest.fail(f"required, and not run: {reason}")
-    pytest.skip(f"{NOT_RUN}{reason}")
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from imagebuild.engine import CONTAINERD_STORE, PrivateEngine, check_space, find
 from imagebuild.errors import ClientError, EngineError, FetchError, ImageBuildError, UnfitError
 from machinedoctor import doctor
 from machinedoctor.doctor import Answer, Facts
+from sandbox.node import version_in
 
 GO_PROXY = "https://proxy.golang.org"
 PYTHON_INDEX = "https://pypi.org/simple"
@@ -60,7 +61,7 @@ def gather(root: Path) -> Facts:
 
 def driver(file: str = "/proc/driver/nvidia/version") -> str:
     """The version of the kernel's NVIDIA driver, open or not; empty without one."""
-    return _first(file, r"^NVRM version: .*?\s(\d+\.\d+(?:\.\d+)?)\s")
+    return version_in(_first(file, r"^(NVRM version: .*\n)"))
 
 
 def _first(file: str, pattern: str) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from testinfra.host import Host
 
-from imagetest.plugin import CHECKPOINT_RIGHTS, Case, not_run
+from imagetest.options import not_run
+from imagetest.plugin import CHECKPOINT_RIGHTS, Case
 from tests.image.conftest import opened
 
 pytestmark = pytest.mark.component("criu")
@@ -44,7 +45,7 @@ def privileged(checkpointer: str, case: Case, pytestconfig: pytest.Config) -> It
         given = int(found.check_output("sed -n 's/^CapEff:\\s*//p' /proc/self/status"), 16)
         lacking = [f"CAP_{name}" for name in CHECKPOINT_RIGHTS if not given >> NUMBERS[name] & 1]
         if lacking:
-            not_run(pytestconfig, f"the engine cannot give {', '.join(lacking)}")
+            not_run(pytestconfig, "image", f"the engine cannot give {', '.join(lacking)}")
         yield found
 
 

@@ -6,15 +6,24 @@ from pathlib import Path
 import pytest
 
 from imagetest.plugin import ROOT
+from sandbox.lint import RULES
 
 FOLDERS = ("docs/*.md", "images/*/README.md", "examples/*/README.md")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(page for folder in FOLDERS for page in sorted(ROOT.glob(folder)))]
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-OPTIONS = set(re.findall(r'add_argument\("(--[a-z-]+)"', (ROOT / "imagebuild/commands.py").read_text()))
-OPTIONS |= set(re.findall(r'addoption\("(--[a-z-]+)"', (ROOT / "imagetest/plugin.py").read_text()))
+DEFINED = (
+    "imagebuild/commands.py",
+    "imagetest/plugin.py",
+    "imagetest/options.py",
+    "checklist/verify.py",
+    "gpukit/__main__.py",
+    "sandbox/launching.py",
+    "sandbox/working.py",
+)
+OPTIONS = {option for name in DEFINED for option in re.findall(r'add(?:_argument|option)\(\s*"(--[a-z-]+)"', (ROOT / name).read_text())}
 PROGRAMS = [
     path
-    for folder in ("imagebuild", "imagetest", "imagereport", "machinedoctor", "scripts", "tests/image")
+    for folder in ("imagebuild", "imagetest", "imagereport", "machinedoctor", "sandbox", "checklist", "scripts", "tests/image")
     for path in (ROOT / folder).iterdir()
     if path.is_file()
 ]
@@ -25,7 +34,7 @@ SOURCES = "".join(path.read_text() for path in [ROOT / "build.py", *PROGRAMS])
 def test_commands_exist(page: Path) -> None:
     text = page.read_text()
     assert set(re.findall(r"(?:^|`|\$ )make ([a-z-]+)", text, re.MULTILINE)) <= TARGETS
-    ours = [line for line in re.findall(r".*(?:build\.py|pytest tests).*", text) if "docker" not in line]
+    ours = [line for line in re.findall(r".*(?:build\.py|pytest tests|-m imagetest|-m gpukit).*", text) if "docker" not in line]
     assert {option for line in ours for option in re.findall(r"\s(--[a-z-]+)", line)} <= OPTIONS | {"--help", "--check"}
 
 
@@ -33,6 +42,12 @@ def test_commands_exist(page: Path) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)", page.read_text()) if "://" not in link]
     assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_every_rule_of_the_linter_is_told() -> None:
+    text = (ROOT / "docs/launcher.md").read_text()
+    assert [rule.name for rule in RULES if f"| {rule.name} | {rule.words} |" not in text] == []
+    assert len(RULES) == text.count("\n| F")
 
 
 def test_every_explained_message_is_said() -> None:

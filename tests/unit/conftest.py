@@ -1,12 +1,19 @@
 """The project's own files, and copies of them to spoil."""
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from checklist import verify
 from imagebuild import catalog, pins
 from imagetest.plugin import ROOT
+from sandbox import command
+from sandbox.place import Place
+from tests.unit import fake_worker
+from tests.unit.fake_worker import Worker
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +43,32 @@ def copy(tmp_path: Path) -> Path:
     for name in ("versions.yaml", "build.py", "requirements.txt"):
         shutil.copy(ROOT / name, target / name)
     return target
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Worker:
+    """A fake pod, which is a fake image too, in which all is well."""
+    tree = tmp_path / "worker"
+    tree.mkdir()
+    return fake_worker.make(tree)
+
+
+@pytest.fixture
+def travelled(tmp_path: Path) -> Path:
+    """A folder with what travels to a node, and no checkout."""
+    target = tmp_path / "travelled" / command.DRIVERS
+    target.parent.mkdir(parents=True)
+    shutil.copy(ROOT / command.DRIVERS, target)
+    return tmp_path / "travelled"
+
+
+@pytest.fixture
+def image(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """The fake worker is what any image opens as."""
+
+    @contextlib.contextmanager
+    def opened(*_: object) -> Iterator[Place]:
+        yield worker
+
+    monkeypatch.setattr(verify, "opened", opened)
+    return worker

@@ -1,12 +1,16 @@
 """Who may import whom, held by reading every import of every module."""
 
 import ast
+import sys
 from pathlib import Path
 
+from gpukit import __main__ as gpukit
 from imagetest.plugin import ROOT
 
 # What the judge may know of the maker: pins and catalogue, how to read YAML, and how to reach an engine and Debian.
 JUDGE_MAY = {"pins", "catalog", "document", "schema", "errors", "engine", "images", "debian", "places"}
+
+PACKAGES = ("imagebuild", "imagetest", "imagereport", "machinedoctor", "sandbox", "checklist", "gpukit")
 
 
 def imports(path: Path, *, late: bool = True) -> set[str]:
@@ -24,7 +28,7 @@ def imports(path: Path, *, late: bool = True) -> set[str]:
 
 def modules(folder: str) -> list[Path]:
     found = sorted((ROOT / folder).glob("*.py"))
-    assert len(found) > 2
+    assert len(found) > 1
     return found
 
 
@@ -40,18 +44,13 @@ def test_maker_does_not_know_the_judge() -> None:
 
 
 def test_docker_is_imported_in_one_module_and_late() -> None:
-    users = [
-        path
-        for folder in ("imagebuild", "imagetest", "imagereport", "machinedoctor")
-        for path in modules(folder)
-        if any(n.split(".")[0] == "docker" for n in imports(path))
-    ]
+    users = [path for folder in PACKAGES for path in modules(folder) if any(n.split(".")[0] == "docker" for n in imports(path))]
     assert [path.name for path in users] == ["images.py"]
     assert not [name for name in imports(users[0], late=False) if name.split(".")[0] == "docker"]
 
 
 def test_only_the_entry_prints_and_exits() -> None:
-    for path in [*modules("imagebuild"), *modules("imagetest")]:
+    for path in [*modules("imagebuild"), *modules("imagetest"), *modules("sandbox"), *modules("checklist")]:
         calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         names = {call.id for call in calls if isinstance(call, ast.Name)}
         assert path.name in {"cli.py", "__main__.py"} or not names & {"print", "exit"}, path
@@ -63,9 +62,21 @@ def test_the_quick_answer_imports_only_the_standard_library() -> None:
         assert not outside & {"pydantic", "yaml", "jinja2", "docker", "requests"}, name
 
 
+def test_what_travels_to_a_node_needs_only_python() -> None:
+    """pytest goes with it, and is asked of by its checks alone."""
+    travelling = {path for pattern in gpukit.PARTS for path in ROOT.glob(pattern) if path.suffix == ".py"}
+    assert len(travelling) > 15
+    own = {"imagetest", "sandbox", "checklist", "tests", "driver_api"}
+    for path in travelling - {ROOT / "tests/workload/probes/test_gpu.py"}:
+        found = {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names - own
+        assert found <= ({"pytest"} if path.parent.name == "workload" or path.name == "options.py" else {"torch"}), path
+        named = {name.split(".")[1] for name in imports(path) if name.startswith("imagetest.") and name.count(".")}
+        assert named <= {Path(part).stem for part in gpukit.PARTS if part.startswith("imagetest/")}, path
+
+
 def test_size_rules() -> None:
     lengths = []
-    for folder in ("imagebuild", "imagetest", "imagereport", "machinedoctor"):
+    for folder in PACKAGES:
         for path in modules(folder):
             text = path.read_text()
             assert len(text.splitlines()) <= 200, path

@@ -58,6 +58,7 @@ def judged(copy: Path) -> Callable[..., Report]:
             (folder / "build.json").write_text(json.dumps({"digest": digest, **RECORD}))
             extra = cases if variant == "slim" else ()
             junit(folder / "judge.xml", passed("image.test_x"), *extra, digest=judged or digest)
+            junit(folder / "workload.xml", passed("workload.test_x"), digest=digest)
         return report.read(copy)
 
     return make
@@ -70,12 +71,14 @@ def counts(found: Report) -> dict[tuple[str, str], tuple[int, int, int]]:
 def test_all_passed(judged: Callable[..., Report]) -> None:
     found = judged()
     assert (found.usable, found.verdict) == (True, "Yes: worker:slim and worker:full may be used.")
-    assert found.counts == "5 checks passed, 0 failed, 0 did not run; never run: mutants of slim."
+    assert found.counts == "7 checks passed, 0 failed, 0 did not run; never run: mutants of slim."
     assert counts(found) == {
         ("unit", "all"): (1, 0, 0),
         ("static", "all"): (1, 0, 0),
         ("image", "slim"): (1, 0, 0),
         ("image", "full"): (1, 0, 0),
+        ("workload", "slim"): (1, 0, 0),
+        ("workload", "full"): (1, 0, 0),
         ("mutants", "full"): (1, 0, 0),
     }
     assert {row.at for row in found.rows if row.at} == {"2026-11-23 14:37Z"}
@@ -98,7 +101,7 @@ def test_a_failed_unit_test_speaks_against_every_image(judged: Callable[..., Rep
 def test_what_did_not_run_says_why_and_is_not_passed(judged: Callable[..., Report]) -> None:
     found = judged(("tests.image.test_x", "test_two", "skipped", "not run: the engine cannot give CAP_SYS_RESOURCE"))
     assert (found.usable, counts(found)["image", "slim"]) == (True, (1, 0, 1))
-    assert "\nnot run: tests.image.test_x::test_two (slim): the engine cannot give CAP_SYS_RESOURCE\n" in report.text(found)
+    assert "\nnot run: 1 check of image (slim): the engine cannot give CAP_SYS_RESOURCE\n" in report.text(found)
     assert "1 did not run" in found.counts
 
 
@@ -147,7 +150,7 @@ def test_json_table_and_page_count_alike(judged: Callable[..., Report], copy: Pa
         found = [sum(check["outcome"] == outcome for check in own) for outcome in ("passed", "failed", "not run")]
         assert found == [row["passed"], row["failed"], row["not_run"]]
     page = (copy / "a/b.html").read_text()
-    assert [page.count(f'<b class="pill {each}">1') for each in ("passed", "failed", "not-run")] == [5, 1, 1]
+    assert [page.count(f'<b class="pill {each}">1') for each in ("passed", "failed", "not-run")] == [7, 1, 1]
 
 
 def test_the_page_needs_nothing_beside_it(judged: Callable[..., Report]) -> None:
@@ -217,6 +220,8 @@ def test_a_recipe_ends_with_the_table_and_the_status_of_its_tests(target: str, j
     command = ["make", "-f", str(ROOT / "Makefile"), "-C", str(tmp_path), target, "PYTHON=./python"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]})
     lines = [line for line in result.stdout.splitlines() if not line.startswith("make")]
-    judged = ["build.py test", *(["python -m pytest -q tests/relation tests/push"] if not judge else [])]
+    judged = ["build.py test"]
+    judged += ["python -m pytest -q tests/relation tests/push tests/kit"] if not judge else []
+    judged += ["python -m imagetest workload"] if not judge and target == "test" else []
     assert lines[-len(judged) - 1 :] == [*judged, "python -m imagereport --json out/report/report.json"]
     assert (result.returncode == 0, said in result.stderr) == (judge == 0, True)

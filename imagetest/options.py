@@ -1,0 +1,40 @@
+"""pytest options that every layer shares, and what a check says that the machine cannot run: no more than pytest is needed."""
+
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+LAYERS = ("image", "workload")
+NOT_RUN = "not run: "
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What is judged, and what must not be left out."""
+    group = parser.getgroup("worker images")
+    group.addoption("--variant", help="the variant that the image claims to be")
+    group.addoption("--image", metavar="REF|FILE", help="an image in the engine, or an image archive; default: out/VARIANT/image.tar")
+    group.addoption(
+        "--require", action="append", default=[], choices=LAYERS, help="a check of this layer that the machine cannot run is a failure"
+    )
+    group = parser.getgroup("worker images, the workload layer")
+    places = ("unpacked", "engine")
+    group.addoption("--place", default="unpacked", choices=places, help="where the image's runsc runs; default: its unpacked root")
+    group.addoption("--python", default=shutil.which("python3"), help="the user's python, with torch for all checks; default: that on PATH")
+    group.addoption("--other-runsc", type=Path, help="an older runsc, whose list lacks the node's driver, for the negative controls")
+
+
+def not_run(config: pytest.Config, layer: str, reason: str) -> NoReturn:
+    """End a check that this machine cannot run: reported with its reason, a failure where its layer is required."""
+    if layer in config.getoption("require"):
+        pytest.fail(f"required, and not run: {reason}")
+    pytest.skip(f"{NOT_RUN}{reason}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what did not run, a line for each reason."""
+    skipped = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", [])]
+    for reason, count in Counter(skipped).items():
+        terminalreporter.write_line(f"{reason.removeprefix('Skipped: ')} ({count} {'check' if count == 1 else 'checks'})")

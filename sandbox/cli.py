@@ -1,0 +1,54 @@
+"""The commands for a GPU node: a bundle, its linter, a reason in words, the workload layer, the requirements' checklist."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from checklist import command as verifying
+from imagetest.image import ImageError
+from sandbox import launching, working
+from sandbox.command import ENGINE, INTERRUPTED, Command
+from sandbox.place import PlaceError
+from sandbox.spec import SpecError
+
+COMMANDS: tuple[Command, ...] = (*launching.COMMANDS, *working.COMMANDS, *verifying.COMMANDS)
+
+
+def main(argv: list[str], root: Path) -> int:
+    """Run one command and return its exit code: 0 ok, 2 usage, 4 the machine, 5 the judge refuses, 130 interrupted."""
+    arguments = _parser().parse_args(argv)
+    command: Command = arguments.command
+    # Whoever ends it by SIGTERM gets it as tidy as by Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        status, text = command.run(arguments, root, _say)
+    except (SpecError, ImageError, PlaceError) as error:
+        print(f"{arguments.name}: {error}", file=sys.stderr)
+        return ENGINE
+    except OSError as error:
+        print(f"{arguments.name}: {error.filename or 'the machine'}: {error.strerror or error}; mend that and run again", file=sys.stderr)
+        return ENGINE
+    except KeyboardInterrupt:
+        print(f"{arguments.name}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    if text:
+        print(text)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m imagetest", description=__doc__)
+    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+    for each in COMMANDS:
+        example = f"example:\n  python -m imagetest {each.name} {each.example}"
+        found = commands.add_parser(
+            each.name, help=each.words, description=each.words, epilog=example, formatter_class=argparse.RawTextHelpFormatter
+        )
+        each.describe(found)
+        found.set_defaults(command=each)
+    return parser
+
+
+def _say(words: str) -> None:
+    print(f"» {words}", file=sys.stderr)

@@ -1,0 +1,138 @@
+"""What the sandbox costs: the same program on the node and in the sandbox by turns, medians, as ratios."""
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sandbox import bundle
+from sandbox.node import Node
+from sandbox.place import Answer, Bare, Place, PlaceError, answer
+from sandbox.runsc import sandbox
+from sandbox.spec import Container
+
+DRIVER_TURNS, TORCH_TURNS = 7, 2
+STARTS = 7
+INSIDE = "/mnt"
+
+Turns = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measure: its name, unit, and the ratio sandbox to node that it may have; none for what is only told."""
+
+    key: str
+    name: str
+    unit: str
+    least: float | None = None
+    most: float | None = None
+
+
+FIGURES = (
+    Figure("matmul_tflops", "product of bf16 matrices, 8192 wide", "TFLOP/s", least=0.97),
+    Figure("copy_gb_per_s", "copy from pinned memory", "GB/s", least=0.97),
+    Figure("launch_us", "launch of a kernel", "µs", most=1.1),
+    Figure("start_s", "start of a sandbox: the bare binary, then in the image", "s", most=1.3),
+    Figure("allocate_us", "memory had and given back", "µs"),
+    Figure("import_s", "import of torch", "s"),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A figure's turns, each the node's value and the sandbox's."""
+
+    figure: Figure
+    turns: tuple[tuple[float, float], ...]
+
+    @property
+    def node(self) -> float:
+        """The median on the node."""
+        return statistics.median(one for one, _ in self.turns)
+
+    @property
+    def sandbox(self) -> float:
+        """The median in the sandbox."""
+        return statistics.median(other for _, other in self.turns)
+
+    @property
+    def ratio(self) -> float:
+        """Sandbox to node."""
+        return self.sandbox / self.node
+
+    @property
+    def kept(self) -> bool:
+        """Whether the bar holds; what has none keeps it."""
+        least, most = self.figure.least, self.figure.most
+        return (least is None or self.ratio >= least) and (most is None or self.ratio <= most)
+
+
+def measure(place: Place, bare: Bare, node: Node, python: str, probes: Path, folder: Path, log: Callable[[str], None]) -> list[Measured]:
+    """Measure what this machine can: all with a GPU, without one only the start; raises PlaceError."""
+    found = {"start_s": _starts(place, bare, node, folder, log)}
+    if node.driver:
+        found |= _by_turns(place, node, python, probes, folder, log)
+    return [Measured(figure, tuple(found[figure.key])) for figure in FIGURES if figure.key in found]
+
+
+def _by_turns(place: Place, node: Node, python: str, probes: Path, folder: Path, log: Callable[[str], None]) -> dict[str, Turns]:
+    """The driver's own calls in many short turns, for they are the restless ones; torch in few, for it takes long to begin."""
+    found: dict[str, Turns] = {}
+    torch = answer([python, "-c", "import importlib.util, sys; sys.exit(not importlib.util.find_spec('torch'))"]).status == 0
+    for part, turns in (("driver", DRIVER_TURNS), *((("torch", TORCH_TURNS),) if torch else ())):
+        libraries = ":".join(sorted({str(path.parent) for path in node.libraries}))
+        native = ["env", f"LD_LIBRARY_PATH={libraries}", python, str(probes / "figures.py"), part]
+        made = folder / part
+        container = Container(Path(place.user), (python, f"{INSIDE}/figures.py", part), {}, ((probes, INSIDE),))
+        bundle.write(node, container, made, place.host)
+        log(f"measuring with {part}, {turns} turns")
+        pairs = [(_read(answer(native)), _read(sandbox(place, made, debug=False))) for _ in range(turns)]
+        found |= {key: [(one[key], other[key]) for one, other in pairs] for key in pairs[0][0]}
+    return found
+
+
+def _starts(place: Place, bare: Bare, node: Node, folder: Path, log: Callable[[str], None]) -> Turns:
+    log("measuring how long a sandbox takes to start")
+    bundles = []
+    for where, name in ((bare, "bare"), (place, "in-image")):
+        gpus = "all" if node.driver else "none"
+        bundle.write(node, Container(Path(where.user), ("/bin/true",), {}, (), gpus), folder / name, where.host)
+        bundles.append((where, folder / name))
+    flags = () if node.driver else ("--nvproxy=false",)
+    return [(_timed(*bundles[0], flags), _timed(*bundles[1], flags)) for _ in range(STARTS)]
+
+
+def _timed(place: Place, made: Path, flags: Sequence[str]) -> float:
+    begun = time.perf_counter()
+    found = sandbox(place, made, flags, debug=False)
+    if found.status:
+        raise PlaceError(f"{place.name}: the sandbox does not start: {found.errors.strip()}")
+    return time.perf_counter() - begun
+
+
+def _read(found: Answer) -> Mapping[str, float]:
+    if found.status:
+        raise PlaceError(f"the measuring program failed: {found.errors.strip()[-500:]}")
+    measured: Mapping[str, float] = json.loads(found.output)
+    return measured
+
+
+def text(measured: Sequence[Measured]) -> str:
+    """A table: the node, the sandbox, their ratio, and the bar."""
+    lines = [f"{'':55} {'node':>9} {'sandbox':>9} {'ratio':>6}"]
+    for each in measured:
+        bars = [f"{sign} {bar}" for sign, bar in (("≥", each.figure.least), ("≤", each.figure.most)) if bar is not None]
+        verdict = f"  {bars[0]} {'ok' if each.kept else 'MISSED'}" if bars else ""
+        name = f"{each.figure.name}, {each.figure.unit}"
+        lines.append(f"{name:55} {each.node:9.3f} {each.sandbox:9.3f} {each.ratio:6.3f}{verdict}")
+    return "\n".join(lines)
+
+
+def as_json(measured: Sequence[Measured]) -> str:
+    """The same for machines."""
+    rows = [asdict(each) | {"node": each.node, "sandbox": each.sandbox, "ratio": each.ratio, "kept": each.kept} for each in measured]
+    return json.dumps({"processors": os.cpu_count(), "figures": rows}, indent=1) + "\n"

@@ -1,0 +1,84 @@
+"""Does the kit for GPU nodes hold all that it needs, and run with nothing but a Python beside it?"""
+
+import os
+import subprocess
+import sys
+import tarfile
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from gpukit import __main__ as gpukit
+from imagebuild.engine import Endpoint
+from imagetest.plugin import ROOT
+
+BARE = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+@pytest.fixture(scope="module")
+def archive() -> Path:
+    """The kit with slim, as make gpu-kit writes it."""
+    return gpukit.kit(ROOT, "slim")
+
+
+@pytest.fixture(scope="module")
+def unpacked(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kit as it is on a node."""
+    target = tmp_path_factory.mktemp("node")
+    with tarfile.open(archive) as tar:
+        tar.extractall(target, filter="data")
+    return target / gpukit.FOLDER
+
+
+def test_it_is_small_enough_to_travel(archive: Path) -> None:
+    assert archive.stat().st_size <= 50e6
+
+
+def test_it_is_the_same_each_time(archive: Path) -> None:
+    first = archive.read_bytes()
+    assert gpukit.kit(ROOT, "slim").read_bytes() == first
+
+
+def test_it_says_nothing_of_who_packed_it(archive: Path) -> None:
+    with tarfile.open(archive) as tar:
+        assert {(member.uid, member.gid, member.uname, member.gname, member.mtime) for member in tar} == {(0, 0, "", "", 0)}
+
+
+def test_it_brings_what_older_pythons_lack(unpacked: Path) -> None:
+    """pytest needs these below 3.11, which the packing machine's own Python would leave out."""
+    assert {"exceptiongroup", "tomli", "pytest"} <= {path.name for path in (unpacked / "site").iterdir()}
+
+
+def test_it_runs_the_layer(unpacked: Path) -> None:
+    """Without a GPU: the sandbox boots with stand-ins, the rest says why it did not run."""
+    found = subprocess.run([unpacked / "run"], env=BARE, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert len(ran(unpacked / "results/workload.xml")) >= 8
+    assert (unpacked / "results/figures.json").exists()
+
+
+def test_it_runs_in_a_container_too(endpoint: Endpoint, tmp_path: Path) -> None:
+    """The same checks where the image's runsc runs in a container with the few rights that it needs."""
+    command = [sys.executable, "-m", "imagetest", "workload", "--variant", "slim", "--place", "engine", "--results", str(tmp_path)]
+    environment = {**os.environ, **endpoint.environment, "WORKER_DOCKER": endpoint.docker}
+    found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert len(ran(tmp_path / "workload.xml")) >= 8
+
+
+def ran(report: Path) -> list[ET.Element]:
+    """The checks that ran."""
+    return [case for case in ET.parse(report).getroot().iter("testcase") if case.find("skipped") is None]  # noqa: S314 - pytest wrote it
+
+
+def test_what_is_required_fails_where_it_cannot_run(unpacked: Path) -> None:
+    found = subprocess.run([unpacked / "run", "--require", "workload"], env=BARE, capture_output=True, text=True, check=False)
+    assert found.returncode == 5
+    assert "required, and not run: no NVIDIA driver on this machine" in found.stdout
+
+
+def test_its_commands_need_nothing_else(unpacked: Path) -> None:
+    command = ["python3", "-I", "-c", f"import sys; sys.path.insert(0, {str(unpacked)!r}); from sandbox.cli import main"]
+    found = subprocess.run(command, env=BARE, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (0, "")

@@ -1,0 +1,167 @@
+"""A worker that is a folder: programs and a tree that stand in for a pod's, each to be spoiled."""
+
+import argparse
+import json
+import stat
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from checklist import verify
+from checklist.rows import NOT_ASKED, PASSED
+from imagetest.plugin import ROOT
+from sandbox import command
+from sandbox.node import Device, Node
+
+DRIVER = "580.159.04"
+RELEASE = "20260817.0"
+DRIVERS = json.loads((ROOT / command.DRIVERS).read_text())["releases"][RELEASE]["supported"]
+DEVICES = (Device("/dev/nvidiactl", 195, 255), Device("/dev/nvidia-uvm", 510, 0), Device("/dev/nvidia0", 195, 0))
+GPU = Node(DRIVER, DEVICES, (), (), "a test")
+VERSION = f"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {DRIVER}  Release Build\n"
+# What it says is in the folder `said`, so that a test spoils a text, not a program.
+RUNSC = """#!/bin/sh
+said={tree}/said
+case "$*" in
+  --version) cat "$said/version" ;;
+  flags) cat "$said/flags" >&2 ;;
+  help) cat "$said/help" ;;
+  "nvproxy list-supported-drivers") cat "$said/drivers" ;;
+  *do\\ cat*) cat "$said/boot"; cat "$said/errors" >&2; test -s "$said/boot" ;;
+  *run*) exec {python} {tree}/bin/run "$@" ;;
+  *--version) cat "$said/status-of-$1" > {tree}/status && exit "$(cat {tree}/status)" ;;
+esac
+"""
+# Of the tree's devices alone; of the machine's own it says what is true.
+STAT = """#!/bin/sh
+numbers={tree}/numbers/${{4#{tree}/dev/}}
+test -f "$numbers" || exec /usr/bin/stat "$@"
+echo "$4 is character special file $(cat "$numbers")"
+"""
+# A sandbox that is none: what a bundle would run, run beside it.
+RUN = """import json, os, sys
+(bundle,) = (each.removeprefix("--bundle=") for each in sys.argv if each.startswith("--bundle="))
+config = json.load(open(bundle + "/config.json"))
+(probes,) = (mount["source"] for mount in config["mounts"] if mount["destination"] == "/mnt")
+words = [word.replace("/mnt/", probes + "/") for word in config["process"]["args"]]
+os.execvp(words[0], words)
+"""
+KUBECTL = """#!/bin/sh
+while [ "${{1#--}}" != "$1" ]; do shift; done
+if [ "$1" = get ]; then
+  test ! -e "{tree}/$2.json" || exec cat "{tree}/$2.json"
+  echo "Error from server (NotFound): $2s \\"$3\\" not found" >&2
+  exit 1
+fi
+test ! -e {tree}/lost || {{ echo "error: unable to upgrade connection: container not found" >&2; exit 1; }}
+while [ "$1" != -- ]; do shift; done
+shift
+for word; do
+  shift
+  set -- "$@" "$(printf '%s' "$word" | sed 's#/dev/nvidia#{tree}&#g; s#/proc/#{tree}&#g; s#/usr/l#{tree}&#g')"
+done
+env -i $(cat {tree}/environment) "$@" > {tree}/output 2> {tree}/errors
+status=$?
+sed 's#{tree}##g' {tree}/output
+sed 's#{tree}##g' {tree}/errors >&2
+exit $status
+"""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """The folder, which is a place too: one whose programs come first on PATH."""
+
+    tree: Path
+    name: str = "a fake image"
+    host: str = ""
+    user: str = "/user"
+
+    @property
+    def runsc(self) -> str:
+        return str(self.tree / "bin/runsc")
+
+    @property
+    def kubectl(self) -> str:
+        return str(self.tree / "bin/kubectl")
+
+    def argv(self, command: Sequence[str]) -> list[str]:
+        return ["env", f"PATH={self.tree}/bin:/usr/bin:/bin", *command]
+
+    def write(self, name: str, text: str) -> None:
+        """A file of the tree."""
+        path = self.tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.write_text(text)
+
+    def pod(self, runtime_class: str = "nvidia", gpus: int = 1) -> None:
+        """The pod's object."""
+        limits = {"nvidia.com/gpu": str(gpus)} if gpus else {}
+        spec = {"runtimeClassName": runtime_class, "containers": [{"name": "worker", "resources": {"limits": limits}}]}
+        self.write("pod.json", json.dumps({"spec": spec}))
+
+    def device(self, name: str, numbers: str) -> None:
+        """A device that opens; numbers are hexadecimal, as stat writes them."""
+        path = self.tree / "dev" / name
+        path.parent.mkdir(exist_ok=True)
+        path.symlink_to("/dev/null")
+        self.write(f"numbers/{name}", f"{numbers}\n")
+
+    def refuse_to_boot(self) -> None:
+        """As under a filter that forbids new namespaces."""
+        self.write("said/boot", "")
+        self.write("said/errors", "creating process: fork/exec /proc/self/exe: operation not permitted\n")
+
+
+def make(tree: Path) -> Worker:
+    """A worker in which all is well."""
+    made = Worker(tree)
+    for name, text in (("runsc", RUNSC), ("stat", STAT), ("run", RUN), ("kubectl", KUBECTL)):
+        made.write(f"bin/{name}", text if name == "run" else text.format(tree=tree, python=sys.executable))
+        (tree / "bin" / name).chmod(stat.S_IRWXU)
+    for name, text in _said().items():
+        made.write(f"said/{name}", text)
+    made.pod()
+    made.write("runtimeclass.json", json.dumps({"handler": "nvidia"}))
+    made.write("environment", f"NVIDIA_VISIBLE_DEVICES=GPU-1234\nPATH={tree}/bin:/usr/bin:/bin\n")
+    made.write("proc/driver/nvidia/version", VERSION)
+    made.write("proc/devices", "195 nvidia\n510 nvidia-uvm\n")
+    made.write("proc/self/status", "CapEff:\t00000000a80425fb\nSeccomp:\t0\n")
+    for name, text in {"kernel/yama/ptrace_scope": "1", "vm/max_map_count": "65530", "user/max_user_namespaces": "96365"}.items():
+        made.write(f"proc/sys/{name}", f"{text}\n")
+    for name in ("libcuda", "libnvidia-ml"):
+        made.write(f"usr/local/nvidia/lib64/{name}.so.{DRIVER}", "")
+    for name, numbers in (("nvidiactl", "c3:ff"), ("nvidia-uvm", "1fe:0"), ("nvidia0", "c3:0")):
+        made.device(name, numbers)
+    return made
+
+
+def _said() -> dict[str, str]:
+    return {
+        "version": f"runsc version release-{RELEASE}\nspec: 1.2.1\n",
+        "flags": "  -network value\n  -nvproxy\n    \tLEGACY\n",
+        "help": "\tnvproxy          shows information about nvproxy support\n",
+        "drivers": "".join(f"{driver}\n" for driver in DRIVERS),
+        "boot": "Linux version 4.19.0-gvisor\n",
+        "errors": "",
+        "status-of---nvproxy": "0",
+        "status-of---nvproxy=true": "0",
+        "status-of---no-such-flag": "2",
+    }
+
+
+def run(root: Path, *words: str) -> tuple[str, int, dict[str, dict[str, Any]]]:
+    """What the command says, its status, and its rows by their check, out of the JSON."""
+    parser = argparse.ArgumentParser()
+    verify.arguments(parser)
+    text, status = verify.main(parser.parse_args([*words, f"--json={root}/result.json"]), root, lambda _: None)
+    rows = json.loads((root / "result.json").read_text())["rows"] if (root / "result.json").exists() else []
+    return text, status, {row["check"]: row for row in rows}
+
+
+def failed(rows: dict[str, dict[str, Any]]) -> set[str]:
+    """Checks that were asked and did not pass."""
+    return {check for check, row in rows.items() if row["state"] not in {PASSED, NOT_ASKED}}

@@ -1,0 +1,44 @@
+"""Stand-ins for a GPU: device nodes with the driver's numbers and nothing behind them, a library with the driver's name."""
+
+import os
+import stat
+import struct
+from pathlib import Path
+
+from sandbox import node
+from sandbox.node import Node
+
+DRIVER = "580.159.04"
+# What runsc and programs need of /dev, then the driver's nodes; the major of nvidia-uvm is any that is free.
+USUAL = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
+DRIVERS = (("nvidiactl", 195, 255), ("nvidia0", 195, 0), ("nvidia-uvm", 510, 0), ("nvidia-uvm-tools", 510, 1))
+
+
+def devices(folder: Path) -> Path:
+    """A folder to be /dev; making it needs root."""
+    folder.mkdir()
+    for name, major, minor in (*USUAL, *DRIVERS):
+        os.mknod(folder / name, stat.S_IFCHR, os.makedev(major, minor))
+        (folder / name).chmod(0o666)
+    return folder
+
+
+def node_with(devices: Path, libraries: Path) -> Node:
+    """A node of these devices, whose driver is one that the image's runsc serves."""
+    libraries.mkdir()
+    path = libraries / f"libcuda.so.{DRIVER}"
+    path.write_bytes(library("libcuda.so.1"))
+    return Node(DRIVER, tuple(node.devices(devices)), (path,), (), "stand-ins")
+
+
+def library(soname: str) -> bytes:
+    """The least of an ELF file that has a name to be loaded by."""
+    headers, name = 64, b"\0" + soname.encode() + b"\0"
+    dynamic = headers + 2 * 56
+    strings = dynamic + 3 * 16
+    size = strings + len(name)
+    identity = b"\x7fELF\x02\x01\x01" + bytes(9)
+    start = identity + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, headers, 0, 0, 64, 56, 2, 64, 0, 0)
+    load = struct.pack("<IIQQQQQQ", 1, 4, 0, 0, 0, size, size, 4096)
+    section = struct.pack("<IIQQQQQQ", 2, 4, dynamic, dynamic, dynamic, 48, 48, 8)
+    return start + load + section + struct.pack("<QQQQQQ", 5, strings, 14, 1, 0, 0) + name
