@@ -86,6 +86,18 @@ def manifest(archive: Path) -> tuple[str, str, int]:
     return digest, data["config"]["digest"], sum(layer["size"] for layer in data["layers"])
 
 
+def layout(archive: Path, folder: Path) -> str:
+    """An image archive that this project built, as a build context to begin from: its files below an empty folder."""
+    import tarfile
+
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if file := tar.extractfile(member):
+                (folder / member.name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / member.name).write_bytes(file.read())
+    return f"oci-layout://{folder}@{manifest(archive)[0]}"
+
+
 def is_of(archive: Path, record: Record) -> bool:
     """Whether an archive is there and is the recorded one."""
     return archive.exists() and manifest(archive)[0] == record.digest

@@ -1,7 +1,6 @@
 """`make example`: build beta9's worker on top of worker:full here, also where no image registry answers."""
 
 import sys
-import tarfile
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,7 +31,10 @@ def build(endpoint: Endpoint, archive: Path) -> Path:
     archive.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=archive.parent) as name:
         scratch = Path(name)
-        contexts = {"full": _layout(FULL, scratch / "full"), "tools": _layout(_tools(endpoint, pinned, known, scratch), scratch / "tools")}
+        contexts = {
+            "full": record.layout(FULL, scratch / "full"),
+            "tools": record.layout(_tools(endpoint, pinned, known, scratch), scratch / "tools"),
+        }
         part = scratch / "image.tar"
         job = buildx.Job(HERE / "Dockerfile", HERE, OUTPUT.format(part), int(pinned.source_date_epoch), contexts=contexts)
         buildx.build(endpoint, {"beta9": job}, archive.with_name("build.log"))
@@ -53,13 +55,6 @@ def _tools(endpoint: Endpoint, pinned: Pins, known: Catalog, scratch: Path) -> P
     job = buildx.Job(scratch / "Dockerfile", scratch, OUTPUT.format(archive), epoch)
     buildx.build(endpoint, {"tools": job}, scratch / "tools.log")
     return archive
-
-
-def _layout(archive: Path, folder: Path) -> str:
-    """An image archive as a build context."""
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
-    return f"oci-layout://{folder}@{record.manifest(archive)[0]}"
 
 
 def main() -> int:

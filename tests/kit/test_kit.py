@@ -26,8 +26,7 @@ def archive() -> Path:
 def unpacked(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The kit as it is on a node."""
     target = tmp_path_factory.mktemp("node")
-    with tarfile.open(archive) as tar:
-        tar.extractall(target, filter="data")
+    subprocess.run(["tar", "--extract", "--gzip", "--file", archive, "--directory", target], check=True)
     return target / gpukit.FOLDER
 
 

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-import tarfile
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Annotated
@@ -53,10 +52,7 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for variant in VARIANTS:
         archive = _out(variant) / "image.tar"
         assert archive.exists(), f"no {archive}; run: make all"
-        layout = tmp_path_factory.mktemp(variant)
-        with tarfile.open(archive) as tar:
-            tar.extractall(layout, filter="data")
-        found[variant] = f"oci-layout://{layout}@{record.manifest(archive)[0]}"
+        found[variant] = record.layout(archive, tmp_path_factory.mktemp(variant))
     return found
 
 
