@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sandbox import figures, node, proof
 from sandbox.cli import COMMANDS, main
 from sandbox.figures import FIGURES, Measured
 from sandbox.node import Node
+from sandbox.place import Answer, Bare, Unpacked
 from sandbox.unpack import unpack
 from tests.unit import archives
 from tests.unit.test_lint import DEVICES
@@ -216,3 +218,26 @@ suite.test(Path({str(tmp_path)!r}), [], Path({str(tmp_path)!r}) / "x.xml")
     found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert "KeyboardInterrupt" in found.stderr
     assert (tmp_path / "tidy").exists()
+
+
+def test_node_and_sandbox_go_first_by_turns(gpu: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which side began each turn, and that each value is kept on its own side."""
+    went: list[str] = []
+
+    def replying(side: str, value: float) -> Callable[..., Answer]:
+        def reply(*asked: object, **_: object) -> Answer:
+            if "find_spec" not in str(asked):
+                went.append(side)
+            return Answer(0, json.dumps(dict.fromkeys(("launch_us", "copy_gb_per_s", "matmul_tflops"), value)), "")
+
+        return reply
+
+    monkeypatch.setattr(figures, "answer", replying("node", 1.0))
+    monkeypatch.setattr(figures, "sandbox", replying("sandbox", 2.0))
+    bare = Bare("/runsc", str(tmp_path / "beside"))
+    measured = figures.measure(Unpacked(tmp_path / "rootfs"), bare, gpu, "python3", tmp_path, tmp_path, lambda _: None)
+    starts = 2 * figures.STARTS
+    assert went[starts : starts + 6] == ["node", "sandbox", "sandbox", "node", "node", "sandbox"]
+    assert {each.figure.key: each.ratio for each in measured if each.figure.key != "start_s"} == dict.fromkeys(
+        ("launch_us", "copy_gb_per_s", "matmul_tflops"), 2.0
+    )

@@ -79,12 +79,21 @@ def allocate(context: driver_api.Cuda) -> float:
 
 
 def with_torch() -> dict[str, Any]:
-    """Seconds to import torch, and 10^12 operations a second of a product of bf16 matrices."""
+    """Seconds to import torch, 10^12 operations a second of a product of bf16 matrices, microseconds of torch's own launch."""
     begun = time.perf_counter()
     import torch
 
     imported = time.perf_counter() - begun
     left, right = (torch.randn(SIDE, SIDE, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    number = torch.zeros(1, device="cuda")
+
+    def add() -> float:
+        torch.cuda.synchronize()
+        begun = time.perf_counter()
+        for _ in range(LAUNCHES):
+            number.add_(1)
+        torch.cuda.synchronize()
+        return (time.perf_counter() - begun) / LAUNCHES * 1e6
 
     def measure() -> float:
         torch.cuda.synchronize()
@@ -94,7 +103,7 @@ def with_torch() -> dict[str, Any]:
         torch.cuda.synchronize()
         return 10 * 2 * SIDE**3 / (time.perf_counter() - begun) / 1e12
 
-    return {"import_s": imported, "matmul_tflops": _median(measure, 0.7)}
+    return {"import_s": imported, "matmul_tflops": _median(measure, 0.7), "launch_torch_us": _median(add, 0.3)}
 
 
 PARTS = {"driver": with_driver, "torch": with_torch}
