@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import json
-import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import bundle
+from sandbox.command import INSIDE
 from sandbox.node import Node
 from sandbox.place import Answer, Place, answer
 from sandbox.runsc import Outcome, sandbox
 from sandbox.spec import PATH, Container
 
-# A folder that every image has.
-INSIDE = "/mnt"
 LOGS, PROCESSES = "grep nvproxy", "ps aux | grep -- --nvproxy=true"
 POLL_SECONDS = 0.2
 # The facts that rows are judged by.
@@ -41,7 +39,7 @@ def attempt(
 ) -> Trial:
     """Run the probes on the node and in a sandbox, then the note's commands in one more; raises PlaceError."""
     log("running the probes on the node")
-    native = _facts(answer(["env", *_libraries(node), python, str(probes / "facts.py")]))
+    native = _facts(answer(["env", *node.native, python, str(probes / "facts.py")]))
     log("running the probes in a sandbox")
     outcome = sandbox(place, _bundle(place, node, python, probes, (python, f"{INSIDE}/facts.py"), folder / "probes"))
     log("running the note's own commands in a sandbox")
@@ -51,11 +49,6 @@ def attempt(
     said, processes = _watched(lambda: sandbox(place, made))
     answers = {PROCESSES: processes, LOGS: _logged(outcome)} | _apart(said, commands, word)
     return Trial(node, native, _facts(outcome), outcome, answers)
-
-
-def _libraries(node: Node) -> list[str]:
-    libraries, programs = (":".join(sorted({str(path.parent) for path in paths})) for paths in (node.libraries, node.programs))
-    return [f"LD_LIBRARY_PATH={libraries}", f"PATH={programs}:{os.environ['PATH']}"]
 
 
 def _bundle(place: Place, node: Node, python: str, probes: Path, command: tuple[str, ...], made: Path) -> Path:

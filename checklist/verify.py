@@ -19,13 +19,12 @@ from sandbox.command import DRIVERS, OK, PROBES, REFUSED, USAGE
 from sandbox.node import Node
 from sandbox.place import Answer, Place, PlaceError, answer
 from sandbox.spec import SpecError
-from sandbox.unpack import unpack
+from sandbox.unpack import root_of
 
 IMAGE = "out/slim/image.tar"
 ROWS = (*committed.ROWS, *image.ROWS, *pod.ROWS, *workload.ROWS)
 # What asks a layer's rows.
 OPTIONS = {"static": "run in a checkout, with --image", "image": "--image", "pod": "--context CTX, or --node", "workload": "--node"}
-NO_DRIVER = f"no NVIDIA driver on this machine: there is no {node.VERSION}"
 
 Log = Callable[[str], None]
 
@@ -114,8 +113,6 @@ def opened(image: str, found: Node | None) -> Iterator[Place]:
     path = Path(image)
     if image.endswith((".tar", ".gz")) and not path.exists():
         raise PlaceError(f"no file {image}")
-    if path.is_dir() and not (path / place.RUNSC[1:]).is_file():
-        raise PlaceError(f"{image} is no worker's root: it has no {place.RUNSC}")
     if not path.exists():
         nodes = [(device.path, device.path) for device in found.devices] if found else []
         with place.container(image, nodes, os.environ.get("WORKER_DOCKER", "docker")) as made:
@@ -124,9 +121,8 @@ def opened(image: str, found: Node | None) -> Iterator[Place]:
     if os.geteuid() != 0:
         raise PlaceError("entering an image's root needs root: run as root, or name the image in an engine")
     with tempfile.TemporaryDirectory() as scratch:
-        if path.is_file():
-            unpack(path, Path(scratch))
-        yield place.Unpacked(path.resolve() if path.is_dir() else Path(scratch))
+        root, _ = root_of(path.resolve(), Path(scratch))
+        yield place.Unpacked(root)
 
 
 def _in_image(known: _Known) -> Scene:
@@ -160,7 +156,7 @@ def _workload(known: _Known, stack: contextlib.ExitStack, log: Log) -> Scene:
     """The trial, which every row reads; a machine without a GPU cannot run it."""
     nothing = Answer(0, "", "")
     if not known.node or not known.node.driver:
-        return Scene(lambda _: nothing, lambda _: nothing, known.table, unable=NO_DRIVER)
+        return Scene(lambda _: nothing, lambda _: nothing, known.table, unable=node.NO_DRIVER)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     commands = [row.own for row in workload.ROWS if row.own and row.own not in (trial.LOGS, trial.PROCESSES)]
     try:

@@ -2,7 +2,8 @@
 
 from checklist.program import SUM, active, added, answered, libcuda, named, same_output, torch
 from checklist.rows import ABSENT, WEAK, WRONG, Row
-from checklist.trial import INSIDE, LOGS, PROCESSES
+from checklist.trial import LOGS, PROCESSES
+from sandbox.command import INSIDE
 from sandbox.spec import LIBRARIES
 
 USER, ACTIVE = "Verification Checklist: User Container", "Verify nvproxy Active"

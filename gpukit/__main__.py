@@ -12,12 +12,13 @@ from pathlib import Path
 
 from imagebuild import debian, pins, places
 from imagebuild.errors import EngineError, FetchError, ImageBuildError
+from sandbox.command import DRIVERS, PROBES
 
 FOLDER = "gpu-kit"
 # What the commands and the checks of tests/workload are made of: standard library, and pytest beside it.
 PARTS = (
     *("imagetest/__init__.py", "imagetest/__main__.py", "imagetest/archive.py", "imagetest/image.py", "imagetest/options.py"),
-    *("sandbox/*", "checklist/*", "tests/workload/*.py", "tests/workload/probes/*", "images/components/gvisor/drivers.json", "LICENSE"),
+    *("sandbox/*", "checklist/*", "tests/workload/*.py", f"{PROBES}/*", DRIVERS, "LICENSE"),
 )
 PYTEST = """[pytest]
 addopts = -ra --strict-markers --strict-config -p imagetest.options -p no:cacheprovider
@@ -72,7 +73,7 @@ def controls(root: Path) -> Path:
     """Write out/gpu-controls/runsc, of the pinned Debian suite; raises FetchError."""
     pinned, _ = pins.load(root / "versions.yaml")
     rows = debian.resolve(pinned.debian, {"controls": ["runsc"]}).roots["controls"]
-    (file,) = debian.fetch([row for row in rows if row.name == "runsc"], places.CACHE)
+    (file,) = debian.fetch([row for row in rows if row.name == "runsc"], places.CACHE / "debs")
     target = root / "out" / "gpu-controls" / "runsc"
     target.parent.mkdir(parents=True, exist_ok=True)
     with debian.members(file, "--fsys-tarfile") as tar:

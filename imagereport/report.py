@@ -14,6 +14,8 @@ from imagebuild import catalog, pins
 from imagereport import results
 from imagereport.results import ALL, Check, Row, Run
 from imagetest import archive, expect
+from sandbox import cause
+from sandbox.command import DRIVERS
 
 
 @dataclass(frozen=True)
@@ -141,11 +143,11 @@ def _counts(rows: tuple[Row, ...]) -> str:
 def _drivers(root: Path) -> Drivers:
     pinned = pins.load(root / "versions.yaml")[0]
     release, fleet = pinned.components["gvisor"].version, pinned.fleet.drivers
-    known = json.loads((root / "images/components/gvisor/drivers.json").read_text())["releases"]
+    known = cause.table(root / DRIVERS)
     table = {release: {"supported": [], "known": []}, **known}
-    releases = tuple(sorted(table, key=_numbers))
-    served = tuple(sorted(table[release]["supported"], key=_numbers))
-    refused = tuple(sorted({*table[release]["known"], *fleet} - {*served}, key=_numbers))
+    releases = tuple(sorted(table, key=cause.order))
+    served = tuple(sorted(table[release]["supported"], key=cause.order))
+    refused = tuple(sorted({*table[release]["known"], *fleet} - {*served}, key=cause.order))
 
     def spans(driver: str) -> tuple[Span, ...]:
         groups = itertools.groupby(enumerate(releases), key=lambda pair: driver in table[pair[1]]["supported"])
@@ -153,7 +155,3 @@ def _drivers(root: Path) -> Drivers:
         return tuple(Span(each, run[0][1], run[-1][1], run[0][0], len(run)) for each, run in runs)
 
     return Drivers(release, releases, served, refused, {driver: spans(driver) for driver in fleet})
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))

@@ -21,7 +21,9 @@ from imagebuild.engine import CONTAINERD_STORE, PrivateEngine, check_space, find
 from imagebuild.errors import ClientError, EngineError, FetchError, ImageBuildError, UnfitError
 from machinedoctor import doctor
 from machinedoctor.doctor import Answer, Facts
-from sandbox.node import version_in
+from sandbox import cause
+from sandbox.command import DRIVERS
+from sandbox.node import version_of
 
 GO_PROXY = "https://proxy.golang.org"
 PYTHON_INDEX = "https://pypi.org/simple"
@@ -55,13 +57,13 @@ def gather(root: Path) -> Facts:
         driver=driver(),
         devices=tuple(path.name for path in Path("/dev").glob("nvidia*")),
         release=pinned.components["gvisor"].version,
-        releases=json.loads((root / "images/components/gvisor/drivers.json").read_text())["releases"],
+        releases=cause.table(root / DRIVERS),
     )
 
 
 def driver(file: str = "/proc/driver/nvidia/version") -> str:
     """The version of the kernel's NVIDIA driver, open or not; empty without one."""
-    return version_in(_first(file, r"^(NVRM version: .*\n)"))
+    return version_of(Path(file))
 
 
 def _first(file: str, pattern: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sandbox import bundle
+from sandbox.command import INSIDE
 from sandbox.node import Node
 from sandbox.place import Answer, Bare, Place, PlaceError, answer
 from sandbox.runsc import sandbox
@@ -16,7 +17,6 @@ from sandbox.spec import Container
 
 DRIVER_TURNS, TORCH_TURNS = 7, 2
 STARTS = 7
-INSIDE = "/mnt"
 
 Turns = list[tuple[float, float]]
 
@@ -85,8 +85,7 @@ def _by_turns(place: Place, node: Node, python: str, probes: Path, folder: Path,
     found: dict[str, Turns] = {}
     torch = answer([python, "-c", "import importlib.util, sys; sys.exit(not importlib.util.find_spec('torch'))"]).status == 0
     for part, turns in (("driver", DRIVER_TURNS), *((("torch", TORCH_TURNS),) if torch else ())):
-        libraries = ":".join(sorted({str(path.parent) for path in node.libraries}))
-        native = ["env", f"LD_LIBRARY_PATH={libraries}", python, str(probes / "figures.py"), part]
+        native = ["env", *node.native, python, str(probes / "figures.py"), part]
         made = folder / part
         container = Container(Path(place.user), (python, f"{INSIDE}/figures.py", part), {}, ((probes, INSIDE),))
         bundle.write(node, container, made, place.host)

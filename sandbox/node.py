@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VERSION = "/proc/driver/nvidia/version"
+NO_DRIVER = f"no NVIDIA driver on this machine: there is no {VERSION}"
 # Both kinds of kernel module: "... Kernel Module  535.129.03  Thu ..." and "... Open Kernel Module for x86_64  580.159.04  Release ...".
 NVRM = re.compile(r"^NVRM version: .*?\s(\d+\.\d+(?:\.\d+)?)\s", re.MULTILINE)
 GPU = re.compile(r"nvidia([0-9]+)$")
@@ -51,6 +52,12 @@ class Node:
     found: str
 
     @property
+    def native(self) -> list[str]:
+        """Variables by which a program on the node itself finds the driver's files."""
+        libraries, programs = (":".join(sorted({str(path.parent) for path in paths})) for paths in (self.libraries, self.programs))
+        return [f"LD_LIBRARY_PATH={libraries}", f"PATH={programs}:{os.environ['PATH']}"]
+
+    @property
     def gpus(self) -> tuple[Device, ...]:
         """The nodes /dev/nvidiaN, by number."""
         return tuple(device for device in self.devices if GPU.match(device.name))
@@ -65,8 +72,13 @@ def read(root: Path = Path("/")) -> Node:
 
 def driver(root: Path = Path("/")) -> str:
     """The version of the kernel's NVIDIA driver, open or not; empty without one."""
+    return version_of(root / VERSION[1:])
+
+
+def version_of(file: Path) -> str:
+    """The version that a file such as /proc/driver/nvidia/version names; empty where there is none."""
     try:
-        return version_in((root / VERSION[1:]).read_text())
+        return version_in(file.read_text())
     except OSError:
         return ""
 

@@ -1,4 +1,4 @@
-"""The workload layer on this machine: pytest's verdict, then the figures, all of it below one folder."""
+"""The workload layer on this machine, by pytest as it is here or as it travelled."""
 
 import os
 import signal

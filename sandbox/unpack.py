@@ -6,6 +6,19 @@ from pathlib import Path, PurePosixPath
 
 from imagetest import archive
 from imagetest.image import Entry, Image, ImageError
+from sandbox.place import RUNSC, PlaceError
+
+
+def root_of(image: Path, empty: Path) -> tuple[Path, str]:
+    """An image's root and digest: a folder that is one, whose digest nobody knows, or an archive unpacked into an empty folder.
+
+    Raises PlaceError, ImageError and OSError.
+    """
+    if not image.is_dir():
+        return empty, unpack(image, empty).digest
+    if not (image / RUNSC[1:]).is_file():
+        raise PlaceError(f"{image} is no worker's root: it has no {RUNSC}")
+    return image, ""
 
 
 def unpack(file: Path, target: Path) -> Image:

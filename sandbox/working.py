@@ -12,7 +12,7 @@ from pathlib import Path
 from sandbox import figures, node, place, proof, suite
 from sandbox.command import OK, PROBES, REFUSED, USAGE, Command, Log
 from sandbox.place import PlaceError
-from sandbox.unpack import unpack
+from sandbox.unpack import root_of
 
 
 def _describe_workload(parser: argparse.ArgumentParser) -> None:
@@ -61,10 +61,8 @@ def _measure(python: str, root: Path, image: Path, results: Path, variant: str, 
     found = node.read()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        inside = image if image.is_dir() else folder / "image"
-        if not image.is_dir():
-            inside.mkdir()
-            unpack(image, inside)
+        (folder / "image").mkdir()
+        inside, _ = root_of(image, folder / "image")
         bare = place.Bare(f"{inside}{place.RUNSC}", f"{folder}/beside")
         measured = figures.measure(place.Unpacked(inside), bare, found, python, root / PROBES, folder, log)
         run = {"variant": variant} | proof.machine(found, python, bare.runsc, ["python3", "-m", "imagetest", *sys.argv[1:]])

@@ -10,11 +10,12 @@ import pytest
 
 from imagetest.options import not_run
 from sandbox import cause, node, place
+from sandbox.command import INSIDE
 from sandbox.node import Node
-from sandbox.place import RUNSC, Place
-from sandbox.unpack import unpack
+from sandbox.place import Place
+from sandbox.unpack import root_of
 from tests.workload import stand_in
-from tests.workload.user import PROBES, PROBES_INSIDE, Facts, Inside, Sandboxes, Wiring, facts_of
+from tests.workload.user import PROBES, Facts, Inside, Sandboxes, Wiring, facts_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 collect_ignore = ["probes"]
@@ -50,7 +51,7 @@ def this_node() -> Node:
 def gpu(this_node: Node, pytestconfig: pytest.Config) -> Node:
     """The machine's GPU."""
     if not this_node.driver:
-        not_run(pytestconfig, "workload", f"no NVIDIA driver on this machine: there is no {node.VERSION}")
+        not_run(pytestconfig, "workload", node.NO_DRIVER)
     return this_node
 
 
@@ -70,13 +71,9 @@ def image_root(folder: Path, pytestconfig: pytest.Config, record_testsuite_prope
         not_run(pytestconfig, "workload", "entering an image's root needs root and the program unshare")
     variant = pytestconfig.getoption("variant")
     named = Path(pytestconfig.getoption("image") or ROOT / "out" / str(variant) / "image.tar")
-    if named.is_dir():
-        assert (named / RUNSC[1:]).is_file(), f"{named} is no worker's root: it has no {RUNSC}"
-        return named
-    root = folder / "image"
-    root.mkdir()
-    digest = unpack(named, root).digest
-    if pytestconfig.getoption("place") == "unpacked":
+    (folder / "image").mkdir()
+    root, digest = root_of(named, folder / "image")
+    if digest and pytestconfig.getoption("place") == "unpacked":
         record_testsuite_property("digest", digest)
     return root
 
@@ -134,15 +131,12 @@ def other_runsc(pytestconfig: pytest.Config) -> str:
 @pytest.fixture(scope="session")
 def native(gpu: Node, python: str) -> Facts:
     """What a program sees on the node itself: where this fails, node or driver is at fault, not gVisor."""
-    libraries = ":".join(sorted({str(path.parent) for path in gpu.libraries}))
-    programs = ":".join(sorted({str(path.parent) for path in gpu.programs}))
-    environment = [f"LD_LIBRARY_PATH={libraries}", f"PATH={programs}:{os.environ['PATH']}"]
-    return facts_of(place.answer(["env", *environment, python, str(PROBES / "facts.py")]))
+    return facts_of(place.answer(["env", *gpu.native, python, str(PROBES / "facts.py")]))
 
 
 @pytest.fixture(scope="session")
 def inside(native: Facts, sandboxes: Sandboxes, python: str) -> Inside:
     """The same program in the sandbox, after the control."""
     assert native
-    outcome = sandboxes(python, f"{PROBES_INSIDE}/facts.py")
+    outcome = sandboxes(python, f"{INSIDE}/facts.py")
     return Inside(facts_of(outcome), outcome)

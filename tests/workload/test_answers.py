@@ -6,10 +6,11 @@ import shutil
 
 import pytest
 
+from sandbox.command import INSIDE
 from sandbox.node import Node
-from tests.workload.user import PROBES_INSIDE, Sandboxes, Seen, facts_of, scripted, unprivileged
+from tests.workload.user import Sandboxes, Seen, facts_of, scripted, unprivileged
 
-FACTS = f"{PROBES_INSIDE}/facts.py"
+FACTS = f"{INSIDE}/facts.py"
 # The node's driver as a runtime class would have put it into the worker, which the toolkit then finds there.
 INJECTED = """
 for file in {files}; do
@@ -69,7 +70,7 @@ def test_a_user_without_rights(sandboxes: Sandboxes, python: str, seen: Seen) ->
 
 def test_a_checkpoint_of_cuda_needs_a_program(sandboxes: Sandboxes, python: str, seen: Seen) -> None:
     """runsc alone cannot save memory that is the GPU's."""
-    bundle = sandboxes.bundle([python, f"{PROBES_INSIDE}/counting.py"])
+    bundle = sandboxes.bundle([python, f"{INSIDE}/counting.py"])
     found = scripted(sandboxes, bundle, CHECKPOINT, more="")
     log = "".join(path.read_text(errors="replace") for path in bundle.glob("log/*"))
     assert UNSAVED in log + found.errors
@@ -78,8 +79,8 @@ def test_a_checkpoint_of_cuda_needs_a_program(sandboxes: Sandboxes, python: str,
 
 def test_a_checkpoint_with_the_drivers_own_calls(sandboxes: Sandboxes, python: str, seen: Seen) -> None:
     """The driver takes the memory off the GPU first, by what its library exports: the number goes on where it was."""
-    bundle = sandboxes.bundle([python, f"{PROBES_INSIDE}/counting.py"])
-    found = scripted(sandboxes, bundle, CHECKPOINT, more=f"--cuda-checkpoint-path={PROBES_INSIDE}/cuda_checkpoint.py")
+    bundle = sandboxes.bundle([python, f"{INSIDE}/counting.py"])
+    found = scripted(sandboxes, bundle, CHECKPOINT, more=f"--cuda-checkpoint-path={INSIDE}/cuda_checkpoint.py")
     shutil.rmtree(bundle / "checkpoint")
     assert found.status == 0, found.errors
     seen(found.output)

@@ -3,12 +3,13 @@
 import dataclasses
 
 from sandbox import cause
+from sandbox.command import INSIDE
 from sandbox.node import Node
 from sandbox.place import Bare, run
 from sandbox.runsc import Outcome
-from tests.workload.user import PROBES_INSIDE, Inside, Sandboxes, Seen, facts_of
+from tests.workload.user import Inside, Sandboxes, Seen, facts_of
 
-FACTS = f"{PROBES_INSIDE}/facts.py"
+FACTS = f"{INSIDE}/facts.py"
 SMI = "nvidia-smi -L && nvidia-smi --query-gpu=driver_version --format=csv,noheader"
 
 

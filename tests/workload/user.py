@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import bundle, runsc
+from sandbox.command import INSIDE
 from sandbox.node import Node
 from sandbox.place import Answer, Place, run
 from sandbox.runsc import Outcome
 from sandbox.spec import DRIVER, Container
 
 PROBES = Path(__file__).parent / "probes"
-# A folder that every image has: a rootless runsc cannot make one in a root that is another's.
-PROBES_INSIDE = "/mnt"
-
 # What the scripts call their sandboxes.
 NAMES = ("before", "after", "by-toolkit", "unprivileged")
 
@@ -41,7 +39,7 @@ class Sandboxes:
         """The bundle of a container with the probes in it; `edit` spoils its specification."""
         made = Path(tempfile.mkdtemp(prefix="bundle-", dir=self.folder))
         made.chmod(0o755)
-        container = Container(Path(self.rootfs), tuple(command), {}, ((self.folder / PROBES.name, PROBES_INSIDE),), gpus)
+        container = Container(Path(self.rootfs), tuple(command), {}, ((self.folder / PROBES.name, INSIDE),), gpus)
         specification = bundle.write(given or self.node, container, made, self.place.host)
         if edit:
             edit(specification)
