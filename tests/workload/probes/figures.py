@@ -12,6 +12,8 @@ import driver_api
 
 REPEATS = 15
 LAUNCHES = 2000
+# Launches are measured in short bursts: between two of them the processor's speed changes seldom.
+BURSTS, BURST = 100, 400
 COPY_BYTES = 256 << 20
 ALLOCATION_BYTES = 64 << 20
 SIDE = 8192
@@ -37,20 +39,25 @@ def with_driver() -> dict[str, Any]:
     return {"launch_us": launch(context), "copy_gb_per_s": copy(context), "allocate_us": allocate(context)}
 
 
-def launch(context: driver_api.Cuda) -> float:
-    """Microseconds a kernel that does nothing, many in a row; the call is bound once, so that Python weighs little."""
-    one, function = ctypes.c_uint(1), context.library.cuLaunchKernel
-    arguments = (context.kernel("nothing"), *6 * (one,), ctypes.c_uint(0), None, None, None)
+def launch(context: driver_api.Cuda) -> list[tuple[float, float]]:
+    """Microseconds a kernel that does nothing, many in a row, and beside each burst those of a call that only the library answers.
 
-    def measure() -> float:
+    The second tells how fast the processor is at that moment. Both calls are bound once, so that Python weighs little.
+    """
+    one, number = ctypes.c_uint(1), ctypes.byref(ctypes.c_int())
+    kernel = (context.library.cuLaunchKernel, context.kernel("nothing"), *6 * (one,), ctypes.c_uint(0), None, None, None)
+    yardstick = (context.library.cuDriverGetVersion, number)
+
+    def burst(function: Callable[..., int], *arguments: object) -> float:
         context.call("cuCtxSynchronize")
         begun = time.perf_counter()
-        for _ in range(LAUNCHES):
+        for _ in range(BURST):
             function(*arguments)
         context.call("cuCtxSynchronize")
-        return (time.perf_counter() - begun) / LAUNCHES * 1e6
+        return (time.perf_counter() - begun) / BURST * 1e6
 
-    return _median(measure, 0.3)
+    _median(lambda: burst(*kernel), 0.3)
+    return [(burst(*kernel), burst(*yardstick)) for _ in range(BURSTS)]
 
 
 def copy(context: driver_api.Cuda) -> float:
