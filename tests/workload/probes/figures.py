@@ -13,7 +13,7 @@ import driver_api
 REPEATS = 15
 LAUNCHES = 2000
 # Launches are measured in short bursts: between two of them the processor's speed changes seldom.
-BURSTS, BURST = 100, 400
+BURSTS, BURST = 200, 400
 COPY_BYTES = 256 << 20
 ALLOCATION_BYTES = 64 << 20
 SIDE = 8192
@@ -45,19 +45,24 @@ def launch(context: driver_api.Cuda) -> list[tuple[float, float]]:
     The second tells how fast the processor is at that moment. Both calls are bound once, so that Python weighs little.
     """
     one, number = ctypes.c_uint(1), ctypes.byref(ctypes.c_int())
-    kernel = (context.library.cuLaunchKernel, context.kernel("nothing"), *6 * (one,), ctypes.c_uint(0), None, None, None)
-    yardstick = (context.library.cuDriverGetVersion, number)
+    kernel = (context.kernel("nothing"), *6 * (one,), ctypes.c_uint(0), None, None, None)
 
-    def burst(function: Callable[..., int], *arguments: object) -> float:
+    def burst(function: Callable[..., int], *arguments: object, end: Callable[[], int]) -> float:
         context.call("cuCtxSynchronize")
         begun = time.perf_counter()
         for _ in range(BURST):
             function(*arguments)
-        context.call("cuCtxSynchronize")
+        end()
         return (time.perf_counter() - begun) / BURST * 1e6
 
-    _median(lambda: burst(*kernel), 0.3)
-    return [(burst(*kernel), burst(*yardstick)) for _ in range(BURSTS)]
+    def launches() -> float:
+        return burst(context.library.cuLaunchKernel, *kernel, end=context.library.cuCtxSynchronize)
+
+    def yardstick() -> float:
+        return burst(context.library.cuDriverGetVersion, number, end=int)
+
+    _median(launches, 0.3)
+    return [(launches(), yardstick()) for _ in range(BURSTS)]
 
 
 def copy(context: driver_api.Cuda) -> float:
