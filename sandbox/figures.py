@@ -15,7 +15,7 @@ from sandbox.place import Answer, Bare, Place, PlaceError, answer
 from sandbox.runsc import sandbox
 from sandbox.spec import Container
 
-DRIVER_TURNS, TORCH_TURNS = 7, 2
+DRIVER_TURNS, TORCH_TURNS = 5, 2
 # More turns are taken while the processor was at full speed in fewer than so many, on either side.
 FULL_SPEED_TURNS, MOST_DRIVER_TURNS = 3, 15
 # A neighbour on the same core makes every program about 1.3 to 2 times slower; what is within a quarter of the best had none.
