@@ -1,6 +1,6 @@
 # Names of commands; each does its set-up first. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor engine engine-stop slim full all example test test-images test-workload gpu-kit verify test-mutants test-examples report lint lock render bench clean
+.PHONY: help setup doctor engine engine-stop slim full all example test test-images test-workload gpu-kit verify test-mutants test-offline test-examples report lint lock render bench clean
 PYTHON := .venv/bin/python
 IMAGES := ./build.py test && { $(PYTHON) -m pytest -q tests/relation tests/push tests/kit || exit 5; }
 WORKLOAD := $(PYTHON) -m imagetest workload
@@ -57,6 +57,9 @@ test-mutants: all ## prove that the judge fails what is wrong
 report: setup ## what is known of the images: out/report/index.html and report.json
 	@$(PYTHON) -m imagereport --json out/report/report.json --html out/report/index.html
 
+test-offline: slim ## without a network to the same digest, and slim for arm64
+	@$(PYTHON) -m pytest -q tests/offline || exit 5
+
 test-examples: full ## build the example, run what it adds, judge it
 	@$(PYTHON) -m pytest -q tests/examples || exit 5
 
@@ -64,7 +67,7 @@ lint: ## ruff, mypy, hadolint, shellcheck, drift
 	@scripts/setup lint
 	@scripts/lint
 
-lock: setup ## write go.mod and go.sum of each Go component from versions.yaml
+lock: setup ## write versions.lock, go.mod and go.sum: what the pins mean today
 	@./build.py lock
 
 render: setup ## write the committed Dockerfiles and versions.schema.json

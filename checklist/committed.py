@@ -11,7 +11,8 @@ PINNED = "ARG GVISOR_VERSION=20250407.0  # Latest version, includes nvproxy\nRUN
 NO_ENVIRONMENT = 2
 FILES = "images/*/Dockerfile.worker"
 LINE = re.compile(r"(\S+?Dockerfile\.worker)[:-](.*)")
-FETCHES = re.compile(r"FROM |[^#]*://")
+# A file: address is of the build context, whose files were checked before they came there.
+FETCHES = re.compile(r"FROM |[^#]*(?<!file)://")
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}\b")
 
 

@@ -72,7 +72,7 @@ def kit(root: Path, variant: str) -> Path:
 def controls(root: Path) -> Path:
     """Write out/gpu-controls/runsc, of the pinned Debian suite; raises FetchError."""
     pinned, _ = pins.load(root / "versions.yaml")
-    rows = debian.resolve(pinned.debian, {"controls": ["runsc"]}).roots["controls"]
+    rows = debian.resolve(pinned.debian, {"controls": ["runsc"]})["controls"]
     (file,) = debian.fetch([row for row in rows if row.name == "runsc"], places.CACHE / "debs")
     target = root / "out" / "gpu-controls" / "runsc"
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -40,6 +40,7 @@ class Job:
     target: str | None = None
     no_cache: bool = False
     contexts: Mapping[str, str] = field(default_factory=dict)
+    architecture: str = "amd64"
 
     @property
     def target_definition(self) -> dict[str, object]:
@@ -53,6 +54,7 @@ class Job:
             "output": [_literal(self.output)],
             "attest": ["type=provenance,disabled=true", "type=sbom,disabled=true"],
             "no-cache": self.no_cache,
+            "platforms": [f"linux/{self.architecture}"],
             **({"secret": [f"id=ca,src={CERTIFICATES}"]} if CERTIFICATES.exists() else {}),
             **({"target": self.target} if self.target else {}),
         }

@@ -27,8 +27,8 @@ class BasePackages(Strict):
     """images/base/packages.yaml: Debian package names, each with the reason why it is there."""
 
     base: dict[DebianName, str]
-    builder: dict[DebianName, str]
     cgo: dict[DebianName, str]
+    lock: dict[DebianName, str]
     unused: dict[str, str]
     engine: dict[DebianName, str]
 

@@ -43,7 +43,8 @@ def tell(text: str) -> None:
 def summary(outcome: Outcome) -> str:
     """What a person wants to know after a build."""
     record, tag = outcome.record, outcome.tag
-    resolved = f"packages resolved {record.resolved}; --refresh takes today's" if record.resolved else "packages of the vendor's build day"
+    locked = f"packages of {record.resolved}, by versions.lock; make lock takes today's"
+    resolved = locked if record.resolved else "packages of the vendor's build day"
     rows = [
         ("image", tag or "(not tagged)"),
         ("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())),

@@ -5,19 +5,22 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from imagebuild import buildx, cli, context, lock, pipeline, plan, render, work
-from imagebuild.context import Tell
+from imagebuild import buildx, cli, pipeline, plan, provision, render, work
 from imagebuild.engine import PrivateEngine, find, has_docker_with_buildx
 from imagebuild.errors import DriftError, UsageError
 from imagebuild.places import write_whole
+from imagebuild.tars import Inputs, Tell
 from imagebuild.work import Request
+from inputs import command, questions
+from inputs.store import Store
 
 EXAMPLES = """\
 commands:
   ./build.py doctor [--json]                     what this machine lacks, with the fixes; changes nothing
   ./build.py engine start|stop|status|env        the private engine of a machine that has none
   ./build.py test [VARIANT ...]                  the image layer; builds what is missing
-  ./build.py lock                                go.mod and go.sum of each Go component, from versions.yaml
+  ./build.py lock [--check]                      versions.lock, go.mod and go.sum: what the pins mean today
+  ./build.py fetch --into DIR                    all that the lock names, for machines without a network
   ./build.py render [--check]                    the committed Dockerfiles and versions.schema.json
 
 examples:
@@ -25,7 +28,8 @@ examples:
   ./build.py --variant all                       build slim and full at once, what they share once
   ./build.py --variant slim --print dockerfile   show what would be built
   ./build.py --variant slim --tag registry.example/team/worker:1 --push
-  ./build.py --variant slim --refresh            take today's Debian packages
+  ./build.py --variant slim --arch arm64         for another architecture, compiled here
+  ./build.py --variant slim --offline DIR        without a network, from what build.py fetch --into DIR brought
   eval "$(./build.py engine env)"                a shell whose docker is that engine
 
 exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the judge refuses, 6 registry, 130 interrupted
@@ -34,7 +38,7 @@ exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the ju
 
 def execute(argv: list[str], root: Path, tell: Tell) -> str:
     """Run one command and return its answer; raises ImageBuildError."""
-    commands = {"doctor": _doctor, "engine": _engine, "lock": _lock, "render": _render, "test": _test}
+    commands = {"doctor": _doctor, "engine": _engine, "fetch": command.fetch, "lock": command.lock, "render": _render, "test": _test}
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:], root, tell)
     return _build(argv, root, tell)
@@ -54,7 +58,8 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     parser.add_argument("--builder", metavar="NAME", help="a buildx builder; default: the engine's own")
     parser.add_argument("--tag", metavar="REF", help="name of the judged image; default: worker:VARIANT")
     parser.add_argument("--push", action="store_true", help="send the judged image to the registry that --tag names")
-    parser.add_argument("--refresh", action="store_true", help="resolve the Debian packages anew")
+    parser.add_argument("--arch", choices=plan.ARCHITECTURES, default=plan.BUILDER, dest="architecture", help="default: %(default)s")
+    parser.add_argument("--offline", type=Path, metavar="DIR", help="take every input from a folder that build.py fetch filled; no network")
     parser.add_argument("--no-cache", action="store_true", help="build every stage again")
     parser.add_argument("--no-judge", action="store_false", dest="judge", help="build and load, judge and tag nothing")
     parser.add_argument("--json", action="store_true", help="the result as JSON on standard output")
@@ -76,7 +81,7 @@ def _build(argv: list[str], root: Path, tell: Tell) -> str:
     pinned, known = work.load(root, request.versions)
     names = known.buildable if several else (request.variant,)
     if show:
-        return _shown(show, [plan.make(pinned, known, name, request.supply) for name in names], root)
+        return _shown(show, [plan.make(pinned, known, name, request.supply, request.architecture) for name in names], root)
     outcomes = pipeline.run([replace(request, variant=name) for name in names], root, tell)
     if not as_json:
         return "\n\n".join(cli.summary(outcome) for outcome in outcomes)
@@ -90,11 +95,13 @@ def _shown(what: str, plans: list[plan.Plan], root: Path) -> str:
         return json.dumps(rows if len(rows) > 1 else rows[0], indent=1)
     if what == "dockerfile":
         return "\n".join(render.dockerfile(planned, root) for planned in plans).removesuffix("\n")
-    folder = Path("out") / (plans[0].variant if len(plans) == 1 else pipeline.ALL) / "context"
+    folder = Path("out") / (plans[0].name if len(plans) == 1 else pipeline.ALL) / "context"
     jobs = {}
     for planned in plans:
-        dockerfile, archive = folder / planned.variant / render.COMMITTED, Path("out") / planned.variant / "image.tar"
-        jobs[planned.variant] = buildx.Job(dockerfile, folder, pipeline.OUTPUT.format(archive), planned.epoch)
+        dockerfile, archive = folder / planned.variant / render.COMMITTED, Path("out") / planned.name / "image.tar"
+        jobs[planned.variant] = buildx.Job(
+            dockerfile, folder, pipeline.OUTPUT.format(archive), planned.epoch, architecture=planned.architecture
+        )
     return buildx.bake(jobs)
 
 
@@ -113,7 +120,8 @@ def _engine(argv: list[str], root: Path, tell: Tell) -> str:
         return private.run("stop") or "stopped"
     if action == "start":
         pinned, known = work.load(root, root / "versions.yaml")
-        endpoint = context.ensure_engine(root, plan.make(pinned, known, known.buildable[0]), None, tell)
+        inputs = Inputs(questions.load(root / "versions.yaml", pinned, known, root), Store())
+        endpoint = provision.ensure_engine(root, plan.make(pinned, known, known.buildable[0]), None, inputs, tell)
         return f"running: {endpoint.host}"
     found = find(private)
     if found is None:
@@ -122,12 +130,6 @@ def _engine(argv: list[str], root: Path, tell: Tell) -> str:
         return f"running: {found.host}"
     clients = "" if has_docker_with_buildx() else f'\nexport PATH="{private.client}:$PATH"'
     return f"export DOCKER_HOST={found.host}{clients}"
-
-
-def _lock(argv: list[str], root: Path, tell: Tell) -> str:
-    parser = argparse.ArgumentParser(prog="build.py lock", description="Write go.mod and go.sum of each Go component from versions.yaml.")
-    _add_versions(parser, root)
-    return "\n".join(str(path.relative_to(root)) for path in lock.write(parser.parse_args(argv).versions, root, tell))
 
 
 def _render(argv: list[str], root: Path, _: Tell) -> str:

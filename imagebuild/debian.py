@@ -2,32 +2,21 @@
 
 import contextlib
 import hashlib
-import http.client
-import json
 import re
 import subprocess
 import tarfile
 import tempfile
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from imagebuild.errors import EngineError, FetchError
 from imagebuild.pins import DebianPin
-from imagebuild.places import swept, whole
+from imagebuild.places import swept
+from inputs.download import Wanted, all_of
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-ATTEMPTS = 4
-PAUSE_SECONDS = 1.0
-TIMEOUT_SECONDS = 30
-CHUNK = 1 << 20
 ADDRESS = re.compile(r"'(?P<url>[^']+)' (?P<file>\S+) (?P<size>[0-9]+) SHA256:(?P<sha256>[0-9a-f]{64})")
 
 APT_CONFIGURATION = """\
@@ -37,8 +26,8 @@ Dir::State "state";
 Dir::State::status "{folder}/status";
 Dir::Cache "cache";
 Dir::Log "log";
-APT::Architecture "amd64";
-APT::Architectures {{ "amd64"; }};
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; }};
 APT::Install-Recommends "false";
 Acquire::Languages "none";
 Acquire::ForceHash "sha256";
@@ -58,48 +47,29 @@ class Package:
     sha256: str
 
 
-@dataclass(frozen=True)
-class Resolution:
-    """What the names meant on `date`: a tuple of packages, sorted by name, for each root filesystem."""
-
-    date: str
-    roots: Mapping[str, tuple[Package, ...]]
-
-    def as_json(self) -> str:
-        """Text that `from_json` reads back."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read what `as_json` wrote."""
-        data = json.loads(text)
-        return cls(data["date"], {name: tuple(Package(**row) for row in rows) for name, rows in data["roots"].items()})
-
-
 def sources(pin: DebianPin) -> str:
     """The apt sources of a suite: release, updates and security, each signed by Debian."""
     rows = ((pin.mirror, pin.suite), (pin.mirror, f"{pin.suite}-updates"), (pin.security, f"{pin.suite}-security"))
     return "".join(f"deb [signed-by={KEYRING}] {mirror} {suite} main\n" for mirror, suite in rows)
 
 
-def resolve(pin: DebianPin, names: Mapping[str, Sequence[str]]) -> Resolution:
-    """Ask Debian's signed index what each set of names needs; raises EngineError or FetchError."""
+def resolve(pin: DebianPin, names: Mapping[str, Sequence[str]], architecture: str = "amd64") -> dict[str, tuple[Package, ...]]:
+    """Ask Debian's signed index what each set of names needs, for one architecture; raises EngineError or FetchError."""
     if not KEYRING.exists():
         raise EngineError(f"resolving Debian packages: no {KEYRING}; run: apt-get install debian-archive-keyring")
     with tempfile.TemporaryDirectory(prefix="worker-apt-") as folder:
-        environment = _apt_folder(Path(folder), sources(pin))
+        environment = _apt_folder(Path(folder), sources(pin), architecture)
         _apt(environment, "update", "--error-on=any")
-        roots = {root: _closure(environment, wanted) for root, wanted in names.items()}
-    return Resolution(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), roots)
+        return {root: _closure(environment, wanted) for root, wanted in names.items()}
 
 
-def _apt_folder(folder: Path, sources_list: str) -> str:
+def _apt_folder(folder: Path, sources_list: str, architecture: str) -> str:
     for name in ("etc/apt.conf.d", "etc/preferences.d", "state/lists/partial", "cache/archives/partial", "log"):
         (folder / name).mkdir(parents=True)
     (folder / "status").touch()
     (folder / "etc" / "sources.list").write_text(sources_list)
     configuration = folder / "apt.conf"
-    configuration.write_text(APT_CONFIGURATION.format(folder=folder))
+    configuration.write_text(APT_CONFIGURATION.format(folder=folder, architecture=architecture))
     return str(configuration)
 
 
@@ -125,40 +95,25 @@ def package_of(match: re.Match[str]) -> Package:
 
 
 def fetch(packages: Sequence[Package], cache: Path) -> list[Path]:
-    """Have the bytes of each package in the cache, checked again at each use; raises FetchError."""
-    swept(cache)
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(lambda package: _have(package, cache / f"{package.sha256}.deb"), packages))
+    """Have the bytes of each package in a folder, checked again at each use; raises FetchError."""
+    return all_of([(wanted(package), swept(cache) / file_name(package)) for package in packages])
 
 
-def _have(package: Package, path: Path) -> Path:
-    if path.is_file() and sha256(path) == package.sha256:
-        return path
-    what = f"fetching {package.name} {package.version}: {package.url}"
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return _download(package, path)
-        except (OSError, http.client.HTTPException, FetchError) as error:
-            cause = error
-            if isinstance(error, urllib.error.HTTPError):
-                error.close()
-                if error.code < 500 and error.code != 429:
-                    raise FetchError(f"{what}: HTTP {error.code}; the mirror no longer has it; run again with --refresh") from error
-        time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1) if attempt < ATTEMPTS else 0)
-    raise FetchError(f"{what}: {cause}; check the network and run again") from cause
+def file_name(package: Package) -> str:
+    """What a package is called where packages are kept: by its bytes."""
+    return f"{package.sha256}.deb"
 
 
-def _download(package: Package, path: Path) -> Path:
-    """Stream to a temporary name, at most the pinned size, and rename when the digest is right."""
-    digest, received = hashlib.sha256(), 0
-    with whole(path) as part, part.open("wb") as file:
-        with urllib.request.urlopen(package.url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - pins allow http(s) only
-            while received <= package.size and (chunk := answer.read(CHUNK)):
-                received += file.write(chunk)
-                digest.update(chunk)
-        if digest.hexdigest() != package.sha256:
-            raise FetchError(f"got {received} bytes with sha256 {digest.hexdigest()}, want {package.size} with {package.sha256}")
-    return path
+def wanted(package: Package, *elsewhere: str) -> Wanted:
+    """A package from the mirror that its index named, or from addresses that are tried next."""
+
+    def fault(file: Path) -> str:
+        size, digest = file.stat().st_size, sha256(file)
+        right = (size, digest) == (package.size, package.sha256)
+        return "" if right else f"got {size} bytes with sha256 {digest}, want {package.size} with {package.sha256}"
+
+    step = "where Debian has replaced it, take today's packages: make lock; else check the network and run again"
+    return Wanted(f"{package.name} {package.version}", (package.url, *elsewhere), package.size, fault, step)
 
 
 @contextlib.contextmanager

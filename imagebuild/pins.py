@@ -111,6 +111,7 @@ class DebianPin(Strict):
     suite: Name
     mirror: Mirror
     security: Mirror
+    snapshot: Mirror
     image: Image
     digest: Digest
 

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from imagebuild import buildx, context, judging, pins, plan, record, render, unchanged
-from imagebuild.context import Resolved, Tell
+from imagebuild import buildx, context, judging, pins, plan, record, render, tars, unchanged
 from imagebuild.errors import JudgeError
 from imagebuild.places import swept, whole
+from imagebuild.tars import Tell
 from imagebuild.work import Request, Work, load, prepare
 
 ALL = "all"
@@ -25,14 +25,11 @@ def run(requests: Sequence[Request], root: Path, tell: Tell) -> tuple[record.Out
     with contextlib.ExitStack() as held:
         for work in sorted(works, key=lambda work: work.out):
             held.enter_context(record.exclusive(work.out, tell))
-        resolved = context.resolve(works[0].everything, root, refresh=requests[0].refresh)
         # Before anything is made: what is edited from here on is another input.
-        keys = {work.plan.variant: _key(work, resolved) for work in works}
+        keys = {work.plan.variant: _key(work) for work in works}
         made = {work.plan.variant: earlier for work in works if (earlier := _unchanged(work, keys[work.plan.variant]))}
         stale = [work for work in works if work.plan.variant not in made]
-        made |= _build(stale, resolved, keys) if stale else {}
-        if resolved:
-            made = {name: replace(each, resolved=resolved.resolution.date, resolution=str(resolved.path)) for name, each in made.items()}
+        made |= _build(stale, keys) if stale else {}
         # Before it is applied: what is edited from here on is another law.
         law = unchanged.digest([*unchanged.judge_files(root), requests[0].versions], root)
         verdicts = [held.enter_context(_trial(work, made[work.plan.variant], law)) for work in works]
@@ -49,11 +46,12 @@ def run(requests: Sequence[Request], root: Path, tell: Tell) -> tuple[record.Out
     return tuple(outcomes)
 
 
-def _key(work: Work, resolved: Resolved | None) -> dict[str, str]:
+def _key(work: Work) -> dict[str, str]:
     """A digest of each input, by name."""
     key = {"Dockerfile": record.text_digest(work.dockerfile), "source_date_epoch": str(work.plan.epoch)}
-    key |= {f"{each.name} packages": each.key for each in context.roots(work.plan, resolved)}
-    key |= {f"{source.wheel} wheel": str(source.sha256) for source in work.plan.wheels}
+    key |= {f"{each.name} packages": each.key for each in context.roots(work.plan, work.inputs.lock, work.root)}
+    key |= {f"{component.name} wheel": work.inputs.lock.wheels[component.name].sha256 for component in work.plan.wheels}
+    key |= {"Go toolchain": work.inputs.lock.toolchain.sum} if work.plan.modules else {}
     files = [f"{component.name}/{name}" for component in work.plan.modules for name in ("go.mod", "go.sum")]
     texts = {file: (work.root / "images" / "components" / file).read_text() for file in files}
     return key | {file.replace("/", " "): record.text_digest(text) for file, text in texts.items()}
@@ -72,19 +70,19 @@ def _unchanged(work: Work, key: Mapping[str, str]) -> record.Record | None:
     return None
 
 
-def _build(works: Sequence[Work], resolved: Resolved | None, keys: Mapping[str, Mapping[str, str]]) -> dict[str, record.Record]:
+def _build(works: Sequence[Work], keys: Mapping[str, Mapping[str, str]]) -> dict[str, record.Record]:
     """One build of all that is stale, in one context, so that what variants share is made once."""
     begun, first = time.monotonic(), works[0]
     out = first.out if len(works) == 1 else first.root / "out" / ALL
-    folder = context.cleared(out / "context")
+    folder = tars.cleared(out / "context")
     jobs = {}
     with contextlib.ExitStack() as held:
         parts = {work.plan.variant: held.enter_context(whole(swept(work.out) / "candidate.tar")) for work in works}
         for work in works:
-            rows = context.roots(work.plan, resolved)
-            dockerfile = context.lay_out(folder, work.dockerfile, work.plan, rows, work.root, work.tell)
+            dockerfile = context.lay_out(folder, work.dockerfile, work.plan, work.inputs, work.root, work.tell)
             output = OUTPUT.format(parts[work.plan.variant])
-            jobs[work.plan.variant] = buildx.Job(dockerfile, folder, output, work.plan.epoch, no_cache=work.request.no_cache)
+            job = buildx.Job(dockerfile, folder, output, work.plan.epoch, architecture=work.plan.architecture)
+            jobs[work.plan.variant] = replace(job, no_cache=work.request.no_cache)
         buildx.build(first.endpoint, jobs, out / "build.log")
         with ThreadPoolExecutor() as pool:
             made = pool.map(lambda work: _loaded(work, parts[work.plan.variant], keys[work.plan.variant], begun), works)
@@ -106,6 +104,7 @@ def _loaded(work: Work, archive: Path, key: Mapping[str, str], begun: float) -> 
         seconds=round(time.monotonic() - begun, 1),
         revision=subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip(),
         limits=render.limits(work.plan, work.root),
+        resolved=work.inputs.lock.debian.resolved if work.plan.supply == "packages" else None,
     )
 
 
@@ -126,11 +125,11 @@ def _accepted(work: Work, made: record.Record, law: str) -> tuple[record.Record,
     if not record.is_of(accepted, made):
         candidate.replace(accepted)
     candidate.unlink(missing_ok=True)
-    tag = work.request.tag or f"worker:{made.variant}"
+    tag = work.request.tag or f"worker:{work.plan.name}"
     work.images.tag(made.engine_id, tag)
     # Only the plain request is answered quickly: its answer depends on files alone.
     plain = replace(work.request, again=False) == Request(made.variant, work.root / "versions.yaml")
-    seen = unchanged.fingerprint(work.seen, made.resolution) if plain else ""
+    seen = work.seen if plain else ""
     done = replace(made, judged=law, inputs=seen, archive=unchanged.stamp(accepted))
     done.write(work.out / "build.json")
     if work.request.push:

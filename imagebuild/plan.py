@@ -1,10 +1,16 @@
 """What one build will hold: pins and catalogue, resolved for one variant and one supply."""
 
 from dataclasses import asdict, dataclass, replace
+from typing import Literal, get_args
 
 from imagebuild.catalog import Catalog
 from imagebuild.errors import UsageError
 from imagebuild.pins import ComponentPin, DebianPin, PackagesSource, Pins, Supply, VendorSource
+
+Architecture = Literal["amd64", "arm64"]
+ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+# What compilers run on; other architectures are compiled for from there.
+BUILDER: Architecture = "amd64"
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,24 @@ class Plan:
     components: tuple[Component, ...]
     missing: tuple[str, ...]
     base_packages: tuple[str, ...]
-    builder_packages: tuple[str, ...]
     cgo_packages: tuple[str, ...]
+    lock_packages: tuple[str, ...]
     unused_packages: tuple[str, ...]
     engine_packages: tuple[str, ...]
     debian: DebianPin
     toolchain: str
     epoch: int
+    architecture: Architecture = "amd64"
+
+    @property
+    def cross(self) -> bool:
+        """Whether the image is for another architecture than the one that builds it."""
+        return self.architecture != BUILDER
+
+    @property
+    def name(self) -> str:
+        """What the image is called: its variant, and its architecture where that is not the usual one."""
+        return f"{self.variant}-{self.architecture}" if self.cross else self.variant
 
     @property
     def modules(self) -> tuple[Component, ...]:
@@ -51,9 +68,9 @@ class Plan:
         return tuple(c for c in self.components if isinstance(c.source, PackagesSource) and c.source.module)
 
     @property
-    def wheels(self) -> tuple[PackagesSource, ...]:
-        """The sources that are PyPI's."""
-        return tuple(c.source for c in self.components if isinstance(c.source, PackagesSource) and c.source.wheel)
+    def wheels(self) -> tuple[Component, ...]:
+        """The components that are a wheel of PyPI."""
+        return tuple(c for c in self.components if isinstance(c.source, PackagesSource) and c.source.wheel)
 
     def as_data(self) -> dict[str, object]:
         """Plain data for JSON."""
@@ -71,7 +88,7 @@ def everything(pins: Pins, catalog: Catalog, supply: Supply | None = None) -> Pl
     return replace(some, variant="everything", components=components, missing=())
 
 
-def make(pins: Pins, catalog: Catalog, variant: str, supply: Supply | None = None) -> Plan:
+def make(pins: Pins, catalog: Catalog, variant: str, supply: Supply | None = None, architecture: Architecture = BUILDER) -> Plan:
     """Choose what goes in; raises UsageError for a variant that no folder describes."""
     if variant not in catalog.variants:
         raise UsageError(f"planning: no variant {variant!r}; there are: {', '.join(catalog.variants)}")
@@ -84,13 +101,14 @@ def make(pins: Pins, catalog: Catalog, variant: str, supply: Supply | None = Non
         components=tuple(_component(name, pins.components[name], chosen) for name in names),
         missing=catalog.missing(variant),
         base_packages=tuple(sorted(catalog.packages.base)),
-        builder_packages=tuple(sorted(catalog.packages.builder)),
         cgo_packages=tuple(sorted(catalog.packages.cgo)),
+        lock_packages=tuple(sorted(catalog.packages.lock)),
         unused_packages=tuple(sorted(catalog.packages.unused)),
         engine_packages=tuple(sorted(catalog.packages.engine)),
         debian=pins.debian,
         toolchain=pins.go.toolchain,
         epoch=int(pins.source_date_epoch),
+        architecture=architecture,
     )
 
 

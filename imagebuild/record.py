@@ -28,7 +28,6 @@ class Record:
     seconds: float
     revision: str
     resolved: str | None = None
-    resolution: str | None = None
     judged: str = ""
     inputs: str = ""
     archive: str = ""

@@ -45,6 +45,11 @@ def builder_packages(plan: Plan, component: Component, root: Path) -> tuple[str,
     return tuple(getattr(_module(plan, root, f"components/{component.name}"), "builder_packages", ()))
 
 
+def architectures(plan: Plan, component: Component, root: Path) -> tuple[str, ...]:
+    """What a component can be built for."""
+    return tuple(getattr(_module(plan, root, f"components/{component.name}"), "architectures", ("amd64",)))
+
+
 def uses_cgo(plan: Plan, component: Component, root: Path) -> bool:
     """Whether a component's stage stands on the builder that also compiles C."""
     return bool(getattr(_module(plan, root, f"components/{component.name}"), "cgo", False))

@@ -23,10 +23,6 @@ UNWANTED = (
     "usr/share/doc/*",
     # For compilers of BPF programs; no image holds a compiler.
     "usr/include/iproute2*",
-    # A Go that only fetches the pinned toolchain needs neither its own library nor its compilers.
-    "usr/share/go-*/src/*",
-    "usr/share/go-*/test/*",
-    "usr/lib/go-*/pkg/tool/*",
 )
 WANTED = ("usr/share/doc/*/copyright",)
 ROOTS = ("usr", "etc", "var", "opt")
@@ -101,6 +97,8 @@ def assemble(packages: Mapping[str, Path], destination: Path, epoch: int, *, bas
 def _add_package(writer: _Writer, name: str, path: Path) -> None:
     with members(path, "--fsys-tarfile") as stream:
         for info in stream:
+            if fault := _odd(info):
+                raise EngineError(f"assembling: {name} holds {info.name}, {fault}; report this package")
             info.name = re.sub(r"^\./?", "", info.name).rstrip("/")
             if info.islnk():
                 info.linkname = info.linkname.removeprefix("./")
@@ -119,6 +117,14 @@ def _add_package(writer: _Writer, name: str, path: Path) -> None:
         control = {info.name.removeprefix("./"): (stream.extractfile(info) or io.BytesIO()).read() for info in stream if info.isfile()}
     writer.file(f"var/lib/dpkg/status.d/{name}", control["control"])
     writer.file(f"var/lib/dpkg/status.d/{name}.md5sums", control.get("md5sums", b""))
+
+
+def _odd(info: tarfile.TarInfo) -> str:
+    """What no package may hold, whatever its digest; empty for a plain member."""
+    if not (info.isfile() or info.isdir() or info.issym() or info.islnk()):
+        return "which is no file, folder or link"
+    names = [info.name, *([info.linkname] if info.islnk() else [])]
+    return "which leads outside" if any(".." in name.split("/") or name.startswith("/") for name in names) else ""
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagebuild import catalog, context, golang, machine, pins, plan, reach, render, unchanged
-from imagebuild.context import Tell
+from imagebuild import catalog, machine, pins, plan, provision, reach, render, unchanged
 from imagebuild.engine import Endpoint, check_space
 from imagebuild.errors import UsageError
 from imagebuild.images import Images
 from imagebuild.places import CACHE
+from imagebuild.tars import Inputs, Tell
+from inputs import questions
+from inputs.store import Store
 
 NEEDED_BYTES = 4 * 10**9
 TAG = re.compile(r"([a-z0-9][a-z0-9._-]*(:[0-9]+)?/)*[a-z0-9]+([._-]+[a-z0-9]+)*(:[0-9A-Za-z_][0-9A-Za-z._-]{0,127})?")
@@ -25,7 +27,8 @@ class Request:
     supply: pins.Supply | None = None
     builder: str | None = None
     tag: str | None = None
-    refresh: bool = False
+    architecture: plan.Architecture = plan.BUILDER
+    offline: Path | None = None
     no_cache: bool = False
     judge: bool = True
     push: bool = False
@@ -37,12 +40,12 @@ class Work:
     """A request with everything that its stages share."""
 
     request: Request
-    everything: plan.Plan
     plan: plan.Plan
     dockerfile: str
     root: Path
     out: Path
     endpoint: Endpoint
+    inputs: Inputs
     tell: Tell
     seen: str
 
@@ -72,13 +75,13 @@ def prepare(requests: Sequence[Request], root: Path, tell: Tell) -> list[Work]:
     seen = unchanged.sources(root)
     first = requests[0]
     pinned, known = load(root, first.versions)
-    everything = plan.everything(pinned, known, first.supply)
-    plans = [plan.make(pinned, known, request.variant, first.supply) for request in requests]
+    plans = [plan.make(pinned, known, request.variant, first.supply, first.architecture) for request in requests]
+    inputs = Inputs(questions.load(first.versions, pinned, known, root), Store(source=first.offline))
     texts = [_checked(request, planned, root) for request, planned in zip(requests, plans, strict=True)]
     check_space(folders(root / "out"), NEEDED_BYTES)
-    endpoint = context.ensure_engine(root, plans[0], first.builder, tell)
+    endpoint = provision.ensure_engine(root, plans[0], first.builder, inputs, tell)
     return [
-        Work(request, everything, planned, text, root, root / "out" / planned.variant, endpoint, tell, seen)
+        Work(request, planned, text, root, root / "out" / planned.name, endpoint, inputs, tell, seen)
         for request, planned, text in zip(requests, plans, texts, strict=True)
     ]
 
@@ -92,8 +95,19 @@ def _checked(request: Request, planned: plan.Plan, root: Path) -> str:
     machine.check(machine.Machine.here(), planned.supply, request.variant)
     if planned.missing:
         raise UsageError(f"variant {planned.variant} cannot be built yet: no images/components/ folder for {', '.join(planned.missing)}")
-    golang.check(planned, root)
+    _check_architecture(planned, root)
+    if request.offline and planned.supply == "vendor":
+        raise UsageError("--offline serves --supply packages; with vendor, replace the stage of downloads: docker buildx --build-context")
     text = render.dockerfile(planned, root)
     if planned.supply == "vendor":
         reach.check(text)
     return text
+
+
+def _check_architecture(planned: plan.Plan, root: Path) -> None:
+    """Refuse what cannot be compiled for the architecture; raises UsageError."""
+    unfit = [each.name for each in planned.components if planned.architecture not in render.architectures(planned, each, root)]
+    if planned.cross and planned.supply == "vendor":
+        raise UsageError(f"--arch {planned.architecture} is built with --supply packages alone")
+    if unfit:
+        raise UsageError(f"--arch {planned.architecture}: {planned.variant} holds {', '.join(unfit)}, built for amd64 alone; build slim")

@@ -14,7 +14,9 @@ from imagebuild.errors import EngineError, ImageBuildError
 from imagebuild.images import Images
 from imagetest.archive import nameless
 from imagetest.image import ImageError
+from imagetest.options import not_run
 from imagetest.shell import TransportError
+from inputs.lock import Lock, lock_of
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYER = ROOT / "tests" / "image"
@@ -23,6 +25,8 @@ ENTRYPOINT = ["/usr/bin/tini", "--"]
 CHECKPOINT_RIGHTS = ("SYS_ADMIN", "NET_ADMIN", "SYS_CHROOT", "SYS_TIME")
 LISTED = pytest.StashKey[list[str]]()
 UNPRIVILEGED = "1000:1000"
+# What the programs of an image must be for, to run on the machine that judges; builds are made there, too.
+HERE = "amd64"
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,10 @@ class Case:
     archive: str
     pins: pins.Pins
     catalog: catalog.Catalog
+    lock: Lock
     backend: str
     mode: str
+    architecture: str
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -49,6 +55,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--supply", choices=("packages", "vendor"), help="where its parts came from; default: versions.yaml")
     group.addoption("--backend", default="dockersh", choices=("dockersh", "docker"), help="docker is testinfra's own, for comparison only")
     group.addoption("--mode", default="built", choices=("built", "derived"), help="derived: a user's image made FROM one of ours")
+    group.addoption(
+        "--arch", default=HERE, dest="architecture", choices=("amd64", "arm64"), help="what the image is for; default: %(default)s"
+    )
     group.addoption("--versions", metavar="FILE", help="the pins that it must match; default: versions.yaml")
 
 
@@ -77,15 +86,17 @@ def case_of(config: pytest.Config) -> Case:
     if not variant:
         raise pytest.UsageError("the image layer judges one image: add --variant slim")
     try:
-        pinned, _ = pins.load(Path(config.getoption("versions") or ROOT / "versions.yaml"))
+        versions = Path(config.getoption("versions") or ROOT / "versions.yaml")
+        pinned, _ = pins.load(versions)
+        locked = Lock.read(lock_of(versions))
         known = catalog.load(ROOT)
     except ImageBuildError as error:
         raise pytest.UsageError(str(error)) from error
     if variant not in known.variants:
         raise pytest.UsageError(f"no variant {variant}; there are: {', '.join(known.variants)}")
+    options = {name: config.getoption(name) for name in ("backend", "mode", "architecture")}
     archive = config.getoption("image") or str(ROOT / "out" / variant / "image.tar")
-    supply = config.getoption("supply") or pinned.supply
-    return Case(variant, supply, archive, pinned, known, config.getoption("backend"), config.getoption("mode"))
+    return Case(variant, config.getoption("supply") or pinned.supply, archive, pinned, known, locked, **options)
 
 
 @pytest.fixture
@@ -159,15 +170,23 @@ def subject(case: Case, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFac
         images.remove(identity)
 
 
+def _runnable(config: pytest.Config) -> None:
+    """End a check that runs the image's programs, where they are another machine's."""
+    if (architecture := config.getoption("architecture")) != HERE:
+        not_run(config, "image", f"programs for {architecture} do not run on this {HERE} machine")
+
+
 @pytest.fixture(scope="session")
-def container(endpoint: Endpoint, subject: Subject, case: Case) -> Iterator[str]:
+def container(endpoint: Endpoint, subject: Subject, case: Case, pytestconfig: pytest.Config) -> Iterator[str]:
     """One container of the image, without network or capabilities, for the whole run."""
+    _runnable(pytestconfig)
     with Images(endpoint.host).container(subject.identity, entrypoint=ENTRYPOINT if case.mode == "derived" else None) as identity:
         yield identity
 
 
 @pytest.fixture(scope="session")
-def checkpointer(endpoint: Endpoint, subject: Subject) -> Iterator[str]:
+def checkpointer(endpoint: Endpoint, subject: Subject, pytestconfig: pytest.Config) -> Iterator[str]:
     """A second container, with the rights that CRIU needs to dump and restore a process."""
+    _runnable(pytestconfig)
     with Images(endpoint.host).container(subject.identity, CHECKPOINT_RIGHTS, entrypoint=ENTRYPOINT) as identity:
         yield identity

@@ -16,9 +16,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from imagebuild import buildx, debian, images, machine, pins, reach, work
-from imagebuild.context import Tell
 from imagebuild.engine import CONTAINERD_STORE, PrivateEngine, check_space, find, free_space
 from imagebuild.errors import ClientError, EngineError, FetchError, ImageBuildError, UnfitError
+from imagebuild.tars import Tell
 from machinedoctor import doctor
 from machinedoctor.doctor import Answer, Facts
 from sandbox import cause

@@ -44,7 +44,7 @@ def build(endpoint: Endpoint, archive: Path) -> Path:
 def _tools(endpoint: Endpoint, pinned: Pins, known: Catalog, scratch: Path) -> Path:
     """A Debian with apt as an image archive, assembled from packages as the base of the images is."""
     epoch = int(pinned.source_date_epoch)
-    packages = debian.resolve(pinned.debian, {"tools": [*known.packages.base, *TOOLS]}).roots["tools"]
+    packages = debian.resolve(pinned.debian, {"tools": [*known.packages.base, *TOOLS]})["tools"]
     tell(f"assembling tools.tar, a Debian with apt, from {len(packages)} Debian packages")
     files = debian.fetch(packages, CACHE / "debs")
     named = {package.name: file for package, file in zip(packages, files, strict=True)}

@@ -93,7 +93,9 @@ def declared(packages: Mapping[str, Control], case: Case) -> dict[str, Declared]
         path: Declared(name, entry, holder.sha256.get(path)) for name, holder in holders.items() for path, entry in holder.declared.items()
     }
     with told():
-        return own | world.of_packages(world.debs(packages, case.pins.debian, every=case.mode == "built"))
+        return own | world.of_packages(
+            world.debs(packages, case.pins.debian, case.lock.packages[case.architecture], case.architecture, every=case.mode == "built")
+        )
 
 
 @pytest.fixture(scope="session")

@@ -111,6 +111,10 @@ def test_labels_say_what_it_is(image: Image, case: Case) -> None:
     }
 
 
+def test_it_says_for_which_machines_it_is(image: Image, case: Case) -> None:
+    assert (image.config["os"], image.config["architecture"]) == ("linux", case.architecture)
+
+
 def test_shell_is_posix(host: Host) -> None:
     assert host.check_output('set -eu; x=abc; echo "${x%c}$((6 * 7))"') == "ab42"
 

@@ -93,9 +93,9 @@ def test_every_fleet_driver_is_served(host: Host, case: Case) -> None:
     assert not unserved, f"nodes with {unserved} would see only EOF; served: {served}"
 
 
-def test_machine(image: Image, runsc: Path) -> None:
+def test_machine(runsc: Path, case: Case) -> None:
     with runsc.open("rb") as file:
-        assert elf.machine(file.read(64)) == elf.MACHINES[str(image.config["architecture"])]
+        assert elf.machine(file.read(64)) == elf.MACHINES[case.architecture]
 
 
 def test_sidecars(image: Image, release: str, case: Case) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from imagetest import expect
 from imagetest.image import Image, Layer
-from imagetest.plugin import ROOT, Case
+from imagetest.options import not_run
+from imagetest.plugin import HERE, ROOT, Case
 
 pytestmark = [pytest.mark.mode("built"), pytest.mark.supply("packages")]
 
@@ -19,8 +20,10 @@ SMALL = 64 * 1024
 
 
 @pytest.fixture(scope="module")
-def parts(image: Image, case: Case) -> dict[str, Layer]:
+def parts(image: Image, case: Case, pytestconfig: pytest.Config) -> dict[str, Layer]:
     """The layer of the base and of each component: the manifest is the ledger."""
+    if case.architecture != HERE:
+        not_run(pytestconfig, "image", f"budgets and ledger of parts are of {HERE}")
     names = ("base", *case.components)
     assert len(image.layers) == len(names), "one layer each for the base and every component"
     return dict(zip(names, image.layers, strict=True))

@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from imagebuild.debian import Package, Resolution, fetch, members, resolve
+from imagebuild.debian import Package, fetch, members, resolve
 from imagebuild.errors import FetchError
 from imagebuild.pins import PACKAGE, DebianPin
 from imagebuild.places import CACHE
 from imagetest.archive import entry_of
 from imagetest.image import Entry, Image, ImageError, plain
+from inputs.lock import Roots
 
 STATUS = "/var/lib/dpkg/status.d"
 VERSION = re.compile(r"[0-9][0-9A-Za-z.+:~-]*")
@@ -73,22 +74,22 @@ def unneeded(packages: Mapping[str, Control], wanted: Iterable[str]) -> set[str]
     return set(packages) - reached
 
 
-def debs(packages: Mapping[str, Control], pin: DebianPin, *, every: bool) -> dict[str, Path]:
-    """The .deb of each package, by the digests of Debian's signed index; raises FetchError where `every` one must be known."""
-    resolutions = [Resolution.from_json(path.read_text()) for path in (CACHE / "debian").glob("*.json")]
+def debs(packages: Mapping[str, Control], pin: DebianPin, locked: Roots, architecture: str, *, every: bool) -> dict[str, Path]:
+    """The .deb of each package, by the digests of the lock or of Debian's index; raises FetchError where `every` one must be known."""
+    index = {(package.name, package.version): package for package in locked.files}
     wanted = {(name, control.version) for name, control in packages.items()}
-    if not wanted <= set(_index(resolutions)):
+    if not wanted <= set(index):
         # A user's image may hold packages of others; what is not Debian's is told path by path.
         with contextlib.suppress(*(() if every else (FetchError,))):
-            resolutions.append(resolve(pin, {"judged": [f"{name}={version}" for name, version in sorted(wanted)]}))
-    index = _index(resolutions)
+            index |= _asked(pin, wanted, architecture)
     known = sorted(wanted if every else wanted & set(index))
     files = fetch([index[each] for each in known], CACHE / "debs")
     return {name: file for (name, _), file in zip(known, files, strict=True)}
 
 
-def _index(resolutions: Iterable[Resolution]) -> dict[tuple[str, str], Package]:
-    return {(package.name, package.version): package for found in resolutions for row in found.roots.values() for package in row}
+def _asked(pin: DebianPin, wanted: Iterable[tuple[str, str]], architecture: str) -> dict[tuple[str, str], Package]:
+    names = [f"{name}={version}" for name, version in sorted(wanted)]
+    return {(package.name, package.version): package for package in resolve(pin, {"judged": names}, architecture)["judged"]}
 
 
 def of_packages(files: Mapping[str, Path]) -> dict[str, Declared]:

@@ -61,7 +61,7 @@ def packages() -> dict[str, debian.Package]:
     """The .debs that mutants take files from."""
     files = [mutant.package for mutant in MUTANTS.values() if mutant.package]
     found = {f.name: debian.Package(f.name, f.version, f.url, int(f.size), f.sha256) for f in files if f.url}
-    rows = debian.resolve(PINS.debian, {"mutants": [f.name for f in files if not f.url]}).roots["mutants"]
+    rows = debian.resolve(PINS.debian, {"mutants": [f.name for f in files if not f.url]})["mutants"]
     return {row.name: row for row in rows} | {f"{name} pinned": package for name, package in found.items()}
 
 

@@ -32,7 +32,7 @@ http: {{addr: "127.0.0.1:{port}"}}
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Debian's docker-registry, unpacked."""
     pin = pins.load(ROOT / "versions.yaml")[0].debian
-    found = debian.resolve(pin, {"registry": ["docker-registry"]}).roots["registry"]
+    found = debian.resolve(pin, {"registry": ["docker-registry"]})["registry"]
     (file,) = debian.fetch([package for package in found if package.name == "docker-registry"], CACHE / "debs")
     folder = tmp_path_factory.mktemp("registry")
     subprocess.run(["dpkg-deb", "--extract", str(file), str(folder)], check=True)

@@ -74,7 +74,7 @@ def test_requirements_are_what_the_project_asks_for() -> None:
 
 def test_every_base_package_says_why() -> None:
     packages = catalog.load(ROOT).packages
-    assert all(len(why.split()) >= 2 for group in (packages.base, packages.builder, packages.engine) for why in group.values())
+    assert all(len(why.split()) >= 2 for group in (packages.base, packages.cgo, packages.lock, packages.engine) for why in group.values())
 
 
 def test_engine_script_is_small() -> None:

@@ -38,9 +38,9 @@ def known() -> catalog.Catalog:
 def copy(tmp_path: Path) -> Path:
     """A checkout of one's own: what build.py reads, without .venv and out."""
     target = tmp_path / "checkout"
-    for name in ("imagebuild", "images"):
+    for name in ("imagebuild", "inputs", "images"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("versions.yaml", "build.py", "requirements.txt"):
+    for name in ("versions.yaml", "versions.lock", "build.py", "requirements.txt"):
         shutil.copy(ROOT / name, target / name)
     return target
 

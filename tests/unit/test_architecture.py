@@ -10,7 +10,7 @@ from imagetest.plugin import ROOT
 # What the judge may know of the maker: pins and catalogue, how to read YAML, and how to reach an engine and Debian.
 JUDGE_MAY = {"pins", "catalog", "document", "schema", "errors", "engine", "images", "debian", "places"}
 
-PACKAGES = ("imagebuild", "imagetest", "imagereport", "machinedoctor", "sandbox", "checklist", "gpukit")
+PACKAGES = ("imagebuild", "inputs", "imagetest", "imagereport", "machinedoctor", "sandbox", "checklist", "gpukit")
 
 
 def imports(path: Path, *, late: bool = True) -> set[str]:
@@ -50,7 +50,7 @@ def test_docker_is_imported_in_one_module_and_late() -> None:
 
 
 def test_only_the_entry_prints_and_exits() -> None:
-    for path in [*modules("imagebuild"), *modules("imagetest"), *modules("sandbox"), *modules("checklist")]:
+    for path in [*modules("imagebuild"), *modules("inputs"), *modules("imagetest"), *modules("sandbox"), *modules("checklist")]:
         calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         names = {call.id for call in calls if isinstance(call, ast.Name)}
         assert path.name in {"cli.py", "__main__.py"} or not names & {"print", "exit"}, path

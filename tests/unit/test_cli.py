@@ -108,9 +108,10 @@ def test_nobody_is_told_to_use_sudo(tmp_path: Path) -> None:
 def test_a_stale_lock_is_exit_2(tmp_path: Path) -> None:
     text = (ROOT / "versions.yaml").read_text()
     (tmp_path / "v.yaml").write_text(text.replace("v0.0.0-20260701204157-69c2d17aea96", "v0.0.0-20260518063529-209a0ce076a1"))
+    (tmp_path / "v.lock").write_text((ROOT / "versions.lock").read_text())
     result = run("--variant", "slim", "--versions", str(tmp_path / "v.yaml"))
     assert result.returncode == 2
-    assert "images/components/gvisor/go.sum:1:1: gvisor.dev/gvisor: not at v0.0.0-20260518063529" in result.stderr
+    assert "v.lock: modules.gvisor: locked for v0.0.0-20260701204157-69c2d17aea96, asked for v0.0.0-20260518063529" in result.stderr
     assert "run: make lock" in result.stderr
 
 

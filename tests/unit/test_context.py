@@ -1,63 +1,77 @@
-"""What a build takes from Debian: one answer for all variants, no package twice."""
+"""What a build takes in: one lock for all variants, no package twice, tars that are hashed again at each use."""
 
 from pathlib import Path
 
 import pytest
 
-from imagebuild import catalog, context, debian, pins, plan
+from imagebuild import catalog, context, debian, pins, plan, tars
 from imagetest.plugin import ROOT
+from inputs.lock import Lock
 
 
-def package(name: str) -> debian.Package:
-    return debian.Package(name, "1", "http://example.org/a", 1, "0" * 64)
+@pytest.fixture(scope="session")
+def locked() -> Lock:
+    return Lock.read(ROOT / "versions.lock")
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[set[str]]:
-    """The questions that Debian was asked, answered with packages of the names themselves."""
-    questions = []
-
-    def resolve(_: pins.DebianPin, names: dict[str, tuple[str, ...]]) -> debian.Resolution:
-        questions.append(set(names))
-        return debian.Resolution(
-            f"day {len(questions)}", {root: tuple(package(name) for name in sorted(wanted)) for root, wanted in names.items()}
-        )
-
-    monkeypatch.setattr(debian, "resolve", resolve)
-    monkeypatch.setattr(context, "CACHE", tmp_path)
-    return questions
-
-
-def test_all_variants_stand_on_one_answer(asked: list[set[str]], pinned: pins.Pins, known: catalog.Catalog) -> None:
-    answers = [context.resolve(plan.everything(pinned, known), ROOT, refresh=False) for _ in known.buildable]
-    assert answers[0] == answers[1]
-    assert len(asked) == 1
-    assert {"base", "builder", "criu", "runc"} <= asked[0]
-    bases = {name: context.roots(plan.make(pinned, known, name), answers[0])[0] for name in known.buildable}
+def test_all_variants_stand_on_one_base(locked: Lock, pinned: pins.Pins, known: catalog.Catalog) -> None:
+    bases = {name: context.roots(plan.make(pinned, known, name), locked, ROOT)[0] for name in known.buildable}
     assert bases["slim"] == bases["full"]
+    assert bases["slim"].name == "base"
+    assert len(bases["slim"].packages) > 20
 
 
-def test_refresh_asks_anew(asked: list[set[str]], pinned: pins.Pins, known: catalog.Catalog) -> None:
-    everything = plan.everything(pinned, known)
-    first, second = (context.resolve(everything, ROOT, refresh=True) for _ in range(2))
-    assert first
-    assert second
-    assert (first.resolution.date, second.resolution.date) == ("day 1", "day 2")
-    assert len(asked) == 2
-
-
-def test_a_plan_takes_its_own_roots_without_the_bases_packages(asked: list[set[str]], pinned: pins.Pins, known: catalog.Catalog) -> None:
-    answer = context.resolve(plan.everything(pinned, known), ROOT, refresh=False)
-    assert asked
-    roots = {name: {root.name: root for root in context.roots(plan.make(pinned, known, name), answer)} for name in known.buildable}
-    assert set(roots["slim"]) == {"base", "builder"}
-    assert {"criu", "runc", "cuda-runtime"} <= set(roots["full"])
+def test_a_plan_takes_its_own_roots_without_the_bases_packages(locked: Lock, pinned: pins.Pins, known: catalog.Catalog) -> None:
+    roots = {name: {root.name: root for root in context.roots(plan.make(pinned, known, name), locked, ROOT)} for name in known.buildable}
+    assert set(roots["slim"]) == {"base"}
+    assert {"cgo", "criu", "runc", "cuda-runtime"} <= set(roots["full"])
     base = {each.name for each in roots["full"]["base"].packages}
-    assert [each.name for each in roots["full"]["criu"].packages] == ["criu"]
-    assert not base & {each.name for each in roots["full"]["runc"].packages}
+    assert "criu" in {each.name for each in roots["full"]["criu"].packages}
+    for name in ("cgo", "runc", "criu"):
+        assert not base & {each.name for each in roots["full"][name].packages}
 
 
-def test_vendor_asks_nothing(asked: list[set[str]], pinned: pins.Pins, known: catalog.Catalog) -> None:
-    assert context.resolve(plan.everything(pinned, known, "vendor"), ROOT, refresh=False) is None
-    assert context.roots(plan.make(pinned, known, "slim", "vendor"), None) == ()
-    assert not asked
+def test_what_no_build_uses_is_left_out(locked: Lock, pinned: pins.Pins, known: catalog.Catalog) -> None:
+    (cgo,) = (root for root in context.roots(plan.make(pinned, known, "full"), locked, ROOT) if root.name == "cgo")
+    assert "gcc" in {each.name for each in cgo.packages}
+    assert not [each.name for each in cgo.packages if each.name.startswith("libasan")]
+    assert [each.name for each in locked.packages["amd64"].of("cgo") if each.name.startswith("libasan")]
+
+
+def test_another_architecture_has_its_own_base_and_our_compiler(locked: Lock, pinned: pins.Pins, known: catalog.Catalog) -> None:
+    planned = plan.make(pinned, known, "slim", architecture="arm64")
+    base, native = context.roots(planned, locked, ROOT)
+    assert (base.name, native.name) == ("base", tars.NATIVE)
+    assert {each.name for each in base.packages} == {each.name for each in native.packages}
+    assert any(each.url.endswith("_arm64.deb") for each in base.packages)
+    assert not any(each.url.endswith("_arm64.deb") for each in native.packages)
+
+
+def test_vendor_takes_no_tar(locked: Lock, pinned: pins.Pins, known: catalog.Catalog) -> None:
+    assert context.roots(plan.make(pinned, known, "slim", "vendor"), locked, ROOT) == ()
+
+
+def test_an_altered_tar_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pinned: pins.Pins, known: catalog.Catalog) -> None:
+    monkeypatch.setattr(tars, "CACHE", tmp_path)
+    planned, said = plan.make(pinned, known, "slim"), list[str]()
+
+    def write(path: Path) -> None:
+        path.write_text("right")
+
+    writers: tars.Writers = {"base-0123": write}
+    for number in range(3):
+        tars.place(tars.cleared(tmp_path / f"context-{number}"), writers, planned, said.append)
+    assert said == ["assembling base.tar"]
+    (tar,) = (tmp_path / "roots").glob("*.tar")
+    tar.write_text("wrong")
+    tars.place(tars.cleared(tmp_path / "context"), writers, planned, said.append)
+    assert (tmp_path / "context" / "base.tar").read_text() == "right"
+    assert len(said) == 2
+    assert debian.sha256(tar) == tar.with_suffix(".sha256").read_text()
+
+
+def test_a_sum_is_a_copy_in_the_context(tmp_path: Path) -> None:
+    """An edit in place must not reach a build that has begun."""
+    (tmp_path / "source").write_text("before")
+    tars.link(tmp_path / "source", tmp_path / "linked")
+    assert (tmp_path / "linked").samefile(tmp_path / "source")

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import catalog, context, judging, pins, pipeline, plan, record
+from imagebuild import catalog, judging, pins, pipeline, plan, record
 from imagebuild.engine import Endpoint
 from imagebuild.errors import JudgeError, RegistryError
 from imagebuild.images import Images
+from imagebuild.tars import Inputs, Tell
 from imagebuild.work import Request, Work
 from imagetest.plugin import ROOT
+from inputs.lock import Lock
+from inputs.store import Store
 
 
 class Engine(Images):
@@ -53,11 +56,11 @@ def build(
     """Run the pipeline on two built images, of which the named ones are refused."""
     assert engine
 
-    def prepare(requests: list[Request], root: Path, tell: context.Tell) -> list[Work]:
-        everything, endpoint = plan.everything(pinned, known), Endpoint("unix:///none", (), "")
+    def prepare(requests: list[Request], root: Path, tell: Tell) -> list[Work]:
+        endpoint, inputs = Endpoint("unix:///none", (), ""), Inputs(Lock.read(ROOT / "versions.lock"), Store())
         plans = [plan.make(pinned, known, request.variant) for request in requests]
         return [
-            Work(each, everything, made, "", root, tmp_path / made.variant, endpoint, tell, "")
+            Work(each, made, "", root, tmp_path / made.variant, endpoint, inputs, tell, "")
             for each, made in zip(requests, plans, strict=True)
         ]
 
@@ -76,7 +79,6 @@ def build(
 
     monkeypatch.setattr(pipeline, "prepare", prepare)
     monkeypatch.setattr(pipeline, "_build", built)
-    monkeypatch.setattr(context, "resolve", lambda *_, **__: None)
     monkeypatch.setattr(record, "is_of", lambda archive, _: archive.exists())
     return run
 

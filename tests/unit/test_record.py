@@ -14,7 +14,7 @@ from imagebuild import buildx, record, unchanged
 
 MADE = record.Record(
     variant="slim", supply="packages", versions={"gvisor": "1"}, key={"a": "1", "b": "2"}, digest="sha256:d", config_digest="sha256:c",
-    size=1, engine_id="sha256:d", resolved=None, resolution=None, seconds=1.0, revision="r",
+    size=1, engine_id="sha256:d", resolved=None, seconds=1.0, revision="r",
 )  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def built(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     out = copy / "out" / "slim"
     out.mkdir(parents=True)
     (out / "image.tar").write_bytes(b"image")
-    seen = unchanged.fingerprint(unchanged.sources(copy), None)
+    seen = unchanged.sources(copy)
     replace(MADE, inputs=seen, archive=unchanged.stamp(out / "image.tar")).write(out / "build.json")
     served = Engine(tmp_path / "s.sock", MADE.engine_id)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/s.sock")
@@ -132,6 +132,8 @@ def test_nothing_changed(built: Path) -> None:
     "path",
     [
         "versions.yaml",
+        "versions.lock",
+        "inputs/lock.py",
         "images/slim/variant.yaml",
         "images/components/gvisor/go.mod",
         "images/components/gvisor/go.sum",

@@ -95,3 +95,32 @@ def test_two_owners_of_one_file_are_refused(tmp_path: Path) -> None:
 def test_a_path_outside_merged_usr_is_refused(path: str, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=f"one holds {path.split('/', maxsplit=1)[0]}"):
         rootfs.assemble({"one": deb(tmp_path, "one", {path: "x"})}, tmp_path / "a.tar", EPOCH, base=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "target", "told"),
+    [
+        ("usr/../../etc/shadow", tarfile.REGTYPE, "", "leads outside"),
+        ("../x", tarfile.REGTYPE, "", "leads outside"),
+        ("/etc/shadow", tarfile.REGTYPE, "", "leads outside"),
+        ("usr/bin/x", tarfile.LNKTYPE, "../../etc/shadow", "leads outside"),
+        ("usr/bin/x", tarfile.LNKTYPE, "/etc/shadow", "leads outside"),
+        ("usr/dev/x", tarfile.CHRTYPE, "", "no file, folder or link"),
+        ("usr/dev/x", tarfile.BLKTYPE, "", "no file, folder or link"),
+        ("usr/run/x", tarfile.FIFOTYPE, "", "no file, folder or link"),
+    ],
+)
+def test_an_odd_member_is_refused(name: str, kind: bytes, target: str, told: str, tmp_path: Path) -> None:
+    """A package whose archive was written by hand: dpkg-deb makes none of these."""
+    good = deb(tmp_path, "one", {"usr/bin/one": "x"})
+    subprocess.run(["ar", "x", good], cwd=tmp_path, check=True)
+    (old,) = tmp_path.glob("data.tar*")
+    old.unlink()
+    with tarfile.open(tmp_path / "data.tar", "w") as tar:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = kind, target
+        tar.addfile(info)
+    (control,) = tmp_path.glob("control.tar*")
+    subprocess.run(["ar", "rc", "odd.deb", "debian-binary", control.name, "data.tar"], cwd=tmp_path, check=True)
+    with pytest.raises(EngineError, match=told):
+        rootfs.assemble({"odd": tmp_path / "odd.deb"}, tmp_path / "a.tar", EPOCH, base=False)

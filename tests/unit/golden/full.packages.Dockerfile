@@ -9,12 +9,12 @@ FROM scratch AS base
 ADD base.tar /
 
 FROM base AS builder
-ADD builder.tar /
-# For those who have mirrors of their own; neither reaches the image.
-ARG GOPROXY
-ARG GOSUMDB
-# The module cache lives in a mount; what is fetched is checked against go.sum and the checksum database.
-ENV GOTOOLCHAIN="go1.26.11" \
+# go1.26.11, and below modules/ what go.sum names: both were checked before they came here, and no step has a network.
+ADD go.tar /
+ENV PATH="/usr/local/go/bin:/usr/sbin:/usr/bin" \
+    GOTOOLCHAIN="local" \
+    GOPROXY="file:///modules" \
+    GOSUMDB="off" \
     GOFLAGS="-mod=readonly -trimpath -buildvcs=false"
 
 FROM builder AS cgo
@@ -24,9 +24,10 @@ FROM builder AS gvisor
 ARG GVISOR_VERSION
 WORKDIR /src
 COPY components/gvisor/go.mod components/gvisor/go.sum ./
-RUN --mount=type=cache,target=/root/go/pkg/mod \
+RUN --network=none \
+    --mount=type=bind,source=modules,target=/modules \
+    --mount=type=cache,target=/root/go/pkg/mod \
     --mount=type=cache,target=/root/.cache/go-build \
-    --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     CGO_ENABLED=0 go build -o /out/usr/local/bin/runsc \
       -ldflags "-s -w -X gvisor.dev/gvisor/runsc/version.version=release-${GVISOR_VERSION}" \
       gvisor.dev/gvisor/runsc
@@ -35,9 +36,10 @@ FROM cgo AS runc
 ADD runc.tar /
 WORKDIR /src
 COPY components/runc/go.mod components/runc/go.sum ./
-RUN --mount=type=cache,target=/root/go/pkg/mod \
+RUN --network=none \
+    --mount=type=bind,source=modules,target=/modules \
+    --mount=type=cache,target=/root/go/pkg/mod \
     --mount=type=cache,target=/root/.cache/go-build \
-    --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     CGO_ENABLED=1 go build -o /out/usr/local/sbin/runc -tags "seccomp,netgo,osusergo" \
       -ldflags "-s -w -linkmode external -extldflags -static" \
       github.com/opencontainers/runc
@@ -49,9 +51,10 @@ FROM cgo AS nvidia-container-toolkit
 ARG NVIDIA_CONTAINER_TOOLKIT_VERSION
 WORKDIR /src
 COPY components/nvidia-container-toolkit/go.mod components/nvidia-container-toolkit/go.sum ./
-RUN --mount=type=cache,target=/root/go/pkg/mod \
+RUN --network=none \
+    --mount=type=bind,source=modules,target=/modules \
+    --mount=type=cache,target=/root/go/pkg/mod \
     --mount=type=cache,target=/root/.cache/go-build \
-    --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     mkdir -p /out/usr/bin /out/etc/nvidia-container-runtime \
     && CGO_ENABLED=1 CGO_LDFLAGS_ALLOW="-Wl,--unresolved-symbols=ignore-in-object-files" go build -o /out/usr/bin/ \
       -ldflags "-s -w -X github.com/NVIDIA/nvidia-container-toolkit/internal/info.version=${NVIDIA_CONTAINER_TOOLKIT_VERSION} -extldflags '-Wl,--export-dynamic -Wl,--unresolved-symbols=ignore-in-object-files -Wl,-z,lazy'" \
@@ -64,13 +67,13 @@ RUN --mount=type=cache,target=/root/go/pkg/mod \
 FROM base AS cuda-wheel
 ADD cuda-runtime.tar /
 WORKDIR /cuda
-RUN --mount=type=bind,source=wheels,target=/wheels \
+RUN --network=none --mount=type=bind,source=wheels,target=/wheels \
     unzip -j "/wheels/nvidia-cuda-runtime-cu12-12.8.57.whl" "nvidia/cuda_runtime/lib/libcudart.so.12"
 
 # The cache of libraries is written here, where only the base and this library are.
 FROM base AS cuda-runtime
 COPY --from=cuda-wheel /cuda/libcudart.so.12 /out/usr/local/cuda-12.8/targets/x86_64-linux/lib/libcudart.so.12.8.57
-RUN ln -s "libcudart.so.12.8.57" /out/usr/local/cuda-12.8/targets/x86_64-linux/lib/libcudart.so.12 \
+RUN --network=none ln -s "libcudart.so.12.8.57" /out/usr/local/cuda-12.8/targets/x86_64-linux/lib/libcudart.so.12 \
     && ln -s targets/x86_64-linux/lib /out/usr/local/cuda-12.8/lib64 \
     && ln -s cuda-12.8 /out/usr/local/cuda \
     && mkdir -p /out/etc/ld.so.conf.d \

@@ -1,0 +1,60 @@
+"""An engine to work with: the one that answers, or a private one made here."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from imagebuild import debian, machine
+from imagebuild.engine import Endpoint, PrivateEngine, find
+from imagebuild.errors import ClientError, EngineError, FetchError
+from imagebuild.pins import DebianPin
+from imagebuild.plan import BUILDER, Plan
+from imagebuild.record import exclusive
+from imagebuild.tars import Inputs, Root, Tell, cleared, root_writer
+from inputs import questions
+
+
+def ensure_engine(root: Path, plan: Plan, builder: str | None, inputs: Inputs, tell: Tell) -> Endpoint:
+    """The engine that answers, or a private one started here; raises EngineError."""
+    private = PrivateEngine(root)
+    try:
+        found = find(private, builder)
+    except ClientError:
+        _make_root(private, plan, inputs, tell)
+        found = find(private, builder)
+    if found is not None:
+        return found
+    machine.check_engine_can_start(machine.Machine.here(), plan.variant)
+    _make_root(private, plan, inputs, tell)
+    tell("engine: starting")
+    private.run("start")
+    return find(private, builder) or private.endpoint(builder)
+
+
+def _make_root(private: PrivateEngine, plan: Plan, inputs: Inputs, tell: Tell) -> None:
+    """The private engine's root filesystem, with its clients, where there is none."""
+    with exclusive(private.state, tell):
+        if not (private.root / "usr" / "sbin" / "dockerd").exists():
+            tell("engine: making its root filesystem from Debian packages")
+            archive, fresh = private.state / "root.tar", private.state / "root.part"
+            packages = inputs.lock.packages[BUILDER].of(questions.ENGINE)
+            try:
+                root_writer(Root(questions.ENGINE, packages), inputs, plan)(archive)
+            except FetchError:
+                if inputs.store.source:
+                    raise
+                # Debian replaced a package since it was locked; no image is made of these, so today's serve as well.
+                packages = _todays(plan.debian, plan.engine_packages)
+                root_writer(Root(questions.ENGINE, packages), inputs, plan)(archive)
+            command = ["tar", "--extract", "--file", str(archive), "--directory", str(cleared(fresh))]
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            if result.returncode:
+                raise EngineError(f"unpacking {archive}: {result.stderr.strip()}; free some space there and run again")
+            archive.unlink()
+            shutil.rmtree(private.root, ignore_errors=True)
+            fresh.rename(private.root)
+        private.write_client()
+
+
+def _todays(pin: DebianPin, names: tuple[str, ...]) -> tuple[debian.Package, ...]:
+    return debian.resolve(pin, {questions.ENGINE: names})[questions.ENGINE]

@@ -1,0 +1,106 @@
+"""Tars that stages add: root filesystems from Debian packages, the compiler; made once, hashed again at each use."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagebuild import debian, rootfs
+from imagebuild.places import CACHE, swept, whole, write_whole
+from imagebuild.plan import Plan
+from imagebuild.record import text_digest
+from inputs import questions
+from inputs.lock import Lock
+from inputs.store import Store
+
+Tell = Callable[[str], None]
+# Tars by name and key, each with what writes it.
+Writers = dict[str, Callable[[Path], None]]
+# In a context, the compilers' base where it is not the image's own.
+NATIVE = "native"
+
+
+@dataclass(frozen=True)
+class Root:
+    """One root filesystem tar: the packages in it, without those of what lies below."""
+
+    name: str
+    packages: tuple[debian.Package, ...]
+
+    @property
+    def key(self) -> str:
+        """A digest of the packages and of the program that merges them."""
+        return text_digest("".join(package.sha256 for package in self.packages) + Path(rootfs.__file__).read_text())
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What builds may take: the lock, and the store that holds its files."""
+
+    lock: Lock
+    store: Store
+
+
+def cleared(folder: Path) -> Path:
+    """The folder, there and empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def place_roots(folder: Path, rows: Sequence[Root], inputs: Inputs, plan: Plan, tell: Tell) -> None:
+    """Put root filesystem tars into a context."""
+    place(folder, root_writers(rows, inputs, plan), plan, tell)
+
+
+def place(folder: Path, writers: Writers, plan: Plan, tell: Tell) -> None:
+    for name, tar in _tars(writers, plan.epoch, tell).items():
+        link(tar, folder / f"{name.rpartition('-')[0]}.tar")
+
+
+def root_writers(rows: Sequence[Root], inputs: Inputs, plan: Plan) -> Writers:
+    return {f"{each.name}-{each.key[:16]}": root_writer(each, inputs, plan) for each in rows}
+
+
+def root_writer(root: Root, inputs: Inputs, plan: Plan) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        files = inputs.store.debs(root.packages, plan.debian, inputs.lock.debian.resolved)
+        named = {package.name: file for package, file in zip(root.packages, files, strict=True)}
+        rootfs.assemble(named, path, plan.epoch, base=root.name in {"base", NATIVE, questions.ENGINE})
+
+    return write
+
+
+def _tars(writers: Writers, epoch: int, tell: Tell) -> dict[str, Path]:
+    """Tars by name and key, made once and hashed again at each use."""
+    folder = swept(CACHE / "roots")
+    tars = {name: folder / f"{name}-{epoch}.tar" for name in writers}
+    # Most of it is spent in other processes, which unpack, and in hashing.
+    with ThreadPoolExecutor() as pool:
+        whole_ones = dict(zip(tars, pool.map(_is_whole, tars.values()), strict=True))
+        absent = [name for name, is_whole in whole_ones.items() if not is_whole]
+        for name in absent:
+            tell(f"assembling {name.rpartition('-')[0]}.tar")
+        list(pool.map(lambda name: _make(writers[name], tars[name]), absent))
+    return tars
+
+
+def _is_whole(tar: Path) -> bool:
+    noted = tar.with_suffix(".sha256")
+    return tar.is_file() and noted.is_file() and debian.sha256(tar) == noted.read_text()
+
+
+def _make(write: Callable[[Path], None], tar: Path) -> None:
+    with whole(tar) as part:
+        write(part)
+        write_whole(tar.with_suffix(".sha256"), debian.sha256(part))
+
+
+def link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        try:
+            target.hardlink_to(source)
+        except OSError:
+            shutil.copyfile(source, target)

@@ -1,0 +1,118 @@
+"""Bytes over HTTP, which get their name only when they are the ones that were wanted."""
+
+import http.client
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from imagebuild.errors import FetchError
+from imagebuild.places import whole
+
+ATTEMPTS = 4
+PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30
+TOTAL_SECONDS = 900
+CHUNK = 1 << 20
+MOST_REDIRECTS = 5
+# Hosts that others may send us to, separated by commas: a mirror of one's own that keeps its files elsewhere.
+REDIRECT_HOSTS = "WORKER_IMAGES_REDIRECT_HOSTS"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One file: what it is in words, where it may lie, most bytes that it has, and what is wrong with a copy (empty: nothing)."""
+
+    what: str
+    addresses: tuple[str, ...]
+    most: int
+    fault: Callable[[Path], str]
+    step: str
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follow few redirects, to the same host or to one that the reader allows, never from https to http."""
+
+    max_redirections = MOST_REDIRECTS
+    max_repeats = 1
+
+    def redirect_request(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str) -> Any:  # noqa: ANN401
+        before, after = urlsplit(req.full_url), urlsplit(newurl)
+        allowed = {before.hostname, *os.environ.get(REDIRECT_HOSTS, "").split(",")}
+        if after.hostname not in allowed or after.scheme not in {"https", before.scheme}:
+            raise FetchError(f"it sends us to {after.scheme}://{after.hostname}; if that is meant, name the host in {REDIRECT_HOSTS}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def have(wanted: Wanted, path: Path) -> Path:
+    """Have the file under its name, checked again at each use; raises FetchError."""
+    if path.is_file() and not wanted.fault(path):
+        return path
+    causes = []
+    for address in wanted.addresses:
+        if not (cause := _from(wanted, address, path)):
+            return path
+        causes.append(cause)
+    raise FetchError(f"fetching {wanted.what}: {'; '.join(causes)}; {wanted.step}")
+
+
+def _from(wanted: Wanted, address: str, path: Path) -> str:
+    """Why one address does not give the file; empty where it does."""
+    cause = ""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _stream(wanted, address, path)
+        except urllib.error.HTTPError as error:
+            error.close()
+            cause, pause = f"HTTP {error.code}", _asked_pause(error)
+            if error.code < 500 and error.code != 429:
+                break
+        except FetchError as error:
+            cause, pause = str(error), 0.0
+            if "sends us" in cause:
+                break
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            cause, pause = str(getattr(error, "reason", error)) or type(error).__name__, 0.0
+        # A folder says the same however often it is asked.
+        if address.startswith("file:"):
+            break
+        time.sleep(max(pause, PAUSE_SECONDS * 2 ** (attempt - 1)) if attempt < ATTEMPTS else 0)
+    return f"{address}: {cause}"
+
+
+def _asked_pause(error: urllib.error.HTTPError) -> float:
+    asked = error.headers.get("Retry-After", "") if error.headers else ""
+    return min(float(asked), LONGEST_PAUSE_SECONDS) if asked.isascii() and asked.isdigit() else 0.0
+
+
+def _stream(wanted: Wanted, address: str, path: Path) -> str:
+    """Write to a temporary name, at most the bytes that are due and in bounded time, and rename when nothing is wrong."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline, received = time.monotonic() + TOTAL_SECONDS, 0
+    opener = urllib.request.build_opener(_Redirects)
+    with whole(path) as part:
+        with opener.open(address, timeout=TIMEOUT_SECONDS) as answer, part.open("wb") as file:
+            while received <= wanted.most and (chunk := answer.read(CHUNK)):
+                received += file.write(chunk)
+                if time.monotonic() > deadline:
+                    raise FetchError(f"not whole after {TOTAL_SECONDS} s")
+            file.flush()
+            os.fsync(file.fileno())
+        if fault := wanted.fault(part):
+            page = "; it looks like HTML: a proxy or a portal answered" if part.read_bytes()[:512].lstrip()[:1] == b"<" else ""
+            raise FetchError(f"{fault}{page}")
+    return ""
+
+
+def all_of(files: Sequence[tuple[Wanted, Path]]) -> list[Path]:
+    """Have several at once; raises FetchError for the first that cannot be had."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(lambda each: have(*each), files))

@@ -1,0 +1,96 @@
+"""Go modules as files of a module proxy: which ones a build needs, and whether they are those of go.sum."""
+
+import base64
+import binascii
+import hashlib
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagebuild.errors import DriftError, FetchError
+from inputs.download import Wanted
+
+PROXY = "https://proxy.golang.org"
+TOOLCHAIN = "golang.org/toolchain"
+# What the go command itself allows a module's zip and its go.mod to have.
+MOST_ZIP_BYTES, MOST_MOD_BYTES = 500 << 20, 16 << 20
+LINE = re.compile(r"(?P<path>\S+) (?P<version>v\S+?)(?P<mod>/go\.mod)? (?P<sum>h1:[0-9A-Za-z+/]{43}=)")
+
+
+@dataclass(frozen=True, order=True)
+class File:
+    """A module's zip or its go.mod, with its line of go.sum."""
+
+    path: str
+    version: str
+    sum: str
+    mod: bool = False
+
+    @property
+    def name(self) -> str:
+        """Where every proxy has it: capitals are written as ! and the small letter."""
+        path, version = (re.sub(r"[A-Z]", lambda letter: f"!{letter[0].lower()}", text) for text in (self.path, self.version))
+        return f"{path}/@v/{version}.{'mod' if self.mod else 'zip'}"
+
+    def fault(self, file: Path) -> str:
+        """What is wrong with a copy; empty where it is the one of go.sum."""
+        try:
+            found = hash1([("go.mod", file.read_bytes())]) if self.mod else hash_of_zip(file)
+        except (zipfile.BadZipFile, zlib.error, binascii.Error, NotImplementedError, EOFError, RuntimeError) as error:
+            return f"not a zip file: {error}; want {self.sum}"
+        return "" if found == self.sum else f"got {found}, want {self.sum}"
+
+    def wanted(self, proxies: Sequence[str]) -> Wanted:
+        """The file, from module proxies."""
+        what, most = f"Go module {self.path} {self.version}", MOST_MOD_BYTES if self.mod else MOST_ZIP_BYTES
+        addresses = tuple(f"{proxy}/{self.name}" for proxy in proxies)
+        return Wanted(what, addresses, most, self.fault, "check the network and GOPROXY, then run again")
+
+
+def proxies() -> tuple[str, ...]:
+    """The addresses that GOPROXY names, or Go's own; raises FetchError where it names none."""
+    named = os.environ.get("GOPROXY") or PROXY
+    found = tuple(part.rstrip("/") for part in re.split(r"[,|]", named) if part.startswith(("http://", "https://")))
+    if not found:
+        raise FetchError(f"GOPROXY={named} names no module proxy; name one, such as {PROXY}, or build with --offline")
+    return found
+
+
+def hash1(files: Iterable[tuple[str, bytes]]) -> str:
+    """Go's h1 of named contents (golang.org/x/mod/sumdb/dirhash)."""
+    return _summed((name, hashlib.sha256(content).hexdigest()) for name, content in files)
+
+
+def hash_of_zip(file: Path) -> str:
+    """The h1 of a module's zip."""
+    with zipfile.ZipFile(file) as archive:
+        return _summed((name, _digest(archive, name)) for name in archive.namelist())
+
+
+def _digest(archive: zipfile.ZipFile, name: str) -> str:
+    with archive.open(name) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _summed(digests: Iterable[tuple[str, str]]) -> str:
+    text = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests))
+    return "h1:" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def files(go_sum: str, name: str) -> tuple[File, ...]:
+    """Every file that a go.sum names; raises DriftError for a line that is none."""
+    found = []
+    for number, line in enumerate(go_sum.splitlines(), start=1):
+        if not (match := LINE.fullmatch(line)):
+            raise DriftError(f"{name}:{number}:1: not a line of go.sum; run: make lock")
+        found.append(File(match["path"], match["version"], match["sum"], mod=bool(match["mod"])))
+    return tuple(sorted(set(found)))
+
+
+def toolchain(release: str, total: str) -> File:
+    """The Go release that compiles, as the module that the go command knows it by; builds run on amd64."""
+    return File(TOOLCHAIN, f"v0.0.1-go{release}.linux-amd64", total)

@@ -1,0 +1,76 @@
+"""A real loopback server that misbehaves on purpose, by the number of the request."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+CONTENT = bytes(range(256)) * 64
+
+
+@dataclass
+class Server:
+    """What it does at each request, then well behaved; which paths it was asked for; what it serves other than CONTENT."""
+
+    address: str
+    faults: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    serves: dict[str, bytes] = field(default_factory=dict)
+    stalled: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the server's list of faults says."""
+
+    server_state: Server
+
+    def do_GET(self) -> None:
+        state = self.server_state
+        state.asked.append(self.path)
+        fault = state.faults.pop(0) if state.faults else ""
+        content = state.serves.get(self.path, CONTENT)
+        if fault.isdigit():
+            self.send_error(int(fault))
+        elif fault.startswith("to "):
+            self.send_response(302)
+            self.send_header("Location", fault.removeprefix("to "))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        else:
+            self._body(fault, content)
+
+    def _body(self, fault: str, content: bytes) -> None:
+        changed = {"flip": b"x" + content[1:], "html": b"<html>log in</html>", "endless": content * 2, "short": content[:-1]}
+        body = changed.get(fault, content)
+        self.send_response(200)
+        if fault != "short":
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        sent = {"cut": len(body) // 2, "empty": 0}.get(fault, len(body))
+        if fault.startswith("stall "):
+            self.wfile.write(body[: int(fault.removeprefix("stall "))])
+            self.wfile.flush()
+            self.server_state.stalled.set()
+            self.server_state.go_on.wait(60)
+            return
+        self.wfile.write(body[:sent])
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Server]:
+    """The server, for the block."""
+    handler = type("Bound", (Handler,), {})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        state = Server(f"http://127.0.0.1:{server.server_port}")
+        handler.server_state = state  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield state
+        state.go_on.set()
+        server.shutdown()
+        thread.join()

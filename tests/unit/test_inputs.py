@@ -1,0 +1,301 @@
+"""The lock, what it is held against, and the stores that builds take from."""
+
+import hashlib
+import io
+import json
+import subprocess
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from imagebuild import catalog, debian, pins, plan, render, work
+from imagebuild.errors import DriftError, FetchError
+from imagetest.plugin import ROOT
+from inputs import download, lock, modules, questions, store
+from inputs.lock import Lock
+from inputs.modules import File
+from inputs.store import Store
+from tests.unit import faulty
+from tests.unit.faulty import Server
+
+COMMITTED = ROOT / "versions.lock"
+GVISOR = "images/components/gvisor"
+
+
+@pytest.fixture
+def loaded(copy: Path) -> Callable[[], Lock]:
+    """Read the lock of a copied checkout against its pins."""
+
+    def load() -> Lock:
+        pinned, known = work.load(copy, copy / "versions.yaml")
+        return questions.load(copy / "versions.yaml", pinned, known, copy)
+
+    return load
+
+
+def replaced(path: Path, old: str, new: str) -> None:
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_the_committed_lock_is_of_the_pins(loaded: Callable[[], Lock]) -> None:
+    """The control of the tests below."""
+    assert loaded().toolchain.sum.startswith("h1:")
+
+
+def test_the_lock_survives_its_text(tmp_path: Path) -> None:
+    found = Lock.read(COMMITTED)
+    (tmp_path / "versions.lock").write_text(found.as_text())
+    assert Lock.read(tmp_path / "versions.lock") == found
+    assert COMMITTED.read_text() == found.as_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        (
+            "versions.yaml",
+            "20260701204157-69c2d17aea96",
+            "20260518063529-209a0ce076a1",
+            "versions.lock: modules.gvisor: locked for v0.0.0-20260701204157-69c2d17aea96, asked for v0.0.0-20260518063529-209a0ce076a1",
+        ),
+        ("versions.yaml", "1.26.11", "1.26.10", "versions.lock: go.toolchain: locked for 1.26.11, asked for 1.26.10"),
+        ("versions.yaml", 'version: "12.8.57"', 'version: "12.8.90"', "versions.lock: wheels.cuda-runtime: locked for 12.8.57"),
+        ("versions.yaml", "599f6f94", "699f6f94", "published.https://github.com/opencontainers/runc/releases/download/v1.5.2/runc.amd64"),
+        ("images/base/packages.yaml", "  tini:", '  tmux: "a terminal"\n  tini:', "packages.amd64.base: locked for less, asked for tmux"),
+        ("images/base/packages.yaml", '  tini: "reaps processes as PID 1"\n', "", "packages.arm64.base: locked for tini, asked for less"),
+        (f"{GVISOR}/go.mod", "go 1.26.11", "go 1.26.10", f"{GVISOR}/go.mod:1:1: not the file that versions.lock names"),
+        (f"{GVISOR}/go.sum", "h1:", "h1:A", f"{GVISOR}/go.sum:1:1: not the file that versions.lock names"),
+    ],
+)
+def test_what_changed_is_named(file: str, old: str, new: str, told: str, copy: Path, loaded: Callable[[], Lock]) -> None:
+    replaced(copy / file, old, new)
+    with pytest.raises(DriftError, match="run: make lock") as error:
+        loaded()
+    assert told in str(error.value)
+    assert error.value.exit_code == 2
+
+
+def test_all_that_changed_is_named_at_once(copy: Path, loaded: Callable[[], Lock]) -> None:
+    replaced(copy / "versions.yaml", "1.26.11", "1.26.10")
+    (copy / GVISOR / "go.sum").unlink()
+    with pytest.raises(DriftError) as error:
+        loaded()
+    assert len(str(error.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"debian": {}}', '{"debian": 1}'])
+def test_what_is_no_lock_is_told(text: str, copy: Path, loaded: Callable[[], Lock]) -> None:
+    (copy / "versions.lock").write_text(text)
+    with pytest.raises(DriftError, match=r"versions\.lock:\d+:1: not a lock of this version .*run: make lock"):
+        loaded()
+
+
+def test_a_missing_lock_is_told(copy: Path, loaded: Callable[[], Lock]) -> None:
+    (copy / "versions.lock").unlink()
+    with pytest.raises(DriftError, match=r"versions\.lock:1:1: cannot be read \(No such file or directory\); run: make lock"):
+        loaded()
+
+
+def test_other_pins_have_a_lock_of_their_own() -> None:
+    assert lock.lock_of(Path("/x/mine.yaml")) == Path("/x/mine.lock")
+
+
+def test_every_step_of_a_packages_build_is_without_a_network(pinned: pins.Pins, known: catalog.Catalog) -> None:
+    for name in known.buildable:
+        steps = [
+            line for line in render.dockerfile(plan.make(pinned, known, name, "packages"), ROOT).splitlines() if line.startswith("RUN")
+        ]
+        assert steps
+        assert not [line for line in steps if not line.startswith("RUN --network=none ")]
+
+
+def test_every_file_that_a_stage_adds_is_the_locks(pinned: pins.Pins, known: catalog.Catalog) -> None:
+    """Nothing is fetched by an instruction."""
+    for name in known.buildable:
+        text = render.dockerfile(plan.make(pinned, known, name, "packages"), ROOT)
+        assert "http" not in text
+        assert "ADD base.tar /" in text
+
+
+def zipped(**files: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def test_sums_are_gos(tmp_path: Path) -> None:
+    """Against what Go's checksum database has for the go.mod of golang.org/toolchain v0.0.1-go1.26.11.linux-amd64."""
+    assert modules.hash1([("go.mod", b"module golang.org/toolchain\n")]) == "h1:8wlg68NqwW7eMnI1aABk/C2pDYXj8mrMY4TyRfiLeS0="
+    (tmp_path / "x.zip").write_bytes(zipped(a=b"1", b=b"2"))
+    assert modules.hash_of_zip(tmp_path / "x.zip") == modules.hash1([("b", b"2"), ("a", b"1")])
+    assert modules.hash_of_zip(tmp_path / "x.zip") != modules.hash1([("b", b"1"), ("a", b"2")])
+
+
+def test_names_are_the_proxys() -> None:
+    assert File("github.com/NVIDIA/go-nvml", "v0.13.0-1", "h1:").name == "github.com/!n!v!i!d!i!a/go-nvml/@v/v0.13.0-1.zip"
+    assert File("a.org/b", "v1.0.0+incompatible", "h1:", mod=True).name == "a.org/b/@v/v1.0.0+incompatible.mod"
+
+
+def test_every_line_of_every_go_sum_is_a_file() -> None:
+    for path in ROOT.glob("images/components/*/go.sum"):
+        lines = path.read_text().splitlines()
+        assert len(modules.files(path.read_text(), "go.sum")) == len(set(lines)) > 10
+
+
+@pytest.mark.parametrize("line", ["", "a v1 h2:x", "a.org/b v1.0.0 h1:short=", "../x v1.0.0 h1:" + "a" * 42 + "= x"])
+def test_what_is_no_sum_is_told_by_its_line(line: str) -> None:
+    good = f"a.org/b v1.0.0 h1:{'a' * 43}="
+    with pytest.raises(DriftError, match=r"images/x/go\.sum:2:1: not a line of go\.sum; run: make lock"):
+        modules.files(f"{good}\n{line}\n", "images/x/go.sum")
+
+
+@pytest.mark.parametrize("named", ["off", "direct", "file:///x"])
+def test_no_proxy_is_told(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOPROXY", named)
+    with pytest.raises(FetchError, match=f"GOPROXY={named} names no module proxy"):
+        modules.proxies()
+
+
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [
+        ("", (modules.PROXY,)),
+        ("https://a.org/,direct", ("https://a.org",)),
+        ("http://b.org|https://c.org", ("http://b.org", "https://c.org")),
+    ],
+)
+def test_proxies_are_the_readers(named: str, found: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOPROXY", named)
+    assert modules.proxies() == found
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(download, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with faulty.running() as found:
+        monkeypatch.setenv("GOPROXY", found.address)
+        yield found
+
+
+RIGHT, WRONG = zipped(a=b"right"), zipped(a=b"wrong")
+
+
+def module(content: bytes = b"right") -> File:
+    return File("a.org/b", "v1.0.0", modules.hash1([("a", content)]))
+
+
+def test_a_module_is_had(proxy: Server, tmp_path: Path) -> None:
+    """The control of the tests below."""
+    proxy.serves["/a.org/b/@v/v1.0.0.zip"] = RIGHT
+    assert Store(tmp_path).modules([module()])[0].read_bytes() == RIGHT
+
+
+@pytest.mark.parametrize("body", [WRONG, RIGHT[:-9], b"<html>", b""])
+def test_a_wrong_module_is_refused_and_the_next_run_heals(body: bytes, proxy: Server, tmp_path: Path) -> None:
+    proxy.serves["/a.org/b/@v/v1.0.0.zip"] = body
+    with pytest.raises(FetchError, match=r"Go module a\.org/b v1\.0\.0: .*want h1:.*check the network and GOPROXY"):
+        Store(tmp_path).modules([module()])
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    proxy.serves["/a.org/b/@v/v1.0.0.zip"] = RIGHT
+    assert Store(tmp_path).modules([module()])[0].read_bytes() == RIGHT
+
+
+def test_a_sum_beside_the_file_is_not_believed(proxy: Server, tmp_path: Path) -> None:
+    """File and checksum swapped together, on the proxy's side: go.sum is ours, the .ziphash is not asked for."""
+    proxy.serves |= {"/a.org/b/@v/v1.0.0.zip": WRONG, "/a.org/b/@v/v1.0.0.ziphash": module(b"wrong").sum.encode()}
+    with pytest.raises(FetchError, match=module().sum.replace("+", r"\+")):
+        Store(tmp_path).modules([module()])
+    assert {path.rpartition(".")[2] for path in proxy.asked} == {"zip"}
+
+
+@pytest.fixture
+def filled(proxy: Server, tmp_path: Path) -> Path:
+    """A folder that holds a package and a module, as `build.py fetch` lays them out."""
+    proxy.serves["/a.org/b/@v/v1.0.0.zip"] = RIGHT
+    source, folder = Store(tmp_path / "cache"), tmp_path / "media"
+    pinned, _ = pins.load(ROOT / "versions.yaml")
+    (deb,) = source.debs([package(proxy)], pinned.debian, "2026-11-25T00:00:00Z")
+    (zip_file,) = source.modules([module()])
+    store.copied(source, deb, debian.wanted(package(proxy)).fault, folder)
+    store.copied(source, zip_file, module().fault, folder)
+    proxy.asked.clear()
+    return folder
+
+
+def package(server: Server) -> debian.Package:
+    return debian.Package("tini", "1", f"{server.address}/tini.deb", len(faulty.CONTENT), hashlib.sha256(faulty.CONTENT).hexdigest())
+
+
+def test_a_filled_folder_replaces_the_network(filled: Path, proxy: Server, tmp_path: Path, pinned: pins.Pins) -> None:
+    offline = Store(tmp_path / "other", source=filled)
+    assert offline.debs([package(proxy)], pinned.debian, "2026-11-25T00:00:00Z")[0].read_bytes() == faulty.CONTENT
+    assert offline.modules([module()])[0].read_bytes() == RIGHT
+    assert proxy.asked == []
+
+
+@pytest.mark.parametrize("spoiled", [b"", b"x"])
+def test_a_spoiled_folder_is_refused(spoiled: bytes, filled: Path, proxy: Server, tmp_path: Path, pinned: pins.Pins) -> None:
+    for path in filled.rglob("*.deb"):
+        path.write_bytes(spoiled) if spoiled else path.unlink()
+    with pytest.raises(FetchError, match=rf"tini 1: .*fill the folder where there is a network: \./build\.py fetch --into {filled}"):
+        Store(tmp_path / "other", source=filled).debs([package(proxy)], pinned.debian, "2026-11-25T00:00:00Z")
+    assert proxy.asked == []
+
+
+def test_what_a_mirror_replaced_is_asked_of_the_snapshots(pinned: pins.Pins) -> None:
+    time, path = "2026-11-25T00:21:46Z", "pool/main/t/tini/tini_1.deb"
+    asked = {
+        address: store.snapshots(f"{address}/{path}", pinned.debian, time) for address in (pinned.debian.mirror, pinned.debian.security)
+    }
+    archive = "https://snapshot.debian.org/archive"
+    assert asked == {
+        pinned.debian.mirror: (f"{archive}/debian/20261125T002146Z/{path}",),
+        pinned.debian.security: (f"{archive}/debian-security/20261125T002146Z/{path}",),
+    }
+    assert store.snapshots("http://elsewhere.org/x.deb", pinned.debian, time) == ()
+
+
+def test_a_replaced_package_comes_from_the_snapshots(proxy: Server, tmp_path: Path, pinned: pins.Pins) -> None:
+    pin = pinned.debian.model_copy(update={"mirror": f"{proxy.address}/debian", "snapshot": f"{proxy.address}/archive"})
+    wanted = replace(package(proxy), url=f"{pin.mirror}/tini.deb")
+    proxy.faults = ["404"]
+    assert Store(tmp_path).debs([wanted], pin, "2026-11-25T00:21:46Z")[0].read_bytes() == faulty.CONTENT
+    assert proxy.asked == ["/debian/tini.deb", "/archive/debian/20261125T002146Z/tini.deb"]
+
+
+def test_reading_the_lock_again_gives_its_date(tmp_path: Path) -> None:
+    """Packages that are the same keep their day, so that a lock written twice is the same text."""
+    from inputs import resolve
+
+    path = tmp_path / "versions.lock"
+    path.write_text(COMMITTED.read_text())
+    found = Lock.read(path)
+    assert resolve.date_of(path, found.packages) == found.debian.resolved
+    other = {**found.packages, "amd64": replace(found.packages["amd64"], files=found.packages["amd64"].files[1:])}
+    assert resolve.date_of(path, other) != found.debian.resolved
+
+
+def test_the_command_says_what_is_stale(copy: Path) -> None:
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    replaced(copy / "versions.yaml", "1.26.11", "1.26.10")
+    found = subprocess.run(
+        [ROOT / ".venv/bin/python", copy / "build.py", "--variant", "slim"], capture_output=True, text=True, check=False, cwd=copy
+    )
+    assert found.returncode == 2
+    assert "versions.lock: go.toolchain: locked for 1.26.11, asked for 1.26.10; run: make lock" in found.stderr
+
+
+def test_lock_rows_stand_on_lines_of_their_own() -> None:
+    """A review reads what changed, a line each."""
+    data = json.loads(COMMITTED.read_text())
+    lines = COMMITTED.read_text().splitlines()
+    for roots in data["packages"].values():
+        for row in roots["files"]:
+            assert any(line.strip().rstrip(",") == json.dumps(row) for line in lines), row["name"]
