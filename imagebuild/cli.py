@@ -1,11 +1,15 @@
 """The command line's outside: only `main` prints and exits. What is heavy is imported when it is needed."""
 
+import importlib
 import sys
 from pathlib import Path
 
 from imagebuild import unchanged
 from imagebuild.errors import EngineError, ImageBuildError
 from imagebuild.record import Outcome
+
+# Commands that live beside this package and need little of it.
+OUTSIDE = {"compat": "drivercontract.command", "doctor": "machinedoctor.survey"}
 
 
 def main(argv: list[str], root: Path) -> int:
@@ -15,9 +19,10 @@ def main(argv: list[str], root: Path) -> int:
             tell(f"nothing to build: no input changed and the engine holds {record.digest}")
             print(summary(Outcome(record, f"worker:{record.variant}", built=False, seconds=0.0)))
             return 0
-        from imagebuild import commands
-
-        text = commands.execute(argv, root, tell)
+        if outside := OUTSIDE.get("".join(argv[:1])):
+            text = importlib.import_module(outside).command(argv[1:], root, tell)
+        else:
+            text = importlib.import_module("imagebuild.commands").execute(argv, root, tell)
         print(text, end="\n" if text else "")
     except ImageBuildError as error:
         print(error.answer, end="\n" if error.answer else "", flush=True)

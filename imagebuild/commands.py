@@ -15,6 +15,7 @@ from imagebuild.work import Request
 EXAMPLES = """\
 commands:
   ./build.py doctor [--json]                     what this machine lacks, with the fixes; changes nothing
+  ./build.py compat --driver VERSION ...         which gVisor releases serve these NVIDIA drivers; --help has more questions
   ./build.py engine start|stop|status|env        the private engine of a machine that has none
   ./build.py test [VARIANT ...]                  the image layer; builds what is missing
   ./build.py lock                                go.mod and go.sum of each Go component, from versions.yaml
@@ -28,13 +29,13 @@ examples:
   ./build.py --variant slim --refresh            take today's Debian packages
   eval "$(./build.py engine env)"                a shell whose docker is that engine
 
-exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the judge refuses, 6 registry, 130 interrupted
+exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the judge refuses, 6 registry, 7 driver refused, 130 interrupted
 """
 
 
 def execute(argv: list[str], root: Path, tell: Tell) -> str:
     """Run one command and return its answer; raises ImageBuildError."""
-    commands = {"doctor": _doctor, "engine": _engine, "lock": _lock, "render": _render, "test": _test}
+    commands = {"engine": _engine, "lock": _lock, "render": _render, "test": _test}
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:], root, tell)
     return _build(argv, root, tell)
@@ -96,12 +97,6 @@ def _shown(what: str, plans: list[plan.Plan], root: Path) -> str:
         dockerfile, archive = folder / planned.variant / render.COMMITTED, Path("out") / planned.variant / "image.tar"
         jobs[planned.variant] = buildx.Job(dockerfile, folder, pipeline.OUTPUT.format(archive), planned.epoch)
     return buildx.bake(jobs)
-
-
-def _doctor(argv: list[str], root: Path, tell: Tell) -> str:
-    from machinedoctor import survey
-
-    return survey.command(argv, root, tell)
 
 
 def _engine(argv: list[str], root: Path, tell: Tell) -> str:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from drivercontract import contract
 from imagebuild import debian, machine, render, rootfs, wheel
 from imagebuild.engine import Endpoint, PrivateEngine, find
 from imagebuild.errors import ClientError, EngineError, FetchError
@@ -116,6 +117,9 @@ def lay_out(folder: Path, dockerfile: str, plan: Plan, rows: tuple[Root, ...], r
             if (file := root / "images" / "components" / component.name / name).is_file():
                 # A copy: an edit in place must not reach a build that has begun.
                 shutil.copyfile(file, target / name)
+    for name, text in contract.texts(root, plan.components).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
     for source in plan.wheels:
         _place(wheel.fetch(source, CACHE / "wheels"), folder / "wheels" / wheel.file_name(source))
     path = folder / plan.variant / render.COMMITTED

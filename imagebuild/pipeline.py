@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from drivercontract import contract
 from imagebuild import buildx, context, judging, pins, plan, record, render, unchanged
 from imagebuild.context import Resolved, Tell
 from imagebuild.errors import JudgeError
@@ -56,6 +57,7 @@ def _key(work: Work, resolved: Resolved | None) -> dict[str, str]:
     key |= {f"{source.wheel} wheel": str(source.sha256) for source in work.plan.wheels}
     files = [f"{component.name}/{name}" for component in work.plan.modules for name in ("go.mod", "go.sum")]
     texts = {file: (work.root / "images" / "components" / file).read_text() for file in files}
+    texts |= {name.removeprefix("components/"): text for name, text in contract.texts(work.root, work.plan.components).items()}
     return key | {file.replace("/", " "): record.text_digest(text) for file, text in texts.items()}
 
 

@@ -13,6 +13,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(page for folder in FOLD
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
 DEFINED = (
     "imagebuild/commands.py",
+    "drivercontract/command.py",
     "imagetest/plugin.py",
     "imagetest/options.py",
     "checklist/verify.py",
@@ -23,7 +24,17 @@ DEFINED = (
 OPTIONS = {option for name in DEFINED for option in re.findall(r'add(?:_argument|option)\(\s*"(--[a-z-]+)"', (ROOT / name).read_text())}
 PROGRAMS = [
     path
-    for folder in ("imagebuild", "imagetest", "imagereport", "machinedoctor", "sandbox", "checklist", "scripts", "tests/image")
+    for folder in (
+        "imagebuild",
+        "imagetest",
+        "imagereport",
+        "machinedoctor",
+        "drivercontract",
+        "sandbox",
+        "checklist",
+        "scripts",
+        "tests/image",
+    )
     for path in (ROOT / folder).iterdir()
     if path.is_file()
 ]
