@@ -87,6 +87,8 @@ def _answer(given: argparse.Namespace, table: Table, pinned: Pinned) -> Answer:
     if len(asked) > 1 or not (asked or given.release) or (given.new and not given.old) or (given.old and given.release):
         raise VersionError("ask one question: --driver, --release, --from with --to, --node, --fleet or --svg; --help has examples")
     if given.svg:
+        if given.svg.is_dir() or not given.svg.parent.is_dir():
+            raise VersionError(f"--svg {str(given.svg)!r}: no file can be written there; name one in a folder that there is")
         write_whole(given.svg, chart.svg(table, pinned))
         return Answer({"svg": str(given.svg)}, str(given.svg))
     if given.old:

@@ -1,6 +1,7 @@
 """build.py compat: each question, its answer and its exit code, and the nonsense that is refused."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -214,18 +215,34 @@ def test_nothing_heavy_is_imported() -> None:
     assert result.stderr == "['yaml']\n"
 
 
-def test_the_chart_is_drawn_from_the_table() -> None:
-    drawn = (ROOT / "docs/drivers.svg").read_text()
-    assert drawn == chart.svg(TABLE, PINNED), "run: ./build.py compat --svg docs/drivers.svg"
-    assert chart.svg(table.Table(TABLE.releases[:-1]), PINNED) != drawn
-    assert all(f">{each}</text>" in drawn for each in TABLE.drivers if each not in PINNED.fleet)
-    assert all(f'class="mark">▶ {each}</text>' in drawn for each in (*PINNED.fleet, PINNED.release))
+def test_the_chart_is_drawn_from_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert asked(capsys, "--svg", str(tmp_path / "drivers.svg"))[0] == 0
+    drawn = (tmp_path / "drivers.svg").read_text()
+    assert drawn == (ROOT / "docs/drivers.svg").read_text(), "run: ./build.py compat --svg docs/drivers.svg"
+    pinned = command._pinned(ROOT / "versions.yaml")  # noqa: SLF001
+    assert chart.svg(TABLE, pinned) == drawn
+    assert chart.svg(table.Table(TABLE.releases[:-1]), pinned) != drawn
+    assert all(f">{each}</text>" in drawn for each in TABLE.drivers if each not in pinned.fleet)
+    assert all(f'class="mark">▶ {each}</text>' in drawn for each in (*pinned.fleet, pinned.release))
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder/x.svg", "/", "."])
+def test_a_chart_goes_into_a_folder_that_there_is(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = asked(capsys, "--svg", name)
+    assert (code, out) == (2, "")
+    assert "no file can be written there" in err
 
 
 def test_the_page_shows_what_is_really_said() -> None:
-    page = (ROOT / "docs/drivers.md").read_text()
-    shown = re.findall(r"```\n\$ (.*)\n((?:(?!```).*\n)*)```", page)
-    assert len(shown) >= 7
-    for line, text in shown:
-        result = subprocess.run(["sh", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False)
-        assert result.stdout + result.stderr == text, line
+    """WRITE_GOLDEN=1 writes what is said today; the difference is the review."""
+
+    def said(shown: re.Match[str]) -> str:
+        result = subprocess.run(["sh", "-c", shown[1]], cwd=ROOT, capture_output=True, text=True, check=False)
+        return f"```\n$ {shown[1]}\n{result.stdout}{result.stderr}```"
+
+    page = ROOT / "docs/drivers.md"
+    text, shown = re.subn(r"```\n\$ (.*)\n(?:(?!```).*\n)*```", said, page.read_text())
+    if os.environ.get("WRITE_GOLDEN"):
+        page.write_text(text)
+    assert shown >= 7
+    assert page.read_text() == text
