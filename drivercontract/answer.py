@@ -18,6 +18,11 @@ class Pinned:
     fleet: tuple[str, ...]
     allowed: tuple[str, ...] = ()
 
+    @property
+    def due(self) -> tuple[str, ...]:
+        """The drivers that a release must serve."""
+        return tuple(driver for driver in self.fleet if driver not in self.allowed)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -35,7 +40,7 @@ def drivers(asked: Sequence[str], release: Release, table: Table, pinned: Pinned
     everywhere = [driver for each in table for driver in each.supported]
     near_ones = {driver: near(driver, everywhere) for driver in asked if not table.serving(driver)}
     reasons = {driver: why(driver, release, table) for driver in missing}
-    ways = {driver: way_out(driver, release, table, pinned.fleet) for driver in missing}
+    ways = {driver: way_out(driver, release, table, pinned.due) for driver in missing}
     rows = [("served by", _folded(serving, table))]
     rows += [(_role(release, pinned), f"{release.name} {_verdict(driver, release)} {driver}") for driver in asked]
     rows += [("why", f"{driver}: {words}") for driver, words in reasons.items()]
@@ -57,11 +62,11 @@ def drivers(asked: Sequence[str], release: Release, table: Table, pinned: Pinned
 def release(row: Release, table: Table, pinned: Pinned) -> Answer:
     """What one release serves and knows, and whether that is enough for the fleet."""
     missing = unserved(row, pinned)
-    ways = {driver: way_out(driver, row, table, pinned.fleet) for driver in missing}
+    ways = {driver: way_out(driver, row, table, pinned.due) for driver in missing}
     rows = [("release", row.name + (", the pinned one" if row.name == pinned.release else ""))]
     rows += [("supported", " ".join(row.supported)), ("known", " ".join(row.known) or "none")]
     rows += [("fleet", f"{row.name} {_verdict(driver, row)} {driver}: {ways[driver]}") for driver in missing] or [
-        ("fleet", "every driver is served")
+        ("fleet", _enough(row, pinned))
     ]
     data: dict[str, object] = {
         "release": row.name,
@@ -79,11 +84,11 @@ def change(old: Release, new: Release, table: Table, pinned: Pinned) -> Answer:
     lost = ordered(set(old.supported) - set(new.supported))
     missing = unserved(new, pinned)
     broken = [driver for driver in missing if driver in old.supported]
-    ways = {driver: way_out(driver, new, table, pinned.fleet) for driver in missing}
+    ways = {driver: way_out(driver, new, table, pinned.due) for driver in missing}
     rows = [("from", old.name), ("to", new.name), ("gained", " ".join(gained) or "nothing"), ("lost", " ".join(lost) or "nothing")]
     rows += [("breaks", f"{driver}, of the fleet: {ways[driver]}") for driver in broken]
     rows += [("refused", f"{driver}, of the fleet, before and after: {ways[driver]}") for driver in missing if driver not in broken]
-    rows += [] if missing else [("fleet", "every driver is served")]
+    rows += [] if missing else [("fleet", _enough(new, pinned))]
     data: dict[str, object] = {
         "from": old.name,
         "to": new.name,
@@ -99,7 +104,7 @@ def node(driver: str, source: str, row: Release, table: Table, pinned: Pinned) -
     """Whether a release serves this very machine."""
     answer = row.answer(driver)
     words = {"supported": "served", "known": "known and refused", "unknown": "unknown and refused"}[answer]
-    step = "" if answer == SUPPORTED else way_out(driver, row, table, pinned.fleet)
+    step = "" if answer == SUPPORTED else way_out(driver, row, table, pinned.due)
     rows = [("driver", f"{driver}, says {source}"), (_role(row, pinned), f"{row.name}: {words}")]
     rows += [("why", why(driver, row, table)), ("next", step)] if step else [("next", "nothing to do")]
     data: dict[str, object] = {"driver": driver, "source": source, "release": row.name, "answer": answer, "next": step}
@@ -109,9 +114,7 @@ def node(driver: str, source: str, row: Release, table: Table, pinned: Pinned) -
 def fleet(nodes: Sequence[Node], row: Release, table: Table, pinned: Pinned) -> Answer:
     """Which nodes a release would break."""
     ways = {
-        each.driver: way_out(each.driver, row, table, pinned.fleet)
-        for each in nodes
-        if each.driver and row.answer(each.driver) != SUPPORTED
+        each.driver: way_out(each.driver, row, table, pinned.due) for each in nodes if each.driver and row.answer(each.driver) != SUPPORTED
     }
     answers = [row.answer(each.driver) if each.driver else "no driver label" for each in nodes]
     lines = [{"node": each.name, "driver": each.driver, "answer": told} for each, told in zip(nodes, answers, strict=True)]
@@ -128,7 +131,12 @@ def fleet(nodes: Sequence[Node], row: Release, table: Table, pinned: Pinned) -> 
 
 def unserved(row: Release, pinned: Pinned) -> list[str]:
     """The fleet's drivers that a release does not serve, without those that are allowed not to be."""
-    return [driver for driver in pinned.fleet if driver not in pinned.allowed and row.answer(driver) != SUPPORTED]
+    return [driver for driver in pinned.due if row.answer(driver) != SUPPORTED]
+
+
+def _enough(row: Release, pinned: Pinned) -> str:
+    allowed = [driver for driver in pinned.allowed if row.answer(driver) != SUPPORTED]
+    return "every driver is served" + (f", but for {', '.join(allowed)}, which may go unserved" if allowed else "")
 
 
 def _verdict(driver: str, row: Release) -> str:

@@ -61,19 +61,21 @@ def _labelled(text: str, table: Table) -> Iterator[Node]:
     try:
         value = json.loads(text)
         items = value["items"] if isinstance(value, dict) else value
-        rows = [(item["metadata"]["name"], item["metadata"].get("labels") or {}) for item in items]
+        rows = [(str(item["metadata"]["name"]), dict(item["metadata"].get("labels") or {})) for item in items]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise VersionError("this JSON is no list of nodes; run: kubectl get nodes -o json") from None
     for name, labels in rows:
         yield _node(name, _label(labels), f"node {name}", table)
 
 
-def _label(labels: Mapping[str, str]) -> str:
-    parts = [labels[part] for part in PARTS if labels.get(part)]
-    return labels.get(LABEL) or (".".join(parts) if PARTS[0] in labels else "")
+def _label(labels: Mapping[str, object]) -> str:
+    parts = [str(labels[part]) for part in PARTS if labels.get(part)]
+    return str(labels.get(LABEL) or (".".join(parts) if PARTS[0] in labels else ""))
 
 
 def _node(name: str, written: str, place: str, table: Table) -> Node:
+    # What no terminal prints as it stands is quoted.
+    name = name if name.isprintable() else ascii(name)
     try:
         return Node(name, driver(written, table) if written.strip() else "")
     except VersionError as error:

@@ -149,7 +149,9 @@ def test_what_is_refused_before_and_after_does_not_break() -> None:
 
 def test_an_allowed_driver_is_no_break() -> None:
     allowed = Pinned("20260622.0", PINNED.fleet, ("580.159.04",))
-    assert not answer.release(row("20260511.0"), TABLE, allowed).refused
+    found = answer.release(row("20260511.0"), TABLE, allowed)
+    assert not found.refused
+    assert "every driver is served, but for 580.159.04, which may go unserved" in found.text
     assert answer.release(row("20260511.0"), TABLE, PINNED).refused
 
 
