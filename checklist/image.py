@@ -18,12 +18,12 @@ def release(scene: Scene, said: Answer) -> Finding:
     stamp = STAMP.search(said.output)
     if not stamp:
         return Finding(FAILED, last_line(said.output + said.errors), "no stamp of a gVisor release", TAKE)
-    known = sorted(scene.table, key=cause.order)
+    known = [each.name for each in scene.table]
     if stamp[1] not in known:
         step = "look at the stamp; a newer release is to be added to images/components/gvisor/drivers.json"
         return Finding(FAILED, f"release-{stamp[1]}{stamp[2]}", "no release of that name is known, so its drivers are not compared", step)
     place = known.index(stamp[1])
-    due = [set(scene.table[each]["supported"]) for each in known[place : place + 1 + bool(stamp[2])]]
+    due = [set(each.supported) for each in scene.table.releases[place : place + 1 + bool(stamp[2])]]
     found = served(said.output)
     if set(found) not in due:
         return Finding(

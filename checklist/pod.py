@@ -18,7 +18,8 @@ from checklist.rows import (
     Scene,
     served,
 )
-from sandbox import cause, node
+from drivercontract.kernel import version_in
+from sandbox import cause
 from sandbox.place import Answer
 
 CHECKLIST, LAYERS = "Verification Checklist: Worker Pod", "What Each Layer Needs: Worker Pod"
@@ -64,7 +65,7 @@ def runtime_class(scene: Scene, _: Answer) -> Finding:
 
 def driver(scene: Scene, said: Answer) -> Finding:
     """The kernel driver's version, and that runsc here serves it."""
-    version, known = node.version_in(said.output), served(said.output)
+    version, known = version_in(said.output), served(said.output)
     if not version:
         return Finding(FAILED, "no /proc/driver/nvidia/version", NO_DRIVER, LOAD)
     if version not in known:
@@ -75,7 +76,7 @@ def driver(scene: Scene, said: Answer) -> Finding:
 
 def libraries(scene: Scene, said: Answer) -> Finding:
     """libcuda and NVML are there, of the kernel driver's version and no other."""
-    version = node.version_in(said.output) if scene.node is None else scene.node.driver
+    version = version_in(said.output) if scene.node is None else scene.node.driver
     text = said.output if scene.node is None else "\n".join(str(path) for path in scene.node.libraries)
     found = {name: {each for one, each in LIBRARY.findall(text) if one == name} for name in ("libcuda", "libnvidia-ml")}
     seen = ", ".join(f"{name}.so.{each}" for name, versions in found.items() for each in sorted(versions)) or "no libcuda, no libnvidia-ml"

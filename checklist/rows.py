@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from checklist.cluster import Cluster
 from checklist.trial import Trial
+from drivercontract.table import Table
 from sandbox import cause
 from sandbox.node import Node
 from sandbox.place import Answer, Place, PlaceError, run
@@ -34,7 +35,7 @@ class Scene:
 
     run: Callable[[str], Answer]
     repeat: Callable[["Row"], Answer]
-    table: cause.Table = field(default_factory=dict)
+    table: Table = field(default_factory=Table)
     drivers: tuple[str, ...] = ()
     node: Node | None = None
     cluster: Cluster | None = None

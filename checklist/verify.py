@@ -14,8 +14,11 @@ from checklist import committed, image, pod, trial, verdict, workload
 from checklist.cluster import Cluster
 from checklist.rows import NOT_ASKED, Finding, Result, Row, Scene, ask, shell
 from checklist.verdict import Report
-from sandbox import cause, node, place
-from sandbox.command import DRIVERS, OK, PROBES, REFUSED, USAGE
+from drivercontract import table
+from drivercontract.kernel import NO_DRIVER
+from drivercontract.table import DRIVERS, Table
+from sandbox import node, place
+from sandbox.command import OK, PROBES, REFUSED, USAGE
 from sandbox.node import Node
 from sandbox.place import Answer, Place, PlaceError, answer
 from sandbox.spec import SpecError
@@ -90,18 +93,18 @@ class _Known:
     root: Path
     place: Place
     node: Node | None
-    table: cause.Table
+    drivers: Table
 
 
 def _scenes(given: argparse.Namespace, root: Path, image: str, stack: contextlib.ExitStack, log: Log) -> dict[str, Scene]:
     """Where each layer that is asked is asked."""
-    table = cause.table(root / DRIVERS)
-    scenes = {"pod": _pod(given, table)} if given.context else {}
+    drivers = table.read(root / DRIVERS)
+    scenes = {"pod": _pod(given, drivers)} if given.context else {}
     if image:
         found = node.read() if given.node else None
         log(f"opening {image}")
-        known = _Known(given, root, stack.enter_context(opened(image, found)), found, table)
-        scenes |= {"static": _static(root, table)} if (root / "build.py").exists() else {}
+        known = _Known(given, root, stack.enter_context(opened(image, found)), found, drivers)
+        scenes |= {"static": _static(root, drivers)} if (root / "build.py").exists() else {}
         scenes |= {"image": _in_image(known)}
         scenes = ({"pod": _in_image(known), "workload": _workload(known, stack, log)} if found else {}) | scenes
     return scenes
@@ -131,17 +134,17 @@ def _in_image(known: _Known) -> Scene:
     def run(line: str) -> Answer:
         return shell(known.place, line)
 
-    return Scene(run, lambda row: run(row.own), known.table, drivers, known.node)
+    return Scene(run, lambda row: run(row.own), known.drivers, drivers, known.node)
 
 
-def _static(root: Path, table: cause.Table) -> Scene:
+def _static(root: Path, drivers: Table) -> Scene:
     def run(line: str) -> Answer:
         return answer(["sh", "-c", f"cd {shlex.quote(str(root))}\n{line}"])
 
-    return Scene(run, lambda row: run(row.own), table)
+    return Scene(run, lambda row: run(row.own), drivers)
 
 
-def _pod(given: argparse.Namespace, table: cause.Table) -> Scene:
+def _pod(given: argparse.Namespace, drivers: Table) -> Scene:
     if not shutil.which(given.kubectl):
         raise PlaceError(f"no program {given.kubectl}; install it, or name it with --kubectl")
     cluster = Cluster(given.context, given.namespace, given.pod, given.kubectl)
@@ -149,27 +152,27 @@ def _pod(given: argparse.Namespace, table: cause.Table) -> Scene:
     def repeat(row: Row) -> Answer:
         return cluster.type(row.note)
 
-    return Scene(lambda line: shell(cluster.place, line), repeat, table, cluster=cluster)
+    return Scene(lambda line: shell(cluster.place, line), repeat, drivers, cluster=cluster)
 
 
 def _workload(known: _Known, stack: contextlib.ExitStack, log: Log) -> Scene:
     """The trial, which every row reads; a machine without a GPU cannot run it."""
     nothing = Answer(0, "", "")
     if not known.node or not known.node.driver:
-        return Scene(lambda _: nothing, lambda _: nothing, known.table, unable=node.NO_DRIVER)
+        return Scene(lambda _: nothing, lambda _: nothing, known.drivers, unable=NO_DRIVER)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     commands = [row.own for row in workload.ROWS if row.own and row.own not in (trial.LOGS, trial.PROCESSES)]
     try:
         made = trial.attempt(known.place, known.node, known.given.python, known.root / PROBES, commands, folder, log)
     except (PlaceError, SpecError) as error:
-        return _refusing(str(error), known.table)
-    return Scene(lambda _: made.outcome, lambda row: made.said[row.own], known.table, node=known.node, trial=made)
+        return _refusing(str(error), known.drivers)
+    return Scene(lambda _: made.outcome, lambda row: made.said[row.own], known.drivers, node=known.node, trial=made)
 
 
-def _refusing(words: str, table: cause.Table) -> Scene:
+def _refusing(words: str, drivers: Table) -> Scene:
     """What every row fails by where no sandbox could be tried."""
 
     def refuse(_: object) -> Answer:
         raise PlaceError(words)
 
-    return Scene(refuse, refuse, table)
+    return Scene(refuse, refuse, drivers)

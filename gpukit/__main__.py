@@ -10,15 +10,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from drivercontract.table import DRIVERS
 from imagebuild import debian, pins, places
 from imagebuild.errors import EngineError, FetchError, ImageBuildError
-from sandbox.command import DRIVERS, PROBES
+from sandbox.command import PROBES
 
 FOLDER = "gpu-kit"
 # What the commands and the checks of tests/workload are made of: standard library, and pytest beside it.
 PARTS = (
     *("imagetest/__init__.py", "imagetest/__main__.py", "imagetest/archive.py", "imagetest/image.py", "imagetest/options.py"),
-    *("sandbox/*", "checklist/*", "tests/workload/*.py", f"{PROBES}/*", DRIVERS, "LICENSE"),
+    *("drivercontract/__init__.py", "drivercontract/kernel.py", "drivercontract/table.py", DRIVERS),
+    *("sandbox/*", "checklist/*", "tests/workload/*.py", f"{PROBES}/*", "LICENSE"),
 )
 PYTEST = """[pytest]
 addopts = -ra --strict-markers --strict-config -p imagetest.options -p no:cacheprovider

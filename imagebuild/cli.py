@@ -1,11 +1,20 @@
 """The command line's outside: only `main` prints and exits. What is heavy is imported when it is needed."""
 
+import importlib
 import sys
 from pathlib import Path
 
 from imagebuild import unchanged
 from imagebuild.errors import EngineError, ImageBuildError
 from imagebuild.record import Outcome
+
+# Commands that live beside this package, each a function of arguments, root and what tells progress.
+OUTSIDE = {
+    "compat": "drivercontract.command:command",
+    "doctor": "machinedoctor.survey:command",
+    "fetch": "inputs.command:fetch",
+    "lock": "inputs.command:lock",
+}
 
 
 def main(argv: list[str], root: Path) -> int:
@@ -15,9 +24,9 @@ def main(argv: list[str], root: Path) -> int:
             tell(f"nothing to build: no input changed and the engine holds {record.digest}")
             print(summary(Outcome(record, f"worker:{record.variant}", built=False, seconds=0.0)))
             return 0
-        from imagebuild import commands
-
-        text = commands.execute(argv, root, tell)
+        outside = OUTSIDE.get("".join(argv[:1]))
+        module, _, function = (outside or "imagebuild.commands:execute").partition(":")
+        text = getattr(importlib.import_module(module), function)(argv[1:] if outside else argv, root, tell)
         print(text, end="\n" if text else "")
     except ImageBuildError as error:
         print(error.answer, end="\n" if error.answer else "", flush=True)

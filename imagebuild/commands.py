@@ -11,12 +11,13 @@ from imagebuild.errors import DriftError, UsageError
 from imagebuild.places import write_whole
 from imagebuild.tars import Inputs, Tell
 from imagebuild.work import Request
-from inputs import command, questions
+from inputs import questions
 from inputs.store import Store
 
 EXAMPLES = """\
 commands:
   ./build.py doctor [--json]                     what this machine lacks, with the fixes; changes nothing
+  ./build.py compat --driver VERSION ...         which gVisor releases serve these NVIDIA drivers; --help has more questions
   ./build.py engine start|stop|status|env        the private engine of a machine that has none
   ./build.py test [VARIANT ...]                  the image layer; builds what is missing
   ./build.py lock [--check]                      versions.lock, go.mod and go.sum: what the pins mean today
@@ -32,13 +33,13 @@ examples:
   ./build.py --variant slim --offline DIR        without a network, from what build.py fetch --into DIR brought
   eval "$(./build.py engine env)"                a shell whose docker is that engine
 
-exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the judge refuses, 6 registry, 130 interrupted
+exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the judge refuses, 6 registry, 7 driver refused, 130 interrupted
 """
 
 
 def execute(argv: list[str], root: Path, tell: Tell) -> str:
     """Run one command and return its answer; raises ImageBuildError."""
-    commands = {"doctor": _doctor, "engine": _engine, "fetch": command.fetch, "lock": command.lock, "render": _render, "test": _test}
+    commands = {"engine": _engine, "render": _render, "test": _test}
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:], root, tell)
     return _build(argv, root, tell)
@@ -103,12 +104,6 @@ def _shown(what: str, plans: list[plan.Plan], root: Path) -> str:
             dockerfile, folder, pipeline.OUTPUT.format(archive), planned.epoch, architecture=planned.architecture
         )
     return buildx.bake(jobs)
-
-
-def _doctor(argv: list[str], root: Path, tell: Tell) -> str:
-    from machinedoctor import survey
-
-    return survey.command(argv, root, tell)
 
 
 def _engine(argv: list[str], root: Path, tell: Tell) -> str:

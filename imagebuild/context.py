@@ -1,11 +1,11 @@
 """The build context: root filesystem tars, the compiler, Go modules and the Dockerfile, laid out in one folder."""
 
 import fnmatch
-import shutil
 from pathlib import Path
 
+from drivercontract import contract
 from imagebuild import debian, render, tars
-from imagebuild.plan import BUILDER, Component, Plan
+from imagebuild.plan import BUILDER, Plan
 from imagebuild.record import text_digest
 from imagebuild.tars import NATIVE, Inputs, Root, Tell
 from inputs import compiler, modules, questions
@@ -38,31 +38,33 @@ def module_files(plan: Plan, root: Path) -> tuple[modules.File, ...]:
     return tuple(sorted({file for path in paths for file in modules.files(path.read_text(), str(path.relative_to(root)))}))
 
 
+def texts(plan: Plan, root: Path) -> dict[str, str]:
+    """What a context holds that is small text, by name: copies, so that an edit in place does not reach a build that has begun."""
+    names = [f"components/{component.name}/{file}" for component in plan.modules for file in ("go.mod", "go.sum")]
+    return {name: (root / "images" / name).read_text() for name in names} | contract.texts(root, plan.components)
+
+
 def lay_out(folder: Path, dockerfile: str, plan: Plan, inputs: Inputs, root: Path, tell: Tell) -> Path:
     """Put a plan's inputs into a context, which may hold another plan's, and return the Dockerfile's path."""
-    writers = tars.root_writers(roots(plan, inputs.lock, root), inputs, plan)
-    if plan.modules:
-        found = modules.toolchain(inputs.lock.toolchain.version, inputs.lock.toolchain.sum)
-        writers[f"go-{text_digest(found.sum)[:16]}"] = lambda path: compiler.write(inputs.store.modules([found])[0], path, plan.epoch)
-    tars.place(folder, writers, plan, tell)
     if plan.supply == "packages":
-        for file, path in zip(names := module_files(plan, root), inputs.store.modules(names), strict=True):
-            tars.link(path, folder / "modules" / file.name)
-        for component in plan.wheels:
-            wheel = inputs.lock.wheels[component.name]
-            tars.link(inputs.store.wheel(wheel), folder / "wheels" / f"{wheel.project}-{wheel.version}.whl")
-    for component in plan.modules:
-        _copy_sums(component, folder, root)
+        _lay_out_fetched(folder, plan, inputs, root, tell)
+    for name, text in texts(plan, root).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
     path = folder / plan.variant / render.COMMITTED
     path.parent.mkdir()
     path.write_text(dockerfile)
     return path
 
 
-def _copy_sums(component: Component, folder: Path, root: Path) -> None:
-    """Copies: an edit in place must not reach a build that has begun."""
-    target = folder / "components" / component.name
-    target.mkdir(parents=True, exist_ok=True)
-    for name in ("go.mod", "go.sum"):
-        if (file := root / "images" / "components" / component.name / name).is_file():
-            shutil.copyfile(file, target / name)
+def _lay_out_fetched(folder: Path, plan: Plan, inputs: Inputs, root: Path, tell: Tell) -> None:
+    writers = tars.root_writers(roots(plan, inputs.lock, root), inputs, plan)
+    if plan.modules:
+        found = modules.toolchain(inputs.lock.toolchain.version, inputs.lock.toolchain.sum)
+        writers[f"go-{text_digest(found.sum)[:16]}"] = lambda path: compiler.write(inputs.store.modules([found])[0], path, plan.epoch)
+    tars.place(folder, writers, plan, tell)
+    for file, path in zip(names := module_files(plan, root), inputs.store.modules(names), strict=True):
+        tars.link(path, folder / "modules" / file.name)
+    for component in plan.wheels:
+        wheel = inputs.lock.wheels[component.name]
+        tars.link(inputs.store.wheel(wheel), folder / "wheels" / f"{wheel.project}-{wheel.version}.whl")

@@ -25,7 +25,10 @@ class ImageBuildError(Exception):
     """The common root: its message is one line of cause and the next step; `answer` goes to standard output all the same."""
 
     exit_code = 1
-    answer = ""
+
+    def __init__(self, message: str, answer: str = "") -> None:
+        super().__init__(message)
+        self.answer = answer
 
 
 class UsageError(ImageBuildError):
@@ -73,12 +76,14 @@ class RegistryError(ImageBuildError):
 class UnfitError(EngineError):
     """The machine was looked at and is at fault; what was seen is the answer."""
 
-    def __init__(self, message: str, answer: str) -> None:
-        super().__init__(message)
-        self.answer = answer
-
 
 class JudgeError(ImageBuildError):
     """The image was built and does not hold what it must."""
 
     exit_code = 5
+
+
+class PolicyError(ImageBuildError):
+    """What is asked for could be built, and must not be: a driver of the fleet would not be served."""
+
+    exit_code = 7

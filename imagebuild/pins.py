@@ -22,6 +22,7 @@ SHA512 = form(r"^[0-9a-f]{128}$", "128 lower-case hexadecimal digits")
 DIGEST = form(r"^sha256:[0-9a-f]{64}$", "sha256: and 64 lower-case hexadecimal digits")
 IMAGE = form(r"^[a-z0-9][a-z0-9._/-]*:[0-9A-Za-z_][0-9A-Za-z._-]{0,127}$", "an image name with a tag; the digest is a key of its own")
 DRIVER = form(r"^[0-9]{3}\.[0-9]{2,3}\.[0-9]{2}$", "a driver version, such as 580.159.04")
+REASON = form(r"^[^ ].{0,199}$", "a reason is one line of words")
 TOOLCHAIN = form(r"^1\.[0-9]{2}\.[0-9]{1,2}$", "a Go release, such as 1.26.11")
 EPOCH = form(r"^[1-9][0-9]{8,9}$", "seconds since 1970, such as 1782950400")
 MIRROR = form(
@@ -122,10 +123,18 @@ class GoPin(Strict):
     toolchain: Annotated[str, StringConstraints(pattern=TOOLCHAIN)]
 
 
+class Unserved(Strict):
+    """A driver of the fleet that the images need not serve, and why."""
+
+    driver: Driver
+    reason: Annotated[str, StringConstraints(pattern=REASON)]
+
+
 class Fleet(Strict):
-    """What the nodes run: the NVIDIA drivers that every image must serve."""
+    """What the nodes run: the NVIDIA drivers that every image must serve, but for those that are allowed not to be."""
 
     drivers: Annotated[tuple[Driver, ...], Field(min_length=1, strict=False), AfterValidator(_unique)]
+    allow_unserved: Annotated[tuple[Unserved, ...], Field(strict=False)] = ()
 
 
 class Pins(Strict):

@@ -52,9 +52,7 @@ def _key(work: Work) -> dict[str, str]:
     key |= {f"{each.name} packages": each.key for each in context.roots(work.plan, work.inputs.lock, work.root)}
     key |= {f"{component.name} wheel": work.inputs.lock.wheels[component.name].sha256 for component in work.plan.wheels}
     key |= {"Go toolchain": work.inputs.lock.toolchain.sum} if work.plan.modules else {}
-    files = [f"{component.name}/{name}" for component in work.plan.modules for name in ("go.mod", "go.sum")]
-    texts = {file: (work.root / "images" / "components" / file).read_text() for file in files}
-    return key | {file.replace("/", " "): record.text_digest(text) for file, text in texts.items()}
+    return key | {name: record.text_digest(text) for name, text in context.texts(work.plan, work.root).items()}
 
 
 def _unchanged(work: Work, key: Mapping[str, str]) -> record.Record | None:

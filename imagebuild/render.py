@@ -7,6 +7,7 @@ from pathlib import Path
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from drivercontract import contract
 from imagebuild.errors import UsageError
 from imagebuild.plan import Component, Plan
 
@@ -27,8 +28,9 @@ def _environment(root: Path) -> ImmutableSandboxedEnvironment:
 
 def dockerfile(plan: Plan, root: Path, template: str = "Dockerfile.worker.j2") -> str:
     """Render a Dockerfile, the whole image's by default; raises UsageError where a template asks for what the plan has not."""
+    drivers = {name: row.supported for name, row in contract.rows(root, plan.components).items()}
     try:
-        text = _environment(root).get_template(template).render(plan=plan)
+        text = _environment(root).get_template(template).render(plan=plan, drivers=drivers)
     except jinja2.TemplateError as error:
         raise UsageError(f"rendering {plan.variant} ({plan.supply}): {error}; a pin or a template lacks it") from error
     return re.sub(r"\n{3,}", "\n\n", text)

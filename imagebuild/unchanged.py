@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from imagebuild.daemon import ask, is_local
 from imagebuild.places import MACHINE_SOCKET, PRIVATE_SOCKET
 from imagebuild.record import Record
 
@@ -16,6 +15,7 @@ def judge_files(root: Path) -> Iterator[Path]:
     for pattern in (
         "imagetest/*.py",
         "imagebuild/*.py",
+        "drivercontract/*.py",
         "tests/image/*.py",
         "images/**/*.yaml",
         "images/**/*.json",
@@ -53,6 +53,8 @@ def look(argv: list[str], root: Path) -> Record | None:
     """The record, when `--variant NAME` alone was asked for and its image stands built, judged and tagged."""
     if len(argv) != 2 or argv[0] != "--variant" or not argv[1].isalnum():
         return None
+    from imagebuild.daemon import ask, is_local
+
     out = root / "out" / argv[1]
     found = Record.read(out / "build.json")
     try:

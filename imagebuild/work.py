@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from drivercontract import gate
 from imagebuild import catalog, machine, pins, plan, provision, reach, render, unchanged
 from imagebuild.engine import Endpoint, check_space
 from imagebuild.errors import UsageError
@@ -61,6 +62,7 @@ def load(root: Path, versions: Path) -> tuple[pins.Pins, catalog.Catalog]:
     pinned, document = pins.load(versions, name)
     known = catalog.load(root)
     catalog.check(pinned, document, known, root)
+    gate.check(pinned, document, root)
     return pinned, known
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import jinja2
 
+from drivercontract import table
+from drivercontract.table import DRIVERS, Release, Table, ordered
 from imagebuild import catalog, pins
 from imagereport import results
 from imagereport.results import ALL, Check, Row, Run
 from imagetest import archive, expect
-from sandbox import cause
-from sandbox.command import DRIVERS
 
 
 @dataclass(frozen=True)
@@ -143,15 +143,16 @@ def _counts(rows: tuple[Row, ...]) -> str:
 def _drivers(root: Path) -> Drivers:
     pinned = pins.load(root / "versions.yaml")[0]
     release, fleet = pinned.components["gvisor"].version, pinned.fleet.drivers
-    known = cause.table(root / DRIVERS)
-    table = {release: {"supported": [], "known": []}, **known}
-    releases = tuple(sorted(table, key=cause.order))
-    served = tuple(sorted(table[release]["supported"], key=cause.order))
-    refused = tuple(sorted({*table[release]["known"], *fleet} - {*served}, key=cause.order))
+    found = table.read(root / DRIVERS)
+    row = found.get(release)
+    # One that nobody wrote down serves nothing, as far as is known.
+    known = found if row else Table((*found, Release(release, ())))
+    served = row.supported if row else ()
+    refused = ordered({*(row.known if row else ()), *fleet} - {*served})
 
     def spans(driver: str) -> tuple[Span, ...]:
-        groups = itertools.groupby(enumerate(releases), key=lambda pair: driver in table[pair[1]]["supported"])
+        groups = itertools.groupby(enumerate(known), key=lambda pair: driver in pair[1].supported)
         runs = [(each, list(group)) for each, group in groups]
-        return tuple(Span(each, run[0][1], run[-1][1], run[0][0], len(run)) for each, run in runs)
+        return tuple(Span(each, run[0][1].name, run[-1][1].name, run[0][0], len(run)) for each, run in runs)
 
-    return Drivers(release, releases, served, refused, {driver: spans(driver) for driver in fleet})
+    return Drivers(release, tuple(each.name for each in known), served, refused, {driver: spans(driver) for driver in fleet})

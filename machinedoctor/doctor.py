@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from drivercontract.table import KNOWN, SUPPORTED, Table
 from imagebuild.errors import EngineError
 from imagebuild.machine import Machine, check_engine_can_start
 
@@ -46,7 +47,7 @@ class Facts:
     driver: str
     devices: tuple[str, ...]
     release: str
-    releases: Mapping[str, Mapping[str, list[str]]]
+    releases: Table
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,15 @@ def _gpu(facts: Facts) -> Iterator[Row]:
 
 def _served(facts: Facts) -> Row:
     """Whether the pinned gVisor serves the driver: with one that it does not serve, users see only EOF."""
-    release, driver, lists = facts.release, facts.driver, facts.releases.get(facts.release)
-    if not lists:
+    release, driver, pinned = facts.release, facts.driver, facts.releases.get(facts.release)
+    if not pinned:
         return Row("gvisor", "warning", f"nobody wrote what {release} serves", "add it to images/components/gvisor/drivers.json")
-    if driver in lists["supported"]:
+    answer = pinned.answer(driver)
+    if answer == SUPPORTED:
         return Row("gvisor", "ok", f"{release} serves driver {driver}")
-    serving = [each for each, other in facts.releases.items() if driver in other["supported"]]
-    fixes = [*(f"pin gvisor {each} in versions.yaml" for each in serving[-1:]), f"install driver {lists['supported'][-1]}"]
-    if driver in lists["known"]:
+    serving = facts.releases.serving(driver)[-1:]
+    fixes = [*(f"pin gvisor {each.name} in versions.yaml" for each in serving), f"install driver {pinned.supported[-1]}"]
+    if answer == KNOWN:
         fixes.append("give runsc --nvproxy-allow-unsupported-driver")
         return Row("gvisor", "warning", f"{release} knows driver {driver} and does not support it", ", or ".join(fixes))
     return Row("gvisor", "fault", f"{release} does not serve driver {driver}", ", or ".join(fixes))

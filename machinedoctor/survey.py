@@ -15,15 +15,15 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from drivercontract import table
+from drivercontract.kernel import version_of
+from drivercontract.table import DRIVERS
 from imagebuild import buildx, debian, images, machine, pins, reach, work
 from imagebuild.engine import CONTAINERD_STORE, PrivateEngine, check_space, find, free_space
 from imagebuild.errors import ClientError, EngineError, FetchError, ImageBuildError, UnfitError
 from imagebuild.tars import Tell
 from machinedoctor import doctor
 from machinedoctor.doctor import Answer, Facts
-from sandbox import cause
-from sandbox.command import DRIVERS
-from sandbox.node import version_of
 
 GO_PROXY = "https://proxy.golang.org"
 PYTHON_INDEX = "https://pypi.org/simple"
@@ -57,7 +57,7 @@ def gather(root: Path) -> Facts:
         driver=driver(),
         devices=tuple(path.name for path in Path("/dev").glob("nvidia*")),
         release=pinned.components["gvisor"].version,
-        releases=cause.table(root / DRIVERS),
+        releases=table.read(root / DRIVERS),
     )
 
 

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox.cause import order
+from drivercontract.table import order
 from sandbox.place import PlaceError, answer
 
 MACHINES = {"x86_64": b"\x3e\x00", "aarch64": b"\xb7\x00"}

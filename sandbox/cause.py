@@ -1,12 +1,10 @@
 """Why a sandbox failed, in words: what users see is only EOF, the reason stands in runsc's debug log."""
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-Table = Mapping[str, Mapping[str, list[str]]]
+from drivercontract.table import Table
 
 
 @dataclass(frozen=True)
@@ -113,20 +111,10 @@ def explain(text: str, drivers: Table) -> Iterator[Cause]:
             yield Cause(sign.name, line, sign.words.format(*found.groups()), sign.step.format(*found.groups(), **values))
 
 
-def table(path: Path) -> Table:
-    """gVisor's releases and the drivers that each serves (supported) or only knows (known)."""
-    found: Table = json.loads(path.read_text())["releases"]
-    return found
-
-
 def serving(driver: str, drivers: Table) -> str:
     """The next step for a driver: the first release that serves it, and the last that still does."""
-    releases = [release for release in sorted(drivers, key=order) if driver in drivers[release]["supported"]]
-    if not releases:
-        return f"no gVisor release up to {max(drivers, key=order)} serves {driver}: change the node's driver"
-    return f"gVisor serves {driver} from {releases[0]} on, last seen in {releases[-1]}: set gvisor.version, or change the node's driver"
-
-
-def order(release: str) -> tuple[int, ...]:
-    """A release as numbers, so that 20260209.1 follows 20260209.0."""
-    return tuple(int(part) for part in release.split("."))
+    found = drivers.serving(driver)
+    if not found:
+        return f"no gVisor release up to {drivers.newest} serves {driver}: change the node's driver"
+    first, last = found[0].name, found[-1].name
+    return f"gVisor serves {driver} from {first} on, last seen in {last}: set gvisor.version, or change the node's driver"

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OK, USAGE, ENGINE, REFUSED, INTERRUPTED = 0, 2, 4, 5, 130
-DRIVERS = "images/components/gvisor/drivers.json"
 PROBES = "tests/workload/probes"
 # Where containers have them: a folder that every image has, for a rootless runsc cannot make one in a root that is another's.
 INSIDE = "/mnt"

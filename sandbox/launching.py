@@ -7,8 +7,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from drivercontract import table
+from drivercontract.kernel import VERSION
+from drivercontract.table import DRIVERS
 from sandbox import bundle, cause, lint, node
-from sandbox.command import DRIVERS, OK, REFUSED, Command, Log
+from sandbox.command import OK, REFUSED, Command, Log
 from sandbox.launch import Launch
 from sandbox.runsc import FLAGS
 from sandbox.spec import Container, SpecError
@@ -51,9 +54,7 @@ def _bundle(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
     mounts = tuple((_absolute(source), to) for source, to in arguments.mount)
     found, made = node.read(), arguments.into
     if not found.libraries and arguments.gpus != "none":
-        absent = (
-            f"no libcuda.so.{found.driver} on this node" if found.driver else f"no NVIDIA driver on this node: there is no {node.VERSION}"
-        )
+        absent = f"no libcuda.so.{found.driver} on this node" if found.driver else f"no NVIDIA driver on this node: there is no {VERSION}"
         raise SpecError(f"{absent}; run: python -m imagetest verify --node")
     bundle.write(
         found, Container(arguments.rootfs, tuple(arguments.argv), dict(arguments.env), mounts, arguments.gpus), made, arguments.host
@@ -96,7 +97,7 @@ def _explain(arguments: argparse.Namespace, root: Path, _: Log) -> tuple[int, st
     text = "\n".join(file.read_text(errors="replace") for file in files)
     reasons = [
         f"{each.name}\n  seen   {each.line}\n  means  {each.words}\n  next   {each.step}"
-        for each in cause.explain(text, cause.table(root / DRIVERS))
+        for each in cause.explain(text, table.read(root / DRIVERS))
     ]
     nothing = (
         f"nothing known in {len(files)} {'file' if len(files) == 1 else 'files'}; look for FATAL, and for lines that begin with W or E"

@@ -9,10 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-VERSION = "/proc/driver/nvidia/version"
-NO_DRIVER = f"no NVIDIA driver on this machine: there is no {VERSION}"
-# Both kinds of kernel module: "... Kernel Module  535.129.03  Thu ..." and "... Open Kernel Module for x86_64  580.159.04  Release ...".
-NVRM = re.compile(r"^NVRM version: .*?\s(\d+\.\d+(?:\.\d+)?)\s", re.MULTILINE)
+from drivercontract.kernel import VERSION, version_of
+
 GPU = re.compile(r"nvidia([0-9]+)$")
 # What nvproxy serves; it hides every other node of the driver (runsc/specutils, pkg/sentry/devices/nvproxy).
 CONTROL, MEMORY = "nvidiactl", "nvidia-uvm"
@@ -73,20 +71,6 @@ def read(root: Path = Path("/")) -> Node:
 def driver(root: Path = Path("/")) -> str:
     """The version of the kernel's NVIDIA driver, open or not; empty without one."""
     return version_of(root / VERSION[1:])
-
-
-def version_of(file: Path) -> str:
-    """The version that a file such as /proc/driver/nvidia/version names; empty where there is none."""
-    try:
-        return version_in(file.read_text())
-    except OSError:
-        return ""
-
-
-def version_in(text: str) -> str:
-    """The version that the text of /proc/driver/nvidia/version names; empty where it names none."""
-    found = NVRM.search(text)
-    return found[1] if found else ""
 
 
 def devices(folder: Path) -> Iterator[Device]:

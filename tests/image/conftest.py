@@ -10,6 +10,8 @@ import testinfra
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
+from drivercontract import table
+from drivercontract.table import DRIVERS, Release
 from imagetest import archive, elf, expect, shell
 from imagetest.image import Image, ImageError
 from imagetest.plugin import ROOT, UNPRIVILEGED, Case, Subject, told
@@ -62,10 +64,10 @@ def release(case: Case) -> str:
 
 
 @pytest.fixture(scope="session")
-def drivers(release: str) -> list[str]:
-    """The drivers that this gVisor release serves, by the table of all releases."""
-    table = json.loads((ROOT / "images/components/gvisor/drivers.json").read_text())
-    return list(table["releases"][release]["supported"])
+def contract(release: str) -> Release:
+    """What this gVisor release serves and knows, by the table of all releases."""
+    (row,) = [each for each in table.read(ROOT / DRIVERS) if each.name == release]
+    return row
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from datetime import datetime
 import pytest
 from testinfra.host import Host
 
+from drivercontract.table import Release
 from imagetest import expect
 from imagetest.image import Image
 from imagetest.plugin import ROOT, Case, case_of
@@ -99,13 +100,14 @@ def test_settings_are_no_more_than_the_contract(image: Image) -> None:
 
 
 @pytest.mark.mode("built")
-def test_labels_say_what_it_is(image: Image, case: Case) -> None:
+def test_labels_say_what_it_is(image: Image, case: Case, contract: Release) -> None:
     labels = image.settings["Labels"]
     assert isinstance(labels, dict)
     pins = {name: case.pins.components[name] for name in case.components}
     stamps = {pin.argument: (case.supply == "packages" and pin.packages.describe) or pin.version for pin in pins.values()}
     due = {f"worker.{argument.lower().replace('_', '-')}": stamp for argument, stamp in stamps.items()}
     assert {name: text for name, text in labels.items() if name.startswith("worker.")} == due | {
+        "worker.drivers": " ".join(contract.supported),
         "worker.supply": case.supply,
         "worker.variant": case.variant,
     }

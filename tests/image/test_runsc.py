@@ -1,12 +1,14 @@
 """Is it the pinned runsc, does it know the flags of its release, does it serve the fleet, does it boot?"""
 
 import hashlib
+import json
 import re
 from pathlib import Path
 
 import pytest
 from testinfra.host import Host
 
+from drivercontract.table import Release, order
 from imagetest import elf
 from imagetest.image import Image
 from imagetest.plugin import Case
@@ -28,11 +30,6 @@ MARKER_SINCE = "20250421.0"
 SIDECARS_SINCE = "20260721.0"
 SIDECARS = ("gvisor_sentry", "checkpointgofer", "runsc-metric-server")
 BOOT = f"cd /tmp && {RUNSC} --rootless --network=none --ignore-cgroups --root=/tmp/runsc"
-
-
-def order(release: str) -> tuple[int, ...]:
-    """A release as numbers, so that 20260209.1 follows 20260209.0."""
-    return tuple(int(part) for part in release.split("."))
 
 
 def test_path_finds_the_judged_one(host: Host) -> None:
@@ -81,15 +78,29 @@ def test_unknown_flag_is_refused(host: Host) -> None:
     assert "flag provided but not defined: -no-such-flag" in answer.stderr
 
 
-def test_drivers_are_those_of_the_release(host: Host, drivers: list[str]) -> None:
+def test_drivers_are_those_of_the_release(host: Host, contract: Release) -> None:
     answer = host.run(f"{RUNSC} nvproxy list-supported-drivers")
     assert answer.rc == 0
-    assert sorted(answer.stdout.split()) == sorted(drivers)
+    assert sorted(answer.stdout.split()) == sorted(contract.supported)
+
+
+def test_label_and_file_say_what_runsc_serves(image: Image, host: Host, contract: Release) -> None:
+    """What a scheduler reads of the image without running it, against what its own runsc says."""
+    served = host.run(f"{RUNSC} nvproxy list-supported-drivers").stdout.split()
+    labels, entry = image.settings["Labels"], image.find("/usr/share/worker/drivers.json")
+    assert isinstance(labels, dict)
+    assert entry, "no /usr/share/worker/drivers.json"
+    told = json.loads(image.read(entry))
+    assert labels.get("worker.drivers", "").split() == told["supported"] == sorted(served, key=order)
+    # Which it only knows, runsc tells nobody.
+    assert (told["release"], told["known"]) == (contract.name, list(contract.known))
 
 
 def test_every_fleet_driver_is_served(host: Host, case: Case) -> None:
+    """But those that fleet.allow_unserved names, with the reason."""
     served = host.run(f"{RUNSC} nvproxy list-supported-drivers").stdout.split()
-    unserved = [driver for driver in case.pins.fleet.drivers if driver not in served]
+    allowed = {each.driver for each in case.pins.fleet.allow_unserved}
+    unserved = [driver for driver in case.pins.fleet.drivers if driver not in {*served, *allowed}]
     assert not unserved, f"nodes with {unserved} would see only EOF; served: {served}"
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from drivercontract import table
+from drivercontract.table import DRIVERS
 from gpukit import __main__ as gpukit
 from imagebuild.engine import Endpoint
 from imagetest.plugin import ROOT
@@ -75,6 +77,16 @@ def test_what_is_required_fails_where_it_cannot_run(unpacked: Path) -> None:
     found = subprocess.run([unpacked / "run", "--require", "workload"], env=BARE, capture_output=True, text=True, check=False)
     assert found.returncode == 5
     assert "required, and not run: no NVIDIA driver on this machine" in found.stdout
+
+
+def test_the_older_runsc_serves_what_its_row_says() -> None:
+    """Debian's, which nodes without the project's runsc have: its row of the table against its own list."""
+    said = subprocess.run([gpukit.controls(ROOT), "--version"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run([gpukit.controls(ROOT), "nvproxy", "list-supported-drivers"], capture_output=True, text=True, check=True).stdout
+    found = {each.name: each.supported for each in table.read(ROOT / DRIVERS)}
+    assert "20240729.0" in said
+    assert table.ordered(listed.split()) == found["20240729.0"]
+    assert table.ordered(listed.split()) != found["20240916.0"]
 
 
 def test_its_commands_need_nothing_else(unpacked: Path) -> None:

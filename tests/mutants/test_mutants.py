@@ -10,14 +10,18 @@ from typing import Annotated
 import pytest
 from pydantic import Field
 
+from drivercontract import table
+from drivercontract.table import DRIVERS
 from imagebuild import buildx, debian, pins, record
 from imagebuild.document import read
 from imagebuild.engine import Endpoint
 from imagebuild.schema import Strict, validated
+from imagetest.archive import load
 from imagetest.plugin import ROOT
 
 HERE = Path(__file__).parent
 PINS = pins.load(ROOT / "versions.yaml")[0]
+TABLE = table.read(ROOT / DRIVERS)
 
 
 class PackageFile(Strict):
@@ -39,6 +43,8 @@ class Mutant(Strict):
     mode: str = "built"
     caught_by: Annotated[tuple[str, ...], Field(strict=False)]
     package: PackageFile | None = None
+    # The release whose runsc it holds: what that serves must be the table's row.
+    release: str = ""
 
 
 MUTANTS = {path.parent.name: validated(read(path), Mutant) for path in sorted(HERE.glob("*/mutant.yaml"))}
@@ -75,6 +81,10 @@ def test_judge_catches(
     if mutant.package:
         _unpack(mutant.package, packages, folder)
     archive = _made(mutant, contexts, folder, endpoint, tmp_path)
+    if mutant.release:
+        served, rows = _served(archive, tmp_path), {each.name: each.supported for each in TABLE}
+        assert served == rows[mutant.release]
+        assert served != rows[PINS.components["gvisor"].version]
     failed = _judge(mutant, archive, tmp_path)
     if mutant.caught_by:
         assert set(mutant.caught_by) <= failed, f"survived: {mutant.defect}; failed were only {sorted(failed)}"
@@ -114,6 +124,18 @@ def _unpack(pin: PackageFile, packages: dict[str, debian.Package], folder: Path)
                 stream = tar.extractfile(member)
                 assert stream
                 (folder / Path(pin.file).name).write_bytes(stream.read())
+
+
+def _served(archive: Path, scratch: Path) -> tuple[str, ...]:
+    """What the runsc of an image says that it serves."""
+    (scratch / "layers").mkdir()
+    image, runsc = load(archive, scratch / "layers"), scratch / "runsc"
+    entry = image.find("/usr/local/bin/runsc")
+    assert entry
+    image.extract(entry, runsc)
+    runsc.chmod(0o755)
+    said = subprocess.run([runsc, "nvproxy", "list-supported-drivers"], capture_output=True, text=True, check=True).stdout
+    return table.ordered(said.split())
 
 
 def _judge(mutant: Mutant, archive: Path, scratch: Path) -> set[str]:

@@ -14,6 +14,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), r
 DEFINED = (
     "imagebuild/commands.py",
     "inputs/command.py",
+    "drivercontract/command.py",
     "imagetest/plugin.py",
     "imagetest/options.py",
     "checklist/verify.py",
@@ -24,7 +25,18 @@ DEFINED = (
 OPTIONS = {option for name in DEFINED for option in re.findall(r'add(?:_argument|option)\(\s*"(--[a-z-]+)"', (ROOT / name).read_text())}
 PROGRAMS = [
     path
-    for folder in ("imagebuild", "inputs", "imagetest", "imagereport", "machinedoctor", "sandbox", "checklist", "scripts", "tests/image")
+    for folder in (
+        "imagebuild",
+        "inputs",
+        "imagetest",
+        "imagereport",
+        "machinedoctor",
+        "drivercontract",
+        "sandbox",
+        "checklist",
+        "scripts",
+        "tests/image",
+    )
     for path in (ROOT / folder).iterdir()
     if path.is_file()
 ]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from checklist import verify
+from drivercontract.table import DRIVERS
 from imagebuild import catalog, pins
 from imagetest.plugin import ROOT
-from sandbox import command
 from sandbox.place import Place
 from tests.unit import fake_worker
 from tests.unit.fake_worker import Worker
@@ -38,7 +38,7 @@ def known() -> catalog.Catalog:
 def copy(tmp_path: Path) -> Path:
     """A checkout of one's own: what build.py reads, without .venv and out."""
     target = tmp_path / "checkout"
-    for name in ("imagebuild", "inputs", "images"):
+    for name in ("drivercontract", "imagebuild", "inputs", "images"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("versions.yaml", "versions.lock", "build.py", "requirements.txt"):
         shutil.copy(ROOT / name, target / name)
@@ -56,9 +56,9 @@ def worker(tmp_path: Path) -> Worker:
 @pytest.fixture
 def travelled(tmp_path: Path) -> Path:
     """A folder with what travels to a node, and no checkout."""
-    target = tmp_path / "travelled" / command.DRIVERS
+    target = tmp_path / "travelled" / DRIVERS
     target.parent.mkdir(parents=True)
-    shutil.copy(ROOT / command.DRIVERS, target)
+    shutil.copy(ROOT / DRIVERS, target)
     return tmp_path / "travelled"
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from checklist import verify
 from checklist.rows import NOT_ASKED, PASSED
+from drivercontract import table
 from imagetest.plugin import ROOT
-from sandbox import command
 from sandbox.node import Device, Node
 
 DRIVER = "580.159.04"
 RELEASE = "20260817.0"
-DRIVERS = json.loads((ROOT / command.DRIVERS).read_text())["releases"][RELEASE]["supported"]
+DRIVERS = next(each.supported for each in table.read(ROOT / table.DRIVERS) if each.name == RELEASE)
 DEVICES = (Device("/dev/nvidiactl", 195, 255), Device("/dev/nvidia-uvm", 510, 0), Device("/dev/nvidia0", 195, 0))
 GPU = Node(DRIVER, DEVICES, (), (), "a test")
 VERSION = f"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {DRIVER}  Release Build\n"

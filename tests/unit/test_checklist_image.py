@@ -7,6 +7,7 @@ import pytest
 
 from checklist import committed, image, verify
 from checklist.rows import NOT_ASKED, PASSED, ask
+from drivercontract.table import Table
 from imagetest.plugin import ROOT
 from tests.unit.fake_worker import DRIVER, Worker, failed, run
 
@@ -117,5 +118,5 @@ def test_drift_fails(checkout: Path) -> None:
 @pytest.mark.usefixtures("image")
 def test_this_checkout_is_pinned() -> None:
     """The rows that read the repository, on the repository."""
-    scene = verify._static(ROOT, {})  # noqa: SLF001 - the place that a checkout is asked in
+    scene = verify._static(ROOT, Table())  # noqa: SLF001 - the place that a checkout is asked in
     assert [ask(row, scene).finding.state for row in verify.ROWS if row.layer == "static"] == [PASSED, PASSED]

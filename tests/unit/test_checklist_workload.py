@@ -8,6 +8,7 @@ import pytest
 from checklist import trial, workload
 from checklist.rows import PASSED, Result, Scene, ask
 from checklist.trial import Trial
+from drivercontract.table import Table
 from sandbox.place import Answer
 from sandbox.runsc import Outcome
 from sandbox.spec import LIBRARIES
@@ -34,7 +35,7 @@ SOUND = Trial(GPU, facts(), facts(), Outcome(0, "", "", LOG), SAID)
 
 
 def judged(made: Trial) -> dict[str, Result]:
-    scene = Scene(lambda _: made.outcome, lambda row: made.said[row.own], {}, node=GPU, trial=made)
+    scene = Scene(lambda _: made.outcome, lambda row: made.said[row.own], Table(), node=GPU, trial=made)
     return {row.check: ask(row, scene) for row in workload.ROWS}
 
 

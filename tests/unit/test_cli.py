@@ -155,11 +155,12 @@ def test_a_verdict_is_counted_not_believed(cases: str, passed: int, tmp_path: Pa
     assert judging.counted(tmp_path / "judge.xml")[0] == passed
 
 
-def test_every_command_has_help() -> None:
-    for command in ("doctor", "engine", "lock", "render", "test"):
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("compat", "doctor", "engine", "lock", "render", "test"):
         with pytest.raises(SystemExit) as ended:
-            commands.execute([command, "--help"], ROOT, print)
+            cli.main([command, "--help"], ROOT)
         assert ended.value.code == 0
+        assert f"usage: build.py {command} " in capsys.readouterr().out
 
 
 def test_all_prints_a_file_of_both() -> None:

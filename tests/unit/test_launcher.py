@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from drivercontract.kernel import version_in
 from sandbox import bundle, node, spec
 from sandbox.node import Device, Node
 from sandbox.soname import soname
@@ -31,7 +32,7 @@ CACHE = """2 libs found in cache `/etc/ld.so.cache'
 
 @pytest.mark.parametrize(("text", "version"), [(OPEN, DRIVER), (CLOSED, "535.129.03"), ("GCC version:  gcc 12.2.0\n", ""), ("", "")])
 def test_version(text: str, version: str) -> None:
-    assert node.version_in(text) == version
+    assert version_in(text) == version
 
 
 def files(folder: Path, *names: str) -> None:

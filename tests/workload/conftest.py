@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from drivercontract import table
+from drivercontract.kernel import NO_DRIVER
+from drivercontract.table import DRIVERS, Table
 from imagetest.options import not_run
-from sandbox import cause, node, place
+from sandbox import node, place
 from sandbox.command import INSIDE
 from sandbox.node import Node
 from sandbox.place import Place
@@ -30,9 +33,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def drivers() -> cause.Table:
+def drivers() -> Table:
     """Which gVisor release serves which driver."""
-    return cause.table(ROOT / "images/components/gvisor/drivers.json")
+    return table.read(ROOT / DRIVERS)
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def this_node() -> Node:
 def gpu(this_node: Node, pytestconfig: pytest.Config) -> Node:
     """The machine's GPU."""
     if not this_node.driver:
-        not_run(pytestconfig, "workload", node.NO_DRIVER)
+        not_run(pytestconfig, "workload", NO_DRIVER)
     return this_node
 
 

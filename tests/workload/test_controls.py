@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from drivercontract.table import Table, order
 from sandbox import cause
 from sandbox.command import INSIDE
 from sandbox.node import Node
@@ -13,12 +14,12 @@ FACTS = f"{INSIDE}/facts.py"
 SMI = "nvidia-smi -L && nvidia-smi --query-gpu=driver_version --format=csv,noheader"
 
 
-def reasons(found: Outcome, drivers: cause.Table) -> dict[str, cause.Cause]:
+def reasons(found: Outcome, drivers: Table) -> dict[str, cause.Cause]:
     """Every known reason by its name."""
     return {reason.name: reason for reason in cause.explain(found.everything, drivers)}
 
 
-def test_a_runsc_without_the_driver(sandboxes: Sandboxes, other_runsc: str, gpu: Node, drivers: cause.Table, seen: Seen) -> None:
+def test_a_runsc_without_the_driver(sandboxes: Sandboxes, other_runsc: str, gpu: Node, drivers: Table, seen: Seen) -> None:
     """The user's text is EOF; the log names the driver, the table the first release that serves it."""
     older = dataclasses.replace(sandboxes, place=Bare(other_runsc, f"{sandboxes.folder}/beside"), rootfs=f"{sandboxes.folder}/beside/root")
     found = older("/bin/true")
@@ -28,12 +29,12 @@ def test_a_runsc_without_the_driver(sandboxes: Sandboxes, other_runsc: str, gpu:
     assert "unsupported" not in found.errors
     reason = reasons(found, drivers)["unserved driver"]
     seen(f"{found.errors} | {reason.line} | {reason.step}")
-    first = next(release for release in sorted(drivers, key=cause.order) if gpu.driver in drivers[release]["supported"])
+    first = drivers.serving(gpu.driver)[0].name
     assert f"gVisor serves {gpu.driver} from {first} on" in reason.step
 
 
 def test_a_forced_abi_that_only_nvidia_smi_takes(
-    sandboxes: Sandboxes, other_runsc: str, python: str, gpu: Node, drivers: cause.Table, seen: Seen
+    sandboxes: Sandboxes, other_runsc: str, python: str, gpu: Node, drivers: Table, seen: Seen
 ) -> None:
     """nvidia-smi passes with the wrong ABI; a kernel must be asked for."""
     older = dataclasses.replace(sandboxes, place=Bare(other_runsc, f"{sandboxes.folder}/beside"), rootfs=f"{sandboxes.folder}/beside/root")
@@ -45,10 +46,10 @@ def test_a_forced_abi_that_only_nvidia_smi_takes(
     seen(f"nvidia-smi {smi.output} | {facts_of(found).error('driver')} | {reasons(found, drivers)['wrong ABI'].line}")
 
 
-def test_the_oldest_abi_of_the_images_own_runsc(sandboxes: Sandboxes, python: str, gpu: Node, drivers: cause.Table, seen: Seen) -> None:
+def test_the_oldest_abi_of_the_images_own_runsc(sandboxes: Sandboxes, python: str, gpu: Node, drivers: Table, seen: Seen) -> None:
     """Forced where it is another driver's: nvidia-smi ends well and sees nothing, CUDA says why not."""
     served = run(sandboxes.place, [sandboxes.place.runsc, "nvproxy", "list-supported-drivers"])
-    oldest = min(served.output.split(), key=cause.order)
+    oldest = min(served.output.split(), key=order)
     assert oldest.partition(".")[0] < gpu.driver.partition(".")[0]
     flags = [f"--nvproxy-driver-version={oldest}"]
     assert sandboxes("nvidia-smi", "-L", flags=flags).status == 0
@@ -58,7 +59,7 @@ def test_the_oldest_abi_of_the_images_own_runsc(sandboxes: Sandboxes, python: st
     seen(f"{oldest}: {facts_of(found).error('driver')} | {reasons(found, drivers)['wrong ABI'].line}")
 
 
-def test_without_the_drivers_files(sandboxes: Sandboxes, python: str, gpu: Node, drivers: cause.Table, seen: Seen) -> None:
+def test_without_the_drivers_files(sandboxes: Sandboxes, python: str, gpu: Node, drivers: Table, seen: Seen) -> None:
     """The requirements' claim that a user's image brings libcuda, falsified: the devices alone are not enough."""
     found = sandboxes(python, FACTS, "driver", "devices", given=dataclasses.replace(gpu, libraries=(), programs=()))
     facts = facts_of(found)
@@ -68,7 +69,7 @@ def test_without_the_drivers_files(sandboxes: Sandboxes, python: str, gpu: Node,
     seen(facts.error("driver"))
 
 
-def test_without_devices(sandboxes: Sandboxes, python: str, drivers: cause.Table, seen: Seen) -> None:
+def test_without_devices(sandboxes: Sandboxes, python: str, drivers: Table, seen: Seen) -> None:
     """The driver's files alone are not enough."""
     found = sandboxes(python, FACTS, "driver", "devices", "smi", gpus="none")
     facts = facts_of(found)
@@ -79,7 +80,7 @@ def test_without_devices(sandboxes: Sandboxes, python: str, drivers: cause.Table
     seen(facts.error("driver"))
 
 
-def test_the_controls_fail_by_themselves_alone(inside: Inside, drivers: cause.Table) -> None:
+def test_the_controls_fail_by_themselves_alone(inside: Inside, drivers: Table) -> None:
     """The control of the controls: nothing is explained where nothing failed."""
     assert inside.facts["driver"]["added"] is True
     assert not reasons(inside.outcome, drivers)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from drivercontract.table import Table
 from sandbox import cause
 from sandbox.place import Place
 from sandbox.spec import LIBRARIES
@@ -72,7 +73,7 @@ def test_driver_files_are_the_nodes(wired: Sandboxes, seen: Seen) -> None:
     assert "NVIDIA_VISIBLE_DEVICES=0" in environment
 
 
-def test_a_driver_that_is_not_served_is_named(wired: Sandboxes, drivers: cause.Table, seen: Seen) -> None:
+def test_a_driver_that_is_not_served_is_named(wired: Sandboxes, drivers: Table, seen: Seen) -> None:
     """Users see EOF; the log has the reason, and the table the way out."""
     found = wired("/bin/true", flags=["--nvproxy-driver-version=550.54.14"])
     assert found.status != 0
@@ -84,7 +85,7 @@ def test_a_driver_that_is_not_served_is_named(wired: Sandboxes, drivers: cause.T
 
 
 @pytest.mark.variant("slim")
-def test_slim_refuses_an_nvidia_hook(wired: Sandboxes, drivers: cause.Table, seen: Seen) -> None:
+def test_slim_refuses_an_nvidia_hook(wired: Sandboxes, drivers: Table, seen: Seen) -> None:
     """For a hook runsc calls a program that slim does not hold: its containers come by the specification alone."""
 
     def hooked(specification: dict[str, object]) -> None:

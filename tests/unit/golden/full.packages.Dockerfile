@@ -31,6 +31,7 @@ RUN --network=none \
     CGO_ENABLED=0 go build -o /out/usr/local/bin/runsc \
       -ldflags "-s -w -X gvisor.dev/gvisor/runsc/version.version=release-${GVISOR_VERSION}" \
       gvisor.dev/gvisor/runsc
+COPY --chmod=0644 components/gvisor/drivers.json /out/usr/share/worker/drivers.json
 
 FROM cgo AS runc
 ADD runc.tar /
@@ -88,6 +89,7 @@ COPY --link --from=criu /out/ /
 COPY --link --from=nvidia-container-toolkit /out/ /
 COPY --link --from=cuda-runtime /out/ /
 ENV PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LABEL worker.drivers="535.129.03 535.183.06 535.247.01 535.261.03 535.274.02 535.288.01 535.309.01 550.90.12 570.124.06 570.133.20 570.172.08 570.195.03 580.65.06 580.105.08 580.126.09 580.126.20 580.159.03 580.159.04 590.48.01"
 ENV NVIDIA_VISIBLE_DEVICES="all" \
     NVIDIA_DRIVER_CAPABILITIES="compute,utility"
 LABEL org.opencontainers.image.title="worker full" \

@@ -22,10 +22,12 @@ RUN --mount=type=bind,from=downloads,source=/downloads/debian,target=/debian \
 
 FROM base AS gvisor
 COPY --from=downloads --chmod=0755 /downloads/gvisor/runsc /out/usr/local/bin/runsc
+COPY --chmod=0644 components/gvisor/drivers.json /out/usr/share/worker/drivers.json
 
 FROM base AS worker
 COPY --link --from=gvisor /out/ /
 ENV PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LABEL worker.drivers="535.129.03 535.183.06 535.247.01 535.261.03 535.274.02 535.288.01 535.309.01 550.90.12 570.124.06 570.133.20 570.172.08 570.195.03 580.65.06 580.105.08 580.126.09 580.126.20 580.159.03 580.159.04 590.48.01"
 LABEL org.opencontainers.image.title="worker slim" \
       org.opencontainers.image.description="nvproxy only: GPU in gVisor with the fewest parts" \
       org.opencontainers.image.base.name="debian:trixie" \

@@ -1,0 +1,51 @@
+"""The plan's gate: a pin under which a driver of the fleet is not served stops every command before it builds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from drivercontract.reason import why
+from drivercontract.table import DRIVERS, SUPPORTED, Release, Table, read
+from imagebuild.document import Document, refuse
+from imagebuild.errors import Finding, PolicyError
+from imagebuild.pins import Pins
+
+PIN = ("components", "gvisor", "version")
+
+
+def check(pins: Pins, document: Document, root: Path) -> None:
+    """Raises DocumentError where an entry of allow_unserved is idle, PolicyError where a driver is not served."""
+    if "gvisor" not in pins.components:
+        return
+    table, name = read(root / DRIVERS), pins.components["gvisor"].version
+    pinned = table.get(name)
+    if not pinned:
+        fix = f"pin {table.newest}, the newest row, or add a row to {DRIVERS}: see docs/drivers.md"
+        raise PolicyError(str(document.finding(PIN, f"{name} is not in the table of drivers", "nobody wrote what it serves", fix)))
+    refuse(list(idle(pins, document, pinned)))
+    if found := list(unserved(pins, document, pinned, table)):
+        raise PolicyError("\n".join(map(str, found)))
+
+
+def idle(pins: Pins, document: Document, pinned: Release) -> Iterator[Finding]:
+    """Entries of allow_unserved that allow nothing."""
+    names = [each.driver for each in pins.fleet.allow_unserved]
+    for number, driver in enumerate(names):
+        place = ("fleet", "allow_unserved", number, "driver")
+        if driver not in pins.fleet.drivers:
+            yield document.finding(place, f"{driver} is no driver of the fleet", "fleet.drivers does not name it", "delete the entry")
+        elif pinned.answer(driver) == SUPPORTED:
+            yield document.finding(place, f"{driver} needs no permission", f"gvisor.version {pinned.name} serves it", "delete the entry")
+        elif driver in names[:number]:
+            yield document.finding(place, f"{driver} is written twice", "one reason is enough", "delete one")
+
+
+def unserved(pins: Pins, document: Document, pinned: Release, table: Table) -> Iterator[Finding]:
+    """Drivers of the fleet that the pinned release does not serve, and that nobody allowed."""
+    allowed = {each.driver for each in pins.fleet.allow_unserved}
+    for number, driver in enumerate(pins.fleet.drivers):
+        if driver not in allowed and pinned.answer(driver) != SUPPORTED:
+            serving = table.serving(*pins.fleet.drivers) or table.serving(driver)
+            pins_ = [f"set components.gvisor.version to {each.name}, which serves it" for each in serving[-1:]]
+            fix = ", or ".join([*pins_, f'allow it: fleet.allow_unserved: [{{driver: "{driver}", reason: "..."}}]'])
+            what = f"{driver} is not served by gvisor.version {pinned.name}"
+            yield document.finding(("fleet", "drivers", number), what, why(driver, pinned, table), fix)

@@ -1,0 +1,128 @@
+"""The plan's gate, and the contract that an image carries: what stops a build before it begins, and what is written into it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from drivercontract import contract, table
+from drivercontract.table import DRIVERS
+from imagebuild import catalog, cli, context, pins, pipeline, plan, render, work
+from imagebuild.engine import Endpoint
+from imagebuild.errors import DocumentError, PolicyError
+from imagebuild.tars import Inputs
+from imagetest.plugin import ROOT
+from inputs.lock import Lock
+from inputs.store import Store
+
+TABLE = table.read(ROOT / DRIVERS)
+LOSES = ('"20260622.0"', '"20260511.0"')
+FLEET = '["535.129.03", "580.159.04"]'
+
+
+def allowing(*entries: str) -> tuple[str, str]:
+    """The edit that adds entries to allow_unserved."""
+    rows = ", ".join(f'{{driver: "{driver}", reason: "drained"}}' for driver in entries)
+    return FLEET, f"{FLEET}\n  allow_unserved: [{rows}]"
+
+
+def spoiled(folder: Path, *edits: tuple[str, str]) -> Path:
+    """The committed pins, edited."""
+    text = (ROOT / "versions.yaml").read_text()
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / "versions.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_committed_pins_pass() -> None:
+    assert work.load(ROOT, ROOT / "versions.yaml")[0].fleet.allow_unserved == ()
+
+
+def test_a_pin_that_loses_a_driver_of_the_fleet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = spoiled(tmp_path, LOSES)
+    code = cli.main(["--variant", "slim", "--print", "plan", "--versions", str(path)], ROOT)
+    said = capsys.readouterr()
+    assert (code, said.out) == (7, "")
+    line, column = next(
+        (number, line.index('"580.159.04"') + 1) for number, line in enumerate(path.read_text().splitlines(), start=1) if FLEET in line
+    )
+    assert f"{path}:{line}:{column}: fleet.drivers[1]: 580.159.04 is not served by gvisor.version 20260511.0" in said.err
+    assert "first served in 20260608.0" in said.err
+    assert "set components.gvisor.version to 20260817.0, which serves it" in said.err
+    assert 'fleet.allow_unserved: [{driver: "580.159.04", reason: "..."}]' in said.err
+
+
+def test_every_driver_that_is_not_served_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError) as told:
+        work.load(ROOT, spoiled(tmp_path, ('"20260622.0"', '"20250407.0"')))
+    assert [line.split(": ")[1] for line in str(told.value).splitlines()] == ["fleet.drivers[0]", "fleet.drivers[1]"]
+    assert "dropped in 20240916.0, back in 20250611.0" in str(told.value)
+
+
+def test_what_is_allowed_with_a_reason_passes(tmp_path: Path) -> None:
+    pinned, _ = work.load(ROOT, spoiled(tmp_path, LOSES, allowing("580.159.04")))
+    assert [each.driver for each in pinned.fleet.allow_unserved] == ["580.159.04"]
+
+
+@pytest.mark.parametrize(
+    ("edits", "words"),
+    [
+        ([allowing("580.159.04")], r"fleet.allow_unserved\[0\].driver: 580.159.04 needs no permission"),
+        ([LOSES, allowing("580.159.04", "550.54.14")], r"fleet.allow_unserved\[1\].driver: 550.54.14 is no driver of the fleet"),
+        ([LOSES, allowing("580.159.04", "580.159.04")], r"fleet.allow_unserved\[1\].driver: 580.159.04 is written twice"),
+        ([LOSES, allowing("580.159.04"), ('"drained"', '""')], r"fleet.allow_unserved\[0\].reason: '' is not allowed"),
+        ([LOSES, allowing("580.159.04"), (', reason: "drained"', "")], r"fleet.allow_unserved\[0\].reason: missing"),
+    ],
+)
+def test_an_idle_permission_is_refused(edits: list[tuple[str, str]], words: str, tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match=words) as told:
+        work.load(ROOT, spoiled(tmp_path, *edits))
+    assert told.value.exit_code == 2
+
+
+def test_a_release_that_nobody_wrote_down(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match=r"components.gvisor.version: 20990101.0 is not in the table of drivers") as told:
+        work.load(ROOT, spoiled(tmp_path, ('"20260622.0"', '"20990101.0"')))
+    assert "pin 20260817.0, the newest row, or add a row to images/components/gvisor/drivers.json" in str(told.value)
+
+
+def test_label_and_file_are_the_row(pinned: pins.Pins, known: catalog.Catalog) -> None:
+    (row,) = [each for each in TABLE if each.name == pinned.components["gvisor"].version]
+    for name in known.buildable:
+        for supply in ("packages", "vendor"):
+            planned = plan.make(pinned, known, name, supply)
+            (label,) = re.findall(r'^LABEL worker\.drivers="(.*)"$', render.dockerfile(planned, ROOT), re.MULTILINE)
+            (text,) = contract.texts(ROOT, planned.components).values()
+            assert tuple(label.split()) == row.supported
+            assert json.loads(text) == {"release": row.name, "supported": list(row.supported), "known": list(row.known)}
+
+
+def test_the_context_holds_the_file(pinned: pins.Pins, known: catalog.Catalog, tmp_path: Path) -> None:
+    planned = plan.make(pinned, known, "slim", "vendor")
+    context.lay_out(tmp_path, "FROM scratch\n", planned, Inputs(Lock.read(ROOT / "versions.lock"), Store()), ROOT, print)
+    assert (tmp_path / "components/gvisor/drivers.json").read_text() == contract.texts(ROOT, planned.components)[
+        "components/gvisor/drivers.json"
+    ]
+
+
+def test_another_row_is_another_input(copy: Path) -> None:
+    """The label is in the Dockerfile; what the release only knows is in the file alone."""
+    pinned, known = work.load(copy, copy / "versions.yaml")
+    planned = plan.make(pinned, known, "slim", "vendor")
+    request = work.Request("slim", copy / "versions.yaml")
+
+    def key() -> dict[str, str]:
+        inputs = Inputs(Lock.read(copy / "versions.lock"), Store())
+        made = work.Work(request, planned, render.dockerfile(planned, copy), copy, copy, Endpoint("", (), ""), inputs, print, "")
+        return pipeline._key(made)  # noqa: SLF001
+
+    before = key()
+    path = copy / DRIVERS
+    data = json.loads(path.read_text())
+    data["releases"]["20260622.0"]["known"].pop()
+    path.write_text(json.dumps(data))
+    assert {name for name, text in key().items() if before[name] != text} == {"components/gvisor/drivers.json"}

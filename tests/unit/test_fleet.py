@@ -1,0 +1,90 @@
+"""A fleet's nodes in each form that people have them in, and which of them a release would break."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from drivercontract import fleet, table
+from drivercontract.fleet import Node
+from drivercontract.table import DRIVERS
+from drivercontract.version import VersionError
+from imagebuild import cli
+from imagetest.plugin import ROOT
+
+TABLE = table.read(ROOT / DRIVERS)
+NODES = (Node("gpu-a", "580.159.04"), Node("gpu-b", "595.71.05"), Node("cpu-a", ""))
+# As kubectl get nodes -L nvidia.com/cuda.driver-version.full writes it.
+COLUMNS = """\
+NAME    STATUS                     ROLES           AGE   VERSION   CUDA.DRIVER-VERSION.FULL
+gpu-a   Ready                      <none>          12d   v1.34.1   580.159.04
+gpu-b   Ready,SchedulingDisabled   <none>          12d   v1.34.1   595.71.05
+cpu-a   Ready                      control-plane   12d   v1.34.1
+"""
+OLDER = {"nvidia.com/cuda.driver.major": "595", "nvidia.com/cuda.driver.minor": "71", "nvidia.com/cuda.driver.rev": "05"}
+
+
+def listed(*labels: dict[str, str] | None) -> str:
+    """What kubectl get nodes -o json says."""
+    items = [{"metadata": {"name": node.name, "labels": each}} for node, each in zip(NODES, labels, strict=False)]
+    return json.dumps({"kind": "List", "items": items})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        COLUMNS,
+        listed({"nvidia.com/cuda.driver-version.full": "580.159.04"}, OLDER, {"kubernetes.io/os": "linux"}),
+        listed({"nvidia.com/cuda.driver-version.full": "580.159.04", **OLDER}, OLDER, None),
+    ],
+)
+def test_what_kubectl_says(text: str) -> None:
+    assert fleet.read(text, TABLE) == NODES
+
+
+def test_lines() -> None:
+    assert fleet.read("# ours\n gpu-a  v580.159.04\r\n\ngpu-b\t595.71.05", TABLE) == NODES[:2]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no driver in these 0 nodes"),
+        (listed(None, {}), "no driver in these 2 nodes"),
+        ("gpu-a\n", "line 1: 1 words"),
+        ("gpu-a 580.159.04\ngpu-b 535.54.3\n", r"line 2: '535.54.3' is no driver version; did you mean 535.54.03\?"),
+        ("NAME  STATUS\ngpu-a  Ready\n", "line 1: no column CUDA.DRIVER-VERSION.FULL"),
+        ("{", "this JSON is no list of nodes"),
+        ('{"items": [{"name": "gpu-a"}]}', "this JSON is no list of nodes"),
+        ('{"items": [{"metadata": {"name": "a", "labels": [1]}}]}', "this JSON is no list of nodes"),
+        ('{"items": [{"metadata": {"name": "a", "labels": {"nvidia.com/cuda.driver-version.full": 5}}}]}', "node a: '5' is no driver"),
+        ("a\x1b[2J 580", r"line 1: '580' is no driver version"),
+        ('{"items": 1}', "this JSON is no list of nodes"),
+        (listed({"nvidia.com/cuda.driver-version.full": "latest"}), "node gpu-a: 'latest' is no driver version"),
+    ],
+)
+def test_what_is_no_fleet(text: str, words: str) -> None:
+    with pytest.raises(VersionError, match=words):
+        fleet.read(text, TABLE)
+
+
+def test_nodes_that_would_break(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "nodes").write_text(COLUMNS)
+    assert cli.main(["compat", "--fleet", str(tmp_path / "nodes"), "--json"], ROOT) == 7
+    data = json.loads(capsys.readouterr().out)
+    assert (data["breaks"], data["no_driver_label"], data["served"]) == (["gpu-b"], ["cpu-a"], False)
+    assert [each["answer"] for each in data["nodes"]] == ["supported", "known", "no driver label"]
+
+
+def test_nodes_that_would_not(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(COLUMNS.replace("595.71.05", "610.57.04")))
+    assert cli.main(["compat", "--fleet", "-", "--release", "20260817.0"], ROOT) == 0
+    out = capsys.readouterr().out
+    assert "2 served, 0 would break, 1 without a driver label" in out
+    assert "cpu-a  no driver label" in out
+
+
+def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["compat", "--fleet", "/no/such/file"], ROOT) == 2
+    assert "/no/such/file: No such file or directory" in capsys.readouterr().err
