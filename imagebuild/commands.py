@@ -18,6 +18,7 @@ commands:
   ./build.py engine start|stop|status|env        the private engine of a machine that has none
   ./build.py test [VARIANT ...]                  the image layer; builds what is missing
   ./build.py lock                                go.mod and go.sum of each Go component, from versions.yaml
+  ./build.py update [--write [COMPONENT ...]]    newer pins, and what they would mean for the fleet
   ./build.py render [--check]                    the committed Dockerfiles and versions.schema.json
 
 examples:
@@ -28,13 +29,14 @@ examples:
   ./build.py --variant slim --refresh            take today's Debian packages
   eval "$(./build.py engine env)"                a shell whose docker is that engine
 
-exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the judge refuses, 6 registry, 130 interrupted
+exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the judge refuses, 6 registry, 7 a promise to the fleet,
+130 interrupted
 """
 
 
 def execute(argv: list[str], root: Path, tell: Tell) -> str:
     """Run one command and return its answer; raises ImageBuildError."""
-    commands = {"doctor": _doctor, "engine": _engine, "lock": _lock, "render": _render, "test": _test}
+    commands = {"doctor": _doctor, "engine": _engine, "lock": _lock, "render": _render, "test": _test, "update": _update}
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:], root, tell)
     return _build(argv, root, tell)
@@ -102,6 +104,12 @@ def _doctor(argv: list[str], root: Path, tell: Tell) -> str:
     from machinedoctor import survey
 
     return survey.command(argv, root, tell)
+
+
+def _update(argv: list[str], root: Path, tell: Tell) -> str:
+    from updates import command
+
+    return command.command(argv, root, tell)
 
 
 def _engine(argv: list[str], root: Path, tell: Tell) -> str:

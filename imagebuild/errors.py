@@ -82,3 +82,9 @@ class JudgeError(ImageBuildError):
     """The image was built and does not hold what it must."""
 
     exit_code = 5
+
+
+class PolicyError(ImageBuildError):
+    """What was asked for breaks a promise to the fleet."""
+
+    exit_code = 7

@@ -10,7 +10,7 @@ from imagetest.plugin import ROOT
 # What the judge may know of the maker: pins and catalogue, how to read YAML, and how to reach an engine and Debian.
 JUDGE_MAY = {"pins", "catalog", "document", "schema", "errors", "engine", "images", "debian", "places"}
 
-PACKAGES = ("imagebuild", "imagetest", "imagereport", "machinedoctor", "sandbox", "checklist", "gpukit")
+PACKAGES = ("imagebuild", "imagetest", "imagereport", "machinedoctor", "sandbox", "checklist", "gpukit", "updates")
 
 
 def imports(path: Path, *, late: bool = True) -> set[str]:
