@@ -12,7 +12,7 @@ from imagebuild.context import Tell
 from imagebuild.errors import FetchError, ImageBuildError, PolicyError, UsageError
 from imagebuild.places import whole
 from updates import edit, gather, order, show
-from updates.proposals import CUDA, proposals
+from updates.proposals import CUDA, GVISOR, proposals
 from updates.values import Policy, Proposal, Verdict
 
 EXAMPLES = """\
@@ -22,7 +22,8 @@ examples:
   ./build.py update --write runc go              take these two
   ./build.py update --cool-down 14 --json        nothing younger than two weeks, for machines
   ./build.py update --major                      other release lines of Go and CUDA too
-  ./build.py update --gvisor v0.0.0-20260518063529-209a0ce076a1
+  ./build.py update --gvisor v0.0.0-20260905035102-160fafc42237
+                                                 a commit that was too young when it was the latest
 
 verdicts: offered; too young, with the day on which it is ripe; held, where a digest or a date cannot be had, with the source that
 does not give it; refused, where a driver of fleet.drivers would be lost.
@@ -42,6 +43,7 @@ def command(argv: list[str], root: Path, tell: Tell) -> str:
     policy = Policy(datetime.now(UTC).date(), arguments.cool_down, arguments.major)
     asked = gather.questions(pinned, known, gather.Asking(os.environ, tuple(arguments.gvisor), arguments.within))
     names = [each.component for each in asked]
+    _check_commits(pinned, arguments.gvisor)
     if unknown := sorted(set(arguments.write or ()) - set(names)):
         raise UsageError(f"--write {' '.join(unknown)}: no such component; there are: {', '.join(names)}")
     tell(f"asking the sources of {', '.join(names)}; at most {arguments.within:g} s")
@@ -60,7 +62,7 @@ def command(argv: list[str], root: Path, tell: Tell) -> str:
     written = [row.component for row in chosen]
     if arguments.json:
         return show.as_json(rows, answers.unanswered, current, written)
-    return f"{table}\n{show.step(rows) if arguments.write is None else _told(arguments.versions, chosen)}"
+    return f"{table}\n{show.step(rows, answers.unanswered) if arguments.write is None else _told(arguments.versions, chosen)}"
 
 
 def _parser(root: Path) -> argparse.ArgumentParser:
@@ -97,6 +99,12 @@ def _commit(text: str) -> str:
     if not order.PSEUDO.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no pseudo-version, such as v0.0.0-20260518063529-209a0ce076a1")
     return text
+
+
+def _check_commits(pinned: pins.Pins, named: Sequence[str]) -> None:
+    now = pinned.components[GVISOR].packages.version or ""
+    if older := [version for version in named if order.numbers(version) <= order.numbers(now)]:
+        raise UsageError(f"--gvisor {' '.join(older)}: not newer than {now}, which is pinned; name a later commit")
 
 
 def _chosen(rows: Sequence[Proposal], answers: gather.Answers, named: Sequence[str]) -> list[Proposal]:

@@ -15,7 +15,7 @@ from updates.values import Contract, NoAnswerError, Offer
 DEFAULT = "https://proxy.golang.org"
 TOOLCHAIN = re.compile(r"v0\.0\.1-go(1\.[0-9]+\.[0-9]+)\.linux-amd64")
 # A commit's archive is some 20 MB.
-MOST_COMMITS = 3
+MOST_COMMITS = 5
 MOST_ARCHIVE_BYTES = 256 << 20
 MOST_SOURCE_BYTES = 4 << 20
 

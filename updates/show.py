@@ -56,7 +56,9 @@ def _details(row: Proposal) -> list[str]:
     return list(filter(None, (row.reason, f"drivers: {told}" if told else "", f"moves {pins}" if pins else "")))
 
 
-def step(rows: Sequence[Proposal]) -> str:
+def step(rows: Sequence[Proposal], unanswered: Mapping[str, str]) -> str:
     """What the reader does next."""
     offered = [row.component for row in rows if row.verdict is Verdict.OFFERED]
-    return f"next: ./build.py update --write {' '.join(offered)}" if offered else "next: nothing to do; no pin can be moved today"
+    if offered:
+        return f"next: ./build.py update --write {' '.join(offered)}"
+    return "next: nothing to take" + (f"; run again where the sources of {', '.join(unanswered)} answer" if unanswered else " today")

@@ -24,7 +24,7 @@ DEFINED = (
 OPTIONS = {option for name in DEFINED for option in re.findall(r'add(?:_argument|option)\(\s*"(--[a-z-]+)"', (ROOT / name).read_text())}
 PROGRAMS = [
     path
-    for folder in ("imagebuild", "imagetest", "imagereport", "machinedoctor", "sandbox", "checklist", "scripts", "tests/image")
+    for folder in ("imagebuild", "imagetest", "imagereport", "machinedoctor", "sandbox", "checklist", "updates", "scripts", "tests/image")
     for path in (ROOT / folder).iterdir()
     if path.is_file()
 ]

@@ -104,6 +104,13 @@ def test_what_is_offered_is_written_and_no_more(update: Update) -> None:
     assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "nothing to write: nothing is offered")
 
 
+def test_a_commit_that_the_proxy_does_not_list_can_be_named(update: Update) -> None:
+    update.registry.rows[f"/{GVISOR}/@v/list"] = b""
+    assert "nothing newer: gvisor, cuda-runtime" in update.run().stdout
+    assert update.run("--gvisor", COMMIT, "--write", "gvisor").returncode == 0
+    assert pins.load(update.versions)[0].components["gvisor"].packages.version == COMMIT
+
+
 def test_one_component_alone(update: Update) -> None:
     result = update.run("--write", "go", "--json")
     assert result.returncode == 0
@@ -174,6 +181,7 @@ WRONG = {
     "no number": (("--cool-down", "week"), "'week' is no number of days"),
     "no time": (("--within", "0"), "'0' is no number of seconds"),
     "no commit": (("--gvisor", "20260817.0"), "is no pseudo-version"),
+    "older commit": (("--gvisor", "v0.0.0-20260518063529-209a0ce076a1"), "not newer than v0.0.0-20260701204157-69c2d17aea96"),
 }
 
 
