@@ -1,6 +1,8 @@
 """All sources asked at once and for a bounded time; what each did not answer is told, and is no error of the others."""
 
 import json
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +19,7 @@ from updates.suite import SourcePackage
 from updates.values import Facts, NoAnswerError, Offer
 
 COMPONENTS = Path("images/components")
+SETTLE_SECONDS = 1.0
 
 
 class Registry(Protocol):
@@ -109,11 +112,23 @@ def _registry(pins: Pins, name: str, source: PackagesSource, asking: Asking) -> 
 
 def ask(pins: Pins, asked: Sequence[Question], known: Facts, seconds: float) -> Answers:
     """Put all questions at once; none of them ends the others."""
-    answers = reach.ask({each.component: partial(_answer, pins, each, known) for each in asked}, seconds)
+    try:
+        answers = reach.ask({each.component: partial(_answer, pins, each, known) for each in asked}, seconds)
+    except KeyboardInterrupt:
+        _settle()
+        raise
     late = f"no answer in {seconds:g} s; give it more: --within SECONDS"
     rows = {each.component: answers.get(each.component, late) for each in asked}
     found = tuple(Found(name, row) for name, row in rows.items() if not isinstance(row, str))
     return Answers(found, {name: row for name, row in rows.items() if isinstance(row, str)})
+
+
+def _settle() -> None:
+    """Let threads that are at work end: the interpreter must not be torn down under the libraries that they are in."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    for thread in threading.enumerate():
+        if thread.daemon:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _answer(pins: Pins, question: Question, known: Facts) -> Sequence[Offer] | str:

@@ -47,7 +47,8 @@ class SourcePackage:
     def _addresses(self) -> str:
         if not debian.KEYRING.exists():
             raise EngineError(f"no {debian.KEYRING}; run: apt-get install debian-archive-keyring")
-        with tempfile.TemporaryDirectory(prefix="worker-apt-") as name:
+        # Also when the program ends while apt still writes there.
+        with tempfile.TemporaryDirectory(prefix="worker-apt-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
             for part in ("etc/apt.conf.d", "etc/preferences.d", "state/lists/partial", "cache/archives/partial", "log"):
                 (folder / part).mkdir(parents=True)

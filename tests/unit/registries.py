@@ -51,6 +51,11 @@ class Handler(BaseHTTPRequestHandler):
             registry.hanging.set()
             registry.open.wait(30)
             return
+        if row == 302:
+            self.send_response(302)
+            self.send_header("Location", registry.headers[path]["Location"])
+            self.end_headers()
+            return
         if isinstance(row, int):
             self.send_error(row)
             return

@@ -201,6 +201,14 @@ def test_help_shows_examples_and_exit_codes(update: Update) -> None:
     assert "exit codes: 0 ok" in result.stdout
 
 
+def test_what_pins_would_refuse_is_not_put_in_place(update: Update) -> None:
+    update.registry.module(GO, {"v0.0.1-go1.26.100.linux-amd64": DAY})
+    result = update.run("--write")
+    assert result.returncode == 2
+    assert "go.toolchain: '1.26.100' is not allowed" in result.stderr
+    assert update.untouched
+
+
 def test_interrupted_leaves_the_file(update: Update) -> None:
     update.registry.rows[f"/{RUNC}/@v/list"] = "hang"
     command = update.command("--write")

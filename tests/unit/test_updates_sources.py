@@ -215,6 +215,13 @@ def test_a_password_is_sent_and_never_said(registry: Registry) -> None:
         assert "cret" not in str(caught.value)
 
 
+def test_a_password_does_not_follow_to_another_place(registry: Registry) -> None:
+    registry.rows |= {"/here": 302, "/there": b"yes"}
+    registry.headers["/here"] = {"Location": f"{registry.address}/there"}
+    assert web.get(registry.address.replace("http://", "http://me:secret@") + "/here", 5.0) == b"yes"
+    assert ["Authorization" in headers for headers in registry.sent] == [True, False]
+
+
 def test_too_much_is_not_taken(registry: Registry) -> None:
     registry.rows["/much"] = b"x" * 101
     assert web.get(f"{registry.address}/much", 5.0, 101)
