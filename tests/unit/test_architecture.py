@@ -50,7 +50,7 @@ def test_docker_is_imported_in_one_module_and_late() -> None:
 
 
 def test_only_the_entry_prints_and_exits() -> None:
-    for path in [*modules("imagebuild"), *modules("imagetest"), *modules("sandbox"), *modules("checklist")]:
+    for path in [*modules("imagebuild"), *modules("imagetest"), *modules("sandbox"), *modules("checklist"), *modules("updates")]:
         calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         names = {call.id for call in calls if isinstance(call, ast.Name)}
         assert path.name in {"cli.py", "__main__.py"} or not names & {"print", "exit"}, path

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from imagebuild.pins import Pins
+from imagetest.plugin import ROOT
 from tests.unit import registries
 from tests.unit.registries import Registry
-from updates import goproxy, pypi, suite, vendor, web
+from updates import gather, goproxy, pypi, suite, vendor, web
 from updates.values import NoAnswerError
 
 RUNC = "github.com/opencontainers/runc"
@@ -285,3 +286,30 @@ def test_a_mirror_that_hangs_is_given_up(pinned: Pins, registry: Registry) -> No
     pin = pinned.debian.model_copy(update={"mirror": f"{registry.address}/debian", "security": f"{registry.address}/debian"})
     with pytest.raises(NoAnswerError, match="does not answer in 1 s"):
         replace(suite.SourcePackage(pin, "criu"), seconds=2.0).newer("4.1.1")
+
+
+def checksums(registry: Registry) -> list[str]:
+    """Which releases of runc a vendor's site was asked about."""
+    return [path.split("/")[5] for _, path in registry.asked if "/releases/" in path]
+
+
+@pytest.mark.parametrize(("answer", "times"), [(404, 3), ("hang", 1)])
+def test_a_site_that_says_nothing_is_asked_once(answer: int | str, times: int, registry: Registry, pinned: Pins) -> None:
+    names = ["v9.5.5", "v9.5.4", "v9.5.3"]
+    registry.module(RUNC, dict.fromkeys(names, DAY))
+    registry.rows |= {f"/opencontainers/runc/releases/download/{name}/runc.sha256sum": answer for name in names}
+    question = gather.Question("runc", goproxy.Releases(module(registry)), vendor.RuncRelease(registry.address, 0.2))
+    answers = gather.ask(pinned, [question], gather.facts(ROOT), 20.0)
+    (found,) = answers.found
+    assert all("so the vendor's digest of 9.5." in offer.fault for offer in found.offers)
+    assert checksums(registry) == names[:times]
+
+
+def test_a_site_is_not_asked_about_what_cannot_be_had(registry: Registry, pinned: Pins) -> None:
+    registry.module(RUNC, {"v9.5.4": DAY, "v9.5.3": DAY})
+    registry.rows[f"/{RUNC}/@v/v9.5.4.info"] = 403
+    registry.rows["/opencontainers/runc/releases/download/v9.5.3/runc.sha256sum"] = f"{'a' * 64} *runc.amd64\n".encode()
+    question = gather.Question("runc", goproxy.Releases(module(registry)), vendor.RuncRelease(registry.address))
+    (found,) = gather.ask(pinned, [question], gather.facts(ROOT), 20.0).found
+    assert [(offer.vendor, offer.fault[:20]) for offer in found.offers] == [("", "v9.5.4 is listed and"), ("a" * 64, "")]
+    assert checksums(registry) == ["v9.5.3"]
