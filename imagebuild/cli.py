@@ -14,6 +14,7 @@ OUTSIDE = {
     "doctor": "machinedoctor.survey:command",
     "fetch": "inputs.command:fetch",
     "lock": "inputs.command:lock",
+    "update": "updates.command:command",
 }
 
 

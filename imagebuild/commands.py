@@ -22,6 +22,7 @@ commands:
   ./build.py test [VARIANT ...]                  the image layer; builds what is missing
   ./build.py lock [--check]                      versions.lock, go.mod and go.sum: what the pins mean today
   ./build.py fetch --into DIR                    all that the lock names, for machines without a network
+  ./build.py update [--write [COMPONENT ...]]    newer pins, and what they would mean for the fleet
   ./build.py render [--check]                    the committed Dockerfiles and versions.schema.json
 
 examples:
@@ -33,7 +34,8 @@ examples:
   ./build.py --variant slim --offline DIR        without a network, from what build.py fetch --into DIR brought
   eval "$(./build.py engine env)"                a shell whose docker is that engine
 
-exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the judge refuses, 6 registry, 7 driver refused, 130 interrupted
+exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the judge refuses, 6 registry, 7 a promise to the fleet,
+130 interrupted
 """
 
 

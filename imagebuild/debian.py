@@ -58,12 +58,13 @@ def resolve(pin: DebianPin, names: Mapping[str, Sequence[str]], architecture: st
     if not KEYRING.exists():
         raise EngineError(f"resolving Debian packages: no {KEYRING}; run: apt-get install debian-archive-keyring")
     with tempfile.TemporaryDirectory(prefix="worker-apt-") as folder:
-        environment = _apt_folder(Path(folder), sources(pin), architecture)
+        environment = apt_folder(Path(folder), sources(pin), architecture)
         _apt(environment, "update", "--error-on=any")
         return {root: _closure(environment, wanted) for root, wanted in names.items()}
 
 
-def _apt_folder(folder: Path, sources_list: str, architecture: str) -> str:
+def apt_folder(folder: Path, sources_list: str, architecture: str) -> str:
+    """A folder in which apt knows these sources and nothing of the machine; returns its configuration's path."""
     for name in ("etc/apt.conf.d", "etc/preferences.d", "state/lists/partial", "cache/archives/partial", "log"):
         (folder / name).mkdir(parents=True)
     (folder / "status").touch()

@@ -84,6 +84,6 @@ class JudgeError(ImageBuildError):
 
 
 class PolicyError(ImageBuildError):
-    """What is asked for could be built, and must not be: a driver of the fleet would not be served."""
+    """What was asked for breaks a promise to the fleet."""
 
     exit_code = 7

@@ -21,6 +21,7 @@ DEFINED = (
     "gpukit/__main__.py",
     "sandbox/launching.py",
     "sandbox/working.py",
+    "updates/command.py",
 )
 OPTIONS = {option for name in DEFINED for option in re.findall(r'add(?:_argument|option)\(\s*"(--[a-z-]+)"', (ROOT / name).read_text())}
 PROGRAMS = [
@@ -32,6 +33,7 @@ PROGRAMS = [
         "imagereport",
         "machinedoctor",
         "drivercontract",
+        "updates",
         "sandbox",
         "checklist",
         "scripts",

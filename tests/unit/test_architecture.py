@@ -10,7 +10,10 @@ from imagetest.plugin import ROOT
 # What the judge may know of the maker: pins and catalogue, how to read YAML, and how to reach an engine and Debian.
 JUDGE_MAY = {"pins", "catalog", "document", "schema", "errors", "engine", "images", "debian", "places"}
 
-PACKAGES = ("imagebuild", "inputs", "imagetest", "imagereport", "machinedoctor", "drivercontract", "sandbox", "checklist", "gpukit")
+PACKAGES = (
+    *("imagebuild", "inputs", "imagetest", "imagereport", "machinedoctor"),
+    *("drivercontract", "updates", "sandbox", "checklist", "gpukit"),
+)
 
 
 def imports(path: Path, *, late: bool = True) -> set[str]:

@@ -18,7 +18,7 @@ WRONG = {
     "unknown pin key": ('    argument: "GVISOR', '    sha999: "1"\n    argument: "GVISOR', "sha999: unknown key"),
     "unknown mapping": ("fleet:\n", 'flet:\n  a: "1"\nfleet:\n', "flet: unknown key; .*did you mean fleet"),
     "missing key": ('  suite: "trixie"\n', "", "debian.suite: missing"),
-    "missing section": ('go:\n  toolchain: "1.26.11"\n', "", "go: missing"),
+    "missing section": (TEXT[TEXT.index("go:\n") : TEXT.index("components:\n")], "", "go: missing"),
     "unquoted version": ('"20260622.0"', "20260622.0", "components.gvisor.version: '20260622.0' is not quoted"),
     "duplicate": ('supply: "packages"', 'supply: "packages"\nsupply: "vendor"', "supply: written twice; the first is at line"),
     "wrong supply": ('supply: "packages"', 'supply: "magic"', "supply: 'magic'"),

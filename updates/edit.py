@@ -1,0 +1,44 @@
+"""versions.yaml changed in place: the scalars that were asked for, and no other byte."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from imagebuild.document import Document, Location, dotted, parse
+from imagebuild.errors import DriftError
+from updates.values import Change
+
+
+def edited(data: bytes, name: str, changes: Sequence[Change]) -> bytes:
+    """The file with each old value replaced by the new one; raises DriftError where an old value no longer stands there."""
+    document = parse(data, name)
+    before = dict(_scalars(document.value, ()))
+    lines = data.decode().split("\n")
+    for change in changes:
+        if before.get(change.location) != change.old:
+            raise DriftError(f"{name}: {dotted(change.location)} is no longer {change.old!r}; it was edited meanwhile; run again")
+        _replace(lines, document, change)
+    result = "\n".join(lines).encode()
+    after = dict(_scalars(parse(result, name).value, ()))
+    if after != before | {change.location: change.new for change in changes}:
+        raise DriftError(f"{name}: its layout does not let one value be changed alone; write each value on the line of its key")
+    return result
+
+
+def _replace(lines: list[str], document: Document, change: Change) -> None:
+    """Each quoted value stands on the line of its key."""
+    mark = document.marks[change.location]
+    line = lines[mark.line - 1]
+    head, tail = line[: mark.column - 1], line[mark.column - 1 :]
+    for quote in "\"'":
+        tail = tail.replace(f"{quote}{change.old}{quote}", f"{quote}{change.new}{quote}", 1)
+    lines[mark.line - 1] = head + tail
+
+
+def _scalars(value: object, location: Location) -> Iterator[tuple[Location, object]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _scalars(item, (*location, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _scalars(item, (*location, index))
+    else:
+        yield location, value
