@@ -30,14 +30,13 @@ exit codes: 0 ok, 2 usage, versions.yaml or a stale lock, 3 fetch
 
 
 def lock(argv: list[str], root: Path, tell: Tell) -> str:
-    """Write or check versions.lock, go.mod and go.sum; the answer names the files that changed."""
+    """Write or check versions.lock, go.mod and go.sum; the answer names what changed."""
     parser = _parser("lock", "Write versions.lock, and go.mod and go.sum of each Go component, from versions.yaml.", LOCK_EXAMPLES)
     _add_versions(parser, root)
     parser.add_argument("--check", action="store_true", help="change nothing; exit 2 where the registries answer otherwise today")
     arguments = parser.parse_args(argv)
-    written = resolve.write(arguments.versions, root, tell, check=arguments.check)
-    names = (str(path.relative_to(root) if path.is_relative_to(root) else path) for path in written)
-    return "\n".join(names) or "nothing changed: the lock is what the registries answer today"
+    changed = resolve.write(arguments.versions, root, tell, check=arguments.check)
+    return "\n".join(changed) or "nothing changed: the lock is what the registries answer today"
 
 
 def fetch(argv: list[str], root: Path, tell: Tell) -> str:

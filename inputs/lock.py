@@ -162,3 +162,16 @@ def _told(had: str | None, asked: str | None) -> str:
     before, after = had.split(), asked.split()
     gone, new = (" ".join(sorted(set(a) - set(b))) for a, b in ((before, after), (after, before)))
     return f"locked for {gone or 'less'}, asked for {new or 'less'}"
+
+
+def changes(path: Path, text: str) -> Iterator[str]:
+    """The Debian packages that a new lock's text has otherwise than the lock on disk, a line each; nothing where there is none."""
+    try:
+        before = json.loads(path.read_text())["packages"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for architecture, roots in json.loads(text)["packages"].items():
+        old, new = ({row["name"]: row["version"] for row in rows["files"]} for rows in (before.get(architecture, {"files": []}), roots))
+        for name in sorted({*old, *new}):
+            if old.get(name) != new.get(name):
+                yield f"  {architecture}: {name}: {old.get(name, 'not there')} -> {new.get(name, 'gone')}"

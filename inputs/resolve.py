@@ -20,15 +20,17 @@ LOCK = "lock"
 Files = dict[Path, str]
 
 
-def write(versions: Path, root: Path, tell: Tell, *, check: bool = False) -> tuple[Path, ...]:
-    """Write versions.lock, go.mod and go.sum where they changed; returns the files; on `check` raises DriftError instead."""
+def write(versions: Path, root: Path, tell: Tell, *, check: bool = False) -> tuple[str, ...]:
+    """Write versions.lock, go.mod and go.sum where they changed; returns what changed; on `check` raises DriftError instead."""
     files = _resolved(versions, root, tell)
     stale = [path for path, text in files.items() if not path.is_file() or path.read_text() != text]
+    names = [str(path.relative_to(root) if path.is_relative_to(root) else path) for path in stale]
+    told = [*names, *lock.changes(lock.lock_of(versions), files[lock.lock_of(versions)])]
     if check and stale:
-        raise DriftError(f"{', '.join(path.name for path in stale)}: not what the registries answer today; to take that, run: make lock")
+        raise DriftError("\n".join([*told, "this is what the registries answer today; to take it, run: make lock"]))
     for path in stale:
         write_whole(path, files[path])
-    return tuple(stale)
+    return tuple(told)
 
 
 def _resolved(versions: Path, root: Path, tell: Tell) -> Files:

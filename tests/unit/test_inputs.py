@@ -299,3 +299,16 @@ def test_lock_rows_stand_on_lines_of_their_own() -> None:
     for roots in data["packages"].values():
         for row in roots["files"]:
             assert any(line.strip().rstrip(",") == json.dumps(row) for line in lines), row["name"]
+
+
+def test_what_a_new_lock_changes_is_told_by_package(tmp_path: Path) -> None:
+    found = Lock.read(COMMITTED)
+    roots = found.packages["amd64"]
+    first, second, *others = roots.files
+    other = replace(found, packages={**found.packages, "amd64": replace(roots, files=(replace(first, version="99"), *others))})
+    assert list(lock.changes(COMMITTED, found.as_text())) == []
+    assert list(lock.changes(COMMITTED, other.as_text())) == [
+        f"  amd64: {first.name}: {first.version} -> 99",
+        f"  amd64: {second.name}: {second.version} -> gone",
+    ]
+    assert list(lock.changes(tmp_path / "none.lock", found.as_text())) == []
