@@ -8,12 +8,15 @@ from imagebuild import unchanged
 from imagebuild.errors import EngineError, ImageBuildError
 from imagebuild.record import Outcome
 
-# Commands that live beside this package, each a function of arguments, root and what tells progress.
-OUTSIDE = {
+# Each command is a function of arguments, root and what tells progress; without one of these words it is a build.
+COMMANDS = {
     "compat": "drivercontract.command:command",
     "doctor": "machinedoctor.survey:command",
+    "engine": "imagebuild.chores:engine",
     "fetch": "inputs.command:fetch",
     "lock": "inputs.command:lock",
+    "render": "imagebuild.chores:render",
+    "test": "imagebuild.chores:test",
     "update": "updates.command:command",
 }
 
@@ -25,9 +28,9 @@ def main(argv: list[str], root: Path) -> int:
             tell(f"nothing to build: no input changed and the engine holds {record.digest}")
             print(summary(Outcome(record, f"worker:{record.variant}", built=False, seconds=0.0)))
             return 0
-        outside = OUTSIDE.get("".join(argv[:1]))
-        module, _, function = (outside or "imagebuild.commands:execute").partition(":")
-        text = getattr(importlib.import_module(module), function)(argv[1:] if outside else argv, root, tell)
+        named = COMMANDS.get("".join(argv[:1]))
+        module, _, function = (named or "imagebuild.commands:build").partition(":")
+        text = getattr(importlib.import_module(module), function)(argv[1:] if named else argv, root, tell)
         print(text, end="\n" if text else "")
     except ImageBuildError as error:
         print(error.answer, end="\n" if error.answer else "", flush=True)

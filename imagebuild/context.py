@@ -28,6 +28,7 @@ def roots(plan: Plan, lock: Lock, root: Path) -> tuple[Root, ...]:
 
 
 def without(plan: Plan, packages: tuple[debian.Package, ...], below: tuple[debian.Package, ...]) -> tuple[debian.Package, ...]:
+    """Packages without those of what lies below, and without what no build uses."""
     wanted = (package for package in packages if package not in below)
     return tuple(package for package in wanted if not any(fnmatch.fnmatchcase(package.name, pattern) for pattern in plan.unused_packages))
 

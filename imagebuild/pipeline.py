@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from imagebuild import buildx, context, judging, pins, plan, record, render, tars, unchanged
+from imagebuild import buildx, context, judging, pins, plan, record, render, sources, tars, unchanged
+from imagebuild.commands import ALL
 from imagebuild.errors import JudgeError
 from imagebuild.places import swept, whole
 from imagebuild.tars import Tell
-from imagebuild.work import Request, Work, load, prepare
+from imagebuild.work import Request, Work, prepare
 
-ALL = "all"
 OUTPUT = "type=docker,dest={},rewrite-timestamp=true,oci-mediatypes=true"
 
 
@@ -138,6 +138,16 @@ def _accepted(work: Work, made: record.Record, law: str) -> tuple[record.Record,
 
 def generated(root: Path) -> dict[Path, str]:
     """Every committed file that a program writes, with the text it must have."""
-    pinned, known = load(root, root / "versions.yaml")
+    pinned, known = sources.load(root, root / "versions.yaml")
     files = {root / "images" / name / render.COMMITTED: render.dockerfile(plan.make(pinned, known, name), root) for name in known.buildable}
     return {root / "versions.schema.json": pins.json_schema(), **files}
+
+
+def bake_file(plans: Sequence[plan.Plan]) -> str:
+    """The bake file that a build of these plans runs."""
+    folder = Path("out") / (plans[0].name if len(plans) == 1 else ALL) / "context"
+    jobs = {}
+    for planned in plans:
+        dockerfile, output = folder / planned.variant / render.COMMITTED, OUTPUT.format(Path("out") / planned.name / "image.tar")
+        jobs[planned.variant] = buildx.Job(dockerfile, folder, output, planned.epoch, architecture=planned.architecture)
+    return buildx.bake(jobs)

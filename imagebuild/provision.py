@@ -7,7 +7,6 @@ from pathlib import Path
 from imagebuild import debian, machine
 from imagebuild.engine import Endpoint, PrivateEngine, find
 from imagebuild.errors import ClientError, EngineError, FetchError
-from imagebuild.pins import DebianPin
 from imagebuild.plan import BUILDER, Plan
 from imagebuild.record import exclusive
 from imagebuild.tars import Inputs, Root, Tell, cleared, root_writer
@@ -44,7 +43,7 @@ def _make_root(private: PrivateEngine, plan: Plan, inputs: Inputs, tell: Tell) -
                 if inputs.store.source:
                     raise
                 # Debian replaced a package since it was locked; no image is made of these, so today's serve as well.
-                packages = _todays(plan.debian, plan.engine_packages)
+                packages = debian.resolve(plan.debian, {questions.ENGINE: plan.engine_packages})[questions.ENGINE]
                 root_writer(Root(questions.ENGINE, packages), inputs, plan)(archive)
             command = ["tar", "--extract", "--file", str(archive), "--directory", str(cleared(fresh))]
             result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -54,7 +53,3 @@ def _make_root(private: PrivateEngine, plan: Plan, inputs: Inputs, tell: Tell) -
             shutil.rmtree(private.root, ignore_errors=True)
             fresh.rename(private.root)
         private.write_client()
-
-
-def _todays(pin: DebianPin, names: tuple[str, ...]) -> tuple[debian.Package, ...]:
-    return debian.resolve(pin, {questions.ENGINE: names})[questions.ENGINE]

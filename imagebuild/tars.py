@@ -49,21 +49,20 @@ def cleared(folder: Path) -> Path:
     return folder
 
 
-def place_roots(folder: Path, rows: Sequence[Root], inputs: Inputs, plan: Plan, tell: Tell) -> None:
-    """Put root filesystem tars into a context."""
-    place(folder, root_writers(rows, inputs, plan), plan, tell)
-
-
 def place(folder: Path, writers: Writers, plan: Plan, tell: Tell) -> None:
+    """Put tars into a context, made where they are not yet."""
     for name, tar in _tars(writers, plan.epoch, tell).items():
         link(tar, folder / f"{name.rpartition('-')[0]}.tar")
 
 
 def root_writers(rows: Sequence[Root], inputs: Inputs, plan: Plan) -> Writers:
+    """What writes each root filesystem tar."""
     return {f"{each.name}-{each.key[:16]}": root_writer(each, inputs, plan) for each in rows}
 
 
 def root_writer(root: Root, inputs: Inputs, plan: Plan) -> Callable[[Path], None]:
+    """What writes one, of packages that are checked first."""
+
     def write(path: Path) -> None:
         files = inputs.store.debs(root.packages, plan.debian, inputs.lock.debian.resolved)
         named = {package.name: file for package, file in zip(root.packages, files, strict=True)}
@@ -98,6 +97,7 @@ def _make(write: Callable[[Path], None], tar: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
+    """Put a file into a context under another name, without a copy where the disk is the same."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():
         try:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from drivercontract import gate
-from imagebuild import catalog, machine, pins, plan, provision, reach, render, unchanged
+from imagebuild import machine, pins, plan, provision, reach, render, sources, unchanged
 from imagebuild.engine import Endpoint, check_space
 from imagebuild.errors import UsageError
 from imagebuild.images import Images
@@ -56,16 +55,6 @@ class Work:
         return Images(self.endpoint.host)
 
 
-def load(root: Path, versions: Path) -> tuple[pins.Pins, catalog.Catalog]:
-    """Read pins and catalogue and hold them against each other; raises DocumentError."""
-    name = str(versions.relative_to(root)) if versions.is_relative_to(root) else str(versions)
-    pinned, document = pins.load(versions, name)
-    known = catalog.load(root)
-    catalog.check(pinned, document, known, root)
-    gate.check(pinned, document, root)
-    return pinned, known
-
-
 def folders(out: Path) -> dict[str, Path]:
     """The folders that a build fills, by what fills them; each needs NEEDED_BYTES."""
     return {"images": out, "the engine": CACHE}
@@ -76,7 +65,7 @@ def prepare(requests: Sequence[Request], root: Path, tell: Tell) -> list[Work]:
     # Before anything is read: what is edited from here on is seen as a change by the next build.
     seen = unchanged.sources(root)
     first = requests[0]
-    pinned, known = load(root, first.versions)
+    pinned, known = sources.load(root, first.versions)
     plans = [plan.make(pinned, known, request.variant, first.supply, first.architecture) for request in requests]
     inputs = Inputs(questions.load(first.versions, pinned, known, root), Store(source=first.offline))
     texts = [_checked(request, planned, root) for request, planned in zip(requests, plans, strict=True)]

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from imagebuild import debian, pins, work
+from imagebuild import debian, pins, sources
 from imagebuild.errors import FetchError
 from imagebuild.tars import Tell
 from inputs import modules, questions, resolve
@@ -45,7 +45,7 @@ def fetch(argv: list[str], root: Path, tell: Tell) -> str:
     _add_versions(parser, root)
     parser.add_argument("--into", type=Path, required=True, metavar="DIR", help="what is there and right is not fetched again")
     arguments = parser.parse_args(argv)
-    pinned, known = work.load(root, arguments.versions)
+    pinned, known = sources.load(root, arguments.versions)
     found = questions.load(arguments.versions, pinned, known, root)
     into = arguments.into.absolute()
     files = _debs(found, pinned, into, tell) + _modules(found, root, into, tell) + _wheels(found, into)

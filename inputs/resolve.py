@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from imagebuild import buildx, context, debian, machine, plan, provision, record, render, tars, work
+from imagebuild import buildx, context, debian, machine, plan, provision, record, render, sources, tars
 from imagebuild.errors import DriftError, FetchError
 from imagebuild.pins import PackagesSource
 from imagebuild.places import write_whole
@@ -34,7 +34,7 @@ def write(versions: Path, root: Path, tell: Tell, *, check: bool = False) -> tup
 
 
 def _resolved(versions: Path, root: Path, tell: Tell) -> Files:
-    pinned, known = work.load(root, versions)
+    pinned, known = sources.load(root, versions)
     plans = {architecture: questions.everything(pinned, known, root, architecture) for architecture in plan.ARCHITECTURES}
     everything = plans[BUILDER]
     machine.check(machine.Machine.here(), everything.supply, everything.variant)
@@ -85,7 +85,7 @@ def _modules(everything: Plan, inputs: Inputs, resolver: tuple[debian.Package, .
     folder, found = tars.cleared(out / "context"), tars.cleared(out / "found")
     base = inputs.lock.packages[BUILDER].of("base")
     rows = [Root("base", base), Root(LOCK, context.without(everything, resolver, base))]
-    tars.place_roots(folder, rows, inputs, everything, tell)
+    tars.place(folder, tars.root_writers(rows, inputs, everything), everything, tell)
     dockerfile = folder / "Dockerfile"
     dockerfile.write_text(render.dockerfile(replace(everything, components=everything.modules), root, "Dockerfile.lock.j2"))
     job = buildx.Job(dockerfile, folder, f"type=local,dest={found}", everything.epoch, target=LOCK, no_cache=True)

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from drivercontract import table
 from drivercontract.kernel import version_of
 from drivercontract.table import DRIVERS
-from imagebuild import buildx, debian, images, machine, pins, reach, work
+from imagebuild import buildx, debian, images, machine, pins, reach, sources, work
 from imagebuild.engine import CONTAINERD_STORE, PrivateEngine, check_space, find, free_space
 from imagebuild.errors import ClientError, EngineError, FetchError, ImageBuildError, UnfitError
 from imagebuild.tars import Tell
@@ -45,7 +45,7 @@ def command(argv: list[str], root: Path, _: Tell) -> str:
 
 def gather(root: Path) -> Facts:
     """Ask everything; raises DocumentError where versions.yaml is refused."""
-    pinned, _ = work.load(root, root / "versions.yaml")
+    pinned, _ = sources.load(root, root / "versions.yaml")
     questions = _questions(root, pinned)
     answers = reach.ask({matter: partial(_answer, question) for matter, question in questions.items()}, reach.DEADLINE_SECONDS)
     return Facts(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from imagebuild import pins, work
+from imagebuild import pins, sources
 from imagebuild.errors import FetchError, ImageBuildError, PolicyError, UsageError
 from imagebuild.places import whole
 from imagebuild.tars import Tell
@@ -38,7 +38,8 @@ BY_HAND = {CUDA: "images/components/cuda-runtime names the library's file, its S
 def command(argv: list[str], root: Path, tell: Tell) -> str:
     """Ask the sources, and write what may be taken where that is asked for."""
     arguments = _parser(root).parse_args(argv)
-    pinned, _ = work.load(root, arguments.versions)
+    # Not held against the fleet: the way out of a pin that does not serve it may be found here.
+    pinned, _, _ = sources.read(root, arguments.versions)
     known = gather.facts(root)
     policy = Policy(datetime.now(UTC).date(), arguments.cool_down, arguments.major)
     asked = gather.questions(pinned, known, gather.Asking(os.environ, tuple(arguments.gvisor), arguments.within))

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from imagebuild import buildx, debian, record, rootfs, work
+from imagebuild import buildx, debian, record, rootfs, sources
 from imagebuild.catalog import Catalog
 from imagebuild.cli import tell
 from imagebuild.engine import Endpoint, PrivateEngine, find
@@ -27,7 +27,7 @@ def build(endpoint: Endpoint, archive: Path) -> Path:
     """Build the example on the judged full image and return its archive; raises ImageBuildError."""
     if not FULL.exists():
         raise UsageError(f"no {FULL}; run: make full")
-    pinned, known = work.load(ROOT, ROOT / "versions.yaml")
+    pinned, known = sources.load(ROOT, ROOT / "versions.yaml")
     archive.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=archive.parent) as name:
         scratch = Path(name)

@@ -13,6 +13,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(page for folder in FOLD
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
 DEFINED = (
     "imagebuild/commands.py",
+    "imagebuild/chores.py",
     "inputs/command.py",
     "drivercontract/command.py",
     "imagetest/plugin.py",

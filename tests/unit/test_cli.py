@@ -128,7 +128,7 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     def full(*_: object) -> str:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere")
 
-    monkeypatch.setattr(commands, "execute", full)
+    monkeypatch.setattr(commands, "build", full)
     assert cli.main(["--variant", "slim", "--no-cache"], ROOT) == 4
     assert capsys.readouterr().err == "build.py: /somewhere: No space left on device; mend that and run again\n"
 

@@ -8,7 +8,7 @@ import pytest
 
 from drivercontract import contract, table
 from drivercontract.table import DRIVERS
-from imagebuild import catalog, cli, context, pins, pipeline, plan, render, work
+from imagebuild import catalog, cli, context, pins, pipeline, plan, render, sources, work
 from imagebuild.engine import Endpoint
 from imagebuild.errors import DocumentError, PolicyError
 from imagebuild.tars import Inputs
@@ -39,7 +39,7 @@ def spoiled(folder: Path, *edits: tuple[str, str]) -> Path:
 
 
 def test_the_committed_pins_pass() -> None:
-    assert work.load(ROOT, ROOT / "versions.yaml")[0].fleet.allow_unserved == ()
+    assert sources.load(ROOT, ROOT / "versions.yaml")[0].fleet.allow_unserved == ()
 
 
 def test_a_pin_that_loses_a_driver_of_the_fleet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,13 +58,13 @@ def test_a_pin_that_loses_a_driver_of_the_fleet(tmp_path: Path, capsys: pytest.C
 
 def test_every_driver_that_is_not_served_is_told(tmp_path: Path) -> None:
     with pytest.raises(PolicyError) as told:
-        work.load(ROOT, spoiled(tmp_path, ('"20260622.0"', '"20250407.0"')))
+        sources.load(ROOT, spoiled(tmp_path, ('"20260622.0"', '"20250407.0"')))
     assert [line.split(": ")[1] for line in str(told.value).splitlines()] == ["fleet.drivers[0]", "fleet.drivers[1]"]
     assert "dropped in 20240916.0, back in 20250611.0" in str(told.value)
 
 
 def test_what_is_allowed_with_a_reason_passes(tmp_path: Path) -> None:
-    pinned, _ = work.load(ROOT, spoiled(tmp_path, LOSES, allowing("580.159.04")))
+    pinned, _ = sources.load(ROOT, spoiled(tmp_path, LOSES, allowing("580.159.04")))
     assert [each.driver for each in pinned.fleet.allow_unserved] == ["580.159.04"]
 
 
@@ -80,13 +80,13 @@ def test_what_is_allowed_with_a_reason_passes(tmp_path: Path) -> None:
 )
 def test_an_idle_permission_is_refused(edits: list[tuple[str, str]], words: str, tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match=words) as told:
-        work.load(ROOT, spoiled(tmp_path, *edits))
+        sources.load(ROOT, spoiled(tmp_path, *edits))
     assert told.value.exit_code == 2
 
 
 def test_a_release_that_nobody_wrote_down(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match=r"components.gvisor.version: 20990101.0 is not in the table of drivers") as told:
-        work.load(ROOT, spoiled(tmp_path, ('"20260622.0"', '"20990101.0"')))
+        sources.load(ROOT, spoiled(tmp_path, ('"20260622.0"', '"20990101.0"')))
     assert "pin 20260817.0, the newest row, or add a row to images/components/gvisor/drivers.json" in str(told.value)
 
 
@@ -111,7 +111,7 @@ def test_the_context_holds_the_file(pinned: pins.Pins, known: catalog.Catalog, t
 
 def test_another_row_is_another_input(copy: Path) -> None:
     """The label is in the Dockerfile; what the release only knows is in the file alone."""
-    pinned, known = work.load(copy, copy / "versions.yaml")
+    pinned, known = sources.load(copy, copy / "versions.yaml")
     planned = plan.make(pinned, known, "slim", "vendor")
     request = work.Request("slim", copy / "versions.yaml")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import catalog, debian, pins, plan, render, work
+from imagebuild import catalog, debian, pins, plan, render, sources
 from imagebuild.errors import DriftError, FetchError
 from imagetest.plugin import ROOT
 from inputs import download, lock, modules, questions, store
@@ -30,7 +30,7 @@ def loaded(copy: Path) -> Callable[[], Lock]:
     """Read the lock of a copied checkout against its pins."""
 
     def load() -> Lock:
-        pinned, known = work.load(copy, copy / "versions.yaml")
+        pinned, known = sources.load(copy, copy / "versions.yaml")
         return questions.load(copy / "versions.yaml", pinned, known, copy)
 
     return load
