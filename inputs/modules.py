@@ -32,9 +32,8 @@ class File:
 
     @property
     def name(self) -> str:
-        """Where every proxy has it: capitals are written as ! and the small letter."""
-        path, version = (re.sub(r"[A-Z]", lambda letter: f"!{letter[0].lower()}", text) for text in (self.path, self.version))
-        return f"{path}/@v/{version}.{'mod' if self.mod else 'zip'}"
+        """Where every proxy has it."""
+        return f"{escaped(self.path)}/@v/{escaped(self.version)}.{'mod' if self.mod else 'zip'}"
 
     def fault(self, file: Path) -> str:
         """What is wrong with a copy; empty where it is the one of go.sum."""
@@ -51,12 +50,23 @@ class File:
         return Wanted(what, addresses, most, self.fault, "check the network and GOPROXY, then run again")
 
 
+def escaped(text: str) -> str:
+    """A path or version as proxies write it: capitals as ! and the small letter."""
+    return re.sub(r"[A-Z]", lambda letter: f"!{letter[0].lower()}", text)
+
+
+def named(setting: str) -> tuple[str, ...]:
+    """The proxies of a setting such as GOPROXY that are asked over HTTP."""
+    entries = (entry.strip().rstrip("/") for entry in re.split(r"[,|]", setting))
+    return tuple(entry for entry in entries if entry.startswith(("http://", "https://")))
+
+
 def proxies() -> tuple[str, ...]:
     """The addresses that GOPROXY names, or Go's own; raises FetchError where it names none."""
-    named = os.environ.get("GOPROXY") or PROXY
-    found = tuple(part.rstrip("/") for part in re.split(r"[,|]", named) if part.startswith(("http://", "https://")))
+    setting = os.environ.get("GOPROXY") or PROXY
+    found = named(setting)
     if not found:
-        raise FetchError(f"GOPROXY={named} names no module proxy; name one, such as {PROXY}, or build with --offline")
+        raise FetchError(f"GOPROXY={setting} names no module proxy; name one, such as {PROXY}, or build with --offline")
     return found
 
 

@@ -9,10 +9,10 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from inputs import modules
 from updates import contract, order, web
 from updates.values import Contract, NoAnswerError, Offer
 
-DEFAULT = "https://proxy.golang.org"
 TOOLCHAIN = re.compile(r"v0\.0\.1-go(1\.[0-9]+\.[0-9]+)\.linux-amd64")
 # A commit's archive is some 20 MB.
 MOST_COMMITS = 5
@@ -29,8 +29,7 @@ class ModuleVersion(BaseModel):
 
 def chosen(environment: Mapping[str, str]) -> str:
     """The first proxy of GOPROXY that is asked over HTTP; empty where it names none."""
-    entries = [entry.strip() for entry in re.split(r"[,|]", environment.get("GOPROXY") or DEFAULT)]
-    return next((entry.rstrip("/") for entry in entries if entry.startswith(("https://", "http://"))), "")
+    return next(iter(modules.named(environment.get("GOPROXY") or modules.PROXY)), "")
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,8 @@ class Module:
     timeout: float = web.TIMEOUT_SECONDS
 
     def address(self, rest: str) -> str:
-        """Where the proxy keeps something of the module; upper case is written !lower."""
-        escaped = re.sub(r"[A-Z]", lambda match: "!" + match[0].lower(), self.path)
-        return f"{self.proxy}/{escaped}/{rest}"
+        """Where the proxy keeps something of the module."""
+        return f"{self.proxy}/{modules.escaped(self.path)}/{rest}"
 
     def versions(self) -> list[str]:
         """All that the proxy lists; raises NoAnswerError for what is no list."""
