@@ -1,5 +1,6 @@
 """Root filesystem tars, assembled from .debs that dpkg-deb made here."""
 
+import io
 import subprocess
 import tarfile
 from pathlib import Path
@@ -111,16 +112,17 @@ def test_a_path_outside_merged_usr_is_refused(path: str, tmp_path: Path) -> None
     ],
 )
 def test_an_odd_member_is_refused(name: str, kind: bytes, target: str, told: str, tmp_path: Path) -> None:
-    """A package whose archive was written by hand: dpkg-deb makes none of these."""
-    good = deb(tmp_path, "one", {"usr/bin/one": "x"})
-    subprocess.run(["ar", "x", good], cwd=tmp_path, check=True)
-    (old,) = tmp_path.glob("data.tar*")
-    old.unlink()
-    with tarfile.open(tmp_path / "data.tar", "w") as tar:
+    """A package that was written by hand: dpkg-deb makes none of these."""
+    data, control = io.BytesIO(), io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
         info = tarfile.TarInfo(name)
         info.type, info.linkname = kind, target
         tar.addfile(info)
-    (control,) = tmp_path.glob("control.tar*")
-    subprocess.run(["ar", "rc", "odd.deb", "debian-binary", control.name, "data.tar"], cwd=tmp_path, check=True)
+    with tarfile.open(fileobj=control, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("./control"))
+    members = {"debian-binary": b"2.0\n", "control.tar": control.getvalue(), "data.tar": data.getvalue()}
+    header = "{:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n"
+    text = b"".join(header.format(file, 0, 0, 0, 100644, len(content)).encode() + content for file, content in members.items())
+    (tmp_path / "odd.deb").write_bytes(b"!<arch>\n" + text)
     with pytest.raises(EngineError, match=told):
         rootfs.assemble({"odd": tmp_path / "odd.deb"}, tmp_path / "a.tar", EPOCH, base=False)
