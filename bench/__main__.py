@@ -70,6 +70,19 @@ def no_op(endpoint: Endpoint) -> Bar:
     return Bar("no-op build", mine, theirs, "s", "docker buildx build on the same Dockerfile, warm")
 
 
+def compat(_: Endpoint) -> Bar:
+    """Which releases serve a driver: the whole command, as a shell meets it."""
+    return Bar("build.py compat", _answered("compat", "--driver", "580.159.04"), 0.3, "s", "limit")
+
+
+def plan(_: Endpoint) -> Bar:
+    return Bar("build.py --print plan", _answered("--variant", "slim", "--print", "plan"), 0.3, "s", "limit")
+
+
+def _answered(*arguments: str) -> float:
+    return statistics.median(seconds(["./build.py", *arguments]) for _ in range(9))
+
+
 def start(_: Endpoint) -> Bar:
     """A sandbox in the image's unpacked root and by its runsc alone, in turns; the workload layer tells all that a GPU is needed for."""
     with tempfile.TemporaryDirectory() as folder:
@@ -175,7 +188,8 @@ def bare(_: Endpoint) -> Bar:
 def main() -> int:
     """Measure all bars, or those named on the command line; 1 where one is over."""
     every: dict[str, Callable[[Endpoint], Bar]] = {
-        "size": size, "full-size": full_size, "memory": memory, "no-op": no_op, "checks": checks, "suite": suite, "bump": bump,
+        "size": size, "full-size": full_size, "memory": memory, "compat": compat, "plan": plan, "no-op": no_op,
+        "checks": checks, "suite": suite, "bump": bump,
         "start": start, "all": shared, "bake": bake, "bare": bare,
     }  # fmt: skip
     endpoint = find(PrivateEngine(ROOT))
