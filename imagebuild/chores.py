@@ -7,10 +7,10 @@ from imagebuild import pipeline, plan, provision, sources
 from imagebuild.engine import PrivateEngine, find, has_docker_with_buildx
 from imagebuild.errors import DriftError
 from imagebuild.places import write_whole
-from imagebuild.tars import Inputs, Tell
+from imagebuild.tars import Tell
 from imagebuild.work import Request
 from inputs import questions
-from inputs.store import Store
+from inputs.store import Inputs, Store
 
 
 def engine(argv: list[str], root: Path, tell: Tell) -> str:

@@ -6,10 +6,10 @@ from pathlib import Path
 from drivercontract import contract
 from imagebuild import debian, render, tars
 from imagebuild.plan import BUILDER, Plan
-from imagebuild.record import text_digest
-from imagebuild.tars import NATIVE, Inputs, Root, Tell
+from imagebuild.tars import NATIVE, Root, Tell
 from inputs import compiler, modules, questions
 from inputs.lock import Lock
+from inputs.store import Inputs
 
 
 def roots(plan: Plan, lock: Lock, root: Path) -> tuple[Root, ...]:
@@ -61,8 +61,8 @@ def lay_out(folder: Path, dockerfile: str, plan: Plan, inputs: Inputs, root: Pat
 def _lay_out_fetched(folder: Path, plan: Plan, inputs: Inputs, root: Path, tell: Tell) -> None:
     writers = tars.root_writers(roots(plan, inputs.lock, root), inputs, plan)
     if plan.modules:
-        found = modules.toolchain(inputs.lock.toolchain.version, inputs.lock.toolchain.sum)
-        writers[f"go-{text_digest(found.sum)[:16]}"] = lambda path: compiler.write(inputs.store.modules([found])[0], path, plan.epoch)
+        release = modules.toolchain(inputs.lock.toolchain.version, inputs.lock.toolchain.sum)
+        writers[f"go-{compiler.key(release.sum)[:16]}"] = lambda path: compiler.write(inputs.store.modules([release])[0], path, plan.epoch)
     tars.place(folder, writers, plan, tell)
     for file, path in zip(names := module_files(plan, root), inputs.store.modules(names), strict=True):
         tars.link(path, folder / "modules" / file.name)

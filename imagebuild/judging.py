@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -73,4 +74,5 @@ def counted(report: Path) -> tuple[int, list[str]]:
     bad = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
     if bad or any(not reason.startswith(NOT_RUN) for reason in skips):
         return 0, skips
-    return len(cases) - len(skips), sorted({reason.removeprefix(NOT_RUN) for reason in skips})
+    rows = Counter(reason.removeprefix(NOT_RUN) for reason in skips)
+    return len(cases) - len(skips), [f"{reason} ({count} checks)" for reason, count in sorted(rows.items())]

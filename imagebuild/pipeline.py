@@ -14,6 +14,7 @@ from imagebuild.errors import JudgeError
 from imagebuild.places import swept, whole
 from imagebuild.tars import Tell
 from imagebuild.work import Request, Work, prepare
+from inputs import compiler
 
 OUTPUT = "type=docker,dest={},rewrite-timestamp=true,oci-mediatypes=true"
 
@@ -51,7 +52,7 @@ def _key(work: Work) -> dict[str, str]:
     key = {"Dockerfile": record.text_digest(work.dockerfile), "source_date_epoch": str(work.plan.epoch)}
     key |= {f"{each.name} packages": each.key for each in context.roots(work.plan, work.inputs.lock, work.root)}
     key |= {f"{component.name} wheel": work.inputs.lock.wheels[component.name].sha256 for component in work.plan.wheels}
-    key |= {"Go toolchain": work.inputs.lock.toolchain.sum} if work.plan.modules else {}
+    key |= {"Go toolchain": compiler.key(work.inputs.lock.toolchain.sum)} if work.plan.modules else {}
     return key | {name: record.text_digest(text) for name, text in context.texts(work.plan, work.root).items()}
 
 
@@ -110,6 +111,10 @@ def _trial(work: Work, made: record.Record, law: str) -> contextlib.AbstractCont
     """The judge of an image that this judge has not passed already."""
     if not work.request.judge or (made.judged == law and not work.request.again):
         return contextlib.nullcontext(lambda: None)
+    # The judge reads them; it knows of no folder that stands for the network.
+    for each in context.roots(work.plan, work.inputs.lock, work.root):
+        if each.name not in {"cgo", tars.NATIVE}:
+            work.inputs.store.debs(each.packages, work.plan.debian, work.inputs.lock.debian.resolved)
     accepted = work.out / "image.tar"
     return judging.trial(work, made, accepted if record.is_of(accepted, made) else work.out / "candidate.tar")
 

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-import threading
+import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,16 +22,16 @@ def swept(folder: Path) -> Path:
     for path in folder.glob("part-*"):
         # Who writes one may put it in place meanwhile.
         with contextlib.suppress(FileNotFoundError):
-            if path.is_file() and time.time() - path.stat().st_mtime > STALE_SECONDS:
-                path.unlink()
+            if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
     return folder
 
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A name to write a file under, which takes its own when the block ends well: no reader ever sees half of it."""
-    # Two threads may fetch one package.
-    part = path.with_name(f"part-{threading.get_native_id()}-{path.name}")
+    # Two threads, or two machines that share a cache, may fetch one package.
+    part = path.with_name(f"part-{secrets.token_hex(6)}-{path.name}")
     try:
         yield part
         part.replace(path)

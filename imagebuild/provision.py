@@ -9,8 +9,9 @@ from imagebuild.engine import Endpoint, PrivateEngine, find
 from imagebuild.errors import ClientError, EngineError, FetchError
 from imagebuild.plan import BUILDER, Plan
 from imagebuild.record import exclusive
-from imagebuild.tars import Inputs, Root, Tell, cleared, root_writer
+from imagebuild.tars import Root, Tell, cleared, root_writer
 from inputs import questions
+from inputs.store import Inputs
 
 
 def ensure_engine(root: Path, plan: Plan, builder: str | None, inputs: Inputs, tell: Tell) -> Endpoint:
@@ -43,6 +44,7 @@ def _make_root(private: PrivateEngine, plan: Plan, inputs: Inputs, tell: Tell) -
                 if inputs.store.source:
                     raise
                 # Debian replaced a package since it was locked; no image is made of these, so today's serve as well.
+                tell("engine: its locked packages are to be had no more; taking Debian's of today")
                 packages = debian.resolve(plan.debian, {questions.ENGINE: plan.engine_packages})[questions.ENGINE]
                 root_writer(Root(questions.ENGINE, packages), inputs, plan)(archive)
             command = ["tar", "--extract", "--file", str(archive), "--directory", str(cleared(fresh))]

@@ -6,13 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagebuild import debian, rootfs
+from imagebuild import debian
 from imagebuild.places import CACHE, swept, whole, write_whole
 from imagebuild.plan import Plan
 from imagebuild.record import text_digest
-from inputs import questions
-from inputs.lock import Lock
-from inputs.store import Store
+from inputs import questions, rootfs
+from inputs.store import Inputs
 
 Tell = Callable[[str], None]
 # Tars by name and key, each with what writes it.
@@ -32,14 +31,6 @@ class Root:
     def key(self) -> str:
         """A digest of the packages and of the program that merges them."""
         return text_digest("".join(package.sha256 for package in self.packages) + Path(rootfs.__file__).read_text())
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What builds may take: the lock, and the store that holds its files."""
-
-    lock: Lock
-    store: Store
 
 
 def cleared(folder: Path) -> Path:

@@ -10,9 +10,9 @@ from imagebuild.engine import Endpoint, check_space
 from imagebuild.errors import UsageError
 from imagebuild.images import Images
 from imagebuild.places import CACHE
-from imagebuild.tars import Inputs, Tell
+from imagebuild.tars import Tell
 from inputs import questions
-from inputs.store import Store
+from inputs.store import Inputs, Store
 
 NEEDED_BYTES = 4 * 10**9
 TAG = re.compile(r"([a-z0-9][a-z0-9._-]*(:[0-9]+)?/)*[a-z0-9]+([._-]+[a-z0-9]+)*(:[0-9A-Za-z_][0-9A-Za-z._-]{0,127})?")

@@ -20,10 +20,10 @@ PLAIN = {"path", "linkpath", "size", "mtime", "atime", "ctime", "uid", "gid", "u
 NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
-def load(archive: Path, scratch: Path) -> Image:
-    """Read an OCI or docker archive, unpacking layers below `scratch`; raises ImageError."""
+def load(archive: Path, scratch: Path, architecture: str = "amd64") -> Image:
+    """Read an OCI or docker archive, unpacking layers below `scratch`; of an index the one for `architecture`; raises ImageError."""
     with _opened(archive) as files:
-        digests, config, layers = _described(files)
+        digests, config, layers = _described(files, architecture)
         unpacked = tuple(_layer(files[name], number, name, scratch) for number, name in enumerate(layers))
     _check_layers(config, unpacked)
     return Image(digests, config, tuple(layer for layer, _ in unpacked))
@@ -58,7 +58,7 @@ def _size(file: IO[bytes]) -> int:
     return size
 
 
-def _described(files: Mapping[str, IO[bytes]]) -> tuple[tuple[str, ...], dict[str, object], list[str]]:
+def _described(files: Mapping[str, IO[bytes]], architecture: str = "amd64") -> tuple[tuple[str, ...], dict[str, object], list[str]]:
     """Digests that name the image, its manifest's first; configuration; layer blob names. An OCI index is followed."""
     if "index.json" in files:
         index = json.load(files["index.json"])
@@ -67,7 +67,7 @@ def _described(files: Mapping[str, IO[bytes]]) -> tuple[tuple[str, ...], dict[st
         digest = outer = index["manifests"][0]["digest"]
         manifest = json.loads(_blob(files, digest))
         if "manifests" in manifest:
-            digest = _for_this_platform(manifest["manifests"])
+            digest = _for_platform(manifest["manifests"], architecture)
             manifest = json.loads(_blob(files, digest))
         layers = [_blob_name(layer["digest"]) for layer in manifest["layers"]]
         config = manifest["config"]["digest"]
@@ -77,11 +77,11 @@ def _described(files: Mapping[str, IO[bytes]]) -> tuple[tuple[str, ...], dict[st
     return (f"sha256:{hashlib.sha256(config).hexdigest()}",), json.loads(config), manifest["Layers"]
 
 
-def _for_this_platform(manifests: list[dict[str, Any]]) -> str:
+def _for_platform(manifests: list[dict[str, Any]], architecture: str) -> str:
     """The image among the entries of an index, which may also hold other platforms and attestations."""
-    found = [entry["digest"] for entry in manifests if entry.get("platform", {}).get("architecture") == "amd64"]
+    found = [entry["digest"] for entry in manifests if entry.get("platform", {}).get("architecture") == architecture]
     if len(found) != 1:
-        raise ImageError(f"{len(found)} images for amd64 in the index, one is wanted")
+        raise ImageError(f"{len(found)} images for {architecture} in the index, one is wanted")
     return str(found[0])
 
 

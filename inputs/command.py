@@ -12,12 +12,14 @@ from inputs import modules, questions, resolve
 from inputs.lock import Lock
 from inputs.store import Store, copied, wanted_wheel
 
+# Debian 12's and Debian 13's.
+PYTHONS = ("3.11", "3.13")
 LOCK_EXAMPLES = """\
 examples:
   ./build.py lock             take what Debian, the Go module proxy and PyPI answer today; review the difference, then build
   ./build.py lock --check     change nothing; exit 2 where that would change the lock
 
-exit codes: 0 ok, 2 usage or versions.yaml, with --check also a lock that is not today's, 3 fetch, 4 engine
+exit codes: 0 ok, 2 usage or versions.yaml, with --check also a lock that is not today's, 3 fetch, 4 engine, 7 a driver not served
 """
 FETCH_EXAMPLES = """\
 examples:
@@ -25,7 +27,7 @@ examples:
   ./build.py --variant slim --offline /media/worker    on one without: the same digest
   PIP_NO_INDEX=1 PIP_FIND_LINKS=/media/worker/python make setup    before that, where .venv is not yet there
 
-exit codes: 0 ok, 2 usage, versions.yaml or a stale lock, 3 fetch
+exit codes: 0 ok, 2 usage, versions.yaml or a stale lock, 3 fetch, 7 a driver of the fleet is not served
 """
 
 
@@ -96,8 +98,8 @@ def _wheels(found: Lock, into: Path) -> int:
 def _python(root: Path, into: Path) -> None:
     """What make setup installs, by the hashes of requirements.txt."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
-    result = subprocess.run(
-        [*command, "--dest", into, "--requirement", root / "requirements.txt"], capture_output=True, text=True, check=False
-    )
-    if result.returncode:
-        raise FetchError(f"fetching requirements.txt: {result.stderr.strip()}; check the network and PIP_INDEX_URL, then run again")
+    command += ["--only-binary", ":all:", "--dest", str(into), "--requirement", str(root / "requirements.txt")]
+    for version in PYTHONS:
+        result = subprocess.run([*command, "--python-version", version], capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise FetchError(f"fetching requirements.txt: {result.stderr.strip()}; check the network and PIP_INDEX_URL, then run again")

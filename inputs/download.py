@@ -1,15 +1,16 @@
 """Bytes over HTTP, which get their name only when they are the ones that were wanted."""
 
+import base64
 import http.client
 import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from imagebuild.errors import FetchError
 from imagebuild.places import whole
@@ -44,7 +45,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str) -> Any:  # noqa: ANN401
         before, after = urlsplit(req.full_url), urlsplit(newurl)
-        allowed = {before.hostname, *os.environ.get(REDIRECT_HOSTS, "").split(",")}
+        allowed = {before.hostname, *map(str.strip, os.environ.get(REDIRECT_HOSTS, "").split(","))}
         if after.hostname not in allowed or after.scheme not in {"https", before.scheme}:
             raise FetchError(f"it sends us to {after.scheme}://{after.hostname}; if that is meant, name the host in {REDIRECT_HOSTS}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -83,7 +84,23 @@ def _from(wanted: Wanted, address: str, path: Path) -> str:
         if address.startswith("file:"):
             break
         time.sleep(max(pause, PAUSE_SECONDS * 2 ** (attempt - 1)) if attempt < ATTEMPTS else 0)
-    return f"{address}: {cause}"
+    return f"{shown(address)}: {cause}"
+
+
+def shown(address: str) -> str:
+    """An address without the name and password that it may hold."""
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def request(address: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> urllib.request.Request:
+    """A password in an address travels as a header, as pip and go send it, and to no other host that an answer points to."""
+    parts = urlsplit(address)
+    asked = urllib.request.Request(shown(address), method=method, headers=dict(headers or {}))  # noqa: S310 - callers' addresses are pinned
+    if parts.username is not None:
+        plain = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        asked.add_unredirected_header("Authorization", "Basic " + base64.b64encode(plain.encode()).decode())
+    return asked
 
 
 def _asked_pause(error: urllib.error.HTTPError) -> float:
@@ -97,8 +114,8 @@ def _stream(wanted: Wanted, address: str, path: Path) -> str:
     deadline, received = time.monotonic() + TOTAL_SECONDS, 0
     opener = urllib.request.build_opener(_Redirects)
     with whole(path) as part:
-        with opener.open(address, timeout=TIMEOUT_SECONDS) as answer, part.open("wb") as file:
-            while received <= wanted.most and (chunk := answer.read(CHUNK)):
+        with opener.open(request(address), timeout=TIMEOUT_SECONDS) as answer, part.open("wb") as file:
+            while received <= wanted.most and (chunk := answer.read1(CHUNK)):
                 received += file.write(chunk)
                 if time.monotonic() > deadline:
                     raise FetchError(f"not whole after {TOTAL_SECONDS} s")

@@ -107,7 +107,7 @@ class Lock:
     def read(cls, path: Path) -> Self:
         """Read what `as_text` wrote; raises DriftError."""
         try:
-            data = json.loads(path.read_text())
+            data = json.loads(path.read_text(), object_pairs_hook=_once)
             return cls(
                 Debian(**data["debian"]),
                 {architecture: _roots(rows) for architecture, rows in data["packages"].items()},
@@ -121,6 +121,14 @@ class Lock:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             line = getattr(error, "lineno", 1)
             raise DriftError(f"{path.name}:{line}:1: not a lock of this version ({error!r}); run: make lock") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; raises ValueError where a key is written twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"a key is written twice: {', '.join(sorted(key for key, _ in pairs))}")
+    return found
 
 
 def lock_of(versions: Path) -> Path:

@@ -1,10 +1,10 @@
 """Go modules as files of a module proxy: which ones a build needs, and whether they are those of go.sum."""
 
 import base64
-import binascii
 import hashlib
 import os
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,11 @@ PROXY = "https://proxy.golang.org"
 TOOLCHAIN = "golang.org/toolchain"
 # What the go command itself allows a module's zip and its go.mod to have.
 MOST_ZIP_BYTES, MOST_MOD_BYTES = 500 << 20, 16 << 20
-LINE = re.compile(r"(?P<path>\S+) (?P<version>v\S+?)(?P<mod>/go\.mod)? (?P<sum>h1:[0-9A-Za-z+/]{43}=)")
+# A path's elements begin with neither a dot nor nothing: a name must not lead out of the folder that it is put in.
+LINE = re.compile(
+    r"(?P<path>[0-9A-Za-z_~-][0-9A-Za-z._~-]*(?:/[0-9A-Za-z_~-][0-9A-Za-z._~-]*)*) "
+    r"(?P<version>v[0-9][0-9A-Za-z.+-]*)(?P<mod>/go\.mod)? (?P<sum>h1:[0-9A-Za-z+/]{43}=)"
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -38,9 +42,9 @@ class File:
     def fault(self, file: Path) -> str:
         """What is wrong with a copy; empty where it is the one of go.sum."""
         try:
-            found = hash1([("go.mod", file.read_bytes())]) if self.mod else hash_of_zip(file)
-        except (zipfile.BadZipFile, zlib.error, binascii.Error, NotImplementedError, EOFError, RuntimeError) as error:
-            return f"not a zip file: {error}; want {self.sum}"
+            found = hash1([("go.mod", file.read_bytes())]) if self.mod else hash_of_zip(file, f"{self.path}@{self.version}/")
+        except (zipfile.BadZipFile, zlib.error, struct.error, OSError, ValueError, NotImplementedError, EOFError, RuntimeError) as error:
+            return f"not a module's zip: {error}; want {self.sum}"
         return "" if found == self.sum else f"got {found}, want {self.sum}"
 
     def wanted(self, proxies: Sequence[str]) -> Wanted:
@@ -75,10 +79,16 @@ def hash1(files: Iterable[tuple[str, bytes]]) -> str:
     return _summed((name, hashlib.sha256(content).hexdigest()) for name, content in files)
 
 
-def hash_of_zip(file: Path) -> str:
-    """The h1 of a module's zip."""
+def hash_of_zip(file: Path, prefix: str) -> str:
+    """The h1 of a module's zip, all of whose names begin alike; raises ValueError for what the go command would refuse, too."""
     with zipfile.ZipFile(file) as archive:
-        return _summed((name, _digest(archive, name)) for name in archive.namelist())
+        names = archive.namelist()
+        # A name with a line break could stand for two lines of the sum.
+        if len(set(names)) < len(names) or any("\n" in name or not name.startswith(prefix) for name in names):
+            raise ValueError(f"names that do not begin {prefix}, twice or with a line break")
+        if sum(info.file_size for info in archive.infolist()) > MOST_ZIP_BYTES:
+            raise ValueError(f"more than {MOST_ZIP_BYTES} bytes unpacked")
+        return _summed((name, _digest(archive, name)) for name in names)
 
 
 def _digest(archive: zipfile.ZipFile, name: str) -> str:

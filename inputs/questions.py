@@ -10,6 +10,7 @@ from imagebuild.catalog import Catalog
 from imagebuild.errors import DriftError
 from imagebuild.pins import PackagesSource, Pins
 from imagebuild.plan import Architecture, Plan
+from inputs import form
 from inputs.lock import Lock, Published, faults, lock_of
 
 # The private engine's root filesystem, for whatever architecture images are.
@@ -75,7 +76,8 @@ def load(versions: Path, pins: Pins, known: Catalog, root: Path) -> Lock:
     """The lock, held against pins and folders; raises DriftError with everything that changed."""
     path = lock_of(versions)
     lock = Lock.read(path)
-    if found := [*faults(lock, asked(pins, known, root), path.name), *_sums(lock, root)]:
+    odd = [f"{path.name}: {fault}; run: make lock" for fault in form.faults(lock)]
+    if found := [*odd, *faults(lock, asked(pins, known, root), path.name), *_sums(lock, root)]:
         raise DriftError("\n".join(found))
     return lock
 

@@ -1,6 +1,7 @@
 """`make lock`: what the pins mean today, asked of Debian, the Go module proxy and PyPI, as a new lock."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,10 +12,10 @@ from imagebuild.errors import DriftError, FetchError
 from imagebuild.pins import PackagesSource
 from imagebuild.places import write_whole
 from imagebuild.plan import BUILDER, Plan
-from imagebuild.tars import Inputs, Root, Tell
+from imagebuild.tars import Root, Tell
 from inputs import lock, modules, questions
 from inputs.lock import Lock, Module, Roots, Toolchain, Wheel
-from inputs.store import Store
+from inputs.store import Inputs, Store
 
 LOCK = "lock"
 Files = dict[Path, str]
@@ -34,6 +35,8 @@ def write(versions: Path, root: Path, tell: Tell, *, check: bool = False) -> tup
 
 
 def _resolved(versions: Path, root: Path, tell: Tell) -> Files:
+    if os.environ.get("GOSUMDB") == "off":
+        raise FetchError("GOSUMDB=off: nobody would vouch for Go and its modules; unset it, or name a checksum database, and run again")
     pinned, known = sources.load(root, versions)
     plans = {architecture: questions.everything(pinned, known, root, architecture) for architecture in plan.ARCHITECTURES}
     everything = plans[BUILDER]

@@ -16,7 +16,7 @@ from imagebuild.pins import DebianPin
 from imagebuild.places import CACHE, swept, whole
 from inputs import modules
 from inputs.download import Wanted, all_of, have
-from inputs.lock import Wheel
+from inputs.lock import Lock, Wheel
 
 WHEEL_PLATFORM = ("--platform", "manylinux2014_x86_64", "--only-binary", ":all:", "--no-deps")
 Files = list[tuple[Wanted, Path]]
@@ -64,9 +64,18 @@ class Store:
         return Wanted(wanted.what, ((self.source / name).absolute().as_uri(),), wanted.most, wanted.fault, step)
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What builds may take: the lock, and the store that holds its files."""
+
+    lock: Lock
+    store: Store
+
+
 def copied(store: Store, path: Path, fault: Callable[[Path], str], into: Path) -> Path:
     """The same file of a store in another folder of that layout; raises FetchError."""
     target = into / path.relative_to(store.folder)
+    swept(target.parent)
     return have(
         Wanted(path.name, (path.absolute().as_uri(),), path.stat().st_size, fault, f"free some space in {into} and run again"), target
     )

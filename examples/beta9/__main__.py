@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from imagebuild import buildx, debian, record, rootfs, sources
+from imagebuild import buildx, debian, record, sources
 from imagebuild.catalog import Catalog
 from imagebuild.cli import tell
 from imagebuild.engine import Endpoint, PrivateEngine, find
@@ -13,6 +13,7 @@ from imagebuild.errors import EngineError, ImageBuildError, UsageError
 from imagebuild.pins import Pins
 from imagebuild.pipeline import OUTPUT
 from imagebuild.places import CACHE
+from inputs import rootfs
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent

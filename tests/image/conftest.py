@@ -22,10 +22,12 @@ Contained = Callable[..., CommandResult]
 
 
 @pytest.fixture(scope="session")
-def image(subject: Subject, tmp_path_factory: pytest.TempPathFactory, record_testsuite_property: Callable[[str, object], None]) -> Image:
+def image(
+    subject: Subject, tmp_path_factory: pytest.TempPathFactory, record_testsuite_property: Callable[[str, object], None], case: Case
+) -> Image:
     """Every layer and the configuration; the JUnit file says which image it was."""
     with told():
-        found = archive.load(subject.archive, tmp_path_factory.mktemp("layers"))
+        found = archive.load(subject.archive, tmp_path_factory.mktemp("layers"), case.architecture)
         # An archive may tell two images; an engine names the one that it took by its manifest or its configuration.
         if subject.identity not in found.digests:
             raise ImageError(f"{subject.archive}: read was {found.digest}, the engine took {subject.identity}")

@@ -84,16 +84,26 @@ def test_drivers_are_those_of_the_release(host: Host, contract: Release) -> None
     assert sorted(answer.stdout.split()) == sorted(contract.supported)
 
 
-def test_label_and_file_say_what_runsc_serves(image: Image, host: Host, contract: Release) -> None:
-    """What a scheduler reads of the image without running it, against what its own runsc says."""
-    served = host.run(f"{RUNSC} nvproxy list-supported-drivers").stdout.split()
+def told(image: Image) -> tuple[list[str], dict[str, object]]:
+    """What a scheduler reads of the image without running it: its label, and its file."""
     labels, entry = image.settings["Labels"], image.find("/usr/share/worker/drivers.json")
     assert isinstance(labels, dict)
     assert entry, "no /usr/share/worker/drivers.json"
-    told = json.loads(image.read(entry))
-    assert labels.get("worker.drivers", "").split() == told["supported"] == sorted(served, key=order)
-    # Which it only knows, runsc tells nobody.
-    assert (told["release"], told["known"]) == (contract.name, list(contract.known))
+    return labels.get("worker.drivers", "").split(), json.loads(image.read(entry))
+
+
+def test_label_and_file_are_the_releases(image: Image, contract: Release) -> None:
+    """Also where no program of the image can run."""
+    label, file = told(image)
+    assert tuple(label) == contract.supported
+    assert file == {"release": contract.name, "supported": list(contract.supported), "known": list(contract.known)}
+
+
+def test_label_and_file_say_what_runsc_serves(image: Image, host: Host) -> None:
+    """Which it only knows, runsc tells nobody."""
+    served = host.run(f"{RUNSC} nvproxy list-supported-drivers").stdout.split()
+    label, file = told(image)
+    assert label == file["supported"] == sorted(served, key=order)
 
 
 def test_every_fleet_driver_is_served(host: Host, case: Case) -> None:

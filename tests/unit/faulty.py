@@ -55,6 +55,13 @@ class Handler(BaseHTTPRequestHandler):
             self.server_state.stalled.set()
             self.server_state.go_on.wait(60)
             return
+        if fault == "drip":
+            # Until the other side has gone: a byte a moment, so that no single read is late.
+            with contextlib.suppress(OSError):
+                for byte in body:
+                    self.wfile.write(bytes([byte]))
+                    self.server_state.go_on.wait(0.02)
+            return
         self.wfile.write(body[:sent])
 
     def log_message(self, *_: object) -> None:

@@ -11,10 +11,9 @@ from drivercontract.table import DRIVERS
 from imagebuild import catalog, cli, context, pins, pipeline, plan, render, sources, work
 from imagebuild.engine import Endpoint
 from imagebuild.errors import DocumentError, PolicyError
-from imagebuild.tars import Inputs
 from imagetest.plugin import ROOT
 from inputs.lock import Lock
-from inputs.store import Store
+from inputs.store import Inputs, Store
 
 TABLE = table.read(ROOT / DRIVERS)
 LOSES = ('"20260622.0"', '"20260511.0"')

@@ -188,6 +188,14 @@ def test_a_hanging_server_is_given_up(server: Server, tmp_path: Path, monkeypatc
         had(server, tmp_path)
 
 
+def test_a_trickle_is_given_up(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte comes in time; the whole does not."""
+    monkeypatch.setattr(download, "TOTAL_SECONDS", 0.2)
+    server.faults = ["drip"] * download.ATTEMPTS
+    with pytest.raises(FetchError, match=r"not whole after 0\.2 s"):
+        had(server, tmp_path)
+
+
 @pytest.fixture
 def asked_to_pause(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     pauses: list[float] = []

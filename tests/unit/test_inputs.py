@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
+import re
 import subprocess
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +16,7 @@ import pytest
 from imagebuild import catalog, debian, pins, plan, render, sources
 from imagebuild.errors import DriftError, FetchError
 from imagetest.plugin import ROOT
-from inputs import download, lock, modules, questions, store
+from inputs import compiler, download, lock, modules, questions, resolve, store
 from inputs.lock import Lock
 from inputs.modules import File
 from inputs.store import Store
@@ -87,6 +89,37 @@ def test_all_that_changed_is_named_at_once(copy: Path, loaded: Callable[[], Lock
     assert len(str(error.value).splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (r'^    \{"name": "tini".*\n', "", "packages.amd64.holds.base: no package tini"),
+        (r'"holds": \{\n    "base": \[[^\]]*\]', '"holds": {\n    "base": []', "packages.amd64.holds.base: no package base-files"),
+        (
+            r'"url": "http://deb.debian.org/debian/pool/main/t/tini',
+            '"url": "http://evil.example/debian/pool/main/t/tini',
+            "is not below http://deb",
+        ),
+        (r'"url": "http://deb.debian.org/debian/pool/main/t/tini', '"url": "file:///etc/shadow', "is not below http://deb"),
+        (r'("name": "tini".*?"sha256": ")[0-9a-f]{64}', r"\1../../x", "files.tini: no name, digest and size of one package"),
+        (r'("name": "tini".*?"size": )[0-9]+', r'\1"9"', "files.tini: no name, digest and size of one package"),
+        (r'"name": "tini"', '"name": "../../tini"', "files.../../tini: no name, digest and size"),
+        (r'"sum": "h1:KyINm[^"]*"', '"sum": "h1:AAAA"', "toolchain: no sum or size of a Go module"),
+        (r'"resolved": "[^"]*"', '"resolved": "soon"', "debian.resolved: no time"),
+        (r'("cuda-runtime": .*"sha256": ")[0-9a-f]', r"\1g", "wheels.cuda-runtime: no version, digest and size"),
+        (r'"digest": "sha256:d7', '"digest": "md5:d7', "published.debian:trixie-slim: no digest"),
+        (r'^ "toolchain": .*\n', r"\g<0>\g<0>", "a key is written twice"),
+    ],
+)
+def test_a_row_that_cannot_be_is_named(old: str, new: str, told: str, copy: Path, loaded: Callable[[], Lock]) -> None:
+    path = copy / "versions.lock"
+    text, count = re.subn(old, new, path.read_text(), count=1, flags=re.MULTILINE)
+    assert count == 1
+    path.write_text(text)
+    with pytest.raises(DriftError) as error:
+        loaded()
+    assert told in str(error.value)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"debian": {}}', '{"debian": 1}'])
 def test_what_is_no_lock_is_told(text: str, copy: Path, loaded: Callable[[], Lock]) -> None:
     (copy / "versions.lock").write_text(text)
@@ -121,11 +154,14 @@ def test_every_file_that_a_stage_adds_is_the_locks(pinned: pins.Pins, known: cat
         assert "ADD base.tar /" in text
 
 
+PREFIX = "a.org/b@v1.0.0/"
+
+
 def zipped(**files: bytes) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            archive.writestr(f"{PREFIX}{name}", content)
     return stream.getvalue()
 
 
@@ -133,8 +169,8 @@ def test_sums_are_gos(tmp_path: Path) -> None:
     """Against what Go's checksum database has for the go.mod of golang.org/toolchain v0.0.1-go1.26.11.linux-amd64."""
     assert modules.hash1([("go.mod", b"module golang.org/toolchain\n")]) == "h1:8wlg68NqwW7eMnI1aABk/C2pDYXj8mrMY4TyRfiLeS0="
     (tmp_path / "x.zip").write_bytes(zipped(a=b"1", b=b"2"))
-    assert modules.hash_of_zip(tmp_path / "x.zip") == modules.hash1([("b", b"2"), ("a", b"1")])
-    assert modules.hash_of_zip(tmp_path / "x.zip") != modules.hash1([("b", b"1"), ("a", b"2")])
+    assert modules.hash_of_zip(tmp_path / "x.zip", PREFIX) == modules.hash1([(f"{PREFIX}b", b"2"), (f"{PREFIX}a", b"1")])
+    assert modules.hash_of_zip(tmp_path / "x.zip", PREFIX) != modules.hash1([(f"{PREFIX}b", b"1"), (f"{PREFIX}a", b"2")])
 
 
 def test_names_are_the_proxys() -> None:
@@ -148,7 +184,18 @@ def test_every_line_of_every_go_sum_is_a_file() -> None:
         assert len(modules.files(path.read_text(), "go.sum")) == len(set(lines)) > 10
 
 
-@pytest.mark.parametrize("line", ["", "a v1 h2:x", "a.org/b v1.0.0 h1:short=", "../x v1.0.0 h1:" + "a" * 42 + "= x"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "a v1 h2:x",
+        "a.org/b v1.0.0 h1:short=",
+        f"../x v1.0.0 h1:{43 * 'a'}=",
+        f"a.org/../../x v1.0.0 h1:{43 * 'a'}=",
+        f"a.org/b v/../../x h1:{43 * 'a'}=",
+        f"/etc/x v1.0.0 h1:{43 * 'a'}=",
+    ],
+)
 def test_what_is_no_sum_is_told_by_its_line(line: str) -> None:
     good = f"a.org/b v1.0.0 h1:{'a' * 43}="
     with pytest.raises(DriftError, match=r"images/x/go\.sum:2:1: not a line of go\.sum; run: make lock"):
@@ -188,7 +235,7 @@ RIGHT, WRONG = zipped(a=b"right"), zipped(a=b"wrong")
 
 
 def module(content: bytes = b"right") -> File:
-    return File("a.org/b", "v1.0.0", modules.hash1([("a", content)]))
+    return File("a.org/b", "v1.0.0", modules.hash1([(f"{PREFIX}a", content)]))
 
 
 def test_a_module_is_had(proxy: Server, tmp_path: Path) -> None:
@@ -272,8 +319,6 @@ def test_a_replaced_package_comes_from_the_snapshots(proxy: Server, tmp_path: Pa
 
 def test_reading_the_lock_again_gives_its_date(tmp_path: Path) -> None:
     """Packages that are the same keep their day, so that a lock written twice is the same text."""
-    from inputs import resolve
-
     path = tmp_path / "versions.lock"
     path.write_text(COMMITTED.read_text())
     found = Lock.read(path)
@@ -312,3 +357,68 @@ def test_what_a_new_lock_changes_is_told_by_package(tmp_path: Path) -> None:
         f"  amd64: {second.name}: {second.version} -> gone",
     ]
     assert list(lock.changes(tmp_path / "none.lock", found.as_text())) == []
+
+
+def odd_zip(*names: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        for name in names:
+            archive.writestr(name, "x")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("names", [(f"{PREFIX}a\nb",), (f"{PREFIX}a", f"{PREFIX}a"), ("elsewhere/a",), (f"{PREFIX}../../x\n",)])
+def test_a_zip_that_could_stand_for_another_is_refused(names: tuple[str, ...], tmp_path: Path) -> None:
+    """A name with a line break can read as two lines of the sum, so that a file vanishes and the sum is right."""
+    (tmp_path / "x.zip").write_bytes(odd_zip(*names))
+    with pytest.raises(ValueError, match="twice or with a line break"):
+        modules.hash_of_zip(tmp_path / "x.zip", PREFIX)
+
+
+def test_a_plain_zip_is_not(tmp_path: Path) -> None:
+    """The control of the test above."""
+    (tmp_path / "x.zip").write_bytes(odd_zip(f"{PREFIX}a", f"{PREFIX}b"))
+    assert modules.hash_of_zip(tmp_path / "x.zip", PREFIX).startswith("h1:")
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modules, "MOST_ZIP_BYTES", 1)
+    (tmp_path / "x.zip").write_bytes(odd_zip(f"{PREFIX}a", f"{PREFIX}b"))
+    with pytest.raises(ValueError, match="more than 1 bytes unpacked"):
+        modules.hash_of_zip(tmp_path / "x.zip", PREFIX)
+
+
+def test_a_damaged_zip_in_the_store_is_fetched_again(proxy: Server, tmp_path: Path) -> None:
+    """Wherever the damage is: each byte, one after the other."""
+    proxy.serves["/a.org/b/@v/v1.0.0.zip"] = RIGHT
+    (path,) = Store(tmp_path).modules([module()])
+    for position in range(len(RIGHT)):
+        path.write_bytes(RIGHT[:position] + bytes([RIGHT[position] ^ 0xFF]) + RIGHT[position + 1 :])
+        assert modules.hash_of_zip(Store(tmp_path).modules([module()])[0], PREFIX) == module().sum
+
+
+def test_a_proxys_password_is_sent_and_never_shown(proxy: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = proxy.address.replace("http://", "http://me:s%65cret@")
+    monkeypatch.setenv("GOPROXY", address)
+    asked = download.request(f"{address}/x")
+    assert asked.full_url == f"{proxy.address}/x"
+    assert asked.unredirected_hdrs["Authorization"] == "Basic bWU6c2VjcmV0"
+    proxy.faults = ["404"]
+    with pytest.raises(FetchError) as told:
+        Store(tmp_path).modules([module()])
+    assert "cret" not in str(told.value)
+
+
+def test_without_a_checksum_database_no_lock_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOSUMDB", "off")
+    with pytest.raises(FetchError, match="nobody would vouch"):
+        resolve.write(ROOT / "versions.yaml", ROOT, print)
+
+
+def test_what_lays_out_the_compiler_is_an_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = compiler.key("h1:x")
+    other = tmp_path / "compiler.py"
+    other.write_text(Path(compiler.__file__).read_text() + "\n")
+    monkeypatch.setattr(compiler, "__file__", str(other))
+    assert compiler.key("h1:x") != before

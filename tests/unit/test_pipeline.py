@@ -10,11 +10,11 @@ from imagebuild import catalog, judging, pins, pipeline, plan, record
 from imagebuild.engine import Endpoint
 from imagebuild.errors import JudgeError, RegistryError
 from imagebuild.images import Images
-from imagebuild.tars import Inputs, Tell
+from imagebuild.tars import Tell
 from imagebuild.work import Request, Work
 from imagetest.plugin import ROOT
 from inputs.lock import Lock
-from inputs.store import Store
+from inputs.store import Inputs, Store
 
 
 class Engine(Images):

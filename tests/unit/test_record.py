@@ -137,7 +137,7 @@ def test_nothing_changed(built: Path) -> None:
         "images/slim/variant.yaml",
         "images/components/gvisor/go.mod",
         "images/components/gvisor/go.sum",
-        "imagebuild/rootfs.py",
+        "inputs/rootfs.py",
         "requirements.txt",
     ],
 )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import rootfs
 from imagebuild.errors import EngineError
+from inputs import rootfs
 
 EPOCH = 1_700_000_000
 BASE_FILES = {
