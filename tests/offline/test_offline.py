@@ -1,21 +1,38 @@
 """Real builds: with no network at all to the same digest, and for machines that cannot run here."""
 
 import json
+import os
+import shutil
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from imagebuild.engine import Endpoint
 from imagetest.plugin import ROOT
 from inputs.lock import Lock
 
 BUILD = [str(ROOT / ".venv/bin/python"), "build.py"]
 
 
-def run(*arguments: str, cwd: Path = ROOT, network: bool = True) -> "subprocess.CompletedProcess[str]":
-    """The command as a user gives it; without a network it has a namespace with no route and no device that is up."""
-    without = [] if network else ["unshare", "--net"]
-    return subprocess.run([*without, *BUILD, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The command as a user gives it."""
+    return subprocess.run([*BUILD, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A machine without a network and with nothing kept: a namespace with no route, a cache of its own, and the engine that runs."""
+
+    checkout: Path
+    environment: Mapping[str, str]
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """The command as a user gives it there."""
+        command = ["unshare", "--net", *BUILD, *arguments]
+        return subprocess.run(command, cwd=self.checkout, env=self.environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +45,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A checkout that has built nothing."""
+def apart(tmp_path: Path, endpoint: Endpoint) -> Apart:
+    """A checkout that has built nothing, on such a machine."""
     target = tmp_path / "checkout"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(target)], check=True)
     (target / ".venv").symlink_to(ROOT / ".venv")
-    return target
+    return Apart(target, {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "DOCKER_HOST": endpoint.host})
 
 
 def test_the_folder_holds_what_the_lock_names(folder: Path) -> None:
@@ -45,24 +62,36 @@ def test_the_folder_holds_what_the_lock_names(folder: Path) -> None:
     assert any((folder / "python").glob("pydantic-*.whl"))
 
 
-def test_a_build_without_a_network_has_the_same_digest(folder: Path, checkout: Path) -> None:
-    built = run("--variant", "slim", "--offline", str(folder), "--json", cwd=checkout, network=False)
+def test_a_build_without_a_network_has_the_same_digest(folder: Path, apart: Apart) -> None:
+    built = apart.run("--variant", "slim", "--offline", str(folder), "--json")
     assert built.returncode == 0, built.stderr
     assert json.loads(built.stdout)["digest"] == json.loads((ROOT / "out/slim/build.json").read_text())["digest"]
 
 
-def test_resolving_needs_the_network_that_is_off(checkout: Path) -> None:
-    """The control of the test above: the same namespace, and a command that must ask somebody."""
-    asked = run("lock", cwd=checkout, network=False)
+def test_a_folder_that_lacks_a_file_is_no_network(folder: Path, apart: Apart, tmp_path: Path) -> None:
+    """The control of the test above: nothing comes from anywhere else."""
+    lacking = tmp_path / "lacking"
+    shutil.copytree(folder, lacking, copy_function=os.link)
+    (missing,) = lacking.glob("modules/github.com/google/btree/@v/*.zip")
+    missing.unlink()
+    refused = apart.run("--variant", "slim", "--offline", str(lacking))
+    assert refused.returncode == 3
+    assert "Go module github.com/google/btree" in refused.stderr
+    assert f"./build.py fetch --into {lacking}" in refused.stderr
+
+
+def test_resolving_needs_the_network_that_is_off(apart: Apart) -> None:
+    """Also a control: the same machine, and a command that must ask somebody."""
+    asked = apart.run("lock")
     assert asked.returncode == 3
     assert "resolving Debian packages" in asked.stderr
 
 
-def test_slim_for_arm64_is_built_and_read(folder: Path, checkout: Path) -> None:
-    built = run("--variant", "slim", "--arch", "arm64", "--offline", str(folder), cwd=checkout, network=False)
+def test_slim_for_arm64_is_built_and_read(folder: Path, apart: Apart) -> None:
+    built = apart.run("--variant", "slim", "--arch", "arm64", "--offline", str(folder))
     assert built.returncode == 0, built.stderr
     assert "worker:slim-arm64" in built.stdout
-    assert "not run: programs for arm64 do not run on this amd64 machine" in built.stderr
+    assert "programs for arm64 do not run on this amd64 machine (" in built.stderr
 
 
 def test_an_image_of_one_machine_is_no_image_of_another() -> None:

@@ -184,20 +184,25 @@ def test_every_line_of_every_go_sum_is_a_file() -> None:
         assert len(modules.files(path.read_text(), "go.sum")) == len(set(lines)) > 10
 
 
+RIGHT_SUM = f"h1:{43 * 'a'}="
+
+
 @pytest.mark.parametrize(
     "line",
     [
         "",
         "a v1 h2:x",
         "a.org/b v1.0.0 h1:short=",
-        f"../x v1.0.0 h1:{43 * 'a'}=",
-        f"a.org/../../x v1.0.0 h1:{43 * 'a'}=",
-        f"a.org/b v/../../x h1:{43 * 'a'}=",
-        f"/etc/x v1.0.0 h1:{43 * 'a'}=",
+        f"../x v1.0.0 {RIGHT_SUM}",
+        f"a.org/../../x v1.0.0 {RIGHT_SUM}",
+        f"a.org/b v/../../x {RIGHT_SUM}",
+        f"a.org/b v1/../../x {RIGHT_SUM}",
+        f"/etc/x v1.0.0 {RIGHT_SUM}",
+        f"a.org//x v1.0.0 {RIGHT_SUM}",
     ],
 )
 def test_what_is_no_sum_is_told_by_its_line(line: str) -> None:
-    good = f"a.org/b v1.0.0 h1:{'a' * 43}="
+    good = f"a.org/b v1.0.0 {RIGHT_SUM}"
     with pytest.raises(DriftError, match=r"images/x/go\.sum:2:1: not a line of go\.sum; run: make lock"):
         modules.files(f"{good}\n{line}\n", "images/x/go.sum")
 
