@@ -1,7 +1,7 @@
 """The questions of build.py compat: what is asked of the table, answered as data and as text."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from drivercontract.fleet import Node
@@ -12,11 +12,11 @@ from drivercontract.version import near
 
 @dataclass(frozen=True)
 class Pinned:
-    """What versions.yaml says: the release, the fleet's drivers, and those of them that may go unserved."""
+    """What versions.yaml says: the release, the fleet's drivers, and those of them that may go unserved, each with its reason."""
 
     release: str
     fleet: tuple[str, ...]
-    allowed: tuple[str, ...] = ()
+    allowed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def due(self) -> tuple[str, ...]:
@@ -104,28 +104,41 @@ def node(driver: str, source: str, row: Release, table: Table, pinned: Pinned) -
     """Whether a release serves this very machine."""
     answer = row.answer(driver)
     words = {"supported": "served", "known": "known and refused", "unknown": "unknown and refused"}[answer]
-    step = "" if answer == SUPPORTED else way_out(driver, row, table, pinned.due)
+    reason = "" if answer == SUPPORTED else pinned.allowed.get(driver, "")
+    step = "" if answer == SUPPORTED or reason else way_out(driver, row, table, pinned.due)
     rows = [("driver", f"{driver}, says {source}"), (_role(row, pinned), f"{row.name}: {words}")]
+    rows += [("allowed", reason)] if reason else []
     rows += [("why", why(driver, row, table)), ("next", step)] if step else [("next", "nothing to do")]
-    data: dict[str, object] = {"driver": driver, "source": source, "release": row.name, "answer": answer, "next": step}
+    data: dict[str, object] = {"driver": driver, "source": source, "release": row.name, "answer": answer}
+    data |= {"allowed": reason, "next": step}
     return Answer(data, _table(rows), _refused([driver] if step else [], row, {driver: step}))
 
 
 def fleet(nodes: Sequence[Node], row: Release, table: Table, pinned: Pinned) -> Answer:
     """Which nodes a release would break."""
-    ways = {
-        each.driver: way_out(each.driver, row, table, pinned.due) for each in nodes if each.driver and row.answer(each.driver) != SUPPORTED
-    }
+    refused = [each for each in nodes if each.driver and row.answer(each.driver) != SUPPORTED]
+    allowed = {each.name: pinned.allowed[each.driver] for each in refused if each.driver in pinned.allowed}
+    ways = {each.driver: way_out(each.driver, row, table, pinned.due) for each in refused if each.driver not in pinned.allowed}
     answers = [row.answer(each.driver) if each.driver else "no driver label" for each in nodes]
     lines = [{"node": each.name, "driver": each.driver, "answer": told} for each, told in zip(nodes, answers, strict=True)]
     broken = [each.name for each in nodes if each.driver in ways]
     silent = [each.name for each in nodes if not each.driver]
     rows = [(_role(row, pinned), row.name)]
     rows += [("breaks", f"{each.name}  {each.driver}  {row.answer(each.driver)}") for each in nodes if each.driver in ways]
+    rows += [("allowed", f"{each.name}  {each.driver}  {pinned.allowed[each.driver]}") for each in refused if each.name in allowed]
     rows += [("unasked", f"{name}  no driver label") for name in silent]
     rows += [("next", f"{driver}: {words}") for driver, words in ways.items()]
-    rows += [("nodes", f"{len(nodes) - len(broken) - len(silent)} served, {len(broken)} would break, {len(silent)} without a driver label")]
-    data: dict[str, object] = {"release": row.name, "nodes": lines, "breaks": broken, "no_driver_label": silent, "next": ways}
+    counts = [f"{len(nodes) - len(broken) - len(allowed) - len(silent)} served", f"{len(broken)} would break"]
+    counts += [f"{len(allowed)} allowed not to be served"] if allowed else []
+    rows += [("nodes", ", ".join([*counts, f"{len(silent)} without a driver label"]))]
+    data: dict[str, object] = {
+        "release": row.name,
+        "nodes": lines,
+        "breaks": broken,
+        "allowed": allowed,
+        "no_driver_label": silent,
+        "next": ways,
+    }
     return Answer(data, _table(rows), _refused(list(ways), row, ways))
 
 

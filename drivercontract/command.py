@@ -49,16 +49,18 @@ def _pinned(path: Path) -> Pinned:
     value: Any = document.read(path).value
     try:
         release, drivers = value["components"]["gvisor"]["version"], value["fleet"]["drivers"]
-        allowed = [each["driver"] for each in value["fleet"].get("allow_unserved", [])]
+        allowed = {each["driver"]: each["reason"] for each in value["fleet"].get("allow_unserved", [])}
     except (KeyError, TypeError, AttributeError):
-        release, drivers, allowed = "", "", []
-    if isinstance(drivers, list) and all(isinstance(each, str) for each in (release, *drivers, *allowed)):
-        return Pinned(release, tuple(drivers), tuple(allowed))
+        release, drivers, allowed = "", "", {}
+    texts = isinstance(drivers, list) and all(isinstance(each, str) for each in (release, *drivers, *allowed, *allowed.values()))
+    if texts and all(version.DRIVER.fullmatch(each) for each in (*drivers, *allowed)):
+        return Pinned(release, tuple(drivers), allowed)
     # Its faults are told by the one that knows its whole form.
     from imagebuild import pins
 
     pinned, _ = pins.load(path)
-    return Pinned(pinned.components["gvisor"].version, pinned.fleet.drivers)
+    release = pinned.components["gvisor"].version if "gvisor" in pinned.components else ""
+    return Pinned(release, pinned.fleet.drivers, {each.driver: each.reason for each in pinned.fleet.allow_unserved})
 
 
 def _parser(root: Path) -> argparse.ArgumentParser:
@@ -107,11 +109,15 @@ def _answer(given: argparse.Namespace, table: Table, pinned: Pinned) -> Answer:
 
 def _row(named: str | None, table: Table, pinned: Pinned) -> Release:
     """The release that is named, or else the pinned one; raises VersionError where the table has no such row."""
+    if named is None and not pinned.release:
+        raise VersionError("versions.yaml pins no gvisor; name a release with --release, or --from with --to")
     name = version.release(named if named is not None else pinned.release, table)
     return next(each for each in table if each.name == name)
 
 
 def _text(name: str) -> str:
+    if name == "-" and sys.stdin is None:
+        raise UsageError("compat: -: standard input is closed; give it nodes, or name a file")
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text()
     except (OSError, UnicodeDecodeError) as error:

@@ -60,9 +60,10 @@ def _columns(lines: list[tuple[int, str]], table: Table) -> Iterator[Node]:
 def _labelled(text: str, table: Table) -> Iterator[Node]:
     try:
         value = json.loads(text)
-        items = value["items"] if isinstance(value, dict) else value
+        one = isinstance(value, dict) and value.get("kind") == "Node"
+        items = [value] if one else value["items"] if isinstance(value, dict) else value
         rows = [(str(item["metadata"]["name"]), dict(item["metadata"].get("labels") or {})) for item in items]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         raise VersionError("this JSON is no list of nodes; run: kubectl get nodes -o json") from None
     for name, labels in rows:
         yield _node(name, _label(labels), f"node {name}", table)

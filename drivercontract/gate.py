@@ -1,29 +1,48 @@
 """The plan's gate: a pin under which a driver of the fleet is not served stops every command before it builds."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from drivercontract.reason import why
+from drivercontract.reason import TOGETHER, way_out, why
 from drivercontract.table import DRIVERS, SUPPORTED, Release, Table, read
 from imagebuild.document import Document, refuse
 from imagebuild.errors import Finding, PolicyError
 from imagebuild.pins import Pins
 
 PIN = ("components", "gvisor", "version")
+DESCRIBE = ("components", "gvisor", "packages", "describe")
 
 
 def check(pins: Pins, document: Document, root: Path) -> None:
-    """Raises DocumentError where an entry of allow_unserved is idle, PolicyError where a driver is not served."""
+    """Raises DocumentError where an entry of allow_unserved is idle or a pin stayed behind, PolicyError where a driver is not served."""
     if "gvisor" not in pins.components:
         return
     table, name = read(root / DRIVERS), pins.components["gvisor"].version
     pinned = table.get(name)
     if not pinned:
-        fix = f"pin {table.newest}, the newest row, or add a row to {DRIVERS}: see docs/drivers.md"
+        fix = f"pin {table.newest}, the newest row, {TOGETHER}, or add a row to {DRIVERS}: see docs/drivers.md"
         raise PolicyError(str(document.finding(PIN, f"{name} is not in the table of drivers", "nobody wrote what it serves", fix)))
-    refuse(list(idle(pins, document, pinned)))
+    refuse([*described(pins, document), *idle(pins, document, pinned)])
     if found := list(unserved(pins, document, pinned, table)):
         raise PolicyError("\n".join(map(str, found)))
+
+
+def findings(pins: Pins, document: Document, root: Path) -> list[Finding]:
+    """All for which the gate would stop a command, where the pinned release is in the table."""
+    table = read(root / DRIVERS)
+    pinned = table.get(pins.components["gvisor"].version) if "gvisor" in pins.components else None
+    if not pinned:
+        return []
+    return [*described(pins, document), *idle(pins, document, pinned), *unserved(pins, document, pinned, table)]
+
+
+def described(pins: Pins, document: Document) -> Iterator[Finding]:
+    """A describe of another release than the pinned one: the image's label would name what its runsc is not."""
+    pin = pins.components["gvisor"]
+    if pin.packages.describe and not re.match(re.escape(pin.version) + r"(?![0-9A-Za-z.])", pin.packages.describe):
+        what = f"{pin.packages.describe} is not of gvisor.version {pin.version}"
+        yield document.finding(DESCRIBE, what, "the packages are of another release", f"change the version {TOGETHER}")
 
 
 def idle(pins: Pins, document: Document, pinned: Release) -> Iterator[Finding]:
@@ -44,8 +63,8 @@ def unserved(pins: Pins, document: Document, pinned: Release, table: Table) -> I
     allowed = {each.driver for each in pins.fleet.allow_unserved}
     for number, driver in enumerate(pins.fleet.drivers):
         if driver not in allowed and pinned.answer(driver) != SUPPORTED:
-            serving = table.serving(*pins.fleet.drivers) or table.serving(driver)
-            pins_ = [f"set components.gvisor.version to {each.name}, which serves it" for each in serving[-1:]]
-            fix = ", or ".join([*pins_, f'allow it: fleet.allow_unserved: [{{driver: "{driver}", reason: "..."}}]'])
+            due = [each for each in pins.fleet.drivers if each not in allowed]
+            permission = f'allow it: fleet.allow_unserved: [{{driver: "{driver}", reason: "..."}}]'
+            fix = ", or ".join(filter(None, [way_out(driver, pinned, table, due), permission]))
             what = f"{driver} is not served by gvisor.version {pinned.name}"
             yield document.finding(("fleet", "drivers", number), what, why(driver, pinned, table), fix)

@@ -12,7 +12,7 @@ NVRM = re.compile(r"^NVRM version: .*?\s([0-9]+\.[0-9]+(?:\.[0-9]+)?)\s", re.MUL
 def version_of(file: Path) -> str:
     """The version that a file such as /proc/driver/nvidia/version names; empty where there is none."""
     try:
-        return version_in(file.read_text())
+        return version_in(file.read_text(errors="replace"))
     except OSError:
         return ""
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from drivercontract.table import KNOWN, SUPPORTED, Release, Table, order
 from drivercontract.version import near
 
+# What moves with the release: version, packages.version, packages.describe and vendor.sha512.
+TOGETHER = "with its other pins (./build.py update --write gvisor, or all four by hand)"
 FLAG = "--nvproxy-allow-unsupported-driver"
 
 
@@ -27,7 +29,10 @@ def way_out(driver: str, release: Release, table: Table, fleet: Sequence[str]) -
     """What to change: the pin, where the fleet's other drivers allow it, or the node's driver."""
     serving = table.serving(driver, *fleet)[-1:] or table.serving(driver)[-1:]
     lost = [(each.name, [other for other in fleet if other not in each.supported]) for each in serving]
-    pins = [f"set gvisor.version to {name}" + (f" (without {', '.join(others)} of the fleet)" if others else "") for name, others in lost]
+    pins = [
+        f"set gvisor.version to {name} {TOGETHER}" + (f" (without {', '.join(others)} of the fleet)" if others else "")
+        for name, others in lost
+    ]
     drivers = [f"install driver {each}" for each in nearest(driver, release)]
     flags = [f"give runsc {FLAG}"] if release.answer(driver) == KNOWN else []
     return ", or ".join([*pins, *drivers, *flags])

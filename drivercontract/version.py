@@ -6,7 +6,7 @@ from drivercontract.table import Table, order, ordered
 
 # 580.159.04, also 620.06.00; a branch of old had two parts. What is no ASCII digit is refused.
 DRIVER = re.compile(r"[1-9][0-9]{2}\.(?:0[0-9]|[1-9][0-9]{1,2})(?:\.[0-9]{2})?")
-RELEASE = re.compile(r"[0-9]{8}\.[0-9]+")
+RELEASE = re.compile(r"[0-9]{8}\.[0-9]{1,9}")
 NUMBERS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){1,2}")
 
 

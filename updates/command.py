@@ -4,11 +4,13 @@ import argparse
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from drivercontract import gate
 from imagebuild import pins, sources
-from imagebuild.errors import FetchError, ImageBuildError, PolicyError, UsageError
+from imagebuild.errors import DocumentError, FetchError, ImageBuildError, PolicyError, UsageError
 from imagebuild.places import whole
 from imagebuild.tars import Tell
 from updates import edit, gather, order, show
@@ -56,10 +58,10 @@ def command(argv: list[str], root: Path, tell: Tell) -> str:
     table = show.table(rows, answers.unanswered, current, policy.today)
     try:
         chosen = [] if arguments.write is None else _chosen(rows, answers, arguments.write)
+        _write(arguments.versions, chosen, root)
     except ImageBuildError as error:
         error.answer = show.as_json(rows, answers.unanswered, current, ()) if arguments.json else table
         raise
-    _write(arguments.versions, chosen)
     written = [row.component for row in chosen]
     if arguments.json:
         return show.as_json(rows, answers.unanswered, current, written)
@@ -122,17 +124,21 @@ def _chosen(rows: Sequence[Proposal], answers: gather.Answers, named: Sequence[s
     return offered
 
 
-def _write(versions: Path, chosen: Sequence[Proposal]) -> None:
+def _write(versions: Path, chosen: Sequence[Proposal], root: Path) -> None:
     """The file as it is now, edited and put in place at once."""
     changes = [change for row in chosen for change in row.changes]
     if not changes:
         return
     path = versions.resolve()
+    before = gate.findings(*pins.load(path, str(versions)), root)
     data = edit.edited(path.read_bytes(), str(versions), changes)
     with whole(path) as part:
         part.write_bytes(data)
         part.chmod(path.stat().st_mode)
-        pins.load(part, str(versions))
+        after = gate.findings(*pins.load(part, str(versions)), root)
+        # A fault that stood there before is no reason to keep the pin: this may be the way out of it.
+        if new := [found for found in after if found.key not in {each.key for each in before}]:
+            raise DocumentError([replace(found, fix=f"nothing was written; {found.fix}, and run again") for found in new])
 
 
 def _told(versions: Path, chosen: Sequence[Proposal]) -> str:

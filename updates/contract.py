@@ -10,7 +10,7 @@ from updates.order import numbers
 from updates.values import Contract, NoAnswerError
 
 SOURCE = "pkg/sentry/devices/nvproxy/version.go"
-CALL = re.compile(r"\badd(Unsupported)?DriverABI\(\s*([0-9]+),\s*([0-9]+),\s*([0-9]+)\b")
+CALL = re.compile(r"\badd(Unsupported)?DriverABI\(\s*([0-9]{1,9}),\s*([0-9]{1,9}),\s*([0-9]{1,9})\b")
 
 
 def table(path: Path) -> dict[str, Contract]:

@@ -1,5 +1,6 @@
 """versions.yaml changed in place: the scalars that were asked for, and no other byte."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from imagebuild.document import Document, Location, dotted, parse
@@ -24,13 +25,15 @@ def edited(data: bytes, name: str, changes: Sequence[Change]) -> bytes:
 
 
 def _replace(lines: list[str], document: Document, change: Change) -> None:
-    """Each quoted value stands on the line of its key."""
+    """Each quoted value stands on the line of its key, right behind it; an item of a list has no key."""
     mark = document.marks[change.location]
     line = lines[mark.line - 1]
     head, tail = line[: mark.column - 1], line[mark.column - 1 :]
-    for quote in "\"'":
-        tail = tail.replace(f"{quote}{change.old}{quote}", f"{quote}{change.new}{quote}", 1)
-    lines[mark.line - 1] = head + tail
+    name = change.location[-1]
+    key = rf"(?:[\"']?{re.escape(name)}[\"']?\s*:\s*)" if isinstance(name, str) else ""
+    match = re.match(rf"({key})([\"']){re.escape(change.old)}\2", tail)
+    if match:
+        lines[mark.line - 1] = f"{head}{match[1]}{match[2]}{change.new}{match[2]}{tail[match.end() :]}"
 
 
 def _scalars(value: object, location: Location) -> Iterator[tuple[Location, object]]:

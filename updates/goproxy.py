@@ -3,6 +3,7 @@
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from updates.values import Contract, NoAnswerError, Offer
 TOOLCHAIN = re.compile(r"v0\.0\.1-go(1\.[0-9]+\.[0-9]+)\.linux-amd64")
 # A commit's archive is some 20 MB.
 MOST_COMMITS = 5
+MOST_OF_A_VERSION = 128
 MOST_ARCHIVE_BYTES = 256 << 20
 MOST_SOURCE_BYTES = 4 << 20
 
@@ -52,6 +54,8 @@ class Module:
         found = body.split()
         if not all(re.fullmatch(r"v[0-9]+\.[0-9A-Za-z.+-]+", version) for version in found):
             raise NoAnswerError(f"{web.host(self.proxy)} answers what is no list of versions")
+        if longest := max((len(version) for version in found if len(version) > MOST_OF_A_VERSION), default=0):
+            raise NoAnswerError(f"{web.host(self.proxy)} lists a version of {longest} characters")
         return found
 
     def offer(self, version: str, name: str) -> Offer:
@@ -128,5 +132,5 @@ def drivers(archive: bytes) -> Contract:
             if files.getinfo(source).file_size > MOST_SOURCE_BYTES:
                 raise NoAnswerError(f"{contract.SOURCE} in its archive is too large")
             return contract.of_source(files.read(source).decode("utf-8", "replace"))
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise NoAnswerError("its archive is no zip file") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise NoAnswerError("its archive is no zip file, or a damaged one") from error

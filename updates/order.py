@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-RELEASE = re.compile(r"v?[0-9]+(\.[0-9]+)+")
+RELEASE = re.compile(r"v?[0-9]{1,18}(\.[0-9]{1,18})+")
 PSEUDO = re.compile(r"v0\.0\.0-([0-9]{14})-([0-9a-f]{12})")
 # Of each release line, the pinned one and all others.
 MOST_OF_A_LINE = 4

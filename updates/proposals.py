@@ -15,6 +15,7 @@ GROUPS = {CUDA: "cuda"}
 IN_LINE = {GO, CUDA}
 # A suite takes what Debian has reviewed, and its mirrors tell no day.
 UNDATED = {CRIU}
+CLOCKS_DIFFER = timedelta(days=1)
 TAG_OF = "{}-base-ubuntu22.04"
 
 
@@ -117,6 +118,8 @@ def _verdict(pins: Pins, component: str, offer: Offer, facts: Facts, policy: Pol
         return Verdict.HELD, offer.fault
     if offer.published is None and component not in UNDATED | {DEBIAN}:
         return Verdict.HELD, "its registry does not tell its date, so its age is not known"
+    if offer.published and offer.published.date() > policy.today + CLOCKS_DIFFER:
+        return Verdict.HELD, f"its registry dates it {offer.published.date()}, which is not yet, so its age is not known"
     if offer.published and (ripe := offer.published.date() + timedelta(days=policy.cool_down)) > policy.today:
         return Verdict.TOO_YOUNG, f"ripe on {ripe}"
     return Verdict.OFFERED, ""

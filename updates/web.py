@@ -1,16 +1,16 @@
 """Questions over HTTP, for a bounded time and size; every way to fail is told in words."""
 
-import base64
 import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from email.message import Message
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
+from inputs.download import request
 from updates.values import NoAnswerError
 
 Record = TypeVar("Record", bound=BaseModel)
@@ -53,21 +53,10 @@ def size(address: str, timeout: float) -> int | None:
     return int(told) if told.isdecimal() else None
 
 
-def _request(address: str, method: str, headers: Mapping[str, str] | None) -> urllib.request.Request:
-    """A password in an address travels as a header, as pip and go send it, and to no other host that an answer points to."""
-    parts = urlsplit(address)
-    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    request = urllib.request.Request(bare, method=method, headers=dict(headers or {}))  # noqa: S310 - callers allow http(s) only
-    if parts.username is not None:
-        plain = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        request.add_unredirected_header("Authorization", "Basic " + base64.b64encode(plain.encode()).decode())
-    return request
-
-
 def _ask(address: str, timeout: float, method: str, most: int, headers: Mapping[str, str] | None) -> tuple[Message, bytes]:
     name = host(address)
     try:
-        with urllib.request.urlopen(_request(address, method, headers), timeout=timeout) as answer:  # noqa: S310
+        with urllib.request.urlopen(request(address, method, headers), timeout=timeout) as answer:  # noqa: S310
             body = answer.read(most + 1) if method == "GET" else b""
             told = answer.headers.get("Content-Length", "")
     except urllib.error.HTTPError as error:

@@ -59,7 +59,8 @@ def test_the_pair_of_the_requirements_note(capsys: pytest.CaptureFixture[str]) -
     code, out, err = asked(capsys, "--driver", "535.129.03", "--release", "20250407.0")
     assert code == 7
     assert "535.129.03: dropped in 20240916.0, back in 20250611.0" in out
-    assert "set gvisor.version to 20260817.0, or install driver 535.183.01" in err
+    assert "set gvisor.version to 20260817.0 with its other pins (./build.py update --write gvisor, or all four by hand)" in err
+    assert "or install driver 535.183.01" in err
     assert asked(capsys, "--driver", "535.129.03", "--release", "20250611.0")[0] == 0
 
 
@@ -112,6 +113,7 @@ def test_every_driver_of_the_table_is_a_version() -> None:
     [
         ("20250408.0", "the nearest are 20250407.0 and 20250414.0"),
         ("20990101.0", "the nearest are 20260817.0"),
+        ("20260622." + "9" * 5000, "is no gVisor release"),
         ("20250407", "did you mean 20250407.0?"),
         ("20250407.0\n", "no gVisor release"),
         ("2025\u0660407.0", "no gVisor release"),
@@ -148,7 +150,7 @@ def test_what_is_refused_before_and_after_does_not_break() -> None:
 
 
 def test_an_allowed_driver_is_no_break() -> None:
-    allowed = Pinned("20260622.0", PINNED.fleet, ("580.159.04",))
+    allowed = Pinned("20260622.0", PINNED.fleet, {"580.159.04": "drained"})
     found = answer.release(row("20260511.0"), TABLE, allowed)
     assert not found.refused
     assert "every driver is served, but for 580.159.04, which may go unserved" in found.text
@@ -204,6 +206,27 @@ def test_pins_of_another_form_are_told_as_ever(tmp_path: Path, capsys: pytest.Ca
     assert "fleet.drivers: a text" in err
     path.write_text(text.replace('["535.129.03", "580.159.04"]', '["550.54.14"]'))
     assert asked(capsys, "--release", "20260622.0", "--versions", str(path))[0] == 7
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [(('["535.129.03", "580.159.04"]', '["abc"]'), "fleet.drivers[0]: 'abc'"), (("  gvisor:", "  gvisors:"), "pins no gvisor")],
+)
+def test_pins_that_say_no_driver_or_no_release(
+    edit: tuple[str, str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "versions.yaml"
+    path.write_text((ROOT / "versions.yaml").read_text().replace(*edit))
+    code, out, err = asked(capsys, "--driver", "580.159.04", "--versions", str(path))
+    assert (code, out) == (2, "")
+    assert words in err
+
+
+def test_a_kernel_that_says_what_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "version").write_bytes(b"\xff\xfe" + OPEN.format("580.159.04").encode() + b"\xff")
+    assert kernel.version_of(tmp_path / "version") == ""
+    (tmp_path / "version").write_bytes(OPEN.format("580.159.04").encode() + b"\xff")
+    assert kernel.version_of(tmp_path / "version") == "580.159.04"
 
 
 def test_nothing_heavy_is_imported() -> None:

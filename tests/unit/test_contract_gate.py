@@ -16,7 +16,7 @@ from inputs.lock import Lock
 from inputs.store import Inputs, Store
 
 TABLE = table.read(ROOT / DRIVERS)
-LOSES = ('"20260622.0"', '"20260511.0"')
+LOSES = ('"20260622.0', '"20260511.0')
 FLEET = '["535.129.03", "580.159.04"]'
 
 
@@ -51,13 +51,37 @@ def test_a_pin_that_loses_a_driver_of_the_fleet(tmp_path: Path, capsys: pytest.C
     )
     assert f"{path}:{line}:{column}: fleet.drivers[1]: 580.159.04 is not served by gvisor.version 20260511.0" in said.err
     assert "first served in 20260608.0" in said.err
-    assert "set components.gvisor.version to 20260817.0, which serves it" in said.err
+    assert "set gvisor.version to 20260817.0 with its other pins (./build.py update --write gvisor, or all four by hand)" in said.err
     assert 'fleet.allow_unserved: [{driver: "580.159.04", reason: "..."}]' in said.err
+
+
+def test_a_version_that_moves_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError, match=r"packages.describe: 20260622.0-46-g879cb2dc2 is not of gvisor.version 20260817.0") as told:
+        sources.load(ROOT, spoiled(tmp_path, ('"20260622.0"', '"20260817.0"')))
+    assert "with its other pins (./build.py update --write gvisor, or all four by hand)" in str(told.value)
+    assert sources.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20260817.0')))
+
+
+@pytest.mark.parametrize(("describe", "right"), [("", True), ("-46-g879cb2dc2", True), ("-go.a81fd9dd382e", True), ("1-46-g8", False)])
+def test_what_a_describe_begins_with(describe: str, right: bool, tmp_path: Path) -> None:
+    path = spoiled(tmp_path, ('"20260622.0-46-g879cb2dc2"', f'"20260622.0{describe}"'))
+    if right:
+        assert sources.load(ROOT, path)
+    else:
+        with pytest.raises(DocumentError, match=r"is not of gvisor\.version"):
+            sources.load(ROOT, path)
+
+
+def test_the_way_out_keeps_what_is_due(tmp_path: Path) -> None:
+    """Of a fleet whose third driver is allowed: the newest release that serves the first drops the second."""
+    edits = [(FLEET, '["525.60.13", "535.161.07", "535.129.03"]\n  allow_unserved: [{driver: "525.60.13", reason: "drained"}]')]
+    with pytest.raises(PolicyError, match=r"535.161.07 is not served.*set gvisor.version to 20240826.0 with"):
+        sources.load(ROOT, spoiled(tmp_path, *edits))
 
 
 def test_every_driver_that_is_not_served_is_told(tmp_path: Path) -> None:
     with pytest.raises(PolicyError) as told:
-        sources.load(ROOT, spoiled(tmp_path, ('"20260622.0"', '"20250407.0"')))
+        sources.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20250407.0')))
     assert [line.split(": ")[1] for line in str(told.value).splitlines()] == ["fleet.drivers[0]", "fleet.drivers[1]"]
     assert "dropped in 20240916.0, back in 20250611.0" in str(told.value)
 
@@ -85,8 +109,8 @@ def test_an_idle_permission_is_refused(edits: list[tuple[str, str]], words: str,
 
 def test_a_release_that_nobody_wrote_down(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match=r"components.gvisor.version: 20990101.0 is not in the table of drivers") as told:
-        sources.load(ROOT, spoiled(tmp_path, ('"20260622.0"', '"20990101.0"')))
-    assert "pin 20260817.0, the newest row, or add a row to images/components/gvisor/drivers.json" in str(told.value)
+        sources.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20990101.0')))
+    assert "by hand), or add a row to images/components/gvisor/drivers.json" in str(told.value)
 
 
 def test_label_and_file_are_the_row(pinned: pins.Pins, known: catalog.Catalog) -> None:

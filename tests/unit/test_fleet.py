@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from drivercontract import fleet, table
+from drivercontract import answer, fleet, table
+from drivercontract.answer import Pinned
 from drivercontract.fleet import Node
 from drivercontract.table import DRIVERS
 from drivercontract.version import VersionError
@@ -43,6 +44,19 @@ def test_what_kubectl_says(text: str) -> None:
     assert fleet.read(text, TABLE) == NODES
 
 
+def test_one_node_alone() -> None:
+    node = {"kind": "Node", "metadata": {"name": "gpu-a", "labels": {fleet.LABEL: "580.159.04"}}}
+    assert fleet.read(json.dumps(node), TABLE) == NODES[:1]
+    with pytest.raises(VersionError, match="this JSON is no list of nodes"):
+        fleet.read(json.dumps({**node, "kind": "Pod"}), TABLE)
+
+
+def test_closed_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert cli.main(["compat", "--fleet", "-"], ROOT) == 2
+    assert "standard input is closed" in capsys.readouterr().err
+
+
 def test_lines() -> None:
     assert fleet.read("# ours\n gpu-a  v580.159.04\r\n\ngpu-b\t595.71.05", TABLE) == NODES[:2]
 
@@ -60,6 +74,7 @@ def test_lines() -> None:
         ('{"items": [{"metadata": {"name": "a", "labels": [1]}}]}', "this JSON is no list of nodes"),
         ('{"items": [{"metadata": {"name": "a", "labels": {"nvidia.com/cuda.driver-version.full": 5}}}]}', "node a: '5' is no driver"),
         ("a\x1b[2J 580", r"line 1: '580' is no driver version"),
+        ("[" * 200_000, "this JSON is no list of nodes"),
         ('{"items": 1}', "this JSON is no list of nodes"),
         (listed({"nvidia.com/cuda.driver-version.full": "latest"}), "node gpu-a: 'latest' is no driver version"),
     ],
@@ -75,6 +90,21 @@ def test_nodes_that_would_break(tmp_path: Path, capsys: pytest.CaptureFixture[st
     data = json.loads(capsys.readouterr().out)
     assert (data["breaks"], data["no_driver_label"], data["served"]) == (["gpu-b"], ["cpu-a"], False)
     assert [each["answer"] for each in data["nodes"]] == ["supported", "known", "no driver label"]
+
+
+def test_what_is_allowed_is_told_and_not_refused() -> None:
+    row = TABLE.get("20260622.0")
+    assert row
+    allowed = Pinned(row.name, ("580.159.04", "595.71.05"), {"595.71.05": "drained until March"})
+    found = answer.fleet(NODES, row, TABLE, allowed)
+    assert (found.refused, found.data["breaks"], found.data["allowed"]) == ("", [], {"gpu-b": "drained until March"})
+    assert "allowed    gpu-b  595.71.05  drained until March" in found.text
+    assert "1 served, 0 would break, 1 allowed not to be served, 1 without a driver label" in found.text
+    machine = answer.node("595.71.05", "a test", row, TABLE, allowed)
+    assert (machine.refused, machine.data["allowed"]) == ("", "drained until March")
+    bare = Pinned(row.name, allowed.fleet)
+    assert answer.fleet(NODES, row, TABLE, bare).refused
+    assert answer.node("595.71.05", "a test", row, TABLE, bare).refused
 
 
 def test_nodes_that_would_not(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

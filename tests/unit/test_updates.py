@@ -47,6 +47,14 @@ def commit(facts: Facts, *, without: str = "", more: str = "") -> Offer:
     return Offer(COMMIT, COMMITTED, 21_000_000, vendor="e" * 128, contract=Contract(frozenset(supported)))
 
 
+def test_a_comment_that_quotes_the_old_value_stays() -> None:
+    data = TEXT.replace(b'    version: "1.5.2"\n', b'    version: "1.5.2"  # not \'1.5.2\' of the fork, nor "1.5.2"\n', 1)
+    assert data != TEXT
+    result = edit.edited(data, "versions.yaml", [Change(("components", "runc", "version"), "1.5.2", "1.5.3")])
+    assert b'    version: "1.5.3"  # not \'1.5.2\' of the fork, nor "1.5.2"\n' in result
+    assert len(result) == len(data)
+
+
 def test_a_version_is_offered_when_it_is_ripe(then: Pins, facts: Facts) -> None:
     (young,) = judged(then, facts, TOOLKIT, Offer("v1.20.2", TOO_YOUNG))
     assert (young.verdict, young.reason, young.changes) == (Verdict.TOO_YOUNG, "ripe on 2026-11-25", ())
@@ -70,6 +78,18 @@ def test_a_version_of_unknown_age_is_held_except_debians(then: Pins, facts: Fact
     assert taken.verdict is Verdict.OFFERED
     (image,) = judged(then, facts, DEBIAN, Offer("sha256:" + "1" * 64))
     assert image.changes == (Change(("debian", "digest"), then.debian.digest, "sha256:" + "1" * 64),)
+
+
+@pytest.mark.parametrize("day", [datetime(9999, 12, 31, tzinfo=UTC), datetime(2026, 11, 26, tzinfo=UTC)])
+def test_a_date_that_is_not_yet_is_held(day: datetime, then: Pins, facts: Facts) -> None:
+    (held,) = judged(then, facts, TOOLKIT, Offer("v1.20.2", day))
+    assert (held.verdict, f"its registry dates it {day.date()}" in held.reason) == (Verdict.HELD, True)
+    (young,) = judged(then, facts, TOOLKIT, Offer("v1.20.2", datetime(2026, 11, 25, tzinfo=UTC)))
+    assert young.verdict is Verdict.TOO_YOUNG
+
+
+def test_numbers_without_end_are_no_release() -> None:
+    assert order.newer(["v1." + "9" * 5000, "v1.5.3"], "v1.5.2") == ["v1.5.3"]
 
 
 def test_what_cannot_be_had_whole_is_held(then: Pins, facts: Facts) -> None:

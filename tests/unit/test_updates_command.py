@@ -209,6 +209,24 @@ def test_what_pins_would_refuse_is_not_put_in_place(update: Update) -> None:
     assert update.untouched
 
 
+def test_a_permission_that_would_be_idle_is_told_and_nothing_written(update: Update) -> None:
+    """580.173.02 is served from 20260817.0 on: the entry must go, and the same bump is taken without it."""
+    fleet = '  drivers: ["535.129.03", "580.159.04", "580.173.02"]\n'
+    allowing = '  allow_unserved: [{driver: "580.173.02", reason: "drained"}]\n'
+    assert '  drivers: ["535.129.03", "580.159.04"]\n' in update.text
+    bare = update.text.replace('  drivers: ["535.129.03", "580.159.04"]\n', fleet)
+    update.text = bare.replace(fleet, fleet + allowing)
+    update.versions.write_text(update.text)
+    result = update.run("--write", "gvisor")
+    assert result.returncode == 2
+    assert "fleet.allow_unserved[0].driver: 580.173.02 needs no permission" in result.stderr
+    assert "nothing was written; delete the entry, and run again" in result.stderr
+    assert update.untouched
+    update.versions.write_text(bare)
+    assert update.run("--write", "gvisor").returncode == 0
+    assert pins.load(update.versions)[0].components["gvisor"].version == "20260817.0"
+
+
 def test_interrupted_leaves_the_file(update: Update) -> None:
     update.registry.rows[f"/{RUNC}/@v/list"] = "hang"
     command = update.command("--write")

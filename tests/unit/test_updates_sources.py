@@ -1,7 +1,9 @@
 """What sources offer, over a real loopback server that also misbehaves: a fault is told in words, and is never an offer."""
 
 import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -57,6 +59,25 @@ def test_a_candidate_is_never_offered(registry: Registry) -> None:
     """Beside a release, which is."""
     registry.module(RUNC, {"v1.6.0-rc.1": DAY, "v1.6.0": DAY, "v2.0.0-alpha": DAY, "v0.0.0-20990115041553-12f6a991201f": DAY})
     assert [offer.version for offer in goproxy.Releases(module(registry)).newer("v1.5.2")] == ["v1.6.0"]
+
+
+def test_a_version_without_end_is_told(registry: Registry) -> None:
+    registry.module(RUNC, {"v1.5.3": DAY})
+    registry.rows[f"/{RUNC}/@v/list"] = b"v1.5.3\nv1." + b"9" * 5000
+    with pytest.raises(NoAnswerError, match=r"127.0.0.1 lists a version of 5003 characters"):
+        goproxy.Releases(module(registry)).newer("v1.5.2")
+
+
+def test_a_corrupt_stream_in_an_archive_is_told() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as files:
+        files.writestr(f"gvisor.dev/gvisor@v0/{registries.SOURCE}", "addDriverABI(535, 1, 2)\n" * 500)
+        files.writestr(f"gvisor.dev/gvisor@v0/{registries.GO_BRANCH}", "package kernel\n")
+    whole = out.getvalue()
+    assert goproxy.drivers(whole).supported == {"535.01.02"}
+    begin = whole.index(b"version.go") + len(b"version.go")
+    with pytest.raises(NoAnswerError, match="its archive is no zip file, or a damaged one"):
+        goproxy.drivers(whole[:begin] + b"\xff" * 12 + whole[begin + 12 :])
 
 
 def test_upper_case_is_escaped(registry: Registry) -> None:
