@@ -33,12 +33,6 @@ def without(plan: Plan, packages: tuple[debian.Package, ...], below: tuple[debia
     return tuple(package for package in wanted if not any(fnmatch.fnmatchcase(package.name, pattern) for pattern in plan.unused_packages))
 
 
-def module_files(plan: Plan, root: Path) -> tuple[modules.File, ...]:
-    """Every file of a module proxy that a plan's components are compiled from."""
-    paths = [root / "images" / "components" / component.name / "go.sum" for component in plan.modules]
-    return tuple(sorted({file for path in paths for file in modules.files(path.read_text(), str(path.relative_to(root)))}))
-
-
 def texts(plan: Plan, root: Path) -> dict[str, str]:
     """What a context holds that is small text, by name: copies, so that an edit in place does not reach a build that has begun."""
     names = [f"components/{component.name}/{file}" for component in plan.modules for file in ("go.mod", "go.sum")]
@@ -64,7 +58,8 @@ def _lay_out_fetched(folder: Path, plan: Plan, inputs: Inputs, root: Path, tell:
         release = modules.toolchain(inputs.lock.toolchain.version, inputs.lock.toolchain.sum)
         writers[f"go-{compiler.key(release.sum)[:16]}"] = lambda path: compiler.write(inputs.store.modules([release])[0], path, plan.epoch)
     tars.place(folder, writers, plan, tell)
-    for file, path in zip(names := module_files(plan, root), inputs.store.modules(names), strict=True):
+    files = modules.of_components(root, [component.name for component in plan.modules])
+    for file, path in zip(files, inputs.store.modules(files), strict=True):
         tars.link(path, folder / "modules" / file.name)
     for component in plan.wheels:
         wheel = inputs.lock.wheels[component.name]

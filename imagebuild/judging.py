@@ -28,19 +28,8 @@ def trial(work: Work, made: Record, archive: Path) -> Iterator[Callable[[], None
     work.tell(f"judging {made.variant} {made.digest}")
     log, report = work.out / "judge.log", work.out / "judge.xml"
     report.unlink(missing_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "tests/image",
-        "--variant",
-        work.plan.variant,
-        "--supply",
-        work.plan.supply,
-        "--arch",
-        work.plan.architecture,
-    ]
+    command = [sys.executable, "-m", "pytest", "-q", "tests/image", "--variant", work.plan.variant]
+    command += ["--supply", work.plan.supply, "--arch", work.plan.architecture]
     command += ["--image", str(archive), "--versions", str(work.request.versions), "--junit-xml", str(report)]
     # The reader's own pytest settings have no say in the verdict.
     environment = {name: value for name, value in work.endpoint.environment.items() if not name.startswith(("PYTEST_", "WRITE_"))}

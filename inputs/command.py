@@ -77,12 +77,8 @@ def _debs(found: Lock, pinned: pins.Pins, into: Path, tell: Tell) -> int:
 
 
 def _modules(found: Lock, root: Path, into: Path, tell: Tell) -> int:
-    names = {modules.toolchain(found.toolchain.version, found.toolchain.sum)}
-    for component in found.modules:
-        path = Path("images/components") / component / "go.sum"
-        names |= set(modules.files((root / path).read_text(), str(path)))
-    tell(f"fetching {len(names)} files of Go modules")
-    store, rows = Store(), sorted(names)
+    store, rows = Store(), [modules.toolchain(found.toolchain.version, found.toolchain.sum), *modules.of_components(root, found.modules)]
+    tell(f"fetching {len(rows)} files of Go modules")
     for file, path in zip(rows, store.modules(rows), strict=True):
         copied(store, path, file.fault, into)
     return len(rows)

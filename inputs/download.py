@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -37,6 +38,10 @@ class Wanted:
     step: str
 
 
+class _RedirectError(FetchError):
+    """A host sends us where nobody allowed; to ask again would not help."""
+
+
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follow few redirects, to the same host or to one that the reader allows, never from https to http."""
 
@@ -47,7 +52,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         before, after = urlsplit(req.full_url), urlsplit(newurl)
         allowed = {before.hostname, *map(str.strip, os.environ.get(REDIRECT_HOSTS, "").split(","))}
         if after.hostname not in allowed or after.scheme not in {"https", before.scheme}:
-            raise FetchError(f"it sends us to {after.scheme}://{after.hostname}; if that is meant, name the host in {REDIRECT_HOSTS}")
+            raise _RedirectError(f"it sends us to {after.scheme}://{after.hostname}; if that is meant, name the host in {REDIRECT_HOSTS}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -74,10 +79,11 @@ def _from(wanted: Wanted, address: str, path: Path) -> str:
             cause, pause = f"HTTP {error.code}", _asked_pause(error)
             if error.code < 500 and error.code != 429:
                 break
+        except _RedirectError as error:
+            cause = str(error)
+            break
         except FetchError as error:
             cause, pause = str(error), 0.0
-            if "sends us" in cause:
-                break
         except (OSError, http.client.HTTPException, ValueError) as error:
             cause, pause = str(getattr(error, "reason", error)) or type(error).__name__, 0.0
         # A folder says the same however often it is asked.
@@ -129,7 +135,5 @@ def _stream(wanted: Wanted, address: str, path: Path) -> str:
 
 def all_of(files: Sequence[tuple[Wanted, Path]]) -> list[Path]:
     """Have several at once; raises FetchError for the first that cannot be had."""
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(lambda each: have(*each), files))

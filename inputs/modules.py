@@ -111,6 +111,12 @@ def files(go_sum: str, name: str) -> tuple[File, ...]:
     return tuple(sorted(set(found)))
 
 
+def of_components(root: Path, components: Iterable[str]) -> tuple[File, ...]:
+    """Every file that components of a checkout are compiled from; raises DriftError."""
+    paths = [Path("images/components") / name / "go.sum" for name in components]
+    return tuple(sorted({file for path in paths for file in files((root / path).read_text(), str(path))}))
+
+
 def toolchain(release: str, total: str) -> File:
     """The Go release that compiles, as the module that the go command knows it by; builds run on amd64."""
     return File(TOOLCHAIN, f"v0.0.1-go{release}.linux-amd64", total)

@@ -10,6 +10,7 @@ from imagebuild.catalog import Catalog
 from imagebuild.errors import DriftError
 from imagebuild.pins import PackagesSource, Pins
 from imagebuild.plan import Architecture, Plan
+from imagebuild.record import text_digest
 from inputs import form
 from inputs.lock import Lock, Published, faults, lock_of
 
@@ -83,8 +84,6 @@ def load(versions: Path, pins: Pins, known: Catalog, root: Path) -> Lock:
 
 
 def _sums(lock: Lock, root: Path) -> Iterator[str]:
-    from imagebuild.record import text_digest
-
     for name, module in lock.modules.items():
         for file, digest in (("go.mod", module.mod), ("go.sum", module.sum)):
             path = Path("images/components") / name / file

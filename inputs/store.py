@@ -19,7 +19,6 @@ from inputs.download import Wanted, all_of, have
 from inputs.lock import Lock, Wheel
 
 WHEEL_PLATFORM = ("--platform", "manylinux2014_x86_64", "--only-binary", ":all:", "--no-deps")
-Files = list[tuple[Wanted, Path]]
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,8 @@ class Store:
     def modules(self, files: Sequence[modules.File]) -> list[Path]:
         """Files of module proxies; raises FetchError."""
         # A proxy is looked for only where a network is used.
-        return self._have(
-            [each.wanted(() if self.source else modules.proxies()) for each in files], [f"modules/{each.name}" for each in files]
-        )
+        proxies = () if self.source else modules.proxies()
+        return self._have([each.wanted(proxies) for each in files], [f"modules/{each.name}" for each in files])
 
     def wheel(self, wheel: Wheel) -> Path:
         """A wheel; pip knows the reader's mirrors, proxies and CA; raises FetchError."""

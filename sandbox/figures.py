@@ -100,24 +100,21 @@ def _by_turns(place: Place, node: Node, python: str, probes: Path, folder: Path,
         pairs: list[tuple[Said, Said]] = []
         while len(pairs) < turns or (len(pairs) < MOST_DRIVER_TURNS and _too_few(pairs)):
             pairs.append(_pair(native, place, made, sandbox_first=len(pairs) % 2 == 1))
-        found |= {key: _compared(key, _sides([one[key] for one, _ in pairs], [other[key] for _, other in pairs])) for key in pairs[0][0]}
+        found |= {key: _compared(key, _sides(pairs, key)) for key in pairs[0][0]}
     return found
 
 
 def _too_few(pairs: Sequence[tuple[Said, Said]]) -> bool:
     """Whether a figure with a yardstick has seen too few turns at full speed on a side."""
-    return any(
-        min(map(len, _sides([one[key] for one, _ in pairs], [other[key] for _, other in pairs]))) < FULL_SPEED_TURNS
-        for key, value in pairs[0][0].items()
-        if isinstance(value, list)
-    )
+    return any(min(map(len, _sides(pairs, key))) < FULL_SPEED_TURNS for key, value in pairs[0][0].items() if isinstance(value, list))
 
 
-def _sides(native: Sequence[Value], sandboxed: Sequence[Value]) -> Sides:
+def _sides(pairs: Sequence[tuple[Said, Said]], key: str) -> Sides:
     """A value a turn on each side: of what has a yardstick, the median of the repeats at full speed; turns without any are left out.
 
     The yardstick is a call that neither runsc nor the driver's kernel side hears of, so both sides share its best.
     """
+    native, sandboxed = ([side[key] for side in sides] for sides in zip(*pairs, strict=True))
     repeats = [value for value in (*native, *sandboxed) if isinstance(value, list)]
     best = min((yardstick for turn in repeats for _, yardstick in turn), default=0.0)
     return _at_full_speed(native, best), _at_full_speed(sandboxed, best)
