@@ -7,7 +7,7 @@ from pathlib import Path
 import dockerfile
 import pytest
 
-from imagebuild import catalog, pipeline
+from imagebuild import catalog, pins, pipeline, plan, render, sources
 from imagetest.plugin import ROOT
 
 FILES = sorted(ROOT.glob("images/*/Dockerfile.worker"))
@@ -52,6 +52,32 @@ def test_components_are_linked_overlays(path: Path) -> None:
     assert copies
     assert all(step.flags[0] == "--link" and step.value == ("/out/", "/") for step in copies)
     assert not [step for step in steps[last:] if step.cmd.lower() in {"run", "add"}]
+
+
+@pytest.mark.parametrize("variant", [path.parent.name for path in FILES])
+@pytest.mark.parametrize("supply", ["packages", "vendor"])
+def test_dockerfile_sets_no_mode_by_copy(variant: str, supply: pins.Supply) -> None:
+    """From BuildKit 0.21, COPY --chmod also sets the mode of the folders that it creates."""
+    pinned, known = sources.load(ROOT, ROOT / "versions.yaml")
+    text = render.dockerfile(plan.make(pinned, known, variant, supply), ROOT)
+    assert copies_with_mode(text) == []
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*/Dockerfile")), ids=lambda path: path.parent.name)
+def test_example_sets_no_mode_by_copy(path: Path) -> None:
+    assert copies_with_mode(path.read_text()) == []
+
+
+@pytest.mark.parametrize("line", ["COPY --chmod=0644 a /b/c", "ADD --link --chmod=0600 a /b/c"])
+def test_mode_by_copy_is_found(line: str) -> None:
+    """The control of the two tests above."""
+    assert copies_with_mode(f"FROM scratch\n{line}\n") == [line]
+
+
+def copies_with_mode(text: str) -> list[str]:
+    """The COPY and ADD lines that set a mode."""
+    steps = [step for step in dockerfile.parse_string(text) if step.cmd.lower() in {"copy", "add"}]
+    return [step.original for step in steps if any(flag.startswith("--chmod") for flag in step.flags)]
 
 
 def test_no_binary_is_committed() -> None:

@@ -1,4 +1,5 @@
 # Generated from versions.yaml and images/ by `make render`: full, supply packages. Do not edit.
+# Its context: `./build.py --variant full --print bake` lays it out and prints the bake file that builds it.
 ARG GVISOR_VERSION="20260622.0-46-g879cb2dc2"
 ARG RUNC_VERSION="1.5.2"
 ARG CRIU_VERSION="4.1.1"
@@ -31,7 +32,9 @@ RUN --network=none \
     CGO_ENABLED=0 go build -o /out/usr/local/bin/runsc \
       -ldflags "-s -w -X gvisor.dev/gvisor/runsc/version.version=release-${GVISOR_VERSION}" \
       gvisor.dev/gvisor/runsc
-COPY --chmod=0644 components/gvisor/drivers.json /out/usr/share/worker/drivers.json
+# Not COPY --chmod: from BuildKit 0.21 on it gives the file's mode to the folders that it creates, too.
+RUN --network=none --mount=type=bind,source=components/gvisor/drivers.json,target=/drivers.json \
+    install -D --mode=0644 /drivers.json /out/usr/share/worker/drivers.json
 
 FROM cgo AS runc
 ADD runc.tar /

@@ -1,4 +1,5 @@
 # Generated from versions.yaml and images/ by `make render`: full, supply vendor. Do not edit.
+# Its context: `./build.py --variant full --print bake` lays it out and prints the bake file that builds it.
 ARG GVISOR_VERSION="20260622.0"
 ARG RUNC_VERSION="1.5.2"
 ARG CRIU_VERSION="4.1.1"
@@ -40,11 +41,16 @@ RUN --mount=type=bind,from=downloads,source=/downloads/debian,target=/debian \
     && mkdir -p /run/gvisor
 
 FROM base AS gvisor
-COPY --from=downloads --chmod=0755 /downloads/gvisor/runsc /out/usr/local/bin/runsc
-COPY --chmod=0644 components/gvisor/drivers.json /out/usr/share/worker/drivers.json
+# Not COPY --chmod: from BuildKit 0.21 on it gives the file's mode to the folders that it creates, too.
+RUN --network=none \
+    --mount=type=bind,from=downloads,source=/downloads/gvisor/runsc,target=/runsc \
+    --mount=type=bind,source=components/gvisor/drivers.json,target=/drivers.json \
+    install -D --mode=0755 /runsc /out/usr/local/bin/runsc \
+    && install -D --mode=0644 /drivers.json /out/usr/share/worker/drivers.json
 
 FROM base AS runc
-COPY --from=downloads --chmod=0755 /downloads/runc/runc.amd64 /out/usr/local/sbin/runc
+RUN --network=none --mount=type=bind,from=downloads,source=/downloads/runc/runc.amd64,target=/runc \
+    install -D --mode=0755 /runc /out/usr/local/sbin/runc
 
 FROM debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132 AS criu
 # The archive is signed; the suite is the pin.
