@@ -13,8 +13,10 @@ ENTERED = "WORKER_IMAGES_ENTERED"
 
 def enter_environment() -> None:
     """Replace this process by the same command under .venv; exit 2 where there is none."""
-    if Path(sys.prefix) == ROOT / ".venv":
+    if Path(sys.prefix) == ROOT / ".venv" and sys.flags.isolated:
         os.environ.pop(ENTERED, None)
+        # Last: an installed module comes first.
+        sys.path.append(str(ROOT))
         return
     if not os.access(PYTHON, os.X_OK):
         print(f"build.py: no virtual environment at {PYTHON.parent.parent}; run: make setup", file=sys.stderr)
@@ -24,7 +26,9 @@ def enter_environment() -> None:
         raise SystemExit(2)
     os.environ[ENTERED] = "1"
     sys.stdout.flush()
-    os.execv(PYTHON, [str(PYTHON), str(ROOT / "build.py"), *sys.argv[1:]])  # noqa: S606 - no shell is wanted
+    # No module and no setting of the caller's environment decides what is built; every text is UTF-8.
+    words = [str(PYTHON), "-I", "-X", "utf8", str(ROOT / "build.py"), *sys.argv[1:]]
+    os.execv(PYTHON, words)  # noqa: S606 - no shell is wanted
 
 
 def interrupt(*_: object) -> None:

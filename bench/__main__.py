@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagebuild.engine import Endpoint, PrivateEngine, find
+from imagebuild.engine import Endpoint, PrivateEngine, locate
 from imagebuild.places import CACHE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,14 +54,16 @@ def seconds(command: list[str], environment: dict[str, str] | None = None, cwd: 
 
 def size(_: Endpoint) -> Bar:
     made = json.loads((OUT / "build.json").read_text())
-    return Bar("slim, compressed layers", made["size"] / 1e6, 48, "MB", "limit")
+    return Bar("slim, compressed layers", made["compressed_size"] / 1e6, 48, "MB", "limit")
 
 
 def no_op(endpoint: Endpoint) -> Bar:
     """Nothing changed: build.py, which also knows that the image was judged, and buildx, all cached, in turns."""
     ours = [sys.executable, "build.py", "--variant", "slim"]
     peer = [*endpoint.buildx, "build", "--quiet", "--provenance=false", "--secret", "id=ca,src=/etc/ssl/certs/ca-certificates.crt"]
-    peer += ["--tag", "bench:no-op", "--file", str(OUT / "context/slim/Dockerfile.worker"), str(OUT / "context")]
+    seconds([sys.executable, "build.py", "--variant", "slim", "--print", "bake"], endpoint.environment)
+    context = OUT / "bake/context"
+    peer += ["--tag", "bench:no-op", "--file", str(context / "slim/Dockerfile.worker"), str(context)]
     for command in (ours, peer):
         seconds(command, endpoint.environment)
     pairs = [(seconds(ours, endpoint.environment), seconds(peer, endpoint.environment)) for _ in range(9)]
@@ -166,7 +168,7 @@ def suite(endpoint: Endpoint) -> Bar:
 
 def full_size(_: Endpoint) -> Bar:
     made = json.loads((ROOT / "out/full/build.json").read_text())
-    return Bar("full, compressed layers", made["size"] / 1e6, 70, "MB", "limit")
+    return Bar("full, compressed layers", made["compressed_size"] / 1e6, 70, "MB", "limit")
 
 
 def memory(endpoint: Endpoint) -> Bar:
@@ -192,7 +194,7 @@ def main() -> int:
         "checks": checks, "suite": suite, "bump": bump,
         "start": start, "all": shared, "bake": bake, "bare": bare,
     }  # fmt: skip
-    endpoint = find(PrivateEngine(ROOT))
+    endpoint = locate(PrivateEngine(ROOT))
     assert endpoint, "no engine; run: make slim"
     bars = []
     for name in sys.argv[1:] or every:

@@ -31,7 +31,7 @@ markers =
 """
 RUN = """#!/bin/sh
 # The workload layer on this node, as root; --help lists the options, results/ gets the results.
-cd "$(dirname "$0")" && exec python3 -m imagetest workload --variant {variant} --image image.tar --results results --figures "$@"
+cd "$(dirname "$0")" && exec python3 -X utf8 -m imagetest workload --variant {variant} --image image.tar --results results --figures "$@"
 """
 PURE = ("--python-version", "3.10", "--platform", "any", "--implementation", "py", "--abi", "none", "--only-binary", ":all:", "--no-deps")
 
@@ -64,7 +64,7 @@ def kit(root: Path, variant: str) -> Path:
         for name, text in texts.items():
             (Path(scratch) / name).write_text(text)
         (Path(scratch) / "run").chmod(0o755)
-        with gzip.GzipFile(made, "wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
+        with gzip.GzipFile(made, "wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w", encoding="utf-8") as tar:
             for path, name in [*_parts(root), *_below(site), *((Path(scratch) / each, each) for each in texts), (image, "image.tar")]:
                 tar.add(path, f"{FOLDER}/{name}", recursive=False, filter=_plain)
         made.replace(target)

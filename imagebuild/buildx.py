@@ -41,6 +41,8 @@ class Job:
     no_cache: bool = False
     contexts: Mapping[str, str] = field(default_factory=dict)
     architecture: str = "amd64"
+    # Whether a step has a network, and so needs this machine's proxies and certificates.
+    network: bool = False
 
     @property
     def target_definition(self) -> dict[str, object]:
@@ -55,7 +57,7 @@ class Job:
             "attest": ["type=provenance,disabled=true", "type=sbom,disabled=true"],
             "no-cache": self.no_cache,
             "platforms": [f"linux/{self.architecture}"],
-            **({"secret": [f"id=ca,src={CERTIFICATES}"]} if CERTIFICATES.exists() else {}),
+            **({"secret": [f"id=ca,src={CERTIFICATES}"]} if self.network and CERTIFICATES.exists() else {}),
             **({"target": self.target} if self.target else {}),
         }
 

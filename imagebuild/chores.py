@@ -1,10 +1,11 @@
 """`build.py engine`, `render` and `test`: arguments to the text of an answer."""
 
 import argparse
+import shlex
 from pathlib import Path
 
 from imagebuild import pipeline, plan, provision, sources
-from imagebuild.engine import PrivateEngine, find, has_docker_with_buildx
+from imagebuild.engine import PrivateEngine, has_docker_with_buildx, locate
 from imagebuild.errors import DriftError
 from imagebuild.places import write_whole
 from imagebuild.tars import Tell
@@ -24,15 +25,16 @@ def engine(argv: list[str], root: Path, tell: Tell) -> str:
     if action == "start":
         pinned, known = sources.load(root, root / "versions.yaml")
         inputs = Inputs(questions.load(root / "versions.yaml", pinned, known, root), Store())
-        endpoint = provision.ensure_engine(root, plan.make(pinned, known, known.buildable[0]), None, inputs, tell)
+        endpoint = provision.ensure_engine(root, plan.make(pinned, known, known.buildable[0]), None, inputs, tell).endpoint
         return f"running: {endpoint.host}"
-    found = find(private)
+    found = locate(private)
     if found is None:
         return private.run("status")
     if action == "status":
         return f"running: {found.host}"
     clients = "" if has_docker_with_buildx() else f'\nexport PATH="{private.client}:$PATH"'
-    return f"export DOCKER_HOST={found.host}{clients}"
+    settings = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in found.address.environment.items())
+    return f"{settings}{clients}"
 
 
 def render(argv: list[str], root: Path, _: Tell) -> str:

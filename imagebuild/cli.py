@@ -25,7 +25,7 @@ def main(argv: list[str], root: Path) -> int:
     """Run one command and return its exit code."""
     try:
         if record := unchanged.look(argv, root):
-            tell(f"nothing to build: no input changed and the engine holds {record.digest}")
+            tell(f"nothing to build: no input changed and the engine holds {record.image_id}")
             print(summary(Outcome(record, f"worker:{record.variant}", built=False, seconds=0.0)))
             return 0
         named = COMMANDS.get("".join(argv[:1]))
@@ -61,8 +61,10 @@ def summary(outcome: Outcome) -> str:
     rows = [
         ("image", tag or "(not tagged)"),
         ("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())),
-        ("digest", record.digest),
-        ("size", f"{record.size / 1e6:.1f} MB compressed"),
+        ("image id", record.image_id),
+        ("manifest", record.manifest_digest),
+        ("size", f"{record.size / 1e6:.1f} MB, {record.compressed_size / 1e6:.1f} MB compressed"),
+        ("engine", record.engine),
         ("time", f"{outcome.seconds:.1f} s" + ("" if outcome.built else ", nothing was built")),
         ("debian", resolved),
         *(("cannot", text) for text in record.limits),

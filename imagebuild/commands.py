@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from imagebuild import cli, plan, sources
 from imagebuild.errors import UsageError
@@ -26,6 +25,7 @@ examples:
   ./build.py --variant slim                      build, judge and tag worker:slim
   ./build.py --variant all                       build slim and full at once, what they share once
   ./build.py --variant slim --print dockerfile   show what would be built
+  ./build.py --variant slim --print bake > bake.json && docker buildx bake --file bake.json
   ./build.py --variant slim --tag registry.example/team/worker:1 --push
   ./build.py --variant slim --arch arm64         for another architecture, compiled here
   ./build.py --variant slim --offline DIR        without a network, from what build.py fetch --into DIR brought
@@ -46,7 +46,12 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     parser.add_argument("--variant", required=True, help="a folder of images/ with a variant.yaml: slim, full; or all: every one at once")
     parser.add_argument("--supply", choices=("packages", "vendor"), help="where parts come from; default: versions.yaml")
     _add_versions(parser, root)
-    parser.add_argument("--print", choices=("plan", "dockerfile", "bake"), dest="show", help="show and stop before any work")
+    parser.add_argument(
+        "--print",
+        choices=("plan", "dockerfile", "bake"),
+        dest="show",
+        help="show it and stop; bake also lays out the context that its file reads",
+    )
     parser.add_argument("--builder", metavar="NAME", help="a buildx builder; default: the engine's own")
     parser.add_argument("--tag", metavar="REF", help="name of the judged image; default: worker:VARIANT")
     parser.add_argument("--push", action="store_true", help="send the judged image to the registry that --tag names")
@@ -71,29 +76,25 @@ def build(argv: list[str], root: Path, tell: Callable[[str], None]) -> str:
         raise UsageError("--variant all: --tag and --push want one image each; build them one by one")
     pinned, known = sources.load(root, arguments["versions"])
     names = known.buildable if variant == ALL else (variant,)
-    if show:
+    if show in {"plan", "dockerfile"}:
         return _shown(show, [plan.make(pinned, known, name, arguments["supply"], arguments["architecture"]) for name in names], root)
-    return _built(arguments, names, root, tell, as_json=as_json)
-
-
-def _built(arguments: dict[str, Any], names: tuple[str, ...], root: Path, tell: Callable[[str], None], *, as_json: bool) -> str:
     from imagebuild import pipeline
     from imagebuild.work import Request
 
-    request = Request(**arguments)
-    outcomes = pipeline.run([replace(request, variant=name) for name in names], root, tell)
+    requests = [replace(Request(**arguments), variant=name) for name in names]
+    if show:
+        return pipeline.bake_file(requests, root, tell)
+    outcomes = pipeline.run(requests, root, tell)
     if not as_json:
         return "\n\n".join(cli.summary(outcome) for outcome in outcomes)
     rows = [asdict(each.record) | {"tag": each.tag, "built": each.built, "seconds": round(each.seconds, 1)} for each in outcomes]
-    return json.dumps(rows if request.variant == ALL else rows[0], indent=1)
+    return json.dumps(rows if variant == ALL else rows[0], indent=1)
 
 
 def _shown(what: str, plans: list[plan.Plan], root: Path) -> str:
     if what == "plan":
         rows = [planned.as_data() for planned in plans]
         return json.dumps(rows if len(rows) > 1 else rows[0], indent=1)
-    from imagebuild import pipeline, render
+    from imagebuild import render
 
-    if what == "bake":
-        return pipeline.bake_file(plans)
     return "\n".join(render.dockerfile(planned, root) for planned in plans).removesuffix("\n")

@@ -126,7 +126,7 @@ def members(path: Path, archive: str) -> Iterator[tarfile.TarFile]:
             raise EngineError(f"reading {path}: {result.stderr.strip()}; delete it and run again")
         unpacked.seek(0)
         try:
-            with tarfile.open(fileobj=unpacked) as tar:
+            with tarfile.open(fileobj=unpacked, encoding="utf-8") as tar:
                 yield tar
         except tarfile.ReadError as error:
             raise EngineError(f"reading {path}: {error}; delete it and run again") from error

@@ -1,40 +1,43 @@
 """Which container engine does the work: the one that answers, or the private one of scripts/engine."""
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from imagebuild.daemon import DEFAULT_CONTEXT, Address, address_of, context_address, current_context
 from imagebuild.errors import ClientError, EngineError
-from imagebuild.images import answers, described
+from imagebuild.images import Images
 from imagebuild.places import ENGINE, MACHINE_SOCKET, PRIVATE_SOCKET
-
-# Docker 26.0 is the first whose BuildKit (0.13) rewrites timestamps and writes OCI archives.
-OLDEST_DOCKER = 26
-OLDEST_BUILDKIT = (0, 13)
-CONTAINERD_STORE = "io.containerd.snapshotter"
-REMEDIES = (
-    'either set {"features": {"containerd-snapshotter": true}} in daemon.json of Docker 26 or later, '
-    "or name a builder: docker buildx create --name worker && ./build.py --builder worker"
-)
+from imagebuild.sdk import answers
 
 
 @dataclass(frozen=True)
 class Endpoint:
     """A running engine: its address, and the commands that talk to it."""
 
-    host: str
+    address: Address
     buildx: tuple[str, ...]
     docker: str
     builder: str | None = None
 
     @property
+    def host(self) -> str:
+        """The engine's URL."""
+        return self.address.host
+
+    @property
+    def images(self) -> Images:
+        """Its images and containers."""
+        return Images(self.address)
+
+    @property
     def environment(self) -> dict[str, str]:
         """The process environment for buildx and docker."""
-        return {**os.environ, "DOCKER_HOST": self.host}
+        kept = {name: value for name, value in os.environ.items() if name != "DOCKER_CONTEXT"}
+        return kept | self.address.environment
 
 
 class PrivateEngine:
@@ -57,7 +60,8 @@ class PrivateEngine:
     def endpoint(self, builder: str | None = None) -> Endpoint:
         """Its address, with the clients that came with it."""
         plugin = self.root / "usr" / "libexec" / "docker" / "cli-plugins" / "docker-buildx"
-        return Endpoint(self.host, (str(plugin),), str(self.root / "usr" / "bin" / "docker"), builder)
+        docker = self.root / "usr" / "bin" / "docker"
+        return Endpoint(Address(self.host), (str(plugin),), str(docker), builder)
 
     def write_client(self) -> None:
         """Put a docker command with buildx in place, for shells on machines that have none."""
@@ -70,19 +74,25 @@ class PrivateEngine:
         script.chmod(0o755)
 
 
-def find(private: PrivateEngine, builder: str | None = None) -> Endpoint | None:
-    """The engine that answers, or None; raises EngineError for one that answers and cannot do the work."""
+def locate(private: PrivateEngine, builder: str | None = None) -> Endpoint | None:
+    """The engine that answers, as the docker command would find it, or the private one; None without either.
+
+    Raises EngineError for one that is named and does not answer.
+    """
     named = os.environ.get("DOCKER_HOST")
+    context = DEFAULT_CONTEXT if named else current_context()
+    if context != DEFAULT_CONTEXT:
+        return _outside(_of_context(context), private, builder)
     if not named and MACHINE_SOCKET.exists() and not os.access(MACHINE_SOCKET, os.W_OK):
         raise EngineError(f"permission denied on {MACHINE_SOCKET}; run with sudo, or join the group that owns it")
     host = named or f"unix://{MACHINE_SOCKET}"
     if host != private.host and answers(host):
-        return _usable(_outside(host, private, builder))
+        return _outside(address_of(host), private, builder)
     if named and named != private.host:
         raise EngineError(f"DOCKER_HOST={named} does not answer; start that engine, or unset DOCKER_HOST")
     if not (private.state / "pid").exists() or not answers(private.host):
         return None
-    return _usable(private.endpoint(builder)) if builder else private.endpoint()
+    return private.endpoint(builder)
 
 
 def has_docker_with_buildx() -> bool:
@@ -92,42 +102,25 @@ def has_docker_with_buildx() -> bool:
     return subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode == 0
 
 
-def _outside(host: str, private: PrivateEngine, builder: str | None) -> Endpoint:
+def _of_context(name: str) -> Address:
+    address = context_address(name)
+    if address is None:
+        raise EngineError(f"docker context {name} cannot be read; see: docker context ls, or unset DOCKER_CONTEXT")
+    if not answers(address.host):
+        fix = "start that engine, or run: docker context use default"
+        raise EngineError(f"docker context {name} names {address.host}, which does not answer; {fix}")
+    return address
+
+
+def _outside(address: Address, private: PrivateEngine, builder: str | None) -> Endpoint:
     """An engine that is not ours, with the machine's clients, or with ours where it has none."""
     if has_docker_with_buildx():
-        return Endpoint(host, ("docker", "buildx"), "docker", builder)
+        return Endpoint(address, ("docker", "buildx"), "docker", builder)
     own = private.endpoint(builder)
     if Path(own.docker).exists():
-        return replace(own, host=host)
-    raise ClientError("an engine answers, no docker command with buildx is here; install docker-cli and docker-buildx, or run: make engine")
-
-
-def _usable(endpoint: Endpoint) -> Endpoint:
-    command = [*endpoint.buildx, "inspect", *([endpoint.builder] if endpoint.builder else [])]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env=endpoint.environment)
-    if result.returncode:
-        raise EngineError(f"no buildx builder {endpoint.builder or 'by default'}: {result.stderr.strip()}; see: docker buildx ls")
-    driver = re.search(r"^Driver: +(\S+)", result.stdout, re.MULTILINE)
-    if driver and driver[1] != "docker":
-        check_builder(result.stdout, endpoint.builder or "default")
-    else:
-        check_store(*described(endpoint.host))
-    return endpoint
-
-
-def check_builder(inspected: str, name: str) -> None:
-    """Refuse a builder whose BuildKit is too old, by what `docker buildx inspect` prints; raises EngineError."""
-    version = re.search(r"^Build[Kk]it(?: version)?: +v?([0-9]+)\.([0-9]+)", inspected, re.MULTILINE)
-    if version and (int(version[1]), int(version[2])) < OLDEST_BUILDKIT:
-        raise EngineError(f"builder {name} has BuildKit {version[1]}.{version[2]}, 0.13 is needed; {REMEDIES}")
-
-
-def check_store(version: str, store: str) -> None:
-    """Refuse a daemon that cannot write OCI archives; raises EngineError with both remedies."""
-    if int(version.split(".", maxsplit=1)[0]) < OLDEST_DOCKER:
-        raise EngineError(f"Docker {version} answers, its BuildKit is older than 0.13; {REMEDIES}")
-    if CONTAINERD_STORE not in store:
-        raise EngineError(f"Docker {version} answers, its classic image store cannot write OCI archives; {REMEDIES}")
+        return replace(own, address=address)
+    fix = "install docker-cli and docker-buildx, or run: make engine"
+    raise ClientError(f"an engine answers, no docker command with buildx is here; {fix}")
 
 
 def check_space(folders: Mapping[str, Path], needed: int) -> None:

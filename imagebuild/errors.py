@@ -51,6 +51,12 @@ class DocumentError(UsageError):
         super().__init__("\n".join([*lines, *([f"... and {more} more"] if more else [])]))
 
 
+class InterruptedBuildError(ImageBuildError):
+    """Ctrl-C or SIGTERM; says what was done by then."""
+
+    exit_code = 130
+
+
 class FetchError(ImageBuildError):
     """Bytes could not be had, or are not the bytes that were pinned."""
 

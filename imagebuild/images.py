@@ -1,4 +1,4 @@
-"""Images and containers of one engine, through the docker SDK; the only module that imports it, and only when called."""
+"""Images and containers of one engine, through the docker SDK."""
 
 import contextlib
 import os
@@ -6,52 +6,29 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagebuild.daemon import ask, is_local
-from imagebuild.errors import EngineError, RegistryError
+from imagebuild.daemon import Address
+from imagebuild.errors import EngineError
+from imagebuild.sdk import client_of
 
 if TYPE_CHECKING:
     import docker
 
 SLEEP = ["sleep", "infinity"]
 JUDGE_LABEL = "worker-images.judge"
-
-
-@contextlib.contextmanager
-def _client(host: str) -> Iterator["docker.DockerClient"]:
-    import docker
-
-    if not answers(host):
-        raise EngineError(f"the engine at {host} does not answer; start it, or run: make engine")
-    try:
-        with contextlib.closing(docker.DockerClient(base_url=host, timeout=600)) as client:
-            yield client
-    except (docker.errors.DockerException, OSError) as error:
-        cause = getattr(error, "explanation", None) or error
-        raise EngineError(f"the engine at {host}: {cause}; mend that engine, or name another in DOCKER_HOST") from error
-
-
-def answers(host: str) -> bool:
-    """Whether an engine is there; an address on another machine is believed until it is used."""
-    return not is_local(host) or ask(host, "/_ping") is not None
-
-
-def described(host: str) -> tuple[str, str]:
-    """The engine's version and the kind of its image store."""
-    with _client(host) as client:
-        return str(client.version()["Version"]), str(client.info().get("DriverStatus"))
+CONFLICT = 409
 
 
 class Images:
-    """The images and containers of the engine at `host`; every method raises EngineError."""
+    """The images and containers of one engine; every method raises EngineError."""
 
-    def __init__(self, host: str) -> None:
-        self.host = host
+    def __init__(self, address: Address) -> None:
+        self.address = address
 
     def holds(self, identity: str) -> bool:
         """Whether the engine still has an image."""
         import docker.errors
 
-        with _client(self.host) as client:
+        with client_of(self.address) as client:
             try:
                 return bool(client.images.get(identity).id == identity)
             except docker.errors.ImageNotFound:
@@ -59,12 +36,12 @@ class Images:
 
     def identities(self) -> set[str]:
         """Every image that the engine holds."""
-        with _client(self.host) as client:
+        with client_of(self.address) as client:
             return set(client.api.images(quiet=True, all=True))
 
     def load(self, archive: Path) -> str:
         """Load an image archive and return the id that the engine gives it."""
-        with _client(self.host) as client, archive.open("rb") as stream:
+        with client_of(self.address) as client, archive.open("rb") as stream:
             images = client.images.load(stream)
         if len(images) != 1:
             raise EngineError(f"loading {archive}: {len(images)} images in it, one is wanted")
@@ -74,43 +51,39 @@ class Images:
         """Write an image as an archive and return its id."""
         import docker.errors
 
-        with _client(self.host) as client, destination.open("wb") as stream:
+        with client_of(self.address) as client, destination.open("wb") as stream:
             try:
                 image = client.images.get(reference)
             except docker.errors.ImageNotFound as error:
                 fix = "build it, or name another"
-                raise EngineError(f"no image {reference} in the engine at {self.host}, and no such file; {fix}") from error
+                raise EngineError(f"no image {reference} in the engine at {self.address.host}, and no such file; {fix}") from error
             for chunk in image.save():
                 stream.write(chunk)
             return str(image.id)
 
     def tag(self, identity: str, reference: str) -> None:
         """Point a name at an image."""
-        with _client(self.host) as client:
-            client.images.get(identity).tag(*_split(reference))
-
-    def push(self, reference: str, digest: str) -> None:
-        """Send an image to its registry; raises RegistryError where it arrives with another manifest digest, or not at all."""
-        with _client(self.host) as client:
-            told = client.images.push(*_split(reference), stream=True, decode=True)
-            faults = [str(line["error"]) for line in told if "error" in line]
-            if faults:
-                raise RegistryError(f"pushing {reference}: {faults[0]}; check the name, the network and: docker login")
-            arrived = client.images.get_registry_data(reference).id
-        if arrived != digest:
-            fix = "use an engine with the containerd image store"
-            raise RegistryError(f"pushing {reference}: judged was {digest}, the registry has {arrived}; {fix}")
+        with client_of(self.address) as client:
+            client.images.get(identity).tag(*split(reference))
 
     def remove(self, identity: str) -> None:
-        """Forget an image, unless a name points at it."""
-        with _client(self.host) as client:
-            if not client.images.get(identity).tags:
-                client.images.remove(identity)
+        """Forget an image, unless a name points at it or a container uses it."""
+        import docker.errors
+
+        with client_of(self.address) as client:
+            try:
+                if not client.images.get(identity).tags:
+                    client.images.remove(identity)
+            except docker.errors.ImageNotFound:
+                return
+            except docker.errors.APIError as error:
+                if error.status_code != CONFLICT:
+                    raise
 
     @contextlib.contextmanager
     def container(self, image: str, capabilities: Sequence[str] = (), entrypoint: list[str] | None = None) -> Iterator[str]:
         """The id of a container without network, which lives for the block; without more rights than those named."""
-        with _client(self.host) as client:
+        with client_of(self.address) as client:
             _sweep(client)
             rights = client.api.create_host_config(
                 network_mode="none",
@@ -131,7 +104,8 @@ class Images:
                 created.remove(force=True, v=True)
 
 
-def _split(reference: str) -> tuple[str, str]:
+def split(reference: str) -> tuple[str, str]:
+    """A reference's name and tag."""
     name, separator, tag = reference.rpartition(":")
     return (name, tag) if separator and "/" not in tag else (reference, "latest")
 

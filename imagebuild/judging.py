@@ -1,67 +1,126 @@
-"""The judge as a process of its own, which imports nothing of this one's choices."""
+"""The tests of an image as a process of its own, which imports nothing of this one's choices."""
 
 import contextlib
+import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from imagebuild.buildx import ended
 from imagebuild.errors import EngineError, JudgeError
 from imagebuild.record import Record
+from imagebuild.tars import cleared
 from imagebuild.work import Work
 
-REFUSED = 1
-# With these words the judge says that the machine, not the image, is at fault.
+PROGRAM = "imagetest/isolated.py"
+# With these words a check says that the machine, not the image, is at fault.
 NOT_RUN = "not run: "
+LAST_LINES = 5
+
+
+@dataclass(frozen=True)
+class Report:
+    """What pytest wrote of one run: the image, which checks were collected, and what became of each."""
+
+    image_id: str
+    engine_id: str
+    collected: frozenset[str]
+    ran: frozenset[str]
+    failed: tuple[str, ...]
+    skipped: Mapping[str, str]
+
+    @classmethod
+    def read(cls, path: Path) -> "Report | None":
+        """The report, None where pytest wrote none."""
+        try:
+            suite = ET.parse(path).getroot()  # noqa: S314 - pytest wrote it
+        except (OSError, ET.ParseError):
+            return None
+        properties = {each.get("name"): each.get("value", "") for each in suite.iter("property")}
+        cases = {f"{case.get('classname')}.{case.get('name')}": case for case in suite.iter("testcase")}
+        skips = {name: case.find("skipped") for name, case in cases.items()}
+        return cls(
+            image_id=properties.get("image_id", ""),
+            engine_id=properties.get("engine_id", ""),
+            collected=frozenset(json.loads(properties.get("checks") or "[]")),
+            ran=frozenset(cases),
+            failed=tuple(name for name, case in cases.items() if _failed(case)),
+            skipped={name: skip.get("message", "") for name, skip in skips.items() if skip is not None},
+        )
+
+
+def _failed(case: ET.Element) -> bool:
+    return case.find("failure") is not None or case.find("error") is not None
 
 
 @contextlib.contextmanager
 def trial(work: Work, made: Record, archive: Path) -> Iterator[Callable[[], None]]:
-    """A judge at work on an archive, for the block; what it yields waits for the verdict.
+    """The tests of an archive under way, for the block; what it yields waits for their end.
 
-    Raises JudgeError where a check fails, EngineError where the judge could not finish.
+    Raises JudgeError where the report names a failed check, EngineError where it does not show that all passed.
     """
-    work.tell(f"judging {made.variant} {made.digest}")
-    log, report = work.out / "judge.log", work.out / "judge.xml"
+    work.tell(f"testing {made.variant} {made.image_id}")
+    log, report, scratch = work.out / "judge.log", work.out / "judge.xml", cleared(work.out / "tmp")
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", "tests/image", "--variant", work.plan.variant]
+    command = [sys.executable, "-I", "-X", "utf8", str(work.root / PROGRAM), "-q", "--variant", work.plan.variant]
     command += ["--supply", work.plan.supply, "--arch", work.plan.architecture]
     command += ["--image", str(archive), "--versions", str(work.request.versions), "--junit-xml", str(report)]
-    # The reader's own pytest settings have no say in the verdict.
-    environment = {name: value for name, value in work.endpoint.environment.items() if not name.startswith(("PYTEST_", "WRITE_"))}
     with log.open("wb") as output:
         # A session of its own: Ctrl-C reaches it once, from here, so that it can remove its containers in peace.
         process = subprocess.Popen(
-            command, cwd=work.root, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            command,
+            cwd=work.root,
+            env=environment(work.endpoint.environment, scratch),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
-    with process, ended(process, signal.SIGINT):
-        yield lambda: _verdict(work, made, process.wait(), f"it is kept at {archive}; what the judge said: {log}")
+    try:
+        with process, ended(process, signal.SIGINT):
+            yield lambda: _verdict(work, made, process.wait(), f"the image is kept at {archive}; the whole log: {log}")
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def environment(caller: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """The caller's environment, without what could decide which checks run, and with room for unpacked layers."""
+    kept = {name: value for name, value in caller.items() if not name.startswith(("PYTEST_", "PYTHON", "WRITE_"))}
+    return kept | {"TMPDIR": str(scratch)}
 
 
 def _verdict(work: Work, made: Record, status: int, where: str) -> None:
     said = (work.out / "judge.log").read_text(errors="replace").strip()
-    if status == REFUSED:
+    report = Report.read(work.out / "judge.xml")
+    if report and report.failed:
         with contextlib.suppress(EngineError):
             work.images.remove(made.engine_id)
-        raise JudgeError(f"{said}\n\njudging {made.variant}: the image failed, so no tag moved; {where}")
-    if status:
-        raise EngineError(f"{said}\n\njudging {made.variant}: the judge could not finish, so no tag moved; {where}")
-    count, reasons = counted(work.out / "judge.xml")
-    if not count:
-        raise JudgeError(f"judging {made.variant}: some checks did not run, so no tag moved; {where}")
-    work.tell(f"judged {made.variant}: {count} checks passed{''.join(f'; not run: {reason}' for reason in reasons)}")
+        count = f"{len(report.failed)} {'check' if len(report.failed) == 1 else 'checks'}"
+        raise JudgeError(f"{said}\n\n{made.variant} failed {count}; the tag is unchanged; {where}")
+    if fault := _incomplete(report, made, status, said):
+        raise EngineError(f"testing {made.variant}: {fault}; the tag is unchanged; {where}")
+    assert report
+    rows = Counter(reason.removeprefix(NOT_RUN) for reason in report.skipped.values())
+    reasons = "".join(f"; not run: {reason} ({count} checks)" for reason, count in sorted(rows.items()))
+    work.tell(f"{made.variant} passed {len(report.ran) - len(report.skipped)} checks{reasons}")
 
 
-def counted(report: Path) -> tuple[int, list[str]]:
-    """How many checks passed, 0 where any did not and gives no reason of the machine; and those reasons."""
-    cases = list(ET.parse(report).getroot().iter("testcase"))  # noqa: S314 - pytest wrote it
-    skips = [skip.get("message", "") for case in cases for skip in case.iter("skipped")]
-    bad = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
-    if bad or any(not reason.startswith(NOT_RUN) for reason in skips):
-        return 0, skips
-    rows = Counter(reason.removeprefix(NOT_RUN) for reason in skips)
-    return len(cases) - len(skips), [f"{reason} ({count} checks)" for reason, count in sorted(rows.items())]
+def _incomplete(report: Report | None, made: Record, status: int, said: str) -> str:
+    """Why a run without a failed check does not show that all passed; empty where it does."""
+    if status or not report:
+        cause = os.linesep.join(said.splitlines()[-LAST_LINES:]) or "it wrote nothing"
+        return f"the tests could not finish (status {status}): {cause}"
+    if (report.image_id, report.engine_id) != (made.image_id, made.engine_id):
+        return f"the report is of image {report.image_id or 'unknown'} ({report.engine_id}), not of {made.image_id}"
+    if not report.collected or report.ran != report.collected:
+        missing = sorted(report.collected ^ report.ran)[:LAST_LINES]
+        return f"{len(report.ran)} of {len(report.collected)} checks ran: {', '.join(missing)}"
+    silent = [name for name, reason in report.skipped.items() if not reason.startswith(NOT_RUN)]
+    return f"skipped without a reason of the machine: {', '.join(silent[:LAST_LINES])}" if silent else ""

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from imagebuild import buildx, context, judging, pins, plan, record, render, sources, tars, unchanged
+from imagebuild import buildx, context, judging, pins, plan, push, record, render, sources, tars, unchanged
 from imagebuild.commands import ALL
-from imagebuild.errors import JudgeError
+from imagebuild.errors import InterruptedBuildError, JudgeError
 from imagebuild.places import swept, whole
 from imagebuild.tars import Tell
-from imagebuild.work import Request, Work, prepare
+from imagebuild.work import Request, Work, planned, prepare
 from inputs import compiler
 
 OUTPUT = "type=docker,dest={},rewrite-timestamp=true,oci-mediatypes=true"
@@ -34,17 +34,30 @@ def run(requests: Sequence[Request], root: Path, tell: Tell) -> tuple[record.Out
         # Before it is applied: what is edited from here on is another law.
         law = unchanged.digest([*unchanged.judge_files(root), requests[0].versions], root)
         verdicts = [held.enter_context(_trial(work, made[work.plan.variant], law)) for work in works]
-        outcomes, refused = [], []
-        for work, verdict in zip(works, verdicts, strict=True):
-            try:
-                verdict()
-                done, tag = _accepted(work, made[work.plan.variant], law)
-                outcomes.append(record.Outcome(done, tag, work in stale, time.monotonic() - begun))
-            except JudgeError as error:
-                refused.append(str(error))
+        outcomes, refused, tagged = [], [], list[str]()
+        try:
+            for work, verdict in zip(works, verdicts, strict=True):
+                try:
+                    verdict()
+                    done, tag = _accepted(work, made[work.plan.variant], law, tagged)
+                    outcomes.append(record.Outcome(done, tag, work in stale, time.monotonic() - begun))
+                except JudgeError as error:
+                    refused.append(str(error))
+        except KeyboardInterrupt as error:
+            raise _interrupted(tagged, pushing=requests[0].push) from error
     if refused:
         raise JudgeError("\n".join([*refused, *(f"passed and tagged: {outcome.tag}" for outcome in outcomes)]))
     return tuple(outcomes)
+
+
+def _interrupted(tagged: Sequence[str], *, pushing: bool) -> BaseException:
+    """What an interrupt leaves behind, in words."""
+    if not tagged:
+        return KeyboardInterrupt()
+    what = f"interrupted; tested and tagged: {', '.join(tagged)}"
+    if pushing:
+        what += "; the push did not end: the registry may hold some of its layers"
+    return InterruptedBuildError(f"{what}; the same command does the rest")
 
 
 def _key(work: Work) -> dict[str, str]:
@@ -62,7 +75,7 @@ def _unchanged(work: Work, key: Mapping[str, str]) -> record.Record | None:
     reasons = record.changed(key, earlier) or (("--no-cache",) if work.request.no_cache else ())
     if earlier and not reasons:
         if record.is_of(work.out / "image.tar", earlier) and work.images.holds(earlier.engine_id):
-            work.tell(f"nothing to build: no input changed and the engine holds {earlier.digest}")
+            work.tell(f"nothing to build: no input changed and the engine holds {earlier.image_id}")
             return earlier
         reasons = ("the built image is gone",)
     work.tell(f"building {work.plan.variant}: {', '.join(reasons)}")
@@ -89,17 +102,20 @@ def _build(works: Sequence[Work], keys: Mapping[str, Mapping[str, str]]) -> dict
 
 
 def _loaded(work: Work, archive: Path, key: Mapping[str, str], begun: float) -> record.Record:
-    digest, config, size = record.manifest(archive)
+    digest, image_id, size = record.manifest(archive)
     describe = ["git", "-C", str(work.root), "describe", "--always", "--dirty", "--abbrev=40"]
     return record.Record(
         variant=work.plan.variant,
         supply=work.plan.supply,
         versions={component.name: component.stamp for component in work.plan.components},
         key=key,
-        digest=digest,
-        config_digest=config,
-        size=size,
+        image_id=image_id,
+        manifest_digest=digest,
+        size=record.unpacked_size(archive),
+        compressed_size=size,
         engine_id=work.images.load(archive),
+        engine=str(work.engine),
+        archive=record.stamp(archive),
         seconds=round(time.monotonic() - begun, 1),
         revision=subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip(),
         limits=render.limits(work.plan, work.root),
@@ -119,7 +135,7 @@ def _trial(work: Work, made: record.Record, law: str) -> contextlib.AbstractCont
     return judging.trial(work, made, accepted if record.is_of(accepted, made) else work.out / "candidate.tar")
 
 
-def _accepted(work: Work, made: record.Record, law: str) -> tuple[record.Record, str | None]:
+def _accepted(work: Work, made: record.Record, law: str, tagged: list[str]) -> tuple[record.Record, str | None]:
     """What passed, and only that, is recorded and tagged."""
     candidate, accepted = work.out / "candidate.tar", work.out / "image.tar"
     if not work.request.judge:
@@ -130,14 +146,15 @@ def _accepted(work: Work, made: record.Record, law: str) -> tuple[record.Record,
     candidate.unlink(missing_ok=True)
     tag = work.request.tag or f"worker:{work.plan.name}"
     work.images.tag(made.engine_id, tag)
+    tagged.append(tag)
     # Only the plain request is answered quickly: its answer depends on files alone.
     plain = replace(work.request, again=False) == Request(made.variant, work.root / "versions.yaml")
     seen = work.seen if plain else ""
-    done = replace(made, judged=law, inputs=seen, archive=unchanged.stamp(accepted))
+    done = replace(made, judged=law, inputs=seen, archive=record.stamp(accepted))
     done.write(work.out / "build.json")
     if work.request.push:
         work.tell(f"pushing {tag}")
-        work.images.push(tag, made.digest)
+        push.push(work.endpoint.address, tag, made.manifest_digest)
     return done, tag
 
 
@@ -148,11 +165,16 @@ def generated(root: Path) -> dict[Path, str]:
     return {root / "versions.schema.json": pins.json_schema(), **files}
 
 
-def bake_file(plans: Sequence[plan.Plan]) -> str:
-    """The bake file that a build of these plans runs."""
-    folder = Path("out") / (plans[0].name if len(plans) == 1 else ALL) / "context"
+def bake_file(requests: Sequence[Request], root: Path, tell: Tell) -> str:
+    """A bake file that builds what is requested, from the repository root, and the context that it reads."""
+    plans, inputs, texts = planned(requests, root)
+    place = Path("out") / (plans[0].name if len(plans) == 1 else ALL) / "bake"
     jobs = {}
-    for planned in plans:
-        dockerfile, output = folder / planned.variant / render.COMMITTED, OUTPUT.format(Path("out") / planned.name / "image.tar")
-        jobs[planned.variant] = buildx.Job(dockerfile, folder, output, planned.epoch, architecture=planned.architecture)
+    with record.exclusive(root / place, tell):
+        folder = tars.cleared(root / place / "context")
+        for each, text in zip(plans, texts, strict=True):
+            dockerfile = context.lay_out(folder, text, each, inputs, root, tell).relative_to(root)
+            # Not the archive of a build: that one is tested and recorded.
+            output = OUTPUT.format(place / f"{each.name}.tar")
+            jobs[each.variant] = buildx.Job(dockerfile, place / "context", output, each.epoch, architecture=each.architecture)
     return buildx.bake(jobs)

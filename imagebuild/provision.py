@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 from imagebuild import debian, machine
-from imagebuild.engine import Endpoint, PrivateEngine, find
+from imagebuild.builder import Engine, buildable, find
+from imagebuild.engine import PrivateEngine
 from imagebuild.errors import ClientError, EngineError, FetchError
 from imagebuild.plan import BUILDER, Plan
 from imagebuild.record import exclusive
@@ -14,7 +15,7 @@ from inputs import questions
 from inputs.store import Inputs
 
 
-def ensure_engine(root: Path, plan: Plan, builder: str | None, inputs: Inputs, tell: Tell) -> Endpoint:
+def ensure_engine(root: Path, plan: Plan, builder: str | None, inputs: Inputs, tell: Tell) -> Engine:
     """The engine that answers, or a private one started here; raises EngineError."""
     private = PrivateEngine(root)
     try:
@@ -23,12 +24,20 @@ def ensure_engine(root: Path, plan: Plan, builder: str | None, inputs: Inputs, t
         _make_root(private, plan, inputs, tell)
         found = find(private, builder)
     if found is not None:
-        return found
+        return _noted(found, tell)
     machine.check_engine_can_start(machine.Machine.here(), plan.variant)
     _make_root(private, plan, inputs, tell)
     tell("engine: starting")
     private.run("start")
-    return find(private, builder) or private.endpoint(builder)
+    return _noted(find(private, builder) or buildable(private.endpoint(builder)), tell)
+
+
+def _noted(engine: Engine, tell: Tell) -> Engine:
+    """Name the engine, and what could not be made certain about it."""
+    tell(f"engine: {engine}")
+    for warning in engine.warnings:
+        tell(f"warning: {warning}")
+    return engine
 
 
 def _make_root(private: PrivateEngine, plan: Plan, inputs: Inputs, tell: Tell) -> None:

@@ -7,24 +7,34 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from imagebuild.errors import EngineError
 from imagebuild.places import write_whole
 
+if TYPE_CHECKING:
+    import gzip
+
 
 @dataclass(frozen=True)
 class Record:
-    """One finished build. Sizes are bytes of compressed layers."""
+    """One finished build, with sizes in bytes.
+
+    The image ID is the digest of the image's configuration, which names its unpacked layers: it is the same from every
+    engine. The manifest digest is that of one archive, whose compressed bytes may differ between engines. The engine's
+    own id is one of the two.
+    """
 
     variant: str
     supply: str
     versions: Mapping[str, str]
     key: Mapping[str, str]
-    digest: str
-    config_digest: str
+    image_id: str
+    manifest_digest: str
     size: int
+    compressed_size: int
     engine_id: str
+    engine: str
     seconds: float
     revision: str
     resolved: str | None = None
@@ -69,7 +79,7 @@ def text_digest(text: str) -> str:
 
 
 def manifest(archive: Path) -> tuple[str, str, int]:
-    """Manifest digest, config digest and bytes of compressed layers of an image archive; raises EngineError."""
+    """Manifest digest, image ID and bytes of compressed layers of an image archive; raises EngineError."""
     import tarfile
 
     def member(name: str) -> dict[str, Any]:
@@ -77,11 +87,11 @@ def manifest(archive: Path) -> tuple[str, str, int]:
         return dict(json.load(stream)) if stream else {}
 
     try:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive, encoding="utf-8") as tar:
             digest = member("index.json")["manifests"][0]["digest"]
             data = member(f"blobs/sha256/{digest.removeprefix('sha256:')}")
-    except (KeyError, ValueError, tarfile.TarError) as error:
-        raise EngineError(f"reading {archive}: not an OCI archive: {error}") from error
+    except (KeyError, IndexError, TypeError, ValueError, tarfile.TarError) as error:
+        raise EngineError(f"reading {archive}: not an OCI archive: {error}; build it again with --no-cache") from error
     return digest, data["config"]["digest"], sum(layer["size"] for layer in data["layers"])
 
 
@@ -97,9 +107,40 @@ def layout(archive: Path, folder: Path) -> str:
     return f"oci-layout://{folder}@{manifest(archive)[0]}"
 
 
+def unpacked_size(archive: Path) -> int:
+    """Bytes of an image archive's unpacked layers; raises EngineError."""
+    import gzip
+    import tarfile
+    import zlib
+
+    try:
+        with tarfile.open(archive, encoding="utf-8") as tar:
+            stream = tar.extractfile(f"blobs/sha256/{manifest(archive)[0].removeprefix('sha256:')}")
+            layers = json.load(stream)["layers"] if stream else []
+            blobs = [tar.extractfile(f"blobs/sha256/{layer['digest'].removeprefix('sha256:')}") for layer in layers]
+            return sum(_length(gzip.GzipFile(fileobj=blob)) for blob in blobs if blob)
+    except (KeyError, TypeError, ValueError, EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
+        raise EngineError(f"reading {archive}: not an OCI archive: {error}; build it again with --no-cache") from error
+
+
+def _length(stream: "gzip.GzipFile") -> int:
+    pieces = iter(lambda: stream.read(1 << 20), b"")
+    return sum(len(piece) for piece in pieces)
+
+
+def stamp(archive: Path) -> str:
+    """Size and time of a file: enough to see that nobody put another in its place."""
+    found = archive.stat()
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
 def is_of(archive: Path, record: Record) -> bool:
-    """Whether an archive is there and is the recorded one."""
-    return archive.exists() and manifest(archive)[0] == record.digest
+    """Whether an archive is there, whole, and the recorded one: a file of its size, with its manifest."""
+    try:
+        same_size = stamp(archive).split()[0] == record.archive.split()[0]
+        return same_size and manifest(archive)[0] == record.manifest_digest
+    except (OSError, IndexError, EngineError):
+        return False
 
 
 @contextlib.contextmanager

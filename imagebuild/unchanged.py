@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from imagebuild.places import MACHINE_SOCKET, PRIVATE_SOCKET
-from imagebuild.record import Record
+from imagebuild.record import Record, stamp
 
 
 def judge_files(root: Path) -> Iterator[Path]:
@@ -23,6 +23,8 @@ def judge_files(root: Path) -> Iterator[Path]:
         "inputs/*.py",
         "versions.yaml",
         "versions.lock",
+        "pyproject.toml",
+        "requirements.txt",
     ):
         yield from root.glob(pattern)
 
@@ -40,20 +42,14 @@ def digest(paths: Iterable[Path], root: Path) -> str:
 def sources(root: Path) -> str:
     """One digest of every file of the checkout that a build or its judge reads."""
     made_from = filter(Path.is_file, root.glob("images/**/*"))
-    return digest([root / "requirements.txt", *judge_files(root), *made_from], root)
-
-
-def stamp(archive: Path) -> str:
-    """Size and time of a file: enough to see that nobody put another in its place."""
-    found = archive.stat()
-    return f"{found.st_size} {found.st_mtime_ns}"
+    return digest([*judge_files(root), *made_from], root)
 
 
 def look(argv: list[str], root: Path) -> Record | None:
     """The record, when `--variant NAME` alone was asked for and its image stands built, judged and tagged."""
     if len(argv) != 2 or argv[0] != "--variant" or not argv[1].isalnum():
         return None
-    from imagebuild.daemon import ask, is_local
+    from imagebuild.daemon import DEFAULT_CONTEXT, ask, current_context, is_local
 
     out = root / "out" / argv[1]
     found = Record.read(out / "build.json")
@@ -64,7 +60,10 @@ def look(argv: list[str], root: Path) -> Record | None:
             return None
     except OSError:
         return None
-    host = os.environ.get("DOCKER_HOST") or f"unix://{MACHINE_SOCKET if MACHINE_SOCKET.exists() else PRIVATE_SOCKET}"
+    named = os.environ.get("DOCKER_HOST")
+    if not named and current_context() != DEFAULT_CONTEXT:
+        return None
+    host = named or f"unix://{MACHINE_SOCKET if MACHINE_SOCKET.exists() else PRIVATE_SOCKET}"
     # An engine elsewhere is not asked: that may take its time.
     known = ask(host, f"/images/{quote(f'worker:{argv[1]}')}/json") if is_local(host) else None
     return found if known and known.get("Id") == found.engine_id else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagebuild import machine, pins, plan, provision, reach, render, sources, unchanged
+from imagebuild.builder import Engine, check_push
 from imagebuild.engine import Endpoint, check_space
 from imagebuild.errors import UsageError
 from imagebuild.images import Images
@@ -44,7 +45,7 @@ class Work:
     dockerfile: str
     root: Path
     out: Path
-    endpoint: Endpoint
+    engine: Engine
     inputs: Inputs
     tell: Tell
     seen: str
@@ -52,7 +53,12 @@ class Work:
     @property
     def images(self) -> Images:
         """The images of the engine that does the work."""
-        return Images(self.endpoint.host)
+        return self.engine.endpoint.images
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The engine's address and clients."""
+        return self.engine.endpoint
 
 
 def folders(out: Path) -> dict[str, Path]:
@@ -65,16 +71,24 @@ def prepare(requests: Sequence[Request], root: Path, tell: Tell) -> list[Work]:
     # Before anything is read: what is edited from here on is seen as a change by the next build.
     seen = unchanged.sources(root)
     first = requests[0]
+    plans, inputs, texts = planned(requests, root)
+    check_space(folders(root / "out"), NEEDED_BYTES)
+    engine = provision.ensure_engine(root, plans[0], first.builder, inputs, tell)
+    if first.push:
+        check_push(engine, first.variant)
+    return [
+        Work(request, made, text, root, root / "out" / made.name, engine, inputs, tell, seen)
+        for request, made, text in zip(requests, plans, texts, strict=True)
+    ]
+
+
+def planned(requests: Sequence[Request], root: Path) -> tuple[list[plan.Plan], Inputs, list[str]]:
+    """Plans, what they are made of, and their Dockerfiles; raises UsageError or FetchError."""
+    first = requests[0]
     pinned, known = sources.load(root, first.versions)
     plans = [plan.make(pinned, known, request.variant, first.supply, first.architecture) for request in requests]
     inputs = Inputs(questions.load(first.versions, pinned, known, root), Store(source=first.offline))
-    texts = [_checked(request, planned, root) for request, planned in zip(requests, plans, strict=True)]
-    check_space(folders(root / "out"), NEEDED_BYTES)
-    endpoint = provision.ensure_engine(root, plans[0], first.builder, inputs, tell)
-    return [
-        Work(request, planned, text, root, root / "out" / planned.name, endpoint, inputs, tell, seen)
-        for request, planned, text in zip(requests, plans, texts, strict=True)
-    ]
+    return plans, inputs, [_checked(request, made, root) for request, made in zip(requests, plans, strict=True)]
 
 
 def _checked(request: Request, planned: plan.Plan, root: Path) -> str:

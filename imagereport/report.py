@@ -20,14 +20,18 @@ from imagetest import archive, expect
 
 @dataclass(frozen=True)
 class Built:
-    """A variant: its budget in bytes, its image's layers (component, digest, bytes), its record, and why not to use it."""
+    """A variant: its budget, its image's layers (component, diffID, bytes), its record, and why not to use it.
+
+    Sizes are unpacked bytes, except for the download.
+    """
 
     variant: str
     purpose: str
     budget: int
-    digest: str
+    image_id: str
     layers: tuple[tuple[str, str, int], ...]
     size: int
+    download: int
     record: Mapping[str, Any]
     refused: str
 
@@ -111,21 +115,22 @@ def page(report: Report) -> str:
 def _built(root: Path, name: str, variant: catalog.Variant, run: Run | None, checks: tuple[Check, ...]) -> Built:
     folder = root / "out" / name
     built = (folder / "image.tar").exists() and (folder / "build.json").exists()
-    digest, layers = archive.shipped(folder / "image.tar") if built else ("", [])
+    found = archive.outline(folder / "image.tar") if built else archive.Outline("", (), 0)
+    layers = found.layers
     record = json.loads((folder / "build.json").read_text()) if built else {}
     # The components are the last layers; what is below them is the base.
     names = ("base",) * (len(layers) - len(variant.components)) + variant.components
     failed = sum(check.outcome == "failed" and check.variant in {name, ALL} for check in checks)
-    newer = " in a newer build" if digest and run and run.digest != digest else ""
+    newer = " in a newer build" if built and run and run.image_id != found.image_id else ""
     reasons = {
         f"{failed} {'check' if failed == 1 else 'checks'} failed{newer}": failed,
-        f"it was not built; run: make {name}": not digest,
-        "it was not judged; run: make test-images": not run or {run.digest, record.get("digest")} != {digest},
+        f"it was not built; run: make {name}": not built,
+        "it was not judged; run: make test-images": not run or {run.image_id, record.get("image_id")} != {found.image_id},
     }
     refused = next((reason for reason, holds in reasons.items() if holds), "")
     parts = tuple((part, *layer) for part, layer in zip(names, layers, strict=False))
     budget = round(float(expect.variant(root, name).megabytes) * 1e6)
-    return Built(name, variant.purpose, budget, digest, parts, sum(size for _, _, size in parts), record, refused)
+    return Built(name, variant.purpose, budget, found.image_id, parts, sum(size for _, _, size in parts), found.download, record, refused)
 
 
 def _verdict(images: tuple[Built, ...]) -> str:

@@ -69,10 +69,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Run:
-    """One JUnit file: when it was begun, the digest of the image that it speaks of, and its checks."""
+    """One JUnit file: when it was begun, the ID of the image that it speaks of, and its checks."""
 
     at: str
-    digest: str
+    image_id: str
     checks: tuple[Check, ...]
 
 
@@ -113,8 +113,8 @@ def _run(root: Path, name: str, variant: str) -> Run:
         at = datetime.fromisoformat(suite.get("timestamp", "")).astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")
     except (ET.ParseError, StopIteration, ValueError) as error:
         raise JudgeError(f"{name}: not a JUnit file: {error}; remove it and run its tests again") from error
-    digest = next((each.get("value", "") for each in suite.iter("property") if each.get("name") == "digest"), "")
-    return Run(at, digest, tuple(_check(root, case, variant) for case in suite.iter("testcase")))
+    image_id = next((each.get("value", "") for each in suite.iter("property") if each.get("name") == "image_id"), "")
+    return Run(at, image_id, tuple(_check(root, case, variant) for case in suite.iter("testcase")))
 
 
 def _check(root: Path, case: ET.Element, variant: str) -> Check:

@@ -8,7 +8,9 @@ import json
 import posixpath
 import shutil
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,21 +28,46 @@ def load(archive: Path, scratch: Path, architecture: str = "amd64") -> Image:
         digests, config, layers = _described(files, architecture)
         unpacked = tuple(_layer(files[name], number, name, scratch) for number, name in enumerate(layers))
     _check_layers(config, unpacked)
-    return Image(digests, config, tuple(layer for layer, _ in unpacked))
+    return Image(digests, config, unpacked)
 
 
-def shipped(archive: Path) -> tuple[str, list[tuple[str, int]]]:
-    """Digest of the image, and digest and bytes of each layer, by the manifest alone; raises ImageError."""
+@dataclass(frozen=True)
+class Outline:
+    """An image ID, each layer's diffID and unpacked bytes, and what a node downloads, in bytes."""
+
+    image_id: str
+    layers: tuple[tuple[str, int], ...]
+    download: int
+
+
+def outline(archive: Path) -> Outline:
+    """An archive without its entries; raises ImageError."""
     with _opened(archive) as files:
-        digests, _, layers = _described(files)
-        return digests[0], [(name.removeprefix("blobs/").replace("/", ":"), _size(files[name])) for name in layers]
+        digests, config, names = _described(files)
+        rows = tuple((diff_id, _unpacked(files[name])) for diff_id, name in zip(diff_ids(config), names, strict=True))
+        return Outline(digests[-1], rows, sum(_size(files[name]) for name in names))
+
+
+def _unpacked(stream: IO[bytes]) -> int:
+    """Bytes of a layer's tar."""
+    plain = gzip.GzipFile(fileobj=stream)
+    size = sum(len(piece) for piece in iter(lambda: plain.read(CHUNK), b""))
+    stream.seek(0)
+    return size
+
+
+def diff_ids(config: Mapping[str, object]) -> list[str]:
+    """The digests of the unpacked layers that a configuration names."""
+    rootfs = config.get("rootfs")
+    named = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    return [str(digest) for digest in named] if isinstance(named, list) else []
 
 
 @contextlib.contextmanager
 def _opened(archive: Path) -> Iterator[dict[str, IO[bytes]]]:
     """An archive with its files by name; every fault in it is an ImageError."""
     try:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive, encoding="utf-8") as tar:
             members = [member for member in tar if member.isfile()]
             names = {posixpath.normpath(f"/{member.name}")[1:] for member in members}
             files = {member.name.removeprefix("./"): file for member in members if (file := tar.extractfile(member))}
@@ -48,7 +75,7 @@ def _opened(archive: Path) -> Iterator[dict[str, IO[bytes]]]:
             if files.keys() != names or len(names) != len(members):
                 raise ImageError(f"{archive}: its files can be read in two ways")
             yield files
-    except (KeyError, ValueError, OSError, tarfile.TarError) as error:
+    except (KeyError, ValueError, EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
         raise ImageError(f"{archive}: not an image archive: {error}") from error
 
 
@@ -96,8 +123,8 @@ def _blob(files: Mapping[str, IO[bytes]], digest: str) -> bytes:
     return data
 
 
-def _layer(stream: IO[bytes], number: int, name: str, scratch: Path) -> tuple[Layer, str]:
-    """Unpack one layer and return it with the digest of its tar."""
+def _layer(stream: IO[bytes], number: int, name: str, scratch: Path) -> Layer:
+    """Unpack one layer."""
     shipped = _sha256(stream)
     if name.startswith("blobs/") and not name.endswith(shipped):
         raise ImageError(f"layer {name} has other bytes")
@@ -111,7 +138,7 @@ def _layer(stream: IO[bytes], number: int, name: str, scratch: Path) -> tuple[La
         shutil.copyfileobj(gzip.GzipFile(fileobj=stream) if begin[:2] == GZIP else stream, plain, CHUNK)
     with path.open("rb") as plain:
         unpacked = _sha256(plain)
-    with tarfile.open(path) as inner:
+    with tarfile.open(path, encoding="utf-8") as inner:
         entries = tuple(entry_of(info, number) for info in inner if _plain(info, inner, name))
     if len({entry.path for entry in entries}) != len(entries):
         raise ImageError(f"layer {name} holds a path twice")
@@ -119,7 +146,7 @@ def _layer(stream: IO[bytes], number: int, name: str, scratch: Path) -> tuple[La
         plain.seek(inner.offset)
         if any(piece.strip(b"\0") for piece in iter(lambda: plain.read(CHUNK), b"")):
             raise ImageError(f"layer {name} goes on behind its end")
-    return Layer(f"sha256:{shipped}", _size(stream), path, entries), f"sha256:{unpacked}"
+    return Layer(f"sha256:{shipped}", _size(stream), path, entries, f"sha256:{unpacked}", path.stat().st_size)
 
 
 def _sha256(stream: IO[bytes]) -> str:
@@ -150,11 +177,10 @@ def entry_of(info: tarfile.TarInfo, layer: int) -> Entry:
     return Entry(path, kind, info.mode, info.size, target, info.mtime, layer, info.offset_data, info.uid, info.gid, attributes)
 
 
-def _check_layers(config: Mapping[str, object], layers: tuple[tuple[Layer, str], ...]) -> None:
+def _check_layers(config: Mapping[str, object], layers: tuple[Layer, ...]) -> None:
     """An engine unpacks what the configuration names; it must be what was read here."""
-    rootfs = config.get("rootfs")
-    said = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-    found = [digest for _, digest in layers]
+    said = diff_ids(config)
+    found = [layer.diff_id for layer in layers]
     if said != found:
         raise ImageError(f"the configuration names layers {said}, the archive holds {found}")
 
@@ -165,7 +191,7 @@ def nameless(archive: Path, target: Path) -> Path:
         texts: dict[str, Any] = {name: json.load(files[name]) for name in ("index.json", "manifest.json") if name in files}
         if not _strip(texts):
             return archive
-        with tarfile.open(target, "w") as copy:
+        with tarfile.open(target, "w", encoding="utf-8") as copy:
             for name, file in (files | {name: io.BytesIO(json.dumps(text).encode()) for name, text in texts.items()}).items():
                 info = tarfile.TarInfo(name)
                 info.size = _size(file)

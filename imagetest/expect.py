@@ -21,7 +21,7 @@ Patterns = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
 class Holding(Strict):
-    """Paths that somebody answers for, what their layer may weigh at most, compressed."""
+    """Paths that somebody answers for, what their layer may weigh at most, unpacked."""
 
     files: dict[Path_, Rights]
     links: dict[Path_, str] = Field(default_factory=dict)

@@ -42,12 +42,14 @@ def plain(path: str, kind: str, rights: str = "0777", target: str = "") -> Entry
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: its digest as shipped, bytes as shipped, unpacked tar on disk, and entries in order."""
+    """One layer: digest and bytes as shipped, its tar on disk with entries in order, and the tar's digest and bytes."""
 
     digest: str
     size: int
     tar: Path
     entries: tuple[Entry, ...] = field(repr=False)
+    diff_id: str = ""
+    unpacked: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,14 @@ class Image:
         return self.digests[0]
 
     @property
+    def image_id(self) -> str:
+        """The configuration's digest, which names the unpacked layers: the image's identity on every engine."""
+        return self.digests[-1]
+
+    @property
     def size(self) -> int:
-        """Bytes of compressed layers."""
-        return sum(layer.size for layer in self.layers)
+        """Bytes of unpacked layers."""
+        return sum(layer.unpacked for layer in self.layers)
 
     @property
     def settings(self) -> Mapping[str, object]:

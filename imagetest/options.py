@@ -1,6 +1,8 @@
 """pytest options that every layer shares, and what a check says that the machine cannot run: no more than pytest is needed."""
 
+import errno
 import shutil
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import NoReturn
@@ -9,6 +11,8 @@ import pytest
 
 LAYERS = ("image", "workload")
 NOT_RUN = "not run: "
+# The exit code of a run that the machine ended.
+MACHINE = 4
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +35,15 @@ def not_run(config: pytest.Config, layer: str, reason: str) -> NoReturn:
     if layer in config.getoption("require"):
         pytest.fail(f"required, and not run: {reason}")
     pytest.skip(f"{NOT_RUN}{reason}")
+
+
+def pytest_exception_interact(call: pytest.CallInfo[None]) -> None:
+    """A full disk says nothing about an image: end the run, and name the folder."""
+    error = call.excinfo.value if call.excinfo else None
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        folder = error.filename or tempfile.gettempdir()
+        fix = "layers are unpacked there: set TMPDIR to a folder with 2 GB free"
+        pytest.exit(f"{folder}: {error.strerror}; {fix}", returncode=MACHINE)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from imagebuild import catalog, pins
-from imagebuild.engine import Endpoint, PrivateEngine, find
+from imagebuild.daemon import is_local
+from imagebuild.engine import Endpoint, PrivateEngine, locate
 from imagebuild.errors import EngineError, ImageBuildError
-from imagebuild.images import Images
+from imagetest import kernel
 from imagetest.archive import nameless
 from imagetest.image import ImageError
 from imagetest.options import not_run
@@ -24,6 +25,7 @@ ENTRYPOINT = ["/usr/bin/tini", "--"]
 # Found by leaving out one after the other: each of these is needed, nothing else is.
 CHECKPOINT_RIGHTS = ("SYS_ADMIN", "NET_ADMIN", "SYS_CHROOT", "SYS_TIME")
 LISTED = pytest.StashKey[list[str]]()
+COLLECTED = pytest.StashKey[set[str]]()
 UNPRIVILEGED = "1000:1000"
 # What the programs of an image must be for, to run on the machine that judges; builds are made there, too.
 HERE = "amd64"
@@ -61,6 +63,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--versions", metavar="FILE", help="the pins that it must match; default: versions.yaml")
 
 
+def address(item: pytest.Item) -> str:
+    """A check's name as the JUnit file writes it: class and name."""
+    file, _, name = item.nodeid.partition("::")
+    return f"{file.removesuffix('.py').replace('/', '.')}.{name}"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Note each check when it is found: what is left out later, by whomever, is missed."""
+    item.config.stash.setdefault(COLLECTED, set()).add(address(item))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what other components and variants answer for: an absent component's traces are judged elsewhere."""
     if not any(item.path.is_relative_to(LAYER) for item in items):
@@ -71,6 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item, name, mark in marks if mark and mark.args[0] not in answerable[name]]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+    config.stash.setdefault(COLLECTED, set()).difference_update(map(address, left_out))
 
 
 @pytest.hookimpl(trylast=True)
@@ -113,9 +127,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """A target that is gone is no verdict: nothing more is asked of it."""
-    if node.path.is_relative_to(LAYER) and call.excinfo and isinstance(call.excinfo.value, TransportError | EngineError):
-        pytest.exit(str(call.excinfo.value), returncode=EngineError.exit_code)
+    """End the run where the machine fails, and where the image cannot be read: every later check would say the same."""
+    if not node.path.is_relative_to(LAYER) or not call.excinfo:
+        return
+    error = call.excinfo.value
+    if isinstance(error, TransportError | EngineError):
+        pytest.exit(str(error), returncode=EngineError.exit_code)
+    if isinstance(error.__cause__, ImageError):
+        node.session.shouldfail = "the image cannot be read"
 
 
 @pytest.fixture(scope="session")
@@ -126,21 +145,23 @@ def case(pytestconfig: pytest.Config) -> Case:
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """End the run with the one line of cause instead of an error a test."""
+    """One line of cause: a fault of the machine ends the run, an image that cannot be read fails the check."""
     try:
         yield
-    except (ImageBuildError, ImageError) as error:
-        pytest.exit(str(error), returncode=getattr(error, "exit_code", 1))
+    except ImageBuildError as error:
+        pytest.exit(str(error), returncode=error.exit_code)
+    except ImageError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from error
 
 
 @pytest.fixture(scope="session")
 def endpoint() -> Endpoint:
     """A running engine; without one the layer errs, it never skips."""
     with told():
-        found = find(PrivateEngine(ROOT))
+        found = locate(PrivateEngine(ROOT))
         if found is None:
             raise EngineError("no container engine answers; run: make engine")
-    os.environ["DOCKER_HOST"] = found.host
+    os.environ |= found.address.environment
     os.environ["WORKER_DOCKER"] = found.docker
     return found
 
@@ -156,7 +177,7 @@ class Subject:
 @pytest.fixture(scope="session")
 def subject(case: Case, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
     """Have the image both as a file and in the engine, whichever was named; no tag moves by it."""
-    images, named, scratch = Images(endpoint.host), Path(case.archive), tmp_path_factory.mktemp("subject")
+    images, named, scratch = endpoint.images, Path(case.archive), tmp_path_factory.mktemp("subject")
     known = images.identities()
     with told():
         if named.is_file():
@@ -170,6 +191,16 @@ def subject(case: Case, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFac
         images.remove(identity)
 
 
+@pytest.fixture(scope="session")
+def user_namespaces(endpoint: Endpoint, pytestconfig: pytest.Config) -> bool:
+    """True; ends a check that makes a sandbox without root, where this machine's kernel forbids that."""
+    # What another machine's kernel forbids cannot be read from here.
+    reason = kernel.forbids_unprivileged(kernel.values()) if is_local(endpoint.host) else ""
+    if reason:
+        not_run(pytestconfig, "image", reason)
+    return True
+
+
 def _runnable(config: pytest.Config) -> None:
     """End a check that runs the image's programs, where they are another machine's."""
     if (architecture := config.getoption("architecture")) != HERE:
@@ -180,7 +211,7 @@ def _runnable(config: pytest.Config) -> None:
 def container(endpoint: Endpoint, subject: Subject, case: Case, pytestconfig: pytest.Config) -> Iterator[str]:
     """One container of the image, without network or capabilities, for the whole run."""
     _runnable(pytestconfig)
-    with Images(endpoint.host).container(subject.identity, entrypoint=ENTRYPOINT if case.mode == "derived" else None) as identity:
+    with endpoint.images.container(subject.identity, entrypoint=ENTRYPOINT if case.mode == "derived" else None) as identity:
         yield identity
 
 
@@ -188,5 +219,5 @@ def container(endpoint: Endpoint, subject: Subject, case: Case, pytestconfig: py
 def checkpointer(endpoint: Endpoint, subject: Subject, pytestconfig: pytest.Config) -> Iterator[str]:
     """A second container, with the rights that CRIU needs to dump and restore a process."""
     _runnable(pytestconfig)
-    with Images(endpoint.host).container(subject.identity, CHECKPOINT_RIGHTS, entrypoint=ENTRYPOINT) as identity:
+    with endpoint.images.container(subject.identity, CHECKPOINT_RIGHTS, entrypoint=ENTRYPOINT) as identity:
         yield identity

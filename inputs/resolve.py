@@ -83,7 +83,7 @@ def date_of(path: Path, packages: Mapping[str, Roots]) -> str:
 
 def _modules(everything: Plan, inputs: Inputs, resolver: tuple[debian.Package, ...], root: Path, tell: Tell) -> Path:
     """A folder with what the go command resolved: go.mod and go.sum of each component, and the toolchain's sum."""
-    endpoint = provision.ensure_engine(root, everything, None, inputs, tell)
+    endpoint = provision.ensure_engine(root, everything, None, inputs, tell).endpoint
     out = root / "out" / LOCK
     folder, found = tars.cleared(out / "context"), tars.cleared(out / "found")
     base = inputs.lock.packages[BUILDER].of("base")
@@ -91,7 +91,7 @@ def _modules(everything: Plan, inputs: Inputs, resolver: tuple[debian.Package, .
     tars.place(folder, tars.root_writers(rows, inputs, everything), everything, tell)
     dockerfile = folder / "Dockerfile"
     dockerfile.write_text(render.dockerfile(replace(everything, components=everything.modules), root, "Dockerfile.lock.j2"))
-    job = buildx.Job(dockerfile, folder, f"type=local,dest={found}", everything.epoch, target=LOCK, no_cache=True)
+    job = buildx.Job(dockerfile, folder, f"type=local,dest={found}", everything.epoch, target=LOCK, no_cache=True, network=True)
     buildx.build(endpoint, {LOCK: job}, out / "build.log")
     return found
 

@@ -86,7 +86,7 @@ class _Writer:
 
 def assemble(packages: Mapping[str, Path], destination: Path, epoch: int, *, base: bool) -> None:
     """Merge .deb files (name to path) into one tar; a base also gets what its packages' scripts would have written."""
-    with tarfile.open(destination, "w", format=tarfile.PAX_FORMAT) as tar:
+    with tarfile.open(destination, "w", format=tarfile.PAX_FORMAT, encoding="utf-8") as tar:
         writer = _Writer(tar, epoch)
         for name, path in sorted(packages.items()):
             _add_package(writer, name, path)

@@ -8,23 +8,13 @@ from typing import Literal
 from drivercontract.table import KNOWN, SUPPORTED, Table
 from imagebuild.errors import EngineError
 from imagebuild.machine import Machine, check_engine_can_start
+from imagetest.kernel import SETTINGS
 
 State = Literal["ok", "warning", "fault"]
 # What starting the private engine takes, by the kernel's numbers.
 CAPABILITIES = {12: "CAP_NET_ADMIN", 21: "CAP_SYS_ADMIN"}
 PROXY = re.compile(r"(?:https?://)?(?:[^/?#@]*@)?([\w.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/?", re.ASCII)
 DEVICES = {"/dev/nvidiactl": "nvidiactl", "/dev/nvidia-uvm": "nvidia-uvm", "/dev/nvidia0": "nvidia[0-9]+"}
-MOST = 2**63
-# Values that runsc can live with, what others are, why, and what puts a good one in force.
-SETTINGS: dict[str, tuple[range, State, str, str]] = {
-    "user.max_user_namespaces": (range(2, MOST), "fault", "runsc makes one for its sandbox and one for its gofer", "sysctl -w {}=256"),
-    "kernel.unprivileged_userns_clone": (range(1, MOST), "fault", "the judge boots runsc without root", "sysctl -w {}=1"),
-    # Ubuntu's; runsc was not tried under it.
-    "kernel.apparmor_restrict_unprivileged_userns": (range(1), "warning", "the judge boots runsc without root", "sysctl -w {}=0"),
-    # With 2 it takes CAP_SYS_PTRACE, which runsc has in its own user namespace; 3 stays until the next boot.
-    "kernel.yama.ptrace_scope": (range(3), "fault", "runsc traces its processes", "echo {}=1 >/etc/sysctl.d/90-runsc.conf; reboot"),
-    "vm.max_map_count": (range(65530, MOST), "warning", "a sandbox dies when its mappings run out", "sysctl -w {}=4194304"),
-}
 
 
 @dataclass(frozen=True)
@@ -97,10 +87,10 @@ def _proxies(proxies: Mapping[str, str]) -> Answer:
 
 
 def _kernel(values: Mapping[str, int]) -> Iterator[Row]:
-    wrong = {name: value for name, value in values.items() if value not in SETTINGS[name][0]}
+    wrong = {name: value for name, value in values.items() if value not in SETTINGS[name].good}
     for name, value in wrong.items():
-        _, state, why, fix = SETTINGS[name]
-        yield Row("kernel", state, f"{name} is {value}: {why}", fix.format(name))
+        setting = SETTINGS[name]
+        yield Row("kernel", setting.state, f"{name} is {value}: {setting.why}", setting.fix.format(name))
     if not wrong:
         yield Row("kernel", "ok", ", ".join(f"{name} {value}" for name, value in values.items()))
 

@@ -18,10 +18,12 @@ from urllib.parse import urlsplit
 from drivercontract import table
 from drivercontract.kernel import version_of
 from drivercontract.table import DRIVERS
-from imagebuild import buildx, debian, images, machine, pins, reach, sources, work
-from imagebuild.engine import CONTAINERD_STORE, PrivateEngine, check_space, find, free_space
+from imagebuild import buildx, debian, machine, pins, reach, sources, work
+from imagebuild.builder import find
+from imagebuild.engine import PrivateEngine, check_space, free_space
 from imagebuild.errors import ClientError, EngineError, FetchError, ImageBuildError, UnfitError
 from imagebuild.tars import Tell
+from imagetest import kernel
 from machinedoctor import doctor
 from machinedoctor.doctor import Answer, Facts
 
@@ -53,7 +55,7 @@ def gather(root: Path) -> Facts:
         machine=machine.Machine.here(),
         capabilities=int(_first("/proc/self/status", r"^CapEff:\s*(\w+)") or "0", 16),
         proxies={f"{name}_proxy": address for name, address in urllib.request.getproxies().items() if name in {"http", "https"}},
-        kernel={name: int(value) for name in doctor.SETTINGS if (value := _first(f"/proc/sys/{name.replace('.', '/')}", r"(\d+)"))},
+        kernel=kernel.values(),
         driver=driver(),
         devices=tuple(path.name for path in Path("/dev").glob("nvidia*")),
         release=pinned.components["gvisor"].version,
@@ -132,9 +134,8 @@ def engine(root: Path) -> str:
         return "one answers, and a build fetches a docker command for it"
     if not found:
         return ""
-    version, store = images.described(found.host)
-    kind = "private " if found.host == private.host else ""
-    return f"{kind}{found.host}: Docker {version}, {'containerd' if CONTAINERD_STORE in store else 'classic'} image store"
+    kind = "private " if found.endpoint.host == private.host else ""
+    return "; ".join([f"{kind}{found.endpoint.host}: {found}", *found.warnings])
 
 
 def certificates() -> str:

@@ -86,7 +86,7 @@ def _notes(path: Path) -> dict[str, str]:
 def digest(results: Path) -> str:
     """The image that the run speaks of."""
     properties = ET.parse(results / CHECKS).getroot().iter("property")  # noqa: S314
-    return next((each.get("value", "") for each in properties if each.get("name") == "digest"), "")
+    return next((each.get("value", "") for each in properties if each.get("name") == "image_id"), "")
 
 
 def page(results: Sequence[Path], tests: Path) -> str:

@@ -10,12 +10,12 @@ from sandbox.place import RUNSC, PlaceError
 
 
 def root_of(image: Path, empty: Path) -> tuple[Path, str]:
-    """An image's root and digest: a folder that is one, whose digest nobody knows, or an archive unpacked into an empty folder.
+    """An image's root and ID: a folder that is one, whose ID is not known, or an archive unpacked into an empty folder.
 
     Raises PlaceError, ImageError and OSError.
     """
     if not image.is_dir():
-        return empty, unpack(image, empty).digest
+        return empty, unpack(image, empty).image_id
     if not (image / RUNSC[1:]).is_file():
         raise PlaceError(f"{image} is no worker's root: it has no {RUNSC}")
     return image, ""

@@ -6,9 +6,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from imagebuild import buildx, debian, record, sources
+from imagebuild.builder import find
 from imagebuild.catalog import Catalog
 from imagebuild.cli import tell
-from imagebuild.engine import Endpoint, PrivateEngine, find
+from imagebuild.engine import Endpoint, PrivateEngine
 from imagebuild.errors import EngineError, ImageBuildError, UsageError
 from imagebuild.pins import Pins
 from imagebuild.pipeline import OUTPUT
@@ -62,16 +63,16 @@ def main() -> int:
     """Build, and say what came of it."""
     begun = time.monotonic()
     try:
-        endpoint = find(PrivateEngine(ROOT))
-        if endpoint is None:
+        engine = find(PrivateEngine(ROOT))
+        if engine is None:
             raise EngineError("no container engine answers; run: make engine")
-        digest, _, size = record.manifest(build(endpoint, ARCHIVE))
+        _, image_id, size = record.manifest(build(engine.endpoint, ARCHIVE))
     except ImageBuildError as error:
         print(f"example: {error}", file=sys.stderr)
         return error.exit_code
     archive = ARCHIVE.relative_to(ROOT)
     print(f"image     {archive}, not judged yet and not tagged")
-    print(f"digest    {digest}")
+    print(f"image id  {image_id}")
     print(f"size      {size / 1e6:.1f} MB compressed")
     print(f"time      {time.monotonic() - begun:.1f} s")
     print(f"next      .venv/bin/python -m pytest tests/image --variant full --image {archive} --mode derived")

@@ -13,7 +13,6 @@ from examples.beta9 import __main__ as example
 from imagebuild import buildx, judging
 from imagebuild.engine import Endpoint
 from imagebuild.errors import ImageBuildError
-from imagebuild.images import Images
 from imagetest import archive
 from imagetest.image import Image
 from imagetest.plugin import ROOT
@@ -64,7 +63,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Image:
 @pytest.fixture(scope="module")
 def run(built: Path, endpoint: Endpoint) -> Iterator[Run]:
     """Run a command in a container of the image and return all that it said; a failure raises."""
-    images = Images(endpoint.host)
+    images = endpoint.images
     known, identity = images.identities(), images.load(built)
 
     def in_container(*words: str, options: tuple[str, ...] = ()) -> str:
@@ -139,7 +138,9 @@ def test_judge_finds_full_in_it(built: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "tests/image", "--variant", "full", "--mode", "derived", "--image", str(built)]
     answer = subprocess.run([*command, "--junit-xml", str(report)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert judging.counted(report)[0] > 50
+    found = judging.Report.read(report)
+    assert found
+    assert (len(found.ran) > 50, found.failed) == (True, ())
 
 
 def test_other_bytes_are_refused(endpoint: Endpoint, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from drivercontract import table
 from drivercontract.table import DRIVERS, Release
 from imagetest import archive, elf, expect, shell
 from imagetest.image import Image, ImageError
-from imagetest.plugin import ROOT, UNPRIVILEGED, Case, Subject, told
+from imagetest.plugin import COLLECTED, ROOT, UNPRIVILEGED, Case, Subject, told
 from tests.image import world
 from tests.image.world import Control, Declared
 
@@ -23,15 +23,22 @@ Contained = Callable[..., CommandResult]
 
 @pytest.fixture(scope="session")
 def image(
-    subject: Subject, tmp_path_factory: pytest.TempPathFactory, record_testsuite_property: Callable[[str, object], None], case: Case
+    subject: Subject,
+    tmp_path_factory: pytest.TempPathFactory,
+    record_testsuite_property: Callable[[str, object], None],
+    case: Case,
+    pytestconfig: pytest.Config,
 ) -> Image:
-    """Every layer and the configuration; the JUnit file says which image it was."""
+    """Every layer and the configuration; the JUnit file says which image it was, and which checks there are."""
     with told():
         found = archive.load(subject.archive, tmp_path_factory.mktemp("layers"), case.architecture)
         # An archive may tell two images; an engine names the one that it took by its manifest or its configuration.
         if subject.identity not in found.digests:
             raise ImageError(f"{subject.archive}: read was {found.digest}, the engine took {subject.identity}")
-    record_testsuite_property("digest", found.digest)
+    record_testsuite_property("image_id", found.image_id)
+    record_testsuite_property("engine_id", subject.identity)
+    checks: set[str] = pytestconfig.stash[COLLECTED]
+    record_testsuite_property("checks", json.dumps(sorted(checks)))
     return found
 
 
@@ -125,8 +132,9 @@ def bundle(unprivileged: Host) -> str:
 
 
 @pytest.fixture(scope="session")
-def contained(unprivileged: Host, bundle: str) -> Contained:
+def contained(unprivileged: Host, bundle: str, *, user_namespaces: bool) -> Contained:
     """Run a shell command in a container that a runtime of the image makes: no root, no capability, a filter of system calls."""
+    assert user_namespaces
     specification = json.loads(unprivileged.file(f"{bundle}/config.json").content_string)
     specification["mounts"].insert(0, {"destination": "/usr", "type": "none", "source": "/usr", "options": ["rbind", "ro"]})
     specification["linux"]["seccomp"] = {

@@ -130,6 +130,7 @@ def test_state_folder(host: Host) -> None:
     assert host.file("/run/gvisor").is_directory
 
 
+@pytest.mark.usefixtures("user_namespaces")
 def test_sandbox_boots_unprivileged(unprivileged: Host, release: str) -> None:
     """No root, no capability, no device: the sentry, its gofer and its platform run inside this very image."""
     assert unprivileged.run("id -u").stdout == "1000\n"

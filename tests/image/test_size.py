@@ -30,12 +30,16 @@ def parts(image: Image, case: Case, pytestconfig: pytest.Config) -> dict[str, La
 
 
 def _row(layer: Layer) -> dict[str, object]:
-    return {"bytes": layer.size, "files": {entry.path: entry.size for entry in layer.entries if entry.size >= SMALL}}
+    return {
+        "bytes": layer.unpacked,
+        "diff_id": layer.diff_id,
+        "files": {entry.path: entry.size for entry in layer.entries if entry.size >= SMALL},
+    }
 
 
 def test_every_part_is_within_its_budget(parts: dict[str, Layer]) -> None:
     holders = {name: expect.base(ROOT) if name == "base" else expect.component(ROOT, name) for name in parts}
-    assert {name: layer.size / 1e6 for name, layer in parts.items() if layer.size / 1e6 > float(holders[name].megabytes)} == {}
+    assert {name: layer.unpacked / 1e6 for name, layer in parts.items() if layer.unpacked / 1e6 > float(holders[name].megabytes)} == {}
 
 
 def test_no_part_has_grown(parts: dict[str, Layer]) -> None:
@@ -45,7 +49,7 @@ def test_no_part_has_grown(parts: dict[str, Layer]) -> None:
         ledger |= {name: _row(layer) for name, layer in parts.items()}
         LEDGER.write_text(json.dumps(ledger, indent=1, sort_keys=True) + "\n")
     rows = {name: ledger.get(name, {"bytes": 0, "files": {}}) for name in parts}
-    grown = {name: _growth(layer, rows[name]["files"]) for name, layer in parts.items() if layer.size > rows[name]["bytes"] * GROWTH}
+    grown = {name: _growth(layer, rows[name]["files"]) for name, layer in parts.items() if layer.unpacked > rows[name]["bytes"] * GROWTH}
     assert not grown, "\n".join(f"{name}: {', '.join(files)}" for name, files in grown.items())
 
 

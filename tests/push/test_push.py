@@ -90,7 +90,7 @@ def test_the_registry_has_what_was_judged(program: Path, tmp_path: Path) -> None
         )
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             manifest = answer.read()
-    assert f"sha256:{hashlib.sha256(manifest).hexdigest()}" == json.loads((ROOT / "out/slim/build.json").read_text())["digest"]
+    assert f"sha256:{hashlib.sha256(manifest).hexdigest()}" == json.loads((ROOT / "out/slim/build.json").read_text())["manifest_digest"]
 
 
 def test_a_registry_that_takes_nothing(program: Path, tmp_path: Path) -> None:

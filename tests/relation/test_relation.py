@@ -1,6 +1,7 @@
 """Do the built images share what they say they share? It asks the archives that were judged, of every pair of variants."""
 
 import itertools
+import json
 
 import pytest
 
@@ -22,9 +23,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Image]:
 
 
 def layers(images: dict[str, Image], variant: str) -> dict[str, str]:
-    """The digest of the base's layer and of each component's."""
+    """The diffID of the base's layer and of each component's."""
     names = ("base", *CATALOG.variants[variant].components)
-    return dict(zip(names, [layer.digest for layer in images[variant].layers], strict=True))
+    return dict(zip(names, [layer.diff_id for layer in images[variant].layers], strict=True))
 
 
 def test_there_are_pairs() -> None:
@@ -36,6 +37,14 @@ def test_shared_parts_are_the_same_bytes(smaller: str, larger: str, images: dict
     one, other = layers(images, smaller), layers(images, larger)
     assert len(one.keys() & other.keys()) > 1
     assert {name: one[name] for name in one.keys() & other.keys()} == {name: other[name] for name in one.keys() & other.keys()}
+
+
+@pytest.mark.parametrize("variant", CATALOG.buildable)
+def test_parts_are_those_of_the_ledger(variant: str, images: dict[str, Image]) -> None:
+    """Every engine and machine makes the layers that were looked at, to the byte."""
+    ledger = {name: row["diff_id"] for name, row in json.loads((ROOT / "images/ledger.json").read_text()).items()}
+    found = layers(images, variant)
+    assert found == {name: ledger.get(name) for name in found}
 
 
 @pytest.mark.parametrize(("smaller", "larger"), PAIRS)

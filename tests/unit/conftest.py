@@ -10,6 +10,10 @@ import pytest
 from checklist import verify
 from drivercontract.table import DRIVERS
 from imagebuild import catalog, pins
+from imagebuild.builder import Builder, Engine
+from imagebuild.daemon import Address
+from imagebuild.engine import Endpoint
+from imagebuild.sdk import Daemon
 from imagetest.plugin import ROOT
 from sandbox.place import Place
 from tests.unit import fake_worker
@@ -35,12 +39,19 @@ def known() -> catalog.Catalog:
 
 
 @pytest.fixture
+def no_engine() -> Engine:
+    """An engine that is not there."""
+    endpoint = Endpoint(Address("unix:///none"), (), "")
+    return Engine(endpoint, Daemon("Docker", "0", containerd_store=True), Builder("default", "docker", "0"))
+
+
+@pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A checkout of one's own: what build.py reads, without .venv and out."""
     target = tmp_path / "checkout"
     for name in ("drivercontract", "imagebuild", "inputs", "images"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("versions.yaml", "versions.lock", "build.py", "requirements.txt"):
+    for name in ("versions.yaml", "versions.lock", "build.py", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, target / name)
     return target
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from imagebuild import buildx
+from imagebuild.daemon import Address
 from imagebuild.engine import Endpoint
 from imagebuild.errors import DriftError, EngineError, FetchError, ImageBuildError
 from imagetest.plugin import ROOT
@@ -20,8 +21,8 @@ def test_buildx_draws_on_a_terminal_and_the_log_has_no_drawing(tmp_path: Path) -
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from imagebuild import buildx\n"
         "job = buildx.Job(Path('f'), Path('c'), 'type=docker', 1)\n"
-        "from imagebuild.engine import Endpoint\n"
-        "end = Endpoint('unix:///none', ('sh', '-c', '[ -t 2 ] && printf \"\\\\033[31mred\\\\033[0m\\\\n\"'), 'docker')\n"
+        "from imagebuild.daemon import Address; from imagebuild.engine import Endpoint\n"
+        "end = Endpoint(Address('unix:///none'), ('sh', '-c', '[ -t 2 ] && printf \"\\\\033[31mred\\\\033[0m\\\\n\"'), 'docker')\n"
         "buildx.build(end, {'one': job}, Path(sys.argv[2]) / 'build.log')\n"
     )
     process = subprocess.run([sys.executable, "-c", program, str(ROOT), str(tmp_path)], stderr=theirs, capture_output=False, check=False)
@@ -35,7 +36,7 @@ def test_buildx_draws_on_a_terminal_and_the_log_has_no_drawing(tmp_path: Path) -
 
 def test_a_failed_build_names_cause_and_log(tmp_path: Path) -> None:
     job = buildx.Job(Path("f"), Path("c"), "type=docker", 1)
-    end = Endpoint("unix:///none", ("sh", "-c", "echo fine; echo '#8 ERROR: process did not complete'; exit 1"), "docker")
+    end = Endpoint(Address("unix:///none"), ("sh", "-c", "echo fine; echo '#8 ERROR: process did not complete'; exit 1"), "docker")
     with pytest.raises(EngineError, match=r"building: #8 ERROR: process did not complete; the whole log: .*build\.log"):
         buildx.build(end, {"one": job}, tmp_path / "build.log")
     assert (tmp_path / "build.log").read_text().startswith("fine\n")
@@ -52,7 +53,7 @@ def test_a_failed_build_names_cause_and_log(tmp_path: Path) -> None:
     ],
 )
 def test_a_failed_step_is_told_by_its_cause(line: str, kind: type[ImageBuildError], words: str, tmp_path: Path) -> None:
-    end = Endpoint("unix:///none", ("sh", "-c", f"echo '{line}'; exit 1"), "docker")
+    end = Endpoint(Address("unix:///none"), ("sh", "-c", f"echo '{line}'; exit 1"), "docker")
     with pytest.raises(kind, match=words) as caught:
         buildx.build(end, {"one": buildx.Job(Path("f"), Path("c"), "type=docker", 1)}, tmp_path / "build.log")
     assert type(caught.value) is kind

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import cli, commands, judging
+from imagebuild import cli, commands
 from imagetest.plugin import ROOT
 
 
@@ -59,11 +59,6 @@ def test_plan_is_json() -> None:
 
 def test_dockerfile_is_the_committed_one() -> None:
     assert run("--variant", "slim", "--print", "dockerfile").stdout == (ROOT / "images/slim/Dockerfile.worker").read_text()
-
-
-def test_bake_is_json() -> None:
-    target = json.loads(run("--variant", "slim", "--print", "bake").stdout)["target"]["slim"]
-    assert target["dockerfile"] == "out/slim/context/slim/Dockerfile.worker"
 
 
 def test_without_an_environment_it_says_what_to_run(copy: Path) -> None:
@@ -133,40 +128,12 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert capsys.readouterr().err == "build.py: /somewhere: No space left on device; mend that and run again\n"
 
 
-REPORT = "<testsuites><testsuite>{}</testsuite></testsuites>"
-
-
-@pytest.mark.parametrize(
-    ("cases", "passed"),
-    [
-        ("", 0),
-        ("<testcase name='a'/>", 1),
-        ("<testcase name='a'/><testcase name='b'/>", 2),
-        ("<testcase name='a'/><testcase name='b'><skipped/></testcase>", 0),
-        ("<testcase name='a'/><testcase name='b'><skipped message='got empty parameter set'/></testcase>", 0),
-        ("<testcase name='a'/><testcase name='b'><skipped message='not run: no CAP_SYS_TIME'/></testcase>", 1),
-        ("<testcase name='b'><skipped message='not run: no CAP_SYS_TIME'/></testcase>", 0),
-        ("<testcase name='a'><failure/></testcase>", 0),
-        ("<testcase name='a'><error/></testcase>", 0),
-    ],
-)
-def test_a_verdict_is_counted_not_believed(cases: str, passed: int, tmp_path: Path) -> None:
-    (tmp_path / "judge.xml").write_text(REPORT.format(cases))
-    assert judging.counted(tmp_path / "judge.xml")[0] == passed
-
-
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("compat", "doctor", "engine", "lock", "render", "test"):
         with pytest.raises(SystemExit) as ended:
             cli.main([command, "--help"], ROOT)
         assert ended.value.code == 0
         assert f"usage: build.py {command} " in capsys.readouterr().out
-
-
-def test_all_prints_a_file_of_both() -> None:
-    found = json.loads(run("--variant", "all", "--print", "bake").stdout)
-    assert set(found["target"]) == {"slim", "full"}
-    assert {target["context"] for target in found["target"].values()} == {"out/all/context"}
 
 
 def test_all_takes_no_single_name() -> None:

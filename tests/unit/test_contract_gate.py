@@ -9,7 +9,7 @@ import pytest
 from drivercontract import contract, table
 from drivercontract.table import DRIVERS
 from imagebuild import catalog, cli, context, pins, pipeline, plan, render, sources, work
-from imagebuild.engine import Endpoint
+from imagebuild.builder import Engine
 from imagebuild.errors import DocumentError, PolicyError
 from imagetest.plugin import ROOT
 from inputs.lock import Lock
@@ -132,7 +132,7 @@ def test_the_context_holds_the_file(pinned: pins.Pins, known: catalog.Catalog, t
     ]
 
 
-def test_another_row_is_another_input(copy: Path) -> None:
+def test_another_row_is_another_input(copy: Path, no_engine: Engine) -> None:
     """The label is in the Dockerfile; what the release only knows is in the file alone."""
     pinned, known = sources.load(copy, copy / "versions.yaml")
     planned = plan.make(pinned, known, "slim", "vendor")
@@ -140,7 +140,7 @@ def test_another_row_is_another_input(copy: Path) -> None:
 
     def key() -> dict[str, str]:
         inputs = Inputs(Lock.read(copy / "versions.lock"), Store())
-        made = work.Work(request, planned, render.dockerfile(planned, copy), copy, copy, Endpoint("", (), ""), inputs, print, "")
+        made = work.Work(request, planned, render.dockerfile(planned, copy), copy, copy, no_engine, inputs, print, "")
         return pipeline._key(made)  # noqa: SLF001
 
     before = key()

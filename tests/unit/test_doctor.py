@@ -13,9 +13,11 @@ import pytest
 
 from drivercontract import table
 from drivercontract.table import DRIVERS
-from imagebuild import buildx, cli, debian, images, reach, work
+from imagebuild import buildx, cli, debian, reach, sdk, work
+from imagebuild.daemon import Address
 from imagebuild.errors import EngineError, FetchError
 from imagebuild.machine import Machine
+from imagetest import kernel
 from imagetest.plugin import ROOT
 from machinedoctor import doctor, survey
 from machinedoctor.doctor import Answer, Facts, Row
@@ -26,7 +28,7 @@ GOOD = Facts(
     machine=Machine("x86_64", debian=True, root=True),
     capabilities=2**41 - 1,
     proxies={"https_proxy": "http://name:s3cret@proxy.example:3128"},
-    kernel={name: values[0] for name, (values, *_) in doctor.SETTINGS.items()},
+    kernel={name: setting.good[0] for name, setting in kernel.SETTINGS.items()},
     driver="580.159.04",
     devices=("nvidia3", "nvidiactl", "nvidia-uvm", "nvidia-uvm-tools"),
     release="20260622.0",
@@ -122,8 +124,8 @@ def test_kernel_settings_at_their_limits(name: str, bad: int, good: int, state: 
 
 
 def test_every_setting_has_a_test_and_every_fix_is_a_good_value() -> None:
-    for name, (values, _, _, fix) in doctor.SETTINGS.items():
-        assert int(fix.format(name).split("=")[1].split()[0]) in values
+    for name, setting in kernel.SETTINGS.items():
+        assert int(setting.fix.format(name).split("=")[1].split()[0]) in setting.good
 
 
 def test_without_a_gpu_nothing_is_at_fault() -> None:
@@ -213,8 +215,8 @@ def test_disk_tells_what_is_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_an_engine_elsewhere_that_is_dead_has_a_next_step() -> None:
-    with pytest.raises(EngineError, match=r"tcp://127\.0\.0\.1:9: .*; mend that engine, or name another in DOCKER_HOST"):
-        images.described("tcp://127.0.0.1:9")
+    with pytest.raises(EngineError, match=r"tcp://127\.0\.0\.1:9: .*; check that engine, or name another in DOCKER_HOST"):
+        sdk.described(Address("tcp://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize("text", [None, "no certificate\n"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import catalog, engine, machine, pins, plan, reach, render
+from imagebuild import builder, catalog, engine, machine, pins, plan, reach, render
 from imagebuild.errors import EngineError, FetchError
 from imagetest.plugin import ROOT
 
@@ -66,37 +66,10 @@ def test_a_silent_host_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch
             reach.check("")
 
 
-@pytest.mark.parametrize(
-    ("version", "store", "words"),
-    [
-        ("20.10.24", "io.containerd.snapshotter.v1", "older than 0.13"),
-        ("25.0.5", "io.containerd.snapshotter.v1", "older than 0.13"),
-        ("28.2.2", "[['Backing Filesystem', 'extfs']]", "classic image store"),
-    ],
-)
-def test_an_unusable_engine_gets_both_remedies(version: str, store: str, words: str) -> None:
-    with pytest.raises(EngineError, match=rf"{words}.*containerd-snapshotter.*docker buildx create"):
-        engine.check_store(version, store)
-
-
-def test_a_usable_engine_passes() -> None:
-    assert engine.check_store("26.1.5+dfsg1", "[['driver-type', 'io.containerd.snapshotter.v1']]") is None  # type: ignore[func-returns-value]
-
-
-@pytest.mark.parametrize(("version", "passes"), [("v0.12.5", False), ("v0.13.0", True), ("v0.34.2", True)])
-def test_builders_by_buildkit_version(version: str, passes: bool) -> None:
-    inspected = f"Name: worker\nDriver: docker-container\nBuildKit version: {version}\n"
-    if passes:
-        assert engine.check_builder(inspected, "worker") is None  # type: ignore[func-returns-value]
-        return
-    with pytest.raises(EngineError, match=r"0\.13 is needed"):
-        engine.check_builder(inspected, "worker")
-
-
 def test_a_named_engine_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(EngineError, match="does not answer; start that engine, or unset DOCKER_HOST"):
-        engine.find(engine.PrivateEngine(ROOT))
+        builder.find(engine.PrivateEngine(ROOT))
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:

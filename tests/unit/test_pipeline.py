@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import catalog, judging, pins, pipeline, plan, record
-from imagebuild.engine import Endpoint
-from imagebuild.errors import JudgeError, RegistryError
+from imagebuild import builder, catalog, judging, pins, pipeline, plan, push, record
+from imagebuild.daemon import Address
+from imagebuild.errors import InterruptedBuildError, JudgeError, RegistryError
 from imagebuild.images import Images
 from imagebuild.tars import Tell
 from imagebuild.work import Request, Work
@@ -21,7 +21,7 @@ class Engine(Images):
     """An engine that only notes what is asked of it; a fake, because the fault is the judge's."""
 
     def __init__(self) -> None:
-        super().__init__("unix:///none")
+        super().__init__(Address("unix:///none"))
         self.tagged: list[str] = []
 
     def holds(self, identity: str) -> bool:
@@ -29,9 +29,6 @@ class Engine(Images):
 
     def tag(self, identity: str, reference: str) -> None:
         self.tagged.append(f"{reference} {identity}")
-
-    def push(self, reference: str, digest: str) -> None:
-        raise RegistryError(f"pushing {reference} {digest}")
 
 
 @pytest.fixture
@@ -46,28 +43,37 @@ def built(works: list[Work], *_: object) -> dict[str, record.Record]:
     for work in works:
         (work.out / "candidate.tar").write_text("image")
     names = [work.plan.variant for work in works]
-    return {name: record.Record(name, "packages", {}, {}, "sha256:1", "sha256:2", 1, f"id-{name}", 0.0, "") for name in names}
+    return {
+        name: record.Record(name, "packages", {}, {}, "sha256:1", "sha256:2", 1, 1, f"id-{name}", "Docker 0", 0.0, "") for name in names
+    }
 
 
 @pytest.fixture
 def build(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pinned: pins.Pins, known: catalog.Catalog
+    engine: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pinned: pins.Pins,
+    known: catalog.Catalog,
+    no_engine: builder.Engine,
 ) -> Callable[..., tuple[record.Outcome, ...]]:
     """Run the pipeline on two built images, of which the named ones are refused."""
     assert engine
 
     def prepare(requests: list[Request], root: Path, tell: Tell) -> list[Work]:
-        endpoint, inputs = Endpoint("unix:///none", (), ""), Inputs(Lock.read(ROOT / "versions.lock"), Store())
+        inputs = Inputs(Lock.read(ROOT / "versions.lock"), Store())
         plans = [plan.make(pinned, known, request.variant) for request in requests]
         return [
-            Work(each, made, "", root, tmp_path / made.variant, endpoint, inputs, tell, "")
+            Work(each, made, "", root, tmp_path / made.variant, no_engine, inputs, tell, "")
             for each, made in zip(requests, plans, strict=True)
         ]
 
-    def run(*refused: str, **options: object) -> tuple[record.Outcome, ...]:
+    def run(*refused: str, interrupted: str = "", **options: object) -> tuple[record.Outcome, ...]:
         @contextlib.contextmanager
         def trial(work: Work, made: record.Record, _: Path) -> Iterator[Callable[[], None]]:
             def verdict() -> None:
+                if made.variant == interrupted:
+                    raise KeyboardInterrupt
                 if made.variant in refused:
                     raise JudgeError(f"{made.variant} is refused, in {work.out}")
 
@@ -108,7 +114,40 @@ def test_what_was_not_judged_is_not_tagged(build: Callable[..., tuple[record.Out
     assert not list(tmp_path.glob("*/build.json"))
 
 
-def test_a_failed_push_keeps_the_verdict(build: Callable[..., tuple[record.Outcome, ...]], tmp_path: Path) -> None:
+def failing(*_: object) -> None:
+    """A registry that is not there."""
+    raise RegistryError("pushing")
+
+
+def interrupted(*_: object) -> None:
+    """Ctrl-C during a push."""
+    raise KeyboardInterrupt
+
+
+def test_failed_push_keeps_the_verdict(
+    build: Callable[..., tuple[record.Outcome, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "push", failing)
     with pytest.raises(RegistryError):
         build(tag="registry.example/worker:1", push=True)
     assert (tmp_path / "full" / "build.json").exists()
+
+
+def test_interrupted_push_names_what_was_tagged(build: Callable[..., tuple[record.Outcome, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(push, "push", interrupted)
+    with pytest.raises(InterruptedBuildError, match="tested and tagged: registry.example/worker:1; the push did not end") as caught:
+        build(tag="registry.example/worker:1", push=True)
+    assert caught.value.exit_code == 130
+
+
+def test_interrupt_after_a_tag_names_the_tag(build: Callable[..., tuple[record.Outcome, ...]], engine: Engine) -> None:
+    """Both variants are built, and Ctrl-C comes while the second is tested."""
+    with pytest.raises(InterruptedBuildError, match="interrupted; tested and tagged: worker:full; the same command does the rest"):
+        build(interrupted="slim")
+    assert engine.tagged == ["worker:full id-full"]
+
+
+def test_interrupt_before_any_tag_is_a_plain_one(build: Callable[..., tuple[record.Outcome, ...]], engine: Engine) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        build(interrupted="full")
+    assert engine.tagged == []

@@ -13,8 +13,8 @@ import pytest
 from imagebuild import buildx, record, unchanged
 
 MADE = record.Record(
-    variant="slim", supply="packages", versions={"gvisor": "1"}, key={"a": "1", "b": "2"}, digest="sha256:d", config_digest="sha256:c",
-    size=1, engine_id="sha256:d", resolved=None, seconds=1.0, revision="r",
+    variant="slim", supply="packages", versions={"gvisor": "1"}, key={"a": "1", "b": "2"}, image_id="sha256:c", manifest_digest="sha256:d",
+    size=2, compressed_size=1, engine="Docker 0", engine_id="sha256:d", resolved=None, seconds=1.0, revision="r",
 )  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def built(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     out.mkdir(parents=True)
     (out / "image.tar").write_bytes(b"image")
     seen = unchanged.sources(copy)
-    replace(MADE, inputs=seen, archive=unchanged.stamp(out / "image.tar")).write(out / "build.json")
+    replace(MADE, inputs=seen, archive=record.stamp(out / "image.tar")).write(out / "build.json")
     served = Engine(tmp_path / "s.sock", MADE.engine_id)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/s.sock")
     yield copy
@@ -125,7 +125,7 @@ def built(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 def test_nothing_changed(built: Path) -> None:
     found = unchanged.look(["--variant", "slim"], built)
     assert found
-    assert found.digest == MADE.digest
+    assert found.image_id == MADE.image_id
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from imagebuild.errors import JudgeError
 from imagereport import __main__, report
 from imagereport.report import Report
-from imagetest.archive import shipped
+from imagetest.archive import outline
 from imagetest.plugin import ROOT
 from tests.unit.archives import layer, write
 
@@ -23,10 +23,10 @@ RECORD = {"versions": {"gvisor": "20260622.0"}, "revision": "0123456789abcdef", 
 Case = tuple[str, str, str | None, str]
 
 
-def junit(path: Path, *cases: Case, digest: str = "") -> None:
+def junit(path: Path, *cases: Case, image_id: str = "") -> None:
     """A JUnit file as pytest writes it, of (classname, name, outcome's tag, message)."""
     suite = ET.Element("testsuite", timestamp="2026-11-23T15:37:29.041817+01:00")
-    ET.SubElement(ET.SubElement(suite, "properties"), "property", name="digest", value=digest)
+    ET.SubElement(ET.SubElement(suite, "properties"), "property", name="image_id", value=image_id)
     for module, name, tag, message in cases:
         case = ET.SubElement(suite, "testcase", classname=module, name=name)
         if tag:
@@ -54,11 +54,11 @@ def judged(copy: Path) -> Callable[..., Report]:
         for variant, count in (("slim", 2), ("full", 6)):
             folder = copy / "out" / variant
             folder.mkdir(parents=True)
-            digest, _ = shipped(write(folder / "image.tar", [layer(("file", f"{variant}{number}", "")) for number in range(count)]))
-            (folder / "build.json").write_text(json.dumps({"digest": digest, **RECORD}))
+            image_id = outline(write(folder / "image.tar", [layer(("file", f"{variant}{number}", "")) for number in range(count)])).image_id
+            (folder / "build.json").write_text(json.dumps({"image_id": image_id, **RECORD}))
             extra = cases if variant == "slim" else ()
-            junit(folder / "judge.xml", passed("image.test_x"), *extra, digest=judged or digest)
-            junit(folder / "workload.xml", passed("workload.test_x"), digest=digest)
+            junit(folder / "judge.xml", passed("image.test_x"), *extra, image_id=judged or image_id)
+            junit(folder / "workload.xml", passed("workload.test_x"), image_id=image_id)
         return report.read(copy)
 
     return make

@@ -75,9 +75,9 @@ def image_root(folder: Path, pytestconfig: pytest.Config, record_testsuite_prope
     variant = pytestconfig.getoption("variant")
     named = Path(pytestconfig.getoption("image") or ROOT / "out" / str(variant) / "image.tar")
     (folder / "image").mkdir()
-    root, digest = root_of(named, folder / "image")
-    if digest and pytestconfig.getoption("place") == "unpacked":
-        record_testsuite_property("digest", digest)
+    root, identity = root_of(named, folder / "image")
+    if identity and pytestconfig.getoption("place") == "unpacked":
+        record_testsuite_property("image_id", identity)
     return root
 
 

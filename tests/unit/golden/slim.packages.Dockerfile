@@ -1,5 +1,5 @@
 # Generated from versions.yaml and images/ by `make render`: slim, supply packages. Do not edit.
-# Its context: `./build.py --variant slim --print bake` lays it out and prints the bake file that builds it.
+# Its context: `./build.py --variant slim --supply packages --print bake` lays it out and prints the bake file that builds it.
 ARG GVISOR_VERSION="20260622.0-46-g879cb2dc2"
 
 FROM scratch AS base

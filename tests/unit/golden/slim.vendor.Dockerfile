@@ -1,5 +1,5 @@
 # Generated from versions.yaml and images/ by `make render`: slim, supply vendor. Do not edit.
-# Its context: `./build.py --variant slim --print bake` lays it out and prints the bake file that builds it.
+# Its context: `./build.py --variant slim --supply vendor --print bake` lays it out and prints the bake file that builds it.
 ARG GVISOR_VERSION="20260622.0"
 
 FROM debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132 AS downloads
