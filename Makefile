@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup doctor engine engine-stop slim full all example test test-images test-workload gpu-kit verify test-mutants test-offline test-examples report lint lock render bench clean
 PYTHON := .venv/bin/python
-IMAGES := ./build.py test && { $(PYTHON) -m pytest -q tests/relation tests/push tests/kit || exit 5; }
+IMAGES := ./build.py test && { $(PYTHON) -m pytest -q tests/relation tests/push tests/kit tests/machine || exit 5; }
 WORKLOAD := $(PYTHON) -m imagetest workload
 # Ends a recipe with the table, also where its tests failed, and with their status.
 REPORT := status=$$?; $(PYTHON) -m imagereport --json out/report/report.json && exit $$status

@@ -74,7 +74,7 @@ class Images:
             try:
                 if not client.images.get(identity).tags:
                     client.images.remove(identity)
-            except docker.errors.ImageNotFound:
+            except docker.errors.NotFound:
                 return
             except docker.errors.APIError as error:
                 if error.status_code != CONFLICT:

@@ -173,7 +173,8 @@ def bake_file(requests: Sequence[Request], root: Path, tell: Tell) -> str:
     with record.exclusive(root / place, tell):
         folder = tars.cleared(root / place / "context")
         for each, text in zip(plans, texts, strict=True):
-            dockerfile = context.lay_out(folder, text, each, inputs, root, tell).relative_to(root)
+            # bake takes it for a path of the context.
+            dockerfile = context.lay_out(folder, text, each, inputs, root, tell).relative_to(folder)
             # Not the archive of a build: that one is tested and recorded.
             output = OUTPUT.format(place / f"{each.name}.tar")
             jobs[each.variant] = buildx.Job(dockerfile, place / "context", output, each.epoch, architecture=each.architecture)

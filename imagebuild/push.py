@@ -1,6 +1,7 @@
 """Sending a tested image to a registry: exactly its manifest, under a tag that names no other."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,10 @@ def _registry(reference: str) -> Iterator[None]:
     import docker.errors
 
     try:
-        yield
+        with warnings.catch_warnings():
+            # The SDK warns of a missing helper, and then fails for it.
+            warnings.simplefilter("ignore", UserWarning)
+            yield
     except docker.errors.APIError:
         raise
     except docker.errors.DockerException as error:

@@ -81,26 +81,45 @@ def push(name: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_the_registry_has_what_was_judged(program: Path, tmp_path: Path) -> None:
+def digest_at(address: str) -> str:
+    """The manifest digest that a registry serves under the tests' tag."""
+    request = urllib.request.Request(
+        f"http://{address}/v2/team/worker/manifests/1", headers={"Accept": "application/vnd.oci.image.manifest.v1+json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        return f"sha256:{hashlib.sha256(answer.read()).hexdigest()}"
+
+
+def test_registry_serves_the_tested_manifest(program: Path, tmp_path: Path) -> None:
+    """Also when the same command runs again."""
     with served(program, tmp_path) as address:
-        result = push(f"{address}/team/worker:1")
-        assert result.returncode == 0, result.stderr
-        request = urllib.request.Request(
-            f"http://{address}/v2/team/worker/manifests/1", headers={"Accept": "application/vnd.oci.image.manifest.v1+json"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            manifest = answer.read()
-    assert f"sha256:{hashlib.sha256(manifest).hexdigest()}" == json.loads((ROOT / "out/slim/build.json").read_text())["manifest_digest"]
+        for _ in range(2):
+            result = push(f"{address}/team/worker:1")
+            assert result.returncode == 0, result.stderr
+            assert digest_at(address) == json.loads((ROOT / "out/slim/build.json").read_text())["manifest_digest"]
 
 
-def test_a_registry_that_takes_nothing(program: Path, tmp_path: Path) -> None:
+def test_tag_that_names_another_image_stays(program: Path, tmp_path: Path, endpoint: Endpoint) -> None:
+    """A tag in a registry is somebody's deployment."""
+    with served(program, tmp_path) as address:
+        name, docker = f"{address}/team/worker:1", endpoint.docker
+        for words in ([docker, "tag", "worker:full", name], [docker, "push", name]):
+            subprocess.run(words, env=endpoint.environment, capture_output=True, check=True)
+        other = digest_at(address)
+        result = push(name)
+        assert result.returncode == 6
+        assert f"pushing {name}: the tag exists with another image, {other}" in result.stderr
+        assert digest_at(address) == other
+
+
+def test_registry_that_takes_nothing_is_exit_6(program: Path, tmp_path: Path) -> None:
     with served(program, tmp_path, readonly=True) as address:
         result = push(f"{address}/team/worker:1")
     assert result.returncode == 6
     assert f"pushing {address}/team/worker:1: " in result.stderr
 
 
-def test_a_registry_that_is_not_there() -> None:
+def test_registry_that_is_not_there_is_exit_6() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         result = push(f"127.0.0.1:{closed.getsockname()[1]}/team/worker:1")

@@ -135,7 +135,7 @@ def test_failed_push_keeps_the_verdict(
 
 def test_interrupted_push_names_what_was_tagged(build: Callable[..., tuple[record.Outcome, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(push, "push", interrupted)
-    with pytest.raises(InterruptedBuildError, match="tested and tagged: registry.example/worker:1; the push did not end") as caught:
+    with pytest.raises(InterruptedBuildError, match=r"tested and tagged: registry\.example/worker:1; the push did not end") as caught:
         build(tag="registry.example/worker:1", push=True)
     assert caught.value.exit_code == 130
 

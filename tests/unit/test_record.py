@@ -2,15 +2,17 @@
 
 import json
 import multiprocessing
+import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from imagebuild import buildx, record, unchanged
+from tests.unit.archives import layer, write
 
 MADE = record.Record(
     variant="slim", supply="packages", versions={"gvisor": "1"}, key={"a": "1", "b": "2"}, image_id="sha256:c", manifest_digest="sha256:d",
@@ -139,6 +141,7 @@ def test_nothing_changed(built: Path) -> None:
         "images/components/gvisor/go.sum",
         "inputs/rootfs.py",
         "requirements.txt",
+        "pyproject.toml",
     ],
 )
 def test_any_changed_input_is_seen(path: str, built: Path) -> None:
@@ -166,3 +169,56 @@ def test_a_lost_or_moved_tag_is_seen(built: Path) -> None:
 def test_a_dead_engine_is_seen(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{built}/none.sock")
     assert unchanged.look(["--variant", "slim"], built) is None
+
+
+def test_context_of_another_engine_is_not_answered_quickly(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine that the docker command would use is another one, which may not hold the image."""
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setenv("DOCKER_CONTEXT", "elsewhere")
+    assert unchanged.look(["--variant", "slim"], built) is None
+
+
+@pytest.fixture
+def archived(tmp_path: Path) -> tuple[Path, record.Record]:
+    """An image archive, and the record of it."""
+    path = write(tmp_path / "image.tar", [layer(("file", "a", "text"))])
+    manifest_digest, image_id, compressed = record.manifest(path)
+    made = replace(MADE, manifest_digest=manifest_digest, image_id=image_id, compressed_size=compressed)
+    return path, replace(made, size=record.unpacked_size(path), archive=record.stamp(path))
+
+
+def test_archive_of_the_record_is_recognised(archived: tuple[Path, record.Record]) -> None:
+    """The control of the test below; a copy has another time and is the same archive."""
+    path, made = archived
+    assert record.is_of(path, made)
+    os.utime(path, (1, 1))
+    assert record.is_of(path, made)
+    assert made.size == 10240
+
+
+def foreign(path: Path) -> None:
+    write(path, [layer(("file", "b", "other"))])
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+SPOILED: dict[str, Callable[[Path], object]] = {
+    "absent": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1024]),
+    "truncated early": lambda path: path.write_bytes(path.read_bytes()[:700]),
+    "no archive": lambda path: path.write_bytes(b"x" * path.stat().st_size),
+    "foreign": foreign,
+    "a folder": folder,
+}
+
+
+@pytest.mark.parametrize("fault", SPOILED)
+def test_archive_that_is_not_the_recorded_one_is_gone(fault: str, archived: tuple[Path, record.Record]) -> None:
+    """So that it is built again, instead of ending with an error each time."""
+    path, made = archived
+    SPOILED[fault](path)
+    assert not record.is_of(path, made)

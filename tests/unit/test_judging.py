@@ -1,0 +1,185 @@
+"""The verdict on an image: what a report must show before a tag moves, and what has no say in it."""
+
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from imagebuild import judging, record
+from imagebuild.errors import EngineError, JudgeError
+from imagebuild.images import Images
+from imagetest.plugin import ROOT
+
+MADE = record.Record("slim", "packages", {}, {}, "sha256:id", "sha256:manifest", 2, 1, "sha256:manifest", "Docker 0", 0.0, "")
+CHECKS = ("tests.image.test_a.test_one", "tests.image.test_a.test_two[x]")
+NOT_RUN = "not run: no CAP_SYS_TIME"
+
+
+@dataclass
+class Work:
+    """As much of a build as a verdict asks for."""
+
+    out: Path
+    images: Images
+    said: list[str]
+
+    def tell(self, text: str) -> None:
+        self.said.append(text)
+
+
+class Removed(Images):
+    """An engine that forgets what it is told to forget."""
+
+    def remove(self, identity: str) -> None:
+        assert identity == MADE.engine_id
+
+
+def write(
+    folder: Path, *, ran: dict[str, str], collected: tuple[str, ...] = CHECKS, image_id: str = "sha256:id", engine_id: str = ""
+) -> None:
+    """A report as the image layer writes it: each check with the tag of its outcome, a skip's reason, or nothing."""
+    suite = ET.Element("testsuite")
+    properties = ET.SubElement(suite, "properties")
+    names = "[" + ", ".join(f'"{name}"' for name in collected) + "]"
+    for name, value in (("image_id", image_id), ("engine_id", engine_id or MADE.engine_id), ("checks", names)):
+        ET.SubElement(properties, "property", name=name, value=value)
+    for name, outcome in ran.items():
+        module, _, test = name.rpartition(".")
+        case = ET.SubElement(suite, "testcase", classname=module, name=test)
+        if outcome in {"failure", "error"}:
+            ET.SubElement(case, outcome, message="")
+        elif outcome:
+            ET.SubElement(case, "skipped", message=outcome)
+    ET.ElementTree(suite).write(folder / "judge.xml")
+
+
+@pytest.fixture
+def verdict(tmp_path: Path) -> Callable[[int], list[str]]:
+    """Judge the report below the folder by a status, and return what was said."""
+    (tmp_path / "judge.log").write_text("line one\nthe last line")
+
+    def run(status: int) -> list[str]:
+        work = Work(tmp_path, Removed.__new__(Removed), [])
+        judging._verdict(work, MADE, status, "kept")  # type: ignore[arg-type]  # noqa: SLF001 - the tests' process is apart
+        return work.said
+
+    return run
+
+
+ALL_PASSED = dict.fromkeys(CHECKS, "")
+
+
+def test_image_passes_when_every_collected_check_ran(verdict: Callable[[int], list[str]], tmp_path: Path) -> None:
+    write(tmp_path, ran=ALL_PASSED)
+    assert verdict(0) == ["slim passed 2 checks"]
+
+
+def test_check_that_the_machine_cannot_run_is_told_with_its_reason(verdict: Callable[[int], list[str]], tmp_path: Path) -> None:
+    write(tmp_path, ran=ALL_PASSED | {CHECKS[1]: NOT_RUN})
+    assert verdict(0) == ["slim passed 1 checks; not run: no CAP_SYS_TIME (1 checks)"]
+
+
+@pytest.mark.parametrize("outcome", ["failure", "error"])
+@pytest.mark.parametrize("status", [0, 1, 2])
+def test_failed_check_in_the_report_fails_the_image(outcome: str, status: int, verdict: Callable[[int], list[str]], tmp_path: Path) -> None:
+    write(tmp_path, ran=ALL_PASSED | {CHECKS[1]: outcome})
+    with pytest.raises(JudgeError, match="slim failed 1 check; the tag is unchanged; kept"):
+        verdict(status)
+
+
+INCOMPLETE = {
+    "a check left out": ({"ran": {CHECKS[0]: ""}}, 0, "1 of 2 checks ran: tests.image.test_a.test_two[x]"),
+    "a check of somebody else": ({"ran": ALL_PASSED | {"other.test": ""}}, 0, "3 of 2 checks ran: other.test"),
+    "no check": ({"ran": {}, "collected": ()}, 0, "0 of 0 checks ran"),
+    "another image": ({"ran": ALL_PASSED, "image_id": "sha256:other"}, 0, "the report is of image sha256:other"),
+    "another image of the engine": ({"ran": ALL_PASSED, "engine_id": "sha256:other"}, 0, "(sha256:other), not of sha256:id"),
+    "a skip without a reason": ({"ran": ALL_PASSED | {CHECKS[0]: "got empty parameter set"}}, 0, "skipped without a reason"),
+    "a status without a failed check": ({"ran": ALL_PASSED}, 1, "the tests could not finish (status 1): line one"),
+}
+
+
+@pytest.mark.parametrize("name", INCOMPLETE)
+def test_report_that_does_not_show_all_passed_is_the_machines_fault(name: str, verdict: Callable[[int], list[str]], tmp_path: Path) -> None:
+    """Exit 4, with the cause: only a report that names a failed check refuses an image."""
+    report, status, words = INCOMPLETE[name]
+    write(tmp_path, **report)  # type: ignore[arg-type]
+    with pytest.raises(EngineError, match=re.escape(words)):
+        verdict(status)
+
+
+@pytest.mark.parametrize("text", [None, "", "<testsuites>", "<testsuites/>"])
+@pytest.mark.parametrize("status", [0, 1, 4, -9])
+def test_run_without_a_report_is_the_machines_fault(
+    text: str | None, status: int, verdict: Callable[[int], list[str]], tmp_path: Path
+) -> None:
+    if text is not None:
+        (tmp_path / "judge.xml").write_text(text)
+    with pytest.raises(EngineError, match="the tag is unchanged"):
+        verdict(status)
+
+
+def test_tests_get_nothing_that_could_choose_checks(tmp_path: Path) -> None:
+    caller = {"PATH": "/bin", "PYTHONPATH": "x", "PYTHONOPTIMIZE": "1", "PYTEST_ADDOPTS": "-k x", "WRITE_LEDGER": "1", "TMPDIR": "/small"}
+    assert judging.environment(caller, tmp_path) == {"PATH": "/bin", "TMPDIR": str(tmp_path)}
+
+
+HOSTILE_PLUGIN = """
+def pytest_collection_modifyitems(items):
+    del items[3:]
+"""
+
+
+def collected(**environment: str) -> tuple[int, list[str]]:
+    """The checks that the isolated tests find, for an image that is not looked at yet."""
+    command = [sys.executable, "-I", str(ROOT / judging.PROGRAM), "--collect-only", "-q", "--variant", "slim"]
+    result = subprocess.run(command, cwd="/", env=os.environ | environment, capture_output=True, text=True, check=False)
+    return result.returncode, [line for line in result.stdout.splitlines() if "::" in line]
+
+
+@pytest.fixture(scope="module")
+def all_checks() -> list[str]:
+    status, found = collected()
+    assert status == 0
+    assert len(found) > 60
+    return found
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONPATH": "{}", "PYTEST_PLUGINS": "hostile"},
+        {"PYTHONPATH": "{}", "PYTEST_ADDOPTS": "-p hostile"},
+        {"PYTEST_ADDOPTS": "-k sidecars"},
+        {"PYTHONPATH": "{}", "PYTHONOPTIMIZE": "1"},
+    ],
+    ids=["plugin", "options with a plugin", "options", "shadowed modules"],
+)
+def test_callers_environment_does_not_choose_checks(environment: dict[str, str], all_checks: list[str], tmp_path: Path) -> None:
+    (tmp_path / "hostile.py").write_text(HOSTILE_PLUGIN)
+    for name in ("yaml", "docker", "pydantic", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(1)\n")
+    assert collected(**{name: value.format(tmp_path) for name, value in environment.items()}) == (0, all_checks)
+
+
+def test_hostile_plugin_would_choose_checks(tmp_path: Path) -> None:
+    """The control of the test above: pytest as a user starts it does load the plugin."""
+    (tmp_path / "hostile.py").write_text(HOSTILE_PLUGIN)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTEST_PLUGINS": "hostile"}
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "--variant", "slim", "tests/image"]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert len([line for line in result.stdout.splitlines() if "::" in line]) == 3
+
+
+def test_entry_ignores_shadowed_modules_and_optimization(tmp_path: Path) -> None:
+    """build.py itself, too: what it builds must not depend on a folder that PYTHONPATH names."""
+    (tmp_path / "yaml.py").write_text("raise SystemExit(1)\n")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONOPTIMIZE": "1", "PYTHONIOENCODING": "latin-1"}
+    command = [sys.executable, str(ROOT / "build.py"), "--variant", "slim", "--print", "plan"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
