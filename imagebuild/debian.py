@@ -13,7 +13,7 @@ from pathlib import Path
 
 from imagebuild.errors import EngineError, FetchError
 from imagebuild.pins import DebianPin
-from imagebuild.places import swept
+from imagebuild.places import scratch, swept
 from inputs.download import Wanted, all_of
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -57,7 +57,7 @@ def resolve(pin: DebianPin, names: Mapping[str, Sequence[str]], architecture: st
     """Ask Debian's signed index what each set of names needs, for one architecture; raises EngineError or FetchError."""
     if not KEYRING.exists():
         raise EngineError(f"resolving Debian packages: no {KEYRING}; run: apt-get install debian-archive-keyring")
-    with tempfile.TemporaryDirectory(prefix="worker-apt-") as folder:
+    with tempfile.TemporaryDirectory(prefix="part-apt-", dir=scratch()) as folder:
         environment = apt_folder(Path(folder), sources(pin), architecture)
         _apt(environment, "update", "--error-on=any")
         return {root: _closure(environment, wanted) for root, wanted in names.items()}
@@ -120,7 +120,7 @@ def wanted(package: Package, *elsewhere: str) -> Wanted:
 @contextlib.contextmanager
 def members(path: Path, archive: str) -> Iterator[tarfile.TarFile]:
     """The entries of one of a .deb's two archives (--fsys-tarfile, --ctrl-tarfile); raises EngineError."""
-    with tempfile.TemporaryFile() as unpacked:
+    with tempfile.TemporaryFile(dir=scratch()) as unpacked:
         result = subprocess.run(["dpkg-deb", archive, str(path)], stdout=unpacked, stderr=subprocess.PIPE, text=True, check=False)
         if result.returncode:
             raise EngineError(f"reading {path}: {result.stderr.strip()}; delete it and run again")

@@ -39,6 +39,11 @@ def whole(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def scratch() -> Path:
+    """A folder for temporary files with room for a package's contents, which TMPDIR need not have."""
+    return swept(CACHE / "tmp")
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write text so that no reader ever sees half of it."""
     with whole(path) as part:

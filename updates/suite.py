@@ -11,6 +11,7 @@ from pathlib import Path
 from imagebuild import debian
 from imagebuild.errors import EngineError
 from imagebuild.pins import DebianPin
+from imagebuild.places import scratch
 from imagebuild.plan import BUILDER
 from updates import order, web
 from updates.values import NoAnswerError, Offer
@@ -49,7 +50,7 @@ class SourcePackage:
         if not debian.KEYRING.exists():
             raise EngineError(f"no {debian.KEYRING}; run: apt-get install debian-archive-keyring")
         # Also when the program ends while apt still writes there.
-        with tempfile.TemporaryDirectory(prefix="worker-apt-", ignore_cleanup_errors=True) as name:
+        with tempfile.TemporaryDirectory(prefix="part-apt-", dir=scratch(), ignore_cleanup_errors=True) as name:
             configuration = debian.apt_folder(Path(name), debian.sources(self.pin).replace("deb [", "deb-src ["), BUILDER)
             self._apt(configuration, "update", "--error-on=any")
             return self._apt(configuration, "source", "--print-uris", "--only-source", self.name)
