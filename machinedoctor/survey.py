@@ -1,4 +1,4 @@
-"""The facts of this machine, all asked at once and for a bounded time; nothing is started, installed or written."""
+"""The facts of this machine, all asked at once and for a bounded time; nothing is started, installed or left behind."""
 
 import argparse
 import json
@@ -21,6 +21,7 @@ from drivercontract.table import DRIVERS
 from imagebuild import buildx, debian, images, machine, pins, reach, sources, work
 from imagebuild.engine import CONTAINERD_STORE, PrivateEngine, check_space, find, free_space
 from imagebuild.errors import ClientError, EngineError, FetchError, ImageBuildError, UnfitError
+from imagebuild.places import ENGINE
 from imagebuild.tars import Tell
 from machinedoctor import doctor
 from machinedoctor.doctor import Answer, Facts
@@ -58,12 +59,22 @@ def gather(root: Path) -> Facts:
         devices=tuple(path.name for path in Path("/dev").glob("nvidia*")),
         release=pinned.components["gvisor"].version,
         releases=table.read(root / DRIVERS),
+        copying=copying(root, ENGINE),
     )
 
 
 def driver(file: str = "/proc/driver/nvidia/version") -> str:
     """The version of the kernel's NVIDIA driver, open or not; empty without one."""
     return version_of(Path(file))
+
+
+def copying(root: Path, state: Path) -> str:
+    """The file system on which an engine with this state would copy layers, by a mount that is tried; empty where it shares them."""
+    folder = str(next(path for path in (state, *state.parents) if path.is_dir()))
+    tried = subprocess.run([str(root / "scripts" / "engine"), "layers", folder], capture_output=True, text=True, check=False)
+    if tried.returncode or tried.stdout.strip() != "native":
+        return ""
+    return subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _first(file: str, pattern: str) -> str:
