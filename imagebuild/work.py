@@ -9,7 +9,8 @@ from imagebuild import machine, pins, plan, provision, reach, render, sources, u
 from imagebuild.engine import Endpoint, check_space
 from imagebuild.errors import UsageError
 from imagebuild.images import Images
-from imagebuild.places import CACHE
+from imagebuild.places import CACHE, check_cache
+from imagebuild.record import UNKNOWN, revision
 from imagebuild.tars import Tell
 from inputs import questions
 from inputs.store import Inputs, Store
@@ -48,6 +49,7 @@ class Work:
     inputs: Inputs
     tell: Tell
     seen: str
+    revision: str = UNKNOWN
 
     @property
     def images(self) -> Images:
@@ -69,10 +71,13 @@ def prepare(requests: Sequence[Request], root: Path, tell: Tell) -> list[Work]:
     plans = [plan.make(pinned, known, request.variant, first.supply, first.architecture) for request in requests]
     inputs = Inputs(questions.load(first.versions, pinned, known, root), Store(source=first.offline))
     texts = [_checked(request, planned, root) for request, planned in zip(requests, plans, strict=True)]
+    check_cache()
     check_space(folders(root / "out"), NEEDED_BYTES)
+    if (known_as := revision(root)) == UNKNOWN:
+        tell("revision unknown: git is missing, or this is not a clone; the record says so")
     endpoint = provision.ensure_engine(root, plans[0], first.builder, inputs, tell)
     return [
-        Work(request, planned, text, root, root / "out" / planned.name, endpoint, inputs, tell, seen)
+        Work(request, planned, text, root, root / "out" / planned.name, endpoint, inputs, tell, seen, known_as)
         for request, planned, text in zip(requests, plans, texts, strict=True)
     ]
 

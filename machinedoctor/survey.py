@@ -21,7 +21,7 @@ from drivercontract.table import DRIVERS
 from imagebuild import buildx, debian, images, machine, pins, reach, sources, work
 from imagebuild.engine import CONTAINERD_STORE, PrivateEngine, check_space, find, free_space
 from imagebuild.errors import ClientError, EngineError, FetchError, ImageBuildError, UnfitError
-from imagebuild.places import ENGINE
+from imagebuild.places import ENGINE, check_cache
 from imagebuild.tars import Tell
 from machinedoctor import doctor
 from machinedoctor.doctor import Answer, Facts
@@ -70,7 +70,7 @@ def driver(file: str = "/proc/driver/nvidia/version") -> str:
 
 def copying(root: Path, state: Path) -> str:
     """The file system on which an engine with this state would copy layers, by a mount that is tried; empty where it shares them."""
-    folder = str(next(path for path in (state, *state.parents) if path.is_dir()))
+    folder = str(next(path for path in (state, *state.parents) if os.access(path, os.X_OK)))
     tried = subprocess.run([str(root / "scripts" / "engine"), "layers", folder], capture_output=True, text=True, check=False)
     if tried.returncode or tried.stdout.strip() != "native":
         return ""
@@ -129,6 +129,7 @@ def tools(supply: pins.Supply) -> str:
 
 def disk(root: Path) -> str:
     """What is free where a build writes; raises EngineError."""
+    check_cache()
     folders = work.folders(root / "out")
     check_space(folders, work.NEEDED_BYTES)
     return ", ".join(f"{free_space(folder) / 1e9:.0f} GB free for {purpose}" for purpose, folder in folders.items())
