@@ -107,7 +107,7 @@ def _answer(question: Callable[[], str]) -> Answer:
         return Answer(refusal=str(error))
     except OSError as error:
         return Answer(
-            refusal=f"{error.filename or 'the machine'}: {error.strerror or error}; give this user access, or set HOME to a folder of yours"
+            refusal=f"{error.filename or 'the machine'}: {error.strerror or error}; give this user access, or set XDG_CACHE_HOME to a folder of yours"
         )
 
 
