@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup doctor engine engine-stop slim full all example test test-images test-workload gpu-kit verify test-mutants test-offline test-examples report lint lock render bench clean
 PYTHON := .venv/bin/python
+# They would lead the machine's Python, and .venv's, to other modules.
+unexport PYTHONHOME PYTHONPATH
 IMAGES := ./build.py test && { $(PYTHON) -m pytest -q tests/relation tests/push tests/kit tests/machine || exit 5; }
 WORKLOAD := $(PYTHON) -m imagetest workload
 # Ends a recipe with the table, also where its tests failed, and with their status.

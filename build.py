@@ -9,6 +9,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 PYTHON = ROOT / ".venv" / "bin" / "python"
 ENTERED = "WORKER_IMAGES_ENTERED"
+OLDEST = (3, 11)
+
+
+def check_python() -> None:
+    """Exit 2 under a Python that the packages are too new for; this file must be understood by every Python 3."""
+    if sys.version_info < OLDEST:
+        found = ".".join(map(str, sys.version_info[:3]))
+        print(
+            f"build.py needs Python 3.11 or later; this is {found}; put a later python3 first on PATH and run: make setup", file=sys.stderr
+        )
+        raise SystemExit(2)
 
 
 def enter_environment() -> None:
@@ -17,8 +28,10 @@ def enter_environment() -> None:
         os.environ.pop(ENTERED, None)
         # Last: an installed module comes first.
         sys.path.append(str(ROOT))
+        check_python()
         return
     if not os.access(PYTHON, os.X_OK):
+        check_python()
         print(f"build.py: no virtual environment at {PYTHON.parent.parent}; run: make setup", file=sys.stderr)
         raise SystemExit(2)
     if os.environ.get(ENTERED):

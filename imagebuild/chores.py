@@ -7,7 +7,7 @@ from pathlib import Path
 from imagebuild import pipeline, plan, provision, sources
 from imagebuild.engine import PrivateEngine, has_docker_with_buildx, locate
 from imagebuild.errors import DriftError
-from imagebuild.places import write_whole
+from imagebuild.places import check_cache, write_whole
 from imagebuild.tars import Tell
 from imagebuild.work import Request
 from inputs import questions
@@ -19,6 +19,7 @@ def engine(argv: list[str], root: Path, tell: Tell) -> str:
     parser = argparse.ArgumentParser(prog="build.py engine", description="The private container engine of a machine that has none.")
     parser.add_argument("action", choices=("start", "stop", "status", "env"), help="env prints shell lines for eval")
     action = parser.parse_args(argv).action
+    check_cache()
     private = PrivateEngine(root)
     if action == "stop":
         return private.run("stop") or "stopped"

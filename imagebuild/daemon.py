@@ -9,6 +9,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from imagebuild.places import home
+
 TIMEOUT_SECONDS = 5
 DEFAULT_CONTEXT = "default"
 
@@ -32,7 +34,7 @@ class Address:
 
 def docker_folder() -> Path:
     """The folder of the docker command's configuration."""
-    return Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser())
+    return Path(os.environ.get("DOCKER_CONFIG") or home() / ".docker")
 
 
 def address_of(host: str) -> Address:

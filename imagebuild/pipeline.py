@@ -1,7 +1,6 @@
 """Pins to a judged, tagged image: the stages in order."""
 
 import contextlib
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -103,7 +102,6 @@ def _build(works: Sequence[Work], keys: Mapping[str, Mapping[str, str]]) -> dict
 
 def _loaded(work: Work, archive: Path, key: Mapping[str, str], begun: float) -> record.Record:
     digest, image_id, size = record.manifest(archive)
-    describe = ["git", "-C", str(work.root), "describe", "--always", "--dirty", "--abbrev=40"]
     return record.Record(
         variant=work.plan.variant,
         supply=work.plan.supply,
@@ -117,7 +115,7 @@ def _loaded(work: Work, archive: Path, key: Mapping[str, str], begun: float) -> 
         engine=str(work.engine),
         archive=record.stamp(archive),
         seconds=round(time.monotonic() - begun, 1),
-        revision=subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip(),
+        revision=work.revision,
         limits=render.limits(work.plan, work.root),
         resolved=work.inputs.lock.debian.resolved if work.plan.supply == "packages" else None,
     )

@@ -8,12 +8,38 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from imagebuild.errors import EngineError
+
 MACHINE_SOCKET = Path("/var/run/docker.sock")
+# What stands for the home folder of a user who has none; nothing is ever there.
+NO_HOME = Path("/proc/no-home")
+
+
+def home() -> Path:
+    """The user's home folder, or what stands for none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return NO_HOME
+
+
 # Shared by all checkouts of one user.
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "worker-images"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache").absolute() / "worker-images"
 ENGINE = CACHE / "engine"
 PRIVATE_SOCKET = ENGINE / "docker.sock"
 STALE_SECONDS = 3600
+
+
+def check_cache() -> None:
+    """Refuse a cache that cannot be written, before any work; raises EngineError. Nothing is made."""
+    fix = "set XDG_CACHE_HOME to a folder of yours"
+    if CACHE.is_relative_to(NO_HOME):
+        raise EngineError(f"HOME is not set and user {os.getuid()} has no passwd entry, so there is no place for the cache; {fix}")
+    if not os.environ.get("XDG_CACHE_HOME") and not os.access(home(), os.X_OK):
+        raise EngineError(f"user {os.getuid()} cannot enter the home folder {home()}; {fix}")
+    there = next(path for path in (CACHE, *CACHE.parents) if os.access(path, os.F_OK))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise EngineError(f"user {os.getuid()} may not write to {there}, where the cache {CACHE} would be; {fix}")
 
 
 def swept(folder: Path) -> Path:

@@ -28,7 +28,8 @@ def ensure_engine(root: Path, plan: Plan, builder: str | None, inputs: Inputs, t
     machine.check_engine_can_start(machine.Machine.here(), plan.variant)
     _make_root(private, plan, inputs, tell)
     tell("engine: starting")
-    private.run("start")
+    if slower := private.run("start"):
+        tell(slower)
     return _noted(find(private, builder) or buildable(private.endpoint(builder)), tell)
 
 

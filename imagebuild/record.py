@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 from imagebuild.errors import EngineError
 from imagebuild.places import write_whole
 
+UNKNOWN = "unknown"
+
 if TYPE_CHECKING:
     import gzip
 
@@ -71,6 +73,20 @@ def changed(key: Mapping[str, str], record: Record | None) -> tuple[str, ...]:
     if record is None:
         return ("no earlier build",)
     return tuple(sorted(name for name in {*key, *record.key} if key.get(name) != record.key.get(name)))
+
+
+def revision(root: Path) -> str:
+    """What git calls the checkout; unknown without git, and in a folder that is no clone, also inside another's."""
+    import subprocess
+
+    # A hook of another repository names that one.
+    environment = {name: value for name, value in os.environ.items() if name not in {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}}
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout.strip()
+    except FileNotFoundError:
+        return UNKNOWN
+    return found if (root / ".git").exists() and found else UNKNOWN
 
 
 def text_digest(text: str) -> str:

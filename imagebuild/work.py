@@ -10,7 +10,8 @@ from imagebuild.builder import Engine, check_push
 from imagebuild.engine import Endpoint, check_space
 from imagebuild.errors import UsageError
 from imagebuild.images import Images
-from imagebuild.places import CACHE
+from imagebuild.places import CACHE, check_cache
+from imagebuild.record import UNKNOWN, revision
 from imagebuild.tars import Tell
 from inputs import questions
 from inputs.store import Inputs, Store
@@ -49,6 +50,7 @@ class Work:
     inputs: Inputs
     tell: Tell
     seen: str
+    revision: str = UNKNOWN
 
     @property
     def images(self) -> Images:
@@ -73,11 +75,13 @@ def prepare(requests: Sequence[Request], root: Path, tell: Tell) -> list[Work]:
     first = requests[0]
     plans, inputs, texts = planned(requests, root)
     check_space(folders(root / "out"), NEEDED_BYTES)
+    if (known_as := revision(root)) == UNKNOWN:
+        tell("revision unknown: git is missing, or this is not a clone; the record says so")
     engine = provision.ensure_engine(root, plans[0], first.builder, inputs, tell)
     if first.push:
         check_push(engine, first.variant)
     return [
-        Work(request, made, text, root, root / "out" / made.name, engine, inputs, tell, seen)
+        Work(request, made, text, root, root / "out" / made.name, engine, inputs, tell, seen, known_as)
         for request, made, text in zip(requests, plans, texts, strict=True)
     ]
 
@@ -87,6 +91,7 @@ def planned(requests: Sequence[Request], root: Path) -> tuple[list[plan.Plan], I
     first = requests[0]
     pinned, known = sources.load(root, first.versions)
     plans = [plan.make(pinned, known, request.variant, first.supply, first.architecture) for request in requests]
+    check_cache()
     inputs = Inputs(questions.load(first.versions, pinned, known, root), Store(source=first.offline))
     return plans, inputs, [_checked(request, made, root) for request, made in zip(requests, plans, strict=True)]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from imagebuild import debian, pins, sources
 from imagebuild.errors import FetchError
+from imagebuild.places import check_cache
 from imagebuild.tars import Tell
 from inputs import modules, questions, resolve
 from inputs.lock import Lock
@@ -37,6 +38,7 @@ def lock(argv: list[str], root: Path, tell: Tell) -> str:
     _add_versions(parser, root)
     parser.add_argument("--check", action="store_true", help="change nothing; exit 2 where the registries answer otherwise today")
     arguments = parser.parse_args(argv)
+    check_cache()
     changed = resolve.write(arguments.versions, root, tell, check=arguments.check)
     return "\n".join(changed) or "nothing changed: the lock is what the registries answer today"
 
@@ -47,6 +49,7 @@ def fetch(argv: list[str], root: Path, tell: Tell) -> str:
     _add_versions(parser, root)
     parser.add_argument("--into", type=Path, required=True, metavar="DIR", help="what is there and right is not fetched again")
     arguments = parser.parse_args(argv)
+    check_cache()
     pinned, known = sources.load(root, arguments.versions)
     found = questions.load(arguments.versions, pinned, known, root)
     into = arguments.into.absolute()

@@ -8,6 +8,7 @@ from typing import Literal
 from drivercontract.table import KNOWN, SUPPORTED, Table
 from imagebuild.errors import EngineError
 from imagebuild.machine import Machine, check_engine_can_start
+from imagebuild.places import CACHE, ENGINE
 from imagetest.kernel import SETTINGS
 
 State = Literal["ok", "warning", "fault"]
@@ -38,6 +39,8 @@ class Facts:
     devices: tuple[str, ...]
     release: str
     releases: Table
+    # The file system on which an engine started here would copy layers; empty where it would share them, or cannot be asked.
+    copying: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Row:
 def rows(facts: Facts) -> tuple[Row, ...]:
     """Every matter, ok or not."""
     answers = {**facts.answers, "user": _user(facts), "proxies": _proxies(facts.proxies)}
-    return (*(_row(matter, answer) for matter, answer in answers.items()), *_kernel(facts.kernel), *_gpu(facts))
+    return (*(_row(matter, answer) for matter, answer in answers.items()), *_layers(facts), *_kernel(facts.kernel), *_gpu(facts))
 
 
 def _row(matter: str, answer: Answer) -> Row:
@@ -75,6 +78,14 @@ def _user(facts: Facts) -> Answer:
     lacking = " and ".join(name for bit, name in CAPABILITIES.items() if not facts.capabilities >> bit & 1)
     fix = "run this container with --privileged, or set DOCKER_HOST to an engine of yours"
     return Answer("root; a build starts an engine", lacking and f"root without {lacking} cannot start an engine; {fix}")
+
+
+def _layers(facts: Facts) -> Iterator[Row]:
+    """Only an engine that has to be started would keep its layers here."""
+    if facts.copying and facts.answers["engine"] == Answer():
+        found = f"{ENGINE} would be on {facts.copying}, which carries no overlays: layers are copied, which takes time and space"
+        fix = f"mount a volume: docker run --volume worker-cache:{CACHE}; or set XDG_CACHE_HOME to a folder on ext4 or xfs"
+        yield Row("layers", "warning", found, fix)
 
 
 def _proxies(proxies: Mapping[str, str]) -> Answer:

@@ -1,4 +1,4 @@
-"""The facts of this machine, all asked at once and for a bounded time; nothing is started, installed or written."""
+"""The facts of this machine, all asked at once and for a bounded time; nothing is started, installed or left behind."""
 
 import argparse
 import json
@@ -22,6 +22,7 @@ from imagebuild import buildx, debian, machine, pins, reach, sources, work
 from imagebuild.builder import find
 from imagebuild.engine import PrivateEngine, check_space, free_space
 from imagebuild.errors import ClientError, EngineError, FetchError, ImageBuildError, UnfitError
+from imagebuild.places import ENGINE, check_cache
 from imagebuild.tars import Tell
 from imagetest import kernel
 from machinedoctor import doctor
@@ -60,12 +61,22 @@ def gather(root: Path) -> Facts:
         devices=tuple(path.name for path in Path("/dev").glob("nvidia*")),
         release=pinned.components["gvisor"].version,
         releases=table.read(root / DRIVERS),
+        copying=copying(root, ENGINE),
     )
 
 
 def driver(file: str = "/proc/driver/nvidia/version") -> str:
     """The version of the kernel's NVIDIA driver, open or not; empty without one."""
     return version_of(Path(file))
+
+
+def copying(root: Path, state: Path) -> str:
+    """The file system on which an engine with this state would copy layers, by a mount that is tried; empty where it shares them."""
+    folder = str(next(path for path in (state, *state.parents) if os.access(path, os.X_OK)))
+    tried = subprocess.run([str(root / "scripts" / "engine"), "layers", folder], capture_output=True, text=True, check=False)
+    if tried.returncode or tried.stdout.strip() != "native":
+        return ""
+    return subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _first(file: str, pattern: str) -> str:
@@ -97,9 +108,8 @@ def _answer(question: Callable[[], str]) -> Answer:
     except ImageBuildError as error:
         return Answer(refusal=str(error))
     except OSError as error:
-        return Answer(
-            refusal=f"{error.filename or 'the machine'}: {error.strerror or error}; give this user access, or set HOME to a folder of yours"
-        )
+        fix = "give this user access, or set XDG_CACHE_HOME to a folder of yours"
+        return Answer(refusal=f"{error.filename or 'the machine'}: {error.strerror or error}; {fix}")
 
 
 def environment(root: Path) -> str:
@@ -120,6 +130,7 @@ def tools(supply: pins.Supply) -> str:
 
 def disk(root: Path) -> str:
     """What is free where a build writes; raises EngineError."""
+    check_cache()
     folders = work.folders(root / "out")
     check_space(folders, work.NEEDED_BYTES)
     return ", ".join(f"{free_space(folder) / 1e9:.0f} GB free for {purpose}" for purpose, folder in folders.items())

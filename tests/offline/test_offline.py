@@ -46,9 +46,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def apart(tmp_path: Path, endpoint: Endpoint) -> Apart:
-    """A checkout that has built nothing, on such a machine."""
+    """A checkout that has built nothing and is no clone, on such a machine."""
     target = tmp_path / "checkout"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(target)], check=True)
+    shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(".git", ".venv", "out", "__pycache__", ".*_cache"))
     (target / ".venv").symlink_to(ROOT / ".venv")
     return Apart(target, {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "DOCKER_HOST": endpoint.host})
 

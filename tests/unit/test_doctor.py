@@ -79,6 +79,25 @@ def test_rights_do_not_matter_where_an_engine_is() -> None:
     assert row(replace(GOOD, machine=replace(GOOD.machine, root=False), capabilities=0), "user").state == "ok"
 
 
+def test_a_disk_that_carries_no_overlays_has_a_warning() -> None:
+    """A container's own disk: an engine started there copies layers; where one answers, its disk is no matter of ours."""
+    found = row(replace(NOBODY, copying="overlayfs"), "layers")
+    assert (found.state, "would be on overlayfs" in found.found) == ("warning", True)
+    assert found.fix.startswith("mount a volume: docker run --volume worker-cache:")
+    assert not [each for each in (*doctor.rows(replace(GOOD, copying="overlayfs")), *doctor.rows(NOBODY)) if each.matter == "layers"]
+
+
+@pytest.mark.parametrize(("layers", "copying"), [("echo native", True), ("echo overlayfs", False), ("exit 4", False)])
+def test_the_script_that_starts_engines_says_where_layers_are_copied(layers: str, copying: bool, tmp_path: Path) -> None:
+    """It is asked of the folder that is there, and nothing is made."""
+    script = tmp_path / "scripts/engine"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\n[ "$*" = "layers {tmp_path}" ] || exit 2\n{layers}\n')
+    script.chmod(0o755)
+    assert bool(survey.copying(tmp_path, tmp_path / "none/engine")) == copying
+    assert [path.name for path in tmp_path.iterdir()] == ["scripts"]
+
+
 @pytest.mark.parametrize(
     ("address", "host"),
     [
