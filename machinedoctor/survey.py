@@ -106,9 +106,8 @@ def _answer(question: Callable[[], str]) -> Answer:
     except ImageBuildError as error:
         return Answer(refusal=str(error))
     except OSError as error:
-        return Answer(
-            refusal=f"{error.filename or 'the machine'}: {error.strerror or error}; give this user access, or set XDG_CACHE_HOME to a folder of yours"
-        )
+        fix = "give this user access, or set XDG_CACHE_HOME to a folder of yours"
+        return Answer(refusal=f"{error.filename or 'the machine'}: {error.strerror or error}; {fix}")
 
 
 def environment(root: Path) -> str:
