@@ -112,8 +112,8 @@ def _from(wanted: Wanted, address: str, path: Path) -> tuple[str, bool]:
 
 
 def _check_disk(error: Exception, folder: Path) -> None:
-    """Raise EngineError where the disk failed, and not what comes over the network, which urllib wraps."""
-    if isinstance(error, OSError) and not isinstance(error, urllib.error.URLError) and error.errno in DISK:
+    """Raise EngineError where the disk failed; what failed to connect has no number, because urllib wraps it."""
+    if isinstance(error, OSError) and error.errno in DISK:
         raise EngineError(f"{folder}: {os.strerror(error.errno)}; {DISK[error.errno]} and run again") from error
 
 
