@@ -48,10 +48,13 @@ class Engine:
 
     state: Path
     network: str
+    programs: Path
 
     def run(self, *command: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
         """A command in the engine's network namespace, where its bridge is."""
-        return subprocess.run(["nsenter", f"--net={self.network}", *command], capture_output=True, check=False, input=given)
+        environment = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"}
+        command = ("nsenter", f"--net={self.network}", *command)
+        return subprocess.run(command, env=environment, capture_output=True, check=False, input=given)
 
     def docker(self, *words: str, given: bytes = b"") -> None:
         """The engine's own client."""
@@ -79,17 +82,23 @@ def _state(process: Path) -> tuple[str, str]:
 
 @pytest.fixture
 def private(tmp_path: Path) -> Iterator[Engine]:
-    """The private engine's programs with a state of their own; the machine's private engine is not touched."""
+    """The private engine's programs with a state of their own; the machine's private engine is not touched.
+
+    The command pivot_root, which Debian 14 does not have, does nothing here.
+    """
     if not (ENGINE / "root/usr/sbin/dockerd").exists():
         pytest.skip(f"{NOT_RUN}this machine has no private engine; run: make engine")
     state = tmp_path / "e"
     state.mkdir()
     (state / "root").symlink_to(ENGINE / "root")
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs/pivot_root").write_text("#!/bin/sh\nexit 127\n")
+    (tmp_path / "programs/pivot_root").chmod(0o755)
     with subprocess.Popen(["unshare", "--net", "sleep", "600"]) as holder:
         network = Path(f"/proc/{holder.pid}/ns/net")
         while network.readlink() == Path("/proc/self/ns/net").readlink():
             time.sleep(0.01)
-        engine = Engine(state, str(network))
+        engine = Engine(state, str(network), tmp_path / "programs")
         started = engine.run(str(SCRIPT), "start", str(state))
         try:
             assert started.returncode == 0, started.stderr.decode()

@@ -16,7 +16,7 @@ import pytest
 from imagetest.plugin import ROOT
 
 # What scripts/setup and its Python call; a test that hides a program shows these alone.
-PROGRAMS = ("cat", "cut", "dirname", "env", "rm", "sh", "sha256sum", "tail")
+PROGRAMS = ("cat", "chmod", "cut", "dirname", "env", "mkdir", "rm", "sh", "sha256sum", "tail")
 
 
 @dataclass(frozen=True)
@@ -194,6 +194,16 @@ def test_advice_is_of_what_pip_said(said: str, checkout: Checkout) -> None:
     assert (done.returncode, checkout.stamped) == (code, False)
     assert advice in done.stderr
     assert "network" not in done.stderr
+
+
+def test_advice_is_of_what_pips_own_installation_said(checkout: Checkout, tmp_path: Path) -> None:
+    """venv says no more than that its last step failed."""
+    shutil.rmtree(checkout.root / ".venv")
+    made = "mkdir -p .venv/bin && echo '#!/bin/sh\necho \"OSError: [Errno 28] No space left on device\" >&2; exit 1' >.venv/bin/python"
+    python = f'case "$*" in *"-m venv"*) {made} && chmod +x .venv/bin/python; exit 1 ;; esac\nexec {sys.executable} "$@"'
+    done = checkout.setup(PATH=machine(tmp_path / "programs", python3=python))
+    assert (done.returncode, checkout.stamped) == (4, False)
+    assert "setup: python3 -m venv failed: the disk is full" in done.stderr
 
 
 def machine(folder: Path, **programs: str) -> str:
