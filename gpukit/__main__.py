@@ -12,7 +12,8 @@ from pathlib import Path
 
 from drivercontract.table import DRIVERS
 from imagebuild import debian, pins, places
-from imagebuild.errors import EngineError, FetchError, ImageBuildError
+from imagebuild.errors import EngineError, ImageBuildError
+from inputs.store import pip_failure
 from sandbox.command import PROBES
 
 FOLDER = "gpu-kit"
@@ -94,7 +95,7 @@ def _pytest(requirements: Path, site: Path) -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--require-hashes"]
     result = subprocess.run([*command, *PURE, "--target", site, "--requirement", wanted], capture_output=True, text=True, check=False)
     if result.returncode:
-        raise FetchError(f"fetching pytest for the kit: {result.stderr.strip()}; check the network and PIP_INDEX_URL, then run again")
+        raise pip_failure("pytest for the kit", result.stderr)
 
 
 def _parts(root: Path) -> Iterator[tuple[Path, str]]:

@@ -19,6 +19,14 @@ from inputs.download import Wanted, all_of
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 ADDRESS = re.compile(r"'(?P<url>[^']+)' (?P<file>\S+) (?P<size>[0-9]+) SHA256:(?P<sha256>[0-9a-f]{64})")
 
+# What to do where apt-get failed for another reason than the network.
+FIXES = {
+    "No space left|enough free space": "free some space in the cache, or set XDG_CACHE_HOME to another folder",
+    "Unable to locate package|no installation candidate": "correct the package's name, or debian.suite in versions.yaml",
+    "not signed|NO_PUBKEY|EXPKEYSIG|not valid yet|expired": "check the clock, debian-archive-keyring and debian.mirror in versions.yaml",
+}
+UNREACHED = "check debian.mirror in versions.yaml and the network"
+
 APT_CONFIGURATION = """\
 Dir "{folder}";
 Dir::Etc "etc";
@@ -79,7 +87,7 @@ def _apt(configuration: str, *arguments: str) -> str:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         cause = next((line for line in result.stderr.splitlines() if line.startswith("E:")), result.stderr.strip())
-        fix = "check debian.mirror in versions.yaml and the network"
+        fix = next((fix for pattern, fix in FIXES.items() if re.search(pattern, cause)), UNREACHED)
         raise FetchError(f"resolving Debian packages: apt-get {arguments[0]}: {cause}; {fix}")
     return result.stdout
 

@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 
 from imagebuild import debian, pins, sources
-from imagebuild.errors import FetchError
 from imagebuild.places import check_cache
 from imagebuild.tars import Tell
 from inputs import modules, questions, resolve
 from inputs.lock import Lock
-from inputs.store import Store, copied, wanted_wheel
+from inputs.store import Store, copied, pip_failure, wanted_wheel
 
 # Debian 12's and Debian 13's.
 PYTHONS = ("3.11", "3.13")
@@ -101,4 +100,4 @@ def _python(root: Path, into: Path) -> None:
     for version in PYTHONS:
         result = subprocess.run([*command, "--python-version", version], capture_output=True, text=True, check=False)
         if result.returncode:
-            raise FetchError(f"fetching requirements.txt: {result.stderr.strip()}; check the network and PIP_INDEX_URL, then run again")
+            raise pip_failure("requirements.txt", result.stderr)

@@ -1,6 +1,7 @@
 """Bytes over HTTP, which get their name only when they are the ones that were wanted."""
 
 import base64
+import errno
 import http.client
 import os
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
-from imagebuild.errors import FetchError
+from imagebuild.errors import EngineError, FetchError
 from imagebuild.places import whole
 
 ATTEMPTS = 4
@@ -23,6 +24,12 @@ TIMEOUT_SECONDS = 30
 TOTAL_SECONDS = 900
 CHUNK = 1 << 20
 MOST_REDIRECTS = 5
+# What a disk refuses whatever the address, with the way out.
+DISK = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space there"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give this user access"),
+}
+CHANGED = "these are not the pinned bytes: the mirror or a proxy changed them; ask who did and run again"
 # Hosts that others may send us to, separated by commas: a mirror of one's own that keeps its files elsewhere.
 REDIRECT_HOSTS = "WORKER_IMAGES_REDIRECT_HOSTS"
 
@@ -40,6 +47,10 @@ class Wanted:
 
 class _RedirectError(FetchError):
     """A host sends us where nobody allowed; to ask again would not help."""
+
+
+class _ChangedError(FetchError):
+    """All bytes came, and they are not those that were wanted."""
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -60,20 +71,24 @@ def have(wanted: Wanted, path: Path) -> Path:
     """Have the file under its name, checked again at each use; raises FetchError."""
     if path.is_file() and not wanted.fault(path):
         return path
-    causes = []
+    causes, changed, address = [], False, ""
     for address in wanted.addresses:
-        if not (cause := _from(wanted, address, path)):
+        cause, changed = _from(wanted, address, path)
+        if not cause:
             return path
         causes.append(cause)
-    raise FetchError(f"fetching {wanted.what}: {'; '.join(causes)}; {wanted.step}")
+    # A folder that was filled wrong is filled again.
+    step = CHANGED if changed and not address.startswith("file:") else wanted.step
+    raise FetchError(f"fetching {wanted.what}: {'; '.join(causes)}; {step}")
 
 
-def _from(wanted: Wanted, address: str, path: Path) -> str:
-    """Why one address does not give the file; empty where it does."""
+def _from(wanted: Wanted, address: str, path: Path) -> tuple[str, bool]:
+    """Why one address does not give the file, empty where it does; and whether it gives other bytes."""
     cause = ""
     for attempt in range(1, ATTEMPTS + 1):
+        changed = False
         try:
-            return _stream(wanted, address, path)
+            _stream(wanted, address, path)
         except urllib.error.HTTPError as error:
             error.close()
             cause, pause = f"HTTP {error.code}", _asked_pause(error)
@@ -82,15 +97,24 @@ def _from(wanted: Wanted, address: str, path: Path) -> str:
         except _RedirectError as error:
             cause = str(error)
             break
-        except FetchError as error:
-            cause, pause = str(error), 0.0
+        except _ChangedError as error:
+            cause, pause, changed = str(error), 0.0, True
         except (OSError, http.client.HTTPException, ValueError) as error:
+            _check_disk(error, path.parent)
             cause, pause = str(getattr(error, "reason", error)) or type(error).__name__, 0.0
+        else:
+            return "", False
         # A folder says the same however often it is asked.
         if address.startswith("file:"):
             break
         time.sleep(max(pause, PAUSE_SECONDS * 2 ** (attempt - 1)) if attempt < ATTEMPTS else 0)
-    return f"{shown(address)}: {cause}"
+    return f"{shown(address)}: {cause}", changed
+
+
+def _check_disk(error: Exception, folder: Path) -> None:
+    """Raise EngineError where the disk failed; what failed to connect has no number, because urllib wraps it."""
+    if isinstance(error, OSError) and error.errno in DISK:
+        raise EngineError(f"{folder}: {os.strerror(error.errno)}; {DISK[error.errno]} and run again") from error
 
 
 def shown(address: str) -> str:
@@ -114,7 +138,7 @@ def _asked_pause(error: urllib.error.HTTPError) -> float:
     return min(float(asked), LONGEST_PAUSE_SECONDS) if asked.isascii() and asked.isdigit() else 0.0
 
 
-def _stream(wanted: Wanted, address: str, path: Path) -> str:
+def _stream(wanted: Wanted, address: str, path: Path) -> None:
     """Write to a temporary name, at most the bytes that are due and in bounded time, and rename when nothing is wrong."""
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline, received = time.monotonic() + TOTAL_SECONDS, 0
@@ -124,13 +148,14 @@ def _stream(wanted: Wanted, address: str, path: Path) -> str:
             while received <= wanted.most and (chunk := answer.read1(CHUNK)):
                 received += file.write(chunk)
                 if time.monotonic() > deadline:
-                    raise FetchError(f"not whole after {TOTAL_SECONDS} s")
+                    raise TimeoutError(f"not whole after {TOTAL_SECONDS} s")
+            if received <= wanted.most and getattr(answer, "length", None):
+                raise ConnectionError(f"broken off after {received} bytes")
             file.flush()
             os.fsync(file.fileno())
         if fault := wanted.fault(part):
             page = "; it looks like HTML: a proxy or a portal answered" if part.read_bytes()[:512].lstrip()[:1] == b"<" else ""
-            raise FetchError(f"{fault}{page}")
-    return ""
+            raise _ChangedError(f"{fault}{page}")
 
 
 def all_of(files: Sequence[tuple[Wanted, Path]]) -> list[Path]:

@@ -11,11 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from imagebuild import debian
-from imagebuild.errors import FetchError
+from imagebuild.errors import EngineError, FetchError, ImageBuildError
 from imagebuild.pins import DebianPin
 from imagebuild.places import CACHE, swept, whole
 from inputs import modules
-from inputs.download import Wanted, all_of, have
+from inputs.download import CHANGED, Wanted, all_of, have
 from inputs.lock import Lock, Wheel
 
 WHEEL_PLATFORM = ("--platform", "manylinux2014_x86_64", "--only-binary", ":all:", "--no-deps")
@@ -99,6 +99,15 @@ def wanted_wheel(wheel: Wheel) -> Wanted:
     return Wanted(f"{wheel.project} {wheel.version}", (), wheel.size, fault, "check the network and PIP_INDEX_URL, then run again")
 
 
+def pip_failure(what: str, said: str) -> ImageBuildError:
+    """What pip's words on standard error mean, and the next step."""
+    cause = next((line for line in said.splitlines() if "ERROR" in line), said.strip())
+    if "No space left on device" in said:
+        return EngineError(f"fetching {what}: {cause}; free some space in {CACHE} and {tempfile.gettempdir()}, then run again")
+    step = CHANGED if "DO NOT MATCH THE HASHES" in said else "check the network and PIP_INDEX_URL, then run again"
+    return FetchError(f"fetching {what}: {cause}; {step}")
+
+
 def _by_pip(wheel: Wheel, fault: Callable[[Path], str], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="part-") as folder:
         requirement = Path(folder) / "wanted.txt"
@@ -108,9 +117,9 @@ def _by_pip(wheel: Wheel, fault: Callable[[Path], str], path: Path) -> None:
             [*command, "--dest", folder, "--requirement", str(requirement)], capture_output=True, text=True, check=False
         )
         found = list(Path(folder).glob("*.whl"))
-        cause = next((line for line in result.stderr.splitlines() if "ERROR" in line), result.stderr.strip())
-        if result.returncode or len(found) != 1 or (cause := fault(found[0])):
-            step = "check the network and PIP_INDEX_URL, then run again"
-            raise FetchError(f"fetching {wheel.project} {wheel.version}: {cause}; {step}")
+        if result.returncode or len(found) != 1:
+            raise pip_failure(f"{wheel.project} {wheel.version}", result.stderr)
+        if cause := fault(found[0]):
+            raise FetchError(f"fetching {wheel.project} {wheel.version}: {cause}; {CHANGED}")
         with whole(path) as part:
             shutil.copyfile(found[0], part)

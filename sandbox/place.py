@@ -37,7 +37,8 @@ mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mount -t tmpfs -o mode=1777 tmpfs "$root/run"
 layered / "$root/run" "$root{USER}"
 cd "$root"
-pivot_root . "${{PWD}}{HOST}"
+# The command of that name is not in every Debian; the C library has the call.
+python3 -Ic 'import ctypes, sys; sys.exit(ctypes.CDLL(None).pivot_root(b".", sys.argv[1].encode()))' "${{PWD}}{HOST}"
 exec chroot . "$@"
 """
 BESIDE = f"""{LAYERED}user=$1

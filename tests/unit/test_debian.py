@@ -1,13 +1,15 @@
 """Debian packages: what apt says of them, and what their archives may hold."""
 
+import os
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from imagebuild import debian
-from imagebuild.errors import EngineError
+from imagebuild import debian, pins
+from imagebuild.errors import EngineError, FetchError
+from imagetest.plugin import ROOT
 
 
 def test_apts_answer_is_read_whole() -> None:
@@ -30,6 +32,27 @@ def test_package_is_unpacked_without_the_temporary_folder(tmp_path: Path, monkey
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     with debian.members(package, "--ctrl-tarfile") as tar:
         assert "./control" in tar.getnames()
+
+
+SAID = {
+    "E: Unable to locate package tinni": "correct the package's name, or debian.suite in versions.yaml",
+    "E: Error writing to file - write (28: No space left on device)": "free some space in the cache, or set XDG_CACHE_HOME to another folder",
+    "E: The repository 'http://m InRelease' is not signed.": "check the clock, debian-archive-keyring and debian.mirror in versions.yaml",
+    "E: Failed to fetch http://m/InRelease  Could not connect to m:80": "check debian.mirror in versions.yaml and the network",
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_advice_is_of_what_apt_said(said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network is named where the network failed."""
+    (tmp_path / "apt-get").write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 100\n')
+    (tmp_path / "apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(debian, "KEYRING", tmp_path)
+    pin = pins.load(ROOT / "versions.yaml")[0].debian
+    with pytest.raises(FetchError) as told:
+        debian.resolve(pin, {"base": ["tini"]})
+    assert str(told.value) == f"resolving Debian packages: apt-get update: {said}; {SAID[said]}"
 
 
 def test_a_broken_deb_is_named(tmp_path: Path) -> None:

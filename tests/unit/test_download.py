@@ -1,6 +1,9 @@
 """Downloads over a real loopback server that misbehaves on purpose: no wrong byte is ever used, and the next run heals."""
 
+import errno
 import hashlib
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from imagebuild import debian
-from imagebuild.errors import FetchError
+from imagebuild.errors import EngineError, FetchError
 from imagetest.plugin import ROOT
 from inputs import download
 from inputs.download import Wanted
@@ -58,6 +61,47 @@ def test_a_flipped_byte_is_told_by_both_digests(server: Server, tmp_path: Path) 
     wrong = hashlib.sha256(b"x" + CONTENT[1:]).hexdigest()
     with pytest.raises(FetchError, match=f"sha256 {wrong}, want {len(CONTENT)} with {SHA256}"):
         had(server, tmp_path)
+
+
+def test_other_bytes_are_no_matter_of_the_network(server: Server, tmp_path: Path) -> None:
+    """Where the last answer is one that breaks off, they are."""
+    server.faults = ["flip"] * download.ATTEMPTS
+    with pytest.raises(FetchError, match=r"; these are not the pinned bytes: .* run again$"):
+        had(server, tmp_path)
+    server.faults = ["flip"] * (download.ATTEMPTS - 1) + ["cut"]
+    with pytest.raises(FetchError, match=r"broken off after [0-9]+ bytes; .*else check the network and run again$"):
+        had(server, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("code", "fix"),
+    [(errno.ENOSPC, "free some space there"), (errno.EDQUOT, "free some space there"), (errno.EROFS, "give this user access")],
+)
+def test_a_disk_that_fails_is_no_matter_of_the_network(
+    code: int, fix: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked once: no mirror changes it."""
+
+    def failing(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(EngineError) as told:
+        had(server, tmp_path)
+    assert str(told.value) == f"{tmp_path}: {os.strerror(code)}; {fix} and run again"
+    assert len(server.asked) == 1
+
+
+def test_a_connection_that_is_not_permitted_is_a_matter_of_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A firewall of this machine says so by the number that also a disk uses."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(download, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(socket, "create_connection", refused)
+    with pytest.raises(FetchError, match=r"Operation not permitted.*check the network"):
+        debian.fetch([debian.Package("tini", "1", "http://127.0.0.1:9/tini.deb", 1, SHA256)], tmp_path)
 
 
 def test_a_portals_page_is_told(server: Server, tmp_path: Path) -> None:

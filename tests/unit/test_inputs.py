@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from imagebuild import catalog, debian, pins, plan, render, sources
-from imagebuild.errors import DriftError, FetchError
+from imagebuild.errors import DriftError, EngineError, FetchError, ImageBuildError
 from imagetest.plugin import ROOT
 from inputs import compiler, download, lock, modules, questions, resolve, store
 from inputs.lock import Lock
@@ -252,7 +252,7 @@ def test_a_module_is_had(proxy: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize("body", [WRONG, RIGHT[:-9], b"<html>", b""])
 def test_a_wrong_module_is_refused_and_the_next_run_heals(body: bytes, proxy: Server, tmp_path: Path) -> None:
     proxy.serves["/a.org/b/@v/v1.0.0.zip"] = body
-    with pytest.raises(FetchError, match=r"Go module a\.org/b v1\.0\.0: .*want h1:.*check the network and GOPROXY"):
+    with pytest.raises(FetchError, match=r"Go module a\.org/b v1\.0\.0: .*want h1:.*these are not the pinned bytes"):
         Store(tmp_path).modules([module()])
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     proxy.serves["/a.org/b/@v/v1.0.0.zip"] = RIGHT
@@ -427,3 +427,18 @@ def test_what_lays_out_the_compiler_is_an_input(monkeypatch: pytest.MonkeyPatch,
     other.write_text(Path(compiler.__file__).read_text() + "\n")
     monkeypatch.setattr(compiler, "__file__", str(other))
     assert compiler.key("h1:x") != before
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "step"),
+    [
+        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", EngineError, "; free some space in "),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", FetchError, "; these are not the pinned bytes"),
+        ("ERROR: No matching distribution found for x", FetchError, "; check the network and PIP_INDEX_URL, then run again"),
+    ],
+)
+def test_advice_is_of_what_pip_said(said: str, kind: type[ImageBuildError], step: str) -> None:
+    """The first of its words that is an error, and the next step."""
+    found = store.pip_failure("x 1", f"WARNING: a\n{said}\nERROR: b\n")
+    assert type(found) is kind
+    assert str(found).startswith(f"fetching x 1: {said}{step}")

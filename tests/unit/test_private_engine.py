@@ -1,4 +1,4 @@
-"""scripts/engine on real kernels' ground: who reaps, where layers can be shared, and whose cgroup is put in order."""
+"""scripts/engine in real namespaces: who reaps, where layers are shared, which cgroup is moved."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ RUNS = 5
 SETTLE_SECONDS = 10
 # A program and what it is linked with: the smallest image that runs.
 PROGRAM = ("bin/true", "lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6")
-# The topmost cgroup of a container, as files; the kernel's own are replaced for one process and its children.
+# The topmost cgroup of a container, as files, and a process that believes to be in it.
 CONTAINER = """
 set -e
 mount -t tmpfs tmpfs /sys/fs/cgroup
@@ -38,7 +38,8 @@ cat cgroup.subtree_control init/cgroup.procs
 @pytest.fixture(autouse=True)
 def root() -> None:
     """Namespaces and mounts are root's."""
-    if os.geteuid() or subprocess.run(["unshare", "--mount", "--net", "true"], check=False).returncode:
+    tried = ["unshare", "--mount", "--net", "true"]
+    if os.geteuid() or subprocess.run(tried, check=False).returncode:
         pytest.skip(f"{NOT_RUN}mounts need root with CAP_SYS_ADMIN")
 
 
@@ -48,14 +49,23 @@ class Engine:
 
     state: Path
     network: str
+    programs: Path
 
     def run(self, *command: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
         """A command in the engine's network namespace, where its bridge is."""
-        return subprocess.run(["nsenter", f"--net={self.network}", *command], capture_output=True, check=False, input=given)
+        environment = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"}
+        command = ("nsenter", f"--net={self.network}", *command)
+        return subprocess.run(command, env=environment, capture_output=True, check=False, input=given)
 
     def docker(self, *words: str, given: bytes = b"") -> None:
         """The engine's own client."""
-        done = self.run(str(self.state / "root/usr/bin/docker"), "--host", f"unix://{self.state}/docker.sock", *words, given=given)
+        done = self.run(
+            str(self.state / "root/usr/bin/docker"),
+            "--host",
+            f"unix://{self.state}/docker.sock",
+            *words,
+            given=given,
+        )
         assert done.returncode == 0, done.stderr.decode()
 
     @property
@@ -66,7 +76,8 @@ class Engine:
 
     def zombies(self) -> int:
         """How many of its orphans are dead and not reaped."""
-        return sum(state == "Z" and parent == self.init for state, parent in map(_state, Path("/proc").glob("[0-9]*")))
+        found = [_state(process) for process in Path("/proc").glob("[0-9]*")]
+        return found.count(("Z", self.init))
 
 
 def _state(process: Path) -> tuple[str, str]:
@@ -79,17 +90,23 @@ def _state(process: Path) -> tuple[str, str]:
 
 @pytest.fixture
 def private(tmp_path: Path) -> Iterator[Engine]:
-    """The private engine's programs with a state of their own; the machine's private engine is not touched."""
+    """The private engine's programs with a state of their own; the machine's own is not touched.
+
+    The command pivot_root, which Debian 14 does not have, does nothing here.
+    """
     if not (ENGINE / "root/usr/sbin/dockerd").exists():
         pytest.skip(f"{NOT_RUN}this machine has no private engine; run: make engine")
     state = tmp_path / "e"
     state.mkdir()
     (state / "root").symlink_to(ENGINE / "root")
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs/pivot_root").write_text("#!/bin/sh\nexit 127\n")
+    (tmp_path / "programs/pivot_root").chmod(0o755)
     with subprocess.Popen(["unshare", "--net", "sleep", "600"]) as holder:
         network = Path(f"/proc/{holder.pid}/ns/net")
         while network.readlink() == Path("/proc/self/ns/net").readlink():
             time.sleep(0.01)
-        engine = Engine(state, str(network))
+        engine = Engine(state, str(network), tmp_path / "programs")
         started = engine.run(str(SCRIPT), "start", str(state))
         try:
             assert started.returncode == 0, started.stderr.decode()
@@ -101,11 +118,12 @@ def private(tmp_path: Path) -> Iterator[Engine]:
 
 def image() -> bytes:
     """The archive of an image with one program."""
-    return subprocess.run(["tar", "-C", "/", "--dereference", "-c", *PROGRAM], capture_output=True, check=True).stdout
+    command = ["tar", "-C", "/", "--dereference", "-c", *PROGRAM]
+    return subprocess.run(command, capture_output=True, check=True).stdout
 
 
 def test_engine_reaps_what_containers_leave(private: Engine) -> None:
-    """Each container leaves a shim behind, whose parent is gone: PID 1 takes it away. The engine ends by its own way, soon."""
+    """A container leaves a shim whose parent is gone: PID 1 reaps it, and dockerd ends well."""
     private.docker("import", "-", "small:1", given=image())
     for _ in range(RUNS):
         private.docker("run", "--rm", "--network=none", "small:1", "/bin/true")
@@ -121,14 +139,26 @@ def test_engine_reaps_what_containers_leave(private: Engine) -> None:
 
 
 @pytest.mark.parametrize(("below", "layers"), [("tmpfs", "overlayfs"), ("overlay", "native")])
-def test_layers_are_copied_where_overlays_do_not_stand(below: str, layers: str, tmp_path: Path) -> None:
+def test_layers_are_copied_where_overlays_do_not_stand(
+    below: str,
+    layers: str,
+    tmp_path: Path,
+) -> None:
     """A container's own disk is an overlay, which carries no other one's changes."""
     for name in ("lower", "disk", "state"):
         (tmp_path / name).mkdir()
-    options = {"tmpfs": "mode=755", "overlay": "lowerdir=lower,upperdir=disk/upper,workdir=disk/work"}[below]
-    program = f'mount -t tmpfs tmpfs disk && mkdir disk/upper disk/work && mount -t {below} {below} -o {options} state && "$0" layers state'
+    options = {
+        "tmpfs": "mode=755",
+        "overlay": "lowerdir=lower,upperdir=disk/upper,workdir=disk/work",
+    }[below]
+    made = "mount -t tmpfs tmpfs disk && mkdir disk/upper disk/work"
+    program = f'{made} && mount -t {below} {below} -o {options} state && "$0" layers state'
     found = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", program, str(SCRIPT)], cwd=tmp_path, capture_output=True, text=True, check=False
+        ["unshare", "--mount", "sh", "-c", program, str(SCRIPT)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (found.stdout, found.stderr) == (f"{layers}\n", "")
     assert list((tmp_path / "state").iterdir()) == []
@@ -143,11 +173,29 @@ def test_layers_are_copied_where_overlays_do_not_stand(below: str, layers: str, 
         ("9:memory:/", "container", "", ""),
     ],
 )
-def test_processes_move_only_in_a_containers_topmost_cgroup(own: str, kind: str, enabled: str, moved: str, tmp_path: Path) -> None:
+def test_processes_move_only_in_a_containers_topmost_cgroup(
+    own: str,
+    kind: str,
+    enabled: str,
+    moved: str,
+    tmp_path: Path,
+) -> None:
     """A machine's topmost cgroup, systemd's and cgroup v1 are left as they are."""
     dockerd = tmp_path / "root/usr/sbin/dockerd"
     dockerd.parent.mkdir(parents=True)
     shutil.copy("/bin/true", dockerd)
-    command = ["unshare", "--mount", "--net", "sh", "-c", CONTAINER, "sh", own, str(tmp_path), kind, str(SCRIPT)]
+    command = [
+        "unshare",
+        "--mount",
+        "--net",
+        "sh",
+        "-c",
+        CONTAINER,
+        "sh",
+        own,
+        str(tmp_path),
+        kind,
+        str(SCRIPT),
+    ]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.stdout == enabled + moved, found.stderr
