@@ -36,7 +36,7 @@ def test_package_is_unpacked_without_the_temporary_folder(tmp_path: Path, monkey
 
 SAID = {
     "E: Unable to locate package tinni": "correct the package's name, or debian.suite in versions.yaml",
-    "E: Error writing to file - write (28: No space left on device)": "free some space in the cache, or set XDG_CACHE_HOME to another folder",
+    "E: Error writing to file - write (28: No space left on device)": "free some space in the cache, or set XDG_CACHE_HOME",
     "E: The repository 'http://m InRelease' is not signed.": "check the clock, debian-archive-keyring and debian.mirror in versions.yaml",
     "E: Failed to fetch http://m/InRelease  Could not connect to m:80": "check debian.mirror in versions.yaml and the network",
 }
