@@ -22,10 +22,17 @@ CERTIFICATES = Path(os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certif
 # Proxies, which BuildKit keeps out of history, and Go's mirrors, which only the builder's stage declares.
 PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "GOPROXY", "GOSUMDB")
 FAILURES: tuple[tuple[str, type[ImageBuildError], str], ...] = (
+    (
+        r"no space left on device|disk quota exceeded",
+        EngineError,
+        "free some space on the engine's disk, for example: docker builder prune",
+    ),
     (r"missing go\.sum entry|updates to go\.mod needed", DriftError, "run: make lock"),
     (r"SECURITY ERROR|checksum mismatch|WARNING: .* computed checksum", FetchError, "these are not the pinned bytes; ask who changed them"),
     (r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|x509:", FetchError, "check network, proxies and CA; run again"),
 )
+# What stands above and below the failed step's last lines.
+RULE = "------"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
@@ -127,8 +134,15 @@ def _failure(log: Path) -> ImageBuildError:
     text = ESCAPES.sub("", log.read_text(errors="replace"))
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["buildx said nothing"]
     for pattern, kind, remedy in FAILURES:
-        found = [line for line in lines if re.search(pattern, line)]
+        found = [line for line in _of_the_failure(lines) if re.search(pattern, line)]
         if found:
             return kind(f"building: {found[-1]}; {remedy}; the whole log: {log}")
     errors = [line for line in lines if "ERROR" in line]
     return EngineError(f"building: {(errors or lines)[-1]}; the whole log: {log}")
+
+
+def _of_the_failure(lines: list[str]) -> list[str]:
+    """The lines that BuildKit repeats of the failed step, and its errors; what went wrong before and was retried is no cause."""
+    begin = lines.index(RULE) if RULE in lines else len(lines)
+    errors = [line for line in lines[:begin] if "ERROR" in line]
+    return [*errors, *lines[begin:]] or lines[-1:]

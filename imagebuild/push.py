@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # A registry that does not show a repository without a login says so with these words, also where there is none.
 HIDDEN = ("denied", "unauthorized", "authentication required", "forbidden")
+UNREACHED = ("dial tcp", "no such host", "timeout", "connection refused", "connection reset", "tls", "x509", "http response", "eof")
 ABSENT = ("manifest unknown", "name unknown", "not found")
 
 
@@ -37,7 +38,7 @@ def push(address: Address, reference: str, digest: str) -> None:
         lines = client.images.push(*split(reference), stream=True, decode=True)
         faults = [str(line["error"]) for line in lines if "error" in line]
         if faults:
-            raise RegistryError(f"pushing {reference}: {faults[0]}; check the name, the network and: docker login")
+            raise RegistryError(f"pushing {reference}: {faults[0]}; {_advice(faults[0], reference)}")
         arrived = client.images.get_registry_data(reference).id
     if arrived != digest:
         fix = "remove the tag there, and use an engine with the containerd image store"
@@ -84,4 +85,13 @@ def _registered(client: "docker.DockerClient", reference: str) -> str | None:
         # Who may not read a tag may not push it either: the push itself says so.
         if any(words in cause.lower() for words in (*HIDDEN, *ABSENT)):
             return None
-        raise RegistryError(f"pushing {reference}: {cause}; check the name, the network and: docker login") from error
+        raise RegistryError(f"pushing {reference}: {cause}; {_advice(cause, reference)}") from error
+
+
+def _advice(cause: str, reference: str) -> str:
+    """The next step after a registry's or an engine's words."""
+    if any(word in cause.lower() for word in HIDDEN):
+        return f"run: docker login {reference.partition('/')[0]}"
+    if any(words in cause.lower() for words in UNREACHED):
+        return "check the registry's name, the network and the engine's proxies and certificates"
+    return "the registry refused it; its log says why"

@@ -241,7 +241,7 @@ def test_engine_that_names_the_image_otherwise_does_not_push(loopback: engines.E
 
 def test_registry_that_cannot_be_asked_gets_no_push(loopback: engines.Engine) -> None:
     loopback.answer(REGISTRY, {"message": "dial tcp: connection refused"}, 500)
-    with pytest.raises(RegistryError, match="connection refused; check the name"):
+    with pytest.raises(RegistryError, match="connection refused; check the registry's name, the network"):
         push.push(Address(loopback.host), REFERENCE, TESTED)
     assert f"POST {PUSH}" not in loopback.requests
 
