@@ -1,6 +1,6 @@
 # Names of commands; each does its set-up first. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor engine engine-stop slim full all example test test-images test-workload gpu-kit verify test-mutants test-offline test-examples report lint lock render bench clean
+.PHONY: help setup doctor engine engine-stop slim full all example test test-images test-workload gpu-kit verify test-mutants test-offline test-engines test-examples report lint lock render bench clean
 PYTHON := .venv/bin/python
 # They would lead the machine's Python, and .venv's, to other modules.
 unexport PYTHONHOME PYTHONPATH
@@ -61,6 +61,9 @@ report: setup ## what is known of the images: out/report/index.html and report.j
 
 test-offline: slim ## without a network to the same digest, and slim for arm64
 	@$(PYTHON) -m pytest -q tests/offline || exit 5
+
+test-engines: slim ## images on other engines: Docker, BuildKit and Podman of today, from package registries
+	@$(PYTHON) -m pytest -q tests/engines || exit 5
 
 test-examples: full ## build the example, run what it adds, judge it
 	@$(PYTHON) -m pytest -q tests/examples || exit 5

@@ -66,9 +66,13 @@ def resolve(pin: DebianPin, names: Mapping[str, Sequence[str]], architecture: st
     if not KEYRING.exists():
         raise EngineError(f"resolving Debian packages: no {KEYRING}; run: apt-get install debian-archive-keyring")
     with tempfile.TemporaryDirectory(prefix="part-apt-", dir=scratch()) as folder:
-        environment = apt_folder(Path(folder), sources(pin), architecture)
-        _apt(environment, "update", "--error-on=any")
-        return {root: _closure(environment, wanted) for root, wanted in names.items()}
+        return closures(apt_folder(Path(folder), sources(pin), architecture), names)
+
+
+def closures(configuration: str, names: Mapping[str, Sequence[str]]) -> dict[str, tuple[Package, ...]]:
+    """What each set of names needs, by the indexes of an apt folder, which it fetches; raises FetchError."""
+    _apt(configuration, "update", "--error-on=any")
+    return {root: _closure(configuration, wanted) for root, wanted in names.items()}
 
 
 def apt_folder(folder: Path, sources_list: str, architecture: str) -> str:

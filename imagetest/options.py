@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-LAYERS = ("image", "workload")
+LAYERS = ("image", "workload", "engines")
 NOT_RUN = "not run: "
 # The exit code of a run that the machine ended.
 MACHINE = 4

@@ -1,0 +1,116 @@
+"""BuildKit from its Go module, compiled by the Go release that versions.yaml pins."""
+
+import re
+import shutil
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+from imagebuild import tars
+from imagebuild.errors import EngineError, FetchError
+from imagebuild.places import CACHE, swept, whole
+from imagebuild.record import text_digest
+from imagebuild.tars import Tell, cleared
+from inputs import compiler, modules
+from inputs.download import request
+from tests.engines.space import finished
+from tests.engines.suite import Project
+
+HERE = Path(__file__).parent / "buildkit"
+MODULE = "github.com/moby/buildkit"
+FILES = ("go.mod", "go.sum")
+SECONDS = 30
+RELEASE = re.compile(r"^v[0-9]+\.[0-9]+\.[0-9]+$", re.MULTILINE)
+
+
+def version() -> str:
+    """The release that go.mod pins."""
+    found = re.search(
+        rf"^\t{re.escape(MODULE)} (v\S+)", (HERE / "go.mod").read_text(), re.MULTILINE
+    )
+    assert found
+    return found[1]
+
+
+def described(project: Project) -> str:
+    """The release, the compiler, and whether the module proxy has a newer release."""
+    return f"BuildKit {version()} ({_standing()}), by Go {project.inputs.lock.toolchain.version}"
+
+
+def _standing() -> str:
+    try:
+        address = f"{modules.proxies()[0]}/{MODULE}/@v/list"
+        with urllib.request.urlopen(request(address), timeout=SECONDS) as answer:  # noqa: S310
+            found = RELEASE.findall(answer.read().decode())
+    except (OSError, ValueError, FetchError) as error:
+        return f"whether it is the newest is not known: {error}"
+    newest = max(found, key=_numbers, default=version())
+    return "the newest" if newest == version() else f"{newest} is newer: see CONTRIBUTING.md"
+
+
+def _numbers(release: str) -> list[int]:
+    return [int(number) for number in release.removeprefix("v").split(".")]
+
+
+def buildkitd(scratch: Path, project: Project, tell: Tell) -> Path:
+    """The program, kept by the digest of all that it is compiled from.
+
+    Raises FetchError where that cannot be fetched.
+    """
+    flags = ["-ldflags", f"-s -w -X {MODULE}/version.Version={version()}"]
+    texts = [(HERE / name).read_text() for name in FILES]
+    toolchain = compiler.key(project.inputs.lock.toolchain.sum)
+    key = text_digest("".join([*texts, *flags, toolchain]))
+    kept = swept(CACHE / "buildkit") / f"buildkitd-{key[:16]}"
+    tell(described(project))
+    if not kept.is_file():
+        folder = cleared(scratch)
+        _lay_out(folder, project, tell)
+        tell("compiling BuildKit: about two minutes on two cores")
+        begun = time.monotonic()
+        with whole(kept) as part:
+            _compile(folder, [*flags, "-o", str(part)])
+        tell(f"compiled BuildKit in {time.monotonic() - begun:.0f} s")
+        shutil.rmtree(folder)
+    return kept
+
+
+def _lay_out(folder: Path, project: Project, tell: Tell) -> None:
+    """The compiler, go.mod, go.sum, and the modules as the files of a proxy."""
+    inputs, epoch = project.inputs, project.plan.epoch
+    release = modules.toolchain(inputs.lock.toolchain.version, inputs.lock.toolchain.sum)
+
+    def write(path: Path) -> None:
+        compiler.write(inputs.store.modules([release])[0], path, epoch)
+
+    tars.place(folder, {f"go-{compiler.key(release.sum)[:16]}": write}, project.plan, tell)
+    command = ["tar", "--extract", "--file", str(folder / "go.tar"), "--directory", str(folder)]
+    subprocess.run(command, check=True)
+    files = modules.files((HERE / "go.sum").read_text(), "tests/engines/buildkit/go.sum")
+    tell(f"fetching {len(files)} files of Go modules, where they are not here yet")
+    for file, path in zip(files, inputs.store.modules(files), strict=True):
+        tars.link(path, folder / "modules" / file.name)
+    for each in FILES:
+        shutil.copyfile(HERE / each, folder / each)
+
+
+def _compile(folder: Path, arguments: list[str]) -> None:
+    """Compile without a network: whatever is not in the folder is missing."""
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder),
+        "GOPATH": str(folder / "go"),
+        "GOCACHE": str(folder / "cache"),
+        "GOPROXY": (folder / "modules").as_uri(),
+        "GOSUMDB": "off",
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false -modcacherw",
+        "CGO_ENABLED": "0",
+    }
+    go = str(folder / compiler.PLACE / "bin" / "go")
+    command = ["unshare", "--net", go, "build", *arguments, f"{MODULE}/cmd/buildkitd"]
+    result = finished(command, folder, environment)
+    if result.returncode:
+        said = " / ".join(result.stderr.splitlines()[-5:])
+        raise EngineError(f"compiling BuildKit: {said}")

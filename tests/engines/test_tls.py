@@ -1,0 +1,86 @@
+"""Docker behind TLS with client certificates."""
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from imagebuild.builder import find
+from imagebuild.engine import PrivateEngine
+from imagetest.plugin import ROOT
+from tests.engines.foreign import Foreign
+from tests.engines.test_worker import build
+
+
+@pytest.fixture
+def tls(docker: Foreign) -> Mapping[str, str]:
+    """The settings with which Docker is reached over TLS."""
+    assert docker.tls
+    return docker.tls
+
+
+@pytest.mark.parametrize("bundle", [None, "other.pem"])
+def test_engine_is_found_over_tls(
+    bundle: str | None, tls: Mapping[str, str], certificates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Docker's settings find the engine, also where REQUESTS_CA_BUNDLE names another authority."""
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    if bundle:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates / bundle))
+    for name, value in tls.items():
+        monkeypatch.setenv(name, value)
+    found = find(PrivateEngine(ROOT))
+    assert found
+    assert found.endpoint.host == tls["DOCKER_HOST"]
+    assert found.daemon.containerd_store
+
+
+def test_docker_context_names_the_engine_over_tls(
+    tls: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The engine of a docker context is found with the context's certificates."""
+    own = PrivateEngine(ROOT).endpoint().docker
+    program = own if Path(own).exists() else "docker"
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    folder = tls["DOCKER_CERT_PATH"]
+    files = ",".join(f"{name}={folder}/{name}.pem" for name in ("ca", "cert", "key"))
+    settings = f"host={tls['DOCKER_HOST']},{files}"
+    command = [program, "context", "create", "remote", "--docker", settings]
+    subprocess.run(command, capture_output=True, check=True)
+    monkeypatch.setenv("DOCKER_CONTEXT", "remote")
+    found = find(PrivateEngine(ROOT))
+    assert found
+    assert found.endpoint.host == tls["DOCKER_HOST"]
+
+
+@pytest.mark.parametrize(
+    ("files", "cause"),
+    [
+        (("ca.pem",), "certificate"),
+        (("cert.pem", "key.pem"), "ca.pem"),
+        (("other.pem", "cert.pem", "key.pem"), "certificate verify failed"),
+    ],
+)
+def test_build_fails_with_the_cause_when_certificates_are_missing(
+    files: tuple[str, ...], cause: str, tls: Mapping[str, str], checkout: Path, tmp_path: Path
+) -> None:
+    """A missing certificate, or one of another authority, is named, and the exit code is 4."""
+    for name in files:
+        shutil.copy(Path(tls["DOCKER_CERT_PATH"]) / name, tmp_path / name.replace("other", "ca"))
+    refused = build(checkout, Foreign("tls", {**tls, "DOCKER_CERT_PATH": str(tmp_path)}))
+    assert refused.returncode == 4, refused.stderr
+    assert cause in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_build_fails_with_the_cause_when_tls_is_not_set(
+    tls: Mapping[str, str], checkout: Path
+) -> None:
+    """A port behind TLS that is asked without it is named as that."""
+    refused = build(checkout, Foreign("plain", {"DOCKER_HOST": tls["DOCKER_HOST"]}))
+    assert refused.returncode == 4, refused.stderr
+    assert "HTTPS" in refused.stderr
+    assert "Traceback" not in refused.stderr

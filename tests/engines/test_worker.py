@@ -1,0 +1,136 @@
+"""Worker images on foreign engines, by the commands that users give."""
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from imagebuild import record
+from imagebuild.engine import Endpoint
+from imagetest.plugin import ROOT
+from tests.engines.foreign import Foreign, registered
+from tests.engines.space import finished
+
+ARCHIVE = ROOT / "out/slim/image.tar"
+Results = dict[str, str]
+
+
+def build(checkout: Path, engine: Foreign, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The build command in a clone, with an engine's settings."""
+    command = [str(checkout / ".venv/bin/python"), "build.py", "--variant", "slim", *arguments]
+    return finished(command, checkout, engine.environment)
+
+
+@pytest.fixture(scope="session")
+def built(checkout: Path, docker: Foreign) -> "subprocess.CompletedProcess[str]":
+    """slim, built, tested and tagged by Docker."""
+    assert ARCHIVE.exists(), f"no {ARCHIVE}; run: make slim"
+    return build(checkout, docker)
+
+
+def results(engine: Foreign, settings: dict[str, str], scratch: Path) -> Results:
+    """The result of each check on the archive of `make slim`, with containers of an engine."""
+    report = scratch / f"{engine.name}.xml"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "tests/image",
+        "--variant",
+        "slim",
+        "--image",
+        str(ARCHIVE),
+    ]
+    run = finished([*command, "--junit-xml", str(report)], ROOT, engine.environment | settings)
+    assert run.returncode == 0, run.stdout + run.stderr
+    cases = ET.parse(report).getroot().iter("testcase")  # noqa: S314 - pytest wrote it
+    return {
+        f"{case.get('classname')}.{case.get('name')}": ",".join(child.tag for child in case)
+        for case in cases
+    }
+
+
+@pytest.fixture(scope="session")
+def expected(reference: Foreign, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """The results on the engine of `make slim`."""
+    found = results(reference, {}, tmp_path_factory.mktemp("reference"))
+    assert found
+    return found
+
+
+def test_slim_is_built_tested_and_tagged_by_docker(
+    built: "subprocess.CompletedProcess[str]", checkout: Path, docker: Foreign, endpoint: Endpoint
+) -> None:
+    """The newest Docker builds slim with the image ID of `make slim`, and tags it."""
+    assert built.returncode == 0, built.stderr
+    manifest, image_id, _ = record.manifest(checkout / "out/slim/image.tar")
+    assert image_id == record.manifest(ARCHIVE)[1]
+    command = [endpoint.docker, "image", "inspect", "--format", "{{.Id}}", "worker:slim"]
+    named = subprocess.run(
+        command, env=docker.environment, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert named == manifest
+
+
+def test_second_build_finds_nothing_to_do(
+    built: "subprocess.CompletedProcess[str]", checkout: Path, docker: Foreign
+) -> None:
+    """A second build with the same engine finds the image there."""
+    assert built.returncode == 0, built.stderr
+    again = build(checkout, docker)
+    assert again.returncode == 0, again.stderr
+    assert "nothing to build" in again.stderr
+
+
+def test_push_by_docker_leaves_the_tested_digest(
+    built: "subprocess.CompletedProcess[str]", checkout: Path, docker: Foreign, registry: str
+) -> None:
+    """`--push` leaves the tested archive's manifest under the tag."""
+    assert built.returncode == 0, built.stderr
+    pushed = build(checkout, docker, "--tag", f"{registry}/team/worker:1", "--push")
+    assert pushed.returncode == 0, pushed.stderr
+    assert (
+        registered(registry, "team/worker", "1")
+        == record.manifest(checkout / "out/slim/image.tar")[0]
+    )
+
+
+@pytest.mark.parametrize("name", ["classic", "podman"])
+def test_push_is_refused_by_a_store_that_would_change_the_manifest(
+    name: str, checkout: Path, builder: str, registry: str, request: pytest.FixtureRequest
+) -> None:
+    """`--push` fails where another manifest would be sent, and the registry has no such tag."""
+    engine: Foreign = request.getfixturevalue(name)
+    pushed = build(
+        checkout, engine, "--builder", builder, "--tag", f"{registry}/team/{name}:1", "--push"
+    )
+    assert pushed.returncode in {4, 6}, pushed.stderr
+    assert "containerd image store" in pushed.stderr
+    assert registered(registry, f"team/{name}", "1") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("classic", "classic image store"), ("podman", "Podman 5")]
+)
+def test_build_is_refused_before_it_begins_without_a_builder(
+    name: str, remedy: str, checkout: Path, request: pytest.FixtureRequest
+) -> None:
+    """An engine that cannot write an OCI archive is refused with the remedy, before any work."""
+    refused = build(checkout, request.getfixturevalue(name))
+    assert refused.returncode == 4, refused.stderr
+    assert remedy in refused.stderr
+    assert "--builder" in refused.stderr
+    assert "assembling" not in refused.stderr
+    assert "building slim" not in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["docker", "classic", "podman"])
+def test_harness_gives_the_same_results_on_every_engine(
+    name: str, expected: Results, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Every check has the same result with containers of each engine; Docker is behind TLS."""
+    engine: Foreign = request.getfixturevalue(name)
+    assert results(engine, dict(engine.tls or {}), tmp_path) == expected
