@@ -21,7 +21,7 @@ ADDRESS = re.compile(r"'(?P<url>[^']+)' (?P<file>\S+) (?P<size>[0-9]+) SHA256:(?
 
 # What to do where apt-get failed for another reason than the network.
 FIXES = {
-    "No space left|enough free space": "free some space in the cache, or set XDG_CACHE_HOME to another folder",
+    "No space left|enough free space": "free some space in the cache, or set XDG_CACHE_HOME",
     "Unable to locate package|no installation candidate": "correct the package's name, or debian.suite in versions.yaml",
     "not signed|NO_PUBKEY|EXPKEYSIG|not valid yet|expired": "check the clock, debian-archive-keyring and debian.mirror in versions.yaml",
 }

@@ -5,6 +5,7 @@ or conftest.py of another folder is read, and no module of the checkout stands i
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ def main() -> int:
     for name in [name for name in os.environ if name.startswith(("PYTHON", "PYTEST_"))]:
         del os.environ[name]
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    # A shell in the background has its children ignore Ctrl-C; build.py ends these tests by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Last: an installed module comes first.
     sys.path.append(str(ROOT))
     import pytest

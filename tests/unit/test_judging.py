@@ -183,3 +183,15 @@ def test_entry_ignores_shadowed_modules_and_optimization(tmp_path: Path) -> None
     command = [sys.executable, str(ROOT / "build.py"), "--variant", "slim", "--print", "plan"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_interrupt_ends_the_tests_also_where_a_shell_ignores_it(tmp_path: Path) -> None:
+    """A shell script that starts build.py in the background has it ignore Ctrl-C, by which build.py ends its tests."""
+    (tmp_path / "pytest.py").write_text(
+        "import os, signal\ndef main(_):\n    os.kill(os.getpid(), signal.SIGINT)\n    print('survived')\n    return 0\n"
+    )
+    program = f"import signal, sys; sys.path.insert(0, {str(tmp_path)!r}); signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    program += f"import runpy; runpy.run_path({str(ROOT / judging.PROGRAM)!r}, run_name='__main__')\n"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "survived" not in result.stdout
+    assert result.returncode != 0
