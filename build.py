@@ -38,10 +38,17 @@ def enter_environment() -> None:
         print(f"build.py: {PYTHON.parent.parent} is broken; remove it and run: make setup", file=sys.stderr)
         raise SystemExit(2)
     os.environ[ENTERED] = "1"
-    sys.stdout.flush()
+    _open_standard_streams()
     # No module and no setting of the caller's environment decides what is built; every text is UTF-8.
     words = [str(PYTHON), "-I", "-X", "utf8", str(ROOT / "build.py"), *sys.argv[1:]]
     os.execv(PYTHON, words)  # noqa: S606 - no shell is wanted
+
+
+def _open_standard_streams() -> None:
+    """Give a process that was started without some of them all three: the first file that it opens would be one."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(opened, True)
+    os.close(opened)
 
 
 def interrupt(*_: object) -> None:
@@ -55,4 +62,11 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, interrupt)
     from imagebuild.cli import main
 
-    raise SystemExit(main(sys.argv[1:], ROOT))
+    status = main(sys.argv[1:], ROOT)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # Python would try once more to write what is left, and end with another status.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    raise SystemExit(status)

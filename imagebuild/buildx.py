@@ -113,9 +113,15 @@ def _copy(source: int, keep: Callable[[str], object]) -> None:
     # Linux ends a terminal whose other side is closed with an I/O error, not with an empty read.
     with contextlib.suppress(OSError):
         while data := os.read(source, 1 << 16):
-            sys.stderr.buffer.write(data)
-            sys.stderr.buffer.flush()
             keep(decoder.decode(data))
+            _show(data)
+
+
+def _show(data: bytes) -> None:
+    """Progress for the reader; where nobody reads, the work goes on."""
+    with contextlib.suppress(OSError):
+        sys.stderr.buffer.write(data)
+        sys.stderr.buffer.flush()
 
 
 @contextlib.contextmanager

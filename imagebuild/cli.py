@@ -1,5 +1,6 @@
 """The command line's outside: only `main` prints and exits. What is heavy is imported when it is needed."""
 
+import contextlib
 import importlib
 import sys
 from pathlib import Path
@@ -26,21 +27,21 @@ def main(argv: list[str], root: Path) -> int:
     try:
         if record := unchanged.look(argv, root):
             tell(f"nothing to build: no input changed and the engine holds {record.image_id}")
-            print(summary(Outcome(record, f"worker:{record.variant}", built=False, seconds=0.0)))
+            print(summary(Outcome(record, f"worker:{record.variant}", built=False, seconds=0.0)), flush=True)
             return 0
         named = COMMANDS.get("".join(argv[:1]))
         module, _, function = (named or "imagebuild.commands:build").partition(":")
         text = getattr(importlib.import_module(module), function)(argv[1:] if named else argv, root, tell)
-        print(text, end="\n" if text else "")
+        print(text, end="\n" if text else "", flush=True)
     except ImageBuildError as error:
         print(error.answer, end="\n" if error.answer else "", flush=True)
         print(f"build.py: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        sys.stderr.close()
         return 1
     except OSError as error:
-        print(f"build.py: {error.filename or 'the machine'}: {error.strerror or error}; mend that and run again", file=sys.stderr)
+        where = error.filename or "standard output"
+        print(f"build.py: {where}: {error.strerror or error}; correct that and run again", file=sys.stderr)
         return EngineError.exit_code
     except KeyboardInterrupt:
         print("build.py: interrupted; nothing was tagged; the same command starts again", file=sys.stderr)
@@ -49,8 +50,9 @@ def main(argv: list[str], root: Path) -> int:
 
 
 def tell(text: str) -> None:
-    """One line of progress, beside the result."""
-    print(f"» {text}", file=sys.stderr, flush=True)
+    """One line of progress, beside the result; a reader who is gone, or a full disk, does not end the work."""
+    with contextlib.suppress(OSError):
+        print(f"» {text}", file=sys.stderr, flush=True)
 
 
 def summary(outcome: Outcome) -> str:

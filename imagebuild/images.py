@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SLEEP = ["sleep", "infinity"]
 JUDGE_LABEL = "worker-images.judge"
 CONFLICT = 409
+# What programs of a worker need: soft and hard; -1 is no limit.
+LIMITS = {"nofile": (1024, 4096), "fsize": (-1, -1)}
 
 
 class Images:
@@ -83,9 +85,13 @@ class Images:
     @contextlib.contextmanager
     def container(self, image: str, capabilities: Sequence[str] = (), entrypoint: list[str] | None = None) -> Iterator[str]:
         """The id of a container without network, which lives for the block; without more rights than those named."""
+        import docker.types
+
         with client_of(self.address) as client:
             _sweep(client)
             rights = client.api.create_host_config(
+                # The engine's defaults may be too low for any sandbox.
+                ulimits=[docker.types.Ulimit(name=name, soft=soft, hard=hard) for name, (soft, hard) in LIMITS.items()],
                 network_mode="none",
                 cap_drop=["ALL"],
                 cap_add=list(capabilities),

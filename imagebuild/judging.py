@@ -23,6 +23,8 @@ PROGRAM = "imagetest/isolated.py"
 # With these words a check says that the machine, not the image, is at fault.
 NOT_RUN = "not run: "
 LAST_LINES = 5
+# pytest's status of a run that came to its end, in which a check failed.
+FAILED = 1
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def environment(caller: Mapping[str, str], scratch: Path) -> dict[str, str]:
 def _verdict(work: Work, made: Record, status: int, where: str) -> None:
     said = (work.out / "judge.log").read_text(errors="replace").strip()
     report = Report.read(work.out / "judge.xml")
-    if report and report.failed:
+    if report and report.failed and status == FAILED:
         with contextlib.suppress(EngineError):
             work.images.remove(made.engine_id)
         count = f"{len(report.failed)} {'check' if len(report.failed) == 1 else 'checks'}"
@@ -114,7 +116,7 @@ def _verdict(work: Work, made: Record, status: int, where: str) -> None:
 
 def _incomplete(report: Report | None, made: Record, status: int, said: str) -> str:
     """Why a run without a failed check does not show that all passed; empty where it does."""
-    if status or not report:
+    if status or not report or report.failed:
         cause = os.linesep.join(said.splitlines()[-LAST_LINES:]) or "it wrote nothing"
         return f"the tests could not finish (status {status}): {cause}"
     if (report.image_id, report.engine_id) != (made.image_id, made.engine_id):

@@ -26,7 +26,7 @@ def main(argv: list[str], root: Path) -> int:
         print(f"report: {error}", file=sys.stderr)
         return getattr(error, "exit_code", JudgeError.exit_code)
     except OSError as error:
-        print(f"report: {error.filename}: {error.strerror}; mend that and run again", file=sys.stderr)
+        print(f"report: {error.filename}: {error.strerror}; correct that and run again", file=sys.stderr)
         return EngineError.exit_code
     print(report.text(found))
     return 0

@@ -89,8 +89,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """A run that was cut short leaves no JUnit file: what had passed by then would read as the whole."""
-    if (path := session.config.getoption("xmlpath")) and exitstatus and not session.testsfailed:
+    """A run that was cut short leaves no JUnit file: its results so far would read as the whole.
+
+    A check that met a fault of the machine is among them, as failed.
+    """
+    whole = exitstatus == pytest.ExitCode.OK or (exitstatus == pytest.ExitCode.TESTS_FAILED and session.testsfailed)
+    if (path := session.config.getoption("xmlpath")) and not whole:
         Path(path).unlink(missing_ok=True)
 
 

@@ -71,6 +71,8 @@ def have(wanted: Wanted, path: Path) -> Path:
     """Have the file under its name, checked again at each use; raises FetchError."""
     if path.is_file() and not wanted.fault(path):
         return path
+    if not wanted.addresses:
+        raise FetchError(f"fetching {wanted.what}: no address to fetch it from; {wanted.step}")
     causes, changed, address = [], False, ""
     for address in wanted.addresses:
         cause, changed = _from(wanted, address, path)

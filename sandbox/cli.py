@@ -27,7 +27,9 @@ def main(argv: list[str], root: Path) -> int:
         print(f"{arguments.name}: {error}", file=sys.stderr)
         return ENGINE
     except OSError as error:
-        print(f"{arguments.name}: {error.filename or 'the machine'}: {error.strerror or error}; mend that and run again", file=sys.stderr)
+        print(
+            f"{arguments.name}: {error.filename or 'the machine'}: {error.strerror or error}; correct that and run again", file=sys.stderr
+        )
         return ENGINE
     except KeyboardInterrupt:
         print(f"{arguments.name}: interrupted", file=sys.stderr)

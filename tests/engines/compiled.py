@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 
 from imagebuild import tars
-from imagebuild.errors import EngineError, FetchError
+from imagebuild.errors import EngineError
 from imagebuild.places import CACHE, swept, whole
 from imagebuild.record import text_digest
 from imagebuild.tars import Tell, cleared
@@ -40,10 +40,10 @@ def described(project: Project) -> str:
 
 def _standing() -> str:
     try:
-        address = f"{modules.proxies()[0]}/{MODULE}/@v/list"
+        address = f"{next(iter(modules.proxies()), modules.PROXY)}/{MODULE}/@v/list"
         with urllib.request.urlopen(request(address), timeout=SECONDS) as answer:  # noqa: S310
             found = RELEASE.findall(answer.read().decode())
-    except (OSError, ValueError, FetchError) as error:
+    except (OSError, ValueError) as error:
         return f"whether it is the newest is not known: {error}"
     newest = max(found, key=_numbers, default=version())
     return "the newest" if newest == version() else f"{newest} is newer: see CONTRIBUTING.md"

@@ -103,6 +103,7 @@ def _made(mutant: Mutant, contexts: dict[str, str], folder: Path, endpoint: Endp
         context=_inputs(mutant.variant),
         output=f"type=docker,dest={archive},oci-mediatypes=true",
         epoch=int(PINS.source_date_epoch),
+        network=True,
         contexts={**contexts, "judged": contexts[mutant.variant], "mutant": str(folder)},
     )
     buildx.build(endpoint, {"mutant": job}, scratch / "build.log")

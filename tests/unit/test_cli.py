@@ -125,7 +125,7 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
     monkeypatch.setattr(commands, "build", full)
     assert cli.main(["--variant", "slim", "--no-cache"], ROOT) == 4
-    assert capsys.readouterr().err == "build.py: /somewhere: No space left on device; mend that and run again\n"
+    assert capsys.readouterr().err == "build.py: /somewhere: No space left on device; correct that and run again\n"
 
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,3 +140,29 @@ def test_all_takes_no_single_name() -> None:
     result = run("--variant", "all", "--tag", "team/worker:1")
     assert result.returncode == 2
     assert "want one image each" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status"),
+    [(">&-", 0), ("2>&-", 0), ("<&-", 0), ("<&- >&- 2>&-", 0), ("2>/dev/full", 0), (">/dev/full", 4)],
+)
+def test_streams_that_are_closed_or_full_do_not_end_in_a_traceback(redirection: str, status: int, tmp_path: Path) -> None:
+    """As under cron, nohup, or a disk that is full."""
+    result = subprocess.run(
+        ["sh", "-c", f'"$0" "$1" --variant slim --print plan {redirection}', sys.executable, str(ROOT / "build.py")],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == status, result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Exception ignored" not in result.stderr
+    if status:
+        assert result.stderr == "build.py: standard output: No space left on device; correct that and run again\n"
+
+
+def test_progress_that_nobody_reads_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        cli.tell("building")
+        monkeypatch.undo()
+        # What is left unwritten would be tried again when the file is closed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())

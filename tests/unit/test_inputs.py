@@ -208,10 +208,13 @@ def test_what_is_no_sum_is_told_by_its_line(line: str) -> None:
 
 
 @pytest.mark.parametrize("named", ["off", "direct", "file:///x"])
-def test_no_proxy_is_told(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_is_missed_where_a_module_has_to_be_fetched(named: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not before: what is in the cache needs none."""
     monkeypatch.setenv("GOPROXY", named)
-    with pytest.raises(FetchError, match=f"GOPROXY={named} names no module proxy"):
-        modules.proxies()
+    assert modules.proxies() == ()
+    (file,) = modules.files(f"a.org/b v1.0.0/go.mod {RIGHT_SUM}\n", "go.sum")
+    with pytest.raises(FetchError, match=r"Go module a\.org/b v1\.0\.0: no address to fetch it from; check the network and GOPROXY"):
+        download.have(file.wanted(modules.proxies()), tmp_path / "file")
 
 
 @pytest.mark.parametrize(

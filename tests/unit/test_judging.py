@@ -86,10 +86,19 @@ def test_check_that_the_machine_cannot_run_is_told_with_its_reason(verdict: Call
 
 
 @pytest.mark.parametrize("outcome", ["failure", "error"])
-@pytest.mark.parametrize("status", [0, 1, 2])
-def test_failed_check_in_the_report_fails_the_image(outcome: str, status: int, verdict: Callable[[int], list[str]], tmp_path: Path) -> None:
+def test_failed_check_in_the_report_fails_the_image(outcome: str, verdict: Callable[[int], list[str]], tmp_path: Path) -> None:
     write(tmp_path, ran=ALL_PASSED | {CHECKS[1]: outcome})
     with pytest.raises(JudgeError, match="slim failed 1 check; the tag is unchanged; kept"):
+        verdict(1)
+
+
+@pytest.mark.parametrize("status", [0, 2, 4, -9])
+def test_failed_check_of_a_run_that_did_not_end_is_the_machines_fault(
+    status: int, verdict: Callable[[int], list[str]], tmp_path: Path
+) -> None:
+    """An engine that goes away fails the check that meets it."""
+    write(tmp_path, ran=ALL_PASSED | {CHECKS[1]: "failure"})
+    with pytest.raises(EngineError, match=r"the tests could not finish \(status"):
         verdict(status)
 
 
