@@ -69,6 +69,14 @@ class Job:
         }
 
 
+def archive(destination: Path) -> str:
+    """The output that writes an image as a file: a row of comma-separated values."""
+    field = f"dest={destination}"
+    if "," in field or '"' in field:
+        field = '"' + field.replace('"', '""') + '"'
+    return f"type=docker,{field},rewrite-timestamp=true,oci-mediatypes=true"
+
+
 def _literal(value: object) -> str:
     """Text that bake does not take for a template."""
     return str(value).replace("${", "$${").replace("%{", "%%{")

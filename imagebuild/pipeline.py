@@ -15,8 +15,6 @@ from imagebuild.tars import Tell
 from imagebuild.work import Request, Work, planned, prepare
 from inputs import compiler
 
-OUTPUT = "type=docker,dest={},rewrite-timestamp=true,oci-mediatypes=true"
-
 
 def run(requests: Sequence[Request], root: Path, tell: Tell) -> tuple[record.Outcome, ...]:
     """Build what changed, at once, then judge what was not judged and tag it, one by one."""
@@ -91,7 +89,7 @@ def _build(works: Sequence[Work], keys: Mapping[str, Mapping[str, str]]) -> dict
         parts = {work.plan.variant: held.enter_context(whole(swept(work.out) / "candidate.tar")) for work in works}
         for work in works:
             dockerfile = context.lay_out(folder, work.dockerfile, work.plan, work.inputs, work.root, work.tell)
-            output = OUTPUT.format(parts[work.plan.variant])
+            output = buildx.archive(parts[work.plan.variant])
             job = buildx.Job(dockerfile, folder, output, work.plan.epoch, architecture=work.plan.architecture)
             jobs[work.plan.variant] = replace(job, no_cache=work.request.no_cache)
         buildx.build(first.endpoint, jobs, out / "build.log")
@@ -174,6 +172,6 @@ def bake_file(requests: Sequence[Request], root: Path, tell: Tell) -> str:
             # bake takes it for a path of the context.
             dockerfile = context.lay_out(folder, text, each, inputs, root, tell).relative_to(folder)
             # Not the archive of a build: that one is tested and recorded.
-            output = OUTPUT.format(place / f"{each.name}.tar")
+            output = buildx.archive(place / f"{each.name}.tar")
             jobs[each.variant] = buildx.Job(dockerfile, place / "context", output, each.epoch, architecture=each.architecture)
     return buildx.bake(jobs)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import docker
 
 # A registry that does not show a repository without a login says so with these words, also where there is none.
-HIDDEN = ("denied", "unauthorized", "authentication required", "forbidden")
+HIDDEN = ("denied", "unauthorized", "basic auth credentials", "authentication required", "forbidden")
 UNREACHED = ("dial tcp", "no such host", "timeout", "connection refused", "connection reset", "tls", "x509", "http response", "eof")
 ABSENT = ("manifest unknown", "name unknown", "not found")
 

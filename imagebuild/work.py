@@ -17,7 +17,12 @@ from inputs import questions
 from inputs.store import Inputs, Store
 
 NEEDED_BYTES = 4 * 10**9
-TAG = re.compile(r"([a-z0-9][a-z0-9._-]*(:[0-9]+)?/)*[a-z0-9]+([._-]+[a-z0-9]+)*(:[0-9A-Za-z_][0-9A-Za-z._-]{0,127})?")
+# A registry's host and port, the path's parts, and the tag (https://pkg.go.dev/github.com/distribution/reference).
+PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+HOST = r"(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::[0-9]+)?|[A-Za-z0-9-]+:[0-9]+|localhost)"
+TAG = re.compile(rf"(?:{HOST}/)?{PART}(?:/{PART})*(?::[0-9A-Za-z_][0-9A-Za-z._-]{{0,127}})?")
+LONGEST_NAME = 255
+IMAGE_ID = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -96,9 +101,14 @@ def planned(requests: Sequence[Request], root: Path) -> tuple[list[plan.Plan], I
     return plans, inputs, [_checked(request, made, root) for request, made in zip(requests, plans, strict=True)]
 
 
+def _is_name(tag: str) -> bool:
+    """Whether an engine takes it for an image's name: longer ones are refused, an id's digits are an id."""
+    return len(tag) <= LONGEST_NAME and bool(TAG.fullmatch(tag)) and not IMAGE_ID.fullmatch(tag)
+
+
 def _checked(request: Request, planned: plan.Plan, root: Path) -> str:
     """The Dockerfile of a request that can be done."""
-    if request.tag and not TAG.fullmatch(request.tag):
+    if request.tag and not _is_name(request.tag):
         raise UsageError(f"--tag {request.tag!r}: not an image name; write it as team/worker:1.2")
     if request.push and not (request.judge and request.tag and "/" in request.tag):
         raise UsageError("--push: only a judged image with a name of its own is pushed; add --tag REGISTRY/NAME:TAG")

@@ -24,7 +24,7 @@ def main() -> int:
     import pytest
 
     layer = ROOT / "tests" / "image"
-    fixed = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--confcutdir", str(layer)]
+    fixed = ["-c", str(ROOT / "pyproject.toml"), "--confcutdir", str(layer)]
     fixed += ["--override-ini", "pythonpath=", "--import-mode", "importlib"]
     return int(pytest.main([*fixed, *sys.argv[1:], str(layer)]))
 

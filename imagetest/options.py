@@ -13,6 +13,8 @@ LAYERS = ("image", "workload", "engines")
 NOT_RUN = "not run: "
 # The exit code of a run that the machine ended.
 MACHINE = 4
+FULL = {errno.ENOSPC, errno.EDQUOT}
+LIMITED = {errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO, errno.EROFS}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,12 +40,14 @@ def not_run(config: pytest.Config, layer: str, reason: str) -> NoReturn:
 
 
 def pytest_exception_interact(call: pytest.CallInfo[None]) -> None:
-    """A full disk says nothing about an image: end the run, and name the folder."""
+    """A full disk or a limit of the machine says nothing about an image: end the run, and name it."""
     error = call.excinfo.value if call.excinfo else None
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if isinstance(error, OSError) and error.errno in FULL:
         folder = error.filename or tempfile.gettempdir()
         fix = "layers are unpacked there: set TMPDIR to a folder with 2 GB free"
         pytest.exit(f"{folder}: {error.strerror}; {fix}", returncode=MACHINE)
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in LIMITED):
+        pytest.exit(f"this machine: {error!r}; see: ulimit -a, and free memory or disks", returncode=MACHINE)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -12,7 +12,6 @@ from imagebuild.cli import tell
 from imagebuild.engine import Endpoint, PrivateEngine
 from imagebuild.errors import EngineError, ImageBuildError, UsageError
 from imagebuild.pins import Pins
-from imagebuild.pipeline import OUTPUT
 from imagebuild.places import CACHE
 from inputs import rootfs
 
@@ -38,7 +37,7 @@ def build(endpoint: Endpoint, archive: Path) -> Path:
             "tools": record.layout(_tools(endpoint, pinned, known, scratch), scratch / "tools"),
         }
         part = scratch / "image.tar"
-        job = buildx.Job(HERE / "Dockerfile", HERE, OUTPUT.format(part), int(pinned.source_date_epoch), contexts=contexts)
+        job = buildx.Job(HERE / "Dockerfile", HERE, buildx.archive(part), int(pinned.source_date_epoch), contexts=contexts)
         buildx.build(endpoint, {"beta9": job}, archive.with_name("build.log"))
         return part.replace(archive)
 
@@ -54,7 +53,7 @@ def _tools(endpoint: Endpoint, pinned: Pins, known: Catalog, scratch: Path) -> P
     (scratch / "sources.list").write_text(debian.sources(pinned.debian))
     (scratch / "Dockerfile").write_text(DOCKERFILE)
     archive = scratch / "tools-image.tar"
-    job = buildx.Job(scratch / "Dockerfile", scratch, OUTPUT.format(archive), epoch)
+    job = buildx.Job(scratch / "Dockerfile", scratch, buildx.archive(archive), epoch)
     buildx.build(endpoint, {"tools": job}, scratch / "tools.log")
     return archive
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagebuild import buildx, pipeline, record
+from imagebuild import buildx, record
 from imagebuild.engine import Endpoint
 
 DOCKERFILE = Path(__file__).parent / "miniature" / "Dockerfile"
@@ -56,7 +56,7 @@ def _tar(path: Path, files: Mapping[str, bytes], links: Mapping[str, str], epoch
 
 def built(endpoint: Endpoint, folder: Path, archive: Path, epoch: int) -> Miniature:
     """Build it as worker images are built."""
-    job = buildx.Job(DOCKERFILE, folder, pipeline.OUTPUT.format(archive), epoch)
+    job = buildx.Job(DOCKERFILE, folder, buildx.archive(archive), epoch)
     buildx.build(endpoint, {"miniature": job}, archive.with_suffix(".log"))
     manifest, image_id, _ = record.manifest(archive)
     return Miniature(archive, manifest, image_id)

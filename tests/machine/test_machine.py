@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from imagebuild import buildx, pins, record
 from imagebuild.engine import Endpoint
+from imagebuild.images import JUDGE_LABEL
 from imagetest.plugin import ROOT
 
 ARCHIVE = ROOT / "out/slim/image.tar"
@@ -93,6 +95,30 @@ def test_sandbox_that_the_kernel_forbids_fails_where_required(tmp_path: Path) ->
     assert "FAILED tests/image/test_runsc.py::test_sandbox_boots_unprivileged" in result.stdout.replace("ERROR", "FAILED")
 
 
+def container_of(build: int, endpoint: Endpoint) -> str:
+    """The container of a build's tests, by their process number, which its label ends with; empty before it runs."""
+    command = [endpoint.docker, "ps", "--format", f'{{{{.ID}}}} {{{{.Label "{JUDGE_LABEL}"}}}}']
+    rows = subprocess.run(command, env=endpoint.environment, capture_output=True, text=True, check=True).stdout.splitlines()
+    for row in rows:
+        status = Path("/proc", row.split()[-1], "stat")
+        if status.exists() and status.read_text().split()[3] == str(build):
+            return row.split()[0]
+    return ""
+
+
+def test_container_that_dies_is_the_machines_fault(endpoint: Endpoint) -> None:
+    """The check that meets it fails, and says nothing about the image."""
+    process = subprocess.Popen(["./build.py", "test", "slim"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    found, deadline = "", time.monotonic() + 60
+    while not found and time.monotonic() < deadline and process.poll() is None:
+        found = container_of(process.pid, endpoint)
+    subprocess.run([endpoint.docker, "kill", found], env=endpoint.environment, capture_output=True, check=True)
+    errors = process.communicate()[1]
+    assert process.returncode == 4, errors
+    assert "testing slim: the tests could not finish" in errors
+    assert "the tag is unchanged" in errors
+
+
 def test_one_image_can_be_tested_twice_at_once(endpoint: Endpoint, tmp_path: Path) -> None:
     """One that the engine does not hold: both load it, and the first to end leaves it to the other."""
     (tmp_path / "Dockerfile").write_text('FROM tested\nLABEL example="two tests at once"\n')
@@ -100,7 +126,7 @@ def test_one_image_can_be_tested_twice_at_once(endpoint: Endpoint, tmp_path: Pat
     job = buildx.Job(
         dockerfile=tmp_path / "Dockerfile",
         context=tmp_path,
-        output=f"type=docker,dest={archive},oci-mediatypes=true",
+        output=buildx.archive(archive),
         epoch=int(pins.load(ROOT / "versions.yaml")[0].source_date_epoch),
         contexts={"tested": record.layout(ARCHIVE, tmp_path / "layout")},
     )

@@ -101,7 +101,7 @@ def _made(mutant: Mutant, contexts: dict[str, str], folder: Path, endpoint: Endp
     job = buildx.Job(
         dockerfile=folder / "Dockerfile",
         context=_inputs(mutant.variant),
-        output=f"type=docker,dest={archive},oci-mediatypes=true",
+        output=buildx.archive(archive),
         epoch=int(PINS.source_date_epoch),
         network=True,
         contexts={**contexts, "judged": contexts[mutant.variant], "mutant": str(folder)},

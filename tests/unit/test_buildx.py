@@ -1,5 +1,6 @@
 """One run of buildx: what the reader sees, what the log keeps, how a failure is told."""
 
+import csv
 import os
 import pty
 import subprocess
@@ -57,3 +58,10 @@ def test_a_failed_step_is_told_by_its_cause(line: str, kind: type[ImageBuildErro
     with pytest.raises(kind, match=words) as caught:
         buildx.build(end, {"one": buildx.Job(Path("f"), Path("c"), "type=docker", 1)}, tmp_path / "build.log")
     assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("name", ["image.tar", "a,b.tar", 'a"b.tar', "a b.tar"])
+def test_archive_may_lie_anywhere(name: str) -> None:
+    """buildx reads the output as a row of comma-separated values."""
+    (row,) = csv.reader([buildx.archive(Path("/folder") / name)])
+    assert row == ["type=docker", f"dest=/folder/{name}", "rewrite-timestamp=true", "oci-mediatypes=true"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import cli, commands
+from imagebuild import cli, commands, work
 from imagetest.plugin import ROOT
 
 
@@ -32,6 +32,29 @@ WRONG = {
     "unknown command": (["engine", "restart"], "start"),
     "unknown variant to test": (["test", "smal"], "no variant 'smal'"),
 }
+
+
+NAMES = {
+    "worker": True,
+    "team/worker:1.2": True,
+    "registry.example:5000/team/worker": True,
+    "localhost/worker:1": True,
+    "Registry.Example/worker": True,
+    "a__b/c--d:1": True,
+    "a..b:1": False,
+    "a_.b:1": False,
+    "Team/worker:1": False,
+    "worker:": False,
+    "worker@sha256:" + "0" * 64: False,
+    "0" * 64: False,
+    "a" * 256: False,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tag_is_a_name_that_engines_take(name: str) -> None:
+    """Found out before the build."""
+    assert work._is_name(name) == NAMES[name]  # noqa: SLF001 - the rule of --tag
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -144,9 +145,9 @@ def pytest_collection_modifyitems(items):
 """
 
 
-def collected(**environment: str) -> tuple[int, list[str]]:
+def collected(root: Path = ROOT, **environment: str) -> tuple[int, list[str]]:
     """The checks that the isolated tests find, for an image that is not looked at yet."""
-    command = [sys.executable, "-I", str(ROOT / judging.PROGRAM), "--collect-only", "-q", "--variant", "slim"]
+    command = [sys.executable, "-I", str(root / judging.PROGRAM), "--collect-only", "-q", "--variant", "slim"]
     result = subprocess.run(command, cwd="/", env=os.environ | environment, capture_output=True, text=True, check=False)
     return result.returncode, [line for line in result.stdout.splitlines() if "::" in line]
 
@@ -174,6 +175,15 @@ def test_callers_environment_does_not_choose_checks(environment: dict[str, str],
     for name in ("yaml", "docker", "pydantic", "json"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit(1)\n")
     assert collected(**{name: value.format(tmp_path) for name, value in environment.items()}) == (0, all_checks)
+
+
+def test_checkout_may_lie_anywhere(all_checks: list[str], copy: Path) -> None:
+    """pytest would read a variable's name in some of its paths."""
+    root = copy.with_name("a $HOME, b")
+    copy.rename(root)
+    shutil.copytree(ROOT / "imagetest", root / "imagetest")
+    shutil.copytree(ROOT / "tests/image", root / "tests/image")
+    assert collected(root) == (0, all_checks)
 
 
 def test_hostile_plugin_would_choose_checks(tmp_path: Path) -> None:

@@ -56,14 +56,32 @@ def test_setting_of_another_matter_forbids_nothing(tmp_path: Path) -> None:
     assert kernel.forbids_unprivileged(kernel.values(folder)) == ""
 
 
+def raising(error: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """pytest, with the harness's options, on a test that raises an error."""
+    (folder / "test_x.py").write_text(f"def test_x():\n    raise {error}\n")
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "imagetest.options", "-p", "no:cacheprovider", str(folder)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_full_disk_ends_the_run_as_the_machines_fault(number: int, tmp_path: Path) -> None:
-    (tmp_path / "test_x.py").write_text(f"def test_x():\n    raise OSError({number}, 'No space left on device', '/small/file')\n")
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "imagetest.options", "-p", "no:cacheprovider", str(tmp_path)]
-    result = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    result = raising(f"OSError({number}, 'No space left on device', '/small/file')", tmp_path)
     assert result.returncode == 4
     assert "/small/file: No space left on device; layers are unpacked there: set TMPDIR" in result.stdout
+
+
+@pytest.mark.parametrize("error", ["MemoryError()", *(f"OSError({number}, 'x')" for number in (errno.EFBIG, errno.EMFILE, errno.EROFS))])
+def test_limit_of_the_machine_ends_the_run_as_its_fault(error: str, tmp_path: Path) -> None:
+    result = raising(error, tmp_path)
+    assert result.returncode == 4
+    assert "; see: ulimit -a" in result.stdout
+
+
+def test_error_that_an_image_may_cause_is_a_failed_check(tmp_path: Path) -> None:
+    """The control of the two tests above."""
+    assert raising(f"OSError({errno.ENOENT}, 'x')", tmp_path).returncode == 1
 
 
 def test_full_disk_is_not_a_bad_archive(tmp_path: Path) -> None:
