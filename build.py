@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent
 PYTHON = ROOT / ".venv" / "bin" / "python"
 ENTERED = "WORKER_IMAGES_ENTERED"
 OLDEST = (3, 11)
+STANDARD_ERROR = 2
 
 
 def check_python() -> None:
@@ -46,8 +47,10 @@ def enter_environment() -> None:
 
 def _open_standard_streams() -> None:
     """Give a process that was started without some of them all three: the first file that it opens would be one."""
-    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+    opened = os.open(os.devnull, os.O_RDWR)
+    while opened <= STANDARD_ERROR:
         os.set_inheritable(opened, True)
+        opened = os.open(os.devnull, os.O_RDWR)
     os.close(opened)
 
 

@@ -23,6 +23,8 @@ PROGRAM = "imagetest/isolated.py"
 # With these words a check says that the machine, not the image, is at fault.
 NOT_RUN = "not run: "
 LAST_LINES = 5
+# Less than this is a full disk, on which no report can be written.
+LEAST_BYTES = 1 << 20
 # pytest's status of a run that came to its end, in which a check failed.
 FAILED = 1
 
@@ -106,6 +108,8 @@ def _verdict(work: Work, made: Record, status: int, where: str) -> None:
             work.images.remove(made.engine_id)
         count = f"{len(report.failed)} {'check' if len(report.failed) == 1 else 'checks'}"
         raise JudgeError(f"{said}\n\n{made.variant} failed {count}; the tag is unchanged; {where}")
+    if shutil.disk_usage(work.out).free < LEAST_BYTES:
+        raise EngineError(f"testing {made.variant}: {work.out}: no space left on device; free some space there and run again")
     if fault := _incomplete(report, made, status, said):
         raise EngineError(f"testing {made.variant}: {fault}; the tag is unchanged; {where}")
     assert report

@@ -16,7 +16,7 @@ def judge_files(root: Path) -> Iterator[Path]:
         "imagetest/*.py",
         "imagebuild/*.py",
         "drivercontract/*.py",
-        "tests/image/*.py",
+        "tests/image/**/*.py",
         "images/**/*.yaml",
         "images/**/*.json",
         "images/**/go.sum",

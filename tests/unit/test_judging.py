@@ -134,6 +134,13 @@ def test_run_without_a_report_is_the_machines_fault(
         verdict(status)
 
 
+def test_full_disk_is_named_with_its_folder(verdict: Callable[[int], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest then ends in the middle of a line."""
+    monkeypatch.setattr(judging, "LEAST_BYTES", 10**18)
+    with pytest.raises(EngineError, match=rf"testing slim: {tmp_path}: no space left on device"):
+        verdict(1)
+
+
 def test_tests_get_nothing_that_could_choose_checks(tmp_path: Path) -> None:
     caller = {"PATH": "/bin", "PYTHONPATH": "x", "PYTHONOPTIMIZE": "1", "PYTEST_ADDOPTS": "-k x", "WRITE_LEDGER": "1", "TMPDIR": "/small"}
     assert judging.environment(caller, tmp_path) == {"PATH": "/bin", "TMPDIR": str(tmp_path)}

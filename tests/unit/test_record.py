@@ -150,6 +150,14 @@ def test_any_changed_input_is_seen(path: str, built: Path) -> None:
     assert unchanged.look(["--variant", "slim"], built) is None
 
 
+def test_new_check_in_a_folder_below_is_seen(built: Path) -> None:
+    """pytest collects it, too."""
+    check = built / "tests/image/more/test_more.py"
+    check.parent.mkdir(parents=True)
+    check.write_text("")
+    assert unchanged.look(["--variant", "slim"], built) is None
+
+
 def test_another_archive_is_seen(built: Path) -> None:
     (built / "out/slim/image.tar").write_bytes(b"other image")
     assert unchanged.look(["--variant", "slim"], built) is None
