@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagebuild.daemon import Address, ask, is_local
 from imagebuild.errors import EngineError
+from imagebuild.ssh import bridged
 
 if TYPE_CHECKING:
     import docker
@@ -33,8 +34,8 @@ class Daemon:
         return "containerd image store" if self.containerd_store else "classic image store"
 
 
-def _connected(address: Address) -> "docker.DockerClient":
-    """A client of the engine; raises docker's errors, and EngineError for TLS files that are missing."""
+def _connected(url: str, address: Address) -> "docker.DockerClient":
+    """A client of the engine that answers at a URL; raises docker's errors, and EngineError for TLS files that are missing."""
     import docker
 
     class Api(docker.APIClient):
@@ -55,10 +56,9 @@ def _connected(address: Address) -> "docker.DockerClient":
             self.api = Api(**options)
 
     return Client(
-        base_url=address.host,
+        base_url=url,
         tls=_tls(address),
         timeout=600,
-        use_ssh_client=address.host.startswith("ssh://"),
     )
 
 
@@ -88,8 +88,10 @@ def client_of(address: Address) -> Iterator["docker.DockerClient"]:
     if not answers(host):
         raise EngineError(f"the engine at {host} does not answer; start it, or run: make engine")
     try:
-        with contextlib.closing(_connected(address)) as client:
-            yield client
+        with contextlib.ExitStack() as held:
+            # The SDK's own ssh knows neither ports nor names of ~/.ssh/config.
+            url = held.enter_context(bridged(host)) if host.startswith("ssh://") else host
+            yield held.enter_context(contextlib.closing(_connected(url, address)))
     except (docker.errors.DockerException, OSError) as error:
         cause = getattr(error, "explanation", None) or error
         raise EngineError(f"the engine at {host}: {cause}; check that engine, or name another in DOCKER_HOST") from error
