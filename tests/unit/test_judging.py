@@ -181,7 +181,7 @@ def test_callers_environment_does_not_choose_checks(environment: dict[str, str],
     (tmp_path / "hostile.py").write_text(HOSTILE_PLUGIN)
     for name in ("yaml", "docker", "pydantic", "json"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit(1)\n")
-    assert collected(**{name: value.format(tmp_path) for name, value in environment.items()}) == (0, all_checks)
+    assert collected(ROOT, **{name: value.format(tmp_path) for name, value in environment.items()}) == (0, all_checks)
 
 
 def test_checkout_may_lie_anywhere(all_checks: list[str], copy: Path) -> None:
