@@ -60,6 +60,9 @@ def buildable(endpoint: Endpoint) -> Engine:
     # buildx takes a daemon without BuildKit for one that builds in a container of its own.
     if daemon.product == "Podman" and builder.name == DEFAULT_CONTEXT:
         raise EngineError(_without_buildkit(daemon, endpoint.host))
+    if builder.driver == "docker" and builder.name != DEFAULT_CONTEXT:
+        fix = f"set DOCKER_CONTEXT={builder.name}, or name a builder of another driver"
+        raise EngineError(f"builder {builder.name} is the engine of another docker context; {fix}")
     warnings = check_daemon(daemon, builder) if builder.driver == "docker" else check_buildkit(builder)
     return Engine(endpoint, daemon, builder, warnings)
 

@@ -33,7 +33,7 @@ def engine(argv: list[str], root: Path, tell: Tell) -> str:
         return private.run("status")
     if action == "status":
         return f"running: {found.host}"
-    clients = "" if has_docker_with_buildx() else f'\nexport PATH="{private.client}:$PATH"'
+    clients = "" if has_docker_with_buildx() else f'\nexport PATH={shlex.quote(str(private.client))}:"$PATH"'
     settings = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in found.address.environment.items())
     return f"{settings}{clients}"
 

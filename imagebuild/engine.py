@@ -1,6 +1,7 @@
 """Which container engine does the work: the one that answers, or the private one of scripts/engine."""
 
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -67,9 +68,10 @@ class PrivateEngine:
         """Put a docker command with buildx in place, for shells on machines that have none."""
         self.client.mkdir(parents=True, exist_ok=True)
         script, own = self.client / "docker", self.endpoint()
+        docker, buildx = shlex.quote(own.docker), shlex.quote(own.buildx[0])
         script.write_text(
-            f'#!/bin/sh\ncase ${{1:-}} in\n  buildx) shift; exec "{own.buildx[0]}" "$@" ;;\n'
-            f'  build) exec "{own.buildx[0]}" "$@" ;;\nesac\nexec "{own.docker}" "$@"\n'
+            f'#!/bin/sh\ncase ${{1:-}} in\n  buildx) shift; exec {buildx} "$@" ;;\n'
+            f'  build) exec {buildx} "$@" ;;\nesac\nexec {docker} "$@"\n'
         )
         script.chmod(0o755)
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -325,3 +326,22 @@ def test_missing_ssh_command_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineError, match="ssh://engine is reached by the ssh command, which is not here"):
         sdk.described(Address("ssh://engine"))
+
+
+def test_builder_of_another_context_is_refused_with_the_way_there(loopback: engines.Engine) -> None:
+    inspected = "Name: team\\nDriver: docker\\nBuildKit version: v0.20.0\\n"
+    with pytest.raises(EngineError, match="builder team is the engine of another docker context; set DOCKER_CONTEXT=team"):
+        builder.buildable(endpoint(loopback, inspected, "team"))
+
+
+def test_client_of_the_private_engine_starts_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its script names a path of the cache, which may hold what a shell reads."""
+    monkeypatch.setattr(engine, "ENGINE", tmp_path / 'a $HOME "b')
+    private = PrivateEngine(ROOT)
+    docker = private.root / "usr/bin/docker"
+    docker.parent.mkdir(parents=True)
+    docker.write_text("#!/bin/sh\necho docker $*\n")
+    docker.chmod(0o755)
+    private.write_client()
+    said = subprocess.run([private.client / "docker", "version"], capture_output=True, text=True, check=True).stdout
+    assert said == "docker version\n"
