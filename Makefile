@@ -5,9 +5,9 @@ PYTHON := .venv/bin/python
 # They would lead the machine's Python, and .venv's, to other modules.
 unexport PYTHONHOME PYTHONPATH
 IMAGES := ./build.py test && { $(PYTHON) -m pytest -q tests/relation tests/push tests/kit tests/machine || exit 5; }
-WORKLOAD := $(PYTHON) -m imagetest workload
+WORKLOAD := $(PYTHON) -m worker_images.node workload
 # Ends a recipe with the table, also where its tests failed, and with their status.
-REPORT := status=$$?; $(PYTHON) -m imagereport --json out/report/report.json && exit $$status
+REPORT := status=$$?; ./build.py report --json out/report/report.json && exit $$status
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
@@ -47,17 +47,17 @@ test-workload: all ## CUDA in each image's own runsc, as far as this machine can
 	@$(WORKLOAD); $(REPORT)
 
 verify: slim ## the requirements' checklist; VERIFY="--node" asks this machine, "--context NAME --pod POD" a cluster
-	@$(PYTHON) -m imagetest verify --image out/slim/image.tar --json out/verify/verify.json --html out/verify/index.html $(VERIFY)
+	@$(PYTHON) -m worker_images.node verify --image out/slim/image.tar --json out/verify/verify.json --html out/verify/index.html $(VERIFY)
 
 gpu-kit: slim ## the workload layer and slim as one archive, for a GPU node that has only Python
-	@$(PYTHON) -m gpukit
+	@./build.py gpu-kit
 
 test-mutants: all ## prove that the judge fails what is wrong
 	@rm -f out/mutants/judge.xml
 	@$(PYTHON) -m pytest -q --junit-xml out/mutants/judge.xml tests/mutants || (exit 5); $(REPORT)
 
 report: setup ## what is known of the images: out/report/index.html and report.json
-	@$(PYTHON) -m imagereport --json out/report/report.json --html out/report/index.html
+	@./build.py report --json out/report/report.json --html out/report/index.html
 
 test-offline: slim ## without a network to the same digest, and slim for arm64
 	@$(PYTHON) -m pytest -q tests/offline || exit 5

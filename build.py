@@ -4,6 +4,7 @@
 import os
 import signal
 import sys
+import types
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -27,9 +28,11 @@ def enter_environment() -> None:
     """Replace this process by the same command under .venv; exit 2 where there is none."""
     if Path(sys.prefix) == ROOT / ".venv" and sys.flags.isolated:
         os.environ.pop(ENTERED, None)
-        # Last: an installed module comes first.
-        sys.path.append(str(ROOT))
         check_python()
+        # Of the checkout this package alone: a file beside it must not stand in for a module.
+        package = types.ModuleType("worker_images")
+        package.__path__ = [str(ROOT / "worker_images")]
+        sys.modules["worker_images"] = package
         return
     if not os.access(PYTHON, os.X_OK):
         check_python()
@@ -63,7 +66,7 @@ if __name__ == "__main__":
     enter_environment()
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGINT, interrupt)
-    from imagebuild.cli import main
+    from worker_images.cli.main import main
 
     status = main(sys.argv[1:], ROOT)
     for stream in (sys.stdout, sys.stderr):

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagebuild.engine import Endpoint, PrivateEngine, locate
-from imagebuild.places import CACHE
+from worker_images.engine.endpoint import Endpoint, PrivateEngine, locate
+from worker_images.files import CACHE
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "out" / "slim"
@@ -89,7 +89,7 @@ def start(_: Endpoint) -> Bar:
     """A sandbox in the image's unpacked root and by its runsc alone, in turns; the workload layer tells all that a GPU is needed for."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
-            [sys.executable, "-m", "imagetest", "workload", "--variant", "slim", "--figures", "--results", folder],
+            [sys.executable, "-m", "worker_images.node", "workload", "--variant", "slim", "--figures", "--results", folder],
             cwd=ROOT, check=True, capture_output=True,
         )  # fmt: skip
         rows = json.loads((Path(folder) / "figures.json").read_text())["figures"]

@@ -5,15 +5,17 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from imagebuild import buildx, debian, record, sources
-from imagebuild.builder import find
-from imagebuild.catalog import Catalog
-from imagebuild.cli import tell
-from imagebuild.engine import Endpoint, PrivateEngine
-from imagebuild.errors import EngineError, ImageBuildError, UsageError
-from imagebuild.pins import Pins
-from imagebuild.places import CACHE
-from inputs import rootfs
+from worker_images.build import record, rootfs
+from worker_images.cli.main import tell
+from worker_images.engine import buildx
+from worker_images.engine.builder import find
+from worker_images.engine.endpoint import Endpoint, PrivateEngine
+from worker_images.errors import EngineError, ImageBuildError, UsageError
+from worker_images.fetch import apt
+from worker_images.files import CACHE
+from worker_images.model import project
+from worker_images.model.catalog import Catalog
+from worker_images.model.pins import Pins
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
@@ -28,7 +30,7 @@ def build(endpoint: Endpoint, archive: Path) -> Path:
     """Build the example on the judged full image and return its archive; raises ImageBuildError."""
     if not FULL.exists():
         raise UsageError(f"no {FULL}; run: make full")
-    pinned, known = sources.load(ROOT, ROOT / "versions.yaml")
+    pinned, known = project.load(ROOT, ROOT / "versions.yaml")
     archive.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=archive.parent) as name:
         scratch = Path(name)
@@ -45,12 +47,12 @@ def build(endpoint: Endpoint, archive: Path) -> Path:
 def _tools(endpoint: Endpoint, pinned: Pins, known: Catalog, scratch: Path) -> Path:
     """A Debian with apt as an image archive, assembled from packages as the base of the images is."""
     epoch = int(pinned.source_date_epoch)
-    packages = debian.resolve(pinned.debian, {"tools": [*known.packages.base, *TOOLS]})["tools"]
+    packages = apt.resolve(pinned.debian, {"tools": [*known.packages.base, *TOOLS]})["tools"]
     tell(f"assembling tools.tar, a Debian with apt, from {len(packages)} Debian packages")
-    files = debian.fetch(packages, CACHE / "debs")
+    files = apt.fetch(packages, CACHE / "debs")
     named = {package.name: file for package, file in zip(packages, files, strict=True)}
     rootfs.assemble(named, scratch / "tools.tar", epoch, base=True)
-    (scratch / "sources.list").write_text(debian.sources(pinned.debian))
+    (scratch / "sources.list").write_text(apt.sources(pinned.debian))
     (scratch / "Dockerfile").write_text(DOCKERFILE)
     archive = scratch / "tools-image.tar"
     job = buildx.Job(scratch / "Dockerfile", scratch, buildx.archive(archive), epoch)

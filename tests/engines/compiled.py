@@ -7,15 +7,15 @@ import time
 import urllib.request
 from pathlib import Path
 
-from imagebuild import tars
-from imagebuild.errors import EngineError
-from imagebuild.places import CACHE, swept, whole
-from imagebuild.record import text_digest
-from imagebuild.tars import Tell, cleared
-from inputs import compiler, modules
-from inputs.download import request
 from tests.engines.space import finished
 from tests.engines.suite import Project
+from worker_images.build import gotoolchain, tars
+from worker_images.build.record import text_digest
+from worker_images.build.tars import Tell, cleared
+from worker_images.errors import EngineError
+from worker_images.fetch import gomod
+from worker_images.fetch.http import request
+from worker_images.files import CACHE, swept, whole
 
 HERE = Path(__file__).parent / "buildkit"
 MODULE = "github.com/moby/buildkit"
@@ -40,7 +40,7 @@ def described(project: Project) -> str:
 
 def _standing() -> str:
     try:
-        address = f"{next(iter(modules.proxies()), modules.PROXY)}/{MODULE}/@v/list"
+        address = f"{next(iter(gomod.proxies()), gomod.PROXY)}/{MODULE}/@v/list"
         with urllib.request.urlopen(request(address), timeout=SECONDS) as answer:  # noqa: S310
             found = RELEASE.findall(answer.read().decode())
     except (OSError, ValueError) as error:
@@ -60,7 +60,7 @@ def buildkitd(scratch: Path, project: Project, tell: Tell) -> Path:
     """
     flags = ["-ldflags", f"-s -w -X {MODULE}/version.Version={version()}"]
     texts = [(HERE / name).read_text() for name in FILES]
-    toolchain = compiler.key(project.inputs.lock.toolchain.sum)
+    toolchain = gotoolchain.key(project.inputs.lock.toolchain.sum)
     key = text_digest("".join([*texts, *flags, toolchain]))
     kept = swept(CACHE / "buildkit") / f"buildkitd-{key[:16]}"
     tell(described(project))
@@ -79,15 +79,15 @@ def buildkitd(scratch: Path, project: Project, tell: Tell) -> Path:
 def _lay_out(folder: Path, project: Project, tell: Tell) -> None:
     """The compiler, go.mod, go.sum, and the modules as the files of a proxy."""
     inputs, epoch = project.inputs, project.plan.epoch
-    release = modules.toolchain(inputs.lock.toolchain.version, inputs.lock.toolchain.sum)
+    release = gomod.toolchain(inputs.lock.toolchain.version, inputs.lock.toolchain.sum)
 
     def write(path: Path) -> None:
-        compiler.write(inputs.store.modules([release])[0], path, epoch)
+        gotoolchain.write(inputs.store.modules([release])[0], path, epoch)
 
-    tars.place(folder, {f"go-{compiler.key(release.sum)[:16]}": write}, project.plan, tell)
+    tars.place(folder, {f"go-{gotoolchain.key(release.sum)[:16]}": write}, project.plan, tell)
     command = ["tar", "--extract", "--file", str(folder / "go.tar"), "--directory", str(folder)]
     subprocess.run(command, check=True)
-    files = modules.files((HERE / "go.sum").read_text(), "tests/engines/buildkit/go.sum")
+    files = gomod.files((HERE / "go.sum").read_text(), "tests/engines/buildkit/go.sum")
     tell(f"fetching {len(files)} files of Go modules, where they are not here yet")
     for file, path in zip(files, inputs.store.modules(files), strict=True):
         tars.link(path, folder / "modules" / file.name)
@@ -108,7 +108,7 @@ def _compile(folder: Path, arguments: list[str]) -> None:
         "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false -modcacherw",
         "CGO_ENABLED": "0",
     }
-    go = str(folder / compiler.PLACE / "bin" / "go")
+    go = str(folder / gotoolchain.PLACE / "bin" / "go")
     command = ["unshare", "--net", go, "build", *arguments, f"{MODULE}/cmd/buildkitd"]
     result = finished(command, folder, environment)
     if result.returncode:

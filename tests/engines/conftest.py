@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild.builder import find
-from imagebuild.engine import Endpoint, PrivateEngine
-from imagebuild.errors import FetchError
-from imagebuild.places import CACHE
-from imagetest.options import not_run
-from imagetest.plugin import ROOT
 from tests.engines import compiled, foreign, miniature, suite
 from tests.engines.foreign import Foreign
 from tests.engines.miniature import Miniature
 from tests.engines.space import Place, place, terminated
 from tests.engines.suite import Project
+from worker_images.engine.builder import find
+from worker_images.engine.endpoint import Endpoint, PrivateEngine
+from worker_images.errors import FetchError
+from worker_images.files import CACHE
+from worker_images.harness.options import not_run
+from worker_images.harness.plugin import ROOT
 
 LAYER = "engines"
 BUILDER = "engines-buildkit"

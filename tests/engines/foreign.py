@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagebuild.daemon import ask
 from tests.engines.space import ENVIRONMENT, Place, in_space, remove_cgroups, running
+from worker_images.engine.daemon import ask
 
 HERE = "127.0.0.1"
 REGISTRY = """\

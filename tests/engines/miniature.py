@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagebuild import buildx, record
-from imagebuild.engine import Endpoint
+from worker_images.build import record
+from worker_images.engine import buildx
+from worker_images.engine.endpoint import Endpoint
 
 DOCKERFILE = Path(__file__).parent / "miniature" / "Dockerfile"
 INPUTS = ("input.txt", "table.json")

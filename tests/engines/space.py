@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from imagebuild.errors import EngineError
+from worker_images.errors import EngineError
 
 INSIDE = Path(__file__).with_name("inside")
 CGROUPS = Path("/sys/fs/cgroup")

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from imagebuild import debian, plan, sources, tars
-from imagebuild.errors import EngineError, FetchError
-from imagebuild.pins import DebianPin
-from imagebuild.plan import Plan
-from imagebuild.tars import Root, Tell, cleared
-from inputs import questions
-from inputs.store import Inputs, Store
+from worker_images.build import plan, requirements, tars
+from worker_images.build.plan import Plan
+from worker_images.build.tars import Root, Tell, cleared
+from worker_images.errors import EngineError, FetchError
+from worker_images.fetch import apt
+from worker_images.fetch.store import Inputs, Store
+from worker_images.model import project
+from worker_images.model.lock import Package
+from worker_images.model.pins import DebianPin
 
 SUITES = ("testing", "sid")
 PACKAGES = (
@@ -43,8 +45,8 @@ class Project:
     @classmethod
     def of(cls, root: Path) -> Self:
         """The committed pins and lock of a checkout."""
-        pinned, known = sources.load(root, root / "versions.yaml")
-        locked = questions.load(root / "versions.yaml", pinned, known, root)
+        pinned, known = project.load(root, root / "versions.yaml")
+        locked = requirements.load(root / "versions.yaml", pinned, known, root)
         return cls(Inputs(locked, Store()), plan.make(pinned, known, "slim"))
 
 
@@ -54,7 +56,7 @@ class Suite:
 
     name: str
     date: str
-    packages: tuple[debian.Package, ...]
+    packages: tuple[Package, ...]
 
     def version(self, name: str) -> str:
         """The version of a package."""
@@ -82,11 +84,11 @@ def unpacked(suites: Sequence[str], root: Path, project: Project, tell: Tell) ->
 
 def _resolved(pin: DebianPin, name: str, scratch: Path) -> Suite:
     with tempfile.TemporaryDirectory(prefix="apt-", dir=scratch) as folder:
-        row = f"deb [signed-by={debian.KEYRING}] {pin.mirror} {name} main\n"
-        configuration = debian.apt_folder(Path(folder), row, "amd64")
+        row = f"deb [signed-by={apt.KEYRING}] {pin.mirror} {name} main\n"
+        configuration = apt.apt_folder(Path(folder), row, "amd64")
         with Path(configuration).open("a") as file:
             file.write(SETTINGS)
-        packages = debian.closures(configuration, {name: PACKAGES})[name]
+        packages = apt.closures(configuration, {name: PACKAGES})[name]
         (index,) = Path(folder, "state/lists").glob("*_InRelease")
         fields = dict(re.findall(r"^(Codename|Date): (.+)$", index.read_text(), re.MULTILINE))
     return Suite(fields["Codename"], fields["Date"], packages)
@@ -96,10 +98,10 @@ def _unpack(suite: Suite, root: Path, project: Project, tell: Tell) -> None:
     """The tar is kept by the digest of its packages, as the roots of images are."""
     folder = cleared(root.with_suffix(".tars"))
     writers = tars.root_writers(
-        [Root(questions.ENGINE, suite.packages)], project.inputs, project.plan
+        [Root(requirements.ENGINE, suite.packages)], project.inputs, project.plan
     )
     tars.place(folder, writers, project.plan, tell)
-    archive = folder / f"{questions.ENGINE}.tar"
+    archive = folder / f"{requirements.ENGINE}.tar"
     command = ["tar", "--extract", "--file", str(archive), "--directory", str(cleared(root))]
     subprocess.run(command, check=True)
     shutil.rmtree(folder)

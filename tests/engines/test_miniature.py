@@ -7,14 +7,14 @@ from pathlib import Path
 import dockerfile
 import pytest
 
-from imagebuild.engine import Endpoint
-from imagebuild.errors import ImageBuildError
-from imagebuild.push import push
-from imagetest.plugin import ROOT
 from tests.engines import miniature
 from tests.engines.foreign import registered
 from tests.engines.miniature import Miniature
 from tests.engines.suite import Project
+from worker_images.engine.endpoint import Endpoint
+from worker_images.engine.push import push
+from worker_images.errors import ImageBuildError
+from worker_images.harness.plugin import ROOT
 
 # Stores that keep a manifest as it was loaded.
 KEEPS_MANIFESTS = ("docker", "buildkit")

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild.daemon import address_of
-from imagebuild.errors import FetchError
-from imagebuild.images import Images
-from imagetest.plugin import ROOT
 from tests.engines import suite
 from tests.engines.foreign import Foreign
 from tests.engines.miniature import Miniature
 from tests.engines.space import Place, first, place, running, until
 from tests.engines.suite import Project
+from worker_images.engine.daemon import address_of
+from worker_images.engine.images import Images
+from worker_images.errors import FetchError
+from worker_images.harness.plugin import ROOT
 
 SECONDS = 20
 STARTER = """

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild.builder import find
-from imagebuild.engine import PrivateEngine
-from imagetest.plugin import ROOT
 from tests.engines.foreign import Foreign
 from tests.engines.test_worker import build
+from worker_images.engine.builder import find
+from worker_images.engine.endpoint import PrivateEngine
+from worker_images.harness.plugin import ROOT
 
 
 @pytest.fixture

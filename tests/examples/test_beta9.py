@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from examples.beta9 import __main__ as example
-from imagebuild import buildx, judging
-from imagebuild.engine import Endpoint
-from imagebuild.errors import ImageBuildError
-from imagetest import archive
-from imagetest.image import Image
-from imagetest.plugin import ROOT
+from worker_images.build import testing
+from worker_images.engine import buildx
+from worker_images.engine.endpoint import Endpoint
+from worker_images.errors import ImageBuildError
+from worker_images.harness.plugin import ROOT
+from worker_images.model.oci import archive
+from worker_images.model.oci.image import Image
 
 Run = Callable[..., str]
 
@@ -138,7 +139,7 @@ def test_judge_finds_full_in_it(built: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "tests/image", "--variant", "full", "--mode", "derived", "--image", str(built)]
     answer = subprocess.run([*command, "--junit-xml", str(report)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    found = judging.Report.read(report)
+    found = testing.Report.read(report)
     assert found
     assert (len(found.ran) > 50, found.failed) == (True, ())
 

@@ -10,13 +10,13 @@ import testinfra
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
-from drivercontract import table
-from drivercontract.table import DRIVERS, Release
-from imagetest import archive, elf, expect, shell
-from imagetest.image import Image, ImageError
-from imagetest.plugin import COLLECTED, ROOT, UNPRIVILEGED, Case, Subject, told
-from tests.image import world
-from tests.image.world import Control, Declared
+from worker_images.harness import closed_world, expect, shell
+from worker_images.harness.closed_world import Control, Declared
+from worker_images.harness.plugin import COLLECTED, ROOT, UNPRIVILEGED, Case, Subject, told
+from worker_images.model.drivers import table
+from worker_images.model.drivers.table import DRIVERS, Release
+from worker_images.model.oci import archive, elf
+from worker_images.model.oci.image import Image, ImageError
 
 Contained = Callable[..., CommandResult]
 
@@ -92,7 +92,7 @@ def runsc(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def packages(image: Image) -> Mapping[str, Control]:
     """What the image says is installed; nothing where Debian's own image is the base, whose records are others."""
-    return world.installed(image)
+    return closed_world.installed(image)
 
 
 @pytest.fixture(scope="session")
@@ -104,8 +104,10 @@ def declared(packages: Mapping[str, Control], case: Case) -> dict[str, Declared]
         path: Declared(name, entry, holder.sha256.get(path)) for name, holder in holders.items() for path, entry in holder.declared.items()
     }
     with told():
-        return own | world.of_packages(
-            world.debs(packages, case.pins.debian, case.lock.packages[case.architecture], case.architecture, every=case.mode == "built")
+        return own | closed_world.of_packages(
+            closed_world.debs(
+                packages, case.pins.debian, case.lock.packages[case.architecture], case.architecture, every=case.mode == "built"
+            )
         )
 
 

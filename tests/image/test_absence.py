@@ -3,9 +3,9 @@
 import fnmatch
 from collections.abc import Mapping
 
-from imagetest import expect
-from imagetest.image import Image
-from imagetest.plugin import ROOT, Case
+from worker_images.harness import expect
+from worker_images.harness.plugin import ROOT, Case
+from worker_images.model.oci.image import Image
 
 
 def test_no_trace_of_other_components_in_any_layer(image: Image, case: Case) -> None:

@@ -7,10 +7,10 @@ from datetime import datetime
 import pytest
 from testinfra.host import Host
 
-from drivercontract.table import Release
-from imagetest import expect
-from imagetest.image import Image
-from imagetest.plugin import ROOT, Case, case_of
+from worker_images.harness import expect
+from worker_images.harness.plugin import ROOT, Case, case_of
+from worker_images.model.drivers.table import Release
+from worker_images.model.oci.image import Image
 
 
 @pytest.mark.parametrize("program", ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"])

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from testinfra.host import Host
 
-from imagetest.options import not_run
-from imagetest.plugin import CHECKPOINT_RIGHTS, Case
 from tests.image.conftest import opened
+from worker_images.harness.options import not_run
+from worker_images.harness.plugin import CHECKPOINT_RIGHTS, Case
 
 pytestmark = pytest.mark.component("criu")
 

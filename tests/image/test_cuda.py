@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from imagetest import expect
-from imagetest.image import Image
-from imagetest.plugin import ROOT, Case
+from worker_images.harness import expect
+from worker_images.harness.plugin import ROOT, Case
+from worker_images.model.oci.image import Image
 
 pytestmark = pytest.mark.component("cuda-runtime")
 

@@ -4,8 +4,8 @@ import fnmatch
 
 import pytest
 
-from imagetest.image import Image
-from imagetest.plugin import case_of
+from worker_images.harness.plugin import case_of
+from worker_images.model.oci.image import Image
 
 THINGS = {
     "runc": ("*/runc", "*/runc.*", "*/runc-*"),

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from drivercontract.table import Release, order
-from imagetest import elf
-from imagetest.image import Image
-from imagetest.plugin import Case
-from tests.image import golang
+from worker_images.harness import golang
+from worker_images.harness.plugin import Case
+from worker_images.model.drivers.table import Release, order
+from worker_images.model.oci import elf
+from worker_images.model.oci.image import Image
 
 pytestmark = pytest.mark.component("gvisor")
 

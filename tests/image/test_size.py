@@ -5,10 +5,10 @@ import os
 
 import pytest
 
-from imagetest import expect
-from imagetest.image import Image, Layer
-from imagetest.options import not_run
-from imagetest.plugin import HERE, ROOT, Case
+from worker_images.harness import expect
+from worker_images.harness.options import not_run
+from worker_images.harness.plugin import HERE, ROOT, Case
+from worker_images.model.oci.image import Image, Layer
 
 pytestmark = [pytest.mark.mode("built"), pytest.mark.supply("packages")]
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from imagetest import elf
-from imagetest.image import Image
-from imagetest.plugin import Case
-from tests.image import golang
 from tests.image.conftest import Contained
+from worker_images.harness import golang
+from worker_images.harness.plugin import Case
+from worker_images.model.oci import elf
+from worker_images.model.oci.image import Image
 
 COMPONENT = "nvidia-container-toolkit"
 pytestmark = pytest.mark.component(COMPONENT)

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from imagetest import expect
-from imagetest.image import Entry, Image
-from imagetest.plugin import ROOT, Case
-from tests.image import world
-from tests.image.world import Control, Declared
+from worker_images.harness import closed_world, expect
+from worker_images.harness.closed_world import Control, Declared
+from worker_images.harness.plugin import ROOT, Case
+from worker_images.model.oci.image import Entry, Image
 
 pytestmark = pytest.mark.supply("packages")
 
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.supply("packages")
 @pytest.mark.mode("built")
 def test_no_package_is_there_without_need(packages: Mapping[str, Control], case: Case) -> None:
     components = [case.pins.components[name].packages.debian for name in case.components]
-    assert not world.unneeded(packages, [*case.catalog.packages.base, *(name for name in components if name)])
+    assert not closed_world.unneeded(packages, [*case.catalog.packages.base, *(name for name in components if name)])
 
 
 def test_every_package_that_was_asked_for_is_there(packages: Mapping[str, Control], case: Case) -> None:
@@ -27,14 +26,14 @@ def test_every_package_that_was_asked_for_is_there(packages: Mapping[str, Contro
 
 @pytest.mark.mode("built")
 def test_every_path_of_every_layer_is_declared(image: Image, declared: Mapping[str, Declared]) -> None:
-    found = world.findings(image, declared, expect.base(ROOT).dropped)
+    found = closed_world.findings(image, declared, expect.base(ROOT).dropped)
     assert not found, "\n".join(found)
 
 
 @pytest.mark.mode("derived")
 def test_what_is_not_ours_is_listed(image: Image, declared: Mapping[str, Declared], case: Case, listed: list[str]) -> None:
     """A derived image may hold anything; what it adds or changes is told, for its owner to read."""
-    listed += world.findings(image, declared, expect.base(ROOT).dropped)
+    listed += closed_world.findings(image, declared, expect.base(ROOT).dropped)
     assert len(image.layers) >= 1 + len(case.components), "fewer layers than ours: this is not made from it"
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from drivercontract import table
-from drivercontract.table import DRIVERS
-from gpukit import __main__ as gpukit
-from imagebuild.engine import Endpoint
-from imagetest.plugin import ROOT
+from worker_images.build import kit as gpukit
+from worker_images.engine.endpoint import Endpoint
+from worker_images.harness.plugin import ROOT
+from worker_images.model.drivers import table
+from worker_images.model.drivers.table import DRIVERS
 
 BARE = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
@@ -61,7 +61,7 @@ def test_it_runs_the_layer(unpacked: Path) -> None:
 
 def test_it_runs_in_a_container_too(endpoint: Endpoint, tmp_path: Path) -> None:
     """The same checks where the image's runsc runs in a container with the few rights that it needs."""
-    command = [sys.executable, "-m", "imagetest", "workload", "--variant", "slim", "--place", "engine", "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "worker_images.node", "workload", "--variant", "slim", "--place", "engine", "--results", str(tmp_path)]
     environment = {**os.environ, **endpoint.environment, "WORKER_DOCKER": endpoint.docker}
     found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import buildx, pins, record
-from imagebuild.engine import Endpoint
-from imagebuild.images import JUDGE_LABEL
-from imagetest.plugin import ROOT
+from worker_images.build import record
+from worker_images.engine import buildx
+from worker_images.engine.endpoint import Endpoint
+from worker_images.engine.images import JUDGE_LABEL
+from worker_images.harness.plugin import ROOT
+from worker_images.model import pins
 
 ARCHIVE = ROOT / "out/slim/image.tar"
 PLUGIN = "def pytest_collection_modifyitems(items):\n    del items[3:]\n"

@@ -10,14 +10,18 @@ from typing import Annotated
 import pytest
 from pydantic import Field
 
-from drivercontract import table
-from drivercontract.table import DRIVERS
-from imagebuild import buildx, debian, pins, record
-from imagebuild.document import read
-from imagebuild.engine import Endpoint
-from imagebuild.schema import Strict, validated
-from imagetest.archive import load
-from imagetest.plugin import ROOT
+from worker_images.build import record
+from worker_images.engine import buildx
+from worker_images.engine.endpoint import Endpoint
+from worker_images.fetch import apt
+from worker_images.harness.plugin import ROOT
+from worker_images.model import pins
+from worker_images.model.document import read
+from worker_images.model.drivers import table
+from worker_images.model.drivers.table import DRIVERS
+from worker_images.model.lock import Package
+from worker_images.model.oci.archive import load
+from worker_images.model.schema import Strict, validated
 
 HERE = Path(__file__).parent
 PINS = pins.load(ROOT / "versions.yaml")[0]
@@ -63,18 +67,16 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def packages() -> dict[str, debian.Package]:
+def packages() -> dict[str, Package]:
     """The .debs that mutants take files from."""
     files = [mutant.package for mutant in MUTANTS.values() if mutant.package]
-    found = {f.name: debian.Package(f.name, f.version, f.url, int(f.size), f.sha256) for f in files if f.url}
-    rows = debian.resolve(PINS.debian, {"mutants": [f.name for f in files if not f.url]})["mutants"]
+    found = {f.name: Package(f.name, f.version, f.url, int(f.size), f.sha256) for f in files if f.url}
+    rows = apt.resolve(PINS.debian, {"mutants": [f.name for f in files if not f.url]})["mutants"]
     return {row.name: row for row in rows} | {f"{name} pinned": package for name, package in found.items()}
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_judge_catches(
-    name: str, contexts: dict[str, str], packages: dict[str, debian.Package], endpoint: Endpoint, tmp_path: Path
-) -> None:
+def test_judge_catches(name: str, contexts: dict[str, str], packages: dict[str, Package], endpoint: Endpoint, tmp_path: Path) -> None:
     mutant = MUTANTS[name]
     folder = tmp_path / "mutant"
     shutil.copytree(HERE / name, folder)
@@ -117,9 +119,9 @@ def _inputs(variant: str) -> Path:
     return found[0]
 
 
-def _unpack(pin: PackageFile, packages: dict[str, debian.Package], folder: Path) -> None:
-    (file,) = debian.fetch([packages[f"{pin.name} pinned" if pin.url else pin.name]], folder)
-    with debian.members(file, "--fsys-tarfile") as tar:
+def _unpack(pin: PackageFile, packages: dict[str, Package], folder: Path) -> None:
+    (file,) = apt.fetch([packages[f"{pin.name} pinned" if pin.url else pin.name]], folder)
+    with apt.members(file, "--fsys-tarfile") as tar:
         for member in tar:
             if member.name.removeprefix("./") == pin.file:
                 stream = tar.extractfile(member)

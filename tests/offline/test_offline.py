@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild.engine import Endpoint
-from imagetest.plugin import ROOT
-from inputs.lock import Lock
+from worker_images.engine.endpoint import Endpoint
+from worker_images.harness.plugin import ROOT
+from worker_images.model.lock import Lock
 
 BUILD = [str(ROOT / ".venv/bin/python"), "build.py"]
 

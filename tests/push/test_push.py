@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import debian, pins
-from imagebuild.engine import Endpoint
-from imagebuild.places import CACHE
-from imagetest.plugin import ROOT
+from worker_images.engine.endpoint import Endpoint
+from worker_images.fetch import apt
+from worker_images.files import CACHE
+from worker_images.harness.plugin import ROOT
+from worker_images.model import pins
 
 CONFIGURATION = """\
 version: 0.1
@@ -32,8 +33,8 @@ http: {{addr: "127.0.0.1:{port}"}}
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Debian's docker-registry, unpacked."""
     pin = pins.load(ROOT / "versions.yaml")[0].debian
-    found = debian.resolve(pin, {"registry": ["docker-registry"]})["registry"]
-    (file,) = debian.fetch([package for package in found if package.name == "docker-registry"], CACHE / "debs")
+    found = apt.resolve(pin, {"registry": ["docker-registry"]})["registry"]
+    (file,) = apt.fetch([package for package in found if package.name == "docker-registry"], CACHE / "debs")
     folder = tmp_path_factory.mktemp("registry")
     subprocess.run(["dpkg-deb", "--extract", str(file), str(folder)], check=True)
     return folder / "usr/bin/docker-registry"

@@ -5,10 +5,11 @@ import json
 
 import pytest
 
-from imagebuild import catalog, pins
-from imagetest import archive, expect
-from imagetest.image import Image
-from imagetest.plugin import ROOT
+from worker_images.harness import expect
+from worker_images.harness.plugin import ROOT
+from worker_images.model import catalog, pins
+from worker_images.model.oci import archive
+from worker_images.model.oci.image import Image
 
 CATALOG = catalog.load(ROOT)
 PINS, _ = pins.load(ROOT / "versions.yaml")

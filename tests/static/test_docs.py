@@ -5,44 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from imagetest.plugin import ROOT
-from sandbox.lint import RULES
+from worker_images.harness.plugin import ROOT
+from worker_images.node.lint import RULES
 
 FOLDERS = ("docs/*.md", "images/*/README.md", "examples/*/README.md")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(page for folder in FOLDERS for page in sorted(ROOT.glob(folder)))]
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-DEFINED = (
-    "imagebuild/commands.py",
-    "imagebuild/chores.py",
-    "inputs/command.py",
-    "drivercontract/command.py",
-    "imagetest/plugin.py",
-    "imagetest/options.py",
-    "checklist/verify.py",
-    "gpukit/__main__.py",
-    "sandbox/launching.py",
-    "sandbox/working.py",
-    "updates/command.py",
-)
-OPTIONS = {option for name in DEFINED for option in re.findall(r'add(?:_argument|option)\(\s*"(--[a-z-]+)"', (ROOT / name).read_text())}
 PROGRAMS = [
     path
-    for folder in (
-        "imagebuild",
-        "inputs",
-        "imagetest",
-        "imagereport",
-        "machinedoctor",
-        "drivercontract",
-        "updates",
-        "sandbox",
-        "checklist",
-        "scripts",
-        "tests/image",
-    )
-    for path in (ROOT / folder).iterdir()
-    if path.is_file()
+    for folder in ("worker_images", "scripts", "tests/image")
+    for path in (ROOT / folder).rglob("*")
+    if path.is_file() and path.suffix != ".pyc"
 ]
+OPTIONS = {option for path in PROGRAMS for option in re.findall(r'add(?:_argument|option)\(\s*"(--[a-z-]+)"', path.read_text())}
 SOURCES = "".join(path.read_text() for path in [ROOT / "build.py", *PROGRAMS])
 
 
@@ -50,7 +25,7 @@ SOURCES = "".join(path.read_text() for path in [ROOT / "build.py", *PROGRAMS])
 def test_commands_exist(page: Path) -> None:
     text = page.read_text()
     assert set(re.findall(r"(?:^|`|\$ )make ([a-z-]+)", text, re.MULTILINE)) <= TARGETS
-    ours = [line for line in re.findall(r".*(?:build\.py|pytest tests|-m imagetest|-m gpukit).*", text) if "docker" not in line]
+    ours = [line for line in re.findall(r".*(?:build\.py|pytest tests|-m worker_images).*", text) if "docker" not in line]
     assert {option for line in ours for option in re.findall(r"\s(--[a-z-]+)", line)} <= OPTIONS | {"--help", "--check"}
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import dockerfile
 import pytest
 
-from imagebuild import pins
-from imagetest.plugin import ROOT
+from worker_images.harness.plugin import ROOT
+from worker_images.model import pins
 
 FILES = sorted(ROOT.glob("examples/*/Dockerfile"))
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import dockerfile
 import pytest
 
-from imagebuild import catalog, pins, pipeline, plan, record, render, sources
-from imagetest.plugin import ROOT
+from worker_images.build import pipeline, plan, record, render
+from worker_images.harness.plugin import ROOT
+from worker_images.model import catalog, pins, project
 
 FILES = sorted(ROOT.glob("images/*/Dockerfile.worker"))
 
@@ -60,7 +61,7 @@ def test_components_are_linked_overlays(path: Path) -> None:
 @pytest.mark.parametrize("supply", ["packages", "vendor"])
 def test_dockerfile_sets_no_mode_by_copy(variant: str, supply: pins.Supply) -> None:
     """From BuildKit 0.21, COPY --chmod also sets the mode of the folders that it creates."""
-    pinned, known = sources.load(ROOT, ROOT / "versions.yaml")
+    pinned, known = project.load(ROOT, ROOT / "versions.yaml")
     text = render.dockerfile(plan.make(pinned, known, variant, supply), ROOT)
     assert copies_with_mode(text) == []
 

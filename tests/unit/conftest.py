@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from checklist import verify
-from drivercontract.table import DRIVERS
-from imagebuild import catalog, pins
-from imagebuild.builder import Builder, Engine
-from imagebuild.daemon import Address
-from imagebuild.engine import Endpoint
-from imagebuild.sdk import Daemon
-from imagetest.plugin import ROOT
-from sandbox.place import Place
 from tests.unit import fake_worker
 from tests.unit.fake_worker import Worker
+from worker_images.engine.builder import Builder, Engine
+from worker_images.engine.daemon import Address
+from worker_images.engine.endpoint import Endpoint
+from worker_images.engine.sdk import Daemon
+from worker_images.harness.plugin import ROOT
+from worker_images.model import catalog, pins
+from worker_images.model.drivers.table import DRIVERS
+from worker_images.node.place import Place
+from worker_images.node.verify import verify
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +49,7 @@ def no_engine() -> Engine:
 def copy(tmp_path: Path) -> Path:
     """A checkout of one's own: what build.py reads, without .venv and out."""
     target = tmp_path / "checkout"
-    for name in ("drivercontract", "imagebuild", "inputs", "images"):
+    for name in ("worker_images", "images"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("versions.yaml", "versions.lock", "build.py", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, target / name)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from checklist import verify
-from checklist.rows import NOT_ASKED, PASSED
-from drivercontract import table
-from imagetest.plugin import ROOT
-from sandbox.node import Device, Node
+from worker_images.harness.plugin import ROOT
+from worker_images.model.drivers import table
+from worker_images.node.node import Device, Node
+from worker_images.node.verify import verify
+from worker_images.node.verify.rows import NOT_ASKED, PASSED
 
 DRIVER = "580.159.04"
 RELEASE = "20260817.0"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from imagetest import archive
-from imagetest.image import Image, ImageError
 from tests.unit.archives import digest, layer, write
+from worker_images.model.oci import archive
+from worker_images.model.oci.image import Image, ImageError
 
 
 @pytest.fixture

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import buildx
-from imagebuild.daemon import Address
-from imagebuild.engine import Endpoint
-from imagebuild.errors import DriftError, EngineError, FetchError, ImageBuildError
-from imagetest.plugin import ROOT
+from worker_images.engine import buildx
+from worker_images.engine.daemon import Address
+from worker_images.engine.endpoint import Endpoint
+from worker_images.errors import DriftError, EngineError, FetchError, ImageBuildError
+from worker_images.harness.plugin import ROOT
 
 
 def test_buildx_draws_on_a_terminal_and_the_log_has_no_drawing(tmp_path: Path) -> None:
     """A real terminal pair: the child believes in it, the log keeps its words without the escapes."""
     ours, theirs = pty.openpty()
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from imagebuild import buildx\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from worker_images.engine import buildx\n"
         "job = buildx.Job(Path('f'), Path('c'), 'type=docker', 1)\n"
-        "from imagebuild.daemon import Address; from imagebuild.engine import Endpoint\n"
+        "from worker_images.engine.daemon import Address; from worker_images.engine.endpoint import Endpoint\n"
         "end = Endpoint(Address('unix:///none'), ('sh', '-c', '[ -t 2 ] && printf \"\\\\033[31mred\\\\033[0m\\\\n\"'), 'docker')\n"
         "buildx.build(end, {'one': job}, Path(sys.argv[2]) / 'build.log')\n"
     )

@@ -2,10 +2,10 @@
 
 import pytest
 
-from drivercontract import table
-from drivercontract.table import DRIVERS
-from imagetest.plugin import ROOT
-from sandbox import cause
+from worker_images.harness.plugin import ROOT
+from worker_images.model.drivers import table
+from worker_images.model.drivers.table import DRIVERS
+from worker_images.node import cause
 
 # As runsc and CUDA said it on a real GPU, or as runsc's source writes it where no run has shown it.
 LINES = (

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from checklist import committed, image, verify
-from checklist.rows import NOT_ASKED, PASSED, ask
-from drivercontract.table import Table
-from imagetest.plugin import ROOT
 from tests.unit.fake_worker import DRIVER, Worker, failed, run
+from worker_images.harness.plugin import ROOT
+from worker_images.model.drivers.table import Table
+from worker_images.node.verify import committed, image, verify
+from worker_images.node.verify.rows import NOT_ASKED, PASSED, ask
 
 Spoil = Callable[[Worker], object]
 STAMP, FLAG, ACCEPTED, DRIVERS, BOOTS = (row.check for row in image.ROWS)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from checklist import pod
-from checklist.cluster import Cluster
-from checklist.rows import FAILED, PASSED, shell
 from tests.unit import fake_worker
 from tests.unit.fake_worker import DRIVER, Worker, failed, run
+from worker_images.node.verify import pod
+from worker_images.node.verify.cluster import Cluster
+from worker_images.node.verify.rows import FAILED, PASSED, shell
 
 Spoil = Callable[[Worker], object]
 CLASS, DEVICES, SERVED, COUNT, FILES, VISIBLE, RIGHTS, BOOT = (row.check for row in pod.ROWS)

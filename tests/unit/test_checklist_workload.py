@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from checklist import trial, workload
-from checklist.rows import PASSED, Result, Scene, ask
-from checklist.trial import Trial
-from drivercontract.table import Table
-from sandbox.place import Answer
-from sandbox.runsc import Outcome
-from sandbox.spec import LIBRARIES
 from tests.unit.fake_worker import DRIVER, GPU
+from worker_images.model.drivers.table import Table
+from worker_images.node.place import Answer
+from worker_images.node.runsc import Outcome
+from worker_images.node.spec import LIBRARIES
+from worker_images.node.verify import trial, workload
+from worker_images.node.verify.rows import PASSED, Result, Scene, ask
+from worker_images.node.verify.trial import Trial
 
 
 def facts(**changed: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401 - facts are of many kinds

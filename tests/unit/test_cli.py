@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import cli, commands, work
-from imagetest.plugin import ROOT
+from worker_images.build import work
+from worker_images.cli import build, main
+from worker_images.harness.plugin import ROOT
 
 
 def run(*words: str, cwd: Path = ROOT, python: str = sys.executable, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -114,8 +115,9 @@ def test_a_dead_engine_is_exit_4(tmp_path: Path) -> None:
 def test_nobody_is_told_to_use_sudo(tmp_path: Path) -> None:
     """Without root and without an engine nothing begins."""
     program = f"import os, sys; from pathlib import Path; os.geteuid = lambda: 65534; sys.path.insert(0, {str(ROOT)!r})\n"
-    program += f"from imagebuild import engine; engine.MACHINE_SOCKET = Path({str(tmp_path)!r}, 'none')\n"
-    program += f"from imagebuild.cli import main; raise SystemExit(main(['--variant', 'slim', '--tag', 'x:y'], Path({str(ROOT)!r})))"
+    program += f"from worker_images.engine import endpoint; endpoint.MACHINE_SOCKET = Path({str(tmp_path)!r}, 'none')\n"
+    program += f"from worker_images.cli.main import main; root = Path({str(ROOT)!r})\n"
+    program += "raise SystemExit(main(['--variant', 'slim', '--tag', 'x:y'], root))"
     environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"} | {"XDG_CACHE_HOME": str(tmp_path)}
     result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 4, result.stderr
@@ -146,15 +148,15 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     def full(*_: object) -> str:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere")
 
-    monkeypatch.setattr(commands, "build", full)
-    assert cli.main(["--variant", "slim", "--no-cache"], ROOT) == 4
+    monkeypatch.setattr(build, "build", full)
+    assert main.main(["--variant", "slim", "--no-cache"], ROOT) == 4
     assert capsys.readouterr().err == "build.py: /somewhere: No space left on device; correct that and run again\n"
 
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("compat", "doctor", "engine", "lock", "render", "test"):
         with pytest.raises(SystemExit) as ended:
-            cli.main([command, "--help"], ROOT)
+            main.main([command, "--help"], ROOT)
         assert ended.value.code == 0
         assert f"usage: build.py {command} " in capsys.readouterr().out
 
@@ -185,7 +187,7 @@ def test_streams_that_are_closed_or_full_do_not_end_in_a_traceback(redirection: 
 def test_progress_that_nobody_reads_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stderr", full)
-        cli.tell("building")
+        main.tell("building")
         monkeypatch.undo()
         # What is left unwritten would be tried again when the file is closed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())

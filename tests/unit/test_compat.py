@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from drivercontract import answer, chart, command, kernel, table, version
-from drivercontract.answer import Pinned
-from drivercontract.table import DRIVERS, Release
-from imagebuild import cli
-from imagetest.plugin import ROOT
+from worker_images.cli import compat, main
+from worker_images.harness.plugin import ROOT
+from worker_images.model.drivers import answer, chart, kernel, table, version
+from worker_images.model.drivers.answer import Pinned
+from worker_images.model.drivers.table import DRIVERS, Release
 
 TABLE = table.read(ROOT / DRIVERS)
 PINNED = Pinned("20260622.0", ("535.129.03", "580.159.04"))
@@ -28,7 +28,7 @@ def row(name: str) -> Release:
 
 def asked(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
     """The exit code and both streams of the command."""
-    code = cli.main(["compat", *argv], ROOT)
+    code = main.main(["compat", *argv], ROOT)
     said = capsys.readouterr()
     return code, said.out, said.err
 
@@ -174,7 +174,7 @@ def test_this_machine(driver: str, told: str, step: str) -> None:
 @pytest.mark.parametrize(("form", "driver"), [(OPEN, "580.159.04"), (CLOSED, "535.129.03")])
 def test_both_kinds_of_module_are_read(form: str, driver: str, tmp_path: Path) -> None:
     (tmp_path / "version").write_text(form.format(driver))
-    assert command._node(tmp_path / "version") == (driver, str(tmp_path / "version"))  # noqa: SLF001
+    assert compat._node(tmp_path / "version") == (driver, str(tmp_path / "version"))  # noqa: SLF001
 
 
 def test_without_the_file_nvidia_smi_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,10 +182,10 @@ def test_without_the_file_nvidia_smi_is_asked(tmp_path: Path, monkeypatch: pytes
     program.write_text('#!/bin/sh\ntest "$*" = "--query-gpu=driver_version --format=csv,noheader" && echo 580.159.04\necho 580.159.04\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert command._node(tmp_path / "version") == ("580.159.04", "nvidia-smi")  # noqa: SLF001
+    assert compat._node(tmp_path / "version") == ("580.159.04", "nvidia-smi")  # noqa: SLF001
     program.write_text("#!/bin/sh\necho NVIDIA-SMI has failed\nexit 9\n")
     with pytest.raises(version.VersionError, match=re.escape(kernel.NO_DRIVER)):
-        command._node(tmp_path / "version")  # noqa: SLF001
+        compat._node(tmp_path / "version")  # noqa: SLF001
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_a_kernel_that_says_what_is_no_text(tmp_path: Path) -> None:
 def test_nothing_heavy_is_imported() -> None:
     """The answer comes in a third of a second; pydantic alone would take a third of that."""
     program = (
-        "import sys; from imagebuild import cli; from pathlib import Path\n"
+        "import sys; from worker_images.cli import main as cli; from pathlib import Path\n"
         "cli.main(['compat', '--driver', '535.129.03'], Path('.'))\n"
         "print(sorted({'pydantic', 'jinja2', 'docker', 'http.client', 'yaml'} & set(sys.modules)), file=sys.stderr)"
     )
@@ -244,7 +244,7 @@ def test_the_chart_is_drawn_from_the_table(tmp_path: Path, capsys: pytest.Captur
     assert asked(capsys, "--svg", str(tmp_path / "drivers.svg"))[0] == 0
     drawn = (tmp_path / "drivers.svg").read_text()
     assert drawn == (ROOT / "docs/drivers.svg").read_text(), "run: ./build.py compat --svg docs/drivers.svg"
-    pinned = command._pinned(ROOT / "versions.yaml")  # noqa: SLF001
+    pinned = compat._pinned(ROOT / "versions.yaml")  # noqa: SLF001
     assert chart.svg(TABLE, pinned) == drawn
     assert chart.svg(table.Table(TABLE.releases[:-1]), pinned) != drawn
     assert all(f">{each}</text>" in drawn for each in TABLE.drivers if each not in pinned.fleet)

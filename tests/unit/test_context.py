@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import catalog, context, debian, pins, plan, tars
-from imagetest.plugin import ROOT
-from inputs.lock import Lock
+from worker_images.build import context, plan, tars
+from worker_images.fetch import apt
+from worker_images.harness.plugin import ROOT
+from worker_images.model import catalog, pins
+from worker_images.model.lock import Lock
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +69,7 @@ def test_an_altered_tar_is_made_again(tmp_path: Path, monkeypatch: pytest.Monkey
     tars.place(tars.cleared(tmp_path / "context"), writers, planned, said.append)
     assert (tmp_path / "context" / "base.tar").read_text() == "right"
     assert len(said) == 2
-    assert debian.sha256(tar) == tar.with_suffix(".sha256").read_text()
+    assert apt.sha256(tar) == tar.with_suffix(".sha256").read_text()
 
 
 def test_a_sum_is_a_copy_in_the_context(tmp_path: Path) -> None:

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from drivercontract import contract, table
-from drivercontract.table import DRIVERS
-from imagebuild import catalog, cli, context, pins, pipeline, plan, render, sources, work
-from imagebuild.builder import Engine
-from imagebuild.errors import DocumentError, PolicyError
-from imagetest.plugin import ROOT
-from inputs.lock import Lock
-from inputs.store import Inputs, Store
+from worker_images.build import context, pipeline, plan, render, work
+from worker_images.cli import main
+from worker_images.engine.builder import Engine
+from worker_images.errors import DocumentError, PolicyError
+from worker_images.fetch.store import Inputs, Store
+from worker_images.harness.plugin import ROOT
+from worker_images.model import catalog, pins, project
+from worker_images.model.drivers import contract, table
+from worker_images.model.drivers.table import DRIVERS
+from worker_images.model.lock import Lock
 
 TABLE = table.read(ROOT / DRIVERS)
 LOSES = ('"20260622.0', '"20260511.0')
@@ -38,12 +40,12 @@ def spoiled(folder: Path, *edits: tuple[str, str]) -> Path:
 
 
 def test_the_committed_pins_pass() -> None:
-    assert sources.load(ROOT, ROOT / "versions.yaml")[0].fleet.allow_unserved == ()
+    assert project.load(ROOT, ROOT / "versions.yaml")[0].fleet.allow_unserved == ()
 
 
 def test_a_pin_that_loses_a_driver_of_the_fleet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = spoiled(tmp_path, LOSES)
-    code = cli.main(["--variant", "slim", "--print", "plan", "--versions", str(path)], ROOT)
+    code = main.main(["--variant", "slim", "--print", "plan", "--versions", str(path)], ROOT)
     said = capsys.readouterr()
     assert (code, said.out) == (7, "")
     line, column = next(
@@ -57,37 +59,37 @@ def test_a_pin_that_loses_a_driver_of_the_fleet(tmp_path: Path, capsys: pytest.C
 
 def test_a_version_that_moves_alone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match=r"packages.describe: 20260622.0-46-g879cb2dc2 is not of gvisor.version 20260817.0") as told:
-        sources.load(ROOT, spoiled(tmp_path, ('"20260622.0"', '"20260817.0"')))
+        project.load(ROOT, spoiled(tmp_path, ('"20260622.0"', '"20260817.0"')))
     assert "with its other pins (./build.py update --write gvisor, or all four by hand)" in str(told.value)
-    assert sources.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20260817.0')))
+    assert project.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20260817.0')))
 
 
 @pytest.mark.parametrize(("describe", "right"), [("", True), ("-46-g879cb2dc2", True), ("-go.a81fd9dd382e", True), ("1-46-g8", False)])
 def test_what_a_describe_begins_with(describe: str, right: bool, tmp_path: Path) -> None:
     path = spoiled(tmp_path, ('"20260622.0-46-g879cb2dc2"', f'"20260622.0{describe}"'))
     if right:
-        assert sources.load(ROOT, path)
+        assert project.load(ROOT, path)
     else:
         with pytest.raises(DocumentError, match=r"is not of gvisor\.version"):
-            sources.load(ROOT, path)
+            project.load(ROOT, path)
 
 
 def test_the_way_out_keeps_what_is_due(tmp_path: Path) -> None:
     """Of a fleet whose third driver is allowed: the newest release that serves the first drops the second."""
     edits = [(FLEET, '["525.60.13", "535.161.07", "535.129.03"]\n  allow_unserved: [{driver: "525.60.13", reason: "drained"}]')]
     with pytest.raises(PolicyError, match=r"535.161.07 is not served.*set gvisor.version to 20240826.0 with"):
-        sources.load(ROOT, spoiled(tmp_path, *edits))
+        project.load(ROOT, spoiled(tmp_path, *edits))
 
 
 def test_every_driver_that_is_not_served_is_told(tmp_path: Path) -> None:
     with pytest.raises(PolicyError) as told:
-        sources.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20250407.0')))
+        project.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20250407.0')))
     assert [line.split(": ")[1] for line in str(told.value).splitlines()] == ["fleet.drivers[0]", "fleet.drivers[1]"]
     assert "dropped in 20240916.0, back in 20250611.0" in str(told.value)
 
 
 def test_what_is_allowed_with_a_reason_passes(tmp_path: Path) -> None:
-    pinned, _ = sources.load(ROOT, spoiled(tmp_path, LOSES, allowing("580.159.04")))
+    pinned, _ = project.load(ROOT, spoiled(tmp_path, LOSES, allowing("580.159.04")))
     assert [each.driver for each in pinned.fleet.allow_unserved] == ["580.159.04"]
 
 
@@ -103,13 +105,13 @@ def test_what_is_allowed_with_a_reason_passes(tmp_path: Path) -> None:
 )
 def test_an_idle_permission_is_refused(edits: list[tuple[str, str]], words: str, tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match=words) as told:
-        sources.load(ROOT, spoiled(tmp_path, *edits))
+        project.load(ROOT, spoiled(tmp_path, *edits))
     assert told.value.exit_code == 2
 
 
 def test_a_release_that_nobody_wrote_down(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match=r"components.gvisor.version: 20990101.0 is not in the table of drivers") as told:
-        sources.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20990101.0')))
+        project.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20990101.0')))
     assert "by hand), or add a row to images/components/gvisor/drivers.json" in str(told.value)
 
 
@@ -134,7 +136,7 @@ def test_the_context_holds_the_file(pinned: pins.Pins, known: catalog.Catalog, t
 
 def test_another_row_is_another_input(copy: Path, no_engine: Engine) -> None:
     """The label is in the Dockerfile; what the release only knows is in the file alone."""
-    pinned, known = sources.load(copy, copy / "versions.yaml")
+    pinned, known = project.load(copy, copy / "versions.yaml")
     planned = plan.make(pinned, known, "slim", "vendor")
     request = work.Request("slim", copy / "versions.yaml")
 

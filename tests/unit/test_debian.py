@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import debian, pins
-from imagebuild.errors import EngineError, FetchError
-from imagetest.plugin import ROOT
+from worker_images.errors import EngineError, FetchError
+from worker_images.fetch import apt
+from worker_images.harness.plugin import ROOT
+from worker_images.model import pins
+from worker_images.model.lock import Package
 
 
 def test_apts_answer_is_read_whole() -> None:
     line = f"'http://m/p/libssl3t64_3.5.7-1%7edeb13u3_amd64.deb' libssl3t64_3.5.7-1~deb13u3_amd64.deb 17 SHA256:{'a' * 64}"
-    match = debian.ADDRESS.search(line)
+    match = apt.ADDRESS.search(line)
     assert match
-    assert debian.package_of(match) == debian.Package(
+    assert apt.package_of(match) == Package(
         "libssl3t64", "3.5.7-1~deb13u3", "http://m/p/libssl3t64_3.5.7-1%7edeb13u3_amd64.deb", 17, "a" * 64
     )
 
@@ -30,7 +32,7 @@ def test_package_is_unpacked_without_the_temporary_folder(tmp_path: Path, monkey
     package = tmp_path / "x.deb"
     subprocess.run(["dpkg-deb", "--build", str(tree), str(package)], check=True, capture_output=True)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
-    with debian.members(package, "--ctrl-tarfile") as tar:
+    with apt.members(package, "--ctrl-tarfile") as tar:
         assert "./control" in tar.getnames()
 
 
@@ -48,15 +50,15 @@ def test_advice_is_of_what_apt_said(said: str, tmp_path: Path, monkeypatch: pyte
     (tmp_path / "apt-get").write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 100\n')
     (tmp_path / "apt-get").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(debian, "KEYRING", tmp_path)
+    monkeypatch.setattr(apt, "KEYRING", tmp_path)
     pin = pins.load(ROOT / "versions.yaml")[0].debian
     with pytest.raises(FetchError) as told:
-        debian.resolve(pin, {"base": ["tini"]})
+        apt.resolve(pin, {"base": ["tini"]})
     assert str(told.value) == f"resolving Debian packages: apt-get update: {said}; {SAID[said]}"
 
 
 def test_a_broken_deb_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.deb"
     path.write_bytes(b"not a deb")
-    with pytest.raises(EngineError, match=r"reading .*x\.deb: .*delete it"), debian.members(path, "--fsys-tarfile") as tar:
+    with pytest.raises(EngineError, match=r"reading .*x\.deb: .*delete it"), apt.members(path, "--fsys-tarfile") as tar:
         list(tar)

@@ -11,16 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from drivercontract import table
-from drivercontract.table import DRIVERS
-from imagebuild import buildx, cli, debian, reach, sdk, work
-from imagebuild.daemon import Address
-from imagebuild.errors import EngineError, FetchError
-from imagebuild.machine import Machine
-from imagetest import kernel
-from imagetest.plugin import ROOT
-from machinedoctor import doctor, survey
-from machinedoctor.doctor import Answer, Facts, Row
+from worker_images.build import work
+from worker_images.build.doctor import doctor, survey
+from worker_images.build.doctor.doctor import Answer, Facts, Row
+from worker_images.build.machine import Machine
+from worker_images.cli import main
+from worker_images.engine import buildx, sdk
+from worker_images.engine.daemon import Address
+from worker_images.errors import EngineError, FetchError
+from worker_images.fetch import apt, reach
+from worker_images.harness.plugin import ROOT
+from worker_images.model import kernel_settings
+from worker_images.model.drivers import table
+from worker_images.model.drivers.table import DRIVERS
 
 RELEASES = table.read(ROOT / DRIVERS)
 GOOD = Facts(
@@ -28,7 +31,7 @@ GOOD = Facts(
     machine=Machine("x86_64", debian=True, root=True),
     capabilities=2**41 - 1,
     proxies={"https_proxy": "http://name:s3cret@proxy.example:3128"},
-    kernel={name: setting.good[0] for name, setting in kernel.SETTINGS.items()},
+    kernel={name: setting.good[0] for name, setting in kernel_settings.SETTINGS.items()},
     driver="580.159.04",
     devices=("nvidia3", "nvidiactl", "nvidia-uvm", "nvidia-uvm-tools"),
     release="20260622.0",
@@ -143,7 +146,7 @@ def test_kernel_settings_at_their_limits(name: str, bad: int, good: int, state: 
 
 
 def test_every_setting_has_a_test_and_every_fix_is_a_good_value() -> None:
-    for name, setting in kernel.SETTINGS.items():
+    for name, setting in kernel_settings.SETTINGS.items():
         assert int(setting.fix.format(name).split("=")[1].split()[0]) in setting.good
 
 
@@ -218,7 +221,7 @@ def test_the_environment_is_as_requirements_ask(stamp: str | None, tmp_path: Pat
 
 
 def test_the_archive_keyring_is_asked_for_where_it_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(debian, "KEYRING", tmp_path / "none.gpg")
+    monkeypatch.setattr(apt, "KEYRING", tmp_path / "none.gpg")
     monkeypatch.setattr(Machine, "here", lambda: GOOD.machine)
     assert survey.tools("vendor") == "what supply vendor needs is here"
     with pytest.raises(EngineError, match=r"none\.gpg; run: apt-get install debian-archive-keyring"):
@@ -274,7 +277,7 @@ def test_a_fault_is_exit_4_with_the_rows_on_standard_output(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(survey, "gather", lambda _: replace(GOOD, driver="470.57"))
-    assert cli.main(["doctor", *words], ROOT) == 4
+    assert main.main(["doctor", *words], ROOT) == 4
     said = capsys.readouterr()
     assert said.err == "build.py: this machine is not fit: gvisor; do what the rows say and run again\n"
     if words:
@@ -288,7 +291,7 @@ def test_a_fault_is_exit_4_with_the_rows_on_standard_output(
 
 def test_warnings_are_exit_0(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(survey, "gather", lambda _: replace(GOOD, devices=()))
-    assert cli.main(["doctor"], ROOT) == 0
+    assert main.main(["doctor"], ROOT) == 0
     said = capsys.readouterr()
     assert "warning  gpu" in said.out
     assert said.err == ""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import document
-from imagebuild.errors import DocumentError
+from worker_images.errors import DocumentError
+from worker_images.model import document
 
 REFUSED = {
     "alias": ('a: &x "1"\nb: *x\n', "2:4", "an alias"),

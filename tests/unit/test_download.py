@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import debian
-from imagebuild.errors import EngineError, FetchError
-from imagetest.plugin import ROOT
-from inputs import download
-from inputs.download import Wanted
 from tests.unit import faulty
 from tests.unit.faulty import CONTENT, Server
+from worker_images.errors import EngineError, FetchError
+from worker_images.fetch import apt, http
+from worker_images.fetch.http import Wanted
+from worker_images.harness.plugin import ROOT
+from worker_images.model.lock import Package
 
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 NAME = f"{SHA256}.deb"
@@ -25,18 +25,18 @@ NAME = f"{SHA256}.deb"
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(download, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(http, "PAUSE_SECONDS", 0.0)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with faulty.running() as found:
         yield found
 
 
-def package(server: Server, path: str = "/tini.deb") -> debian.Package:
-    return debian.Package("tini", "1", f"{server.address}{path}", len(CONTENT), SHA256)
+def package(server: Server, path: str = "/tini.deb") -> Package:
+    return Package("tini", "1", f"{server.address}{path}", len(CONTENT), SHA256)
 
 
 def had(server: Server, folder: Path) -> Path:
-    return debian.fetch([package(server)], folder)[0]
+    return apt.fetch([package(server)], folder)[0]
 
 
 @pytest.mark.parametrize("fault", ["cut", "empty", "short", "flip", "html", "endless", "500", "503", "429"])
@@ -48,7 +48,7 @@ def test_one_fault_heals(fault: str, server: Server, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", ["cut", "empty", "short", "flip", "html", "endless", "500"])
 def test_a_lasting_fault_leaves_nothing_and_the_next_run_heals(fault: str, server: Server, tmp_path: Path) -> None:
-    server.faults = [fault] * download.ATTEMPTS
+    server.faults = [fault] * http.ATTEMPTS
     with pytest.raises(FetchError, match=r"fetching tini 1: http://127\.0\.0\.1:[0-9]+/tini\.deb: .*run again") as told:
         had(server, tmp_path)
     assert told.value.exit_code == 3
@@ -57,7 +57,7 @@ def test_a_lasting_fault_leaves_nothing_and_the_next_run_heals(fault: str, serve
 
 
 def test_a_flipped_byte_is_told_by_both_digests(server: Server, tmp_path: Path) -> None:
-    server.faults = ["flip"] * download.ATTEMPTS
+    server.faults = ["flip"] * http.ATTEMPTS
     wrong = hashlib.sha256(b"x" + CONTENT[1:]).hexdigest()
     with pytest.raises(FetchError, match=f"sha256 {wrong}, want {len(CONTENT)} with {SHA256}"):
         had(server, tmp_path)
@@ -65,10 +65,10 @@ def test_a_flipped_byte_is_told_by_both_digests(server: Server, tmp_path: Path) 
 
 def test_other_bytes_are_no_matter_of_the_network(server: Server, tmp_path: Path) -> None:
     """Where the last answer is one that breaks off, they are."""
-    server.faults = ["flip"] * download.ATTEMPTS
+    server.faults = ["flip"] * http.ATTEMPTS
     with pytest.raises(FetchError, match=r"; these are not the pinned bytes: .* run again$"):
         had(server, tmp_path)
-    server.faults = ["flip"] * (download.ATTEMPTS - 1) + ["cut"]
+    server.faults = ["flip"] * (http.ATTEMPTS - 1) + ["cut"]
     with pytest.raises(FetchError, match=r"broken off after [0-9]+ bytes; .*else check the network and run again$"):
         had(server, tmp_path)
 
@@ -98,20 +98,20 @@ def test_a_connection_that_is_not_permitted_is_a_matter_of_the_network(tmp_path:
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(download, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(http, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(socket, "create_connection", refused)
     with pytest.raises(FetchError, match=r"Operation not permitted.*check the network"):
-        debian.fetch([debian.Package("tini", "1", "http://127.0.0.1:9/tini.deb", 1, SHA256)], tmp_path)
+        apt.fetch([Package("tini", "1", "http://127.0.0.1:9/tini.deb", 1, SHA256)], tmp_path)
 
 
 def test_a_portals_page_is_told(server: Server, tmp_path: Path) -> None:
-    server.faults = ["html"] * download.ATTEMPTS
+    server.faults = ["html"] * http.ATTEMPTS
     with pytest.raises(FetchError, match="it looks like HTML"):
         had(server, tmp_path)
 
 
 def test_other_wrong_bytes_are_not_called_html(server: Server, tmp_path: Path) -> None:
-    server.faults = ["flip"] * download.ATTEMPTS
+    server.faults = ["flip"] * http.ATTEMPTS
     with pytest.raises(FetchError) as told:
         had(server, tmp_path)
     assert "HTML" not in str(told.value)
@@ -119,7 +119,7 @@ def test_other_wrong_bytes_are_not_called_html(server: Server, tmp_path: Path) -
 
 @pytest.mark.parametrize("status", ["404", "410", "403"])
 def test_gone_is_not_asked_twice(status: str, server: Server, tmp_path: Path) -> None:
-    server.faults = [status] * download.ATTEMPTS
+    server.faults = [status] * http.ATTEMPTS
     with pytest.raises(FetchError, match=f"tini 1: .*HTTP {status}; where Debian has replaced it, take today's packages: make lock"):
         had(server, tmp_path)
     assert len(server.asked) == 1
@@ -170,7 +170,7 @@ def test_a_redirect_elsewhere_is_refused_at_once(target: str, words: str, server
 
 def test_a_redirect_to_an_allowed_host_is_followed(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of the test above."""
-    monkeypatch.setenv(download.REDIRECT_HOSTS, "localhost")
+    monkeypatch.setenv(http.REDIRECT_HOSTS, "localhost")
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     server.faults = [f"to {server.address.replace('127.0.0.1', 'localhost')}/x"]
     assert had(server, tmp_path).read_bytes() == CONTENT
@@ -180,27 +180,27 @@ def test_a_loop_of_redirects_ends(server: Server, tmp_path: Path) -> None:
     server.faults = ["to /tini.deb"] * 99
     with pytest.raises(FetchError, match="HTTP 302"):
         had(server, tmp_path)
-    assert len(server.asked) <= download.MOST_REDIRECTS + 2
+    assert len(server.asked) <= http.MOST_REDIRECTS + 2
 
 
 def test_a_second_address_serves_where_the_first_has_it_no_more(server: Server, tmp_path: Path) -> None:
     server.faults = ["404"]
-    wanted = debian.wanted(package(server), f"{server.address}/snapshot/tini.deb")
-    assert download.have(wanted, tmp_path / NAME).read_bytes() == CONTENT
+    wanted = apt.wanted(package(server), f"{server.address}/snapshot/tini.deb")
+    assert http.have(wanted, tmp_path / NAME).read_bytes() == CONTENT
     assert server.asked == ["/tini.deb", "/snapshot/tini.deb"]
 
 
 def test_a_second_address_is_not_believed_either(server: Server, tmp_path: Path) -> None:
-    server.faults = ["404", *["flip"] * download.ATTEMPTS]
-    wanted = debian.wanted(package(server), f"{server.address}/snapshot/tini.deb")
+    server.faults = ["404", *["flip"] * http.ATTEMPTS]
+    wanted = apt.wanted(package(server), f"{server.address}/snapshot/tini.deb")
     with pytest.raises(FetchError, match=r"HTTP 404; .*/snapshot/tini\.deb: got"):
-        download.have(wanted, tmp_path / NAME)
+        http.have(wanted, tmp_path / NAME)
 
 
 PROGRAM = """
 import sys
 from pathlib import Path
-from imagebuild import debian
+from worker_images.fetch import apt as debian
 url, sha256, size, folder = sys.argv[1:]
 debian.fetch([debian.Package("tini", "1", url, int(size), sha256)], Path(folder))
 """
@@ -220,22 +220,22 @@ def test_a_killed_download_leaves_nothing_under_the_name(bytes_sent: int, server
 
 
 def test_no_connection_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(http, "PAUSE_SECONDS", 0.0)
     with pytest.raises(FetchError, match="check the network and run again"):
-        debian.fetch([package(Server("http://127.0.0.1:9"))], tmp_path)
+        apt.fetch([package(Server("http://127.0.0.1:9"))], tmp_path)
 
 
 def test_a_hanging_server_is_given_up(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.2)
-    server.faults = ["stall 5"] * download.ATTEMPTS
+    monkeypatch.setattr(http, "TIMEOUT_SECONDS", 0.2)
+    server.faults = ["stall 5"] * http.ATTEMPTS
     with pytest.raises(FetchError, match="timed out"):
         had(server, tmp_path)
 
 
 def test_a_trickle_is_given_up(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each byte comes in time; the whole does not."""
-    monkeypatch.setattr(download, "TOTAL_SECONDS", 0.2)
-    server.faults = ["drip"] * download.ATTEMPTS
+    monkeypatch.setattr(http, "TOTAL_SECONDS", 0.2)
+    server.faults = ["drip"] * http.ATTEMPTS
     with pytest.raises(FetchError, match=r"not whole after 0\.2 s"):
         had(server, tmp_path)
 
@@ -243,7 +243,7 @@ def test_a_trickle_is_given_up(server: Server, tmp_path: Path, monkeypatch: pyte
 @pytest.fixture
 def asked_to_pause(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     pauses: list[float] = []
-    monkeypatch.setattr("inputs.download.time.sleep", pauses.append)
+    monkeypatch.setattr("worker_images.fetch.http.time.sleep", pauses.append)
     return pauses
 
 
@@ -264,11 +264,11 @@ def test_retry_after_is_honoured_and_bounded(server: Server, tmp_path: Path, ask
         patched.setattr(faulty.Handler, "send_error", answer("86400"))
         server.faults = ["503"]
         had(server, tmp_path)
-    assert asked_to_pause == [7.0, download.LONGEST_PAUSE_SECONDS]
+    assert asked_to_pause == [7.0, http.LONGEST_PAUSE_SECONDS]
 
 
 def test_a_folder_is_asked_once(tmp_path: Path, asked_to_pause: list[float]) -> None:
     wanted = Wanted("x", ((tmp_path / "none").as_uri(),), 1, lambda _: "", "fill it")
     with pytest.raises(FetchError, match="fill it"):
-        download.have(wanted, tmp_path / "x")
+        http.have(wanted, tmp_path / "x")
     assert asked_to_pause == []

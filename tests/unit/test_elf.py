@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imagetest import elf
+from worker_images.model.oci import elf
 
 MODULES = (
     "path\texample.org/tool/cmd\nmod\texample.org/tool\t(devel)\t\n"

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import builder, daemon, engine, images, push, sdk, ssh
-from imagebuild.builder import Builder
-from imagebuild.daemon import Address
-from imagebuild.engine import Endpoint, PrivateEngine
-from imagebuild.errors import EngineError, RegistryError
-from imagebuild.sdk import Daemon
-from imagetest.plugin import ROOT
 from tests.unit import engines
+from worker_images.engine import builder, daemon, endpoint, images, push, sdk, ssh
+from worker_images.engine.builder import Builder
+from worker_images.engine.daemon import Address
+from worker_images.engine.endpoint import Endpoint, PrivateEngine
+from worker_images.engine.sdk import Daemon
+from worker_images.errors import EngineError, RegistryError
+from worker_images.harness.plugin import ROOT
 
 OWN = Builder("default", "docker", "v0.20.0")
 DOCKER = Daemon("Docker", "28.5.2", containerd_store=True)
@@ -107,7 +107,7 @@ def test_builder_without_comparable_version_is_a_warning() -> None:
     assert "builder worker (remote driver, BuildKit v0.0.0+unknown)" in warning
 
 
-def endpoint(found: engines.Engine, inspected: str, name: str | None = None) -> Endpoint:
+def engine_of(found: engines.Engine, inspected: str, name: str | None = None) -> Endpoint:
     """An engine whose buildx prints this for `inspect`."""
     return Endpoint(Address(found.host), ("sh", "-c", f"printf '{inspected}'"), "docker", name)
 
@@ -119,12 +119,12 @@ PODMANS = "Name: default\\nDriver: docker-container\\nStatus: inactive\\n"
 def test_podman_without_a_builder_is_named_with_what_works(loopback: engines.Engine) -> None:
     loopback.is_a(engines.PODMAN, engines.CLASSIC)
     with pytest.raises(EngineError, match=r"Podman 5\.8\.6 answers .* has no BuildKit .*--builder worker"):
-        builder.buildable(endpoint(loopback, PODMANS))
+        builder.buildable(engine_of(loopback, PODMANS))
 
 
 def test_podman_with_a_builder_can_build_and_not_push(loopback: engines.Engine) -> None:
     loopback.is_a(engines.PODMAN, engines.CLASSIC)
-    found = builder.buildable(endpoint(loopback, "Name: worker\\nDriver: remote\\nBuildKit version: v0.34.2\\n", "worker"))
+    found = builder.buildable(engine_of(loopback, "Name: worker\\nDriver: remote\\nBuildKit version: v0.34.2\\n", "worker"))
     assert str(found) == "Podman 5.8.6, Podman's image store, builder worker (remote driver, BuildKit v0.34.2)"
     with pytest.raises(EngineError, match=r"--push: Podman 5\.8\.6 .*skopeo copy oci-archive:out/slim/image\.tar"):
         builder.check_push(found, "slim")
@@ -132,14 +132,14 @@ def test_podman_with_a_builder_can_build_and_not_push(loopback: engines.Engine) 
 
 def test_classic_store_with_a_builder_can_build_and_not_push(loopback: engines.Engine) -> None:
     loopback.is_a(engines.DOCKER, engines.CLASSIC)
-    found = builder.buildable(endpoint(loopback, "Name: worker\\nDriver: remote\\nBuildKit version: v0.34.2\\n", "worker"))
+    found = builder.buildable(engine_of(loopback, "Name: worker\\nDriver: remote\\nBuildKit version: v0.34.2\\n", "worker"))
     with pytest.raises(EngineError, match=r"--push: Docker 28\.5\.2"):
         builder.check_push(found, "slim")
 
 
 def test_containerd_store_can_push(loopback: engines.Engine) -> None:
     """The control of the two tests above."""
-    found = builder.buildable(endpoint(loopback, "Name: default\\nDriver: docker\\nBuildKit version: v0.20.0\\n"))
+    found = builder.buildable(engine_of(loopback, "Name: default\\nDriver: docker\\nBuildKit version: v0.20.0\\n"))
     assert builder.check_push(found, "slim") is None  # type: ignore[func-returns-value]
 
 
@@ -157,8 +157,8 @@ def test_context_of_the_configuration_is_followed(loopback: engines.Engine, monk
     monkeypatch.delenv("DOCKER_HOST")
     configured(tmp_path / "docker", currentContext="team")
     context(tmp_path / "docker", "team", Host=loopback.host)
-    monkeypatch.setattr(engine, "has_docker_with_buildx", lambda: True)
-    found = engine.locate(PrivateEngine(ROOT))
+    monkeypatch.setattr(endpoint, "has_docker_with_buildx", lambda: True)
+    found = endpoint.locate(PrivateEngine(ROOT))
     assert found
     assert found.host == loopback.host
     assert "DOCKER_CONTEXT" not in found.environment
@@ -167,14 +167,14 @@ def test_context_of_the_configuration_is_followed(loopback: engines.Engine, monk
 def test_docker_host_comes_before_a_context(loopback: engines.Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     configured(tmp_path / "docker", currentContext="team")
     context(tmp_path / "docker", "team", Host="unix:///none.sock")
-    monkeypatch.setattr(engine, "has_docker_with_buildx", lambda: True)
-    found = engine.locate(PrivateEngine(ROOT))
+    monkeypatch.setattr(endpoint, "has_docker_with_buildx", lambda: True)
+    found = endpoint.locate(PrivateEngine(ROOT))
     assert found
     assert found.host == loopback.host
 
 
 @pytest.mark.parametrize(
-    ("name", "endpoint", "words"),
+    ("name", "settings", "words"),
     [
         ("gone", None, "docker context gone cannot be read"),
         ("dead", {"Host": "unix:///none.sock"}, "docker context dead names unix:///none.sock, which does not answer"),
@@ -182,15 +182,15 @@ def test_docker_host_comes_before_a_context(loopback: engines.Engine, monkeypatc
     ],
 )
 def test_context_without_an_engine_is_named(
-    name: str, endpoint: dict[str, object] | None, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    name: str, settings: dict[str, object] | None, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setenv("DOCKER_CONTEXT", name)
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    if endpoint is not None:
-        context(tmp_path, name, **endpoint)
+    if settings is not None:
+        context(tmp_path, name, **settings)
     with pytest.raises(EngineError, match=words):
-        engine.locate(PrivateEngine(ROOT))
+        endpoint.locate(PrivateEngine(ROOT))
 
 
 @pytest.mark.parametrize(("skip", "switch"), [(False, "DOCKER_TLS_VERIFY"), (True, "DOCKER_TLS")])
@@ -331,12 +331,12 @@ def test_missing_ssh_command_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_builder_of_another_context_is_refused_with_the_way_there(loopback: engines.Engine) -> None:
     inspected = "Name: team\\nDriver: docker\\nBuildKit version: v0.20.0\\n"
     with pytest.raises(EngineError, match="builder team is the engine of another docker context; set DOCKER_CONTEXT=team"):
-        builder.buildable(endpoint(loopback, inspected, "team"))
+        builder.buildable(engine_of(loopback, inspected, "team"))
 
 
 def test_client_of_the_private_engine_starts_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its script names a path of the cache, which may hold what a shell reads."""
-    monkeypatch.setattr(engine, "ENGINE", tmp_path / 'a $HOME "b')
+    monkeypatch.setattr(endpoint, "ENGINE", tmp_path / 'a $HOME "b')
     private = PrivateEngine(ROOT)
     docker = private.root / "usr/bin/docker"
     docker.parent.mkdir(parents=True)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from drivercontract import answer, fleet, table
-from drivercontract.answer import Pinned
-from drivercontract.fleet import Node
-from drivercontract.table import DRIVERS
-from drivercontract.version import VersionError
-from imagebuild import cli
-from imagetest.plugin import ROOT
+from worker_images.cli import main
+from worker_images.harness.plugin import ROOT
+from worker_images.model.drivers import answer, fleet, table
+from worker_images.model.drivers.answer import Pinned
+from worker_images.model.drivers.fleet import Node
+from worker_images.model.drivers.table import DRIVERS
+from worker_images.model.drivers.version import VersionError
 
 TABLE = table.read(ROOT / DRIVERS)
 NODES = (Node("gpu-a", "580.159.04"), Node("gpu-b", "595.71.05"), Node("cpu-a", ""))
@@ -53,7 +53,7 @@ def test_one_node_alone() -> None:
 
 def test_closed_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdin", None)
-    assert cli.main(["compat", "--fleet", "-"], ROOT) == 2
+    assert main.main(["compat", "--fleet", "-"], ROOT) == 2
     assert "standard input is closed" in capsys.readouterr().err
 
 
@@ -86,7 +86,7 @@ def test_what_is_no_fleet(text: str, words: str) -> None:
 
 def test_nodes_that_would_break(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "nodes").write_text(COLUMNS)
-    assert cli.main(["compat", "--fleet", str(tmp_path / "nodes"), "--json"], ROOT) == 7
+    assert main.main(["compat", "--fleet", str(tmp_path / "nodes"), "--json"], ROOT) == 7
     data = json.loads(capsys.readouterr().out)
     assert (data["breaks"], data["no_driver_label"], data["served"]) == (["gpu-b"], ["cpu-a"], False)
     assert [each["answer"] for each in data["nodes"]] == ["supported", "known", "no driver label"]
@@ -109,12 +109,12 @@ def test_what_is_allowed_is_told_and_not_refused() -> None:
 
 def test_nodes_that_would_not(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(COLUMNS.replace("595.71.05", "610.57.04")))
-    assert cli.main(["compat", "--fleet", "-", "--release", "20260817.0"], ROOT) == 0
+    assert main.main(["compat", "--fleet", "-", "--release", "20260817.0"], ROOT) == 0
     out = capsys.readouterr().out
     assert "2 served, 0 would break, 1 without a driver label" in out
     assert "cpu-a  no driver label" in out
 
 
 def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["compat", "--fleet", "/no/such/file"], ROOT) == 2
+    assert main.main(["compat", "--fleet", "/no/such/file"], ROOT) == 2
     assert "/no/such/file: No such file or directory" in capsys.readouterr().err

@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import catalog, debian, pins, plan, render, sources
-from imagebuild.errors import DriftError, EngineError, FetchError, ImageBuildError
-from imagetest.plugin import ROOT
-from inputs import compiler, download, lock, modules, questions, resolve, store
-from inputs.lock import Lock
-from inputs.modules import File
-from inputs.store import Store
 from tests.unit import faulty
 from tests.unit.faulty import Server
+from worker_images.build import gotoolchain, plan, render, requirements, resolve
+from worker_images.errors import DriftError, EngineError, FetchError, ImageBuildError
+from worker_images.fetch import apt, gomod, http, store
+from worker_images.fetch.gomod import File
+from worker_images.fetch.store import Store
+from worker_images.harness.plugin import ROOT
+from worker_images.model import catalog, lock, pins, project
+from worker_images.model.lock import Lock, Package
 
 COMMITTED = ROOT / "versions.lock"
 GVISOR = "images/components/gvisor"
@@ -32,8 +33,8 @@ def loaded(copy: Path) -> Callable[[], Lock]:
     """Read the lock of a copied checkout against its pins."""
 
     def load() -> Lock:
-        pinned, known = sources.load(copy, copy / "versions.yaml")
-        return questions.load(copy / "versions.yaml", pinned, known, copy)
+        pinned, known = project.load(copy, copy / "versions.yaml")
+        return requirements.load(copy / "versions.yaml", pinned, known, copy)
 
     return load
 
@@ -167,10 +168,10 @@ def zipped(**files: bytes) -> bytes:
 
 def test_sums_are_gos(tmp_path: Path) -> None:
     """Against what Go's checksum database has for the go.mod of golang.org/toolchain v0.0.1-go1.26.11.linux-amd64."""
-    assert modules.hash1([("go.mod", b"module golang.org/toolchain\n")]) == "h1:8wlg68NqwW7eMnI1aABk/C2pDYXj8mrMY4TyRfiLeS0="
+    assert gomod.hash1([("go.mod", b"module golang.org/toolchain\n")]) == "h1:8wlg68NqwW7eMnI1aABk/C2pDYXj8mrMY4TyRfiLeS0="
     (tmp_path / "x.zip").write_bytes(zipped(a=b"1", b=b"2"))
-    assert modules.hash_of_zip(tmp_path / "x.zip", PREFIX) == modules.hash1([(f"{PREFIX}b", b"2"), (f"{PREFIX}a", b"1")])
-    assert modules.hash_of_zip(tmp_path / "x.zip", PREFIX) != modules.hash1([(f"{PREFIX}b", b"1"), (f"{PREFIX}a", b"2")])
+    assert gomod.hash_of_zip(tmp_path / "x.zip", PREFIX) == gomod.hash1([(f"{PREFIX}b", b"2"), (f"{PREFIX}a", b"1")])
+    assert gomod.hash_of_zip(tmp_path / "x.zip", PREFIX) != gomod.hash1([(f"{PREFIX}b", b"1"), (f"{PREFIX}a", b"2")])
 
 
 def test_names_are_the_proxys() -> None:
@@ -181,7 +182,7 @@ def test_names_are_the_proxys() -> None:
 def test_every_line_of_every_go_sum_is_a_file() -> None:
     for path in ROOT.glob("images/components/*/go.sum"):
         lines = path.read_text().splitlines()
-        assert len(modules.files(path.read_text(), "go.sum")) == len(set(lines)) > 10
+        assert len(gomod.files(path.read_text(), "go.sum")) == len(set(lines)) > 10
 
 
 RIGHT_SUM = f"h1:{43 * 'a'}="
@@ -204,35 +205,35 @@ RIGHT_SUM = f"h1:{43 * 'a'}="
 def test_what_is_no_sum_is_told_by_its_line(line: str) -> None:
     good = f"a.org/b v1.0.0 {RIGHT_SUM}"
     with pytest.raises(DriftError, match=r"images/x/go\.sum:2:1: not a line of go\.sum; run: make lock"):
-        modules.files(f"{good}\n{line}\n", "images/x/go.sum")
+        gomod.files(f"{good}\n{line}\n", "images/x/go.sum")
 
 
 @pytest.mark.parametrize("named", ["off", "direct", "file:///x"])
 def test_proxy_is_missed_where_a_module_has_to_be_fetched(named: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Not before: what is in the cache needs none."""
     monkeypatch.setenv("GOPROXY", named)
-    assert modules.proxies() == ()
-    (file,) = modules.files(f"a.org/b v1.0.0/go.mod {RIGHT_SUM}\n", "go.sum")
+    assert gomod.proxies() == ()
+    (file,) = gomod.files(f"a.org/b v1.0.0/go.mod {RIGHT_SUM}\n", "go.sum")
     with pytest.raises(FetchError, match=r"Go module a\.org/b v1\.0\.0: no address to fetch it from; check the network and GOPROXY"):
-        download.have(file.wanted(modules.proxies()), tmp_path / "file")
+        http.have(file.wanted(gomod.proxies()), tmp_path / "file")
 
 
 @pytest.mark.parametrize(
     ("named", "found"),
     [
-        ("", (modules.PROXY,)),
+        ("", (gomod.PROXY,)),
         ("https://a.org/,direct", ("https://a.org",)),
         ("http://b.org|https://c.org", ("http://b.org", "https://c.org")),
     ],
 )
 def test_proxies_are_the_readers(named: str, found: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOPROXY", named)
-    assert modules.proxies() == found
+    assert gomod.proxies() == found
 
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(download, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(http, "PAUSE_SECONDS", 0.0)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with faulty.running() as found:
         monkeypatch.setenv("GOPROXY", found.address)
@@ -243,7 +244,7 @@ RIGHT, WRONG = zipped(a=b"right"), zipped(a=b"wrong")
 
 
 def module(content: bytes = b"right") -> File:
-    return File("a.org/b", "v1.0.0", modules.hash1([(f"{PREFIX}a", content)]))
+    return File("a.org/b", "v1.0.0", gomod.hash1([(f"{PREFIX}a", content)]))
 
 
 def test_a_module_is_had(proxy: Server, tmp_path: Path) -> None:
@@ -278,14 +279,14 @@ def filled(proxy: Server, tmp_path: Path) -> Path:
     pinned, _ = pins.load(ROOT / "versions.yaml")
     (deb,) = source.debs([package(proxy)], pinned.debian, "2026-11-25T00:00:00Z")
     (zip_file,) = source.modules([module()])
-    store.copied(source, deb, debian.wanted(package(proxy)).fault, folder)
+    store.copied(source, deb, apt.wanted(package(proxy)).fault, folder)
     store.copied(source, zip_file, module().fault, folder)
     proxy.asked.clear()
     return folder
 
 
-def package(server: Server) -> debian.Package:
-    return debian.Package("tini", "1", f"{server.address}/tini.deb", len(faulty.CONTENT), hashlib.sha256(faulty.CONTENT).hexdigest())
+def package(server: Server) -> Package:
+    return Package("tini", "1", f"{server.address}/tini.deb", len(faulty.CONTENT), hashlib.sha256(faulty.CONTENT).hexdigest())
 
 
 def test_a_filled_folder_replaces_the_network(filled: Path, proxy: Server, tmp_path: Path, pinned: pins.Pins) -> None:
@@ -381,20 +382,20 @@ def test_a_zip_that_could_stand_for_another_is_refused(names: tuple[str, ...], t
     """A name with a line break can read as two lines of the sum, so that a file vanishes and the sum is right."""
     (tmp_path / "x.zip").write_bytes(odd_zip(*names))
     with pytest.raises(ValueError, match="twice or with a line break"):
-        modules.hash_of_zip(tmp_path / "x.zip", PREFIX)
+        gomod.hash_of_zip(tmp_path / "x.zip", PREFIX)
 
 
 def test_a_plain_zip_is_not(tmp_path: Path) -> None:
     """The control of the test above."""
     (tmp_path / "x.zip").write_bytes(odd_zip(f"{PREFIX}a", f"{PREFIX}b"))
-    assert modules.hash_of_zip(tmp_path / "x.zip", PREFIX).startswith("h1:")
+    assert gomod.hash_of_zip(tmp_path / "x.zip", PREFIX).startswith("h1:")
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(modules, "MOST_ZIP_BYTES", 1)
+    monkeypatch.setattr(gomod, "MOST_ZIP_BYTES", 1)
     (tmp_path / "x.zip").write_bytes(odd_zip(f"{PREFIX}a", f"{PREFIX}b"))
     with pytest.raises(ValueError, match="more than 1 bytes unpacked"):
-        modules.hash_of_zip(tmp_path / "x.zip", PREFIX)
+        gomod.hash_of_zip(tmp_path / "x.zip", PREFIX)
 
 
 def test_a_damaged_zip_in_the_store_is_fetched_again(proxy: Server, tmp_path: Path) -> None:
@@ -403,13 +404,13 @@ def test_a_damaged_zip_in_the_store_is_fetched_again(proxy: Server, tmp_path: Pa
     (path,) = Store(tmp_path).modules([module()])
     for position in range(len(RIGHT)):
         path.write_bytes(RIGHT[:position] + bytes([RIGHT[position] ^ 0xFF]) + RIGHT[position + 1 :])
-        assert modules.hash_of_zip(Store(tmp_path).modules([module()])[0], PREFIX) == module().sum
+        assert gomod.hash_of_zip(Store(tmp_path).modules([module()])[0], PREFIX) == module().sum
 
 
 def test_a_proxys_password_is_sent_and_never_shown(proxy: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address = proxy.address.replace("http://", "http://me:s%65cret@")
     monkeypatch.setenv("GOPROXY", address)
-    asked = download.request(f"{address}/x")
+    asked = http.request(f"{address}/x")
     assert asked.full_url == f"{proxy.address}/x"
     assert asked.unredirected_hdrs["Authorization"] == "Basic bWU6c2VjcmV0"
     proxy.faults = ["404"]
@@ -425,11 +426,11 @@ def test_without_a_checksum_database_no_lock_is_written(monkeypatch: pytest.Monk
 
 
 def test_what_lays_out_the_compiler_is_an_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    before = compiler.key("h1:x")
+    before = gotoolchain.key("h1:x")
     other = tmp_path / "compiler.py"
-    other.write_text(Path(compiler.__file__).read_text() + "\n")
-    monkeypatch.setattr(compiler, "__file__", str(other))
-    assert compiler.key("h1:x") != before
+    other.write_text(Path(gotoolchain.__file__).read_text() + "\n")
+    monkeypatch.setattr(gotoolchain, "__file__", str(other))
+    assert gotoolchain.key("h1:x") != before
 
 
 @pytest.mark.parametrize(

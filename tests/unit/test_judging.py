@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import judging, record
-from imagebuild.errors import EngineError, JudgeError
-from imagebuild.images import Images
-from imagetest.plugin import ROOT
+from worker_images.build import record, testing
+from worker_images.engine.images import Images
+from worker_images.errors import EngineError, JudgeError
+from worker_images.harness.plugin import ROOT
 
 MADE = record.Record("slim", "packages", {}, {}, "sha256:id", "sha256:manifest", 2, 1, "sha256:manifest", "Docker 0", 0.0, "")
 CHECKS = ("tests.image.test_a.test_one", "tests.image.test_a.test_two[x]")
@@ -67,7 +67,7 @@ def verdict(tmp_path: Path) -> Callable[[int], list[str]]:
 
     def run(status: int) -> list[str]:
         work = Work(tmp_path, Removed.__new__(Removed), [])
-        judging._verdict(work, MADE, status, "kept")  # type: ignore[arg-type]  # noqa: SLF001 - the tests' process is apart
+        testing._verdict(work, MADE, status, "kept")  # type: ignore[arg-type]  # noqa: SLF001 - the tests' process is apart
         return work.said
 
     return run
@@ -136,14 +136,14 @@ def test_run_without_a_report_is_the_machines_fault(
 
 def test_full_disk_is_named_with_its_folder(verdict: Callable[[int], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """pytest then ends in the middle of a line."""
-    monkeypatch.setattr(judging, "LEAST_BYTES", 10**18)
+    monkeypatch.setattr(testing, "LEAST_BYTES", 10**18)
     with pytest.raises(EngineError, match=rf"testing slim: {tmp_path}: no space left on device"):
         verdict(1)
 
 
 def test_tests_get_nothing_that_could_choose_checks(tmp_path: Path) -> None:
     caller = {"PATH": "/bin", "PYTHONPATH": "x", "PYTHONOPTIMIZE": "1", "PYTEST_ADDOPTS": "-k x", "WRITE_LEDGER": "1", "TMPDIR": "/small"}
-    assert judging.environment(caller, tmp_path) == {"PATH": "/bin", "TMPDIR": str(tmp_path)}
+    assert testing.environment(caller, tmp_path) == {"PATH": "/bin", "TMPDIR": str(tmp_path)}
 
 
 HOSTILE_PLUGIN = """
@@ -154,7 +154,7 @@ def pytest_collection_modifyitems(items):
 
 def collected(root: Path = ROOT, **environment: str) -> tuple[int, list[str]]:
     """The checks that the isolated tests find, for an image that is not looked at yet."""
-    command = [sys.executable, "-I", str(root / judging.PROGRAM), "--collect-only", "-q", "--variant", "slim"]
+    command = [sys.executable, "-I", str(root / testing.PROGRAM), "--collect-only", "-q", "--variant", "slim"]
     result = subprocess.run(command, cwd="/", env=os.environ | environment, capture_output=True, text=True, check=False)
     return result.returncode, [line for line in result.stdout.splitlines() if "::" in line]
 
@@ -188,7 +188,6 @@ def test_checkout_may_lie_anywhere(all_checks: list[str], copy: Path) -> None:
     """pytest would read a variable's name in some of its paths."""
     root = copy.with_name("a $HOME, b")
     copy.rename(root)
-    shutil.copytree(ROOT / "imagetest", root / "imagetest")
     shutil.copytree(ROOT / "tests/image", root / "tests/image")
     assert collected(root) == (0, all_checks)
 
@@ -217,7 +216,19 @@ def test_interrupt_ends_the_tests_also_where_a_shell_ignores_it(tmp_path: Path) 
         "import os, signal\ndef main(_):\n    os.kill(os.getpid(), signal.SIGINT)\n    print('survived')\n    return 0\n"
     )
     program = f"import signal, sys; sys.path.insert(0, {str(tmp_path)!r}); signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-    program += f"import runpy; runpy.run_path({str(ROOT / judging.PROGRAM)!r}, run_name='__main__')\n"
+    program += f"import runpy; runpy.run_path({str(ROOT / testing.PROGRAM)!r}, run_name='__main__')\n"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "survived" not in result.stdout
     assert result.returncode != 0
+
+
+@pytest.mark.parametrize("name", ["json", "brotli", "zstandard", "yaml"])
+def test_file_beside_the_package_stands_in_for_no_module(name: str, all_checks: list[str], copy: Path) -> None:
+    """Neither for one that is installed, nor for one that an installed one would use if it were there."""
+    shutil.copytree(ROOT / "tests/image", copy / "tests/image")
+    (copy / f"{name}.py").write_text("raise SystemExit(7)\n")
+    assert collected(copy) == (0, all_checks)
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    command = [str(copy / ".venv/bin/python"), str(copy / "build.py"), "--variant", "slim", "--print", "plan"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

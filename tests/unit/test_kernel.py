@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from imagetest import archive, kernel
-from imagetest.plugin import ROOT
 from tests.unit.archives import layer, write
+from worker_images.harness.plugin import ROOT
+from worker_images.model import kernel_settings
+from worker_images.model.oci import archive
 
 SETTINGS = {
     "user/max_user_namespaces": "96365",
@@ -29,8 +30,8 @@ def stand_in(folder: Path, **changed: str) -> Path:
 
 
 def test_machine_that_allows_user_namespaces_forbids_nothing(tmp_path: Path) -> None:
-    assert kernel.forbids_unprivileged(kernel.values(stand_in(tmp_path))) == ""
-    assert kernel.forbids_unprivileged(kernel.values(tmp_path / "none")) == ""
+    assert kernel_settings.forbids_unprivileged(kernel_settings.values(stand_in(tmp_path))) == ""
+    assert kernel_settings.forbids_unprivileged(kernel_settings.values(tmp_path / "none")) == ""
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_machine_that_allows_user_namespaces_forbids_nothing(tmp_path: Path) -> 
     ],
 )
 def test_setting_that_forbids_user_namespaces_is_named_with_its_remedy(name: str, value: str, tmp_path: Path) -> None:
-    reason = kernel.forbids_unprivileged(kernel.values(stand_in(tmp_path, **{name: value})))
+    reason = kernel_settings.forbids_unprivileged(kernel_settings.values(stand_in(tmp_path, **{name: value})))
     dotted = name.replace("/", ".")
     assert reason.startswith(f"{dotted} is {value}, so only root makes a sandbox on this machine; sysctl -w {dotted}=")
 
@@ -52,15 +53,15 @@ def test_setting_of_another_matter_forbids_nothing(tmp_path: Path) -> None:
     folder = stand_in(tmp_path)
     (folder / "vm").mkdir()
     (folder / "vm/max_map_count").write_text("1")
-    assert kernel.values(folder)["vm.max_map_count"] == 1
-    assert kernel.forbids_unprivileged(kernel.values(folder)) == ""
+    assert kernel_settings.values(folder)["vm.max_map_count"] == 1
+    assert kernel_settings.forbids_unprivileged(kernel_settings.values(folder)) == ""
 
 
 def raising(error: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     """pytest, with the harness's options, on a test that raises an error."""
     (folder / "test_x.py").write_text(f"def test_x():\n    raise {error}\n")
     (folder / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "imagetest.options", "-p", "no:cacheprovider", str(folder)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "worker_images.harness.options", "-p", "no:cacheprovider", str(folder)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
@@ -91,7 +92,7 @@ def test_full_disk_is_not_a_bad_archive(tmp_path: Path) -> None:
     (tmp_path / "small").mkdir()
     path = write(tmp_path / "image.tar", [layer(("file", "a", "x" * 200_000))])
     program = (
-        "import sys; from pathlib import Path; from imagetest import archive\n"
+        "import sys; from pathlib import Path; from worker_images.model.oci import archive\n"
         "try: archive.load(Path(sys.argv[1]), Path(sys.argv[2]))\n"
         "except OSError as error: print(type(error).__name__, error.errno)\n"
     )
@@ -104,7 +105,7 @@ def test_full_disk_is_not_a_bad_archive(tmp_path: Path) -> None:
 def test_names_are_utf_8_whatever_the_locale(tmp_path: Path) -> None:
     """Certificates have names with letters of many languages."""
     path = write(tmp_path / "image.tar", [layer(("file", "usr/share/Főtanúsítvány.crt", ""))])
-    program = "import sys; from pathlib import Path; from imagetest import archive\n"
+    program = "import sys; from pathlib import Path; from worker_images.model.oci import archive\n"
     program += "image = archive.load(Path(sys.argv[1]), Path(sys.argv[2])); print(ascii(image.layers[0].entries[0].path))\n"
     expected = ascii(archive.load(path, tmp_path).layers[0].entries[0].path)
     environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

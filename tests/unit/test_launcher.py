@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from drivercontract.kernel import version_in
-from sandbox import bundle, node, spec
-from sandbox.node import Device, Node
-from sandbox.soname import soname
-from sandbox.spec import Container, SpecError
 from tests.workload import stand_in
+from worker_images.model.drivers.kernel import version_in
+from worker_images.node import bundle, node, spec
+from worker_images.node.node import Device, Node
+from worker_images.node.soname import soname
+from worker_images.node.spec import Container, SpecError
 
 DRIVER = "580.159.04"
 OPEN = f"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {DRIVER}  Release Build  (builder)\nGCC version:  gcc 12.2.0\n"

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from sandbox import bundle
-from sandbox.binary import needs_sidecars
-from sandbox.launch import Launch
-from sandbox.lint import RULES, findings
-from sandbox.node import Device, Node
-from sandbox.spec import Container
 from tests.workload import stand_in
 from tests.workload.stand_in import DRIVER
+from worker_images.node import bundle
+from worker_images.node.binary import needs_sidecars
+from worker_images.node.launch import Launch
+from worker_images.node.lint import RULES, findings
+from worker_images.node.node import Device, Node
+from worker_images.node.spec import Container
 
 NUMBERS = {"nvidiactl": (195, 255), "nvidia-uvm": (238, 0), "nvidia0": (195, 0), "nvidia1": (195, 1)}
 DEVICES = tuple(Device(f"/dev/{name}", *numbers) for name, numbers in NUMBERS.items())
@@ -27,7 +27,7 @@ Spoil = Callable[[dict[str, Any]], object]
 
 @pytest.fixture
 def sound(tmp_path: Path) -> Launch:
-    """What python -m imagetest bundle writes on a node with two GPUs."""
+    """What python3 -m worker_images.node bundle writes on a node with two GPUs."""
     library = tmp_path / "files" / f"libcuda.so.{DRIVER}"
     library.parent.mkdir()
     library.write_bytes(stand_in.library("libcuda.so.1"))

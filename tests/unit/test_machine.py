@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import builder, catalog, engine, machine, pins, plan, reach, render
-from imagebuild.errors import EngineError, FetchError
-from imagetest.plugin import ROOT
+from worker_images.build import machine, plan, render
+from worker_images.engine import builder, endpoint
+from worker_images.errors import EngineError, FetchError
+from worker_images.fetch import reach
+from worker_images.harness.plugin import ROOT
+from worker_images.model import catalog, pins
 
 HERE = machine.Machine("x86_64", debian=True, root=True)
 
@@ -69,9 +72,9 @@ def test_a_silent_host_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch
 def test_a_named_engine_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(EngineError, match="does not answer; start that engine, or unset DOCKER_HOST"):
-        builder.find(engine.PrivateEngine(ROOT))
+        builder.find(endpoint.PrivateEngine(ROOT))
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=rf"{tmp_path}/out: .* GB free for images"):
-        engine.check_space({"images": tmp_path / "out"}, 10**18)
+        endpoint.check_space({"images": tmp_path / "out"}, 10**18)

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from imagetest.image import ImageError
-from imagetest.plugin import ROOT
-from sandbox import figures, node, proof
-from sandbox.cli import COMMANDS, main
-from sandbox.figures import FIGURES, Measured
-from sandbox.node import Node
-from sandbox.place import Answer, Bare, PlaceError, Unpacked
-from sandbox.unpack import unpack
 from tests.unit import archives
 from tests.unit.test_lint import DEVICES
 from tests.workload import stand_in
 from tests.workload.stand_in import DRIVER
+from worker_images.harness.plugin import ROOT
+from worker_images.model.oci.image import ImageError
+from worker_images.node import figures, node, proof
+from worker_images.node.cli import COMMANDS, main
+from worker_images.node.figures import FIGURES, Measured
+from worker_images.node.node import Node
+from worker_images.node.place import Answer, Bare, PlaceError, Unpacked
+from worker_images.node.unpack import unpack
 
 REFUSAL = "registering nvproxy driver: unsupported Nvidia driver version: 550.54.14\n"
 
@@ -103,7 +103,7 @@ def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit) as ended:
         main([name, "--help"], ROOT)
     assert ended.value.code == 0
-    assert f"example:\n  python -m imagetest {name} " in capsys.readouterr().out
+    assert f"example:\n  python3 -m worker_images.node {name} " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("key", "node_value", "sandbox_value", "kept"), [
@@ -210,7 +210,7 @@ def test_an_interrupted_suite_lets_its_tests_tidy_up(tmp_path: Path) -> None:
     program = f"""
 import signal
 from pathlib import Path
-from sandbox import suite
+from worker_images.node import suite
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 suite.test(Path({str(tmp_path)!r}), [], Path({str(tmp_path)!r}) / "x.xml")
 """

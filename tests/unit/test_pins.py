@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import pins, sources
-from imagebuild.errors import DocumentError
-from imagetest.plugin import ROOT
+from worker_images.errors import DocumentError
+from worker_images.harness.plugin import ROOT
+from worker_images.model import pins, project
 
 TEXT = (ROOT / "versions.yaml").read_text()
 SHA512 = re.search(r'sha512: "([0-9a-f]+)"', TEXT)[1]  # type: ignore[index]
@@ -91,7 +91,7 @@ def refused(text: str, folder: Path) -> list[str]:
     path = folder / "versions.yaml"
     path.write_text(text)
     with pytest.raises(DocumentError) as caught:
-        sources.load(ROOT, path)
+        project.load(ROOT, path)
     return str(caught.value).splitlines()
 
 
@@ -119,7 +119,7 @@ def test_all_faults_at_once_in_order(tmp_path: Path) -> None:
 
 
 def test_committed_pins_pass() -> None:
-    pinned, known = sources.load(ROOT, ROOT / "versions.yaml")
+    pinned, known = project.load(ROOT, ROOT / "versions.yaml")
     assert pinned.fleet.drivers == ("535.129.03", "580.159.04")
     assert set(known.components) == set(pinned.components)
 
@@ -141,4 +141,4 @@ def test_of_thousands_of_faults_a_hundred_are_told(text: str, tmp_path: Path) ->
 
 def test_an_endless_file_is_not_read() -> None:
     with pytest.raises(DocumentError, match="over 256 KiB"):
-        sources.load(ROOT, Path("/dev/zero"))
+        project.load(ROOT, Path("/dev/zero"))

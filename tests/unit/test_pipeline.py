@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import builder, catalog, judging, pins, pipeline, plan, push, record
-from imagebuild.daemon import Address
-from imagebuild.errors import InterruptedBuildError, JudgeError, RegistryError
-from imagebuild.images import Images
-from imagebuild.tars import Tell
-from imagebuild.work import Request, Work
-from imagetest.plugin import ROOT
-from inputs.lock import Lock
-from inputs.store import Inputs, Store
+from worker_images.build import pipeline, plan, record, testing
+from worker_images.build.tars import Tell
+from worker_images.build.work import Request, Work
+from worker_images.engine import builder, push
+from worker_images.engine.daemon import Address
+from worker_images.engine.images import Images
+from worker_images.errors import InterruptedBuildError, JudgeError, RegistryError
+from worker_images.fetch.store import Inputs, Store
+from worker_images.harness.plugin import ROOT
+from worker_images.model import catalog, pins
+from worker_images.model.lock import Lock
 
 
 class Engine(Images):
@@ -79,7 +81,7 @@ def build(
 
             yield verdict
 
-        monkeypatch.setattr(judging, "trial", trial)
+        monkeypatch.setattr(testing, "trial", trial)
         requests = [Request(name, ROOT / "versions.yaml", **options) for name in ("full", "slim")]  # type: ignore[arg-type]
         return pipeline.run(requests, ROOT, lambda _: None)
 

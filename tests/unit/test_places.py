@@ -8,9 +8,10 @@ from typing import NoReturn
 
 import pytest
 
-from imagebuild import places, provision, record, work
-from imagebuild.errors import EngineError
-from imagetest.plugin import ROOT
+from worker_images import files
+from worker_images.build import provision, record, work
+from worker_images.errors import EngineError
+from worker_images.harness.plugin import ROOT
 
 # build.py's command of a user whom no passwd entry names.
 NAMELESS = f"""
@@ -19,7 +20,7 @@ from pathlib import Path
 def none(_): raise KeyError
 pwd.getpwuid = none
 sys.path.insert(0, {str(ROOT)!r})
-from imagebuild.cli import main
+from worker_images.cli.main import main
 raise SystemExit(main(sys.argv[1:], Path({str(ROOT)!r})))
 """
 
@@ -91,14 +92,14 @@ def test_a_cache_that_cannot_be_written_is_named_before_any_work(
     (tmp_path / made).mkdir(parents=True, exist_ok=True)
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(places, "CACHE", tmp_path / "cache/worker-images")
-    places.check_cache()
+    monkeypatch.setattr(files, "CACHE", tmp_path / "cache/worker-images")
+    files.check_cache()
     monkeypatch.setattr(os, "access", lambda path, mode: mode == os.F_OK and Path(path).exists())
     with pytest.raises(
         EngineError,
         match=rf"may not write to {tmp_path / made}, where .*; set XDG_CACHE_HOME to a folder",
     ):
-        places.check_cache()
+        files.check_cache()
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from imagebuild import catalog, pins, plan
-from imagebuild.errors import UsageError
+from worker_images.build import plan
+from worker_images.errors import UsageError
+from worker_images.model import catalog, pins
 
 
 def test_packages_stamp_is_the_description(pinned: pins.Pins, known: catalog.Catalog) -> None:

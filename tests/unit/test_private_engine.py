@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild.places import ENGINE
-from imagetest.options import NOT_RUN
-from imagetest.plugin import ROOT
+from worker_images.files import ENGINE
+from worker_images.harness.options import NOT_RUN
+from worker_images.harness.plugin import ROOT
 
 SCRIPT = ROOT / "scripts" / "engine"
 RUNS = 5

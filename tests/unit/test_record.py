@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild import buildx, record, unchanged
 from tests.unit.archives import layer, write
+from worker_images.build import record, uptodate
+from worker_images.engine import buildx
 
 MADE = record.Record(
     variant="slim", supply="packages", versions={"gvisor": "1"}, key={"a": "1", "b": "2"}, image_id="sha256:c", manifest_digest="sha256:d",
@@ -116,7 +117,7 @@ def built(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     out = copy / "out" / "slim"
     out.mkdir(parents=True)
     (out / "image.tar").write_bytes(b"image")
-    seen = unchanged.sources(copy)
+    seen = uptodate.sources(copy)
     replace(MADE, inputs=seen, archive=record.stamp(out / "image.tar")).write(out / "build.json")
     served = Engine(tmp_path / "s.sock", MADE.engine_id)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/s.sock")
@@ -125,7 +126,7 @@ def built(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def test_nothing_changed(built: Path) -> None:
-    found = unchanged.look(["--variant", "slim"], built)
+    found = uptodate.look(["--variant", "slim"], built)
     assert found
     assert found.image_id == MADE.image_id
 
@@ -135,11 +136,11 @@ def test_nothing_changed(built: Path) -> None:
     [
         "versions.yaml",
         "versions.lock",
-        "inputs/lock.py",
+        "worker_images/model/lock.py",
         "images/slim/variant.yaml",
         "images/components/gvisor/go.mod",
         "images/components/gvisor/go.sum",
-        "inputs/rootfs.py",
+        "worker_images/build/rootfs.py",
         "requirements.txt",
         "pyproject.toml",
     ],
@@ -147,7 +148,7 @@ def test_nothing_changed(built: Path) -> None:
 def test_any_changed_input_is_seen(path: str, built: Path) -> None:
     with (built / path).open("a") as file:
         file.write("\n")
-    assert unchanged.look(["--variant", "slim"], built) is None
+    assert uptodate.look(["--variant", "slim"], built) is None
 
 
 def test_new_check_in_a_folder_below_is_seen(built: Path) -> None:
@@ -155,35 +156,35 @@ def test_new_check_in_a_folder_below_is_seen(built: Path) -> None:
     check = built / "tests/image/more/test_more.py"
     check.parent.mkdir(parents=True)
     check.write_text("")
-    assert unchanged.look(["--variant", "slim"], built) is None
+    assert uptodate.look(["--variant", "slim"], built) is None
 
 
 def test_another_archive_is_seen(built: Path) -> None:
     (built / "out/slim/image.tar").write_bytes(b"other image")
-    assert unchanged.look(["--variant", "slim"], built) is None
+    assert uptodate.look(["--variant", "slim"], built) is None
 
 
 @pytest.mark.parametrize("argv", [["--variant", "slim", "--no-cache"], ["--variant", "full"], ["--variant", "../x"], ["test"]])
 def test_other_questions_are_not_answered_quickly(argv: list[str], built: Path) -> None:
-    assert unchanged.look(argv, built) is None
+    assert uptodate.look(argv, built) is None
 
 
 def test_a_lost_or_moved_tag_is_seen(built: Path) -> None:
     path = built / "out/slim/build.json"
     path.write_text(path.read_text().replace('"engine_id": "sha256:d"', '"engine_id": "sha256:e"'))
-    assert unchanged.look(["--variant", "slim"], built) is None
+    assert uptodate.look(["--variant", "slim"], built) is None
 
 
 def test_a_dead_engine_is_seen(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{built}/none.sock")
-    assert unchanged.look(["--variant", "slim"], built) is None
+    assert uptodate.look(["--variant", "slim"], built) is None
 
 
 def test_context_of_another_engine_is_not_answered_quickly(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine that the docker command would use is another one, which may not hold the image."""
     monkeypatch.delenv("DOCKER_HOST")
     monkeypatch.setenv("DOCKER_CONTEXT", "elsewhere")
-    assert unchanged.look(["--variant", "slim"], built) is None
+    assert uptodate.look(["--variant", "slim"], built) is None
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagebuild import catalog, pins, plan, render
-from imagebuild.errors import UsageError
-from imagetest.plugin import ROOT
+from worker_images.build import plan, render
+from worker_images.errors import UsageError
+from worker_images.harness.plugin import ROOT
+from worker_images.model import catalog, pins
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = list(itertools.product(("slim", "full"), ("packages", "vendor")))

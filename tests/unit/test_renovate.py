@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from imagebuild import pins
-from imagebuild.document import parse
-from imagebuild.pins import Pins
-from imagetest.plugin import ROOT
+from worker_images.harness.plugin import ROOT
+from worker_images.model import pins
+from worker_images.model.document import parse
+from worker_images.model.pins import Pins
 
 CONFIGURATION = json.loads((ROOT / "renovate.json").read_text())
 TEXT = (ROOT / "versions.yaml").read_text()

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild.errors import JudgeError
-from imagereport import __main__, report
-from imagereport.report import Report
-from imagetest.archive import outline
-from imagetest.plugin import ROOT
 from tests.unit.archives import layer, write
+from worker_images.cli import main as cli
+from worker_images.errors import JudgeError
+from worker_images.harness.plugin import ROOT
+from worker_images.model.oci.archive import outline
+from worker_images.report import report
+from worker_images.report.report import Report
 
 HOSTILE = "<script>alert(1)</script> & \"'>\nsecond line"
 RECORD = {"versions": {"gvisor": "20260622.0"}, "revision": "0123456789abcdef", "limits": ["no GPU"]}
@@ -128,8 +129,8 @@ def test_half_a_file_is_told(text: str, copy: Path, capsys: pytest.CaptureFixtur
     path = copy / "out/test/junit.xml"
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    assert __main__.main([], copy) == JudgeError.exit_code
-    assert capsys.readouterr().err.startswith("report: out/test/junit.xml: not a JUnit file")
+    assert cli.main(["report"], copy) == JudgeError.exit_code
+    assert capsys.readouterr().err.startswith("build.py: out/test/junit.xml: not a JUnit file")
 
 
 def test_a_hostile_message_is_text(judged: Callable[..., Report]) -> None:
@@ -140,7 +141,7 @@ def test_a_hostile_message_is_text(judged: Callable[..., Report]) -> None:
 
 def test_json_table_and_page_count_alike(judged: Callable[..., Report], copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     judged(("tests.image.test_x", "test_two", "failure", ""), ("tests.image.test_x", "test_three", "skipped", "not run: why"))
-    assert __main__.main(["--json", str(copy / "a/b.json"), "--html", str(copy / "a/b.html")], copy) == 0
+    assert cli.main(["report", "--json", str(copy / "a/b.json"), "--html", str(copy / "a/b.html")], copy) == 0
     data = json.loads((copy / "a/b.json").read_text())
     lines = capsys.readouterr().out.splitlines()
     for row in data["rows"]:
@@ -231,6 +232,6 @@ def test_a_recipe_ends_with_the_table_and_the_status_of_its_tests(target: str, j
     lines = [line for line in result.stdout.splitlines() if not line.startswith("make")]
     judged = ["build.py test"]
     judged += ["python -m pytest -q tests/relation tests/push tests/kit tests/machine"] if not judge else []
-    judged += ["python -m imagetest workload"] if not judge and target == "test" else []
-    assert lines[-len(judged) - 1 :] == [*judged, "python -m imagereport --json out/report/report.json"]
+    judged += ["python -m worker_images.node workload"] if not judge and target == "test" else []
+    assert lines[-len(judged) - 1 :] == [*judged, "build.py report --json out/report/report.json"]
     assert (result.returncode == 0, said in result.stderr) == (judge == 0, True)

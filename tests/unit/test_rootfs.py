@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from imagebuild.errors import EngineError
-from inputs import rootfs
+from worker_images.build import rootfs
+from worker_images.errors import EngineError
 
 EPOCH = 1_700_000_000
 BASE_FILES = {

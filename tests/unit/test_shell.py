@@ -6,8 +6,8 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
-from imagetest import shell
-from imagetest.shell import OpenShell, TransportError
+from worker_images.harness import shell
+from worker_images.harness.shell import OpenShell, TransportError
 
 COMMANDS = {
     "status": ("exit 7", 7, b"", b""),

@@ -5,15 +5,15 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from drivercontract.table import DRIVERS
-from imagebuild import pins
-from imagebuild.document import parse
-from imagebuild.errors import DriftError
-from imagebuild.pins import Pins
-from imagetest.plugin import ROOT
-from updates import contract, edit, gather, order
-from updates.proposals import CRIU, CUDA, DEBIAN, GO, GVISOR, Found, proposals, released
-from updates.values import Change, Contract, Facts, Offer, Policy, Proposal, Verdict
+from worker_images.build.update import contract, edit, gather, order
+from worker_images.build.update.proposals import CRIU, CUDA, DEBIAN, GO, GVISOR, Found, proposals, released
+from worker_images.build.update.values import Change, Contract, Facts, Offer, Policy, Proposal, Verdict
+from worker_images.errors import DriftError
+from worker_images.harness.plugin import ROOT
+from worker_images.model import pins
+from worker_images.model.document import parse
+from worker_images.model.drivers.table import DRIVERS
+from worker_images.model.pins import Pins
 
 TOOLKIT = "nvidia-container-toolkit"
 TODAY = date(2026, 11, 24)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from drivercontract.table import DRIVERS
-from imagebuild import pins
-from imagetest.plugin import ROOT
 from tests.unit import registries
 from tests.unit.registries import Registry
+from worker_images.harness.plugin import ROOT
+from worker_images.model import pins
+from worker_images.model.drivers.table import DRIVERS
 
 DAY, RUNC, TOOLKIT, GO, GVISOR = (
     "2026-08-20T12:00:00Z",

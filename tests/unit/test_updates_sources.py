@@ -9,12 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from imagebuild.pins import Pins
-from imagetest.plugin import ROOT
 from tests.unit import registries
 from tests.unit.registries import Registry
-from updates import gather, goproxy, pypi, suite, vendor, web
-from updates.values import NoAnswerError
+from worker_images.build.update import gather, goproxy, pypi, suite, vendor
+from worker_images.errors import NoAnswerError
+from worker_images.fetch import web
+from worker_images.harness.plugin import ROOT
+from worker_images.model.pins import Pins
 
 RUNC = "github.com/opencontainers/runc"
 GVISOR = "gvisor.dev/gvisor"

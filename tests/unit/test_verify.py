@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from checklist import image, pod, verdict, verify, workload
-from checklist.rows import FAILED, NOT_ASKED, NOT_RUN, PASSED, shell
-from checklist.verdict import Report
-from imagetest.plugin import ROOT
-from sandbox import command, node
-from sandbox.node import Node
-from sandbox.place import Answer, Contained, PlaceError, Unpacked
 from tests.unit import archives, fake_worker
 from tests.unit.fake_worker import DRIVER, GPU, Worker, run
+from worker_images import files
+from worker_images.harness.plugin import ROOT
+from worker_images.node import node
+from worker_images.node.node import Node
+from worker_images.node.place import Answer, Contained, PlaceError, Unpacked
+from worker_images.node.verify import image, pod, verdict, verify, workload
+from worker_images.node.verify.rows import FAILED, NOT_ASKED, NOT_RUN, PASSED, shell
+from worker_images.node.verify.verdict import Report
 
 CLASS, _, _, _, FILES, VISIBLE, _, BOOT = (row.check for row in pod.ROWS)
 _, _, _, DRIVERS, BOOTS = (row.check for row in image.ROWS)
@@ -51,12 +52,12 @@ def test_a_machine_without_a_gpu(travelled: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.usefixtures("image")
 def test_a_node_whose_runsc_makes_no_sandbox(travelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A runsc that runs the program beside itself: CUDA is the node's, and the kernel is not gVisor's."""
-    (travelled / command.PROBES).parent.mkdir(parents=True)
-    shutil.copytree(ROOT / command.PROBES, travelled / command.PROBES)
+    (travelled / files.PROBES).parent.mkdir(parents=True)
+    shutil.copytree(ROOT / files.PROBES, travelled / files.PROBES)
     for name in ("driver_api.py", "facts.py"):
-        assert (travelled / command.PROBES / name).is_file()
+        assert (travelled / files.PROBES / name).is_file()
     monkeypatch.setattr(node, "read", lambda: replace(GPU, libraries=(LIBRARY,)))
-    monkeypatch.setattr("sandbox.bundle._lay_out", lambda *_: None)
+    monkeypatch.setattr("worker_images.node.bundle._lay_out", lambda *_: None)
     _, status, rows = run(travelled, "--image", "any", "--node", "--python", sys.executable)
     assert status == 5
     assert rows[DRIVERS]["found"] == f"{DRIVER} among {len(fake_worker.DRIVERS)}"
@@ -68,8 +69,8 @@ def test_a_node_whose_runsc_makes_no_sandbox(travelled: Path, monkeypatch: pytes
 
 @pytest.mark.usefixtures("image")
 def test_devices_that_are_not_there_end_no_other_row(travelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (travelled / command.PROBES).mkdir(parents=True)
-    (travelled / command.PROBES / "facts.py").write_text("print('{}')\n")
+    (travelled / files.PROBES).mkdir(parents=True)
+    (travelled / files.PROBES / "facts.py").write_text("print('{}')\n")
     monkeypatch.setattr(node, "read", lambda: replace(GPU, devices=()))
     _, status, rows = run(travelled, "--image", "any", "--node", "--python", sys.executable)
     assert (status, rows[BOOTS]["state"], rows[ADDED]["state"]) == (5, PASSED, FAILED)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from imagetest import archive
-from imagetest.image import Image, ImageError, plain
-from tests.image import world
-from tests.image.world import Control, Declared
 from tests.unit.archives import layer, write
+from worker_images.harness import closed_world
+from worker_images.harness.closed_world import Control, Declared
+from worker_images.model.oci import archive
+from worker_images.model.oci.image import Image, ImageError, plain
 
 DECLARED = {
     "/usr/x": Declared("hello", plain("/usr/x", "file", "0644"), hashlib.sha256(b"hello").hexdigest()),
@@ -41,7 +41,7 @@ def image(folder: Path, *members: tuple[str, str, str]) -> Image:
     ],
 )
 def test_what_is_said(members: list[tuple[str, str, str]], said: str, tmp_path: Path) -> None:
-    found = world.findings(image(tmp_path, *members), DECLARED, ["/usr/doc"])
+    found = closed_world.findings(image(tmp_path, *members), DECLARED, ["/usr/doc"])
     assert [line[: len(said)] for line in found] == ([said] if said else [])
 
 
@@ -51,7 +51,9 @@ def test_a_file_that_carries_a_capability(tmp_path: Path) -> None:
         info = tarfile.TarInfo("usr/x")
         info.size, info.pax_headers = 5, {"SCHILY.xattr.security.capability": "x"}
         tar.addfile(info, io.BytesIO(b"hello"))
-    found = world.findings(archive.load(write(tmp_path / "image.tar", [buffer.getvalue()]), tmp_path), DECLARED, ["/usr/doc", "/usr/y"])
+    found = closed_world.findings(
+        archive.load(write(tmp_path / "image.tar", [buffer.getvalue()]), tmp_path), DECLARED, ["/usr/doc", "/usr/y"]
+    )
     assert [line.split(";")[0] for line in found] == ["/usr/x: carries security.capability"]
 
 
@@ -68,12 +70,14 @@ def test_packages_that_nobody_needs(wanted: list[str], unneeded: set[str]) -> No
         "d": Control("1", (), ()),
         "e": Control("1", (), ()),
     }
-    assert world.unneeded(packages, wanted) == unneeded
+    assert closed_world.unneeded(packages, wanted) == unneeded
 
 
 def test_records_of_packages_are_read(tmp_path: Path) -> None:
     text = "Package: a\nVersion: 1:2-3\nPre-Depends: bb (>= 1) | cc:any\nDepends: dd,\n ee [amd64]\nProvides: ff (= 1)\n"
-    found = world.installed(image(tmp_path, ("file", "var/lib/dpkg/status.d/aa", text), ("file", "var/lib/dpkg/status.d/aa.md5sums", "")))
+    found = closed_world.installed(
+        image(tmp_path, ("file", "var/lib/dpkg/status.d/aa", text), ("file", "var/lib/dpkg/status.d/aa.md5sums", ""))
+    )
     assert found == {"aa": Control("1:2-3", ("dd", "ee", "bb", "cc"), ("ff",))}
 
 
@@ -98,7 +102,7 @@ def deb(tmp_path: Path) -> Callable[[int], Path]:
 
 def test_a_package_says_what_it_holds(deb: Callable[[int], Path]) -> None:
     """Without the right that its file would give a caller: no file of a worker keeps one."""
-    found = world.of_packages({"a": deb(0o4755)})
+    found = closed_world.of_packages({"a": deb(0o4755)})
     assert found["/x"] == Declared("a", found["/x"].entry, hashlib.sha256(b"hello").hexdigest())
     assert found["/x"].entry.mode == 0o755
     assert found["/var/lib/dpkg/status.d/a.md5sums"].sha256 == hashlib.sha256(b"").hexdigest()
@@ -110,10 +114,10 @@ def test_a_package_says_what_it_holds(deb: Callable[[int], Path]) -> None:
 )
 def test_a_record_that_is_none_never_becomes_a_question(name: str, version: str, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no record of a Debian package"):
-        world.installed(image(tmp_path, ("file", f"var/lib/dpkg/status.d/{name}", f"Package: hello\nVersion: {version}\n")))
+        closed_world.installed(image(tmp_path, ("file", f"var/lib/dpkg/status.d/{name}", f"Package: hello\nVersion: {version}\n")))
 
 
 def test_a_licence_may_not_be_dropped(tmp_path: Path) -> None:
     declared = {"/usr/share/doc/hello/copyright": Declared("hello", plain("/usr/share/doc/hello/copyright", "file", "0644"))}
-    found = world.findings(image(tmp_path, ("folder", "usr", "")), declared, ["/usr/share/doc/*"])
+    found = closed_world.findings(image(tmp_path, ("folder", "usr", "")), declared, ["/usr/share/doc/*"])
     assert "/usr/share/doc/hello/copyright: hello holds it, no layer does" in found

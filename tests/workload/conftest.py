@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from drivercontract import table
-from drivercontract.kernel import NO_DRIVER
-from drivercontract.table import DRIVERS, Table
-from imagetest.options import not_run
-from sandbox import node, place
-from sandbox.command import INSIDE
-from sandbox.node import Node
-from sandbox.place import Place
-from sandbox.unpack import root_of
 from tests.workload import stand_in
 from tests.workload.user import PROBES, Facts, Inside, Sandboxes, Wiring, facts_of
+from worker_images.harness.options import not_run
+from worker_images.model.drivers import table
+from worker_images.model.drivers.kernel import NO_DRIVER
+from worker_images.model.drivers.table import DRIVERS, Table
+from worker_images.node import node, place
+from worker_images.node.command import INSIDE
+from worker_images.node.node import Node
+from worker_images.node.place import Place
+from worker_images.node.unpack import root_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 collect_ignore = ["probes"]

@@ -5,8 +5,8 @@ import stat
 import struct
 from pathlib import Path
 
-from sandbox import node
-from sandbox.node import Node
+from worker_images.node import node
+from worker_images.node.node import Node
 
 DRIVER = "580.159.04"
 # What runsc and programs need of /dev, then the driver's nodes; the major of nvidia-uvm is any that is free.

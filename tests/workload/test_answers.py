@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from sandbox.command import INSIDE
-from sandbox.node import Node
 from tests.workload.user import Sandboxes, Seen, facts_of, scripted, unprivileged
+from worker_images.node.command import INSIDE
+from worker_images.node.node import Node
 
 FACTS = f"{INSIDE}/facts.py"
 # The node's driver as a runtime class would have put it into the worker, which the toolkit then finds there.

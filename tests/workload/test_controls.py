@@ -2,13 +2,13 @@
 
 import dataclasses
 
-from drivercontract.table import Table, order
-from sandbox import cause
-from sandbox.command import INSIDE
-from sandbox.node import Node
-from sandbox.place import Bare, run
-from sandbox.runsc import Outcome
 from tests.workload.user import Inside, Sandboxes, Seen, facts_of
+from worker_images.model.drivers.table import Table, order
+from worker_images.node import cause
+from worker_images.node.command import INSIDE
+from worker_images.node.node import Node
+from worker_images.node.place import Bare, run
+from worker_images.node.runsc import Outcome
 
 FACTS = f"{INSIDE}/facts.py"
 SMI = "nvidia-smi -L && nvidia-smi --query-gpu=driver_version --format=csv,noheader"

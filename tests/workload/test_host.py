@@ -3,8 +3,8 @@
 import stat
 from pathlib import Path
 
-from sandbox.node import FRONTEND_MAJOR, Node
 from tests.workload.user import Facts, Seen
+from worker_images.node.node import FRONTEND_MAJOR, Node
 
 
 def test_devices_have_the_kernels_numbers(gpu: Node, seen: Seen) -> None:

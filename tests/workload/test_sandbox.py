@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from imagetest.options import not_run
-from sandbox.node import Node
-from sandbox.spec import LIBRARIES
 from tests.workload.user import Facts, Inside, Seen
+from worker_images.harness.options import not_run
+from worker_images.node.node import Node
+from worker_images.node.spec import LIBRARIES
 
 # NVIDIA numbers the CUDA that a driver serves by its branch, from CUDA 12's first on.
 CUDA_MAJORS = {range(525, 580): 12, range(580, 1000): 13}

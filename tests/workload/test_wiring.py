@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from drivercontract.table import Table
-from sandbox import cause
-from sandbox.place import Place
-from sandbox.spec import LIBRARIES
 from tests.workload.user import Sandboxes, Seen, Wiring, complaint, unprivileged
+from worker_images.model.drivers.table import Table
+from worker_images.node import cause
+from worker_images.node.place import Place
+from worker_images.node.spec import LIBRARIES
 
 
 def test_it_is_gvisor(wired: Sandboxes, seen: Seen) -> None:

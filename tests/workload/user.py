@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox import bundle, runsc
-from sandbox.command import INSIDE
-from sandbox.node import Node
-from sandbox.place import Answer, Place, run
-from sandbox.runsc import Outcome
-from sandbox.spec import DRIVER, Container
+from worker_images.node import bundle, runsc
+from worker_images.node.command import INSIDE
+from worker_images.node.node import Node
+from worker_images.node.place import Answer, Place, run
+from worker_images.node.runsc import Outcome
+from worker_images.node.spec import DRIVER, Container
 
 PROBES = Path(__file__).parent / "probes"
 # What the scripts call their sandboxes.

@@ -1,0 +1,121 @@
+"""The workload layer as one archive, with an image in it, for a GPU node that has only Python: `build.py gpu-kit`."""
+
+import argparse
+import gzip
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from worker_images import files
+from worker_images.build.tars import Tell
+from worker_images.errors import EngineError
+from worker_images.fetch import apt
+from worker_images.fetch.store import pip_failure
+from worker_images.files import PROBES
+from worker_images.model import pins
+from worker_images.model.drivers.table import DRIVERS
+
+FOLDER = "gpu-kit"
+# What the commands and the checks of tests/workload are made of: standard library, and pytest beside it.
+PARTS = (
+    *("worker_images/__init__.py", "worker_images/errors.py", "worker_images/files.py"),
+    *("worker_images/model/__init__.py", "worker_images/model/drivers/__init__.py"),
+    *("worker_images/model/drivers/kernel.py", "worker_images/model/drivers/table.py", DRIVERS),
+    *("worker_images/model/oci/__init__.py", "worker_images/model/oci/archive.py", "worker_images/model/oci/image.py"),
+    *("worker_images/harness/__init__.py", "worker_images/harness/options.py"),
+    *("worker_images/node/*", "worker_images/node/verify/*", "tests/workload/*.py", f"{PROBES}/*", "LICENSE"),
+)
+PYTEST = """[pytest]
+addopts = -ra --strict-markers --strict-config -p worker_images.harness.options -p no:cacheprovider
+filterwarnings = error
+pythonpath = .
+markers =
+    variant(name): a promise of one variant
+"""
+RUN = """#!/bin/sh
+# The workload layer on this node, as root; --help lists the options, results/ gets the results.
+cd "$(dirname "$0")" || exit
+exec python3 -X utf8 -m worker_images.node workload --variant {variant} --image image.tar --results results --figures "$@"
+"""
+PURE = ("--python-version", "3.10", "--platform", "any", "--implementation", "py", "--abi", "none", "--only-binary", ":all:", "--no-deps")
+
+
+def command(argv: list[str], root: Path, _: Tell) -> str:
+    """Write the archive, or the older runsc for the negative controls."""
+    parser = argparse.ArgumentParser(prog="build.py gpu-kit", description=__doc__)
+    parser.add_argument("--variant", default="slim", help="the image that travels; default: slim")
+    parser.add_argument("--controls", action="store_true", help="write out/gpu-controls/runsc instead: Debian's, older than most drivers")
+    arguments = parser.parse_args(argv)
+    written = controls(root) if arguments.controls else kit(root, arguments.variant)
+    return f"{written.relative_to(root)}  {written.stat().st_size / 1e6:.1f} MB"
+
+
+def kit(root: Path, variant: str) -> Path:
+    """Write out/VARIANT/gpu-kit.tar.gz; raises EngineError without an image, FetchError without pytest."""
+    image = root / "out" / variant / "image.tar"
+    if not image.exists():
+        raise EngineError(f"no {image.relative_to(root)}; run: make {variant}")
+    target = image.parent / "gpu-kit.tar.gz"
+    with tempfile.TemporaryDirectory(dir=root / "out") as scratch:
+        made, site = Path(scratch) / "kit.tar.gz", Path(scratch) / "site"
+        _pytest(root / "requirements-kit.txt", site)
+        texts = {"pytest.ini": PYTEST, "run": RUN.format(variant=variant)}
+        for name, text in texts.items():
+            (Path(scratch) / name).write_text(text)
+        (Path(scratch) / "run").chmod(0o755)
+        with gzip.GzipFile(made, "wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w", encoding="utf-8") as tar:
+            for path, name in [*_parts(root), *_below(site), *((Path(scratch) / each, each) for each in texts), (image, "image.tar")]:
+                tar.add(path, f"{FOLDER}/{name}", recursive=False, filter=_plain)
+        made.replace(target)
+    return target
+
+
+def controls(root: Path) -> Path:
+    """Write out/gpu-controls/runsc, of the pinned Debian suite; raises FetchError."""
+    pinned, _ = pins.load(root / "versions.yaml")
+    rows = apt.resolve(pinned.debian, {"controls": ["runsc"]})["controls"]
+    (file,) = apt.fetch([row for row in rows if row.name == "runsc"], files.CACHE / "debs")
+    target = root / "out" / "gpu-controls" / "runsc"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with apt.members(file, "--fsys-tarfile") as tar:
+        for member in tar:
+            if member.name.endswith("/usr/bin/runsc") and (stream := tar.extractfile(member)):
+                target.write_bytes(stream.read())
+    target.chmod(0o755)
+    return target
+
+
+def _pytest(requirements: Path, site: Path) -> None:
+    """Install what the node lacks, for every Python from 3.10 on: no marker leaves out what only some need."""
+    everyones = re.sub(r" ; python_full_version < '3\.11'", "", requirements.read_text())
+    wanted = site.parent / "wanted.txt"
+    wanted.write_text(re.sub(r"^\S+ ; sys_platform == 'win32' \\\n(?:    --hash.*\n)+", "", everyones, flags=re.MULTILINE))
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--require-hashes"]
+    result = subprocess.run([*command, *PURE, "--target", site, "--requirement", wanted], capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise pip_failure("pytest for the kit", result.stderr)
+
+
+def _parts(root: Path) -> Iterator[tuple[Path, str]]:
+    for pattern in PARTS:
+        for path in sorted(root.glob(pattern)):
+            if path.is_file():
+                yield path, str(path.relative_to(root))
+
+
+def _below(site: Path) -> Iterator[tuple[Path, str]]:
+    for path in sorted(site.rglob("*")):
+        if path.is_file():
+            yield path, f"{site.name}/{path.relative_to(site)}"
+
+
+def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Nothing of who packed it and when."""
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    info.mtime = 0
+    return info

@@ -1,0 +1,179 @@
+"""What was built, from what, and whether it was judged: out/VARIANT/build.json."""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from worker_images.errors import EngineError
+from worker_images.files import write_whole
+
+UNKNOWN = "unknown"
+
+if TYPE_CHECKING:
+    import gzip
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished build, with sizes in bytes.
+
+    The image ID is the digest of the image's configuration, which names its unpacked layers: it is the same from every
+    engine. The manifest digest is that of one archive, whose compressed bytes may differ between engines. The engine's
+    own id is one of the two.
+    """
+
+    variant: str
+    supply: str
+    versions: Mapping[str, str]
+    key: Mapping[str, str]
+    image_id: str
+    manifest_digest: str
+    size: int
+    compressed_size: int
+    engine_id: str
+    engine: str
+    seconds: float
+    revision: str
+    resolved: str | None = None
+    judged: str = ""
+    inputs: str = ""
+    archive: str = ""
+    limits: tuple[str, ...] = ()
+
+    def write(self, path: Path) -> None:
+        """Replace the file as a whole."""
+        write_whole(path, json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """The record, or None where there is none that this version wrote."""
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command came to; without a tag the image was not judged."""
+
+    record: Record
+    tag: str | None
+    built: bool
+    seconds: float
+
+
+def changed(key: Mapping[str, str], record: Record | None) -> tuple[str, ...]:
+    """The inputs that differ from the record's, by name."""
+    if record is None:
+        return ("no earlier build",)
+    return tuple(sorted(name for name in {*key, *record.key} if key.get(name) != record.key.get(name)))
+
+
+def revision(root: Path) -> str:
+    """What git calls the checkout; unknown without git, and in a folder that is no clone, also inside another's."""
+    import subprocess
+
+    # A hook of another repository names that one.
+    environment = {name: value for name, value in os.environ.items() if name not in {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}}
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout.strip()
+    except FileNotFoundError:
+        return UNKNOWN
+    return found if (root / ".git").exists() and found else UNKNOWN
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 of text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def manifest(archive: Path) -> tuple[str, str, int]:
+    """Manifest digest, image ID and bytes of compressed layers of an image archive; raises EngineError."""
+    import tarfile
+
+    def member(name: str) -> dict[str, Any]:
+        stream = tar.extractfile(name)
+        return dict(json.load(stream)) if stream else {}
+
+    try:
+        with tarfile.open(archive, encoding="utf-8") as tar:
+            digest = member("index.json")["manifests"][0]["digest"]
+            data = member(f"blobs/sha256/{digest.removeprefix('sha256:')}")
+    except (KeyError, IndexError, TypeError, ValueError, tarfile.TarError) as error:
+        raise EngineError(f"reading {archive}: not an OCI archive: {error}; build it again with --no-cache") from error
+    return digest, data["config"]["digest"], sum(layer["size"] for layer in data["layers"])
+
+
+def layout(archive: Path, folder: Path) -> str:
+    """An image archive that this project built, as a build context to begin from: its files below an empty folder."""
+    import tarfile
+
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if file := tar.extractfile(member):
+                (folder / member.name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / member.name).write_bytes(file.read())
+    return f"oci-layout://{folder}@{manifest(archive)[0]}"
+
+
+def unpacked_size(archive: Path) -> int:
+    """Bytes of an image archive's unpacked layers; raises EngineError."""
+    import gzip
+    import tarfile
+    import zlib
+
+    try:
+        with tarfile.open(archive, encoding="utf-8") as tar:
+            stream = tar.extractfile(f"blobs/sha256/{manifest(archive)[0].removeprefix('sha256:')}")
+            layers = json.load(stream)["layers"] if stream else []
+            blobs = [tar.extractfile(f"blobs/sha256/{layer['digest'].removeprefix('sha256:')}") for layer in layers]
+            return sum(_length(gzip.GzipFile(fileobj=blob)) for blob in blobs if blob)
+    except (KeyError, TypeError, ValueError, EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
+        raise EngineError(f"reading {archive}: not an OCI archive: {error}; build it again with --no-cache") from error
+
+
+def _length(stream: "gzip.GzipFile") -> int:
+    pieces = iter(lambda: stream.read(1 << 20), b"")
+    return sum(len(piece) for piece in pieces)
+
+
+def stamp(archive: Path) -> str:
+    """Size and time of a file: enough to see that nobody put another in its place."""
+    found = archive.stat()
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def is_of(archive: Path, record: Record) -> bool:
+    """Whether an archive is there, whole, and the recorded one: a file of its size, with its manifest."""
+    try:
+        same_size = stamp(archive).split()[0] == record.archive.split()[0]
+        return same_size and manifest(archive)[0] == record.manifest_digest
+    except (OSError, IndexError, EngineError):
+        return False
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path, tell: Callable[[str], None]) -> Iterator[None]:
+    """Hold the folder against a second build; waits, and says for whom. The kernel frees it when a holder dies."""
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            tell(f"waiting: process {file.read().strip() or '?'} builds in {folder}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

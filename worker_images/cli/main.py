@@ -1,0 +1,147 @@
+"""The command line's outside: only `main` prints and exits. What is heavy is imported when it is needed."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from worker_images.build import uptodate
+from worker_images.build.record import Outcome
+from worker_images.errors import EngineError, ImageBuildError
+
+# A command: arguments, the checkout and what tells progress, to the text of an answer.
+Command = Callable[[list[str], Path, Callable[[str], None]], str]
+
+
+def _build() -> Command:
+    from worker_images.cli import build
+
+    return build.build
+
+
+def _compat() -> Command:
+    from worker_images.cli import compat
+
+    return compat.command
+
+
+def _doctor() -> Command:
+    from worker_images.build.doctor import survey
+
+    return survey.command
+
+
+def _engine() -> Command:
+    from worker_images.cli import chores
+
+    return chores.engine
+
+
+def _fetch() -> Command:
+    from worker_images.cli import inputs
+
+    return inputs.fetch
+
+
+def _gpu_kit() -> Command:
+    from worker_images.build import kit
+
+    return kit.command
+
+
+def _lock() -> Command:
+    from worker_images.cli import inputs
+
+    return inputs.lock
+
+
+def _render() -> Command:
+    from worker_images.cli import chores
+
+    return chores.render
+
+
+def _report() -> Command:
+    from worker_images.cli import report
+
+    return report.command
+
+
+def _test() -> Command:
+    from worker_images.cli import chores
+
+    return chores.test
+
+
+def _update() -> Command:
+    from worker_images.cli import update
+
+    return update.command
+
+
+# Each imports its command when it is given: a plan is shown before what builds could be imported.
+COMMANDS: Mapping[str, Callable[[], Command]] = {
+    "compat": _compat,
+    "doctor": _doctor,
+    "engine": _engine,
+    "fetch": _fetch,
+    "gpu-kit": _gpu_kit,
+    "lock": _lock,
+    "render": _render,
+    "report": _report,
+    "test": _test,
+    "update": _update,
+}
+
+
+def main(argv: list[str], root: Path) -> int:
+    """Run one command and return its exit code."""
+    try:
+        if record := uptodate.look(argv, root):
+            tell(f"nothing to build: no input changed and the engine holds {record.image_id}")
+            print(summary(Outcome(record, f"worker:{record.variant}", built=False, seconds=0.0)), flush=True)
+            return 0
+        named = COMMANDS.get("".join(argv[:1]))
+        command = (named or _build)()
+        text = command(argv[1:] if named else argv, root, tell)
+        print(text, end="\n" if text else "", flush=True)
+    except ImageBuildError as error:
+        print(error.answer, end="\n" if error.answer else "", flush=True)
+        print(f"build.py: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        where = error.filename or "standard output"
+        print(f"build.py: {where}: {error.strerror or error}; correct that and run again", file=sys.stderr)
+        return EngineError.exit_code
+    except KeyboardInterrupt:
+        print("build.py: interrupted; nothing was tagged; the same command starts again", file=sys.stderr)
+        return 130
+    return 0
+
+
+def tell(text: str) -> None:
+    """One line of progress, beside the result; a reader who is gone, or a full disk, does not end the work."""
+    with contextlib.suppress(OSError):
+        print(f"» {text}", file=sys.stderr, flush=True)
+
+
+def summary(outcome: Outcome) -> str:
+    """What a person wants to know after a build."""
+    record, tag = outcome.record, outcome.tag
+    locked = f"packages of {record.resolved}, by versions.lock; make lock takes today's"
+    resolved = locked if record.resolved else "packages of the vendor's build day"
+    rows = [
+        ("image", tag or "(not tagged)"),
+        ("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())),
+        ("image id", record.image_id),
+        ("manifest", record.manifest_digest),
+        ("size", f"{record.size / 1e6:.1f} MB, {record.compressed_size / 1e6:.1f} MB compressed"),
+        ("engine", record.engine),
+        ("time", f"{outcome.seconds:.1f} s" + ("" if outcome.built else ", nothing was built")),
+        ("debian", resolved),
+        *(("cannot", text) for text in record.limits),
+        ("next", f'eval "$(./build.py engine env)" && docker run --rm {tag} runsc --version' if tag else "the same without --no-judge"),
+    ]
+    return "\n".join(f"{name:9} {text}" for name, text in rows)

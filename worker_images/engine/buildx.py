@@ -1,0 +1,162 @@
+"""One run of docker buildx: its progress to the reader, its whole log to a file."""
+
+import codecs
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from worker_images.engine.endpoint import Endpoint
+from worker_images.errors import DriftError, EngineError, FetchError, ImageBuildError
+
+CERTIFICATES = Path(os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt")
+# Proxies, which BuildKit keeps out of history, and Go's mirrors, which only the builder's stage declares.
+PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "GOPROXY", "GOSUMDB")
+FAILURES: tuple[tuple[str, type[ImageBuildError], str], ...] = (
+    (
+        r"no space left on device|disk quota exceeded",
+        EngineError,
+        "free some space on the engine's disk, for example: docker builder prune",
+    ),
+    (r"missing go\.sum entry|updates to go\.mod needed", DriftError, "run: make lock"),
+    (r"SECURITY ERROR|checksum mismatch|WARNING: .* computed checksum", FetchError, "these are not the pinned bytes; ask who changed them"),
+    (r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|x509:", FetchError, "check network, proxies and CA; run again"),
+)
+# What stands above and below the failed step's last lines.
+RULE = "------"
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What buildx is asked for: text and folder in, one output."""
+
+    dockerfile: Path
+    context: Path
+    output: str
+    epoch: int
+    target: str | None = None
+    no_cache: bool = False
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    architecture: str = "amd64"
+    # Whether a step has a network, and so needs this machine's proxies and certificates.
+    network: bool = False
+
+    @property
+    def target_definition(self) -> dict[str, object]:
+        """The job as a target of a bake file."""
+        passed = {name: f"${{{name}}}" for name in PASSED_ON if os.environ.get(name)}
+        return {
+            "context": _literal(self.context),
+            "dockerfile": _literal(self.dockerfile),
+            "contexts": {name: _literal(source) for name, source in self.contexts.items()},
+            "args": {"SOURCE_DATE_EPOCH": str(self.epoch), **passed},
+            "output": [_literal(self.output)],
+            "attest": ["type=provenance,disabled=true", "type=sbom,disabled=true"],
+            "no-cache": self.no_cache,
+            "platforms": [f"linux/{self.architecture}"],
+            **({"secret": [f"id=ca,src={CERTIFICATES}"]} if self.network and CERTIFICATES.exists() else {}),
+            **({"target": self.target} if self.target else {}),
+        }
+
+
+def archive(destination: Path) -> str:
+    """The output that writes an image as a file: a row of comma-separated values."""
+    field = f"dest={destination}"
+    if "," in field or '"' in field:
+        field = '"' + field.replace('"', '""') + '"'
+    return f"type=docker,{field},rewrite-timestamp=true,oci-mediatypes=true"
+
+
+def _literal(value: object) -> str:
+    """Text that bake does not take for a template."""
+    return str(value).replace("${", "$${").replace("%{", "%%{")
+
+
+def bake(jobs: Mapping[str, Job]) -> str:
+    """A bake file of jobs by name; what the environment passes on is named in it, its value is not."""
+    passed = {name: {"default": ""} for name in PASSED_ON if os.environ.get(name)}
+    targets = {name: job.target_definition for name, job in jobs.items()}
+    file = {"group": {"default": {"targets": list(jobs)}}, "target": targets}
+    return json.dumps(({"variable": passed} if passed else {}) | file, indent=1)
+
+
+def build(endpoint: Endpoint, jobs: Mapping[str, Job], log: Path) -> None:
+    """Run all jobs at once, what they share once; raises EngineError naming the log."""
+    file = log.with_suffix(".bake.json")
+    file.write_text(bake(jobs))
+    command = [*endpoint.buildx, "bake", "--file", str(file), *(["--builder", endpoint.builder] if endpoint.builder else [])]
+    # The file is ours: newer releases would ask before they read what it names.
+    if _run(command, {**endpoint.environment, "BUILDX_BAKE_ENTITLEMENTS_FS": "0"}, log):
+        raise _failure(log)
+
+
+def _run(command: list[str], environment: dict[str, str], log: Path) -> int:
+    """Give BuildKit a terminal of its own where the reader has one, so that it draws, and keep what it wrote without the drawing."""
+    draws = sys.stderr.isatty()
+    ours, theirs = pty.openpty() if draws else os.pipe()
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, bytes(8)))
+    command = [*command, f"--progress={'tty' if draws else 'plain'}"]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        # So ended, buildx cancels its build on the engine.
+        with log.open("w", errors="replace") as file, ended(process, signal.SIGTERM):
+            _copy(ours, lambda text: file.write(ESCAPES.sub("", text)))
+    os.close(ours)
+    return process.returncode
+
+
+def _copy(source: int, keep: Callable[[str], object]) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    # Linux ends a terminal whose other side is closed with an I/O error, not with an empty read.
+    with contextlib.suppress(OSError):
+        while data := os.read(source, 1 << 16):
+            keep(decoder.decode(data))
+            _show(data)
+
+
+def _show(data: bytes) -> None:
+    """Progress for the reader; where nobody reads, the work goes on."""
+    with contextlib.suppress(OSError):
+        sys.stderr.buffer.write(data)
+        sys.stderr.buffer.flush()
+
+
+@contextlib.contextmanager
+def ended(process: "subprocess.Popen[bytes]", by: signal.Signals) -> Iterator[None]:
+    """End the child where the block fails, and wait for it: it has to clean up, too."""
+    try:
+        yield
+    except BaseException:
+        process.send_signal(by)
+        process.wait()
+        raise
+
+
+def _failure(log: Path) -> ImageBuildError:
+    """What a failed build was: stale sums, bytes that could not be had or are wrong, or the build itself."""
+    text = ESCAPES.sub("", log.read_text(errors="replace"))
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["buildx said nothing"]
+    for pattern, kind, remedy in FAILURES:
+        found = [line for line in _of_the_failure(lines) if re.search(pattern, line)]
+        if found:
+            return kind(f"building: {found[-1]}; {remedy}; the whole log: {log}")
+    errors = [line for line in lines if "ERROR" in line]
+    return EngineError(f"building: {(errors or lines)[-1]}; the whole log: {log}")
+
+
+def _of_the_failure(lines: list[str]) -> list[str]:
+    """The lines that BuildKit repeats of the failed step, and its errors; what went wrong before and was retried is no cause."""
+    begin = lines.index(RULE) if RULE in lines else len(lines)
+    errors = [line for line in lines[:begin] if "ERROR" in line]
+    return [*errors, *lines[begin:]] or lines[-1:]

@@ -1,0 +1,124 @@
+"""Where fetched inputs are kept: by their digests or their proxy's names, each checked again at each use."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from worker_images.errors import EngineError, FetchError, ImageBuildError
+from worker_images.fetch import apt, gomod
+from worker_images.fetch.http import CHANGED, Wanted, all_of, have
+from worker_images.files import CACHE, swept, whole
+from worker_images.model.lock import Lock, Package, Wheel
+from worker_images.model.pins import DebianPin
+
+WHEEL_PLATFORM = ("--platform", "manylinux2014_x86_64", "--only-binary", ":all:", "--no-deps")
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder that builds take from, and the one that fills it instead of the network, if any."""
+
+    folder: Path = CACHE
+    source: Path | None = None
+
+    def debs(self, packages: Sequence[Package], pin: DebianPin, resolved: str) -> list[Path]:
+        """Debian packages; what the mirror has replaced is asked of Debian's snapshots of the day; raises FetchError."""
+        names = [f"debs/{apt.file_name(package)}" for package in packages]
+        wanted = [apt.wanted(package, *snapshots(package.url, pin, resolved)) for package in packages]
+        return self._have(wanted, names)
+
+    def modules(self, files: Sequence[gomod.File]) -> list[Path]:
+        """Files of module proxies; raises FetchError."""
+        # A proxy is looked for only where a network is used.
+        proxies = () if self.source else gomod.proxies()
+        return self._have([each.wanted(proxies) for each in files], [f"modules/{each.name}" for each in files])
+
+    def wheel(self, wheel: Wheel) -> Path:
+        """A wheel; pip knows the reader's mirrors, proxies and CA; raises FetchError."""
+        wanted, path = wanted_wheel(wheel), swept(self.folder / "wheels") / f"{wheel.sha256}.whl"
+        if self.source:
+            return self._have([wanted], [f"wheels/{path.name}"])[0]
+        if not path.is_file() or wanted.fault(path):
+            _by_pip(wheel, wanted.fault, path)
+        return path
+
+    def _have(self, wanted: Sequence[Wanted], names: Sequence[str]) -> list[Path]:
+        files = [(self._from_source(each, name), self.folder / name) for each, name in zip(wanted, names, strict=True)]
+        for folder in {path.parent for _, path in files}:
+            swept(folder)
+        return all_of(files)
+
+    def _from_source(self, wanted: Wanted, name: str) -> Wanted:
+        if self.source is None:
+            return wanted
+        step = f"fill the folder where there is a network: ./build.py fetch --into {self.source}"
+        return Wanted(wanted.what, ((self.source / name).absolute().as_uri(),), wanted.most, wanted.fault, step)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What builds may take: the lock, and the store that holds its files."""
+
+    lock: Lock
+    store: Store
+
+
+def copied(store: Store, path: Path, fault: Callable[[Path], str], into: Path) -> Path:
+    """The same file of a store in another folder of that layout; raises FetchError."""
+    target = into / path.relative_to(store.folder)
+    swept(target.parent)
+    return have(
+        Wanted(path.name, (path.absolute().as_uri(),), path.stat().st_size, fault, f"free some space in {into} and run again"), target
+    )
+
+
+def snapshots(address: str, pin: DebianPin, resolved: str) -> tuple[str, ...]:
+    """Where Debian keeps what its mirrors had at that time (https://snapshot.apt.org)."""
+    stamp = datetime.fromisoformat(resolved).strftime("%Y%m%dT%H%M%SZ")
+    for mirror in (pin.security, pin.mirror):
+        if address.startswith(f"{mirror}/"):
+            archive = urlsplit(mirror).path.strip("/").rpartition("/")[2]
+            return (f"{pin.snapshot}/{archive}/{stamp}{address.removeprefix(mirror)}",)
+    return ()
+
+
+def wanted_wheel(wheel: Wheel) -> Wanted:
+    """A wheel by its digest."""
+
+    def fault(file: Path) -> str:
+        found = apt.sha256(file)
+        return "" if found == wheel.sha256 else f"got sha256 {found}, want {wheel.sha256}"
+
+    return Wanted(f"{wheel.project} {wheel.version}", (), wheel.size, fault, "check the network and PIP_INDEX_URL, then run again")
+
+
+def pip_failure(what: str, said: str) -> ImageBuildError:
+    """What pip's words on standard error mean, and the next step."""
+    cause = next((line for line in said.splitlines() if "ERROR" in line), said.strip())
+    if "No space left on device" in said:
+        return EngineError(f"fetching {what}: {cause}; free some space in {CACHE} and {tempfile.gettempdir()}, then run again")
+    step = CHANGED if "DO NOT MATCH THE HASHES" in said else "check the network and PIP_INDEX_URL, then run again"
+    return FetchError(f"fetching {what}: {cause}; {step}")
+
+
+def _by_pip(wheel: Wheel, fault: Callable[[Path], str], path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix="part-") as folder:
+        requirement = Path(folder) / "wanted.txt"
+        requirement.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes", *WHEEL_PLATFORM]
+        result = subprocess.run(
+            [*command, "--dest", folder, "--requirement", str(requirement)], capture_output=True, text=True, check=False
+        )
+        found = list(Path(folder).glob("*.whl"))
+        if result.returncode or len(found) != 1:
+            raise pip_failure(f"{wheel.project} {wheel.version}", result.stderr)
+        if cause := fault(found[0]):
+            raise FetchError(f"fetching {wheel.project} {wheel.version}: {cause}; {CHANGED}")
+        with whole(path) as part:
+            shutil.copyfile(found[0], part)

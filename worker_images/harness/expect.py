@@ -1,0 +1,73 @@
+"""expect.yaml: what a component or a variant must hold and what betrays it, written by hand."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from worker_images.model.catalog import checked
+from worker_images.model.oci.image import Entry, plain
+from worker_images.model.pins import Sha256
+from worker_images.model.schema import Strict, form
+
+PATH = form(r"^/[^\x00-\x20]*$", "an absolute path; a folder ends in /")
+RIGHTS = form(r"^[0-7]{4}( [0-9]{1,5}:[0-9]{1,5})?$", "four octal digits, and user:group where they are not root: 0755, 0640 0:42")
+MEGABYTES = form(r"^[0-9]{1,4}(\.[0-9]{1,2})?$", "megabytes (10^6 bytes), such as 48")
+
+Path_ = Annotated[str, StringConstraints(pattern=PATH)]
+Rights = Annotated[str, StringConstraints(pattern=RIGHTS)]
+Megabytes = Annotated[str, StringConstraints(pattern=MEGABYTES)]
+Patterns = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+
+class Holding(Strict):
+    """Paths that somebody answers for, what their layer may weigh at most, unpacked."""
+
+    files: dict[Path_, Rights]
+    links: dict[Path_, str] = Field(default_factory=dict)
+    sha256: dict[Path_, Sha256] = Field(default_factory=dict)
+    megabytes: Megabytes
+
+    @property
+    def declared(self) -> dict[str, Entry]:
+        """Each path as an entry."""
+        files = {
+            path.rstrip("/"): plain(path.rstrip("/"), "folder" if path.endswith("/") else "file", rights)
+            for path, rights in self.files.items()
+        }
+        return files | {path: plain(path, "link", target=target) for path, target in self.links.items()}
+
+
+class BaseExpectation(Holding):
+    """What the base holds beside its packages, what it leaves out of them, and what would be a danger elsewhere, with reasons."""
+
+    dropped: Patterns
+    special: dict[Path_, str]
+
+
+class ComponentExpectation(Holding):
+    """What a component holds beside its packages, and the path patterns that betray it anywhere in an image."""
+
+    traces: Patterns
+
+
+class VariantExpectation(Strict):
+    """A variant's size budget and its whole environment."""
+
+    megabytes: Megabytes
+    environment: dict[str, str]
+
+
+def base(root: Path) -> BaseExpectation:
+    """Read images/base/expect.yaml; raises DocumentError."""
+    return checked(root, root / "images" / "base" / "expect.yaml", BaseExpectation)
+
+
+def component(root: Path, name: str) -> ComponentExpectation:
+    """Read images/components/NAME/expect.yaml; raises DocumentError."""
+    return checked(root, root / "images" / "components" / name / "expect.yaml", ComponentExpectation)
+
+
+def variant(root: Path, name: str) -> VariantExpectation:
+    """Read images/NAME/expect.yaml; raises DocumentError."""
+    return checked(root, root / "images" / name / "expect.yaml", VariantExpectation)

@@ -1,0 +1,67 @@
+"""Documents checked against pydantic models, with the fault told in the words of the file."""
+
+import difflib
+import functools
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from worker_images.errors import DocumentError, Finding
+from worker_images.model.document import Document, Location, refuse, shown
+
+Model = TypeVar("Model", bound=BaseModel)
+NOUNS: dict[type, str] = {dict: "mapping", list: "list", str: "text"}
+# What a pattern means, for text that does not match it.
+_HINTS: dict[str, str] = {}
+
+
+def form(pattern: str, hint: str) -> str:
+    """A pattern for text, remembered with the words that explain it."""
+    _HINTS[pattern] = hint
+    return pattern
+
+
+class Strict(BaseModel):
+    """A frozen record that takes no unknown key and converts nothing."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+def validated(document: Document, model: type[Model]) -> Model:
+    """Check a document against a model; raises DocumentError with every fault of both stages."""
+    try:
+        result = model.model_validate(document.value)
+    except ValidationError as error:
+        found = [_translate(document, model, detail) for detail in error.errors(include_url=False)]
+        raise DocumentError([*document.findings, *found]) from None
+    refuse(list(document.findings))
+    return result
+
+
+def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Finding:
+    location = tuple(part for part in detail["loc"] if part != "[key]")
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "missing":
+        return document.finding(location, "missing", "it has no default", "add the key")
+    if kind == "extra_forbidden":
+        return document.finding(location, "unknown key", "unknown keys are refused", _suggest(location, model))
+    if kind == "string_pattern_mismatch":
+        return document.finding(location, f"{shown(value)} is not allowed", _HINTS.get(context["pattern"], "wrong form"), "correct it")
+    if kind in {"model_type", "dict_type", "list_type", "tuple_type", "string_type"}:
+        return document.finding(location, f"a {NOUNS.get(type(value), 'value')}", detail["msg"].lower(), "see versions.schema.json")
+    return document.finding(location, shown(value), detail["msg"].removeprefix("Value error, "), "correct it")
+
+
+def _suggest(location: Location, model: type[BaseModel]) -> str:
+    known = _names(model)
+    close = difflib.get_close_matches(str(location[-1]), sorted(known), n=1)
+    return f"did you mean {close[0]}?" if close else "delete it"
+
+
+@functools.cache
+def _names(model: type[BaseModel]) -> set[str]:
+    """Every field name of a model and of the models inside it."""
+    schema = model.model_json_schema()
+    sections = [schema, *schema.get("$defs", {}).values()]
+    return {name for section in sections for name in section.get("properties", {})}
