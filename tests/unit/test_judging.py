@@ -121,6 +121,7 @@ def test_report_that_does_not_show_all_passed_is_the_machines_fault(name: str, v
     write(tmp_path, **report)  # type: ignore[arg-type]
     with pytest.raises(EngineError, match=re.escape(words)):
         verdict(status)
+    assert not (tmp_path / "judge.xml").exists()
 
 
 @pytest.mark.parametrize("text", [None, "", "<testsuites>", "<testsuites/>"])
@@ -208,6 +209,16 @@ def test_entry_ignores_shadowed_modules_and_optimization(tmp_path: Path) -> None
     command = [sys.executable, str(ROOT / "build.py"), "--variant", "slim", "--print", "plan"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_fault_of_the_tests_themselves_is_no_failed_check(tmp_path: Path) -> None:
+    """An engine that is gone fails the clean-up, too; Python would end with the status of failed checks."""
+    (tmp_path / "pytest.py").write_text("def main(_):\n    raise RuntimeError('the target is gone')\n")
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+    program += f"import runpy; runpy.run_path({str(ROOT / testing.PROGRAM)!r}, run_name='__main__')\n"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 3
+    assert "RuntimeError: the target is gone" in result.stderr
 
 
 def test_interrupt_ends_the_tests_also_where_a_shell_ignores_it(tmp_path: Path) -> None:

@@ -108,9 +108,11 @@ def _verdict(work: Work, made: Record, status: int, where: str) -> None:
             work.images.remove(made.engine_id)
         count = f"{len(report.failed)} {'check' if len(report.failed) == 1 else 'checks'}"
         raise JudgeError(f"{said}\n\n{made.variant} failed {count}; the tag is unchanged; {where}")
-    if shutil.disk_usage(work.out).free < LEAST_BYTES:
-        raise EngineError(f"testing {made.variant}: {work.out}: no space left on device; free some space there and run again")
     if fault := _incomplete(report, made, status, said):
+        # Whoever reads it later must not take it for results of the image.
+        (work.out / "judge.xml").unlink(missing_ok=True)
+        if shutil.disk_usage(work.out).free < LEAST_BYTES:
+            raise EngineError(f"testing {made.variant}: {work.out}: no space left on device; free some space there and run again")
         raise EngineError(f"testing {made.variant}: {fault}; the tag is unchanged; {where}")
     assert report
     rows = Counter(reason.removeprefix(NOT_RUN) for reason in report.skipped.values())

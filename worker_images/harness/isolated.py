@@ -7,10 +7,13 @@ or conftest.py of another folder is read, and no module of the checkout stands i
 import os
 import signal
 import sys
+import traceback
 import types
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+# pytest's own status for a fault of its plugins; Python would end with 1, which is that of failed checks.
+INTERNAL_ERROR = 3
 
 
 def _package(name: str) -> None:
@@ -34,7 +37,11 @@ def main() -> int:
     layer = ROOT / "tests" / "image"
     fixed = ["-c", str(ROOT / "pyproject.toml"), "--confcutdir", str(layer)]
     fixed += ["--override-ini", "pythonpath=", "--import-mode", "importlib"]
-    return int(pytest.main([*fixed, *sys.argv[1:], str(layer)]))
+    try:
+        return int(pytest.main([*fixed, *sys.argv[1:], str(layer)]))
+    except Exception:  # noqa: BLE001 - whatever it is, it is not a failed check
+        traceback.print_exc()
+        return INTERNAL_ERROR
 
 
 if __name__ == "__main__":
