@@ -15,11 +15,16 @@ STANDARD_ERROR = 2
 
 
 def check_python() -> None:
-    """Exit 2 under a Python that the packages are too new for; this file must be understood by every Python 3."""
+    """Exit 2 under a Python that the packages are too new for.
+
+    This file must be understood by every Python 3.
+    """
     if sys.version_info < OLDEST:
         found = ".".join(map(str, sys.version_info[:3]))
         print(
-            f"build.py needs Python 3.11 or later; this is {found}; put a later python3 first on PATH and run: make setup", file=sys.stderr
+            f"build.py needs Python 3.11 or later; this is {found}; put a later python3 first on"
+            " PATH and run: make setup",
+            file=sys.stderr,
         )
         raise SystemExit(2)
 
@@ -36,20 +41,29 @@ def enter_environment() -> None:
         return
     if not os.access(PYTHON, os.X_OK):
         check_python()
-        print(f"build.py: no virtual environment at {PYTHON.parent.parent}; run: make setup", file=sys.stderr)
+        print(
+            f"build.py: no virtual environment at {PYTHON.parent.parent}; run: make setup",
+            file=sys.stderr,
+        )
         raise SystemExit(2)
     if os.environ.get(ENTERED):
-        print(f"build.py: {PYTHON.parent.parent} is broken; remove it and run: make setup", file=sys.stderr)
+        print(
+            f"build.py: {PYTHON.parent.parent} is broken; remove it and run: make setup",
+            file=sys.stderr,
+        )
         raise SystemExit(2)
     os.environ[ENTERED] = "1"
     _open_standard_streams()
-    # No module and no setting of the caller's environment decides what is built; every text is UTF-8.
+    # No module and no setting of the caller's environment decides what is built; every text is
+    # UTF-8.
     words = [str(PYTHON), "-I", "-X", "utf8", str(ROOT / "build.py"), *sys.argv[1:]]
     os.execv(PYTHON, words)  # noqa: S606 - no shell is wanted
 
 
 def _open_standard_streams() -> None:
-    """Give a process that was started without some of them all three: the first file that it opens would be one."""
+    """Give a process that was started without some of them all three: the first file that it opens
+    would be one.
+    """
     opened = os.open(os.devnull, os.O_RDWR)
     while opened <= STANDARD_ERROR:
         os.set_inheritable(opened, True)
@@ -58,7 +72,9 @@ def _open_standard_streams() -> None:
 
 
 def interrupt(*_: object) -> None:
-    """Ctrl-C and a polite kill end alike: what is half done is cleaned up, also where a shell in the background ignores Ctrl-C."""
+    """Ctrl-C and a polite kill end alike: what is half done is cleaned up, also where a shell in
+    the background ignores Ctrl-C.
+    """
     raise KeyboardInterrupt
 
 

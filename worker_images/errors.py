@@ -1,4 +1,7 @@
-"""Every way a command can end badly, one class and one exit code a cause; only `cli.main` prints them."""
+"""Every way a command can end badly, one class and one exit code a cause.
+
+Only `cli.main` prints them.
+"""
 
 from dataclasses import dataclass
 
@@ -18,11 +21,17 @@ class Finding:
     fix: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.key}: {self.what}; {self.why}; {self.fix}"
+        return (
+            f"{self.file}:{self.line}:{self.column}: {self.key}: {self.what}; {self.why};"
+            f" {self.fix}"
+        )
 
 
 class ImageBuildError(Exception):
-    """The common root: its message is one line of cause and the next step; `answer` goes to standard output all the same."""
+    """The common root: its message is one line of cause and the next step.
+
+    `answer` goes to standard output all the same.
+    """
 
     exit_code = 1
 
@@ -64,7 +73,10 @@ class FetchError(ImageBuildError):
 
 
 class NoAnswerError(FetchError):
-    """A source did not answer, or not with what was asked for; `status` is its HTTP status, 0 where it said nothing."""
+    """A source did not answer, or not with what was asked for.
+
+    `status` is its HTTP status, 0 where it said nothing.
+    """
 
     def __init__(self, message: str, status: int = 0) -> None:
         self.status = status

@@ -33,15 +33,23 @@ PROBES = "tests/workload/probes"
 
 
 def check_cache() -> None:
-    """Refuse a cache that cannot be written, before any work; raises EngineError. Nothing is made."""
+    """Refuse a cache that cannot be written, before any work.
+
+    Raises EngineError. Nothing is made.
+    """
     fix = "set XDG_CACHE_HOME to a folder of yours"
     if CACHE.is_relative_to(NO_HOME):
-        raise EngineError(f"HOME is not set and user {os.getuid()} has no passwd entry, so there is no place for the cache; {fix}")
+        raise EngineError(
+            f"HOME is not set and user {os.getuid()} has no passwd entry, so there is no place for"
+            f" the cache; {fix}"
+        )
     if not os.environ.get("XDG_CACHE_HOME") and not os.access(home(), os.X_OK):
         raise EngineError(f"user {os.getuid()} cannot enter the home folder {home()}; {fix}")
     there = next(path for path in (CACHE, *CACHE.parents) if os.access(path, os.F_OK))
     if not os.access(there, os.W_OK | os.X_OK):
-        raise EngineError(f"user {os.getuid()} may not write to {there}, where the cache {CACHE} would be; {fix}")
+        raise EngineError(
+            f"user {os.getuid()} may not write to {there}, where the cache {CACHE} would be; {fix}"
+        )
 
 
 def swept(folder: Path) -> Path:
@@ -57,7 +65,9 @@ def swept(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A name to write a file under, which takes its own when the block ends well: no reader ever sees half of it."""
+    """A name to write a file under, which takes its own when the block ends well: no reader ever
+    sees half of it.
+    """
     # Two threads, or two machines that share a cache, may fetch one package.
     part = path.with_name(f"part-{secrets.token_hex(6)}-{path.name}")
     try:
@@ -68,7 +78,9 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def scratch() -> Path:
-    """A folder for temporary files with room for a package's contents, which TMPDIR need not have."""
+    """A folder for temporary files with room for a package's contents, which TMPDIR need not
+    have.
+    """
     return swept(CACHE / "tmp")
 
 

@@ -1,4 +1,6 @@
-"""`make example`: build beta9's worker on top of worker:full here, also where no image registry answers."""
+"""`make example`: build beta9's worker on top of worker:full here, also where no image registry
+answers.
+"""
 
 import sys
 import time
@@ -39,13 +41,21 @@ def build(endpoint: Endpoint, archive: Path) -> Path:
             "tools": record.layout(_tools(endpoint, pinned, known, scratch), scratch / "tools"),
         }
         part = scratch / "image.tar"
-        job = buildx.Job(HERE / "Dockerfile", HERE, buildx.archive(part), int(pinned.source_date_epoch), contexts=contexts)
+        job = buildx.Job(
+            HERE / "Dockerfile",
+            HERE,
+            buildx.archive(part),
+            int(pinned.source_date_epoch),
+            contexts=contexts,
+        )
         buildx.build(endpoint, {"beta9": job}, archive.with_name("build.log"))
         return part.replace(archive)
 
 
 def _tools(endpoint: Endpoint, pinned: Pins, known: Catalog, scratch: Path) -> Path:
-    """A Debian with apt as an image archive, assembled from packages as the base of the images is."""
+    """A Debian with apt as an image archive, assembled from packages as the base of the images
+    is.
+    """
     epoch = int(pinned.source_date_epoch)
     packages = apt.resolve(pinned.debian, {"tools": [*known.packages.base, *TOOLS]})["tools"]
     tell(f"assembling tools.tar, a Debian with apt, from {len(packages)} Debian packages")
@@ -76,7 +86,10 @@ def main() -> int:
     print(f"image id  {image_id}")
     print(f"size      {size / 1e6:.1f} MB compressed")
     print(f"time      {time.monotonic() - begun:.1f} s")
-    print(f"next      .venv/bin/python -m pytest tests/image --variant full --image {archive} --mode derived")
+    print(
+        f"next      .venv/bin/python -m pytest tests/image --variant full --image {archive} --mode"
+        " derived"
+    )
     return 0
 
 

@@ -1,4 +1,6 @@
-"""The example is really built, what it adds starts, and what it began from is still there, byte for byte."""
+"""The example is really built, what it adds starts, and what it began from is still there, byte for
+byte.
+"""
 
 import re
 import subprocess
@@ -69,7 +71,14 @@ def run(built: Path, endpoint: Endpoint) -> Iterator[Run]:
 
     def in_container(*words: str, options: tuple[str, ...] = ()) -> str:
         command = [endpoint.docker, "run", "--rm", "--network=none", *options, identity, *words]
-        answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=endpoint.environment)
+        answer = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            env=endpoint.environment,
+        )
         assert answer.returncode == 0, answer.stdout
         return answer.stdout
 
@@ -90,7 +99,11 @@ def test_what_is_not_there_does_not_start(run: Run) -> None:
 
 
 def test_worker_is_what_starts(run: Run) -> None:
-    assert re.findall(r"^(runsc|runc|buildah) version", run(), re.MULTILINE) == ["runsc", "runc", "buildah"]
+    assert re.findall(r"^(runsc|runc|buildah) version", run(), re.MULTILINE) == [
+        "runsc",
+        "runc",
+        "buildah",
+    ]
 
 
 def test_buildah_builds_an_image(run: Run) -> None:
@@ -99,7 +112,9 @@ def test_buildah_builds_an_image(run: Run) -> None:
 
 
 def test_layers_of_full_come_first(image: Image, full: Image) -> None:
-    assert [layer.digest for layer in image.layers[: len(full.layers)]] == [layer.digest for layer in full.layers]
+    assert [layer.digest for layer in image.layers[: len(full.layers)]] == [
+        layer.digest for layer in full.layers
+    ]
     assert len(image.layers) == len(full.layers) + 3
 
 
@@ -109,7 +124,8 @@ def replaced(image: Image, full: Image) -> set[str]:
     return {
         path
         for path, entry in full.merged.items()
-        if shown[path].mode != entry.mode or (entry.kind != "folder" and shown[path].layer != entry.layer)
+        if shown[path].mode != entry.mode
+        or (entry.kind != "folder" and shown[path].layer != entry.layer)
     }
 
 
@@ -126,9 +142,20 @@ def test_a_replaced_file_is_seen(full: Image) -> None:
 
 
 def test_additions_are_recorded(image: Image, full: Image) -> None:
-    """Packages as the image records its own; beside them only what the Dockerfile names; no file has set-user-id."""
-    added = [entry for layer in image.layers[len(full.layers) :] for entry in layer.entries if entry.kind != "folder"]
-    assert {entry.path for entry in added if entry.path.startswith("/usr/local")} == {"/usr/local/bin/uv", "/usr/local/bin/worker"}
+    """Packages as the image records its own; beside them only what the Dockerfile names.
+
+    No file has set-user-id.
+    """
+    added = [
+        entry
+        for layer in image.layers[len(full.layers) :]
+        for entry in layer.entries
+        if entry.kind != "folder"
+    ]
+    assert {entry.path for entry in added if entry.path.startswith("/usr/local")} == {
+        "/usr/local/bin/uv",
+        "/usr/local/bin/worker",
+    }
     assert not [entry.path for entry in added if entry.mode & 0o6000]
     assert image.find("/var/lib/dpkg/status.d/buildah")
     assert image.find("/var/lib/dpkg/status.d/buildah.md5sums")
@@ -136,8 +163,26 @@ def test_additions_are_recorded(image: Image, full: Image) -> None:
 
 def test_judge_finds_full_in_it(built: Path, tmp_path: Path) -> None:
     report = tmp_path / "judge.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "tests/image", "--variant", "full", "--mode", "derived", "--image", str(built)]
-    answer = subprocess.run([*command, "--junit-xml", str(report)], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "tests/image",
+        "--variant",
+        "full",
+        "--mode",
+        "derived",
+        "--image",
+        str(built),
+    ]
+    answer = subprocess.run(
+        [*command, "--junit-xml", str(report)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert answer.returncode == 0, answer.stdout + answer.stderr
     found = testing.Report.read(report)
     assert found
@@ -147,6 +192,16 @@ def test_judge_finds_full_in_it(built: Path, tmp_path: Path) -> None:
 def test_other_bytes_are_refused(endpoint: Endpoint, tmp_path: Path) -> None:
     """The control of the checksum: with another one the file does not arrive."""
     wrong, output = tmp_path / "Dockerfile", f"type=local,dest={tmp_path / 'out'}"
-    wrong.write_text(re.sub(r"--checksum=sha256:[0-9a-f]{64}", f"--checksum=sha256:{'0' * 64}", (example.HERE / "Dockerfile").read_text()))
+    wrong.write_text(
+        re.sub(
+            r"--checksum=sha256:[0-9a-f]{64}",
+            f"--checksum=sha256:{'0' * 64}",
+            (example.HERE / "Dockerfile").read_text(),
+        )
+    )
     with pytest.raises(ImageBuildError, match="digest mismatch"):
-        buildx.build(endpoint, {"wrong": buildx.Job(wrong, example.HERE, output, 0, "downloads")}, tmp_path / "build.log")
+        buildx.build(
+            endpoint,
+            {"wrong": buildx.Job(wrong, example.HERE, output, 0, "downloads")},
+            tmp_path / "build.log",
+        )

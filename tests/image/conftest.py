@@ -29,12 +29,18 @@ def image(
     case: Case,
     pytestconfig: pytest.Config,
 ) -> Image:
-    """Every layer and the configuration; the JUnit file says which image it was, and which checks there are."""
+    """Every layer and the configuration.
+
+    The JUnit file says which image it was, and which checks there are.
+    """
     with told():
         found = archive.load(subject.archive, tmp_path_factory.mktemp("layers"), case.architecture)
-        # An archive may tell two images; an engine names the one that it took by its manifest or its configuration.
+        # An archive may tell two images; an engine names the one that it took by its manifest or
+        # its configuration.
         if subject.identity not in found.digests:
-            raise ImageError(f"{subject.archive}: read was {found.digest}, the engine took {subject.identity}")
+            raise ImageError(
+                f"{subject.archive}: read was {found.digest}, the engine took {subject.identity}"
+            )
     record_testsuite_property("image_id", found.image_id)
     record_testsuite_property("engine_id", subject.identity)
     checks: set[str] = pytestconfig.stash[COLLECTED]
@@ -91,22 +97,35 @@ def runsc(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def packages(image: Image) -> Mapping[str, Control]:
-    """What the image says is installed; nothing where Debian's own image is the base, whose records are others."""
+    """What the image says is installed.
+
+    Nothing where Debian's own image is the base, whose records are others.
+    """
     return closed_world.installed(image)
 
 
 @pytest.fixture(scope="session")
 def declared(packages: Mapping[str, Control], case: Case) -> dict[str, Declared]:
-    """What the components and the base say of their paths, and Debian of its packages', which is the last word."""
-    holders: dict[str, expect.Holding] = {name: expect.component(ROOT, name) for name in case.components}
+    """What the components and the base say of their paths, and Debian of its packages', which is
+    the last word.
+    """
+    holders: dict[str, expect.Holding] = {
+        name: expect.component(ROOT, name) for name in case.components
+    }
     holders["base"] = expect.base(ROOT)
     own = {
-        path: Declared(name, entry, holder.sha256.get(path)) for name, holder in holders.items() for path, entry in holder.declared.items()
+        path: Declared(name, entry, holder.sha256.get(path))
+        for name, holder in holders.items()
+        for path, entry in holder.declared.items()
     }
     with told():
         return own | closed_world.of_packages(
             closed_world.debs(
-                packages, case.pins.debian, case.lock.packages[case.architecture], case.architecture, every=case.mode == "built"
+                packages,
+                case.pins.debian,
+                case.lock.packages[case.architecture],
+                case.architecture,
+                every=case.mode == "built",
             )
         )
 
@@ -128,17 +147,24 @@ def programs(image: Image, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def bundle(unprivileged: Host) -> str:
     """A folder with an OCI bundle whose root holds the image's own /usr, and no more."""
     folder = str(unprivileged.check_output("mktemp -d"))
-    unprivileged.check_output(f"cd {folder} && mkdir -p rootfs/usr rootfs/proc rootfs/dev rootfs/sys && runc spec --rootless")
+    unprivileged.check_output(
+        f"cd {folder} && mkdir -p rootfs/usr rootfs/proc rootfs/dev rootfs/sys && runc spec"
+        " --rootless"
+    )
     unprivileged.check_output(f"ln -s usr/bin usr/lib usr/lib64 {folder}/rootfs/")
     return folder
 
 
 @pytest.fixture(scope="session")
 def contained(unprivileged: Host, bundle: str, *, user_namespaces: bool) -> Contained:
-    """Run a shell command in a container that a runtime of the image makes: no root, no capability, a filter of system calls."""
+    """Run a shell command in a container that a runtime of the image makes: no root, no capability,
+    a filter of system calls.
+    """
     assert user_namespaces
     specification = json.loads(unprivileged.file(f"{bundle}/config.json").content_string)
-    specification["mounts"].insert(0, {"destination": "/usr", "type": "none", "source": "/usr", "options": ["rbind", "ro"]})
+    specification["mounts"].insert(
+        0, {"destination": "/usr", "type": "none", "source": "/usr", "options": ["rbind", "ro"]}
+    )
     specification["linux"]["seccomp"] = {
         "defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}],

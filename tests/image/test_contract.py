@@ -13,7 +13,17 @@ from worker_images.model.drivers.table import Release
 from worker_images.model.oci.image import Image
 
 
-@pytest.mark.parametrize("program", ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        "iptables",
+        "iptables-save",
+        "iptables-restore",
+        "ip6tables",
+        "ip6tables-save",
+        "ip6tables-restore",
+    ],
+)
 def test_packet_filter(program: str, host: Host) -> None:
     answer = host.run(f"{program} -V")
     assert answer.rc == 0
@@ -33,7 +43,10 @@ def test_mount_is_there(host: Host) -> None:
 
 
 def test_it_is_the_pinned_suite(host: Host, case: Case) -> None:
-    assert f"VERSION_CODENAME={case.pins.debian.suite}" in host.file("/etc/os-release").content_string.splitlines()
+    assert (
+        f"VERSION_CODENAME={case.pins.debian.suite}"
+        in host.file("/etc/os-release").content_string.splitlines()
+    )
 
 
 def test_temporary_folder_is_everyones_and_sticky(host: Host) -> None:
@@ -55,18 +68,31 @@ def test_shadow_is_not_for_everyone(host: Host) -> None:
 @pytest.mark.mode("built")
 @pytest.mark.supply("packages")
 def test_generated_files_are_made_from_debians(image: Image) -> None:
-    """The closed world holds Debian's files to Debian's bytes; these are joined or copied from them."""
+    """The closed world holds Debian's files to Debian's bytes.
+
+    These are joined or copied from them.
+    """
 
     def text(path: str) -> bytes:
         entry = image.find(path)
         assert entry, path
         return image.read(entry)
 
-    certificates = sorted(path for path in image.merged if fnmatch.fnmatchcase(path, "/usr/share/ca-certificates/mozilla/*.crt"))
+    certificates = sorted(
+        path
+        for path in image.merged
+        if fnmatch.fnmatchcase(path, "/usr/share/ca-certificates/mozilla/*.crt")
+    )
     assert text("/etc/ssl/certs/ca-certificates.crt") == b"".join(map(text, certificates))
-    sources = {"passwd": "base-passwd/passwd.master", "group": "base-passwd/group.master", "nsswitch.conf": "libc-bin/nsswitch.conf"}
+    sources = {
+        "passwd": "base-passwd/passwd.master",
+        "group": "base-passwd/group.master",
+        "nsswitch.conf": "libc-bin/nsswitch.conf",
+    }
     for made, source in sources.items():
-        assert text(f"/etc/{made}") == text(f"/usr/share/{source}").replace(b":/bin/bash\n", b":/bin/sh\n")
+        assert text(f"/etc/{made}") == text(f"/usr/share/{source}").replace(
+            b":/bin/bash\n", b":/bin/sh\n"
+        )
 
 
 def test_names_resolve_by_files_and_dns(host: Host) -> None:
@@ -83,7 +109,10 @@ def test_root_has_an_account_and_its_shell_exists(host: Host) -> None:
 def test_certificates(host: Host) -> None:
     bundle = host.file("/etc/ssl/certs/ca-certificates.crt")
     assert bundle.contains("BEGIN CERTIFICATE")
-    assert int(host.check_output("grep -c 'BEGIN CERTIFICATE' /etc/ssl/certs/ca-certificates.crt")) >= 100
+    assert (
+        int(host.check_output("grep -c 'BEGIN CERTIFICATE' /etc/ssl/certs/ca-certificates.crt"))
+        >= 100
+    )
 
 
 @pytest.mark.mode("built")
@@ -97,8 +126,18 @@ def test_entry_point(image: Image) -> None:
 
 @pytest.mark.mode("built")
 def test_settings_are_no_more_than_the_contract(image: Image) -> None:
-    """No trigger for those who build on it, no volume, port, health check or shell that nobody declared."""
-    assert image.settings.keys() <= {"Env", "Entrypoint", "Cmd", "Labels", "User", "WorkingDir", "ArgsEscaped"}
+    """No trigger for those who build on it, no volume, port, health check or shell that nobody
+    declared.
+    """
+    assert image.settings.keys() <= {
+        "Env",
+        "Entrypoint",
+        "Cmd",
+        "Labels",
+        "User",
+        "WorkingDir",
+        "ArgsEscaped",
+    }
 
 
 @pytest.mark.mode("built")
@@ -106,8 +145,13 @@ def test_labels_say_what_it_is(image: Image, case: Case, contract: Release) -> N
     labels = image.settings["Labels"]
     assert isinstance(labels, dict)
     pins = {name: case.pins.components[name] for name in case.components}
-    stamps = {pin.argument: (case.supply == "packages" and pin.packages.describe) or pin.version for pin in pins.values()}
-    due = {f"worker.{argument.lower().replace('_', '-')}": stamp for argument, stamp in stamps.items()}
+    stamps = {
+        pin.argument: (case.supply == "packages" and pin.packages.describe) or pin.version
+        for pin in pins.values()
+    }
+    due = {
+        f"worker.{argument.lower().replace('_', '-')}": stamp for argument, stamp in stamps.items()
+    }
     assert {name: text for name, text in labels.items() if name.startswith("worker.")} == due | {
         "worker.drivers": " ".join(contract.supported),
         "worker.supply": case.supply,
@@ -127,7 +171,9 @@ def test_shell_is_posix(host: Host) -> None:
 def test_environment_is_all_declared(image: Image, case: Case) -> None:
     variables = image.settings["Env"]
     assert isinstance(variables, list)
-    assert sorted(variables) == sorted(f"{name}={value}" for name, value in expect.variant(ROOT, case.variant).environment.items())
+    assert sorted(variables) == sorted(
+        f"{name}={value}" for name, value in expect.variant(ROOT, case.variant).environment.items()
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -136,9 +182,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_files_and_modes(held: str, image: Image) -> None:
-    """What a component must hold, with its modes: everyone may run runsc, which starts itself again as nobody."""
+    """What a component must hold, with its modes: everyone may run runsc, which starts itself again
+    as nobody.
+    """
     files = expect.component(ROOT, held).files
-    assert {path: (entry := image.find(path)) and f"{entry.mode:04o}" for path in files} == dict(files)
+    assert {path: (entry := image.find(path)) and f"{entry.mode:04o}" for path in files} == dict(
+        files
+    )
 
 
 @pytest.mark.mode("built")

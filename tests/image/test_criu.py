@@ -15,7 +15,10 @@ CRIU = "/usr/sbin/criu"
 
 
 def test_version_line(host: Host, case: Case) -> None:
-    assert host.check_output(f"{CRIU} --version").splitlines()[0] == f"Version: {case.pins.components['criu'].version}"
+    assert (
+        host.check_output(f"{CRIU} --version").splitlines()[0]
+        == f"Version: {case.pins.components['criu'].version}"
+    )
 
 
 def test_libraries_are_all_there(host: Host) -> None:
@@ -26,7 +29,10 @@ def test_libraries_are_all_there(host: Host) -> None:
 
 
 def test_without_the_right_it_says_which(host: Host) -> None:
-    """The judge's container has no capability; the kernel's refusal is CRIU's own message, not a crash."""
+    """The judge's container has no capability.
+
+    The kernel's refusal is CRIU's own message, not a crash.
+    """
     answer = host.run(f"{CRIU} check")
     assert answer.rc == 1
     assert "CAP_SYS_ADMIN or the CAP_CHECKPOINT_RESTORE" in answer.stdout + answer.stderr
@@ -56,7 +62,10 @@ def test_the_kernel_has_all_it_needs(privileged: Host) -> None:
 
 
 def test_a_process_goes_on_where_it_was_dumped(privileged: Host) -> None:
-    """A shell that counts is dumped and gone; restored under its own number it counts on, with what it had in its memory."""
+    """A shell that counts is dumped and gone.
+
+    Restored under its own number it counts on, with what it had in its memory.
+    """
     script = f"""
         mkdir -p /tmp/dump/images && cd /tmp/dump && echo first > word || exit 9
         sh -c '{COUNT}' > /dev/null 2>&1 < /dev/null & process=$!

@@ -36,7 +36,11 @@ def test_loader_finds_it(host: Host) -> None:
 
 
 def test_every_library_of_the_cache_exists(host: Host) -> None:
-    paths = [line.rpartition(" => ")[2] for line in host.check_output("ldconfig -p").splitlines() if " => " in line]
+    paths = [
+        line.rpartition(" => ")[2]
+        for line in host.check_output("ldconfig -p").splitlines()
+        if " => " in line
+    ]
     assert len(paths) > 20
     assert not [path for path in paths if not host.file(path).exists]
 
@@ -50,9 +54,15 @@ def test_it_loads_and_says_its_version(image: Image, tmp_path: Path) -> None:
     assert image.sha256(entry) in expect.component(ROOT, "cuda-runtime").sha256.values()
     image.extract(entry, tmp_path / "libcudart.so.12")
     program = (
-        "import ctypes, sys; n = ctypes.c_int(); s = ctypes.CDLL(sys.argv[1]).cudaRuntimeGetVersion(ctypes.byref(n)); print(s, n.value)"
+        "import ctypes, sys; n = ctypes.c_int(); s ="
+        " ctypes.CDLL(sys.argv[1]).cudaRuntimeGetVersion(ctypes.byref(n)); print(s, n.value)"
     )
-    result = subprocess.run([sys.executable, "-c", program, str(tmp_path / "libcudart.so.12")], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "libcudart.so.12")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.stdout == "0 12080\n", result.stderr
 
 

@@ -1,4 +1,6 @@
-"""What each variant promises its users, written out by hand so that no wrong plan can hide a breach."""
+"""What each variant promises its users, written out by hand so that no wrong plan can hide a
+breach.
+"""
 
 import fnmatch
 
@@ -10,14 +12,46 @@ from worker_images.model.oci.image import Image
 THINGS = {
     "runc": ("*/runc", "*/runc.*", "*/runc-*"),
     "criu": ("*/criu", "*/criu-*", "*/libcriu*", "*/crit", "*/compel"),
-    "toolkit": ("*/nvidia-ctk*", "*/nvidia-cdi-hook*", "*/nvidia-container-*", "*/libnvidia-container*"),
-    "cuda": ("/usr/local/cuda*", "*/libcudart*", "*/libcublas*", "*/libcudnn*", "*/cuda-checkpoint", "*/nvcc"),
+    "toolkit": (
+        "*/nvidia-ctk*",
+        "*/nvidia-cdi-hook*",
+        "*/nvidia-container-*",
+        "*/libnvidia-container*",
+    ),
+    "cuda": (
+        "/usr/local/cuda*",
+        "*/libcudart*",
+        "*/libcublas*",
+        "*/libcudnn*",
+        "*/cuda-checkpoint",
+        "*/nvcc",
+    ),
     "libcuda": ("*/libcuda.so*", "*/libnvidia-ml.so*"),
-    "compilers": ("*/bin/gcc*", "*/bin/cc", "*/cc1", "*/bin/ld", "*/bin/make", "*/bin/go", "*/go/bin/*", "*/bin/protoc*"),
+    "compilers": (
+        "*/bin/gcc*",
+        "*/bin/cc",
+        "*/cc1",
+        "*/bin/ld",
+        "*/bin/make",
+        "*/bin/go",
+        "*/go/bin/*",
+        "*/bin/protoc*",
+    ),
     "sources": ("*.go", "*/go.mod", "*/usr/include/*", "*/cuda*/include/*", "/usr/src/*"),
-    "caches": ("*.deb", "*.whl", "/var/lib/apt/lists/*", "/root/go*", "/root/.cache*", "/src*", "/wheels*"),
+    "caches": (
+        "*.deb",
+        "*.whl",
+        "/var/lib/apt/lists/*",
+        "/root/go*",
+        "/root/.cache*",
+        "/src*",
+        "/wheels*",
+    ),
 }
-MODULES = {"runc": "github.com/opencontainers/runc", "toolkit": "github.com/NVIDIA/nvidia-container-toolkit"}
+MODULES = {
+    "runc": "github.com/opencontainers/runc",
+    "toolkit": "github.com/NVIDIA/nvidia-container-toolkit",
+}
 LEFTOVERS = ("libcuda", "compilers", "sources", "caches")
 PROMISED = {"slim": ("runc", "criu", "toolkit", "cuda", *LEFTOVERS), "full": LEFTOVERS}
 
@@ -28,7 +62,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_no_layer_holds(thing: str, image: Image) -> None:
-    found = [entry.path for entry in image.entries if any(fnmatch.fnmatchcase(entry.path, pattern) for pattern in THINGS[thing])]
+    found = [
+        entry.path
+        for entry in image.entries
+        if any(fnmatch.fnmatchcase(entry.path, pattern) for pattern in THINGS[thing])
+    ]
     assert not found
 
 

@@ -32,16 +32,26 @@ def test_modules_are_those_of_go_sum(image: Image, case: Case, tmp_path: Path) -
     assert entry
     image.extract(entry, tmp_path / "runc")
     if case.supply == "vendor":
-        assert hashlib.sha256((tmp_path / "runc").read_bytes()).hexdigest() == case.pins.components["runc"].vendor.sha256
+        assert (
+            hashlib.sha256((tmp_path / "runc").read_bytes()).hexdigest()
+            == case.pins.components["runc"].vendor.sha256
+        )
         return
-    pin, sums, found = case.pins.components["runc"].packages, golang.sums("runc"), golang.modules(tmp_path / "runc", "runc")
+    pin, sums, found = (
+        case.pins.components["runc"].packages,
+        golang.sums("runc"),
+        golang.modules(tmp_path / "runc", "runc"),
+    )
     assert elf.build_info(tmp_path / "runc").path == pin.module
     assert f"{pin.module} {pin.version}" in found
     assert found == {name: sums.get(name) for name in found}
 
 
 def test_it_runs_a_container(contained: Contained) -> None:
-    """As a user with no name and no capability; the container is a world of its own: first process, own host name, own root."""
+    """As a user with no name and no capability.
+
+    The container is a world of its own: first process, own host name, own root.
+    """
     answer = contained(RUNC, "cat /proc/1/comm /proc/sys/kernel/hostname; id -u; ls -d /etc")
     assert answer.stdout.splitlines() == ["sh", "runc", "0"], answer.stderr
     assert "cannot access '/etc'" in answer.stderr

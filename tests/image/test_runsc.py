@@ -1,4 +1,6 @@
-"""Is it the pinned runsc, does it know the flags of its release, does it serve the fleet, does it boot?"""
+"""Is it the pinned runsc, does it know the flags of its release, does it serve the fleet, does it
+boot?
+"""
 
 import hashlib
 import json
@@ -47,7 +49,9 @@ def test_version_line(host: Host, case: Case) -> None:
 
 
 def test_bytes_are_the_pinned_ones(runsc: Path, case: Case) -> None:
-    """A stamp can say anything: modules must be go.sum's, a published file must have its SHA-512."""
+    """A stamp can say anything: modules must be go.sum's, a published file must have its
+    SHA-512.
+    """
     pin = case.pins.components["gvisor"]
     if case.supply == "vendor":
         assert hashlib.sha512(runsc.read_bytes()).hexdigest() == pin.vendor.sha512
@@ -96,7 +100,11 @@ def test_label_and_file_are_the_releases(image: Image, contract: Release) -> Non
     """Also where no program of the image can run."""
     label, file = told(image)
     assert tuple(label) == contract.supported
-    assert file == {"release": contract.name, "supported": list(contract.supported), "known": list(contract.known)}
+    assert file == {
+        "release": contract.name,
+        "supported": list(contract.supported),
+        "known": list(contract.known),
+    }
 
 
 def test_label_and_file_say_what_runsc_serves(image: Image, host: Host) -> None:
@@ -120,7 +128,10 @@ def test_machine(runsc: Path, case: Case) -> None:
 
 
 def test_sidecars(image: Image, release: str, case: Case) -> None:
-    """From 20260721.0 the published runsc needs its helpers beside it; a compiled one has them inside."""
+    """From 20260721.0 the published runsc needs its helpers beside it.
+
+    A compiled one has them inside.
+    """
     due = SIDECARS if case.supply == "vendor" and order(release) >= order(SIDECARS_SINCE) else ()
     found = [name for name in SIDECARS if image.find(f"/usr/local/bin/gvisor-bin/{name}")]
     assert found == list(due)
@@ -132,7 +143,9 @@ def test_state_folder(host: Host) -> None:
 
 @pytest.mark.usefixtures("user_namespaces")
 def test_sandbox_boots_unprivileged(unprivileged: Host, release: str) -> None:
-    """No root, no capability, no device: the sentry, its gofer and its platform run inside this very image."""
+    """No root, no capability, no device: the sentry, its gofer and its platform run inside this
+    very image.
+    """
     assert unprivileged.run("id -u").stdout == "1000\n"
     if order(release) < order(MARKER_SINCE):
         answer = unprivileged.run(f"{BOOT} do uname -r")

@@ -1,4 +1,6 @@
-"""Does the image carry a secret: in its environment, labels, history, or in any file of any layer?"""
+"""Does the image carry a secret: in its environment, labels, history, or in any file of any
+layer?
+"""
 
 import json
 import re
@@ -9,9 +11,13 @@ from worker_images.harness.closed_world import Declared
 from worker_images.harness.plugin import Case
 from worker_images.model.oci.image import Image
 
-# A word that each form must contain, which is quick to look for in large files, and the form as its issuer documents it.
+# A word that each form must contain, which is quick to look for in large files, and the form as its
+# issuer documents it.
 FORMS = {
-    b"PRIVATE KEY-----": rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----\r?\n(?:[A-Za-z0-9-]+: [^\n]*\n|\r?\n)*[A-Za-z0-9+/=]{40}",
+    b"PRIVATE KEY-----": (
+        rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----\r?\n(?:[A-Za-z0-9-]+:"
+        rb" [^\n]*\n|\r?\n)*[A-Za-z0-9+/=]{40}"
+    ),
     b"AKIA": rb"\bAKIA[A-Z2-7]{16}\b",
     b"ghp_": rb"\bghp_[A-Za-z0-9]{36}\b",
     b"ghs_": rb"\bghs_[A-Za-z0-9]{36}\b",
@@ -27,12 +33,18 @@ FORMS = {
 # How far around its word a form reaches.
 BEFORE, AFTER = 64, 512
 # In a setting a name gives it away, whatever the value is.
-TELLING = re.compile(r"(?i)(passw(or)?d|secret|token|credential|api_?key|private_?key|access_?key)(_[0-9]+)?\s*=\s*['\"]?[^\s'\"$]{4,}")
+TELLING = re.compile(
+    r"(?i)(passw(or)?d|secret|token|credential|api_?key|private_?key|access_?key)(_[0-9]+)?\s*=\s*['\"]?[^\s'\"$]{4,}"
+)
 
 
 def _found(text: bytes) -> set[str]:
     """The words of the forms that a text holds."""
-    return {word.decode() for word, form in FORMS.items() if word in text and _has(text, word, re.compile(form))}
+    return {
+        word.decode()
+        for word, form in FORMS.items()
+        if word in text and _has(text, word, re.compile(form))
+    }
 
 
 def _has(text: bytes, word: bytes, form: re.Pattern[bytes]) -> bool:
@@ -45,11 +57,19 @@ def _has(text: bytes, word: bytes, form: re.Pattern[bytes]) -> bool:
 @pytest.fixture(scope="module")
 def settings(image: Image) -> list[str]:
     """Every line of the configuration that a reader of the image sees."""
-    history, labels, variables = (image.config["history"], image.settings.get("Labels", {}), image.settings["Env"])
+    history, labels, variables = (
+        image.config["history"],
+        image.settings.get("Labels", {}),
+        image.settings["Env"],
+    )
     assert isinstance(history, list)
     assert isinstance(labels, dict)
     assert isinstance(variables, list)
-    return [*variables, *(f"{key}={value}" for key, value in labels.items()), *(str(step) for step in history)]
+    return [
+        *variables,
+        *(f"{key}={value}" for key, value in labels.items()),
+        *(str(step) for step in history),
+    ]
 
 
 def test_no_part_of_the_configuration_is_one(image: Image) -> None:
@@ -65,7 +85,11 @@ def test_no_setting_is_one(settings: list[str]) -> None:
 def test_no_file_holds_one(image: Image, case: Case, declared: dict[str, Declared]) -> None:
     """Also in files that a later layer hides; what is Debian's byte for byte is no secret."""
     known = {path: found.sha256 for path, found in declared.items() if found.sha256}
-    files = [entry for entry in image.entries if entry.kind == "file" and known.get(entry.path) != image.sha256(entry)]
+    files = [
+        entry
+        for entry in image.entries
+        if entry.kind == "file" and known.get(entry.path) != image.sha256(entry)
+    ]
     assert len(files) > len(case.components)
     assert not {entry.path: found for entry in files if (found := _found(image.read(entry)))}
 

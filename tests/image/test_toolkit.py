@@ -27,11 +27,16 @@ PROGRAMS = {
 def test_version_line(program: str, host: Host, case: Case) -> None:
     answer = host.run(f"/usr/bin/{program} --version")
     assert answer.rc == 0
-    assert answer.stdout.splitlines()[0] == f"{PROGRAMS[program]} {case.pins.components[COMPONENT].version}"
+    assert (
+        answer.stdout.splitlines()[0]
+        == f"{PROGRAMS[program]} {case.pins.components[COMPONENT].version}"
+    )
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_modules_are_those_of_go_sum(program: str, image: Image, case: Case, tmp_path: Path) -> None:
+def test_modules_are_those_of_go_sum(
+    program: str, image: Image, case: Case, tmp_path: Path
+) -> None:
     pin = case.pins.components[COMPONENT].packages
     entry = image.find(f"/usr/bin/{program}")
     assert entry
@@ -46,7 +51,9 @@ def test_modules_are_those_of_go_sum(program: str, image: Image, case: Case, tmp
 
 def test_runtime_hands_on_to_runc(host: Host, case: Case) -> None:
     """The wrapper finds the low-level runtime that the image holds."""
-    assert f"runc version {case.pins.components['runc'].version}" in host.check_output("nvidia-container-runtime --version")
+    assert f"runc version {case.pins.components['runc'].version}" in host.check_output(
+        "nvidia-container-runtime --version"
+    )
 
 
 def test_runtime_runs_a_container(contained: Contained) -> None:
@@ -56,7 +63,9 @@ def test_runtime_runs_a_container(contained: Contained) -> None:
 
 def test_runtime_looks_for_the_gpu_that_is_asked_for(contained: Contained) -> None:
     """In CDI mode, so by a specification that nobody wrote here: it says so, and nothing starts."""
-    answer = contained("nvidia-container-runtime", "echo alive", "NVIDIA_VISIBLE_DEVICES=all", action="create")
+    answer = contained(
+        "nvidia-container-runtime", "echo alive", "NVIDIA_VISIBLE_DEVICES=all", action="create"
+    )
     assert (answer.rc, answer.stdout) == (1, "")
     assert "unresolvable CDI devices" in answer.stdout + answer.stderr
 
@@ -72,13 +81,18 @@ def test_cdi_hook_makes_links(unprivileged: Host, bundle: str) -> None:
     """What CDI specifications call it for: a link in the container's root."""
     unprivileged.check_output("mkdir -p %s/rootfs/opt", bundle)
     state = json.dumps({"ociVersion": "1.0.0", "id": "check", "pid": 1, "bundle": bundle})
-    answer = unprivileged.run("printf %%s %s | nvidia-cdi-hook create-symlinks --link libone.so.1::/opt/libone.so", state)
+    answer = unprivileged.run(
+        "printf %%s %s | nvidia-cdi-hook create-symlinks --link libone.so.1::/opt/libone.so", state
+    )
     assert answer.rc == 0, answer.stderr
     assert unprivileged.check_output("readlink %s/rootfs/opt/libone.so", bundle) == "libone.so.1"
 
 
 def test_runtime_is_in_cdi_mode(host: Host) -> None:
-    assert 'mode = "cdi"' in host.file("/etc/nvidia-container-runtime/config.toml").content_string.splitlines()
+    assert (
+        'mode = "cdi"'
+        in host.file("/etc/nvidia-container-runtime/config.toml").content_string.splitlines()
+    )
 
 
 def test_without_a_gpu_no_specification_is_made(host: Host) -> None:

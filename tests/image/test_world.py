@@ -1,4 +1,6 @@
-"""Is everything in the image declared by somebody, and nothing missing, altered, hidden or dangerous?"""
+"""Is everything in the image declared by somebody, and nothing missing, altered, hidden or
+dangerous?
+"""
 
 import stat
 from collections.abc import Mapping
@@ -16,35 +18,52 @@ pytestmark = pytest.mark.supply("packages")
 @pytest.mark.mode("built")
 def test_no_package_is_there_without_need(packages: Mapping[str, Control], case: Case) -> None:
     components = [case.pins.components[name].packages.debian for name in case.components]
-    assert not closed_world.unneeded(packages, [*case.catalog.packages.base, *(name for name in components if name)])
+    assert not closed_world.unneeded(
+        packages, [*case.catalog.packages.base, *(name for name in components if name)]
+    )
 
 
-def test_every_package_that_was_asked_for_is_there(packages: Mapping[str, Control], case: Case) -> None:
+def test_every_package_that_was_asked_for_is_there(
+    packages: Mapping[str, Control], case: Case
+) -> None:
     """The control of the test above: an empty record has nothing that is unneeded."""
     assert set(case.catalog.packages.base) <= set(packages)
 
 
 @pytest.mark.mode("built")
-def test_every_path_of_every_layer_is_declared(image: Image, declared: Mapping[str, Declared]) -> None:
+def test_every_path_of_every_layer_is_declared(
+    image: Image, declared: Mapping[str, Declared]
+) -> None:
     found = closed_world.findings(image, declared, expect.base(ROOT).dropped)
     assert not found, "\n".join(found)
 
 
 @pytest.mark.mode("derived")
-def test_what_is_not_ours_is_listed(image: Image, declared: Mapping[str, Declared], case: Case, listed: list[str]) -> None:
+def test_what_is_not_ours_is_listed(
+    image: Image, declared: Mapping[str, Declared], case: Case, listed: list[str]
+) -> None:
     """A derived image may hold anything; what it adds or changes is told, for its owner to read."""
     listed += closed_world.findings(image, declared, expect.base(ROOT).dropped)
-    assert len(image.layers) >= 1 + len(case.components), "fewer layers than ours: this is not made from it"
+    assert len(image.layers) >= 1 + len(case.components), (
+        "fewer layers than ours: this is not made from it"
+    )
 
 
 @pytest.mark.mode("built")
 def test_what_could_be_a_danger_is_declared(image: Image) -> None:
-    """Setuid, setgid and sticky bits, what everyone may write to, devices, pipes and file capabilities."""
-    assert {entry.path for entry in image.entries if _special(entry)} == set(expect.base(ROOT).special)
+    """Setuid, setgid and sticky bits, what everyone may write to, devices, pipes and file
+    capabilities.
+    """
+    assert {entry.path for entry in image.entries if _special(entry)} == set(
+        expect.base(ROOT).special
+    )
 
 
 def _special(entry: Entry) -> bool:
-    rights = entry.mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX | stat.S_IWOTH) and entry.kind != "link"
+    rights = (
+        entry.mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX | stat.S_IWOTH)
+        and entry.kind != "link"
+    )
     return bool(rights or entry.kind in {"device", "fifo"} or entry.attributes)
 
 
@@ -57,8 +76,14 @@ def test_no_layer_hides_what_another_holds(image: Image) -> None:
 def test_every_link_leads_to_something(image: Image) -> None:
     """Symbolic links inside the image, hard links inside their layer."""
     view = image.merged
-    dangling = [path for path, entry in view.items() if entry.kind == "link" and image.find(path) is None]
+    dangling = [
+        path for path, entry in view.items() if entry.kind == "link" and image.find(path) is None
+    ]
     hard = [entry for entry in image.entries if entry.kind == "hardlink"]
-    lost = [entry.path for entry in hard if all(each.path != entry.target for each in image.layers[entry.layer].entries)]
+    lost = [
+        entry.path
+        for entry in hard
+        if all(each.path != entry.target for each in image.layers[entry.layer].entries)
+    ]
     assert view
     assert not dangling + lost

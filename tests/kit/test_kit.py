@@ -1,4 +1,6 @@
-"""Does the kit for GPU nodes hold all that it needs, and run with nothing but a Python beside it?"""
+"""Does the kit for GPU nodes hold all that it needs, and run with nothing but a Python beside
+it?
+"""
 
 import os
 import subprocess
@@ -28,7 +30,9 @@ def archive() -> Path:
 def unpacked(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The kit as it is on a node."""
     target = tmp_path_factory.mktemp("node")
-    subprocess.run(["tar", "--extract", "--gzip", "--file", archive, "--directory", target], check=True)
+    subprocess.run(
+        ["tar", "--extract", "--gzip", "--file", archive, "--directory", target], check=True
+    )
     return target / gpukit.FOLDER
 
 
@@ -43,46 +47,83 @@ def test_it_is_the_same_each_time(archive: Path) -> None:
 
 def test_it_says_nothing_of_who_packed_it(archive: Path) -> None:
     with tarfile.open(archive) as tar:
-        assert {(member.uid, member.gid, member.uname, member.gname, member.mtime) for member in tar} == {(0, 0, "", "", 0)}
+        assert {
+            (member.uid, member.gid, member.uname, member.gname, member.mtime) for member in tar
+        } == {(0, 0, "", "", 0)}
 
 
 def test_it_brings_what_older_pythons_lack(unpacked: Path) -> None:
     """pytest needs these below 3.11, which the packing machine's own Python would leave out."""
-    assert {"exceptiongroup", "tomli", "pytest"} <= {path.name for path in (unpacked / "site").iterdir()}
+    assert {"exceptiongroup", "tomli", "pytest"} <= {
+        path.name for path in (unpacked / "site").iterdir()
+    }
 
 
 def test_it_runs_the_layer(unpacked: Path) -> None:
     """Without a GPU: the sandbox boots with stand-ins, the rest says why it did not run."""
-    found = subprocess.run([unpacked / "run"], env=BARE, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [unpacked / "run"], env=BARE, capture_output=True, text=True, check=False
+    )
     assert found.returncode == 0, found.stdout + found.stderr
     assert len(ran(unpacked / "results/workload.xml")) >= 8
     assert (unpacked / "results/figures.json").exists()
 
 
 def test_it_runs_in_a_container_too(endpoint: Endpoint, tmp_path: Path) -> None:
-    """The same checks where the image's runsc runs in a container with the few rights that it needs."""
-    command = [sys.executable, "-m", "worker_images.node", "workload", "--variant", "slim", "--place", "engine", "--results", str(tmp_path)]
+    """The same checks where the image's runsc runs in a container with the few rights that it
+    needs.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "worker_images.node",
+        "workload",
+        "--variant",
+        "slim",
+        "--place",
+        "engine",
+        "--results",
+        str(tmp_path),
+    ]
     environment = {**os.environ, **endpoint.environment, "WORKER_DOCKER": endpoint.docker}
-    found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     assert found.returncode == 0, found.stdout + found.stderr
     assert len(ran(tmp_path / "workload.xml")) >= 8
 
 
 def ran(report: Path) -> list[ET.Element]:
     """The checks that ran."""
-    return [case for case in ET.parse(report).getroot().iter("testcase") if case.find("skipped") is None]  # noqa: S314 - pytest wrote it
+    cases = ET.parse(report).getroot().iter("testcase")  # noqa: S314 - pytest wrote it
+    return [case for case in cases if case.find("skipped") is None]
 
 
 def test_what_is_required_fails_where_it_cannot_run(unpacked: Path) -> None:
-    found = subprocess.run([unpacked / "run", "--require", "workload"], env=BARE, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [unpacked / "run", "--require", "workload"],
+        env=BARE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert found.returncode == 5
     assert "required, and not run: no NVIDIA driver on this machine" in found.stdout
 
 
 def test_the_older_runsc_serves_what_its_row_says() -> None:
-    """Debian's, which nodes without the project's runsc have: its row of the table against its own list."""
-    said = subprocess.run([gpukit.controls(ROOT), "--version"], capture_output=True, text=True, check=True).stdout
-    listed = subprocess.run([gpukit.controls(ROOT), "nvproxy", "list-supported-drivers"], capture_output=True, text=True, check=True).stdout
+    """Debian's, which nodes without the project's runsc have: its row of the table against its own
+    list.
+    """
+    said = subprocess.run(
+        [gpukit.controls(ROOT), "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    listed = subprocess.run(
+        [gpukit.controls(ROOT), "nvproxy", "list-supported-drivers"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     found = {each.name: each.supported for each in table.read(ROOT / DRIVERS)}
     assert "20240729.0" in said
     assert table.ordered(listed.split()) == found["20240729.0"]
@@ -90,6 +131,11 @@ def test_the_older_runsc_serves_what_its_row_says() -> None:
 
 
 def test_its_commands_need_nothing_else(unpacked: Path) -> None:
-    command = ["python3", "-I", "-c", f"import sys; sys.path.insert(0, {str(unpacked)!r}); from sandbox.cli import main"]
+    command = [
+        "python3",
+        "-I",
+        "-c",
+        f"import sys; sys.path.insert(0, {str(unpacked)!r}); import worker_images.node.cli",
+    ]
     found = subprocess.run(command, env=BARE, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stderr) == (0, "")

@@ -1,4 +1,6 @@
-"""Real builds and tests on machines that are odd in one way: the verdict on the image stays the same."""
+"""Real builds and tests on machines that are odd in one way: the verdict on the image stays the
+same.
+"""
 
 import json
 import os
@@ -29,7 +31,9 @@ def needs_root() -> None:
         pytest.skip("not run: a mount namespace needs root")
 
 
-def run(command: list[str], *, mounts: str = ":", environment: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+def run(
+    command: list[str], *, mounts: str = ":", environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
     """A command in a mount namespace of its own, in which a shell line has mounted something."""
     return subprocess.run(
         ["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh", *command],
@@ -54,7 +58,9 @@ def forbidden(folder: Path) -> str:
 
 
 def test_odd_environment_does_not_change_the_verdict(tmp_path: Path) -> None:
-    """A plugin on PYTHONPATH, optimized Python, a locale without UTF-8 and a small folder for temporary files."""
+    """A plugin on PYTHONPATH, optimized Python, a locale without UTF-8 and a small folder for
+    temporary files.
+    """
     (tmp_path / "hostile.py").write_text(PLUGIN)
     environment = {
         "PYTHONPATH": str(tmp_path),
@@ -64,9 +70,17 @@ def test_odd_environment_does_not_change_the_verdict(tmp_path: Path) -> None:
         "TMPDIR": str(tmp_path / "small"),
     }
     plain = run(["./build.py", "test", "slim"])
-    odd = run(["./build.py", "test", "slim"], mounts=small_disk(tmp_path / "small"), environment=environment)
+    odd = run(
+        ["./build.py", "test", "slim"],
+        mounts=small_disk(tmp_path / "small"),
+        environment=environment,
+    )
     assert (plain.returncode, odd.returncode) == (0, 0), odd.stderr
-    verdicts = [line for line in (plain.stderr + odd.stderr).splitlines() if line.startswith("» slim passed ")]
+    verdicts = [
+        line
+        for line in (plain.stderr + odd.stderr).splitlines()
+        if line.startswith("» slim passed ")
+    ]
     assert len(verdicts) == 2
     assert verdicts[0] == verdicts[1]
 
@@ -85,7 +99,10 @@ def test_full_temporary_folder_is_the_machines_fault(tmp_path: Path) -> None:
 def test_sandbox_that_the_kernel_forbids_is_not_run(tmp_path: Path) -> None:
     result = run([*TESTS, "tests/image/test_runsc.py"], mounts=forbidden(tmp_path))
     assert result.returncode == 0, result.stdout
-    assert "not run: user.max_user_namespaces is 0, so only root makes a sandbox on this machine" in result.stdout
+    assert (
+        "not run: user.max_user_namespaces is 0, so only root makes a sandbox on this machine"
+        in result.stdout
+    )
 
 
 def test_sandbox_that_the_kernel_forbids_fails_where_required(tmp_path: Path) -> None:
@@ -94,13 +111,21 @@ def test_sandbox_that_the_kernel_forbids_fails_where_required(tmp_path: Path) ->
     assert run(command).returncode == 0
     result = run(command, mounts=forbidden(tmp_path))
     assert result.returncode == 1
-    assert "FAILED tests/image/test_runsc.py::test_sandbox_boots_unprivileged" in result.stdout.replace("ERROR", "FAILED")
+    assert (
+        "FAILED tests/image/test_runsc.py::test_sandbox_boots_unprivileged"
+        in result.stdout.replace("ERROR", "FAILED")
+    )
 
 
 def container_of(build: int, endpoint: Endpoint) -> str:
-    """The container of a build's tests, by their process number, which its label ends with; empty before it runs."""
+    """The container of a build's tests, by their process number, which its label ends with.
+
+    Empty before it runs.
+    """
     command = [endpoint.docker, "ps", "--format", f'{{{{.ID}}}} {{{{.Label "{JUDGE_LABEL}"}}}}']
-    rows = subprocess.run(command, env=endpoint.environment, capture_output=True, text=True, check=True).stdout.splitlines()
+    rows = subprocess.run(
+        command, env=endpoint.environment, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     for row in rows:
         status = Path("/proc", row.split()[-1], "stat")
         if status.exists() and status.read_text().split()[3] == str(build):
@@ -110,11 +135,15 @@ def container_of(build: int, endpoint: Endpoint) -> str:
 
 def test_container_that_dies_is_the_machines_fault(endpoint: Endpoint) -> None:
     """The check that meets it fails, and says nothing about the image."""
-    process = subprocess.Popen(["./build.py", "test", "slim"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        ["./build.py", "test", "slim"], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
     found, deadline = "", time.monotonic() + 60
     while not found and time.monotonic() < deadline and process.poll() is None:
         found = container_of(process.pid, endpoint)
-    subprocess.run([endpoint.docker, "kill", found], env=endpoint.environment, capture_output=True, check=True)
+    subprocess.run(
+        [endpoint.docker, "kill", found], env=endpoint.environment, capture_output=True, check=True
+    )
     errors = process.communicate()[1]
     assert process.returncode == 4, errors
     assert "testing slim: the tests could not finish" in errors
@@ -122,7 +151,9 @@ def test_container_that_dies_is_the_machines_fault(endpoint: Endpoint) -> None:
 
 
 def test_one_image_can_be_tested_twice_at_once(endpoint: Endpoint, tmp_path: Path) -> None:
-    """One that the engine does not hold: both load it, and the first to end leaves it to the other."""
+    """One that the engine does not hold: both load it, and the first to end leaves it to the
+    other.
+    """
     (tmp_path / "Dockerfile").write_text('FROM tested\nLABEL example="two tests at once"\n')
     archive = tmp_path / "image.tar"
     job = buildx.Job(
@@ -134,19 +165,28 @@ def test_one_image_can_be_tested_twice_at_once(endpoint: Endpoint, tmp_path: Pat
     )
     buildx.build(endpoint, {"image": job}, tmp_path / "build.log")
     command = [*TESTS[:-1], str(archive), "--mode", "derived", "tests/image/test_contract.py"]
-    both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
+    both = [
+        subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for _ in range(2)
+    ]
     output = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], "\n".join(output)
 
 
-def test_printed_bake_file_builds_the_same_image_beside_the_tested_one(endpoint: Endpoint, tmp_path: Path) -> None:
+def test_printed_bake_file_builds_the_same_image_beside_the_tested_one(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
     before = record.stamp(ARCHIVE)
     printed = run(["./build.py", "--variant", "slim", "--print", "bake"])
     assert printed.returncode == 0, printed.stderr
     file = tmp_path / "bake.json"
     file.write_text(printed.stdout)
     command = [*endpoint.buildx, "bake", "--file", str(file)]
-    built = subprocess.run(command, cwd=ROOT, env=endpoint.environment, capture_output=True, text=True, check=False)
+    built = subprocess.run(
+        command, cwd=ROOT, env=endpoint.environment, capture_output=True, text=True, check=False
+    )
     assert built.returncode == 0, built.stderr
     _, image_id, _ = record.manifest(ROOT / "out/slim/bake/slim.tar")
     assert image_id == json.loads((ROOT / "out/slim/build.json").read_text())["image_id"]

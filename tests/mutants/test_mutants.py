@@ -1,4 +1,6 @@
-"""The judge judged: every image made wrong on purpose must fail, by the check that is there for it."""
+"""The judge judged: every image made wrong on purpose must fail, by the check that is there for
+it.
+"""
 
 import shutil
 import subprocess
@@ -29,7 +31,9 @@ TABLE = table.read(ROOT / DRIVERS)
 
 
 class PackageFile(Strict):
-    """One file of a Debian package: of the pinned one, or of the suite's where nothing is pinned."""
+    """One file of a Debian package: of the pinned one, or of the suite's where nothing is
+    pinned.
+    """
 
     name: str
     file: str
@@ -40,7 +44,9 @@ class PackageFile(Strict):
 
 
 class Mutant(Strict):
-    """What is wrong with which image, and the checks that must say so: none for a control, which must pass."""
+    """What is wrong with which image, and the checks that must say so: none for a control, which
+    must pass.
+    """
 
     defect: str
     variant: str
@@ -51,7 +57,9 @@ class Mutant(Strict):
     release: str = ""
 
 
-MUTANTS = {path.parent.name: validated(read(path), Mutant) for path in sorted(HERE.glob("*/mutant.yaml"))}
+MUTANTS = {
+    path.parent.name: validated(read(path), Mutant) for path in sorted(HERE.glob("*/mutant.yaml"))
+}
 VARIANTS = sorted({mutant.variant for mutant in MUTANTS.values()})
 
 
@@ -70,13 +78,23 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def packages() -> dict[str, Package]:
     """The .debs that mutants take files from."""
     files = [mutant.package for mutant in MUTANTS.values() if mutant.package]
-    found = {f.name: Package(f.name, f.version, f.url, int(f.size), f.sha256) for f in files if f.url}
+    found = {
+        f.name: Package(f.name, f.version, f.url, int(f.size), f.sha256) for f in files if f.url
+    }
     rows = apt.resolve(PINS.debian, {"mutants": [f.name for f in files if not f.url]})["mutants"]
-    return {row.name: row for row in rows} | {f"{name} pinned": package for name, package in found.items()}
+    return {row.name: row for row in rows} | {
+        f"{name} pinned": package for name, package in found.items()
+    }
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_judge_catches(name: str, contexts: dict[str, str], packages: dict[str, Package], endpoint: Endpoint, tmp_path: Path) -> None:
+def test_judge_catches(
+    name: str,
+    contexts: dict[str, str],
+    packages: dict[str, Package],
+    endpoint: Endpoint,
+    tmp_path: Path,
+) -> None:
     mutant = MUTANTS[name]
     folder = tmp_path / "mutant"
     shutil.copytree(HERE / name, folder)
@@ -89,7 +107,9 @@ def test_judge_catches(name: str, contexts: dict[str, str], packages: dict[str, 
         assert served != rows[PINS.components["gvisor"].version]
     failed = _judge(mutant, archive, tmp_path)
     if mutant.caught_by:
-        assert set(mutant.caught_by) <= failed, f"survived: {mutant.defect}; failed were only {sorted(failed)}"
+        assert set(mutant.caught_by) <= failed, (
+            f"survived: {mutant.defect}; failed were only {sorted(failed)}"
+        )
     else:
         assert not failed, f"a false alarm: {sorted(failed)}"
 
@@ -98,7 +118,9 @@ def _out(variant: str) -> Path:
     return ROOT / "out" / variant
 
 
-def _made(mutant: Mutant, contexts: dict[str, str], folder: Path, endpoint: Endpoint, scratch: Path) -> Path:
+def _made(
+    mutant: Mutant, contexts: dict[str, str], folder: Path, endpoint: Endpoint, scratch: Path
+) -> Path:
     archive = scratch / "image.tar"
     job = buildx.Job(
         dockerfile=folder / "Dockerfile",
@@ -137,14 +159,26 @@ def _served(archive: Path, scratch: Path) -> tuple[str, ...]:
     assert entry
     image.extract(entry, runsc)
     runsc.chmod(0o755)
-    said = subprocess.run([runsc, "nvproxy", "list-supported-drivers"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [runsc, "nvproxy", "list-supported-drivers"], capture_output=True, text=True, check=True
+    ).stdout
     return table.ordered(said.split())
 
 
 def _judge(mutant: Mutant, archive: Path, scratch: Path) -> set[str]:
     """Run the whole image layer on an archive and name what failed."""
     report = scratch / "judge.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "tests/image", "--variant", mutant.variant, "--mode", mutant.mode]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "tests/image",
+        "--variant",
+        mutant.variant,
+        "--mode",
+        mutant.mode,
+    ]
     command += ["--image", str(archive), "--junit-xml", str(report)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode in {0, 1}, result.stdout + result.stderr

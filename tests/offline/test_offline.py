@@ -19,12 +19,16 @@ BUILD = [str(ROOT / ".venv/bin/python"), "build.py"]
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """The command as a user gives it."""
-    return subprocess.run([*BUILD, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*BUILD, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
 
 
 @dataclass(frozen=True)
 class Apart:
-    """A machine without a network and with nothing kept: a namespace with no route, a cache of its own, and the engine that runs."""
+    """A machine without a network and with nothing kept: a namespace with no route, a cache of its
+    own, and the engine that runs.
+    """
 
     checkout: Path
     environment: Mapping[str, str]
@@ -32,7 +36,14 @@ class Apart:
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """The command as a user gives it there."""
         command = ["unshare", "--net", *BUILD, *arguments]
-        return subprocess.run(command, cwd=self.checkout, env=self.environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command,
+            cwd=self.checkout,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +59,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def apart(tmp_path: Path, endpoint: Endpoint) -> Apart:
     """A checkout that has built nothing and is no clone, on such a machine."""
     target = tmp_path / "checkout"
-    shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(".git", ".venv", "out", "__pycache__", ".*_cache"))
+    shutil.copytree(
+        ROOT,
+        target,
+        ignore=shutil.ignore_patterns(".git", ".venv", "out", "__pycache__", ".*_cache"),
+    )
     (target / ".venv").symlink_to(ROOT / ".venv")
-    return Apart(target, {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "DOCKER_HOST": endpoint.host})
+    return Apart(
+        target,
+        {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "DOCKER_HOST": endpoint.host},
+    )
 
 
 def test_the_folder_holds_what_the_lock_names(folder: Path) -> None:
     lock = Lock.read(ROOT / "versions.lock")
     packages = {package.sha256 for roots in lock.packages.values() for package in roots.files}
     assert {path.stem for path in (folder / "debs").iterdir()} == packages
-    assert {path.stem for path in (folder / "wheels").iterdir()} == {wheel.sha256 for wheel in lock.wheels.values()}
+    assert {path.stem for path in (folder / "wheels").iterdir()} == {
+        wheel.sha256 for wheel in lock.wheels.values()
+    }
     assert len(list(folder.glob("modules/**/*.zip"))) > 40
     assert any((folder / "python").glob("pydantic-*.whl"))
 
@@ -65,10 +85,15 @@ def test_the_folder_holds_what_the_lock_names(folder: Path) -> None:
 def test_build_without_a_network_has_the_same_image_id(folder: Path, apart: Apart) -> None:
     built = apart.run("--variant", "slim", "--offline", str(folder), "--json")
     assert built.returncode == 0, built.stderr
-    assert json.loads(built.stdout)["image_id"] == json.loads((ROOT / "out/slim/build.json").read_text())["image_id"]
+    assert (
+        json.loads(built.stdout)["image_id"]
+        == json.loads((ROOT / "out/slim/build.json").read_text())["image_id"]
+    )
 
 
-def test_a_folder_that_lacks_a_file_is_no_network(folder: Path, apart: Apart, tmp_path: Path) -> None:
+def test_a_folder_that_lacks_a_file_is_no_network(
+    folder: Path, apart: Apart, tmp_path: Path
+) -> None:
     """The control of the test above: nothing comes from anywhere else."""
     lacking = tmp_path / "lacking"
     shutil.copytree(folder, lacking, copy_function=os.link)
@@ -96,10 +121,27 @@ def test_slim_for_arm64_is_built_and_read(folder: Path, apart: Apart) -> None:
 
 def test_an_image_of_one_machine_is_no_image_of_another() -> None:
     """The judge's control: slim for amd64, judged as if it were for arm64."""
-    checks = ("test_contract.py::test_it_says_for_which_machines_it_is", "test_runsc.py::test_machine")
-    command = [BUILD[0], "-m", "pytest", "-q", *(f"tests/image/{check}" for check in checks), "--variant", "slim"]
+    checks = (
+        "test_contract.py::test_it_says_for_which_machines_it_is",
+        "test_runsc.py::test_machine",
+    )
+    command = [
+        BUILD[0],
+        "-m",
+        "pytest",
+        "-q",
+        *(f"tests/image/{check}" for check in checks),
+        "--variant",
+        "slim",
+    ]
     for architecture, failed in (("amd64", 0), ("arm64", len(checks))):
-        judged = subprocess.run([*command, "--arch", architecture], cwd=ROOT, capture_output=True, text=True, check=False)
+        judged = subprocess.run(
+            [*command, "--arch", architecture],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert judged.stdout.count("FAILED tests/image/") == failed
 
 
@@ -107,5 +149,6 @@ def test_full_for_arm64_is_refused_with_its_reason() -> None:
     refused = run("--variant", "full", "--arch", "arm64")
     assert refused.returncode == 2
     assert (
-        "--arch arm64: full holds runc, criu, nvidia-container-toolkit, cuda-runtime, built for amd64 alone; build slim" in refused.stderr
+        "--arch arm64: full holds runc, criu, nvidia-container-toolkit, cuda-runtime, built for"
+        " amd64 alone; build slim" in refused.stderr
     )

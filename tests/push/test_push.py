@@ -34,7 +34,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Debian's docker-registry, unpacked."""
     pin = pins.load(ROOT / "versions.yaml")[0].debian
     found = apt.resolve(pin, {"registry": ["docker-registry"]})["registry"]
-    (file,) = apt.fetch([package for package in found if package.name == "docker-registry"], CACHE / "debs")
+    (file,) = apt.fetch(
+        [package for package in found if package.name == "docker-registry"], CACHE / "debs"
+    )
     folder = tmp_path_factory.mktemp("registry")
     subprocess.run(["dpkg-deb", "--extract", str(file), str(folder)], check=True)
     return folder / "usr/bin/docker-registry"
@@ -47,8 +49,14 @@ def served(program: Path, folder: Path, *, readonly: bool = False) -> Iterator[s
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     configuration = folder / "config.yml"
-    configuration.write_text(CONFIGURATION.format(folder=folder, port=port, readonly=str(readonly).lower()))
-    with subprocess.Popen([str(program), "serve", str(configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    configuration.write_text(
+        CONFIGURATION.format(folder=folder, port=port, readonly=str(readonly).lower())
+    )
+    with subprocess.Popen(
+        [str(program), "serve", str(configuration)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
         try:
             _wait_for(port, process)
             yield f"127.0.0.1:{port}"
@@ -59,7 +67,10 @@ def served(program: Path, folder: Path, *, readonly: bool = False) -> Iterator[s
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+        with (
+            contextlib.suppress(ConnectionRefusedError),
+            socket.create_connection(("127.0.0.1", port)),
+        ):
             return
     raise AssertionError("the registry did not start")
 
@@ -70,11 +81,22 @@ def untagged(endpoint: Endpoint) -> Iterator[None]:
     yield
     environment = endpoint.environment
     listed = subprocess.run(
-        [endpoint.docker, "images", "--format", "{{.Repository}}:{{.Tag}}", "127.0.0.1:*/team/worker"],
-        env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [
+            endpoint.docker,
+            "images",
+            "--format",
+            "{{.Repository}}:{{.Tag}}",
+            "127.0.0.1:*/team/worker",
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     for name in listed.stdout.split():
-        subprocess.run([endpoint.docker, "rmi", name], env=environment, capture_output=True, check=True)
+        subprocess.run(
+            [endpoint.docker, "rmi", name], env=environment, capture_output=True, check=True
+        )
 
 
 def push(name: str) -> subprocess.CompletedProcess[str]:
@@ -85,7 +107,8 @@ def push(name: str) -> subprocess.CompletedProcess[str]:
 def digest_at(address: str) -> str:
     """The manifest digest that a registry serves under the tests' tag."""
     request = urllib.request.Request(
-        f"http://{address}/v2/team/worker/manifests/1", headers={"Accept": "application/vnd.oci.image.manifest.v1+json"}
+        f"http://{address}/v2/team/worker/manifests/1",
+        headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
     )
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
         return f"sha256:{hashlib.sha256(answer.read()).hexdigest()}"
@@ -97,10 +120,15 @@ def test_registry_serves_the_tested_manifest(program: Path, tmp_path: Path) -> N
         for _ in range(2):
             result = push(f"{address}/team/worker:1")
             assert result.returncode == 0, result.stderr
-            assert digest_at(address) == json.loads((ROOT / "out/slim/build.json").read_text())["manifest_digest"]
+            assert (
+                digest_at(address)
+                == json.loads((ROOT / "out/slim/build.json").read_text())["manifest_digest"]
+            )
 
 
-def test_tag_that_names_another_image_stays(program: Path, tmp_path: Path, endpoint: Endpoint) -> None:
+def test_tag_that_names_another_image_stays(
+    program: Path, tmp_path: Path, endpoint: Endpoint
+) -> None:
     """A tag in a registry is somebody's deployment."""
     with served(program, tmp_path) as address:
         name, docker = f"{address}/team/worker:1", endpoint.docker
@@ -128,7 +156,14 @@ def test_registry_that_is_not_there_is_exit_6() -> None:
     assert "connection refused" in result.stderr
 
 
-@pytest.mark.parametrize("words", [["--push"], ["--push", "--tag", "worker:1"], ["--push", "--tag", "r.example/worker:1", "--no-judge"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--push"],
+        ["--push", "--tag", "worker:1"],
+        ["--push", "--tag", "r.example/worker:1", "--no-judge"],
+    ],
+)
 def test_what_may_not_be_pushed(words: list[str]) -> None:
     command = [sys.executable, "build.py", "--variant", "slim", *words]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

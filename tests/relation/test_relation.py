@@ -1,4 +1,6 @@
-"""Do the built images share what they say they share? It asks the archives that were judged, of every pair of variants."""
+"""Do the built images share what they say they share? It asks the archives that were judged, of
+every pair of variants.
+"""
 
 import itertools
 import json
@@ -13,13 +15,19 @@ from worker_images.model.oci.image import Image
 
 CATALOG = catalog.load(ROOT)
 PINS, _ = pins.load(ROOT / "versions.yaml")
-PAIRS = list(itertools.combinations(sorted(CATALOG.buildable, key=lambda name: len(CATALOG.variants[name].components)), 2))
+PAIRS = list(
+    itertools.combinations(
+        sorted(CATALOG.buildable, key=lambda name: len(CATALOG.variants[name].components)), 2
+    )
+)
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Image]:
     found = {name: ROOT / "out" / name / "image.tar" for name in CATALOG.buildable}
-    assert all(path.exists() for path in found.values()), "not all variants are built; run: make all"
+    assert all(path.exists() for path in found.values()), (
+        "not all variants are built; run: make all"
+    )
     return {name: archive.load(path, tmp_path_factory.mktemp(name)) for name, path in found.items()}
 
 
@@ -34,33 +42,59 @@ def test_there_are_pairs() -> None:
 
 
 @pytest.mark.parametrize(("smaller", "larger"), PAIRS)
-def test_shared_parts_are_the_same_bytes(smaller: str, larger: str, images: dict[str, Image]) -> None:
+def test_shared_parts_are_the_same_bytes(
+    smaller: str, larger: str, images: dict[str, Image]
+) -> None:
     one, other = layers(images, smaller), layers(images, larger)
     assert len(one.keys() & other.keys()) > 1
-    assert {name: one[name] for name in one.keys() & other.keys()} == {name: other[name] for name in one.keys() & other.keys()}
+    assert {name: one[name] for name in one.keys() & other.keys()} == {
+        name: other[name] for name in one.keys() & other.keys()
+    }
 
 
 @pytest.mark.parametrize("variant", CATALOG.buildable)
 def test_parts_are_those_of_the_ledger(variant: str, images: dict[str, Image]) -> None:
     """Every engine and machine makes the layers that were looked at, to the byte."""
-    ledger = {name: row["diff_id"] for name, row in json.loads((ROOT / "images/ledger.json").read_text()).items()}
+    ledger = {
+        name: row["diff_id"]
+        for name, row in json.loads((ROOT / "images/ledger.json").read_text()).items()
+    }
     found = layers(images, variant)
     assert found == {name: ledger.get(name) for name in found}
 
 
 @pytest.mark.parametrize(("smaller", "larger"), PAIRS)
-def test_the_difference_is_the_declared_one(smaller: str, larger: str, images: dict[str, Image]) -> None:
-    """What the larger holds beyond the smaller is its further components' files, and their Debian packages'."""
-    further = [name for name in CATALOG.variants[larger].components if name not in CATALOG.variants[smaller].components]
+def test_the_difference_is_the_declared_one(
+    smaller: str, larger: str, images: dict[str, Image]
+) -> None:
+    """What the larger holds beyond the smaller is its further components' files, and their Debian
+    packages'.
+    """
+    further = [
+        name
+        for name in CATALOG.variants[larger].components
+        if name not in CATALOG.variants[smaller].components
+    ]
     known = images[smaller].merged
-    extra = {path for path, entry in images[larger].merged.items() if path not in known and entry.kind != "folder"}
+    extra = {
+        path
+        for path, entry in images[larger].merged.items()
+        if path not in known and entry.kind != "folder"
+    }
     declared = {path for name in further for path in expect.component(ROOT, name).declared}
     from_debian = [name for name in further if PINS.components[name].packages.debian]
-    packaged = {entry.path for entry in images[larger].entries if entry.layer in _places(larger, from_debian)}
+    packaged = {
+        entry.path
+        for entry in images[larger].entries
+        if entry.layer in _places(larger, from_debian)
+    }
     assert declared <= extra
     assert not extra - declared - packaged
 
 
 def _places(variant: str, names: list[str]) -> set[int]:
-    """The numbers of components' layers; what a Debian package may bring there is the closed world's matter."""
+    """The numbers of components' layers.
+
+    What a Debian package may bring there is the closed world's matter.
+    """
     return {1 + CATALOG.variants[variant].components.index(name) for name in names}

@@ -1,4 +1,6 @@
-"""The documents: every command in them exists, every link leads somewhere, every message they explain is really said."""
+"""The documents: every command in them exists, every link leads somewhere, every message they
+explain is really said.
+"""
 
 import re
 from pathlib import Path
@@ -9,7 +11,11 @@ from worker_images.harness.plugin import ROOT
 from worker_images.node.lint import RULES
 
 FOLDERS = ("docs/*.md", "images/*/README.md", "examples/*/README.md")
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(page for folder in FOLDERS for page in sorted(ROOT.glob(folder)))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *(page for folder in FOLDERS for page in sorted(ROOT.glob(folder))),
+]
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
 PROGRAMS = [
     path
@@ -17,7 +23,11 @@ PROGRAMS = [
     for path in (ROOT / folder).rglob("*")
     if path.is_file() and path.suffix != ".pyc"
 ]
-OPTIONS = {option for path in PROGRAMS for option in re.findall(r'add(?:_argument|option)\(\s*"(--[a-z-]+)"', path.read_text())}
+OPTIONS = {
+    option
+    for path in PROGRAMS
+    for option in re.findall(r'add(?:_argument|option)\(\s*"(--[a-z-]+)"', path.read_text())
+}
 SOURCES = "".join(path.read_text() for path in [ROOT / "build.py", *PROGRAMS])
 
 
@@ -25,8 +35,15 @@ SOURCES = "".join(path.read_text() for path in [ROOT / "build.py", *PROGRAMS])
 def test_commands_exist(page: Path) -> None:
     text = page.read_text()
     assert set(re.findall(r"(?:^|`|\$ )make ([a-z-]+)", text, re.MULTILINE)) <= TARGETS
-    ours = [line for line in re.findall(r".*(?:build\.py|pytest tests|-m worker_images).*", text) if "docker" not in line]
-    assert {option for line in ours for option in re.findall(r"\s(--[a-z-]+)", line)} <= OPTIONS | {"--help", "--check"}
+    ours = [
+        line
+        for line in re.findall(r".*(?:build\.py|pytest tests|-m worker_images).*", text)
+        if "docker" not in line
+    ]
+    assert {option for line in ours for option in re.findall(r"\s(--[a-z-]+)", line)} <= OPTIONS | {
+        "--help",
+        "--check",
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -42,7 +59,9 @@ def test_every_rule_of_the_linter_is_told() -> None:
 
 
 def test_every_explained_message_is_said() -> None:
-    said = re.findall(r"^### `([^`]+)`", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE)
+    said = re.findall(
+        r"^### `([^`]+)`", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE
+    )
     assert len(said) > 8
     assert not [message for message in said if message not in SOURCES]
 

@@ -24,7 +24,11 @@ def test_there_is_one() -> None:
 def test_outside_images_are_ours_or_the_pinned_debian(path: Path) -> None:
     debian = pins.load(ROOT / "versions.yaml")[0].debian
     named = {step.value[2] for step in steps(path, "from") if len(step.value) == 3}
-    assert {step.value[0] for step in steps(path, "from")} - named == {"scratch", "worker:full", f"{debian.image}@{debian.digest}"}
+    assert {step.value[0] for step in steps(path, "from")} - named == {
+        "scratch",
+        "worker:full",
+        f"{debian.image}@{debian.digest}",
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)

@@ -24,7 +24,9 @@ def tracked() -> list[Path]:
 
 
 def test_generated_files_are_what_their_sources_say() -> None:
-    stale = [path.name for path, text in pipeline.generated(ROOT).items() if path.read_text() != text]
+    stale = [
+        path.name for path, text in pipeline.generated(ROOT).items() if path.read_text() != text
+    ]
     assert not stale, "run: make render"
 
 
@@ -36,8 +38,14 @@ def test_every_buildable_variant_is_committed() -> None:
 def test_every_outside_image_has_a_digest(path: Path) -> None:
     steps = dockerfile.parse_file(str(path))
     stages = {step.value[2] for step in steps if step.cmd.lower() == "from"}
-    outside = [step.value[0] for step in steps if step.cmd.lower() == "from" and step.value[0] not in stages]
-    assert all(image == "scratch" or re.search(r"@sha256:[0-9a-f]{64}$", image) for image in outside)
+    outside = [
+        step.value[0]
+        for step in steps
+        if step.cmd.lower() == "from" and step.value[0] not in stages
+    ]
+    assert all(
+        image == "scratch" or re.search(r"@sha256:[0-9a-f]{64}$", image) for image in outside
+    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
@@ -66,7 +74,9 @@ def test_dockerfile_sets_no_mode_by_copy(variant: str, supply: pins.Supply) -> N
     assert copies_with_mode(text) == []
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*/Dockerfile")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("examples/*/Dockerfile")), ids=lambda path: path.parent.name
+)
 def test_example_sets_no_mode_by_copy(path: Path) -> None:
     assert copies_with_mode(path.read_text()) == []
 
@@ -80,22 +90,38 @@ def test_mode_by_copy_is_found(line: str) -> None:
 def copies_with_mode(text: str) -> list[str]:
     """The COPY and ADD lines that set a mode."""
     steps = [step for step in dockerfile.parse_string(text) if step.cmd.lower() in {"copy", "add"}]
-    return [step.original for step in steps if any(flag.startswith("--chmod") for flag in step.flags)]
+    return [
+        step.original for step in steps if any(flag.startswith("--chmod") for flag in step.flags)
+    ]
 
 
 def test_no_binary_is_committed() -> None:
-    assert not [path for path in tracked() if b"\0" in path.read_bytes()[:8000] and path.suffix != ".png"]
+    assert not [
+        path for path in tracked() if b"\0" in path.read_bytes()[:8000] and path.suffix != ".png"
+    ]
 
 
 def test_python_requirements_are_pinned_by_hash() -> None:
-    for name, least in (("requirements.txt", 10), ("requirements-lint.txt", 10), ("requirements-kit.txt", 4)):
-        entries = re.findall(r"^[a-z0-9-]+==\S+.*\\\n(?:    --hash=sha256:[0-9a-f]{64}.*\n)+", (ROOT / name).read_text(), re.MULTILINE)
-        lines = [line for line in (ROOT / name).read_text().splitlines() if line and line[0].isalpha()]
+    for name, least in (
+        ("requirements.txt", 10),
+        ("requirements-lint.txt", 10),
+        ("requirements-kit.txt", 4),
+    ):
+        entries = re.findall(
+            r"^[a-z0-9-]+==\S+.*\\\n(?:    --hash=sha256:[0-9a-f]{64}.*\n)+",
+            (ROOT / name).read_text(),
+            re.MULTILINE,
+        )
+        lines = [
+            line for line in (ROOT / name).read_text().splitlines() if line and line[0].isalpha()
+        ]
         assert len(entries) == len(lines) > least
 
 
 def test_requirements_are_what_the_project_asks_for() -> None:
-    wanted = re.findall(r'^    "([a-z0-9-]+==[^"]+)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    wanted = re.findall(
+        r'^    "([a-z0-9-]+==[^"]+)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
     locked = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-lint.txt").read_text()
     assert len(wanted) > 8
     assert not [entry for entry in wanted if f"\n{entry} " not in f"\n{locked}"]
@@ -103,7 +129,11 @@ def test_requirements_are_what_the_project_asks_for() -> None:
 
 def test_every_base_package_says_why() -> None:
     packages = catalog.load(ROOT).packages
-    assert all(len(why.split()) >= 2 for group in (packages.base, packages.cgo, packages.lock, packages.engine) for why in group.values())
+    assert all(
+        len(why.split()) >= 2
+        for group in (packages.base, packages.cgo, packages.lock, packages.engine)
+        for why in group.values()
+    )
 
 
 def test_engine_script_is_small() -> None:
@@ -111,6 +141,9 @@ def test_engine_script_is_small() -> None:
 
 
 def test_compared_checks_exist() -> None:
-    names = [line.partition("[")[0].split("::") for line in (ROOT / "bench/checks.txt").read_text().split()]
+    names = [
+        line.partition("[")[0].split("::")
+        for line in (ROOT / "bench/checks.txt").read_text().split()
+    ]
     assert len(names) == 20
     assert not [name for path, name in names if f"def {name}(" not in (ROOT / path).read_text()]

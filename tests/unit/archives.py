@@ -36,10 +36,14 @@ def digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def write(path: Path, layers: list[bytes], spoil: Callable[[dict[str, bytes]], None] = lambda _: None) -> Path:
+def write(
+    path: Path, layers: list[bytes], spoil: Callable[[dict[str, bytes]], None] = lambda _: None
+) -> Path:
     """An OCI archive; `spoil` may change any of its files before they are written."""
     packed = [gzip.compress(data, mtime=0) for data in layers]
-    config = json.dumps({"config": {}, "rootfs": {"type": "layers", "diff_ids": [digest(data) for data in layers]}}).encode()
+    config = json.dumps(
+        {"config": {}, "rootfs": {"type": "layers", "diff_ids": [digest(data) for data in layers]}}
+    ).encode()
     manifest = json.dumps(
         {
             "config": {"digest": digest(config), "size": len(config)},

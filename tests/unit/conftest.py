@@ -42,7 +42,9 @@ def known() -> catalog.Catalog:
 def no_engine() -> Engine:
     """An engine that is not there."""
     endpoint = Endpoint(Address("unix:///none"), (), "")
-    return Engine(endpoint, Daemon("Docker", "0", containerd_store=True), Builder("default", "docker", "0"))
+    return Engine(
+        endpoint, Daemon("Docker", "0", containerd_store=True), Builder("default", "docker", "0")
+    )
 
 
 @pytest.fixture
@@ -51,7 +53,13 @@ def copy(tmp_path: Path) -> Path:
     target = tmp_path / "checkout"
     for name in ("worker_images", "images"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("versions.yaml", "versions.lock", "build.py", "requirements.txt", "pyproject.toml"):
+    for name in (
+        "versions.yaml",
+        "versions.lock",
+        "build.py",
+        "requirements.txt",
+        "pyproject.toml",
+    ):
         shutil.copy(ROOT / name, target / name)
     return target
 

@@ -1,4 +1,6 @@
-"""A loopback engine: a socket that speaks as much of Docker's API as a test writes down, and notes each request."""
+"""A loopback engine: a socket that speaks as much of Docker's API as a test writes down, and notes
+each request.
+"""
 
 import contextlib
 import json
@@ -9,8 +11,18 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-DOCKER = {"Version": "28.5.2", "ApiVersion": "1.45", "MinAPIVersion": "1.24", "Components": [{"Name": "Engine"}]}
-PODMAN = {"Version": "5.8.6", "ApiVersion": "1.41", "MinAPIVersion": "1.24", "Components": [{"Name": "Podman Engine"}]}
+DOCKER = {
+    "Version": "28.5.2",
+    "ApiVersion": "1.45",
+    "MinAPIVersion": "1.24",
+    "Components": [{"Name": "Engine"}],
+}
+PODMAN = {
+    "Version": "5.8.6",
+    "ApiVersion": "1.41",
+    "MinAPIVersion": "1.24",
+    "Components": [{"Name": "Podman Engine"}],
+}
 CONTAINERD = {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}
 CLASSIC = {"DriverStatus": [["Backing Filesystem", "extfs"]]}
 

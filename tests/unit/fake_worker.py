@@ -18,7 +18,11 @@ from worker_images.node.verify.rows import NOT_ASKED, PASSED
 DRIVER = "580.159.04"
 RELEASE = "20260817.0"
 DRIVERS = next(each.supported for each in table.read(ROOT / table.DRIVERS) if each.name == RELEASE)
-DEVICES = (Device("/dev/nvidiactl", 195, 255), Device("/dev/nvidia-uvm", 510, 0), Device("/dev/nvidia0", 195, 0))
+DEVICES = (
+    Device("/dev/nvidiactl", 195, 255),
+    Device("/dev/nvidia-uvm", 510, 0),
+    Device("/dev/nvidia0", 195, 0),
+)
 GPU = Node(DRIVER, DEVICES, (), (), "a test")
 VERSION = f"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {DRIVER}  Release Build\n"
 # What it says is in the folder `said`, so that a test spoils a text, not a program.
@@ -100,7 +104,10 @@ class Worker:
     def pod(self, runtime_class: str = "nvidia", gpus: int = 1) -> None:
         """The pod's object."""
         limits = {"nvidia.com/gpu": str(gpus)} if gpus else {}
-        spec = {"runtimeClassName": runtime_class, "containers": [{"name": "worker", "resources": {"limits": limits}}]}
+        spec = {
+            "runtimeClassName": runtime_class,
+            "containers": [{"name": "worker", "resources": {"limits": limits}}],
+        }
         self.write("pod.json", json.dumps({"spec": spec}))
 
     def device(self, name: str, numbers: str) -> None:
@@ -113,14 +120,18 @@ class Worker:
     def refuse_to_boot(self) -> None:
         """As under a filter that forbids new namespaces."""
         self.write("said/boot", "")
-        self.write("said/errors", "creating process: fork/exec /proc/self/exe: operation not permitted\n")
+        self.write(
+            "said/errors", "creating process: fork/exec /proc/self/exe: operation not permitted\n"
+        )
 
 
 def make(tree: Path) -> Worker:
     """A worker in which all is well."""
     made = Worker(tree)
     for name, text in (("runsc", RUNSC), ("stat", STAT), ("run", RUN), ("kubectl", KUBECTL)):
-        made.write(f"bin/{name}", text if name == "run" else text.format(tree=tree, python=sys.executable))
+        made.write(
+            f"bin/{name}", text if name == "run" else text.format(tree=tree, python=sys.executable)
+        )
         (tree / "bin" / name).chmod(stat.S_IRWXU)
     for name, text in _said().items():
         made.write(f"said/{name}", text)
@@ -130,7 +141,11 @@ def make(tree: Path) -> Worker:
     made.write("proc/driver/nvidia/version", VERSION)
     made.write("proc/devices", "195 nvidia\n510 nvidia-uvm\n")
     made.write("proc/self/status", "CapEff:\t00000000a80425fb\nSeccomp:\t0\n")
-    for name, text in {"kernel/yama/ptrace_scope": "1", "vm/max_map_count": "65530", "user/max_user_namespaces": "96365"}.items():
+    for name, text in {
+        "kernel/yama/ptrace_scope": "1",
+        "vm/max_map_count": "65530",
+        "user/max_user_namespaces": "96365",
+    }.items():
         made.write(f"proc/sys/{name}", f"{text}\n")
     for name in ("libcuda", "libnvidia-ml"):
         made.write(f"usr/local/nvidia/lib64/{name}.so.{DRIVER}", "")
@@ -157,8 +172,14 @@ def run(root: Path, *words: str) -> tuple[str, int, dict[str, dict[str, Any]]]:
     """What the command says, its status, and its rows by their check, out of the JSON."""
     parser = argparse.ArgumentParser()
     verify.arguments(parser)
-    text, status = verify.main(parser.parse_args([*words, f"--json={root}/result.json"]), root, lambda _: None)
-    rows = json.loads((root / "result.json").read_text())["rows"] if (root / "result.json").exists() else []
+    text, status = verify.main(
+        parser.parse_args([*words, f"--json={root}/result.json"]), root, lambda _: None
+    )
+    rows = (
+        json.loads((root / "result.json").read_text())["rows"]
+        if (root / "result.json").exists()
+        else []
+    )
     return text, status, {row["check"]: row for row in rows}
 
 

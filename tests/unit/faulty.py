@@ -11,7 +11,10 @@ CONTENT = bytes(range(256)) * 64
 
 @dataclass
 class Server:
-    """What it does at each request, then well behaved; which paths it was asked for; what it serves other than CONTENT."""
+    """What it does at each request, then well behaved; which paths it was asked for.
+
+    What it serves other than CONTENT.
+    """
 
     address: str
     faults: list[str] = field(default_factory=list)
@@ -42,7 +45,12 @@ class Handler(BaseHTTPRequestHandler):
             self._body(fault, content)
 
     def _body(self, fault: str, content: bytes) -> None:
-        changed = {"flip": b"x" + content[1:], "html": b"<html>log in</html>", "endless": content * 2, "short": content[:-1]}
+        changed = {
+            "flip": b"x" + content[1:],
+            "html": b"<html>log in</html>",
+            "endless": content * 2,
+            "short": content[:-1],
+        }
         body = changed.get(fault, content)
         self.send_response(200)
         if fault != "short":

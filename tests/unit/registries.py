@@ -1,4 +1,6 @@
-"""A real loopback server that speaks the Go proxy's, PyPI's and a vendor's protocols, and misbehaves on purpose."""
+"""A real loopback server that speaks the Go proxy's, PyPI's and a vendor's protocols, and
+misbehaves on purpose.
+"""
 
 import contextlib
 import io
@@ -29,12 +31,16 @@ class Registry:
         """A module with its versions and their dates."""
         self.rows[f"/{path}/@v/list"] = "".join(f"{version}\n" for version in versions).encode()
         for version, date in versions.items():
-            self.rows[f"/{path}/@v/{version}.info"] = json.dumps({"Version": version, "Time": date}).encode()
+            self.rows[f"/{path}/@v/{version}.info"] = json.dumps(
+                {"Version": version, "Time": date}
+            ).encode()
             self.rows[f"/{path}/@v/{version}.zip"] = size
 
     def project(self, name: str, files: Sequence[dict[str, object]]) -> None:
         """A project of a Python index."""
-        self.rows[f"/{name}/"] = json.dumps({"meta": {"api-version": "1.1"}, "name": name, "files": list(files)}).encode()
+        self.rows[f"/{name}/"] = json.dumps(
+            {"meta": {"api-version": "1.1"}, "name": name, "files": list(files)}
+        ).encode()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -93,12 +99,17 @@ def serving() -> Iterator[Registry]:
             thread.join()
 
 
-def archive(supported: Sequence[str], known: Sequence[str] = (), *, branch: str = GO_BRANCH) -> bytes:
+def archive(
+    supported: Sequence[str], known: Sequence[str] = (), *, branch: str = GO_BRANCH
+) -> bytes:
     """gVisor's module archive, as far as it is read: the drivers in version.go's own words."""
     calls = [("addDriverABI", driver, ', "00", "00", previous)') for driver in supported]
     calls += [("addUnsupportedDriverABI", driver, ", previous)") for driver in known]
     lines = [f"\t_ = {name}({', '.join(driver.split('.'))}{rest}" for name, driver, rest in calls]
-    text = "func addDriverABI(major, minor, patch int, cons driverABIFunc) driverABIFunc {\n" + "\n".join(lines)
+    text = (
+        "func addDriverABI(major, minor, patch int, cons driverABIFunc) driverABIFunc {\n"
+        + "\n".join(lines)
+    )
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as files:
         files.writestr(f"gvisor.dev/gvisor@v0/{SOURCE}", text)

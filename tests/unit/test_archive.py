@@ -17,7 +17,9 @@ from worker_images.model.oci.image import Image, ImageError
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., Image]:
     """Write an archive of layers and read it back."""
-    return lambda *layers, **options: archive.load(write(tmp_path / "image.tar", list(layers), **options), tmp_path)
+    return lambda *layers, **options: archive.load(
+        write(tmp_path / "image.tar", list(layers), **options), tmp_path
+    )
 
 
 def flip(prefix: str, number: int) -> Callable[[dict[str, bytes]], None]:
@@ -55,9 +57,14 @@ def test_a_layer_that_the_configuration_does_not_name_is_refused(tmp_path: Path)
 
 
 def nested(files: dict[str, bytes]) -> None:
-    """Put the image into an index beside an attestation, and that index into the archive's, as an engine saves it."""
+    """Put the image into an index beside an attestation, and that index into the archive's, as an
+    engine saves it.
+    """
     entry = json.loads(files["index.json"])["manifests"][0]
-    entries = [{**entry, "platform": {"architecture": "amd64"}}, {"digest": "sha256:0", "platform": {"architecture": "unknown"}}]
+    entries = [
+        {**entry, "platform": {"architecture": "amd64"}},
+        {"digest": "sha256:0", "platform": {"architecture": "unknown"}},
+    ]
     inner = json.dumps({"manifests": entries}).encode()
     files[f"blobs/sha256/{digest(inner)[7:]}"] = inner
     files["index.json"] = json.dumps({"manifests": [{"digest": digest(inner)}]}).encode()
@@ -82,9 +89,14 @@ def test_an_index_without_this_platform_is_refused(read: Callable[..., Image]) -
 def named(files: dict[str, bytes]) -> None:
     """The archive that `docker save NAME` writes."""
     index = json.loads(files["index.json"])
-    index["manifests"][0]["annotations"] = {"io.containerd.image.name": "docker.io/library/worker:slim", "kept": "yes"}
+    index["manifests"][0]["annotations"] = {
+        "io.containerd.image.name": "docker.io/library/worker:slim",
+        "kept": "yes",
+    }
     files["index.json"] = json.dumps(index).encode()
-    files["manifest.json"] = json.dumps([{"Config": "c", "RepoTags": ["worker:slim"], "Layers": []}]).encode()
+    files["manifest.json"] = json.dumps(
+        [{"Config": "c", "RepoTags": ["worker:slim"], "Layers": []}]
+    ).encode()
 
 
 def test_names_are_taken_out_before_loading(tmp_path: Path) -> None:
@@ -92,7 +104,11 @@ def test_names_are_taken_out_before_loading(tmp_path: Path) -> None:
     copy = archive.nameless(source, tmp_path / "copy.tar")
     assert copy == tmp_path / "copy.tar"
     with tarfile.open(copy) as tar:
-        texts = [stream.read() for member in tar if member.name.endswith(".json") and (stream := tar.extractfile(member))]
+        texts = [
+            stream.read()
+            for member in tar
+            if member.name.endswith(".json") and (stream := tar.extractfile(member))
+        ]
     assert texts
     assert not [text for text in texts if b"worker:slim" in text]
     assert archive.load(copy, tmp_path).digest == archive.load(source, tmp_path).digest
@@ -115,7 +131,11 @@ def test_what_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
 def test_a_docker_archive_is_read(tmp_path: Path) -> None:
     data = layer(("file", "x", "y"))
     config = json.dumps({"rootfs": {"diff_ids": [digest(data)]}}).encode()
-    files = {"c.json": config, "l/layer.tar": data, "manifest.json": json.dumps([{"Config": "c.json", "Layers": ["l/layer.tar"]}]).encode()}
+    files = {
+        "c.json": config,
+        "l/layer.tar": data,
+        "manifest.json": json.dumps([{"Config": "c.json", "Layers": ["l/layer.tar"]}]).encode(),
+    }
     path = tmp_path / "image.tar"
     with tarfile.open(path, "w") as tar:
         for name, content in files.items():
@@ -127,10 +147,14 @@ def test_a_docker_archive_is_read(tmp_path: Path) -> None:
     assert image.find("/x")
 
 
-def raw(*names: str, everywhere: dict[str, str] | None = None, here: dict[str, str] | None = None) -> bytes:
+def raw(
+    *names: str, everywhere: dict[str, str] | None = None, here: dict[str, str] | None = None
+) -> bytes:
     """A layer of files of one byte whose header or extended headers may be odd."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, pax_headers=everywhere) as tar:
+    with tarfile.open(
+        fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, pax_headers=everywhere
+    ) as tar:
         for name in names or ("usr/x",):
             info = tarfile.TarInfo(name)
             info.size, info.pax_headers = 1, here or {}
@@ -150,7 +174,9 @@ def raw(*names: str, everywhere: dict[str, str] | None = None, here: dict[str, s
         (raw() + b"behind", "goes on behind its end"),
     ],
 )
-def test_what_an_engine_may_read_in_another_way_is_refused(data: bytes, why: str, read: Callable[..., Image]) -> None:
+def test_what_an_engine_may_read_in_another_way_is_refused(
+    data: bytes, why: str, read: Callable[..., Image]
+) -> None:
     with pytest.raises(ImageError, match=why):
         read(data)
 

@@ -17,16 +17,24 @@ from worker_images.harness.plugin import ROOT
 
 
 def test_buildx_draws_on_a_terminal_and_the_log_has_no_drawing(tmp_path: Path) -> None:
-    """A real terminal pair: the child believes in it, the log keeps its words without the escapes."""
+    """A real terminal pair: the child believes in it, the log keeps its words without the
+    escapes.
+    """
     ours, theirs = pty.openpty()
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from worker_images.engine import buildx\n"
-        "job = buildx.Job(Path('f'), Path('c'), 'type=docker', 1)\n"
-        "from worker_images.engine.daemon import Address; from worker_images.engine.endpoint import Endpoint\n"
-        "end = Endpoint(Address('unix:///none'), ('sh', '-c', '[ -t 2 ] && printf \"\\\\033[31mred\\\\033[0m\\\\n\"'), 'docker')\n"
-        "buildx.build(end, {'one': job}, Path(sys.argv[2]) / 'build.log')\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from"
+        " worker_images.engine import buildx\njob = buildx.Job(Path('f'), Path('c'), 'type=docker',"
+        " 1)\nfrom worker_images.engine.daemon import Address; from worker_images.engine.endpoint"
+        " import Endpoint\nend = Endpoint(Address('unix:///none'), ('sh', '-c', '[ -t 2 ] && printf"
+        " \"\\\\033[31mred\\\\033[0m\\\\n\"'), 'docker')\nbuildx.build(end, {'one': job},"
+        " Path(sys.argv[2]) / 'build.log')\n"
     )
-    process = subprocess.run([sys.executable, "-c", program, str(ROOT), str(tmp_path)], stderr=theirs, capture_output=False, check=False)
+    process = subprocess.run(
+        [sys.executable, "-c", program, str(ROOT), str(tmp_path)],
+        stderr=theirs,
+        capture_output=False,
+        check=False,
+    )
     os.close(theirs)
     drawn = os.read(ours, 4096)
     os.close(ours)
@@ -37,8 +45,15 @@ def test_buildx_draws_on_a_terminal_and_the_log_has_no_drawing(tmp_path: Path) -
 
 def test_a_failed_build_names_cause_and_log(tmp_path: Path) -> None:
     job = buildx.Job(Path("f"), Path("c"), "type=docker", 1)
-    end = Endpoint(Address("unix:///none"), ("sh", "-c", "echo fine; echo '#8 ERROR: process did not complete'; exit 1"), "docker")
-    with pytest.raises(EngineError, match=r"building: #8 ERROR: process did not complete; the whole log: .*build\.log"):
+    end = Endpoint(
+        Address("unix:///none"),
+        ("sh", "-c", "echo fine; echo '#8 ERROR: process did not complete'; exit 1"),
+        "docker",
+    )
+    with pytest.raises(
+        EngineError,
+        match=r"building: #8 ERROR: process did not complete; the whole log: .*build\.log",
+    ):
         buildx.build(end, {"one": job}, tmp_path / "build.log")
     assert (tmp_path / "build.log").read_text().startswith("fine\n")
 
@@ -46,17 +61,29 @@ def test_a_failed_build_names_cause_and_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "kind", "words"),
     [
-        ("#8 1.2 missing go.sum entry for module providing package x", DriftError, "run: make lock"),
+        (
+            "#8 1.2 missing go.sum entry for module providing package x",
+            DriftError,
+            "run: make lock",
+        ),
         ("#8 3.4 SECURITY ERROR", FetchError, "not the pinned bytes"),
-        ("#8 sha512sum: WARNING: 1 computed checksum did NOT match", FetchError, "not the pinned bytes"),
+        (
+            "#8 sha512sum: WARNING: 1 computed checksum did NOT match",
+            FetchError,
+            "not the pinned bytes",
+        ),
         ("#8 dial tcp: lookup proxy.golang.org: no such host", FetchError, "check network"),
         ("#8 undefined: os.Foo", EngineError, "undefined: os.Foo"),
     ],
 )
-def test_a_failed_step_is_told_by_its_cause(line: str, kind: type[ImageBuildError], words: str, tmp_path: Path) -> None:
+def test_a_failed_step_is_told_by_its_cause(
+    line: str, kind: type[ImageBuildError], words: str, tmp_path: Path
+) -> None:
     end = Endpoint(Address("unix:///none"), ("sh", "-c", f"echo '{line}'; exit 1"), "docker")
     with pytest.raises(kind, match=words) as caught:
-        buildx.build(end, {"one": buildx.Job(Path("f"), Path("c"), "type=docker", 1)}, tmp_path / "build.log")
+        buildx.build(
+            end, {"one": buildx.Job(Path("f"), Path("c"), "type=docker", 1)}, tmp_path / "build.log"
+        )
     assert type(caught.value) is kind
 
 
@@ -64,4 +91,9 @@ def test_a_failed_step_is_told_by_its_cause(line: str, kind: type[ImageBuildErro
 def test_archive_may_lie_anywhere(name: str) -> None:
     """buildx reads the output as a row of comma-separated values."""
     (row,) = csv.reader([buildx.archive(Path("/folder") / name)])
-    assert row == ["type=docker", f"dest=/folder/{name}", "rewrite-timestamp=true", "oci-mediatypes=true"]
+    assert row == [
+        "type=docker",
+        f"dest=/folder/{name}",
+        "rewrite-timestamp=true",
+        "oci-mediatypes=true",
+    ]

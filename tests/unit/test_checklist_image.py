@@ -1,4 +1,6 @@
-"""The checklist's rows for the image and the committed text: all pass, and each fails where one thing is spoilt."""
+"""The checklist's rows for the image and the committed text: all pass, and each fails where one
+thing is spoilt.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +21,15 @@ RENDERED, PINNED = (row.check for row in committed.ROWS)
 @pytest.fixture
 def checkout(travelled: Path) -> Path:
     """A checkout whose Dockerfile is pinned."""
-    (travelled / "build.py").write_text("#!/bin/sh\ntest ! -e drift || { echo 'build.py: slim differs; run: make render' >&2; exit 2; }\n")
+    (travelled / "build.py").write_text(
+        "#!/bin/sh\ntest ! -e drift || { echo 'build.py: slim differs; run: make render' >&2; exit"
+        " 2; }\n"
+    )
     (travelled / "build.py").chmod(0o755)
     (travelled / "images/slim").mkdir()
-    (travelled / "images/slim/Dockerfile.worker").write_text("FROM scratch AS base\nFROM base AS worker\n")
+    (travelled / "images/slim/Dockerfile.worker").write_text(
+        "FROM scratch AS base\nFROM base AS worker\n"
+    )
     return travelled
 
 
@@ -35,17 +42,37 @@ def test_a_sound_image_passes(checkout: Path) -> None:
 
 
 IMAGE_FAULTS: dict[str, tuple[Spoil, str, str]] = {
-    "no stamp": (lambda w: w.write("said/version", "runsc version VERSION_MISSING\nspec: 1.2.1\n"), STAMP, "no stamp of a gVisor release"),
+    "no stamp": (
+        lambda w: w.write("said/version", "runsc version VERSION_MISSING\nspec: 1.2.1\n"),
+        STAMP,
+        "no stamp of a gVisor release",
+    ),
     "another's drivers": (
         lambda w: w.write("said/version", "runsc version release-20250407.0\nspec: 1\n"),
         STAMP,
         "are not those of the release",
     ),
-    "only the command": (lambda w: w.write("said/flags", "  -nvproxy-docker\n"), FLAG, "knows no nvproxy"),
-    "takes any flag": (lambda w: w.write("said/status-of---no-such-flag", "0"), ACCEPTED, "takes any flag"),
-    "takes no nvproxy": (lambda w: w.write("said/status-of---nvproxy", "2"), ACCEPTED, "knows no nvproxy"),
+    "only the command": (
+        lambda w: w.write("said/flags", "  -nvproxy-docker\n"),
+        FLAG,
+        "knows no nvproxy",
+    ),
+    "takes any flag": (
+        lambda w: w.write("said/status-of---no-such-flag", "0"),
+        ACCEPTED,
+        "takes any flag",
+    ),
+    "takes no nvproxy": (
+        lambda w: w.write("said/status-of---nvproxy", "2"),
+        ACCEPTED,
+        "knows no nvproxy",
+    ),
     "does not boot": (Worker.refuse_to_boot, BOOTS, "the machine forbids runsc to make namespaces"),
-    "another kernel": (lambda w: w.write("said/boot", "Linux version 6.1.0\n"), BOOTS, "Linux version 6.1.0"),
+    "another kernel": (
+        lambda w: w.write("said/boot", "Linux version 6.1.0\n"),
+        BOOTS,
+        "Linux version 6.1.0",
+    ),
 }
 
 
@@ -119,4 +146,7 @@ def test_drift_fails(checkout: Path) -> None:
 def test_this_checkout_is_pinned() -> None:
     """The rows that read the repository, on the repository."""
     scene = verify._static(ROOT, Table())  # noqa: SLF001 - the place that a checkout is asked in
-    assert [ask(row, scene).finding.state for row in verify.ROWS if row.layer == "static"] == [PASSED, PASSED]
+    assert [ask(row, scene).finding.state for row in verify.ROWS if row.layer == "static"] == [
+        PASSED,
+        PASSED,
+    ]

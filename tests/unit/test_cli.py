@@ -1,4 +1,6 @@
-"""The command as a user types it: exit codes, what stands on which stream, and never a traceback."""
+"""The command as a user types it: exit codes, what stands on which stream, and never a
+traceback.
+"""
 
 import errno
 import json
@@ -14,12 +16,19 @@ from worker_images.cli import build, main
 from worker_images.harness.plugin import ROOT
 
 
-def run(*words: str, cwd: Path = ROOT, python: str = sys.executable, **environment: str) -> "subprocess.CompletedProcess[str]":
+def run(
+    *words: str, cwd: Path = ROOT, python: str = sys.executable, **environment: str
+) -> "subprocess.CompletedProcess[str]":
     """build.py of a checkout, as a process."""
     return subprocess.run(
         [python, str(cwd / "build.py"), *words],
-        cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 WRONG = {
@@ -28,7 +37,10 @@ WRONG = {
     "unknown option": (["--variant", "slim", "--sply", "x"], "--sply"),
     "unknown supply": (["--variant", "slim", "--supply", "magic"], "choose from"),
     "unknown print": (["--variant", "slim", "--print", "x"], "dockerfile"),
-    "no such pins": (["--variant", "slim", "--versions", "none.yaml"], "none.yaml:1:1: (file): cannot be read"),
+    "no such pins": (
+        ["--variant", "slim", "--versions", "none.yaml"],
+        "none.yaml:1:1: (file): cannot be read",
+    ),
     "malformed tag": (["--variant", "slim", "--tag", "Not A Name"], "not an image name"),
     "unknown command": (["engine", "restart"], "start"),
     "unknown variant to test": (["test", "smal"], "no variant 'smal'"),
@@ -82,7 +94,10 @@ def test_plan_is_json() -> None:
 
 
 def test_dockerfile_is_the_committed_one() -> None:
-    assert run("--variant", "slim", "--print", "dockerfile").stdout == (ROOT / "images/slim/Dockerfile.worker").read_text()
+    assert (
+        run("--variant", "slim", "--print", "dockerfile").stdout
+        == (ROOT / "images/slim/Dockerfile.worker").read_text()
+    )
 
 
 def test_without_an_environment_it_says_what_to_run(copy: Path) -> None:
@@ -94,7 +109,13 @@ def test_without_an_environment_it_says_what_to_run(copy: Path) -> None:
 def test_entry_needs_the_standard_library_only(copy: Path) -> None:
     """What runs before the environment is entered must import on a bare machine."""
     program = "import sys; sys.path.insert(0, '.'); import build; print(build.PYTHON)"
-    result = subprocess.run(["/usr/bin/python3", "-S", "-c", program], cwd=copy, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        ["/usr/bin/python3", "-S", "-c", program],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 0, result.stderr
 
 
@@ -114,12 +135,26 @@ def test_a_dead_engine_is_exit_4(tmp_path: Path) -> None:
 
 def test_nobody_is_told_to_use_sudo(tmp_path: Path) -> None:
     """Without root and without an engine nothing begins."""
-    program = f"import os, sys; from pathlib import Path; os.geteuid = lambda: 65534; sys.path.insert(0, {str(ROOT)!r})\n"
-    program += f"from worker_images.engine import endpoint; endpoint.MACHINE_SOCKET = Path({str(tmp_path)!r}, 'none')\n"
+    program = (
+        "import os, sys; from pathlib import Path; os.geteuid = lambda: 65534; sys.path.insert(0,"
+        f" {str(ROOT)!r})\n"
+    )
+    program += (
+        "from worker_images.engine import endpoint; endpoint.MACHINE_SOCKET ="
+        f" Path({str(tmp_path)!r}, 'none')\n"
+    )
     program += f"from worker_images.cli.main import main; root = Path({str(ROOT)!r})\n"
     program += "raise SystemExit(main(['--variant', 'slim', '--tag', 'x:y'], root))"
-    environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"} | {"XDG_CACHE_HOME": str(tmp_path)}
-    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"} | {
+        "XDG_CACHE_HOME": str(tmp_path)
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 4, result.stderr
     assert "sudo ./build.py --variant slim" in result.stderr
     assert list(tmp_path.iterdir()) == []
@@ -127,11 +162,16 @@ def test_nobody_is_told_to_use_sudo(tmp_path: Path) -> None:
 
 def test_a_stale_lock_is_exit_2(tmp_path: Path) -> None:
     text = (ROOT / "versions.yaml").read_text()
-    (tmp_path / "v.yaml").write_text(text.replace("v0.0.0-20260701204157-69c2d17aea96", "v0.0.0-20260518063529-209a0ce076a1"))
+    (tmp_path / "v.yaml").write_text(
+        text.replace("v0.0.0-20260701204157-69c2d17aea96", "v0.0.0-20260518063529-209a0ce076a1")
+    )
     (tmp_path / "v.lock").write_text((ROOT / "versions.lock").read_text())
     result = run("--variant", "slim", "--versions", str(tmp_path / "v.yaml"))
     assert result.returncode == 2
-    assert "v.lock: modules.gvisor: locked for v0.0.0-20260701204157-69c2d17aea96, asked for v0.0.0-20260518063529" in result.stderr
+    assert (
+        "v.lock: modules.gvisor: locked for v0.0.0-20260701204157-69c2d17aea96, asked for"
+        " v0.0.0-20260518063529" in result.stderr
+    )
     assert "run: make lock" in result.stderr
 
 
@@ -139,18 +179,29 @@ def test_a_broken_environment_ends(copy: Path) -> None:
     """An interpreter that is not really in an environment must not be entered again and again."""
     (copy / ".venv" / "bin").mkdir(parents=True)
     (copy / ".venv" / "bin" / "python").symlink_to("/usr/bin/python3")
-    result = subprocess.run(["/usr/bin/python3", str(copy / "build.py")], capture_output=True, text=True, check=False, timeout=30)
+    result = subprocess.run(
+        ["/usr/bin/python3", str(copy / "build.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
     assert result.returncode == 2
     assert "is broken; remove it and run: make setup" in result.stderr
 
 
-def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def full(*_: object) -> str:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere")
 
     monkeypatch.setattr(build, "build", full)
     assert main.main(["--variant", "slim", "--no-cache"], ROOT) == 4
-    assert capsys.readouterr().err == "build.py: /somewhere: No space left on device; correct that and run again\n"
+    assert (
+        capsys.readouterr().err
+        == "build.py: /somewhere: No space left on device; correct that and run again\n"
+    )
 
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,19 +220,40 @@ def test_all_takes_no_single_name() -> None:
 
 @pytest.mark.parametrize(
     ("redirection", "status"),
-    [(">&-", 0), ("2>&-", 0), ("<&-", 0), ("<&- >&- 2>&-", 0), ("2>/dev/full", 0), (">/dev/full", 4)],
+    [
+        (">&-", 0),
+        ("2>&-", 0),
+        ("<&-", 0),
+        ("<&- >&- 2>&-", 0),
+        ("2>/dev/full", 0),
+        (">/dev/full", 4),
+    ],
 )
-def test_streams_that_are_closed_or_full_do_not_end_in_a_traceback(redirection: str, status: int, tmp_path: Path) -> None:
+def test_streams_that_are_closed_or_full_do_not_end_in_a_traceback(
+    redirection: str, status: int, tmp_path: Path
+) -> None:
     """As under cron, nohup, or a disk that is full."""
     result = subprocess.run(
-        ["sh", "-c", f'"$0" "$1" --variant slim --print plan {redirection}', sys.executable, str(ROOT / "build.py")],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            "sh",
+            "-c",
+            f'"$0" "$1" --variant slim --print plan {redirection}',
+            sys.executable,
+            str(ROOT / "build.py"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == status, result.stderr
     assert "Traceback" not in result.stderr
     assert "Exception ignored" not in result.stderr
     if status:
-        assert result.stderr == "build.py: standard output: No space left on device; correct that and run again\n"
+        assert (
+            result.stderr
+            == "build.py: standard output: No space left on device; correct that and run again\n"
+        )
 
 
 def test_progress_that_nobody_reads_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,6 @@
-"""build.py compat: each question, its answer and its exit code, and the nonsense that is refused."""
+"""build.py compat: each question, its answer and its exit code, and the nonsense that is
+refused.
+"""
 
 import json
 import os
@@ -17,8 +19,14 @@ from worker_images.model.drivers.table import DRIVERS, Release
 
 TABLE = table.read(ROOT / DRIVERS)
 PINNED = Pinned("20260622.0", ("535.129.03", "580.159.04"))
-OPEN = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {}  Release Build  (builder)\nGCC version:  gcc 13.3.0\n"
-CLOSED = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  {}  Thu Oct 19 18:56:32 UTC 2023\nGCC version:  gcc 12.2.0\n"
+OPEN = (
+    "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {}  Release Build  (builder)\nGCC"
+    " version:  gcc 13.3.0\n"
+)
+CLOSED = (
+    "NVRM version: NVIDIA UNIX x86_64 Kernel Module  {}  Thu Oct 19 18:56:32 UTC 2023\nGCC version:"
+    "  gcc 12.2.0\n"
+)
 
 
 def row(name: str) -> Release:
@@ -42,32 +50,54 @@ def test_the_table_is_written_in_order_and_without_repeats() -> None:
 
 
 def test_versions_are_ordered_by_number() -> None:
-    assert table.ordered(["20260209.10", "20260209.2", "20251201.0"]) == ("20251201.0", "20260209.2", "20260209.10")
+    assert table.ordered(["20260209.10", "20260209.2", "20251201.0"]) == (
+        "20251201.0",
+        "20260209.2",
+        "20260209.10",
+    )
 
 
 def test_questions_by_release_and_by_driver_agree() -> None:
-    """For every release and driver of the table: what a release lists is what is found by the driver."""
+    """For every release and driver of the table: what a release lists is what is found by the
+    driver.
+    """
     for driver in TABLE.drivers:
         found = answer.drivers([driver], row("20260622.0"), TABLE, PINNED).data["releases"]
-        listed = [each.name for each in TABLE if driver in answer.release(each, TABLE, PINNED).data["supported"]]  # type: ignore[operator]
+        listed = [
+            each.name
+            for each in TABLE
+            if driver in answer.release(each, TABLE, PINNED).data["supported"]  # type: ignore[operator]
+        ]
         assert found == listed[::-1]
         for each in TABLE:
-            assert (not answer.drivers([driver], each, TABLE, PINNED).refused) == (each.name in listed)
+            assert (not answer.drivers([driver], each, TABLE, PINNED).refused) == (
+                each.name in listed
+            )
 
 
 def test_the_pair_of_the_requirements_note(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = asked(capsys, "--driver", "535.129.03", "--release", "20250407.0")
     assert code == 7
     assert "535.129.03: dropped in 20240916.0, back in 20250611.0" in out
-    assert "set gvisor.version to 20260817.0 with its other pins (./build.py update --write gvisor, or all four by hand)" in err
+    assert (
+        "set gvisor.version to 20260817.0 with its other pins (./build.py update --write gvisor, or"
+        " all four by hand)" in err
+    )
     assert "or install driver 535.183.01" in err
     assert asked(capsys, "--driver", "535.129.03", "--release", "20250611.0")[0] == 0
 
 
-def test_several_drivers_are_served_by_the_releases_that_serve_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_drivers_are_served_by_the_releases_that_serve_all(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     code, out, _ = asked(capsys, "--driver", "v535.129.03", " 580.159.04\t", "--json")
     data = json.loads(out)
-    assert (code, data["served"], data["pinned"], data["drivers"]) == (0, True, True, ["535.129.03", "580.159.04"])
+    assert (code, data["served"], data["pinned"], data["drivers"]) == (
+        0,
+        True,
+        True,
+        ["535.129.03", "580.159.04"],
+    )
     assert (data["releases"][0], data["releases"][-1]) == ("20260817.0", "20260608.0")
 
 
@@ -119,7 +149,9 @@ def test_every_driver_of_the_table_is_a_version() -> None:
         ("2025\u0660407.0", "no gVisor release"),
     ],
 )
-def test_an_unknown_release_is_named_with_the_nearest(text: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_release_is_named_with_the_nearest(
+    text: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, out, err = asked(capsys, "--release", text)
     assert (code, out) == (2, "")
     assert words in err
@@ -129,7 +161,11 @@ def test_an_unknown_release_is_named_with_the_nearest(text: str, words: str, cap
 def test_a_release_is_held_to_the_fleet(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = asked(capsys, "--release", "20260622.0", "--json")
     data = json.loads(out)
-    assert (code, data["supported"], data["known"]) == (0, list(row("20260622.0").supported), list(row("20260622.0").known))
+    assert (code, data["supported"], data["known"]) == (
+        0,
+        list(row("20260622.0").supported),
+        list(row("20260622.0").known),
+    )
     code, out, _ = asked(capsys, "--release", "20260511.0", "--json")
     assert (code, json.loads(out)["fleet_unserved"]) == (7, ["580.159.04"])
 
@@ -137,7 +173,11 @@ def test_a_release_is_held_to_the_fleet(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_change_tells_gains_losses_and_breaks(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = asked(capsys, "--from", "20260622.0", "--to", "20260511.0", "--json")
     data = json.loads(out)
-    assert (code, data["gained"], data["lost"]) == (7, [], ["535.309.01", "580.159.03", "580.159.04"])
+    assert (code, data["gained"], data["lost"]) == (
+        7,
+        [],
+        ["535.309.01", "580.159.03", "580.159.04"],
+    )
     assert data["fleet_breaks"] == ["580.159.04"]
     code, out, _ = asked(capsys, "--from", "20260511.0", "--json")
     assert (code, json.loads(out)["gained"]) == (0, ["535.309.01", "580.159.03", "580.159.04"])
@@ -145,7 +185,10 @@ def test_a_change_tells_gains_losses_and_breaks(capsys: pytest.CaptureFixture[st
 
 def test_what_is_refused_before_and_after_does_not_break() -> None:
     found = answer.change(row("20250407.0"), row("20250414.0"), TABLE, PINNED)
-    assert (found.data["fleet_breaks"], found.data["fleet_unserved"]) == ([], ["535.129.03", "580.159.04"])
+    assert (found.data["fleet_breaks"], found.data["fleet_unserved"]) == (
+        [],
+        ["535.129.03", "580.159.04"],
+    )
     assert found.refused
 
 
@@ -177,9 +220,14 @@ def test_both_kinds_of_module_are_read(form: str, driver: str, tmp_path: Path) -
     assert compat._node(tmp_path / "version") == (driver, str(tmp_path / "version"))  # noqa: SLF001
 
 
-def test_without_the_file_nvidia_smi_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_file_nvidia_smi_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program = tmp_path / "nvidia-smi"
-    program.write_text('#!/bin/sh\ntest "$*" = "--query-gpu=driver_version --format=csv,noheader" && echo 580.159.04\necho 580.159.04\n')
+    program.write_text(
+        '#!/bin/sh\ntest "$*" = "--query-gpu=driver_version --format=csv,noheader" && echo'
+        " 580.159.04\necho 580.159.04\n"
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert compat._node(tmp_path / "version") == ("580.159.04", "nvidia-smi")  # noqa: SLF001
@@ -189,7 +237,13 @@ def test_without_the_file_nvidia_smi_is_asked(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    "argv", [[], ["--driver", "580.159.04", "--node"], ["--to", "20260622.0"], ["--from", "20260622.0", "--release", "1"]]
+    "argv",
+    [
+        [],
+        ["--driver", "580.159.04", "--node"],
+        ["--to", "20260622.0"],
+        ["--from", "20260622.0", "--release", "1"],
+    ],
 )
 def test_one_question_at_a_time(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = asked(capsys, *argv)
@@ -197,7 +251,9 @@ def test_one_question_at_a_time(argv: list[str], capsys: pytest.CaptureFixture[s
     assert "ask one question" in err
 
 
-def test_pins_of_another_form_are_told_as_ever(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pins_of_another_form_are_told_as_ever(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "versions.yaml"
     text = (ROOT / "versions.yaml").read_text()
     path.write_text(text.replace('["535.129.03", "580.159.04"]', '"535.129.03"'))
@@ -210,7 +266,10 @@ def test_pins_of_another_form_are_told_as_ever(tmp_path: Path, capsys: pytest.Ca
 
 @pytest.mark.parametrize(
     ("edit", "words"),
-    [(('["535.129.03", "580.159.04"]', '["abc"]'), "fleet.drivers[0]: 'abc'"), (("  gvisor:", "  gvisors:"), "pins no gvisor")],
+    [
+        (('["535.129.03", "580.159.04"]', '["abc"]'), "fleet.drivers[0]: 'abc'"),
+        (("  gvisor:", "  gvisors:"), "pins no gvisor"),
+    ],
 )
 def test_pins_that_say_no_driver_or_no_release(
     edit: tuple[str, str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -232,18 +291,25 @@ def test_a_kernel_that_says_what_is_no_text(tmp_path: Path) -> None:
 def test_nothing_heavy_is_imported() -> None:
     """The answer comes in a third of a second; pydantic alone would take a third of that."""
     program = (
-        "import sys; from worker_images.cli import main as cli; from pathlib import Path\n"
-        "cli.main(['compat', '--driver', '535.129.03'], Path('.'))\n"
-        "print(sorted({'pydantic', 'jinja2', 'docker', 'http.client', 'yaml'} & set(sys.modules)), file=sys.stderr)"
+        "import sys; from worker_images.cli import main as cli; from pathlib import"
+        " Path\ncli.main(['compat', '--driver', '535.129.03'],"
+        " Path('.'))\nprint(sorted({'pydantic', 'jinja2', 'docker', 'http.client', 'yaml'} &"
+        " set(sys.modules)), file=sys.stderr)"
     )
-    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert result.stderr == "['yaml']\n"
 
 
-def test_the_chart_is_drawn_from_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_chart_is_drawn_from_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert asked(capsys, "--svg", str(tmp_path / "drivers.svg"))[0] == 0
     drawn = (tmp_path / "drivers.svg").read_text()
-    assert drawn == (ROOT / "docs/drivers.svg").read_text(), "run: ./build.py compat --svg docs/drivers.svg"
+    assert drawn == (ROOT / "docs/drivers.svg").read_text(), (
+        "run: ./build.py compat --svg docs/drivers.svg"
+    )
     pinned = compat._pinned(ROOT / "versions.yaml")  # noqa: SLF001
     assert chart.svg(TABLE, pinned) == drawn
     assert chart.svg(table.Table(TABLE.releases[:-1]), pinned) != drawn
@@ -252,7 +318,9 @@ def test_the_chart_is_drawn_from_the_table(tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder/x.svg", "/", "."])
-def test_a_chart_goes_into_a_folder_that_there_is(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_chart_goes_into_a_folder_that_there_is(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, out, err = asked(capsys, "--svg", name)
     assert (code, out) == (2, "")
     assert "no file can be written there" in err
@@ -262,7 +330,9 @@ def test_the_page_shows_what_is_really_said() -> None:
     """WRITE_GOLDEN=1 writes what is said today; the difference is the review."""
 
     def said(shown: re.Match[str]) -> str:
-        result = subprocess.run(["sh", "-c", shown[1]], cwd=ROOT, capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            ["sh", "-c", shown[1]], cwd=ROOT, capture_output=True, text=True, check=False
+        )
         return f"```\n$ {shown[1]}\n{result.stdout}{result.stderr}```"
 
     page = ROOT / "docs/drivers.md"

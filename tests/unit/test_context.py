@@ -1,4 +1,6 @@
-"""What a build takes in: one lock for all variants, no package twice, tars that are hashed again at each use."""
+"""What a build takes in: one lock for all variants, no package twice, tars that are hashed again at
+each use.
+"""
 
 from pathlib import Path
 
@@ -16,15 +18,27 @@ def locked() -> Lock:
     return Lock.read(ROOT / "versions.lock")
 
 
-def test_all_variants_stand_on_one_base(locked: Lock, pinned: pins.Pins, known: catalog.Catalog) -> None:
-    bases = {name: context.roots(plan.make(pinned, known, name), locked, ROOT)[0] for name in known.buildable}
+def test_all_variants_stand_on_one_base(
+    locked: Lock, pinned: pins.Pins, known: catalog.Catalog
+) -> None:
+    bases = {
+        name: context.roots(plan.make(pinned, known, name), locked, ROOT)[0]
+        for name in known.buildable
+    }
     assert bases["slim"] == bases["full"]
     assert bases["slim"].name == "base"
     assert len(bases["slim"].packages) > 20
 
 
-def test_a_plan_takes_its_own_roots_without_the_bases_packages(locked: Lock, pinned: pins.Pins, known: catalog.Catalog) -> None:
-    roots = {name: {root.name: root for root in context.roots(plan.make(pinned, known, name), locked, ROOT)} for name in known.buildable}
+def test_a_plan_takes_its_own_roots_without_the_bases_packages(
+    locked: Lock, pinned: pins.Pins, known: catalog.Catalog
+) -> None:
+    roots = {
+        name: {
+            root.name: root for root in context.roots(plan.make(pinned, known, name), locked, ROOT)
+        }
+        for name in known.buildable
+    }
     assert set(roots["slim"]) == {"base"}
     assert {"cgo", "criu", "runc", "cuda-runtime"} <= set(roots["full"])
     base = {each.name for each in roots["full"]["base"].packages}
@@ -33,14 +47,24 @@ def test_a_plan_takes_its_own_roots_without_the_bases_packages(locked: Lock, pin
         assert not base & {each.name for each in roots["full"][name].packages}
 
 
-def test_what_no_build_uses_is_left_out(locked: Lock, pinned: pins.Pins, known: catalog.Catalog) -> None:
-    (cgo,) = (root for root in context.roots(plan.make(pinned, known, "full"), locked, ROOT) if root.name == "cgo")
+def test_what_no_build_uses_is_left_out(
+    locked: Lock, pinned: pins.Pins, known: catalog.Catalog
+) -> None:
+    (cgo,) = (
+        root
+        for root in context.roots(plan.make(pinned, known, "full"), locked, ROOT)
+        if root.name == "cgo"
+    )
     assert "gcc" in {each.name for each in cgo.packages}
     assert not [each.name for each in cgo.packages if each.name.startswith("libasan")]
-    assert [each.name for each in locked.packages["amd64"].of("cgo") if each.name.startswith("libasan")]
+    assert [
+        each.name for each in locked.packages["amd64"].of("cgo") if each.name.startswith("libasan")
+    ]
 
 
-def test_another_architecture_has_its_own_base_and_our_compiler(locked: Lock, pinned: pins.Pins, known: catalog.Catalog) -> None:
+def test_another_architecture_has_its_own_base_and_our_compiler(
+    locked: Lock, pinned: pins.Pins, known: catalog.Catalog
+) -> None:
     planned = plan.make(pinned, known, "slim", architecture="arm64")
     base, native = context.roots(planned, locked, ROOT)
     assert (base.name, native.name) == ("base", tars.NATIVE)
@@ -53,7 +77,9 @@ def test_vendor_takes_no_tar(locked: Lock, pinned: pins.Pins, known: catalog.Cat
     assert context.roots(plan.make(pinned, known, "slim", "vendor"), locked, ROOT) == ()
 
 
-def test_an_altered_tar_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pinned: pins.Pins, known: catalog.Catalog) -> None:
+def test_an_altered_tar_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pinned: pins.Pins, known: catalog.Catalog
+) -> None:
     monkeypatch.setattr(tars, "CACHE", tmp_path)
     planned, said = plan.make(pinned, known, "slim"), list[str]()
 

@@ -1,4 +1,6 @@
-"""The plan's gate, and the contract that an image carries: what stops a build before it begins, and what is written into it."""
+"""The plan's gate, and the contract that an image carries: what stops a build before it begins, and
+what is written into it.
+"""
 
 import json
 import re
@@ -43,28 +45,46 @@ def test_the_committed_pins_pass() -> None:
     assert project.load(ROOT, ROOT / "versions.yaml")[0].fleet.allow_unserved == ()
 
 
-def test_a_pin_that_loses_a_driver_of_the_fleet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pin_that_loses_a_driver_of_the_fleet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = spoiled(tmp_path, LOSES)
     code = main.main(["--variant", "slim", "--print", "plan", "--versions", str(path)], ROOT)
     said = capsys.readouterr()
     assert (code, said.out) == (7, "")
     line, column = next(
-        (number, line.index('"580.159.04"') + 1) for number, line in enumerate(path.read_text().splitlines(), start=1) if FLEET in line
+        (number, line.index('"580.159.04"') + 1)
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if FLEET in line
     )
-    assert f"{path}:{line}:{column}: fleet.drivers[1]: 580.159.04 is not served by gvisor.version 20260511.0" in said.err
+    assert (
+        f"{path}:{line}:{column}: fleet.drivers[1]: 580.159.04 is not served by gvisor.version"
+        " 20260511.0" in said.err
+    )
     assert "first served in 20260608.0" in said.err
-    assert "set gvisor.version to 20260817.0 with its other pins (./build.py update --write gvisor, or all four by hand)" in said.err
+    assert (
+        "set gvisor.version to 20260817.0 with its other pins (./build.py update --write gvisor, or"
+        " all four by hand)" in said.err
+    )
     assert 'fleet.allow_unserved: [{driver: "580.159.04", reason: "..."}]' in said.err
 
 
 def test_a_version_that_moves_alone_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match=r"packages.describe: 20260622.0-46-g879cb2dc2 is not of gvisor.version 20260817.0") as told:
+    with pytest.raises(
+        DocumentError,
+        match=r"packages.describe: 20260622.0-46-g879cb2dc2 is not of gvisor.version 20260817.0",
+    ) as told:
         project.load(ROOT, spoiled(tmp_path, ('"20260622.0"', '"20260817.0"')))
-    assert "with its other pins (./build.py update --write gvisor, or all four by hand)" in str(told.value)
+    assert "with its other pins (./build.py update --write gvisor, or all four by hand)" in str(
+        told.value
+    )
     assert project.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20260817.0')))
 
 
-@pytest.mark.parametrize(("describe", "right"), [("", True), ("-46-g879cb2dc2", True), ("-go.a81fd9dd382e", True), ("1-46-g8", False)])
+@pytest.mark.parametrize(
+    ("describe", "right"),
+    [("", True), ("-46-g879cb2dc2", True), ("-go.a81fd9dd382e", True), ("1-46-g8", False)],
+)
 def test_what_a_describe_begins_with(describe: str, right: bool, tmp_path: Path) -> None:
     path = spoiled(tmp_path, ('"20260622.0-46-g879cb2dc2"', f'"20260622.0{describe}"'))
     if right:
@@ -75,16 +95,31 @@ def test_what_a_describe_begins_with(describe: str, right: bool, tmp_path: Path)
 
 
 def test_the_way_out_keeps_what_is_due(tmp_path: Path) -> None:
-    """Of a fleet whose third driver is allowed: the newest release that serves the first drops the second."""
-    edits = [(FLEET, '["525.60.13", "535.161.07", "535.129.03"]\n  allow_unserved: [{driver: "525.60.13", reason: "drained"}]')]
-    with pytest.raises(PolicyError, match=r"535.161.07 is not served.*set gvisor.version to 20240826.0 with"):
+    """Of a fleet whose third driver is allowed: the newest release that serves the first drops the
+    second.
+    """
+    edits = [
+        (
+            FLEET,
+            (
+                '["525.60.13", "535.161.07", "535.129.03"]\n  allow_unserved: [{driver:'
+                ' "525.60.13", reason: "drained"}]'
+            ),
+        )
+    ]
+    with pytest.raises(
+        PolicyError, match=r"535.161.07 is not served.*set gvisor.version to 20240826.0 with"
+    ):
         project.load(ROOT, spoiled(tmp_path, *edits))
 
 
 def test_every_driver_that_is_not_served_is_told(tmp_path: Path) -> None:
     with pytest.raises(PolicyError) as told:
         project.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20250407.0')))
-    assert [line.split(": ")[1] for line in str(told.value).splitlines()] == ["fleet.drivers[0]", "fleet.drivers[1]"]
+    assert [line.split(": ")[1] for line in str(told.value).splitlines()] == [
+        "fleet.drivers[0]",
+        "fleet.drivers[1]",
+    ]
     assert "dropped in 20240916.0, back in 20250611.0" in str(told.value)
 
 
@@ -96,21 +131,40 @@ def test_what_is_allowed_with_a_reason_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("edits", "words"),
     [
-        ([allowing("580.159.04")], r"fleet.allow_unserved\[0\].driver: 580.159.04 needs no permission"),
-        ([LOSES, allowing("580.159.04", "550.54.14")], r"fleet.allow_unserved\[1\].driver: 550.54.14 is no driver of the fleet"),
-        ([LOSES, allowing("580.159.04", "580.159.04")], r"fleet.allow_unserved\[1\].driver: 580.159.04 is written twice"),
-        ([LOSES, allowing("580.159.04"), ('"drained"', '""')], r"fleet.allow_unserved\[0\].reason: '' is not allowed"),
-        ([LOSES, allowing("580.159.04"), (', reason: "drained"', "")], r"fleet.allow_unserved\[0\].reason: missing"),
+        (
+            [allowing("580.159.04")],
+            r"fleet.allow_unserved\[0\].driver: 580.159.04 needs no permission",
+        ),
+        (
+            [LOSES, allowing("580.159.04", "550.54.14")],
+            r"fleet.allow_unserved\[1\].driver: 550.54.14 is no driver of the fleet",
+        ),
+        (
+            [LOSES, allowing("580.159.04", "580.159.04")],
+            r"fleet.allow_unserved\[1\].driver: 580.159.04 is written twice",
+        ),
+        (
+            [LOSES, allowing("580.159.04"), ('"drained"', '""')],
+            r"fleet.allow_unserved\[0\].reason: '' is not allowed",
+        ),
+        (
+            [LOSES, allowing("580.159.04"), (', reason: "drained"', "")],
+            r"fleet.allow_unserved\[0\].reason: missing",
+        ),
     ],
 )
-def test_an_idle_permission_is_refused(edits: list[tuple[str, str]], words: str, tmp_path: Path) -> None:
+def test_an_idle_permission_is_refused(
+    edits: list[tuple[str, str]], words: str, tmp_path: Path
+) -> None:
     with pytest.raises(DocumentError, match=words) as told:
         project.load(ROOT, spoiled(tmp_path, *edits))
     assert told.value.exit_code == 2
 
 
 def test_a_release_that_nobody_wrote_down(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match=r"components.gvisor.version: 20990101.0 is not in the table of drivers") as told:
+    with pytest.raises(
+        PolicyError, match=r"components.gvisor.version: 20990101.0 is not in the table of drivers"
+    ) as told:
         project.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20990101.0')))
     assert "by hand), or add a row to images/components/gvisor/drivers.json" in str(told.value)
 
@@ -120,18 +174,33 @@ def test_label_and_file_are_the_row(pinned: pins.Pins, known: catalog.Catalog) -
     for name in known.buildable:
         for supply in ("packages", "vendor"):
             planned = plan.make(pinned, known, name, supply)
-            (label,) = re.findall(r'^LABEL worker\.drivers="(.*)"$', render.dockerfile(planned, ROOT), re.MULTILINE)
+            (label,) = re.findall(
+                r'^LABEL worker\.drivers="(.*)"$', render.dockerfile(planned, ROOT), re.MULTILINE
+            )
             (text,) = contract.texts(ROOT, planned.components).values()
             assert tuple(label.split()) == row.supported
-            assert json.loads(text) == {"release": row.name, "supported": list(row.supported), "known": list(row.known)}
+            assert json.loads(text) == {
+                "release": row.name,
+                "supported": list(row.supported),
+                "known": list(row.known),
+            }
 
 
-def test_the_context_holds_the_file(pinned: pins.Pins, known: catalog.Catalog, tmp_path: Path) -> None:
+def test_the_context_holds_the_file(
+    pinned: pins.Pins, known: catalog.Catalog, tmp_path: Path
+) -> None:
     planned = plan.make(pinned, known, "slim", "vendor")
-    context.lay_out(tmp_path, "FROM scratch\n", planned, Inputs(Lock.read(ROOT / "versions.lock"), Store()), ROOT, print)
-    assert (tmp_path / "components/gvisor/drivers.json").read_text() == contract.texts(ROOT, planned.components)[
-        "components/gvisor/drivers.json"
-    ]
+    context.lay_out(
+        tmp_path,
+        "FROM scratch\n",
+        planned,
+        Inputs(Lock.read(ROOT / "versions.lock"), Store()),
+        ROOT,
+        print,
+    )
+    assert (tmp_path / "components/gvisor/drivers.json").read_text() == contract.texts(
+        ROOT, planned.components
+    )["components/gvisor/drivers.json"]
 
 
 def test_another_row_is_another_input(copy: Path, no_engine: Engine) -> None:
@@ -142,7 +211,17 @@ def test_another_row_is_another_input(copy: Path, no_engine: Engine) -> None:
 
     def key() -> dict[str, str]:
         inputs = Inputs(Lock.read(copy / "versions.lock"), Store())
-        made = work.Work(request, planned, render.dockerfile(planned, copy), copy, copy, no_engine, inputs, print, "")
+        made = work.Work(
+            request,
+            planned,
+            render.dockerfile(planned, copy),
+            copy,
+            copy,
+            no_engine,
+            inputs,
+            print,
+            "",
+        )
         return pipeline._key(made)  # noqa: SLF001
 
     before = key()
@@ -150,4 +229,6 @@ def test_another_row_is_another_input(copy: Path, no_engine: Engine) -> None:
     data = json.loads(path.read_text())
     data["releases"]["20260622.0"]["known"].pop()
     path.write_text(json.dumps(data))
-    assert {name for name, text in key().items() if before[name] != text} == {"components/gvisor/drivers.json"}
+    assert {name for name, text in key().items() if before[name] != text} == {
+        "components/gvisor/drivers.json"
+    }

@@ -15,37 +15,60 @@ from worker_images.model.lock import Package
 
 
 def test_apts_answer_is_read_whole() -> None:
-    line = f"'http://m/p/libssl3t64_3.5.7-1%7edeb13u3_amd64.deb' libssl3t64_3.5.7-1~deb13u3_amd64.deb 17 SHA256:{'a' * 64}"
+    line = (
+        "'http://m/p/libssl3t64_3.5.7-1%7edeb13u3_amd64.deb' libssl3t64_3.5.7-1~deb13u3_amd64.deb"
+        f" 17 SHA256:{'a' * 64}"
+    )
     match = apt.ADDRESS.search(line)
     assert match
     assert apt.package_of(match) == Package(
-        "libssl3t64", "3.5.7-1~deb13u3", "http://m/p/libssl3t64_3.5.7-1%7edeb13u3_amd64.deb", 17, "a" * 64
+        "libssl3t64",
+        "3.5.7-1~deb13u3",
+        "http://m/p/libssl3t64_3.5.7-1%7edeb13u3_amd64.deb",
+        17,
+        "a" * 64,
     )
 
 
-def test_package_is_unpacked_without_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_package_is_unpacked_without_the_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is small on many machines."""
     tree = tmp_path / "tree"
     (tree / "DEBIAN").mkdir(parents=True)
-    (tree / "DEBIAN/control").write_text("Package: x\nVersion: 1\nArchitecture: all\nMaintainer: a <a@example>\nDescription: x\n")
+    (tree / "DEBIAN/control").write_text(
+        "Package: x\nVersion: 1\nArchitecture: all\nMaintainer: a <a@example>\nDescription: x\n"
+    )
     (tree / "DEBIAN").chmod(0o755)
     package = tmp_path / "x.deb"
-    subprocess.run(["dpkg-deb", "--build", str(tree), str(package)], check=True, capture_output=True)
+    subprocess.run(
+        ["dpkg-deb", "--build", str(tree), str(package)], check=True, capture_output=True
+    )
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     with apt.members(package, "--ctrl-tarfile") as tar:
         assert "./control" in tar.getnames()
 
 
 SAID = {
-    "E: Unable to locate package tinni": "correct the package's name, or debian.suite in versions.yaml",
-    "E: Error writing to file - write (28: No space left on device)": "free some space in the cache, or set XDG_CACHE_HOME",
-    "E: The repository 'http://m InRelease' is not signed.": "check the clock, debian-archive-keyring and debian.mirror in versions.yaml",
-    "E: Failed to fetch http://m/InRelease  Could not connect to m:80": "check debian.mirror in versions.yaml and the network",
+    "E: Unable to locate package tinni": (
+        "correct the package's name, or debian.suite in versions.yaml"
+    ),
+    "E: Error writing to file - write (28: No space left on device)": (
+        "free some space in the cache, or set XDG_CACHE_HOME"
+    ),
+    "E: The repository 'http://m InRelease' is not signed.": (
+        "check the clock, debian-archive-keyring and debian.mirror in versions.yaml"
+    ),
+    "E: Failed to fetch http://m/InRelease  Could not connect to m:80": (
+        "check debian.mirror in versions.yaml and the network"
+    ),
 }
 
 
 @pytest.mark.parametrize("said", SAID)
-def test_advice_is_of_what_apt_said(said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_advice_is_of_what_apt_said(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The network is named where the network failed."""
     (tmp_path / "apt-get").write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 100\n')
     (tmp_path / "apt-get").chmod(0o755)
@@ -60,5 +83,8 @@ def test_advice_is_of_what_apt_said(said: str, tmp_path: Path, monkeypatch: pyte
 def test_a_broken_deb_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.deb"
     path.write_bytes(b"not a deb")
-    with pytest.raises(EngineError, match=r"reading .*x\.deb: .*delete it"), apt.members(path, "--fsys-tarfile") as tar:
+    with (
+        pytest.raises(EngineError, match=r"reading .*x\.deb: .*delete it"),
+        apt.members(path, "--fsys-tarfile") as tar,
+    ):
         list(tar)

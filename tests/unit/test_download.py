@@ -1,4 +1,6 @@
-"""Downloads over a real loopback server that misbehaves on purpose: no wrong byte is ever used, and the next run heals."""
+"""Downloads over a real loopback server that misbehaves on purpose: no wrong byte is ever used, and
+the next run heals.
+"""
 
 import errno
 import hashlib
@@ -39,7 +41,9 @@ def had(server: Server, folder: Path) -> Path:
     return apt.fetch([package(server)], folder)[0]
 
 
-@pytest.mark.parametrize("fault", ["cut", "empty", "short", "flip", "html", "endless", "500", "503", "429"])
+@pytest.mark.parametrize(
+    "fault", ["cut", "empty", "short", "flip", "html", "endless", "500", "503", "429"]
+)
 def test_one_fault_heals(fault: str, server: Server, tmp_path: Path) -> None:
     server.faults = [fault]
     assert had(server, tmp_path).read_bytes() == CONTENT
@@ -47,9 +51,13 @@ def test_one_fault_heals(fault: str, server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["cut", "empty", "short", "flip", "html", "endless", "500"])
-def test_a_lasting_fault_leaves_nothing_and_the_next_run_heals(fault: str, server: Server, tmp_path: Path) -> None:
+def test_a_lasting_fault_leaves_nothing_and_the_next_run_heals(
+    fault: str, server: Server, tmp_path: Path
+) -> None:
     server.faults = [fault] * http.ATTEMPTS
-    with pytest.raises(FetchError, match=r"fetching tini 1: http://127\.0\.0\.1:[0-9]+/tini\.deb: .*run again") as told:
+    with pytest.raises(
+        FetchError, match=r"fetching tini 1: http://127\.0\.0\.1:[0-9]+/tini\.deb: .*run again"
+    ) as told:
         had(server, tmp_path)
     assert told.value.exit_code == 3
     assert list(tmp_path.iterdir()) == []
@@ -69,13 +77,19 @@ def test_other_bytes_are_no_matter_of_the_network(server: Server, tmp_path: Path
     with pytest.raises(FetchError, match=r"; these are not the pinned bytes: .* run again$"):
         had(server, tmp_path)
     server.faults = ["flip"] * (http.ATTEMPTS - 1) + ["cut"]
-    with pytest.raises(FetchError, match=r"broken off after [0-9]+ bytes; .*else check the network and run again$"):
+    with pytest.raises(
+        FetchError, match=r"broken off after [0-9]+ bytes; .*else check the network and run again$"
+    ):
         had(server, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("code", "fix"),
-    [(errno.ENOSPC, "free some space there"), (errno.EDQUOT, "free some space there"), (errno.EROFS, "give this user access")],
+    [
+        (errno.ENOSPC, "free some space there"),
+        (errno.EDQUOT, "free some space there"),
+        (errno.EROFS, "give this user access"),
+    ],
 )
 def test_a_disk_that_fails_is_no_matter_of_the_network(
     code: int, fix: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -92,7 +106,9 @@ def test_a_disk_that_fails_is_no_matter_of_the_network(
     assert len(server.asked) == 1
 
 
-def test_a_connection_that_is_not_permitted_is_a_matter_of_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_is_not_permitted_is_a_matter_of_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A firewall of this machine says so by the number that also a disk uses."""
 
     def refused(*_: object, **__: object) -> None:
@@ -120,13 +136,21 @@ def test_other_wrong_bytes_are_not_called_html(server: Server, tmp_path: Path) -
 @pytest.mark.parametrize("status", ["404", "410", "403"])
 def test_gone_is_not_asked_twice(status: str, server: Server, tmp_path: Path) -> None:
     server.faults = [status] * http.ATTEMPTS
-    with pytest.raises(FetchError, match=f"tini 1: .*HTTP {status}; where Debian has replaced it, take today's packages: make lock"):
+    with pytest.raises(
+        FetchError,
+        match=(
+            f"tini 1: .*HTTP {status}; where Debian has replaced it, take today's packages: make"
+            " lock"
+        ),
+    ):
         had(server, tmp_path)
     assert len(server.asked) == 1
 
 
 def test_what_moves_is_refused(server: Server, tmp_path: Path) -> None:
-    """An address whose bytes change between two runs: the digest, not the address, is what is pinned."""
+    """An address whose bytes change between two runs: the digest, not the address, is what is
+    pinned.
+    """
     had(server, tmp_path).unlink()
     server.serves["/tini.deb"] = CONTENT[::-1]
     with pytest.raises(FetchError, match=SHA256):
@@ -155,12 +179,20 @@ def test_a_redirect_on_the_same_host_is_followed(server: Server, tmp_path: Path)
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("http://localhost:1/x", "sends us to http://localhost; if that is meant, name the host in WORKER_IMAGES_REDIRECT_HOSTS"),
+        (
+            "http://localhost:1/x",
+            (
+                "sends us to http://localhost; if that is meant, name the host in"
+                " WORKER_IMAGES_REDIRECT_HOSTS"
+            ),
+        ),
         ("file:///etc/passwd", "302"),
         ("ftp://127.0.0.1/x", "sends us to ftp://127.0.0.1"),
     ],
 )
-def test_a_redirect_elsewhere_is_refused_at_once(target: str, words: str, server: Server, tmp_path: Path) -> None:
+def test_a_redirect_elsewhere_is_refused_at_once(
+    target: str, words: str, server: Server, tmp_path: Path
+) -> None:
     server.faults = [f"to {target}"]
     with pytest.raises(FetchError, match=words):
         had(server, tmp_path)
@@ -168,7 +200,9 @@ def test_a_redirect_elsewhere_is_refused_at_once(target: str, words: str, server
     assert len(server.asked) == 1
 
 
-def test_a_redirect_to_an_allowed_host_is_followed(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redirect_to_an_allowed_host_is_followed(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The control of the test above."""
     monkeypatch.setenv(http.REDIRECT_HOSTS, "localhost")
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
@@ -183,7 +217,9 @@ def test_a_loop_of_redirects_ends(server: Server, tmp_path: Path) -> None:
     assert len(server.asked) <= http.MOST_REDIRECTS + 2
 
 
-def test_a_second_address_serves_where_the_first_has_it_no_more(server: Server, tmp_path: Path) -> None:
+def test_a_second_address_serves_where_the_first_has_it_no_more(
+    server: Server, tmp_path: Path
+) -> None:
     server.faults = ["404"]
     wanted = apt.wanted(package(server), f"{server.address}/snapshot/tini.deb")
     assert http.have(wanted, tmp_path / NAME).read_bytes() == CONTENT
@@ -207,10 +243,20 @@ debian.fetch([debian.Package("tini", "1", url, int(size), sha256)], Path(folder)
 
 
 @pytest.mark.parametrize("bytes_sent", [0, 1, 4096, len(CONTENT) // 2, len(CONTENT) - 1])
-def test_a_killed_download_leaves_nothing_under_the_name(bytes_sent: int, server: Server, tmp_path: Path) -> None:
+def test_a_killed_download_leaves_nothing_under_the_name(
+    bytes_sent: int, server: Server, tmp_path: Path
+) -> None:
     """SIGKILL at a known byte; the next run has the file."""
     server.faults = [f"stall {bytes_sent}"]
-    command = [sys.executable, "-c", PROGRAM, package(server).url, SHA256, str(len(CONTENT)), str(tmp_path)]
+    command = [
+        sys.executable,
+        "-c",
+        PROGRAM,
+        package(server).url,
+        SHA256,
+        str(len(CONTENT)),
+        str(tmp_path),
+    ]
     with subprocess.Popen(command, cwd=ROOT) as process:
         assert server.stalled.wait(30)
         process.kill()
@@ -225,14 +271,18 @@ def test_no_connection_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         apt.fetch([package(Server("http://127.0.0.1:9"))], tmp_path)
 
 
-def test_a_hanging_server_is_given_up(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_server_is_given_up(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(http, "TIMEOUT_SECONDS", 0.2)
     server.faults = ["stall 5"] * http.ATTEMPTS
     with pytest.raises(FetchError, match="timed out"):
         had(server, tmp_path)
 
 
-def test_a_trickle_is_given_up(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trickle_is_given_up(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each byte comes in time; the whole does not."""
     monkeypatch.setattr(http, "TOTAL_SECONDS", 0.2)
     server.faults = ["drip"] * http.ATTEMPTS
@@ -247,7 +297,9 @@ def asked_to_pause(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return pauses
 
 
-def test_retry_after_is_honoured_and_bounded(server: Server, tmp_path: Path, asked_to_pause: list[float]) -> None:
+def test_retry_after_is_honoured_and_bounded(
+    server: Server, tmp_path: Path, asked_to_pause: list[float]
+) -> None:
     def answer(seconds: str) -> Callable[..., None]:
         def send(handler: faulty.Handler, code: int) -> None:
             handler.send_response(code)

@@ -1,4 +1,6 @@
-"""A fleet's nodes in each form that people have them in, and which of them a release would break."""
+"""A fleet's nodes in each form that people have them in, and which of them a release would
+break.
+"""
 
 import io
 import json
@@ -23,12 +25,19 @@ gpu-a   Ready                      <none>          12d   v1.34.1   580.159.04
 gpu-b   Ready,SchedulingDisabled   <none>          12d   v1.34.1   595.71.05
 cpu-a   Ready                      control-plane   12d   v1.34.1
 """
-OLDER = {"nvidia.com/cuda.driver.major": "595", "nvidia.com/cuda.driver.minor": "71", "nvidia.com/cuda.driver.rev": "05"}
+OLDER = {
+    "nvidia.com/cuda.driver.major": "595",
+    "nvidia.com/cuda.driver.minor": "71",
+    "nvidia.com/cuda.driver.rev": "05",
+}
 
 
 def listed(*labels: dict[str, str] | None) -> str:
     """What kubectl get nodes -o json says."""
-    items = [{"metadata": {"name": node.name, "labels": each}} for node, each in zip(NODES, labels, strict=False)]
+    items = [
+        {"metadata": {"name": node.name, "labels": each}}
+        for node, each in zip(NODES, labels, strict=False)
+    ]
     return json.dumps({"kind": "List", "items": items})
 
 
@@ -36,7 +45,11 @@ def listed(*labels: dict[str, str] | None) -> str:
     "text",
     [
         COLUMNS,
-        listed({"nvidia.com/cuda.driver-version.full": "580.159.04"}, OLDER, {"kubernetes.io/os": "linux"}),
+        listed(
+            {"nvidia.com/cuda.driver-version.full": "580.159.04"},
+            OLDER,
+            {"kubernetes.io/os": "linux"},
+        ),
         listed({"nvidia.com/cuda.driver-version.full": "580.159.04", **OLDER}, OLDER, None),
     ],
 )
@@ -51,7 +64,9 @@ def test_one_node_alone() -> None:
         fleet.read(json.dumps({**node, "kind": "Pod"}), TABLE)
 
 
-def test_closed_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_closed_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.stdin", None)
     assert main.main(["compat", "--fleet", "-"], ROOT) == 2
     assert "standard input is closed" in capsys.readouterr().err
@@ -67,16 +82,31 @@ def test_lines() -> None:
         ("", "no driver in these 0 nodes"),
         (listed(None, {}), "no driver in these 2 nodes"),
         ("gpu-a\n", "line 1: 1 words"),
-        ("gpu-a 580.159.04\ngpu-b 535.54.3\n", r"line 2: '535.54.3' is no driver version; did you mean 535.54.03\?"),
+        (
+            "gpu-a 580.159.04\ngpu-b 535.54.3\n",
+            r"line 2: '535.54.3' is no driver version; did you mean 535.54.03\?",
+        ),
         ("NAME  STATUS\ngpu-a  Ready\n", "line 1: no column CUDA.DRIVER-VERSION.FULL"),
         ("{", "this JSON is no list of nodes"),
         ('{"items": [{"name": "gpu-a"}]}', "this JSON is no list of nodes"),
-        ('{"items": [{"metadata": {"name": "a", "labels": [1]}}]}', "this JSON is no list of nodes"),
-        ('{"items": [{"metadata": {"name": "a", "labels": {"nvidia.com/cuda.driver-version.full": 5}}}]}', "node a: '5' is no driver"),
+        (
+            '{"items": [{"metadata": {"name": "a", "labels": [1]}}]}',
+            "this JSON is no list of nodes",
+        ),
+        (
+            (
+                '{"items": [{"metadata": {"name": "a", "labels":'
+                ' {"nvidia.com/cuda.driver-version.full": 5}}}]}'
+            ),
+            "node a: '5' is no driver",
+        ),
         ("a\x1b[2J 580", r"line 1: '580' is no driver version"),
         ("[" * 200_000, "this JSON is no list of nodes"),
         ('{"items": 1}', "this JSON is no list of nodes"),
-        (listed({"nvidia.com/cuda.driver-version.full": "latest"}), "node gpu-a: 'latest' is no driver version"),
+        (
+            listed({"nvidia.com/cuda.driver-version.full": "latest"}),
+            "node gpu-a: 'latest' is no driver version",
+        ),
     ],
 )
 def test_what_is_no_fleet(text: str, words: str) -> None:
@@ -88,7 +118,11 @@ def test_nodes_that_would_break(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (tmp_path / "nodes").write_text(COLUMNS)
     assert main.main(["compat", "--fleet", str(tmp_path / "nodes"), "--json"], ROOT) == 7
     data = json.loads(capsys.readouterr().out)
-    assert (data["breaks"], data["no_driver_label"], data["served"]) == (["gpu-b"], ["cpu-a"], False)
+    assert (data["breaks"], data["no_driver_label"], data["served"]) == (
+        ["gpu-b"],
+        ["cpu-a"],
+        False,
+    )
     assert [each["answer"] for each in data["nodes"]] == ["supported", "known", "no driver label"]
 
 
@@ -97,9 +131,16 @@ def test_what_is_allowed_is_told_and_not_refused() -> None:
     assert row
     allowed = Pinned(row.name, ("580.159.04", "595.71.05"), {"595.71.05": "drained until March"})
     found = answer.fleet(NODES, row, TABLE, allowed)
-    assert (found.refused, found.data["breaks"], found.data["allowed"]) == ("", [], {"gpu-b": "drained until March"})
+    assert (found.refused, found.data["breaks"], found.data["allowed"]) == (
+        "",
+        [],
+        {"gpu-b": "drained until March"},
+    )
     assert "allowed    gpu-b  595.71.05  drained until March" in found.text
-    assert "1 served, 0 would break, 1 allowed not to be served, 1 without a driver label" in found.text
+    assert (
+        "1 served, 0 would break, 1 allowed not to be served, 1 without a driver label"
+        in found.text
+    )
     machine = answer.node("595.71.05", "a test", row, TABLE, allowed)
     assert (machine.refused, machine.data["allowed"]) == ("", "drained until March")
     bare = Pinned(row.name, allowed.fleet)
@@ -107,7 +148,9 @@ def test_what_is_allowed_is_told_and_not_refused() -> None:
     assert answer.node("595.71.05", "a test", row, TABLE, bare).refused
 
 
-def test_nodes_that_would_not(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nodes_that_would_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(COLUMNS.replace("595.71.05", "610.57.04")))
     assert main.main(["compat", "--fleet", "-", "--release", "20260817.0"], ROOT) == 0
     out = capsys.readouterr().out

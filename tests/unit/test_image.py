@@ -13,7 +13,9 @@ from worker_images.model.oci.image import Image, ImageError
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., Image]:
     """Write an archive of layers and read it back."""
-    return lambda *layers, **options: archive.load(write(tmp_path / "image.tar", list(layers), **options), tmp_path)
+    return lambda *layers, **options: archive.load(
+        write(tmp_path / "image.tar", list(layers), **options), tmp_path
+    )
 
 
 def test_a_file_and_its_content(read: Callable[..., Image], tmp_path: Path) -> None:
@@ -31,7 +33,10 @@ def test_deleted_later_still_counts(read: Callable[..., Image]) -> None:
 
 
 def test_an_opaque_folder_hides_what_was_below(read: Callable[..., Image]) -> None:
-    image = read(layer(("file", "opt/a/b", "x")), layer(("file", "opt/a/.wh..wh..opq", ""), ("file", "opt/a/c", "y")))
+    image = read(
+        layer(("file", "opt/a/b", "x")),
+        layer(("file", "opt/a/.wh..wh..opq", ""), ("file", "opt/a/c", "y")),
+    )
     assert image.find("/opt/a/b") is None
     assert image.find("/opt/a/c")
 
@@ -51,7 +56,14 @@ def test_a_later_file_wins(read: Callable[..., Image], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["usr/bin", "/usr/bin", "./usr/../usr/bin"])
 def test_links_are_followed(target: str, read: Callable[..., Image]) -> None:
-    image = read(layer(("link", "bin", target), ("folder", "usr", ""), ("folder", "usr/bin", ""), ("file", "usr/bin/sh", "x")))
+    image = read(
+        layer(
+            ("link", "bin", target),
+            ("folder", "usr", ""),
+            ("folder", "usr/bin", ""),
+            ("file", "usr/bin/sh", "x"),
+        )
+    )
     found = image.find("/bin/sh")
     assert found
     assert found.path == "/usr/bin/sh"

@@ -63,18 +63,58 @@ def test_the_lock_survives_its_text(tmp_path: Path) -> None:
             "versions.yaml",
             "20260701204157-69c2d17aea96",
             "20260518063529-209a0ce076a1",
-            "versions.lock: modules.gvisor: locked for v0.0.0-20260701204157-69c2d17aea96, asked for v0.0.0-20260518063529-209a0ce076a1",
+            (
+                "versions.lock: modules.gvisor: locked for v0.0.0-20260701204157-69c2d17aea96,"
+                " asked for v0.0.0-20260518063529-209a0ce076a1"
+            ),
         ),
-        ("versions.yaml", "1.26.11", "1.26.10", "versions.lock: go.toolchain: locked for 1.26.11, asked for 1.26.10"),
-        ("versions.yaml", 'version: "12.8.57"', 'version: "12.8.90"', "versions.lock: wheels.cuda-runtime: locked for 12.8.57"),
-        ("versions.yaml", "599f6f94", "699f6f94", "published.https://github.com/opencontainers/runc/releases/download/v1.5.2/runc.amd64"),
-        ("images/base/packages.yaml", "  tini:", '  tmux: "a terminal"\n  tini:', "packages.amd64.base: locked for less, asked for tmux"),
-        ("images/base/packages.yaml", '  tini: "reaps processes as PID 1"\n', "", "packages.arm64.base: locked for tini, asked for less"),
-        (f"{GVISOR}/go.mod", "go 1.26.11", "go 1.26.10", f"{GVISOR}/go.mod:1:1: not the file that versions.lock names"),
-        (f"{GVISOR}/go.sum", "h1:", "h1:A", f"{GVISOR}/go.sum:1:1: not the file that versions.lock names"),
+        (
+            "versions.yaml",
+            "1.26.11",
+            "1.26.10",
+            "versions.lock: go.toolchain: locked for 1.26.11, asked for 1.26.10",
+        ),
+        (
+            "versions.yaml",
+            'version: "12.8.57"',
+            'version: "12.8.90"',
+            "versions.lock: wheels.cuda-runtime: locked for 12.8.57",
+        ),
+        (
+            "versions.yaml",
+            "599f6f94",
+            "699f6f94",
+            "published.https://github.com/opencontainers/runc/releases/download/v1.5.2/runc.amd64",
+        ),
+        (
+            "images/base/packages.yaml",
+            "  tini:",
+            '  tmux: "a terminal"\n  tini:',
+            "packages.amd64.base: locked for less, asked for tmux",
+        ),
+        (
+            "images/base/packages.yaml",
+            '  tini: "reaps processes as PID 1"\n',
+            "",
+            "packages.arm64.base: locked for tini, asked for less",
+        ),
+        (
+            f"{GVISOR}/go.mod",
+            "go 1.26.11",
+            "go 1.26.10",
+            f"{GVISOR}/go.mod:1:1: not the file that versions.lock names",
+        ),
+        (
+            f"{GVISOR}/go.sum",
+            "h1:",
+            "h1:A",
+            f"{GVISOR}/go.sum:1:1: not the file that versions.lock names",
+        ),
     ],
 )
-def test_what_changed_is_named(file: str, old: str, new: str, told: str, copy: Path, loaded: Callable[[], Lock]) -> None:
+def test_what_changed_is_named(
+    file: str, old: str, new: str, told: str, copy: Path, loaded: Callable[[], Lock]
+) -> None:
     replaced(copy / file, old, new)
     with pytest.raises(DriftError, match="run: make lock") as error:
         loaded()
@@ -94,24 +134,46 @@ def test_all_that_changed_is_named_at_once(copy: Path, loaded: Callable[[], Lock
     ("old", "new", "told"),
     [
         (r'^    \{"name": "tini".*\n', "", "packages.amd64.holds.base: no package tini"),
-        (r'"holds": \{\n    "base": \[[^\]]*\]', '"holds": {\n    "base": []', "packages.amd64.holds.base: no package base-files"),
+        (
+            r'"holds": \{\n    "base": \[[^\]]*\]',
+            '"holds": {\n    "base": []',
+            "packages.amd64.holds.base: no package base-files",
+        ),
         (
             r'"url": "http://deb.debian.org/debian/pool/main/t/tini',
             '"url": "http://evil.example/debian/pool/main/t/tini',
             "is not below http://deb",
         ),
-        (r'"url": "http://deb.debian.org/debian/pool/main/t/tini', '"url": "file:///etc/shadow', "is not below http://deb"),
-        (r'("name": "tini".*?"sha256": ")[0-9a-f]{64}', r"\1../../x", "files.tini: no name, digest and size of one package"),
-        (r'("name": "tini".*?"size": )[0-9]+', r'\1"9"', "files.tini: no name, digest and size of one package"),
+        (
+            r'"url": "http://deb.debian.org/debian/pool/main/t/tini',
+            '"url": "file:///etc/shadow',
+            "is not below http://deb",
+        ),
+        (
+            r'("name": "tini".*?"sha256": ")[0-9a-f]{64}',
+            r"\1../../x",
+            "files.tini: no name, digest and size of one package",
+        ),
+        (
+            r'("name": "tini".*?"size": )[0-9]+',
+            r'\1"9"',
+            "files.tini: no name, digest and size of one package",
+        ),
         (r'"name": "tini"', '"name": "../../tini"', "files.../../tini: no name, digest and size"),
         (r'"sum": "h1:KyINm[^"]*"', '"sum": "h1:AAAA"', "toolchain: no sum or size of a Go module"),
         (r'"resolved": "[^"]*"', '"resolved": "soon"', "debian.resolved: no time"),
-        (r'("cuda-runtime": .*"sha256": ")[0-9a-f]', r"\1g", "wheels.cuda-runtime: no version, digest and size"),
+        (
+            r'("cuda-runtime": .*"sha256": ")[0-9a-f]',
+            r"\1g",
+            "wheels.cuda-runtime: no version, digest and size",
+        ),
         (r'"digest": "sha256:d7', '"digest": "md5:d7', "published.debian:trixie-slim: no digest"),
         (r'^ "toolchain": .*\n', r"\g<0>\g<0>", "a key is written twice"),
     ],
 )
-def test_a_row_that_cannot_be_is_named(old: str, new: str, told: str, copy: Path, loaded: Callable[[], Lock]) -> None:
+def test_a_row_that_cannot_be_is_named(
+    old: str, new: str, told: str, copy: Path, loaded: Callable[[], Lock]
+) -> None:
     path = copy / "versions.lock"
     text, count = re.subn(old, new, path.read_text(), count=1, flags=re.MULTILINE)
     assert count == 1
@@ -124,13 +186,18 @@ def test_a_row_that_cannot_be_is_named(old: str, new: str, told: str, copy: Path
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"debian": {}}', '{"debian": 1}'])
 def test_what_is_no_lock_is_told(text: str, copy: Path, loaded: Callable[[], Lock]) -> None:
     (copy / "versions.lock").write_text(text)
-    with pytest.raises(DriftError, match=r"versions\.lock:\d+:1: not a lock of this version .*run: make lock"):
+    with pytest.raises(
+        DriftError, match=r"versions\.lock:\d+:1: not a lock of this version .*run: make lock"
+    ):
         loaded()
 
 
 def test_a_missing_lock_is_told(copy: Path, loaded: Callable[[], Lock]) -> None:
     (copy / "versions.lock").unlink()
-    with pytest.raises(DriftError, match=r"versions\.lock:1:1: cannot be read \(No such file or directory\); run: make lock"):
+    with pytest.raises(
+        DriftError,
+        match=r"versions\.lock:1:1: cannot be read \(No such file or directory\); run: make lock",
+    ):
         loaded()
 
 
@@ -138,16 +205,24 @@ def test_other_pins_have_a_lock_of_their_own() -> None:
     assert lock.lock_of(Path("/x/mine.yaml")) == Path("/x/mine.lock")
 
 
-def test_every_step_of_a_packages_build_is_without_a_network(pinned: pins.Pins, known: catalog.Catalog) -> None:
+def test_every_step_of_a_packages_build_is_without_a_network(
+    pinned: pins.Pins, known: catalog.Catalog
+) -> None:
     for name in known.buildable:
         steps = [
-            line for line in render.dockerfile(plan.make(pinned, known, name, "packages"), ROOT).splitlines() if line.startswith("RUN")
+            line
+            for line in render.dockerfile(
+                plan.make(pinned, known, name, "packages"), ROOT
+            ).splitlines()
+            if line.startswith("RUN")
         ]
         assert steps
         assert not [line for line in steps if not line.startswith("RUN --network=none ")]
 
 
-def test_every_file_that_a_stage_adds_is_the_locks(pinned: pins.Pins, known: catalog.Catalog) -> None:
+def test_every_file_that_a_stage_adds_is_the_locks(
+    pinned: pins.Pins, known: catalog.Catalog
+) -> None:
     """Nothing is fetched by an instruction."""
     for name in known.buildable:
         text = render.dockerfile(plan.make(pinned, known, name, "packages"), ROOT)
@@ -167,16 +242,31 @@ def zipped(**files: bytes) -> bytes:
 
 
 def test_sums_are_gos(tmp_path: Path) -> None:
-    """Against what Go's checksum database has for the go.mod of golang.org/toolchain v0.0.1-go1.26.11.linux-amd64."""
-    assert gomod.hash1([("go.mod", b"module golang.org/toolchain\n")]) == "h1:8wlg68NqwW7eMnI1aABk/C2pDYXj8mrMY4TyRfiLeS0="
+    """Against what Go's checksum database has for the go.mod of golang.org/toolchain
+    v0.0.1-go1.26.11.linux-amd64.
+    """
+    assert (
+        gomod.hash1([("go.mod", b"module golang.org/toolchain\n")])
+        == "h1:8wlg68NqwW7eMnI1aABk/C2pDYXj8mrMY4TyRfiLeS0="
+    )
     (tmp_path / "x.zip").write_bytes(zipped(a=b"1", b=b"2"))
-    assert gomod.hash_of_zip(tmp_path / "x.zip", PREFIX) == gomod.hash1([(f"{PREFIX}b", b"2"), (f"{PREFIX}a", b"1")])
-    assert gomod.hash_of_zip(tmp_path / "x.zip", PREFIX) != gomod.hash1([(f"{PREFIX}b", b"1"), (f"{PREFIX}a", b"2")])
+    assert gomod.hash_of_zip(tmp_path / "x.zip", PREFIX) == gomod.hash1(
+        [(f"{PREFIX}b", b"2"), (f"{PREFIX}a", b"1")]
+    )
+    assert gomod.hash_of_zip(tmp_path / "x.zip", PREFIX) != gomod.hash1(
+        [(f"{PREFIX}b", b"1"), (f"{PREFIX}a", b"2")]
+    )
 
 
 def test_names_are_the_proxys() -> None:
-    assert File("github.com/NVIDIA/go-nvml", "v0.13.0-1", "h1:").name == "github.com/!n!v!i!d!i!a/go-nvml/@v/v0.13.0-1.zip"
-    assert File("a.org/b", "v1.0.0+incompatible", "h1:", mod=True).name == "a.org/b/@v/v1.0.0+incompatible.mod"
+    assert (
+        File("github.com/NVIDIA/go-nvml", "v0.13.0-1", "h1:").name
+        == "github.com/!n!v!i!d!i!a/go-nvml/@v/v0.13.0-1.zip"
+    )
+    assert (
+        File("a.org/b", "v1.0.0+incompatible", "h1:", mod=True).name
+        == "a.org/b/@v/v1.0.0+incompatible.mod"
+    )
 
 
 def test_every_line_of_every_go_sum_is_a_file() -> None:
@@ -204,17 +294,27 @@ RIGHT_SUM = f"h1:{43 * 'a'}="
 )
 def test_what_is_no_sum_is_told_by_its_line(line: str) -> None:
     good = f"a.org/b v1.0.0 {RIGHT_SUM}"
-    with pytest.raises(DriftError, match=r"images/x/go\.sum:2:1: not a line of go\.sum; run: make lock"):
+    with pytest.raises(
+        DriftError, match=r"images/x/go\.sum:2:1: not a line of go\.sum; run: make lock"
+    ):
         gomod.files(f"{good}\n{line}\n", "images/x/go.sum")
 
 
 @pytest.mark.parametrize("named", ["off", "direct", "file:///x"])
-def test_proxy_is_missed_where_a_module_has_to_be_fetched(named: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_proxy_is_missed_where_a_module_has_to_be_fetched(
+    named: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Not before: what is in the cache needs none."""
     monkeypatch.setenv("GOPROXY", named)
     assert gomod.proxies() == ()
     (file,) = gomod.files(f"a.org/b v1.0.0/go.mod {RIGHT_SUM}\n", "go.sum")
-    with pytest.raises(FetchError, match=r"Go module a\.org/b v1\.0\.0: no address to fetch it from; check the network and GOPROXY"):
+    with pytest.raises(
+        FetchError,
+        match=(
+            r"Go module a\.org/b v1\.0\.0: no address to fetch it from; check the network and"
+            r" GOPROXY"
+        ),
+    ):
         http.have(file.wanted(gomod.proxies()), tmp_path / "file")
 
 
@@ -226,7 +326,9 @@ def test_proxy_is_missed_where_a_module_has_to_be_fetched(named: str, monkeypatc
         ("http://b.org|https://c.org", ("http://b.org", "https://c.org")),
     ],
 )
-def test_proxies_are_the_readers(named: str, found: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_are_the_readers(
+    named: str, found: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GOPROXY", named)
     assert gomod.proxies() == found
 
@@ -254,9 +356,13 @@ def test_a_module_is_had(proxy: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("body", [WRONG, RIGHT[:-9], b"<html>", b""])
-def test_a_wrong_module_is_refused_and_the_next_run_heals(body: bytes, proxy: Server, tmp_path: Path) -> None:
+def test_a_wrong_module_is_refused_and_the_next_run_heals(
+    body: bytes, proxy: Server, tmp_path: Path
+) -> None:
     proxy.serves["/a.org/b/@v/v1.0.0.zip"] = body
-    with pytest.raises(FetchError, match=r"Go module a\.org/b v1\.0\.0: .*want h1:.*these are not the pinned bytes"):
+    with pytest.raises(
+        FetchError, match=r"Go module a\.org/b v1\.0\.0: .*want h1:.*these are not the pinned bytes"
+    ):
         Store(tmp_path).modules([module()])
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     proxy.serves["/a.org/b/@v/v1.0.0.zip"] = RIGHT
@@ -264,8 +370,13 @@ def test_a_wrong_module_is_refused_and_the_next_run_heals(body: bytes, proxy: Se
 
 
 def test_a_sum_beside_the_file_is_not_believed(proxy: Server, tmp_path: Path) -> None:
-    """File and checksum swapped together, on the proxy's side: go.sum is ours, the .ziphash is not asked for."""
-    proxy.serves |= {"/a.org/b/@v/v1.0.0.zip": WRONG, "/a.org/b/@v/v1.0.0.ziphash": module(b"wrong").sum.encode()}
+    """File and checksum swapped together, on the proxy's side: go.sum is ours, the .ziphash is not
+    asked for.
+    """
+    proxy.serves |= {
+        "/a.org/b/@v/v1.0.0.zip": WRONG,
+        "/a.org/b/@v/v1.0.0.ziphash": module(b"wrong").sum.encode(),
+    }
     with pytest.raises(FetchError, match=module().sum.replace("+", r"\+")):
         Store(tmp_path).modules([module()])
     assert {path.rpartition(".")[2] for path in proxy.asked} == {"zip"}
@@ -286,29 +397,51 @@ def filled(proxy: Server, tmp_path: Path) -> Path:
 
 
 def package(server: Server) -> Package:
-    return Package("tini", "1", f"{server.address}/tini.deb", len(faulty.CONTENT), hashlib.sha256(faulty.CONTENT).hexdigest())
+    return Package(
+        "tini",
+        "1",
+        f"{server.address}/tini.deb",
+        len(faulty.CONTENT),
+        hashlib.sha256(faulty.CONTENT).hexdigest(),
+    )
 
 
-def test_a_filled_folder_replaces_the_network(filled: Path, proxy: Server, tmp_path: Path, pinned: pins.Pins) -> None:
+def test_a_filled_folder_replaces_the_network(
+    filled: Path, proxy: Server, tmp_path: Path, pinned: pins.Pins
+) -> None:
     offline = Store(tmp_path / "other", source=filled)
-    assert offline.debs([package(proxy)], pinned.debian, "2026-11-25T00:00:00Z")[0].read_bytes() == faulty.CONTENT
+    assert (
+        offline.debs([package(proxy)], pinned.debian, "2026-11-25T00:00:00Z")[0].read_bytes()
+        == faulty.CONTENT
+    )
     assert offline.modules([module()])[0].read_bytes() == RIGHT
     assert proxy.asked == []
 
 
 @pytest.mark.parametrize("spoiled", [b"", b"x"])
-def test_a_spoiled_folder_is_refused(spoiled: bytes, filled: Path, proxy: Server, tmp_path: Path, pinned: pins.Pins) -> None:
+def test_a_spoiled_folder_is_refused(
+    spoiled: bytes, filled: Path, proxy: Server, tmp_path: Path, pinned: pins.Pins
+) -> None:
     for path in filled.rglob("*.deb"):
         path.write_bytes(spoiled) if spoiled else path.unlink()
-    with pytest.raises(FetchError, match=rf"tini 1: .*fill the folder where there is a network: \./build\.py fetch --into {filled}"):
-        Store(tmp_path / "other", source=filled).debs([package(proxy)], pinned.debian, "2026-11-25T00:00:00Z")
+    with pytest.raises(
+        FetchError,
+        match=(
+            r"tini 1: .*fill the folder where there is a network: \./build\.py fetch --into"
+            rf" {filled}"
+        ),
+    ):
+        Store(tmp_path / "other", source=filled).debs(
+            [package(proxy)], pinned.debian, "2026-11-25T00:00:00Z"
+        )
     assert proxy.asked == []
 
 
 def test_what_a_mirror_replaced_is_asked_of_the_snapshots(pinned: pins.Pins) -> None:
     time, path = "2026-11-25T00:21:46Z", "pool/main/t/tini/tini_1.deb"
     asked = {
-        address: store.snapshots(f"{address}/{path}", pinned.debian, time) for address in (pinned.debian.mirror, pinned.debian.security)
+        address: store.snapshots(f"{address}/{path}", pinned.debian, time)
+        for address in (pinned.debian.mirror, pinned.debian.security)
     }
     archive = "https://snapshot.debian.org/archive"
     assert asked == {
@@ -318,11 +451,18 @@ def test_what_a_mirror_replaced_is_asked_of_the_snapshots(pinned: pins.Pins) -> 
     assert store.snapshots("http://elsewhere.org/x.deb", pinned.debian, time) == ()
 
 
-def test_a_replaced_package_comes_from_the_snapshots(proxy: Server, tmp_path: Path, pinned: pins.Pins) -> None:
-    pin = pinned.debian.model_copy(update={"mirror": f"{proxy.address}/debian", "snapshot": f"{proxy.address}/archive"})
+def test_a_replaced_package_comes_from_the_snapshots(
+    proxy: Server, tmp_path: Path, pinned: pins.Pins
+) -> None:
+    pin = pinned.debian.model_copy(
+        update={"mirror": f"{proxy.address}/debian", "snapshot": f"{proxy.address}/archive"}
+    )
     wanted = replace(package(proxy), url=f"{pin.mirror}/tini.deb")
     proxy.faults = ["404"]
-    assert Store(tmp_path).debs([wanted], pin, "2026-11-25T00:21:46Z")[0].read_bytes() == faulty.CONTENT
+    assert (
+        Store(tmp_path).debs([wanted], pin, "2026-11-25T00:21:46Z")[0].read_bytes()
+        == faulty.CONTENT
+    )
     assert proxy.asked == ["/debian/tini.deb", "/archive/debian/20261125T002146Z/tini.deb"]
 
 
@@ -332,7 +472,10 @@ def test_reading_the_lock_again_gives_its_date(tmp_path: Path) -> None:
     path.write_text(COMMITTED.read_text())
     found = Lock.read(path)
     assert resolve.date_of(path, found.packages) == found.debian.resolved
-    other = {**found.packages, "amd64": replace(found.packages["amd64"], files=found.packages["amd64"].files[1:])}
+    other = {
+        **found.packages,
+        "amd64": replace(found.packages["amd64"], files=found.packages["amd64"].files[1:]),
+    }
     assert resolve.date_of(path, other) != found.debian.resolved
 
 
@@ -340,10 +483,17 @@ def test_the_command_says_what_is_stale(copy: Path) -> None:
     (copy / ".venv").symlink_to(ROOT / ".venv")
     replaced(copy / "versions.yaml", "1.26.11", "1.26.10")
     found = subprocess.run(
-        [ROOT / ".venv/bin/python", copy / "build.py", "--variant", "slim"], capture_output=True, text=True, check=False, cwd=copy
+        [ROOT / ".venv/bin/python", copy / "build.py", "--variant", "slim"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=copy,
     )
     assert found.returncode == 2
-    assert "versions.lock: go.toolchain: locked for 1.26.11, asked for 1.26.10; run: make lock" in found.stderr
+    assert (
+        "versions.lock: go.toolchain: locked for 1.26.11, asked for 1.26.10; run: make lock"
+        in found.stderr
+    )
 
 
 def test_lock_rows_stand_on_lines_of_their_own() -> None:
@@ -359,7 +509,13 @@ def test_what_a_new_lock_changes_is_told_by_package(tmp_path: Path) -> None:
     found = Lock.read(COMMITTED)
     roots = found.packages["amd64"]
     first, second, *others = roots.files
-    other = replace(found, packages={**found.packages, "amd64": replace(roots, files=(replace(first, version="99"), *others))})
+    other = replace(
+        found,
+        packages={
+            **found.packages,
+            "amd64": replace(roots, files=(replace(first, version="99"), *others)),
+        },
+    )
     assert list(lock.changes(COMMITTED, found.as_text())) == []
     assert list(lock.changes(COMMITTED, other.as_text())) == [
         f"  amd64: {first.name}: {first.version} -> 99",
@@ -377,9 +533,16 @@ def odd_zip(*names: str) -> bytes:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("names", [(f"{PREFIX}a\nb",), (f"{PREFIX}a", f"{PREFIX}a"), ("elsewhere/a",), (f"{PREFIX}../../x\n",)])
-def test_a_zip_that_could_stand_for_another_is_refused(names: tuple[str, ...], tmp_path: Path) -> None:
-    """A name with a line break can read as two lines of the sum, so that a file vanishes and the sum is right."""
+@pytest.mark.parametrize(
+    "names",
+    [(f"{PREFIX}a\nb",), (f"{PREFIX}a", f"{PREFIX}a"), ("elsewhere/a",), (f"{PREFIX}../../x\n",)],
+)
+def test_a_zip_that_could_stand_for_another_is_refused(
+    names: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A name with a line break can read as two lines of the sum, so that a file vanishes and the
+    sum is right.
+    """
     (tmp_path / "x.zip").write_bytes(odd_zip(*names))
     with pytest.raises(ValueError, match="twice or with a line break"):
         gomod.hash_of_zip(tmp_path / "x.zip", PREFIX)
@@ -407,7 +570,9 @@ def test_a_damaged_zip_in_the_store_is_fetched_again(proxy: Server, tmp_path: Pa
         assert gomod.hash_of_zip(Store(tmp_path).modules([module()])[0], PREFIX) == module().sum
 
 
-def test_a_proxys_password_is_sent_and_never_shown(proxy: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxys_password_is_sent_and_never_shown(
+    proxy: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     address = proxy.address.replace("http://", "http://me:s%65cret@")
     monkeypatch.setenv("GOPROXY", address)
     asked = http.request(f"{address}/x")
@@ -425,7 +590,9 @@ def test_without_a_checksum_database_no_lock_is_written(monkeypatch: pytest.Monk
         resolve.write(ROOT / "versions.yaml", ROOT, print)
 
 
-def test_what_lays_out_the_compiler_is_an_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_lays_out_the_compiler_is_an_input(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     before = gotoolchain.key("h1:x")
     other = tmp_path / "compiler.py"
     other.write_text(Path(gotoolchain.__file__).read_text() + "\n")
@@ -436,9 +603,24 @@ def test_what_lays_out_the_compiler_is_an_input(monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize(
     ("said", "kind", "step"),
     [
-        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", EngineError, "; free some space in "),
-        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", FetchError, "; these are not the pinned bytes"),
-        ("ERROR: No matching distribution found for x", FetchError, "; check the network and PIP_INDEX_URL, then run again"),
+        (
+            (
+                "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on"
+                " device"
+            ),
+            EngineError,
+            "; free some space in ",
+        ),
+        (
+            "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.",
+            FetchError,
+            "; these are not the pinned bytes",
+        ),
+        (
+            "ERROR: No matching distribution found for x",
+            FetchError,
+            "; check the network and PIP_INDEX_URL, then run again",
+        ),
     ],
 )
 def test_advice_is_of_what_pip_said(said: str, kind: type[ImageBuildError], step: str) -> None:

@@ -1,4 +1,6 @@
-"""The verdict on an image: what a report must show before a tag moves, and what has no say in it."""
+"""The verdict on an image: what a report must show before a tag moves, and what has no say in
+it.
+"""
 
 import os
 import re
@@ -17,7 +19,20 @@ from worker_images.engine.images import Images
 from worker_images.errors import EngineError, JudgeError
 from worker_images.harness.plugin import ROOT
 
-MADE = record.Record("slim", "packages", {}, {}, "sha256:id", "sha256:manifest", 2, 1, "sha256:manifest", "Docker 0", 0.0, "")
+MADE = record.Record(
+    "slim",
+    "packages",
+    {},
+    {},
+    "sha256:id",
+    "sha256:manifest",
+    2,
+    1,
+    "sha256:manifest",
+    "Docker 0",
+    0.0,
+    "",
+)
 CHECKS = ("tests.image.test_a.test_one", "tests.image.test_a.test_two[x]")
 NOT_RUN = "not run: no CAP_SYS_TIME"
 
@@ -42,13 +57,24 @@ class Removed(Images):
 
 
 def write(
-    folder: Path, *, ran: dict[str, str], collected: tuple[str, ...] = CHECKS, image_id: str = "sha256:id", engine_id: str = ""
+    folder: Path,
+    *,
+    ran: dict[str, str],
+    collected: tuple[str, ...] = CHECKS,
+    image_id: str = "sha256:id",
+    engine_id: str = "",
 ) -> None:
-    """A report as the image layer writes it: each check with the tag of its outcome, a skip's reason, or nothing."""
+    """A report as the image layer writes it: each check with the tag of its outcome, a skip's
+    reason, or nothing.
+    """
     suite = ET.Element("testsuite")
     properties = ET.SubElement(suite, "properties")
     names = "[" + ", ".join(f'"{name}"' for name in collected) + "]"
-    for name, value in (("image_id", image_id), ("engine_id", engine_id or MADE.engine_id), ("checks", names)):
+    for name, value in (
+        ("image_id", image_id),
+        ("engine_id", engine_id or MADE.engine_id),
+        ("checks", names),
+    ):
         ET.SubElement(properties, "property", name=name, value=value)
     for name, outcome in ran.items():
         module, _, test = name.rpartition(".")
@@ -67,7 +93,8 @@ def verdict(tmp_path: Path) -> Callable[[int], list[str]]:
 
     def run(status: int) -> list[str]:
         work = Work(tmp_path, Removed.__new__(Removed), [])
-        testing._verdict(work, MADE, status, "kept")  # type: ignore[arg-type]  # noqa: SLF001 - the tests' process is apart
+        # The tests' process is apart.
+        testing._verdict(work, MADE, status, "kept")  # type: ignore[arg-type]  # noqa: SLF001
         return work.said
 
     return run
@@ -76,18 +103,24 @@ def verdict(tmp_path: Path) -> Callable[[int], list[str]]:
 ALL_PASSED = dict.fromkeys(CHECKS, "")
 
 
-def test_image_passes_when_every_collected_check_ran(verdict: Callable[[int], list[str]], tmp_path: Path) -> None:
+def test_image_passes_when_every_collected_check_ran(
+    verdict: Callable[[int], list[str]], tmp_path: Path
+) -> None:
     write(tmp_path, ran=ALL_PASSED)
     assert verdict(0) == ["slim passed 2 checks"]
 
 
-def test_check_that_the_machine_cannot_run_is_told_with_its_reason(verdict: Callable[[int], list[str]], tmp_path: Path) -> None:
+def test_check_that_the_machine_cannot_run_is_told_with_its_reason(
+    verdict: Callable[[int], list[str]], tmp_path: Path
+) -> None:
     write(tmp_path, ran=ALL_PASSED | {CHECKS[1]: NOT_RUN})
     assert verdict(0) == ["slim passed 1 checks; not run: no CAP_SYS_TIME (1 checks)"]
 
 
 @pytest.mark.parametrize("outcome", ["failure", "error"])
-def test_failed_check_in_the_report_fails_the_image(outcome: str, verdict: Callable[[int], list[str]], tmp_path: Path) -> None:
+def test_failed_check_in_the_report_fails_the_image(
+    outcome: str, verdict: Callable[[int], list[str]], tmp_path: Path
+) -> None:
     write(tmp_path, ran=ALL_PASSED | {CHECKS[1]: outcome})
     with pytest.raises(JudgeError, match="slim failed 1 check; the tag is unchanged; kept"):
         verdict(1)
@@ -104,18 +137,44 @@ def test_failed_check_of_a_run_that_did_not_end_is_the_machines_fault(
 
 
 INCOMPLETE = {
-    "a check left out": ({"ran": {CHECKS[0]: ""}}, 0, "1 of 2 checks ran: tests.image.test_a.test_two[x]"),
-    "a check of somebody else": ({"ran": ALL_PASSED | {"other.test": ""}}, 0, "3 of 2 checks ran: other.test"),
+    "a check left out": (
+        {"ran": {CHECKS[0]: ""}},
+        0,
+        "1 of 2 checks ran: tests.image.test_a.test_two[x]",
+    ),
+    "a check of somebody else": (
+        {"ran": ALL_PASSED | {"other.test": ""}},
+        0,
+        "3 of 2 checks ran: other.test",
+    ),
     "no check": ({"ran": {}, "collected": ()}, 0, "0 of 0 checks ran"),
-    "another image": ({"ran": ALL_PASSED, "image_id": "sha256:other"}, 0, "the report is of image sha256:other"),
-    "another image of the engine": ({"ran": ALL_PASSED, "engine_id": "sha256:other"}, 0, "(sha256:other), not of sha256:id"),
-    "a skip without a reason": ({"ran": ALL_PASSED | {CHECKS[0]: "got empty parameter set"}}, 0, "skipped without a reason"),
-    "a status without a failed check": ({"ran": ALL_PASSED}, 1, "the tests could not finish (status 1): line one"),
+    "another image": (
+        {"ran": ALL_PASSED, "image_id": "sha256:other"},
+        0,
+        "the report is of image sha256:other",
+    ),
+    "another image of the engine": (
+        {"ran": ALL_PASSED, "engine_id": "sha256:other"},
+        0,
+        "(sha256:other), not of sha256:id",
+    ),
+    "a skip without a reason": (
+        {"ran": ALL_PASSED | {CHECKS[0]: "got empty parameter set"}},
+        0,
+        "skipped without a reason",
+    ),
+    "a status without a failed check": (
+        {"ran": ALL_PASSED},
+        1,
+        "the tests could not finish (status 1): line one",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", INCOMPLETE)
-def test_report_that_does_not_show_all_passed_is_the_machines_fault(name: str, verdict: Callable[[int], list[str]], tmp_path: Path) -> None:
+def test_report_that_does_not_show_all_passed_is_the_machines_fault(
+    name: str, verdict: Callable[[int], list[str]], tmp_path: Path
+) -> None:
     """Exit 4, with the cause: only a report that names a failed check refuses an image."""
     report, status, words = INCOMPLETE[name]
     write(tmp_path, **report)  # type: ignore[arg-type]
@@ -135,7 +194,9 @@ def test_run_without_a_report_is_the_machines_fault(
         verdict(status)
 
 
-def test_full_disk_is_named_with_its_folder(verdict: Callable[[int], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_named_with_its_folder(
+    verdict: Callable[[int], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """pytest then ends in the middle of a line."""
     monkeypatch.setattr(testing, "LEAST_BYTES", 10**18)
     with pytest.raises(EngineError, match=rf"testing slim: {tmp_path}: no space left on device"):
@@ -143,7 +204,14 @@ def test_full_disk_is_named_with_its_folder(verdict: Callable[[int], list[str]],
 
 
 def test_tests_get_nothing_that_could_choose_checks(tmp_path: Path) -> None:
-    caller = {"PATH": "/bin", "PYTHONPATH": "x", "PYTHONOPTIMIZE": "1", "PYTEST_ADDOPTS": "-k x", "WRITE_LEDGER": "1", "TMPDIR": "/small"}
+    caller = {
+        "PATH": "/bin",
+        "PYTHONPATH": "x",
+        "PYTHONOPTIMIZE": "1",
+        "PYTEST_ADDOPTS": "-k x",
+        "WRITE_LEDGER": "1",
+        "TMPDIR": "/small",
+    }
     assert testing.environment(caller, tmp_path) == {"PATH": "/bin", "TMPDIR": str(tmp_path)}
 
 
@@ -155,8 +223,18 @@ def pytest_collection_modifyitems(items):
 
 def collected(root: Path = ROOT, **environment: str) -> tuple[int, list[str]]:
     """The checks that the isolated tests find, for an image that is not looked at yet."""
-    command = [sys.executable, "-I", str(root / testing.PROGRAM), "--collect-only", "-q", "--variant", "slim"]
-    result = subprocess.run(command, cwd="/", env=os.environ | environment, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-I",
+        str(root / testing.PROGRAM),
+        "--collect-only",
+        "-q",
+        "--variant",
+        "slim",
+    ]
+    result = subprocess.run(
+        command, cwd="/", env=os.environ | environment, capture_output=True, text=True, check=False
+    )
     return result.returncode, [line for line in result.stdout.splitlines() if "::" in line]
 
 
@@ -178,11 +256,15 @@ def all_checks() -> list[str]:
     ],
     ids=["plugin", "options with a plugin", "options", "shadowed modules"],
 )
-def test_callers_environment_does_not_choose_checks(environment: dict[str, str], all_checks: list[str], tmp_path: Path) -> None:
+def test_callers_environment_does_not_choose_checks(
+    environment: dict[str, str], all_checks: list[str], tmp_path: Path
+) -> None:
     (tmp_path / "hostile.py").write_text(HOSTILE_PLUGIN)
     for name in ("yaml", "docker", "pydantic", "json"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit(1)\n")
-    assert collected(ROOT, **{name: value.format(tmp_path) for name, value in environment.items()}) == (0, all_checks)
+    assert collected(
+        ROOT, **{name: value.format(tmp_path) for name, value in environment.items()}
+    ) == (0, all_checks)
 
 
 def test_checkout_may_lie_anywhere(all_checks: list[str], copy: Path) -> None:
@@ -197,49 +279,94 @@ def test_hostile_plugin_would_choose_checks(tmp_path: Path) -> None:
     """The control of the test above: pytest as a user starts it does load the plugin."""
     (tmp_path / "hostile.py").write_text(HOSTILE_PLUGIN)
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTEST_PLUGINS": "hostile"}
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "--variant", "slim", "tests/image"]
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--collect-only",
+        "-q",
+        "--variant",
+        "slim",
+        "tests/image",
+    ]
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     assert len([line for line in result.stdout.splitlines() if "::" in line]) == 3
 
 
 def test_entry_ignores_shadowed_modules_and_optimization(tmp_path: Path) -> None:
     """build.py itself, too: what it builds must not depend on a folder that PYTHONPATH names."""
     (tmp_path / "yaml.py").write_text("raise SystemExit(1)\n")
-    environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONOPTIMIZE": "1", "PYTHONIOENCODING": "latin-1"}
+    environment = os.environ | {
+        "PYTHONPATH": str(tmp_path),
+        "PYTHONOPTIMIZE": "1",
+        "PYTHONIOENCODING": "latin-1",
+    }
     command = [sys.executable, str(ROOT / "build.py"), "--variant", "slim", "--print", "plan"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_fault_of_the_tests_themselves_is_no_failed_check(tmp_path: Path) -> None:
-    """An engine that is gone fails the clean-up, too; Python would end with the status of failed checks."""
-    (tmp_path / "pytest.py").write_text("def main(_):\n    raise RuntimeError('the target is gone')\n")
+    """An engine that is gone fails the clean-up, too.
+
+    Python would end with the status of failed checks.
+    """
+    (tmp_path / "pytest.py").write_text(
+        "def main(_):\n    raise RuntimeError('the target is gone')\n"
+    )
     program = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-    program += f"import runpy; runpy.run_path({str(ROOT / testing.PROGRAM)!r}, run_name='__main__')\n"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    program += (
+        f"import runpy; runpy.run_path({str(ROOT / testing.PROGRAM)!r}, run_name='__main__')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 3
     assert "RuntimeError: the target is gone" in result.stderr
 
 
 def test_interrupt_ends_the_tests_also_where_a_shell_ignores_it(tmp_path: Path) -> None:
-    """A shell script that starts build.py in the background has it ignore Ctrl-C, by which build.py ends its tests."""
+    """A shell script that starts build.py in the background has it ignore Ctrl-C, by which build.py
+    ends its tests.
+    """
     (tmp_path / "pytest.py").write_text(
-        "import os, signal\ndef main(_):\n    os.kill(os.getpid(), signal.SIGINT)\n    print('survived')\n    return 0\n"
+        "import os, signal\ndef main(_):\n    os.kill(os.getpid(), signal.SIGINT)\n   "
+        " print('survived')\n    return 0\n"
     )
-    program = f"import signal, sys; sys.path.insert(0, {str(tmp_path)!r}); signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-    program += f"import runpy; runpy.run_path({str(ROOT / testing.PROGRAM)!r}, run_name='__main__')\n"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    program = (
+        f"import signal, sys; sys.path.insert(0, {str(tmp_path)!r}); signal.signal(signal.SIGINT,"
+        " signal.SIG_IGN)\n"
+    )
+    program += (
+        f"import runpy; runpy.run_path({str(ROOT / testing.PROGRAM)!r}, run_name='__main__')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert "survived" not in result.stdout
     assert result.returncode != 0
 
 
 @pytest.mark.parametrize("name", ["json", "brotli", "zstandard", "yaml"])
-def test_file_beside_the_package_stands_in_for_no_module(name: str, all_checks: list[str], copy: Path) -> None:
-    """Neither for one that is installed, nor for one that an installed one would use if it were there."""
+def test_file_beside_the_package_stands_in_for_no_module(
+    name: str, all_checks: list[str], copy: Path
+) -> None:
+    """Neither for one that is installed, nor for one that an installed one would use if it were
+    there.
+    """
     shutil.copytree(ROOT / "tests/image", copy / "tests/image")
     (copy / f"{name}.py").write_text("raise SystemExit(7)\n")
     assert collected(copy) == (0, all_checks)
     (copy / ".venv").symlink_to(ROOT / ".venv")
-    command = [str(copy / ".venv/bin/python"), str(copy / "build.py"), "--variant", "slim", "--print", "plan"]
+    command = [
+        str(copy / ".venv/bin/python"),
+        str(copy / "build.py"),
+        "--variant",
+        "slim",
+        "--print",
+        "plan",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

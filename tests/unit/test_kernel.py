@@ -1,4 +1,6 @@
-"""What a machine forbids: settings, full disks and locales decide what can run, never whether an image is good."""
+"""What a machine forbids: settings, full disks and locales decide what can run, never whether an
+image is good.
+"""
 
 import errno
 import os
@@ -42,10 +44,16 @@ def test_machine_that_allows_user_namespaces_forbids_nothing(tmp_path: Path) -> 
         ("user/max_user_namespaces", "0"),
     ],
 )
-def test_setting_that_forbids_user_namespaces_is_named_with_its_remedy(name: str, value: str, tmp_path: Path) -> None:
-    reason = kernel_settings.forbids_unprivileged(kernel_settings.values(stand_in(tmp_path, **{name: value})))
+def test_setting_that_forbids_user_namespaces_is_named_with_its_remedy(
+    name: str, value: str, tmp_path: Path
+) -> None:
+    reason = kernel_settings.forbids_unprivileged(
+        kernel_settings.values(stand_in(tmp_path, **{name: value}))
+    )
     dotted = name.replace("/", ".")
-    assert reason.startswith(f"{dotted} is {value}, so only root makes a sandbox on this machine; sysctl -w {dotted}=")
+    assert reason.startswith(
+        f"{dotted} is {value}, so only root makes a sandbox on this machine; sysctl -w {dotted}="
+    )
 
 
 def test_setting_of_another_matter_forbids_nothing(tmp_path: Path) -> None:
@@ -61,19 +69,40 @@ def raising(error: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     """pytest, with the harness's options, on a test that raises an error."""
     (folder / "test_x.py").write_text(f"def test_x():\n    raise {error}\n")
     (folder / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "worker_images.harness.options", "-p", "no:cacheprovider", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "worker_images.harness.options",
+        "-p",
+        "no:cacheprovider",
+        str(folder),
+    ]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_full_disk_ends_the_run_as_the_machines_fault(number: int, tmp_path: Path) -> None:
     result = raising(f"OSError({number}, 'No space left on device', '/small/file')", tmp_path)
     assert result.returncode == 4
-    assert "/small/file: No space left on device; layers are unpacked there: set TMPDIR" in result.stdout
+    assert (
+        "/small/file: No space left on device; layers are unpacked there: set TMPDIR"
+        in result.stdout
+    )
 
 
-@pytest.mark.parametrize("error", ["MemoryError()", *(f"OSError({number}, 'x')" for number in (errno.EFBIG, errno.EMFILE, errno.EROFS))])
+@pytest.mark.parametrize(
+    "error",
+    [
+        "MemoryError()",
+        *(f"OSError({number}, 'x')" for number in (errno.EFBIG, errno.EMFILE, errno.EROFS)),
+    ],
+)
 def test_limit_of_the_machine_ends_the_run_as_its_fault(error: str, tmp_path: Path) -> None:
     result = raising(error, tmp_path)
     assert result.returncode == 4
@@ -97,7 +126,17 @@ def test_full_disk_is_not_a_bad_archive(tmp_path: Path) -> None:
         "except OSError as error: print(type(error).__name__, error.errno)\n"
     )
     script = 'mount -t tmpfs -o size=64k tmpfs "$3" && exec "$0" -c "$1" "$2" "$3"'
-    command = ["unshare", "--mount", "sh", "-c", script, sys.executable, program, str(path), str(tmp_path / "small")]
+    command = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        script,
+        sys.executable,
+        program,
+        str(path),
+        str(tmp_path / "small"),
+    ]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.stdout == f"OSError {errno.ENOSPC}\n", result.stderr
 
@@ -106,10 +145,15 @@ def test_names_are_utf_8_whatever_the_locale(tmp_path: Path) -> None:
     """Certificates have names with letters of many languages."""
     path = write(tmp_path / "image.tar", [layer(("file", "usr/share/Főtanúsítvány.crt", ""))])
     program = "import sys; from pathlib import Path; from worker_images.model.oci import archive\n"
-    program += "image = archive.load(Path(sys.argv[1]), Path(sys.argv[2])); print(ascii(image.layers[0].entries[0].path))\n"
+    program += (
+        "image = archive.load(Path(sys.argv[1]), Path(sys.argv[2]));"
+        " print(ascii(image.layers[0].entries[0].path))\n"
+    )
     expected = ascii(archive.load(path, tmp_path).layers[0].entries[0].path)
     environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     command = [sys.executable, "-c", program, str(path), str(tmp_path)]
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     assert result.stdout == f"{expected}\n", result.stderr
     assert "Főtanúsítvány" in archive.load(path, tmp_path).layers[0].entries[0].path

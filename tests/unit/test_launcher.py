@@ -16,9 +16,21 @@ from worker_images.node.soname import soname
 from worker_images.node.spec import Container, SpecError
 
 DRIVER = "580.159.04"
-OPEN = f"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {DRIVER}  Release Build  (builder)\nGCC version:  gcc 12.2.0\n"
-CLOSED = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.129.03  Thu Oct 19 18:56:32 UTC 2023\nGCC version:  gcc 12.2.0\n"
-NUMBERS = {"nvidiactl": (195, 255), "nvidia-uvm": (238, 0), "nvidia0": (195, 0), "nvidia1": (195, 1), "nvidia10": (195, 10)}
+OPEN = (
+    f"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {DRIVER}  Release Build "
+    " (builder)\nGCC version:  gcc 12.2.0\n"
+)
+CLOSED = (
+    "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.129.03  Thu Oct 19 18:56:32 UTC 2023\nGCC"
+    " version:  gcc 12.2.0\n"
+)
+NUMBERS = {
+    "nvidiactl": (195, 255),
+    "nvidia-uvm": (238, 0),
+    "nvidia0": (195, 0),
+    "nvidia1": (195, 1),
+    "nvidia10": (195, 10),
+}
 DEVICES = tuple(Device(f"/dev/{name}", *numbers) for name, numbers in NUMBERS.items())
 # A driver that no machine of these tests has.
 NOBODYS = "1.2.3"
@@ -30,7 +42,10 @@ CACHE = """2 libs found in cache `/etc/ld.so.cache'
 """
 
 
-@pytest.mark.parametrize(("text", "version"), [(OPEN, DRIVER), (CLOSED, "535.129.03"), ("GCC version:  gcc 12.2.0\n", ""), ("", "")])
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [(OPEN, DRIVER), (CLOSED, "535.129.03"), ("GCC version:  gcc 12.2.0\n", ""), ("", "")],
+)
 def test_version(text: str, version: str) -> None:
     assert version_in(text) == version
 
@@ -45,7 +60,13 @@ def tree(root: Path, folder: str, driver: str = DRIVER) -> Path:
     """A node's root with an open driver, and its files where a cloud's device plugin keeps them."""
     files(root / "proc/driver/nvidia", "version")
     (root / "proc/driver/nvidia/version").write_text(OPEN)
-    files(root / folder, f"libcuda.so.{driver}", f"libnvidia-ml.so.{driver}", f"libGLX_nvidia.so.{driver}", "libcuda.so.535.129.03")
+    files(
+        root / folder,
+        f"libcuda.so.{driver}",
+        f"libnvidia-ml.so.{driver}",
+        f"libGLX_nvidia.so.{driver}",
+        "libcuda.so.535.129.03",
+    )
     (root / folder / "libcuda.so.1").symlink_to(f"libcuda.so.{driver}")
     files((root / folder).parent / "bin", "nvidia-smi", "nvidia-persistenced")
     return root
@@ -55,7 +76,10 @@ def tree(root: Path, folder: str, driver: str = DRIVER) -> Path:
 def test_a_nodes_files(folder: str, tmp_path: Path) -> None:
     found = node.read(tree(tmp_path, folder))
     assert (found.driver, found.found, found.devices) == (DRIVER, f"/{folder}", ())
-    assert [path.name for path in found.libraries] == [f"libcuda.so.{DRIVER}", f"libnvidia-ml.so.{DRIVER}"]
+    assert [path.name for path in found.libraries] == [
+        f"libcuda.so.{DRIVER}",
+        f"libnvidia-ml.so.{DRIVER}",
+    ]
     assert [path.name for path in found.programs] == ["nvidia-smi"]
 
 
@@ -69,8 +93,17 @@ def test_a_node_without_a_driver(tmp_path: Path) -> None:
 
 
 def test_devices_are_those_that_nvproxy_serves(tmp_path: Path) -> None:
-    """By number; links to a device that everybody has stand for the nodes, which only root could make."""
-    for name in ("nvidia10", "nvidia2", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset", "nvidiactl"):
+    """By number; links to a device that everybody has stand for the nodes, which only root could
+    make.
+    """
+    for name in (
+        "nvidia10",
+        "nvidia2",
+        "nvidia-uvm",
+        "nvidia-uvm-tools",
+        "nvidia-modeset",
+        "nvidiactl",
+    ):
         (tmp_path / name).symlink_to("/dev/null")
     files(tmp_path, "nvidia0", "nvidia1.bak")
     found = tuple(node.devices(tmp_path))
@@ -88,7 +121,9 @@ def program(folder: Path, name: str, output: str) -> None:
 
 @pytest.fixture
 def this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """This machine with a driver, files of it in the folder that is given, and programs of ours first on the path."""
+    """This machine with a driver, files of it in the folder that is given, and programs of ours
+    first on the path.
+    """
     monkeypatch.setattr(node, "driver", lambda _: NOBODYS)
     monkeypatch.setenv("PATH", f"{tmp_path}/programs:{os.environ['PATH']}")
     program(tmp_path / "programs", "ldconfig", "")
@@ -106,14 +141,24 @@ def test_the_loaders_cache(this_machine: Path, monkeypatch: pytest.MonkeyPatch) 
     program(this_machine / "programs", "ldconfig", CACHE.format(this_machine / "lib"))
     found = node.read()
     assert found.found == "the loader's cache"
-    assert found.libraries == tuple(this_machine / "lib" / f"{name}.so.{NOBODYS}" for name in ("libcuda", "libnvidia-ml"))
+    assert found.libraries == tuple(
+        this_machine / "lib" / f"{name}.so.{NOBODYS}" for name in ("libcuda", "libnvidia-ml")
+    )
 
 
 def test_what_the_toolkit_of_the_node_names(this_machine: Path) -> None:
-    mounts = [{"hostPath": str(this_machine / "lib" / name)} for name in (f"libcuda.so.{NOBODYS}", "libcudart.so.13")]
-    program(this_machine / "programs", "nvidia-ctk", json.dumps({"containerEdits": {"mounts": mounts}}))
+    mounts = [
+        {"hostPath": str(this_machine / "lib" / name)}
+        for name in (f"libcuda.so.{NOBODYS}", "libcudart.so.13")
+    ]
+    program(
+        this_machine / "programs", "nvidia-ctk", json.dumps({"containerEdits": {"mounts": mounts}})
+    )
     found = node.read()
-    assert (found.found, found.libraries) == ("nvidia-ctk cdi generate", (this_machine / "lib" / f"libcuda.so.{NOBODYS}",))
+    assert (found.found, found.libraries) == (
+        "nvidia-ctk cdi generate",
+        (this_machine / "lib" / f"libcuda.so.{NOBODYS}",),
+    )
 
 
 def test_programs_that_fail_say_nothing(this_machine: Path) -> None:
@@ -124,7 +169,9 @@ def test_programs_that_fail_say_nothing(this_machine: Path) -> None:
 
 def test_soname_of_a_real_library() -> None:
     with Path("/proc/self/maps").open() as maps:
-        loaded = next(Path(line.split()[-1]) for line in maps if "/libc.so" in line or "/libc-" in line)
+        loaded = next(
+            Path(line.split()[-1]) for line in maps if "/libc.so" in line or "/libc-" in line
+        )
     assert soname(loaded) == ctypes.util.find_library("c")
 
 
@@ -134,7 +181,14 @@ def test_soname_of_a_stand_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"/* GNU ld script */\n", b"\x7fELF\x01\x01" + bytes(64), b"\x7fELF\x02\x01", b"\x7fELF\x02\x01" + bytes(90)]
+    "data",
+    [
+        b"",
+        b"/* GNU ld script */\n",
+        b"\x7fELF\x01\x01" + bytes(64),
+        b"\x7fELF\x02\x01",
+        b"\x7fELF\x02\x01" + bytes(90),
+    ],
 )
 def test_what_has_no_soname(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "library").write_bytes(data)
@@ -153,7 +207,9 @@ def gpus(tmp_path: Path) -> Node:
     """A node with three GPUs, two libraries, one with a name to be loaded by, and a program."""
     files(tmp_path / "files", f"libcuda.so.{DRIVER}", f"libnvidia-ml.so.{DRIVER}", "nvidia-smi")
     (tmp_path / "files" / f"libcuda.so.{DRIVER}").write_bytes(stand_in.library("libcuda.so.1"))
-    libraries = tuple(tmp_path / "files" / f"{name}.so.{DRIVER}" for name in ("libcuda", "libnvidia-ml"))
+    libraries = tuple(
+        tmp_path / "files" / f"{name}.so.{DRIVER}" for name in ("libcuda", "libnvidia-ml")
+    )
     return Node(DRIVER, DEVICES, libraries, (tmp_path / "files/nvidia-smi",), "a test")
 
 
@@ -172,8 +228,14 @@ BUNDLE = Path("/run/bundle")
 )
 def test_devices_are_chosen(asked: str, names: list[str], gpus: Node) -> None:
     made = spec.specification(gpus, replace(CONTAINER, gpus=asked), BUNDLE)
-    wanted = [{"path": f"/dev/{name}", "type": "c", "major": NUMBERS[name][0], "minor": NUMBERS[name][1]} for name in names]
-    assert [{key: device[key] for key in ("path", "type", "major", "minor")} for device in made["linux"]["devices"]] == wanted
+    wanted = [
+        {"path": f"/dev/{name}", "type": "c", "major": NUMBERS[name][0], "minor": NUMBERS[name][1]}
+        for name in names
+    ]
+    assert [
+        {key: device[key] for key in ("path", "type", "major", "minor")}
+        for device in made["linux"]["devices"]
+    ] == wanted
 
 
 @pytest.mark.parametrize(
@@ -192,7 +254,10 @@ def test_a_gpu_that_is_not_there(asked: str, kept: int, problem: str, gpus: Node
         spec.chosen(replace(gpus, devices=DEVICES[:kept]), asked)
 
 
-@pytest.mark.parametrize(("rootfs", "host", "libraries"), [("/", "", "/usr/lib"), ("/user", "/user", "/usr/local/nvidia/lib64")])
+@pytest.mark.parametrize(
+    ("rootfs", "host", "libraries"),
+    [("/", "", "/usr/lib"), ("/user", "/user", "/usr/local/nvidia/lib64")],
+)
 def test_the_nodes_own_root_is_refused(rootfs: str, host: str, libraries: str, gpus: Node) -> None:
     own = replace(gpus, libraries=(Path(libraries) / f"libcuda.so.{DRIVER}",))
     with pytest.raises(SpecError, match=f"rootfs {rootfs} is the node's own root"):
@@ -205,7 +270,14 @@ def environment(found: Node, asked: str, **own: str) -> dict[str, str]:
 
 
 def test_the_drivers_folders_come_before_the_images_own(gpus: Node) -> None:
-    found = environment(gpus, "0,10", PATH="/opt/bin", LD_LIBRARY_PATH="/opt/lib", NVIDIA_DRIVER_CAPABILITIES="all", HOME="/root")
+    found = environment(
+        gpus,
+        "0,10",
+        PATH="/opt/bin",
+        LD_LIBRARY_PATH="/opt/lib",
+        NVIDIA_DRIVER_CAPABILITIES="all",
+        HOME="/root",
+    )
     assert found == {
         "PATH": "/usr/local/nvidia/bin:/opt/bin",
         "LD_LIBRARY_PATH": "/usr/local/nvidia/lib64:/opt/lib",
@@ -217,7 +289,10 @@ def test_the_drivers_folders_come_before_the_images_own(gpus: Node) -> None:
 
 def test_an_image_that_sets_nothing(gpus: Node) -> None:
     found = environment(gpus, "none")
-    assert (found["LD_LIBRARY_PATH"], found["NVIDIA_VISIBLE_DEVICES"]) == ("/usr/local/nvidia/lib64", "none")
+    assert (found["LD_LIBRARY_PATH"], found["NVIDIA_VISIBLE_DEVICES"]) == (
+        "/usr/local/nvidia/lib64",
+        "none",
+    )
     assert found["PATH"] == f"/usr/local/nvidia/bin:{spec.PATH}"
 
 
@@ -231,16 +306,34 @@ def test_without_a_driver_the_environment_is_the_images(gpus: Node) -> None:
 @pytest.mark.parametrize("host", ["", "/host"])
 def test_mounts_begin_where_the_node_lies(host: str, gpus: Node) -> None:
     """The folder of links first, its files over it, then the caller's own."""
-    made = spec.specification(gpus, replace(CONTAINER, mounts=((Path("/srv/data"), "/data"),)), BUNDLE, host)
-    found = [(mount["source"], mount["destination"]) for mount in made["mounts"] if mount["type"] == "bind"]
-    libraries = [(f"{host}{path}", f"/usr/local/nvidia/lib64/{path.name}") for path in gpus.libraries]
+    made = spec.specification(
+        gpus, replace(CONTAINER, mounts=((Path("/srv/data"), "/data"),)), BUNDLE, host
+    )
+    found = [
+        (mount["source"], mount["destination"])
+        for mount in made["mounts"]
+        if mount["type"] == "bind"
+    ]
+    libraries = [
+        (f"{host}{path}", f"/usr/local/nvidia/lib64/{path.name}") for path in gpus.libraries
+    ]
     program = (f"{host}{gpus.programs[0]}", "/usr/local/nvidia/bin/nvidia-smi")
-    assert found == [(f"{host}/run/bundle/driver", "/usr/local/nvidia"), *libraries, program, (f"{host}/srv/data", "/data")]
-    assert all({"bind", "ro"} <= {*mount["options"]} for mount in made["mounts"] if mount["type"] == "bind")
+    assert found == [
+        (f"{host}/run/bundle/driver", "/usr/local/nvidia"),
+        *libraries,
+        program,
+        (f"{host}/srv/data", "/data"),
+    ]
+    assert all(
+        {"bind", "ro"} <= {*mount["options"]} for mount in made["mounts"] if mount["type"] == "bind"
+    )
 
 
 def test_a_bundle_on_disk(gpus: Node, tmp_path: Path) -> None:
-    """Empty files for the driver's to be mounted over, and the names that programs load; writing again changes nothing."""
+    """Empty files for the driver's to be mounted over, and the names that programs load.
+
+    Writing again changes nothing.
+    """
     folder = tmp_path / "bundle"
     made = bundle.write(gpus, CONTAINER, folder)
     assert bundle.write(gpus, CONTAINER, folder) == made
@@ -252,9 +345,9 @@ def test_a_bundle_on_disk(gpus: Node, tmp_path: Path) -> None:
         "libcuda.so": f"libcuda.so.{DRIVER}",
         "libnvidia-ml.so": f"libnvidia-ml.so.{DRIVER}",
     }
-    assert {path.name: path.stat().st_size for path in libraries.iterdir() if not path.is_symlink()} == {
-        path.name: 0 for path in gpus.libraries
-    }
+    assert {
+        path.name: path.stat().st_size for path in libraries.iterdir() if not path.is_symlink()
+    } == {path.name: 0 for path in gpus.libraries}
     assert (folder / "driver/bin/nvidia-smi").stat().st_mode & 0o777 & ~0o022 == 0o755 & ~0o022
 
 

@@ -20,7 +20,12 @@ from worker_images.node.lint import RULES, findings
 from worker_images.node.node import Device, Node
 from worker_images.node.spec import Container
 
-NUMBERS = {"nvidiactl": (195, 255), "nvidia-uvm": (238, 0), "nvidia0": (195, 0), "nvidia1": (195, 1)}
+NUMBERS = {
+    "nvidiactl": (195, 255),
+    "nvidia-uvm": (238, 0),
+    "nvidia0": (195, 0),
+    "nvidia1": (195, 1),
+}
 DEVICES = tuple(Device(f"/dev/{name}", *numbers) for name, numbers in NUMBERS.items())
 Spoil = Callable[[dict[str, Any]], object]
 
@@ -33,7 +38,9 @@ def sound(tmp_path: Path) -> Launch:
     library.write_bytes(stand_in.library("libcuda.so.1"))
     node = Node(DRIVER, DEVICES, (library,), (), "a test")
     (tmp_path / "rootfs").mkdir()
-    return Launch(bundle.write(node, Container(tmp_path / "rootfs", ("true",), {}), tmp_path / "bundle"), node)
+    return Launch(
+        bundle.write(node, Container(tmp_path / "rootfs", ("true",), {}), tmp_path / "bundle"), node
+    )
 
 
 def spoilt(launch: Launch, spoil: Spoil) -> Launch:
@@ -47,7 +54,9 @@ def variable(name: str, value: str) -> Spoil:
 
 
 def mounts(keep: Callable[[dict[str, Any]], bool]) -> Spoil:
-    return lambda specification: specification.update(mounts=[mount for mount in specification["mounts"] if keep(mount)])
+    return lambda specification: specification.update(
+        mounts=[mount for mount in specification["mounts"] if keep(mount)]
+    )
 
 
 def device(number: int, **values: object) -> Spoil:
@@ -55,7 +64,9 @@ def device(number: int, **values: object) -> Spoil:
 
 
 def added(**values: object) -> Spoil:
-    return lambda specification: specification["linux"]["devices"].append({"type": "c", "major": 195, "minor": 254, **values})
+    return lambda specification: specification["linux"]["devices"].append(
+        {"type": "c", "major": 195, "minor": 254, **values}
+    )
 
 
 def bound(source: str, **more: object) -> Spoil:
@@ -80,8 +91,16 @@ def hook(stage: str, path: str) -> Spoil:
 
 SPECIFICATIONS: tuple[tuple[str, str, Spoil], ...] = (
     ("F4", "no mount brings libcuda", mounts(lambda mount: "libcuda" not in mount["destination"])),
-    ("F5", "no link /usr/local/nvidia/lib64/libcuda.so.1", mounts(lambda mount: mount["destination"] != "/usr/local/nvidia")),
-    ("F5", "/usr/local/nvidia/lib64 is not in LD_LIBRARY_PATH", variable("LD_LIBRARY_PATH", "/opt/lib")),
+    (
+        "F5",
+        "no link /usr/local/nvidia/lib64/libcuda.so.1",
+        mounts(lambda mount: mount["destination"] != "/usr/local/nvidia"),
+    ),
+    (
+        "F5",
+        "/usr/local/nvidia/lib64 is not in LD_LIBRARY_PATH",
+        variable("LD_LIBRARY_PATH", "/opt/lib"),
+    ),
     ("F5", "/opt/driver/lib64 is not in LD_LIBRARY_PATH", moved("/opt/driver")),
     ("F6", "asks for graphics", variable("NVIDIA_DRIVER_CAPABILITIES", "compute,utility,graphics")),
     ("F6", "asks for ngx", variable("NVIDIA_DRIVER_CAPABILITIES", "compute,ngx")),
@@ -92,11 +111,27 @@ SPECIFICATIONS: tuple[tuple[str, str, Spoil], ...] = (
     ("F7", "/dev/nvidia0 is b 195:0", device(2, type="b")),
     ("F7", "nvproxy does not serve /dev/nvidia-modeset", added(path="/dev/nvidia-modeset")),
     ("F7", "nvproxy does not serve /dev/nvidia-uvm-tools", added(path="/dev/nvidia-uvm-tools")),
-    ("F8", "runsc calls nvidia-container-cli", hook("prestart", "/usr/bin/nvidia-container-runtime-hook")),
-    ("F8", "in the sandbox's root from 20260520.0 on", hook("createContainer", "/usr/bin/nvidia-cdi-hook")),
-    ("F8", "in the sandbox's root from 20260520.0 on", hook("createRuntime", "/usr/bin/nvidia-cdi-hook")),
+    (
+        "F8",
+        "runsc calls nvidia-container-cli",
+        hook("prestart", "/usr/bin/nvidia-container-runtime-hook"),
+    ),
+    (
+        "F8",
+        "in the sandbox's root from 20260520.0 on",
+        hook("createContainer", "/usr/bin/nvidia-cdi-hook"),
+    ),
+    (
+        "F8",
+        "in the sandbox's root from 20260520.0 on",
+        hook("createRuntime", "/usr/bin/nvidia-cdi-hook"),
+    ),
     ("F8", "only full holds", hook("createContainer", "/usr/bin/nvidia-ctk")),
-    ("F9", "names MIG-1c02; nvproxy knows whole GPUs", variable("NVIDIA_VISIBLE_DEVICES", "0,MIG-1c02")),
+    (
+        "F9",
+        "names MIG-1c02; nvproxy knows whole GPUs",
+        variable("NVIDIA_VISIBLE_DEVICES", "0,MIG-1c02"),
+    ),
     ("F9", "names nvidia.com/gpu=0", variable("NVIDIA_VISIBLE_DEVICES", "nvidia.com/gpu=0")),
     ("F9", "'void' beside GPU 0, 1", variable("NVIDIA_VISIBLE_DEVICES", "void")),
     ("F9", "'' beside GPU 0, 1", variable("NVIDIA_VISIBLE_DEVICES", "")),
@@ -117,13 +152,24 @@ FLAGS = (
 )
 SOUND_SPECIFICATIONS: tuple[tuple[tuple[str, ...], Spoil], ...] = (
     ((), variable("NVIDIA_DRIVER_CAPABILITIES", "all")),
-    (("--nvproxy-allowed-driver-capabilities=compute,utility,video",), variable("NVIDIA_DRIVER_CAPABILITIES", "compute,video")),
-    (("-nvproxy-allowed-driver-capabilities", "all"), variable("NVIDIA_DRIVER_CAPABILITIES", "graphics,video")),
+    (
+        ("--nvproxy-allowed-driver-capabilities=compute,utility,video",),
+        variable("NVIDIA_DRIVER_CAPABILITIES", "compute,video"),
+    ),
+    (
+        ("-nvproxy-allowed-driver-capabilities", "all"),
+        variable("NVIDIA_DRIVER_CAPABILITIES", "graphics,video"),
+    ),
     (("--nvproxy-docker=false", "--nvproxy-driver-version="), variable("A", "b")),
     ((), variable("NVIDIA_VISIBLE_DEVICES", "all")),
     ((), variable("NVIDIA_VISIBLE_DEVICES", "GPU-1c02, 1")),
     ((), moved("/usr")),
-    ((), lambda specification: specification.update(hooks={"prestart": [{"path": "/usr/bin/true"}], "poststop": None})),
+    (
+        (),
+        lambda specification: specification.update(
+            hooks={"prestart": [{"path": "/usr/bin/true"}], "poststop": None}
+        ),
+    ),
     ((), lambda specification: specification["process"]["env"].append("NAMELESS")),
 )
 HEADER = Path("/proc/self/exe").read_bytes()[:64]
@@ -153,15 +199,31 @@ def test_what_is_sound_too(flags: tuple[str, ...], spoil: Spoil, sound: Launch) 
 
 
 def test_a_container_without_a_gpu(sound: Launch) -> None:
-    assert findings(replace(sound, specification={"linux": {"devices": None}, "hooks": None, "mounts": None})) == ()
+    assert (
+        findings(
+            replace(
+                sound, specification={"linux": {"devices": None}, "hooks": None, "mounts": None}
+            )
+        )
+        == ()
+    )
 
 
 def test_ngx_is_never_allowed(sound: Launch) -> None:
     launch = spoilt(sound, variable("NVIDIA_DRIVER_CAPABILITIES", "ngx"))
-    assert [each.rule for each in findings(replace(launch, flags=("--nvproxy-allowed-driver-capabilities=all,ngx",)))] == ["F6"]
+    assert [
+        each.rule
+        for each in findings(
+            replace(launch, flags=("--nvproxy-allowed-driver-capabilities=all,ngx",))
+        )
+    ] == ["F6"]
 
 
-@pytest.mark.parametrize(("rule", "problem", "spoil"), SPECIFICATIONS, ids=lambda each: each if isinstance(each, str) else "")
+@pytest.mark.parametrize(
+    ("rule", "problem", "spoil"),
+    SPECIFICATIONS,
+    ids=lambda each: each if isinstance(each, str) else "",
+)
 def test_specification(rule: str, problem: str, spoil: Spoil, sound: Launch) -> None:
     (found,) = findings(spoilt(sound, spoil))
     assert found.rule == rule
@@ -177,7 +239,9 @@ def test_flags(rule: str, flags: tuple[str, ...], problem: str, sound: Launch) -
 
 
 @pytest.mark.parametrize(("rule", "problem", "data", "mode"), BINARIES)
-def test_binary(rule: str, problem: str, data: bytes, mode: int, sound: Launch, tmp_path: Path) -> None:
+def test_binary(
+    rule: str, problem: str, data: bytes, mode: int, sound: Launch, tmp_path: Path
+) -> None:
     runsc = written(tmp_path / "runsc", data, mode)
     (found,) = findings(replace(sound, runsc=runsc))
     assert (found.rule, found.where) == (rule, "runsc")
@@ -203,17 +267,32 @@ def saying(text: str) -> bytes:
     """The least of an amd64 program that prints a text."""
     words, base, begin = text.encode(), 0x400000, 64 + 56
     length = struct.pack("<I", len(words))
-    write = b"\xb8\x01\0\0\0\xbf\x01\0\0\0\x48\x8d\x35" + struct.pack("<I", 16) + b"\xba" + length + b"\x0f\x05"
+    write = (
+        b"\xb8\x01\0\0\0\xbf\x01\0\0\0\x48\x8d\x35"
+        + struct.pack("<I", 16)
+        + b"\xba"
+        + length
+        + b"\x0f\x05"
+    )
     code = write + b"\xb8\x3c\0\0\0\x31\xff\x0f\x05"
     size = begin + len(code) + len(words)
-    start = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, base + begin, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    start = (
+        b"\x7fELF\x02\x01\x01"
+        + bytes(9)
+        + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, base + begin, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    )
     return start + struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 4096) + code + words
 
 
 def test_a_release_wants_its_helpers_beside_it(sound: Launch, tmp_path: Path) -> None:
-    runsc = written(tmp_path / "runsc", saying("runsc version release-20260817.0\nspec: 1.2.1\n"), 0o755)
+    runsc = written(
+        tmp_path / "runsc", saying("runsc version release-20260817.0\nspec: 1.2.1\n"), 0o755
+    )
     (found,) = findings(replace(sound, runsc=runsc))
-    assert (found.rule, found.problem) == ("F11", f"no folder {tmp_path}/gvisor-bin, which this release needs")
+    assert (found.rule, found.problem) == (
+        "F11",
+        f"no folder {tmp_path}/gvisor-bin, which this release needs",
+    )
     (tmp_path / "gvisor-bin").mkdir()
     assert findings(replace(sound, runsc=runsc)) == ()
 
@@ -238,7 +317,10 @@ def test_the_program_beside_the_socket_is_none(sound: Launch) -> None:
 def test_another_drivers_libcuda_is_named(sound: Launch) -> None:
     (found,) = findings(replace(sound, node=replace(sound.node, driver="590.48.01")))
     only = f"/usr/local/nvidia/lib64/libcuda.so.{DRIVER}"
-    assert (found.rule, found.problem) == ("F4", f"devices, and no mount brings libcuda.so.590.48.01, only {only}")
+    assert (found.rule, found.problem) == (
+        "F4",
+        f"devices, and no mount brings libcuda.so.590.48.01, only {only}",
+    )
 
 
 def test_a_node_without_a_driver(sound: Launch) -> None:
@@ -251,10 +333,23 @@ def test_an_older_libcuda_that_comes_first(sound: Launch, tmp_path: Path) -> Non
     compat.mkdir(parents=True)
     (compat / "libcuda.so.570.124.06").write_bytes(b"another")
     (compat / "libcuda.so.1").symlink_to("libcuda.so.570.124.06")
-    (found,) = findings(spoilt(sound, variable("LD_LIBRARY_PATH", "/usr/local/cuda/compat:/usr/local/nvidia/lib64")))
+    (found,) = findings(
+        spoilt(sound, variable("LD_LIBRARY_PATH", "/usr/local/cuda/compat:/usr/local/nvidia/lib64"))
+    )
     assert found.rule == "F4"
-    assert found.problem == f"libcuda.so.1 is /usr/local/cuda/compat/libcuda.so.570.124.06, and the driver is {DRIVER}"
-    assert findings(spoilt(sound, variable("LD_LIBRARY_PATH", "/usr/local/nvidia/lib64:/usr/local/cuda/compat"))) == ()
+    assert (
+        found.problem
+        == "libcuda.so.1 is /usr/local/cuda/compat/libcuda.so.570.124.06, and the driver is"
+        f" {DRIVER}"
+    )
+    assert (
+        findings(
+            spoilt(
+                sound, variable("LD_LIBRARY_PATH", "/usr/local/nvidia/lib64:/usr/local/cuda/compat")
+            )
+        )
+        == ()
+    )
 
 
 def test_a_mounted_file_that_is_not_there(sound: Launch) -> None:
@@ -264,11 +359,17 @@ def test_a_mounted_file_that_is_not_there(sound: Launch) -> None:
 
 
 @pytest.mark.parametrize(("links", "rules"), [(("libcuda.so.1",), []), ((), ["F5"])])
-def test_a_folder_of_the_nodes_own(links: tuple[str, ...], rules: list[str], sound: Launch, tmp_path: Path) -> None:
+def test_a_folder_of_the_nodes_own(
+    links: tuple[str, ...], rules: list[str], sound: Launch, tmp_path: Path
+) -> None:
     """As a cloud's device plugin keeps it."""
     for name in links:
         (tmp_path / "files" / name).symlink_to(f"libcuda.so.{DRIVER}")
-    folder = {"source": str(tmp_path / "files"), "destination": "/usr/local/nvidia/lib64", "options": ["rbind", "ro"]}
+    folder = {
+        "source": str(tmp_path / "files"),
+        "destination": "/usr/local/nvidia/lib64",
+        "options": ["rbind", "ro"],
+    }
     launch = spoilt(sound, lambda specification: specification.update(mounts=[folder]))
     assert [found.rule for found in findings(launch)] == rules
 
@@ -276,11 +377,15 @@ def test_a_folder_of_the_nodes_own(links: tuple[str, ...], rules: list[str], sou
 def test_a_worker_that_sees_the_node_elsewhere(sound: Launch) -> None:
     text = json.dumps(sound.specification).replace('"source": "/', '"source": "/host/')
     assert findings(replace(sound, specification=json.loads(text), host="/host")) == ()
-    assert [found.rule for found in findings(replace(sound, specification=json.loads(text), host="/ho"))] == ["F4"]
+    assert [
+        found.rule for found in findings(replace(sound, specification=json.loads(text), host="/ho"))
+    ] == ["F4"]
 
 
 def test_every_rule_has_one_that_fails() -> None:
-    assert {rule for rule, *_ in (*SPECIFICATIONS, *FLAGS, *BINARIES)} == {rule.name for rule in RULES}
+    assert {rule for rule, *_ in (*SPECIFICATIONS, *FLAGS, *BINARIES)} == {
+        rule.name for rule in RULES
+    }
 
 
 def test_every_rule_says_what_it_asks() -> None:

@@ -23,11 +23,17 @@ def test_an_amd64_debian_machine_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("fault", "supply", "way_out"),
     [
-        (replace(HERE, architecture="aarch64"), "packages", "on an amd64 machine run: ./build.py --variant slim"),
+        (
+            replace(HERE, architecture="aarch64"),
+            "packages",
+            "on an amd64 machine run: ./build.py --variant slim",
+        ),
         (replace(HERE, debian=False), "packages", "./build.py --variant slim --supply vendor"),
     ],
 )
-def test_a_machine_that_cannot_is_told_the_way_out(fault: machine.Machine, supply: pins.Supply, way_out: str) -> None:
+def test_a_machine_that_cannot_is_told_the_way_out(
+    fault: machine.Machine, supply: pins.Supply, way_out: str
+) -> None:
     with pytest.raises(EngineError, match=way_out):
         machine.check(fault, supply, "slim")
 
@@ -37,7 +43,11 @@ def test_vendor_needs_no_debian() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "way_out"), [(replace(HERE, root=False), "sudo ./build.py --variant slim"), (replace(HERE, debian=False), "--supply vendor")]
+    ("fault", "way_out"),
+    [
+        (replace(HERE, root=False), "sudo ./build.py --variant slim"),
+        (replace(HERE, debian=False), "--supply vendor"),
+    ],
 )
 def test_an_engine_that_cannot_start(fault: machine.Machine, way_out: str) -> None:
     with pytest.raises(EngineError, match=way_out):
@@ -55,7 +65,9 @@ def test_vendor_asks_each_host_once(pinned: pins.Pins, known: catalog.Catalog) -
 
 
 def test_packages_asks_no_host(pinned: pins.Pins, known: catalog.Catalog) -> None:
-    assert reach.addresses(render.dockerfile(plan.make(pinned, known, "slim", "packages"), ROOT)) == ()
+    assert (
+        reach.addresses(render.dockerfile(plan.make(pinned, known, "slim", "packages"), ROOT)) == ()
+    )
 
 
 def test_a_silent_host_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,13 +77,17 @@ def test_a_silent_host_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch
         silent.listen()
         port = silent.getsockname()[1]
         monkeypatch.setattr(reach, "addresses", lambda _: (f"https://127.0.0.1:{port}/runsc",))
-        with pytest.raises(FetchError, match=rf"127\.0\.0\.1:{port} does not answer .*--supply packages"):
+        with pytest.raises(
+            FetchError, match=rf"127\.0\.0\.1:{port} does not answer .*--supply packages"
+        ):
             reach.check("")
 
 
 def test_a_named_engine_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    with pytest.raises(EngineError, match="does not answer; start that engine, or unset DOCKER_HOST"):
+    with pytest.raises(
+        EngineError, match="does not answer; start that engine, or unset DOCKER_HOST"
+    ):
         builder.find(endpoint.PrivateEngine(ROOT))
 
 

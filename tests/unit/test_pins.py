@@ -1,4 +1,7 @@
-"""versions.yaml: every wrong edit is refused at its place, with a way out, all at once; right ones are not."""
+"""versions.yaml: every wrong edit is refused at its place, with a way out, all at once.
+
+Right ones are not.
+"""
 
 import re
 from pathlib import Path
@@ -14,20 +17,44 @@ SHA512 = re.search(r'sha512: "([0-9a-f]+)"', TEXT)[1]  # type: ignore[index]
 
 # (what is replaced, by what, words of the message)
 WRONG = {
-    "unknown top key": ('supply: "packages"', 'supply: "packages"\nsuply: "vendor"', "suply: unknown key; .*did you mean supply"),
-    "unknown pin key": ('    argument: "GVISOR', '    sha999: "1"\n    argument: "GVISOR', "sha999: unknown key"),
-    "unknown mapping": ("fleet:\n", 'flet:\n  a: "1"\nfleet:\n', "flet: unknown key; .*did you mean fleet"),
+    "unknown top key": (
+        'supply: "packages"',
+        'supply: "packages"\nsuply: "vendor"',
+        "suply: unknown key; .*did you mean supply",
+    ),
+    "unknown pin key": (
+        '    argument: "GVISOR',
+        '    sha999: "1"\n    argument: "GVISOR',
+        "sha999: unknown key",
+    ),
+    "unknown mapping": (
+        "fleet:\n",
+        'flet:\n  a: "1"\nfleet:\n',
+        "flet: unknown key; .*did you mean fleet",
+    ),
     "missing key": ('  suite: "trixie"\n', "", "debian.suite: missing"),
     "missing section": (TEXT[TEXT.index("go:\n") : TEXT.index("components:\n")], "", "go: missing"),
-    "unquoted version": ('"20260622.0"', "20260622.0", "components.gvisor.version: '20260622.0' is not quoted"),
-    "duplicate": ('supply: "packages"', 'supply: "packages"\nsupply: "vendor"', "supply: written twice; the first is at line"),
+    "unquoted version": (
+        '"20260622.0"',
+        "20260622.0",
+        "components.gvisor.version: '20260622.0' is not quoted",
+    ),
+    "duplicate": (
+        'supply: "packages"',
+        'supply: "packages"\nsupply: "vendor"',
+        "supply: written twice; the first is at line",
+    ),
     "wrong supply": ('supply: "packages"', 'supply: "magic"', "supply: 'magic'"),
     "list for text": ('suite: "trixie"', 'suite: ["trixie"]', "debian.suite: a list"),
     "mapping for text": ('suite: "trixie"', 'suite: {"a": "b"}', "debian.suite: a mapping"),
     "text for list": ('["535.129.03", "580.159.04"]', '"535.129.03"', "fleet.drivers: a text"),
     "empty fleet": ('["535.129.03", "580.159.04"]', "[]", "fleet.drivers"),
     "driver twice": ('"580.159.04"]', '"535.129.03"]', "fleet.drivers.*written twice"),
-    "driver is a word": ('"580.159.04"]', '"latest"]', r"fleet.drivers\[1\]: 'latest' is not allowed"),
+    "driver is a word": (
+        '"580.159.04"]',
+        '"latest"]',
+        r"fleet.drivers\[1\]: 'latest' is not allowed",
+    ),
     "driver with newline": ('"580.159.04"]', '"580.159.04\\n"]', r"fleet.drivers\[1\]"),
     "full-width digits": ('"580.159.04"]', '"\uff1580.159.04"]', r"fleet.drivers\[1\]"),
     "short digest": (SHA512, SHA512[:-1], "vendor.sha512"),
@@ -35,7 +62,11 @@ WRONG = {
     "upper-case digest": (SHA512, SHA512.upper(), "vendor.sha512"),
     "zero digest": (SHA512, "0" * 128, "vendor.sha512.*all-zero"),
     "digest of another kind": (f'sha512: "{SHA512}"', f'sha256: "{SHA512}"', "vendor.sha256"),
-    "no digest": (f'      sha512: "{SHA512}"', '      version: "1.0"', "vendor.*no sha256, sha512 or digest"),
+    "no digest": (
+        f'      sha512: "{SHA512}"',
+        '      version: "1.0"',
+        "vendor.*no sha256, sha512 or digest",
+    ),
     "newline in version": ('"20260622.0-46-g879cb2dc2"', '"20260622.0\\nRUN id"', "describe"),
     "trailing newline": ('"20260622.0-46-g879cb2dc2"', '"20260622.0\\n"', "describe"),
     "backslash": ('"20260622.0-46-g879cb2dc2"', "'20260622.0\\'", "describe"),
@@ -56,13 +87,33 @@ WRONG = {
     "absolute path": ('"gvisor.dev/gvisor"', '"/etc/passwd"', "packages.module"),
     "module with no host": ('"gvisor.dev/gvisor"', '"gvisor"', "packages.module"),
     "module branch": ('"v0.0.0-20260701204157-69c2d17aea96"', '"latest"', "packages.version"),
-    "two sources": ('      module: "gvisor.dev/gvisor"', '      module: "gvisor.dev/gvisor"\n      wheel: "x"', "exactly one of module"),
+    "two sources": (
+        '      module: "gvisor.dev/gvisor"',
+        '      module: "gvisor.dev/gvisor"\n      wheel: "x"',
+        "exactly one of module",
+    ),
     "no source": ('      module: "gvisor.dev/gvisor"\n', "", "exactly one of module"),
-    "wheel without digest": ('      sha256: "75342e28567340b7428ce79a5d6bb6ca5ff9d07b69e7ce00d2c7b4dc23eff0be"\n', "", "needs its sha256"),
-    "mirror with user": ('http://deb.debian.org/debian"', 'http://me:secret@deb.debian.org/debian"', "debian.mirror"),
+    "wheel without digest": (
+        '      sha256: "75342e28567340b7428ce79a5d6bb6ca5ff9d07b69e7ce00d2c7b4dc23eff0be"\n',
+        "",
+        "needs its sha256",
+    ),
+    "mirror with user": (
+        'http://deb.debian.org/debian"',
+        'http://me:secret@deb.debian.org/debian"',
+        "debian.mirror",
+    ),
     "mirror of a file": ('http://deb.debian.org/debian"', 'file:///debian"', "debian.mirror"),
-    "mirror with query": ('http://deb.debian.org/debian"', 'http://deb.debian.org/debian?x=1"', "debian.mirror"),
-    "mirror path up": ('http://deb.debian.org/debian"', 'http://deb.debian.org/../debian"', "debian.mirror"),
+    "mirror with query": (
+        'http://deb.debian.org/debian"',
+        'http://deb.debian.org/debian?x=1"',
+        "debian.mirror",
+    ),
+    "mirror path up": (
+        'http://deb.debian.org/debian"',
+        'http://deb.debian.org/../debian"',
+        "debian.mirror",
+    ),
     "image without tag": ('"debian:trixie-slim"', '"debian"', "debian.image"),
     "image latest": ('"debian:trixie-slim"', '"debian:latest"', "debian.image.*latest moves"),
     "image upper case": ('"debian:trixie-slim"', '"Debian:trixie"', "debian.image"),
@@ -75,10 +126,15 @@ WRONG = {
     "component name": ("  gvisor:\n", "  Gvisor!:\n", "components.Gvisor!"),
     "unused pin": (
         "components:\n",
-        "components:\n  other:\n" + TEXT[TEXT.index('    version: "20260622.0"') : TEXT.index("  runc:")],
+        "components:\n  other:\n"
+        + TEXT[TEXT.index('    version: "20260622.0"') : TEXT.index("  runc:")],
         "components.other: unused pin",
     ),
-    "unpinned folder": (TEXT[TEXT.index("  gvisor:\n") : TEXT.index("  cuda-runtime:")], "", "components.gvisor: missing"),
+    "unpinned folder": (
+        TEXT[TEXT.index("  gvisor:\n") : TEXT.index("  cuda-runtime:")],
+        "",
+        "components.gvisor: missing",
+    ),
     "digest used twice": (
         'sha256:12242992c121f6cab0ca11bccbaaf757db893b3065d7db74b933e59f321b2cf4"',
         "sha256:" + "1" * 64 + f'"\n      sha512: "{SHA512}"',
@@ -102,20 +158,32 @@ def test_wrong_edit_is_refused(name: str, tmp_path: Path) -> None:
     lines = refused(TEXT.replace(old, new, 1), tmp_path)
     assert any(re.search(words, line) for line in lines), lines
     for line in lines:
-        assert re.match(r"(.*versions\.yaml|images/[a-z-/.]+):[1-9][0-9]*:[1-9][0-9]*: \S.*?: .+; .+; .+$", line), line
+        assert re.match(
+            r"(.*versions\.yaml|images/[a-z-/.]+):[1-9][0-9]*:[1-9][0-9]*: \S.*?: .+; .+; .+$", line
+        ), line
         assert line.isascii()
 
 
 def test_place_is_exact(tmp_path: Path) -> None:
     (line,) = refused(TEXT.replace('"1.26.11"', '"1.26"'), tmp_path)
     number = TEXT[: TEXT.index('"1.26.11"')].count("\n") + 1
-    assert line.startswith(f"{tmp_path}/versions.yaml:{number}:3: go.toolchain: '1.26' is not allowed; a Go release")
+    assert line.startswith(
+        f"{tmp_path}/versions.yaml:{number}:3: go.toolchain: '1.26' is not allowed; a Go release"
+    )
 
 
 def test_all_faults_at_once_in_order(tmp_path: Path) -> None:
-    text = TEXT.replace('"1.26.11"', '"1.26"').replace('suite: "trixie"', "suite: trixie").replace('"580.159.04"]', '"x"]')
+    text = (
+        TEXT.replace('"1.26.11"', '"1.26"')
+        .replace('suite: "trixie"', "suite: trixie")
+        .replace('"580.159.04"]', '"x"]')
+    )
     lines = refused(text, tmp_path)
-    assert [line.split(": ")[1] for line in lines] == ["debian.suite", "go.toolchain", "fleet.drivers[1]"]
+    assert [line.split(": ")[1] for line in lines] == [
+        "debian.suite",
+        "go.toolchain",
+        "fleet.drivers[1]",
+    ]
 
 
 def test_committed_pins_pass() -> None:
@@ -132,7 +200,9 @@ def test_other_versions_pass(version: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [TEXT + "".join(f'unknown{n}: "x"\n' for n in range(5000)), "a: 1\x01\n" * 30_000], ids=["unknown keys", "control characters"]
+    "text",
+    [TEXT + "".join(f'unknown{n}: "x"\n' for n in range(5000)), "a: 1\x01\n" * 30_000],
+    ids=["unknown keys", "control characters"],
 )
 def test_of_thousands_of_faults_a_hundred_are_told(text: str, tmp_path: Path) -> None:
     lines = refused(text, tmp_path)

@@ -46,7 +46,21 @@ def built(works: list[Work], *_: object) -> dict[str, record.Record]:
         (work.out / "candidate.tar").write_text("image")
     names = [work.plan.variant for work in works]
     return {
-        name: record.Record(name, "packages", {}, {}, "sha256:1", "sha256:2", 1, 1, f"id-{name}", "Docker 0", 0.0, "") for name in names
+        name: record.Record(
+            name,
+            "packages",
+            {},
+            {},
+            "sha256:1",
+            "sha256:2",
+            1,
+            1,
+            f"id-{name}",
+            "Docker 0",
+            0.0,
+            "",
+        )
+        for name in names
     }
 
 
@@ -91,18 +105,30 @@ def build(
     return run
 
 
-def test_what_passes_is_tagged_and_recorded(build: Callable[..., tuple[record.Outcome, ...]], engine: Engine, tmp_path: Path) -> None:
+def test_what_passes_is_tagged_and_recorded(
+    build: Callable[..., tuple[record.Outcome, ...]], engine: Engine, tmp_path: Path
+) -> None:
     """The control of the tests below."""
     assert [outcome.tag for outcome in build()] == ["worker:full", "worker:slim"]
     assert engine.tagged == ["worker:full id-full", "worker:slim id-slim"]
-    assert sorted(path.name for path in (tmp_path / "slim").glob("*.*")) == [".lock", "build.json", "image.tar"]
+    assert sorted(path.name for path in (tmp_path / "slim").glob("*.*")) == [
+        ".lock",
+        "build.json",
+        "image.tar",
+    ]
 
 
 @pytest.mark.parametrize(("refused", "passed"), [("full", "slim"), ("slim", "full")])
 def test_what_is_refused_is_not_tagged(
-    refused: str, passed: str, build: Callable[..., tuple[record.Outcome, ...]], engine: Engine, tmp_path: Path
+    refused: str,
+    passed: str,
+    build: Callable[..., tuple[record.Outcome, ...]],
+    engine: Engine,
+    tmp_path: Path,
 ) -> None:
-    with pytest.raises(JudgeError, match=f"{refused} is refused(.|\n)*passed and tagged: worker:{passed}"):
+    with pytest.raises(
+        JudgeError, match=f"{refused} is refused(.|\n)*passed and tagged: worker:{passed}"
+    ):
         build(refused)
     assert engine.tagged == [f"worker:{passed} id-{passed}"]
     assert not (tmp_path / refused / "build.json").exists()
@@ -110,7 +136,9 @@ def test_what_is_refused_is_not_tagged(
     assert (tmp_path / refused / "candidate.tar").exists()
 
 
-def test_what_was_not_judged_is_not_tagged(build: Callable[..., tuple[record.Outcome, ...]], engine: Engine, tmp_path: Path) -> None:
+def test_what_was_not_judged_is_not_tagged(
+    build: Callable[..., tuple[record.Outcome, ...]], engine: Engine, tmp_path: Path
+) -> None:
     assert [outcome.tag for outcome in build(judge=False)] == [None, None]
     assert engine.tagged == []
     assert not list(tmp_path.glob("*/build.json"))
@@ -127,7 +155,9 @@ def interrupted(*_: object) -> None:
 
 
 def test_failed_push_keeps_the_verdict(
-    build: Callable[..., tuple[record.Outcome, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    build: Callable[..., tuple[record.Outcome, ...]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(push, "push", failing)
     with pytest.raises(RegistryError):
@@ -135,21 +165,33 @@ def test_failed_push_keeps_the_verdict(
     assert (tmp_path / "full" / "build.json").exists()
 
 
-def test_interrupted_push_names_what_was_tagged(build: Callable[..., tuple[record.Outcome, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_push_names_what_was_tagged(
+    build: Callable[..., tuple[record.Outcome, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(push, "push", interrupted)
-    with pytest.raises(InterruptedBuildError, match=r"tested and tagged: registry\.example/worker:1; the push did not end") as caught:
+    with pytest.raises(
+        InterruptedBuildError,
+        match=r"tested and tagged: registry\.example/worker:1; the push did not end",
+    ) as caught:
         build(tag="registry.example/worker:1", push=True)
     assert caught.value.exit_code == 130
 
 
-def test_interrupt_after_a_tag_names_the_tag(build: Callable[..., tuple[record.Outcome, ...]], engine: Engine) -> None:
+def test_interrupt_after_a_tag_names_the_tag(
+    build: Callable[..., tuple[record.Outcome, ...]], engine: Engine
+) -> None:
     """Both variants are built, and Ctrl-C comes while the second is tested."""
-    with pytest.raises(InterruptedBuildError, match="interrupted; tested and tagged: worker:full; the same command does the rest"):
+    with pytest.raises(
+        InterruptedBuildError,
+        match="interrupted; tested and tagged: worker:full; the same command does the rest",
+    ):
         build(interrupted="slim")
     assert engine.tagged == ["worker:full id-full"]
 
 
-def test_interrupt_before_any_tag_is_a_plain_one(build: Callable[..., tuple[record.Outcome, ...]], engine: Engine) -> None:
+def test_interrupt_before_any_tag_is_a_plain_one(
+    build: Callable[..., tuple[record.Outcome, ...]], engine: Engine
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         build(interrupted="full")
     assert engine.tagged == []

@@ -76,8 +76,10 @@ def test_a_home_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         DOCKER_HOST=f"unix://{tmp_path}/none.sock",
     )
     assert done.returncode == 4
-    assert done.stderr == (
-        f"build.py: user {os.getuid()} cannot enter the home folder {tmp_path}/none; set XDG_CACHE_HOME to a folder of yours\n"
+    assert (
+        done.stderr
+        == f"build.py: user {os.getuid()} cannot enter the home folder {tmp_path}/none; set"
+        " XDG_CACHE_HOME to a folder of yours\n"
     )
     assert list(tmp_path.iterdir()) == []
 

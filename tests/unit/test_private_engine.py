@@ -55,7 +55,9 @@ class Engine:
         """A command in the engine's network namespace, where its bridge is."""
         environment = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"}
         command = ("nsenter", f"--net={self.network}", *command)
-        return subprocess.run(command, env=environment, capture_output=True, check=False, input=given)
+        return subprocess.run(
+            command, env=environment, capture_output=True, check=False, input=given
+        )
 
     def docker(self, *words: str, given: bytes = b"") -> None:
         """The engine's own client."""

@@ -16,9 +16,20 @@ from worker_images.build import record, uptodate
 from worker_images.engine import buildx
 
 MADE = record.Record(
-    variant="slim", supply="packages", versions={"gvisor": "1"}, key={"a": "1", "b": "2"}, image_id="sha256:c", manifest_digest="sha256:d",
-    size=2, compressed_size=1, engine="Docker 0", engine_id="sha256:d", resolved=None, seconds=1.0, revision="r",
-)  # fmt: skip
+    variant="slim",
+    supply="packages",
+    versions={"gvisor": "1"},
+    key={"a": "1", "b": "2"},
+    image_id="sha256:c",
+    manifest_digest="sha256:d",
+    size=2,
+    compressed_size=1,
+    engine="Docker 0",
+    engine_id="sha256:d",
+    resolved=None,
+    seconds=1.0,
+    revision="r",
+)
 
 
 def test_record_survives_the_disk(tmp_path: Path) -> None:
@@ -40,7 +51,11 @@ def test_why_it_builds() -> None:
     assert record.changed({}, None) == ("no earlier build",)
 
 
-def _hold(folder: Path, held: "multiprocessing.synchronize.Event", release: "multiprocessing.synchronize.Event") -> None:
+def _hold(
+    folder: Path,
+    held: "multiprocessing.synchronize.Event",
+    release: "multiprocessing.synchronize.Event",
+) -> None:
     with record.exclusive(folder, lambda _: None):
         held.set()
         release.wait(30)
@@ -77,11 +92,18 @@ def test_a_killed_holder_frees_the_lock(tmp_path: Path) -> None:
 
 def test_arguments_leave_secrets_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:hunter2@proxy")
-    text = buildx.bake({"one": buildx.Job(Path("${f"), Path("c"), "type=docker", 1, no_cache=True, target="t")})
+    text = buildx.bake(
+        {"one": buildx.Job(Path("${f"), Path("c"), "type=docker", 1, no_cache=True, target="t")}
+    )
     assert "hunter2" not in text
     found = json.loads(text)["target"]["one"]
     assert found["args"] == {"SOURCE_DATE_EPOCH": "1", "HTTPS_PROXY": "${HTTPS_PROXY}"}
-    assert (found["no-cache"], found["target"], found["context"], found["dockerfile"]) == (True, "t", "c", "$${f")
+    assert (found["no-cache"], found["target"], found["context"], found["dockerfile"]) == (
+        True,
+        "t",
+        "c",
+        "$${f",
+    )
 
 
 class Engine:
@@ -102,7 +124,9 @@ class Engine:
                 if not channel.recv(65536):
                     return
                 body = f'{{"Id": "{self.identity}"}}'.encode()
-                channel.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+                channel.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+                )
 
     def close(self) -> None:
         with socket.socket(socket.AF_UNIX) as last:
@@ -164,7 +188,10 @@ def test_another_archive_is_seen(built: Path) -> None:
     assert uptodate.look(["--variant", "slim"], built) is None
 
 
-@pytest.mark.parametrize("argv", [["--variant", "slim", "--no-cache"], ["--variant", "full"], ["--variant", "../x"], ["test"]])
+@pytest.mark.parametrize(
+    "argv",
+    [["--variant", "slim", "--no-cache"], ["--variant", "full"], ["--variant", "../x"], ["test"]],
+)
 def test_other_questions_are_not_answered_quickly(argv: list[str], built: Path) -> None:
     assert uptodate.look(argv, built) is None
 
@@ -180,7 +207,9 @@ def test_a_dead_engine_is_seen(built: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert uptodate.look(["--variant", "slim"], built) is None
 
 
-def test_context_of_another_engine_is_not_answered_quickly(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_context_of_another_engine_is_not_answered_quickly(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The engine that the docker command would use is another one, which may not hold the image."""
     monkeypatch.delenv("DOCKER_HOST")
     monkeypatch.setenv("DOCKER_CONTEXT", "elsewhere")
@@ -192,7 +221,9 @@ def archived(tmp_path: Path) -> tuple[Path, record.Record]:
     """An image archive, and the record of it."""
     path = write(tmp_path / "image.tar", [layer(("file", "a", "text"))])
     manifest_digest, image_id, compressed = record.manifest(path)
-    made = replace(MADE, manifest_digest=manifest_digest, image_id=image_id, compressed_size=compressed)
+    made = replace(
+        MADE, manifest_digest=manifest_digest, image_id=image_id, compressed_size=compressed
+    )
     return path, replace(made, size=record.unpacked_size(path), archive=record.stamp(path))
 
 
@@ -226,7 +257,9 @@ SPOILED: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("fault", SPOILED)
-def test_archive_that_is_not_the_recorded_one_is_gone(fault: str, archived: tuple[Path, record.Record]) -> None:
+def test_archive_that_is_not_the_recorded_one_is_gone(
+    fault: str, archived: tuple[Path, record.Record]
+) -> None:
     """So that it is built again, instead of ending with an error each time."""
     path, made = archived
     SPOILED[fault](path)

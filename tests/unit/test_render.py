@@ -1,4 +1,6 @@
-"""Rendering: the committed text, both supplies, and that no accepted pin can change what kinds of instructions run."""
+"""Rendering: the committed text, both supplies, and that no accepted pin can change what kinds of
+instructions run.
+"""
 
 import itertools
 import os
@@ -20,7 +22,9 @@ GOLDEN = Path(__file__).parent / "golden"
 CASES = list(itertools.product(("slim", "full"), ("packages", "vendor")))
 
 
-def planned(variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog) -> plan.Plan:
+def planned(
+    variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog
+) -> plan.Plan:
     """The plan of a variant in a supply."""
     return plan.make(pinned, known, variant, supply)
 
@@ -47,27 +51,40 @@ def _shell(line: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(("variant", "supply"), CASES)
-def test_golden(variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog) -> None:
-    text, golden = render.dockerfile(planned(variant, supply, pinned, known), ROOT), GOLDEN / f"{variant}.{supply}.Dockerfile"
+def test_golden(
+    variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog
+) -> None:
+    text, golden = (
+        render.dockerfile(planned(variant, supply, pinned, known), ROOT),
+        GOLDEN / f"{variant}.{supply}.Dockerfile",
+    )
     if os.environ.get("WRITE_GOLDEN"):
         golden.write_text(text)
     assert text == golden.read_text()
 
 
 @pytest.mark.parametrize(("variant", "supply"), CASES)
-def test_needs_no_frontend_image(variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog) -> None:
+def test_needs_no_frontend_image(
+    variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog
+) -> None:
     text = render.dockerfile(planned(variant, supply, pinned, known), ROOT)
     assert "syntax=" not in text
     assert "<<" not in text
 
 
-def test_packages_takes_nothing_from_an_image_registry(pinned: pins.Pins, known: catalog.Catalog) -> None:
-    steps = dockerfile.parse_string(render.dockerfile(planned("full", "packages", pinned, known), ROOT))
+def test_packages_takes_nothing_from_an_image_registry(
+    pinned: pins.Pins, known: catalog.Catalog
+) -> None:
+    steps = dockerfile.parse_string(
+        render.dockerfile(planned("full", "packages", pinned, known), ROOT)
+    )
     stages = {step.value[-1] for step in steps if step.cmd.lower() == "from"}
     assert {step.value[0] for step in steps if step.cmd.lower() == "from"} - stages == {"scratch"}
 
 
-def test_vendor_takes_images_by_digest_and_checks_files(pinned: pins.Pins, known: catalog.Catalog) -> None:
+def test_vendor_takes_images_by_digest_and_checks_files(
+    pinned: pins.Pins, known: catalog.Catalog
+) -> None:
     text = render.dockerfile(planned("full", "vendor", pinned, known), ROOT)
     steps = dockerfile.parse_string(text)
     stages = {step.value[-1] for step in steps if step.cmd.lower() == "from"}
@@ -94,25 +111,44 @@ def accepted(draw: st.DrawFn, pinned: pins.Pins) -> pins.Pins:
     """Any versions.yaml that the schema accepts, of the committed shape."""
     data = pinned.model_dump(exclude_none=True)
     debian, drawn = data["debian"], {"version": pins.VERSION, "argument": pins.ARGUMENT}
-    debian["suite"], debian["image"], debian["digest"] = draw(texts(pins.NAME)), draw(texts(pins.IMAGE)), draw(texts(pins.DIGEST))
-    data["go"]["toolchain"], data["source_date_epoch"] = draw(texts(pins.TOOLCHAIN)), draw(texts(pins.EPOCH))
-    sources = {"describe": pins.VERSION, "module": pins.MODULE, "wheel": pins.WHEEL, "debian": pins.PACKAGE}
+    debian["suite"], debian["image"], debian["digest"] = (
+        draw(texts(pins.NAME)),
+        draw(texts(pins.IMAGE)),
+        draw(texts(pins.DIGEST)),
+    )
+    data["go"]["toolchain"], data["source_date_epoch"] = (
+        draw(texts(pins.TOOLCHAIN)),
+        draw(texts(pins.EPOCH)),
+    )
+    sources = {
+        "describe": pins.VERSION,
+        "module": pins.MODULE,
+        "wheel": pins.WHEEL,
+        "debian": pins.PACKAGE,
+    }
     digests = {"sha256": pins.SHA256, "sha512": pins.SHA512, "digest": pins.DIGEST}
     for component in data["components"].values():
         component |= {key: draw(texts(pattern)) for key, pattern in drawn.items()}
-        versions = {"version": pins.MODULE_VERSION if "module" in component["packages"] else pins.VERSION}
+        versions = {
+            "version": pins.MODULE_VERSION if "module" in component["packages"] else pins.VERSION
+        }
         for supply, patterns in (("packages", sources | versions), ("vendor", digests)):
             found = component[supply]
-            found |= {key: draw(texts(pattern)) for key, pattern in patterns.items() if key in found}
+            found |= {
+                key: draw(texts(pattern)) for key, pattern in patterns.items() if key in found
+            }
     try:
         return pins.Pins.model_validate(data)
     except ValueError:
-        # The schema has rules beside its patterns (no all-zero digest): such a file is not accepted.
+        # The schema has rules beside its patterns (no all-zero digest): such a file is not
+        # accepted.
         return pinned
 
 
 @pytest.mark.parametrize(("variant", "supply"), CASES)
-def test_no_accepted_pin_changes_the_instructions(variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog) -> None:
+def test_no_accepted_pin_changes_the_instructions(
+    variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog
+) -> None:
     expected = kinds(render.dockerfile(planned(variant, supply, pinned, known), ROOT))
     seen = 0
 
@@ -121,19 +157,27 @@ def test_no_accepted_pin_changes_the_instructions(variant: str, supply: pins.Sup
     def holds(candidate: pins.Pins) -> None:
         nonlocal seen
         seen += candidate is not pinned
-        assert kinds(render.dockerfile(planned(variant, supply, candidate, known), ROOT)) == expected
+        assert (
+            kinds(render.dockerfile(planned(variant, supply, candidate, known), ROOT)) == expected
+        )
 
     holds()
     assert seen >= 50
 
 
 @pytest.mark.parametrize("poison", ["1\nRUN id", "1\\", '1" \\\n'])
-def test_the_oracle_sees_an_injection(poison: str, pinned: pins.Pins, known: catalog.Catalog) -> None:
-    """The control of the test above: a value that the schema would refuse does change the instructions."""
+def test_the_oracle_sees_an_injection(
+    poison: str, pinned: pins.Pins, known: catalog.Catalog
+) -> None:
+    """The control of the test above: a value that the schema would refuse does change the
+    instructions.
+    """
     base = planned("slim", "packages", pinned, known)
     expected = kinds(render.dockerfile(base, ROOT))
     source = base.components[0].source.model_copy(update={"describe": poison})
-    text = render.dockerfile(replace(base, components=(replace(base.components[0], source=source),)), ROOT)
+    text = render.dockerfile(
+        replace(base, components=(replace(base.components[0], source=source),)), ROOT
+    )
     try:
         found = kinds(text)
     except (dockerfile.GoParseError, ValueError):

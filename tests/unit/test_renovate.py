@@ -1,4 +1,6 @@
-"""renovate.json against the real versions.yaml: every pin that Renovate manages is found, whole, and a text without its line is not."""
+"""renovate.json against the real versions.yaml: every pin that Renovate manages is found, whole,
+and a text without its line is not.
+"""
 
 import json
 import re
@@ -16,7 +18,11 @@ Found = tuple[str, str, str, str]
 
 
 def patterns() -> list[str]:
-    return [pattern for manager in CONFIGURATION["customManagers"] for pattern in manager["matchStrings"]]
+    return [
+        pattern
+        for manager in CONFIGURATION["customManagers"]
+        for pattern in manager["matchStrings"]
+    ]
 
 
 def found(text: str) -> list[Found]:
@@ -25,14 +31,22 @@ def found(text: str) -> list[Found]:
     for pattern in patterns():
         for match in re.finditer(pattern.replace("(?<", "(?P<"), text):
             groups = match.groupdict()
-            rows.append((groups["datasource"], groups["depName"], groups["currentValue"], groups.get("currentDigest") or ""))
+            rows.append(
+                (
+                    groups["datasource"],
+                    groups["depName"],
+                    groups["currentValue"],
+                    groups.get("currentDigest") or "",
+                )
+            )
     return sorted(rows)
 
 
 def expected(pinned: Pins) -> list[Found]:
     """Written by hand from the pins: what a reader would manage."""
     gvisor, runc, criu, toolkit, cuda = (
-        pinned.components[name] for name in ("gvisor", "runc", "criu", "nvidia-container-toolkit", "cuda-runtime")
+        pinned.components[name]
+        for name in ("gvisor", "runc", "criu", "nvidia-container-toolkit", "cuda-runtime")
     )
     return sorted(
         [
@@ -40,10 +54,20 @@ def expected(pinned: Pins) -> list[Found]:
             ("golang-version", "go", pinned.go.toolchain, ""),
             ("go", "gvisor.dev/gvisor", gvisor.packages.version or "", ""),
             ("go", "github.com/opencontainers/runc", runc.version, ""),
-            ("github-release-attachments", "opencontainers/runc", runc.packages.version or "", runc.vendor.sha256 or ""),
+            (
+                "github-release-attachments",
+                "opencontainers/runc",
+                runc.packages.version or "",
+                runc.vendor.sha256 or "",
+            ),
             ("deb", "criu", criu.version, ""),
             ("go", "github.com/NVIDIA/nvidia-container-toolkit", toolkit.version, ""),
-            ("go", "github.com/NVIDIA/nvidia-container-toolkit", toolkit.packages.version or "", ""),
+            (
+                "go",
+                "github.com/NVIDIA/nvidia-container-toolkit",
+                toolkit.packages.version or "",
+                "",
+            ),
             ("docker", "nvidia/cuda", cuda.version, cuda.vendor.digest or ""),
             ("pypi", "nvidia-cuda-runtime-cu12", cuda.packages.version or "", ""),
         ]
@@ -52,10 +76,14 @@ def expected(pinned: Pins) -> list[Found]:
 
 def test_every_managed_pin_is_found(pinned: Pins) -> None:
     assert found(TEXT) == expected(pinned)
-    assert TEXT.count("\n  # renovate: ") + TEXT.count("\n    # renovate: ") + TEXT.count("\n      # renovate: ") == len(expected(pinned))
+    assert TEXT.count("\n  # renovate: ") + TEXT.count("\n    # renovate: ") + TEXT.count(
+        "\n      # renovate: "
+    ) == len(expected(pinned))
 
 
-@pytest.mark.parametrize("line", [line for line in TEXT.splitlines() if line.strip().startswith("# renovate: ")])
+@pytest.mark.parametrize(
+    "line", [line for line in TEXT.splitlines() if line.strip().startswith("# renovate: ")]
+)
 def test_without_its_line_a_pin_is_not_found(line: str, pinned: Pins) -> None:
     assert len(found(TEXT.replace(f"{line}\n", "", 1))) == len(expected(pinned)) - 1
 
@@ -78,15 +106,24 @@ def test_a_spoiled_pin_is_not_found(old: str, new: str, pinned: Pins) -> None:
 def test_a_pin_that_renovate_moves_still_loads() -> None:
     text = TEXT
     for source, _, value, _ in found(TEXT):
-        if source in {"go", "golang-version", "github-release-attachments"} and not value.startswith("v0.0.0-"):
+        if source in {
+            "go",
+            "golang-version",
+            "github-release-attachments",
+        } and not value.startswith("v0.0.0-"):
             text = text.replace(f'"{value}"', f'"{value[:-1]}9"')
-    assert Pins.model_validate(parse(text.encode(), "versions.yaml").value) != pins.load(ROOT / "versions.yaml")[0]
+    assert (
+        Pins.model_validate(parse(text.encode(), "versions.yaml").value)
+        != pins.load(ROOT / "versions.yaml")[0]
+    )
 
 
 def test_patterns_are_of_re2() -> None:
     """Renovate's engine knows neither look-around nor back references."""
     assert len(patterns()) == 5
-    assert not [pattern for pattern in patterns() if re.search(r"\(\?(?:[=!]|<[=!])|\\[1-9]", pattern)]
+    assert not [
+        pattern for pattern in patterns() if re.search(r"\(\?(?:[=!]|<[=!])|\\[1-9]", pattern)
+    ]
 
 
 def test_digests_are_never_looked_up_as_releases() -> None:
@@ -98,13 +135,19 @@ def test_digests_are_never_looked_up_as_releases() -> None:
 
 def test_renovate_waits_and_leaves_gvisor_to_us() -> None:
     assert CONFIGURATION["minimumReleaseAge"] == "7 days"
-    rules = [rule for rule in CONFIGURATION["packageRules"] if "gvisor.dev/gvisor" in rule.get("matchPackageNames", ())]
+    rules = [
+        rule
+        for rule in CONFIGURATION["packageRules"]
+        if "gvisor.dev/gvisor" in rule.get("matchPackageNames", ())
+    ]
     assert [rule["enabled"] for rule in rules] == [False]
     assert CONFIGURATION["enabledManagers"] == ["custom.regex"]
 
 
 def test_every_rule_is_of_a_pin_that_exists(pinned: Pins) -> None:
     names = {name for _, name, _, _ in expected(pinned)}
-    ruled = {name for rule in CONFIGURATION["packageRules"] for name in rule.get("matchPackageNames", ())}
+    ruled = {
+        name for rule in CONFIGURATION["packageRules"] for name in rule.get("matchPackageNames", ())
+    }
     assert "gvisor.dev/gvisor" in ruled
     assert ruled <= names

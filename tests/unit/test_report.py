@@ -1,4 +1,6 @@
-"""The report: what JUnit files, archives and records say, and what it answers where they are bad, old or absent."""
+"""The report: what JUnit files, archives and records say, and what it answers where they are bad,
+old or absent.
+"""
 
 import json
 import os
@@ -19,7 +21,11 @@ from worker_images.report import report
 from worker_images.report.report import Report
 
 HOSTILE = "<script>alert(1)</script> & \"'>\nsecond line"
-RECORD = {"versions": {"gvisor": "20260622.0"}, "revision": "0123456789abcdef", "limits": ["no GPU"]}
+RECORD = {
+    "versions": {"gvisor": "20260622.0"},
+    "revision": "0123456789abcdef",
+    "limits": ["no GPU"],
+}
 
 Case = tuple[str, str, str | None, str]
 
@@ -44,18 +50,28 @@ def passed(module: str, name: str = "test_one") -> Case:
 
 @pytest.fixture
 def judged(copy: Path) -> Callable[..., Report]:
-    """A checkout in which both images are built, judged with these cases, and every other layer passed; read."""
+    """A checkout in which both images are built, judged with these cases, and every other layer
+    passed; read.
+    """
     junit(copy / "out/test/junit.xml", passed("unit.test_x"), passed("static.test_x"))
     junit(copy / "out/mutants/judge.xml", passed("mutants.test_mutants", "test_judge_catches[a]"))
     mutant = copy / "tests/mutants/a/mutant.yaml"
     mutant.parent.mkdir(parents=True)
-    mutant.write_text('variant: "full"\ndefect: "runsc was built for arm64"\ncaught_by: ["test_runsc::test_machine"]\n')
+    mutant.write_text(
+        'variant: "full"\ndefect: "runsc was built for arm64"\ncaught_by:'
+        ' ["test_runsc::test_machine"]\n'
+    )
 
     def make(*cases: Case, judged: str | None = None) -> Report:
         for variant, count in (("slim", 2), ("full", 6)):
             folder = copy / "out" / variant
             folder.mkdir(parents=True)
-            image_id = outline(write(folder / "image.tar", [layer(("file", f"{variant}{number}", "")) for number in range(count)])).image_id
+            image_id = outline(
+                write(
+                    folder / "image.tar",
+                    [layer(("file", f"{variant}{number}", "")) for number in range(count)],
+                )
+            ).image_id
             (folder / "build.json").write_text(json.dumps({"image_id": image_id, **RECORD}))
             extra = cases if variant == "slim" else ()
             junit(folder / "judge.xml", passed("image.test_x"), *extra, image_id=judged or image_id)
@@ -66,7 +82,11 @@ def judged(copy: Path) -> Callable[..., Report]:
 
 
 def counts(found: Report) -> dict[tuple[str, str], tuple[int, int, int]]:
-    return {(row.layer.name, row.variant): (row.passed, row.failed, row.not_run) for row in found.rows if row.at}
+    return {
+        (row.layer.name, row.variant): (row.passed, row.failed, row.not_run)
+        for row in found.rows
+        if row.at
+    }
 
 
 def test_all_passed(judged: Callable[..., Report]) -> None:
@@ -94,23 +114,47 @@ def test_a_failed_check_makes_the_answer_no(tag: str, judged: Callable[..., Repo
     assert "<h1>No: do not use worker:slim" in report.page(found)
 
 
-def test_a_failed_unit_test_speaks_against_every_image(judged: Callable[..., Report], copy: Path) -> None:
-    junit(copy / "out/test/junit.xml", ("tests.unit.test_x", "test_one", "failure", ""), ("", "tests.static.test_y", "error", "collection"))
-    assert judged().verdict == "No: do not use worker:slim (2 checks failed) or worker:full (2 checks failed)."
+def test_a_failed_unit_test_speaks_against_every_image(
+    judged: Callable[..., Report], copy: Path
+) -> None:
+    junit(
+        copy / "out/test/junit.xml",
+        ("tests.unit.test_x", "test_one", "failure", ""),
+        ("", "tests.static.test_y", "error", "collection"),
+    )
+    assert (
+        judged().verdict
+        == "No: do not use worker:slim (2 checks failed) or worker:full (2 checks failed)."
+    )
 
 
 def test_what_did_not_run_says_why_and_is_not_passed(judged: Callable[..., Report]) -> None:
-    found = judged(("tests.image.test_x", "test_two", "skipped", "not run: the engine cannot give CAP_SYS_RESOURCE"))
+    found = judged(
+        (
+            "tests.image.test_x",
+            "test_two",
+            "skipped",
+            "not run: the engine cannot give CAP_SYS_RESOURCE",
+        )
+    )
     assert (found.usable, counts(found)["image", "slim"]) == (True, (1, 0, 1))
-    assert "\nnot run: 1 check of image (slim): the engine cannot give CAP_SYS_RESOURCE\n" in report.text(found)
+    assert (
+        "\nnot run: 1 check of image (slim): the engine cannot give CAP_SYS_RESOURCE\n"
+        in report.text(found)
+    )
     assert "1 did not run" in found.counts
 
 
 def test_another_image_than_the_judged_one_is_not_usable(judged: Callable[..., Report]) -> None:
-    assert "worker:slim (it was not judged; run: make test-images)" in judged(judged=f"sha256:{'0' * 64}").verdict
+    assert (
+        "worker:slim (it was not judged; run: make test-images)"
+        in judged(judged=f"sha256:{'0' * 64}").verdict
+    )
 
 
-def test_failures_of_a_newer_build_are_not_laid_on_the_old_one(judged: Callable[..., Report]) -> None:
+def test_failures_of_a_newer_build_are_not_laid_on_the_old_one(
+    judged: Callable[..., Report],
+) -> None:
     found = judged(("tests.image.test_x", "test_two", "failure", ""), judged=f"sha256:{'0' * 64}")
     assert found.images[0].refused == "1 check failed in a newer build"
 
@@ -124,7 +168,14 @@ def test_nothing_there(copy: Path) -> None:
     assert "<h1>No" in report.page(found)
 
 
-@pytest.mark.parametrize("text", ["<testsuites><testsuite", "<testsuites/>", '<testsuites><testsuite timestamp="yesterday"/></testsuites>'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<testsuites><testsuite",
+        "<testsuites/>",
+        '<testsuites><testsuite timestamp="yesterday"/></testsuites>',
+    ],
+)
 def test_half_a_file_is_told(text: str, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = copy / "out/test/junit.xml"
     path.parent.mkdir(parents=True)
@@ -139,39 +190,86 @@ def test_a_hostile_message_is_text(judged: Callable[..., Report]) -> None:
     assert "<script" not in page
 
 
-def test_json_table_and_page_count_alike(judged: Callable[..., Report], copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    judged(("tests.image.test_x", "test_two", "failure", ""), ("tests.image.test_x", "test_three", "skipped", "not run: why"))
-    assert cli.main(["report", "--json", str(copy / "a/b.json"), "--html", str(copy / "a/b.html")], copy) == 0
+def test_json_table_and_page_count_alike(
+    judged: Callable[..., Report], copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged(
+        ("tests.image.test_x", "test_two", "failure", ""),
+        ("tests.image.test_x", "test_three", "skipped", "not run: why"),
+    )
+    assert (
+        cli.main(
+            ["report", "--json", str(copy / "a/b.json"), "--html", str(copy / "a/b.html")], copy
+        )
+        == 0
+    )
     data = json.loads((copy / "a/b.json").read_text())
     lines = capsys.readouterr().out.splitlines()
     for row in data["rows"]:
-        shown = [str(row[key]) for key in ("passed", "failed", "not_run")] if row["at"] else ["-", "-", "all;"]
-        assert [row["layer"]["name"], row["variant"], *shown] in [line.split()[:5] for line in lines]
-        own = [check for check in data["checks"] if (check["layer"], check["variant"]) == (row["layer"]["name"], row["variant"])]
-        found = [sum(check["outcome"] == outcome for check in own) for outcome in ("passed", "failed", "not run")]
+        shown = (
+            [str(row[key]) for key in ("passed", "failed", "not_run")]
+            if row["at"]
+            else ["-", "-", "all;"]
+        )
+        assert [row["layer"]["name"], row["variant"], *shown] in [
+            line.split()[:5] for line in lines
+        ]
+        own = [
+            check
+            for check in data["checks"]
+            if (check["layer"], check["variant"]) == (row["layer"]["name"], row["variant"])
+        ]
+        found = [
+            sum(check["outcome"] == outcome for check in own)
+            for outcome in ("passed", "failed", "not run")
+        ]
         assert found == [row["passed"], row["failed"], row["not_run"]]
     page = (copy / "a/b.html").read_text()
-    assert [page.count(f'<b class="pill {each}">1') for each in ("passed", "failed", "not-run")] == [7, 1, 1]
+    assert [
+        page.count(f'<b class="pill {each}">1') for each in ("passed", "failed", "not-run")
+    ] == [7, 1, 1]
 
 
 def test_the_page_needs_nothing_beside_it(judged: Callable[..., Report]) -> None:
     page = report.page(judged())
-    assert not [word for word in ("http:", "https:", "src=", "href=", "url(", "@import", "<script") if word in page]
+    assert not [
+        word
+        for word in ("http:", "https:", "src=", "href=", "url(", "@import", "<script")
+        if word in page
+    ]
 
 
-def test_words_come_from_the_test_and_its_docstrings(judged: Callable[..., Report], copy: Path) -> None:
+def test_words_come_from_the_test_and_its_docstrings(
+    judged: Callable[..., Report], copy: Path
+) -> None:
     (copy / "tests/image").mkdir()
-    (copy / "tests/image/test_x.py").write_text('"""Is it whole?"""\n\ndef test_two_words():\n    """A hint.\n\n    More."""\n')
+    (copy / "tests/image/test_x.py").write_text(
+        '"""Is it whole?"""\n\ndef test_two_words():\n    """A hint.\n\n    More."""\n'
+    )
     check = judged(("tests.image.test_x", "test_two_words[a]", None, "")).checks
-    said = [(each.subject, each.title, each.note, each.parameter) for each in check if each.parameter]
+    said = [
+        (each.subject, each.title, each.note, each.parameter) for each in check if each.parameter
+    ]
     assert ("Is it whole?", "Two words", "A hint.", "a") in said
-    assert ("tests.mutants.test_mutants", "Runsc was built for arm64", "test_runsc::test_machine", "a") in said
+    assert (
+        "tests.mutants.test_mutants",
+        "Runsc was built for arm64",
+        "test_runsc::test_machine",
+        "a",
+    ) in said
 
 
 def test_ledger_names_each_layer(judged: Callable[..., Report]) -> None:
     slim, full = judged().images
     assert [name for name, _, _ in slim.layers] == ["base", "gvisor"]
-    assert [name for name, _, _ in full.layers] == ["base", "gvisor", "runc", "criu", "nvidia-container-toolkit", "cuda-runtime"]
+    assert [name for name, _, _ in full.layers] == [
+        "base",
+        "gvisor",
+        "runc",
+        "criu",
+        "nvidia-container-toolkit",
+        "cuda-runtime",
+    ]
     assert (slim.size, slim.budget) == (sum(size for _, _, size in slim.layers), 135_000_000)
 
 
@@ -195,7 +293,9 @@ def test_a_release_that_nobody_described_serves_nothing(copy: Path) -> None:
     versions.write_text(versions.read_text().replace('"20260622.0"', '"20991231.0"'))
     found = report.read(copy)
     assert (found.drivers.served, {*found.drivers.refused}) == ((), {*found.drivers.fleet})
-    assert "Not served, though nodes of the fleet run it: 535.129.03, 580.159.04." in report.page(found)
+    assert "Not served, though nodes of the fleet run it: 535.129.03, 580.159.04." in report.page(
+        found
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,29 +309,56 @@ def test_a_release_that_nobody_described_serves_nothing(copy: Path) -> None:
         ("pass", "raise OSError(28, 'No space left on device')", False),
     ],
 )
-def test_run_that_was_cut_short_leaves_no_junit_file(begin: str, end: str, kept: bool, tmp_path: Path) -> None:
-    """Also where a check failed before, or by what cut the run short: a full disk, an engine that went away."""
+def test_run_that_was_cut_short_leaves_no_junit_file(
+    begin: str, end: str, kept: bool, tmp_path: Path
+) -> None:
+    """Also where a check failed before, or by what cut the run short: a full disk, an engine that
+    went away.
+    """
     tests = tmp_path / "test_it.py"
     tests.write_text(f"import pytest\ndef test_first(): {begin}\ndef test_last(): {end}\n")
-    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--junit-xml", str(tmp_path / "junit.xml"), str(tests)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        str(ROOT / "pyproject.toml"),
+        "--junit-xml",
+        str(tmp_path / "junit.xml"),
+        str(tests),
+    ]
     subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     assert (tmp_path / "junit.xml").exists() == kept
 
 
 @pytest.mark.parametrize(
-    ("target", "judge", "said"), [("test-images", 0, ""), ("test-images", 5, "Error 5"), ("test", 5, "Error 5"), ("test", 0, "")]
+    ("target", "judge", "said"),
+    [
+        ("test-images", 0, ""),
+        ("test-images", 5, "Error 5"),
+        ("test", 5, "Error 5"),
+        ("test", 0, ""),
+    ],
 )
-def test_a_recipe_ends_with_the_table_and_the_status_of_its_tests(target: str, judge: int, said: str, tmp_path: Path) -> None:
+def test_a_recipe_ends_with_the_table_and_the_status_of_its_tests(
+    target: str, judge: int, said: str, tmp_path: Path
+) -> None:
     """The real Makefile with stand-ins for the programs that it calls."""
     (tmp_path / "scripts").mkdir()
     for name, status in (("scripts/setup", 0), ("build.py", judge), ("python", 0)):
         (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $*"\nexit {status}\n')
         (tmp_path / name).chmod(0o755)
     command = ["make", "-f", str(ROOT / "Makefile"), "-C", str(tmp_path), target, "PYTHON=./python"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]})
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]}
+    )
     lines = [line for line in result.stdout.splitlines() if not line.startswith("make")]
     judged = ["build.py test"]
-    judged += ["python -m pytest -q tests/relation tests/push tests/kit tests/machine"] if not judge else []
+    judged += (
+        ["python -m pytest -q tests/relation tests/push tests/kit tests/machine"]
+        if not judge
+        else []
+    )
     judged += ["python -m worker_images.node workload"] if not judge and target == "test" else []
     assert lines[-len(judged) - 1 :] == [*judged, "build.py report --json out/report/report.json"]
     assert (result.returncode == 0, said in result.stderr) == (judge == 0, True)

@@ -258,7 +258,10 @@ def test_advice_is_of_what_pip_said(said: str, checkout: Checkout) -> None:
 def test_advice_is_of_what_pips_own_installation_said(checkout: Checkout, tmp_path: Path) -> None:
     """venv says no more than that its last step failed."""
     shutil.rmtree(checkout.root / ".venv")
-    made = "mkdir -p .venv/bin && echo '#!/bin/sh\necho \"OSError: [Errno 28] No space left on device\" >&2; exit 1' >.venv/bin/python"
+    made = (
+        "mkdir -p .venv/bin && echo '#!/bin/sh\necho \"OSError: [Errno 28] No space left on"
+        " device\" >&2; exit 1' >.venv/bin/python"
+    )
     asked = f'case "$*" in *"-m venv"*) {made} && chmod +x .venv/bin/python; exit 1 ;; esac'
     python = f'{asked}\nexec {sys.executable} "$@"'
     done = checkout.setup(PATH=machine(tmp_path / "programs", python3=python))

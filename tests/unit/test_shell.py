@@ -57,7 +57,10 @@ def test_no_answer_raises(opened: OpenShell) -> None:
         opened.run(b"sleep 60", 0.2)
 
 
-@pytest.mark.parametrize("command", [["/bin/sh", "-c", "echo no such container >&2; exit 1"], ["/bin/false"], ["/bin/true"]])
+@pytest.mark.parametrize(
+    "command",
+    [["/bin/sh", "-c", "echo no such container >&2; exit 1"], ["/bin/false"], ["/bin/true"]],
+)
 def test_a_command_that_opens_no_shell_raises(command: list[str]) -> None:
     found = OpenShell(command)
     with pytest.raises(TransportError, match="the target is gone"):

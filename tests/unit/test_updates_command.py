@@ -1,4 +1,6 @@
-"""`build.py update` as a user types it, against loopback registries: all else is behind a proxy that refuses."""
+"""`build.py update` as a user types it, against loopback registries: all else is behind a proxy
+that refuses.
+"""
 
 import json
 import os
@@ -39,19 +41,35 @@ class Update:
 
     def environment(self, **changes: str) -> dict[str, str]:
         proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), CLOSED)
-        own = {"GOPROXY": self.registry.address, "PIP_INDEX_URL": self.registry.address, "no_proxy": "127.0.0.1"}
+        own = {
+            "GOPROXY": self.registry.address,
+            "PIP_INDEX_URL": self.registry.address,
+            "no_proxy": "127.0.0.1",
+        }
         return {**os.environ, **proxies, **own, **changes}
 
     def command(self, *words: str) -> list[str]:
-        return [sys.executable, str(ROOT / "build.py"), "update", "--versions", str(self.versions), *words]
+        return [
+            sys.executable,
+            str(ROOT / "build.py"),
+            "update",
+            "--versions",
+            str(self.versions),
+            *words,
+        ]
 
     def run(self, *words: str, **changes: str) -> "subprocess.CompletedProcess[str]":
         environment = self.environment(**changes)
-        return subprocess.run(self.command(*words), env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            self.command(*words), env=environment, capture_output=True, text=True, check=False
+        )
 
     @property
     def untouched(self) -> bool:
-        return self.versions.read_text() == self.text and len(list(self.versions.parent.iterdir())) == 1
+        return (
+            self.versions.read_text() == self.text
+            and len(list(self.versions.parent.iterdir())) == 1
+        )
 
 
 @pytest.fixture
@@ -64,7 +82,11 @@ def update(tmp_path: Path) -> Iterator[Update]:
         registry.module(GO, {"v0.0.1-go1.26.12.linux-amd64": DAY})
         registry.module(GVISOR, {COMMIT: DAY}, registries.archive(SERVED))
         registry.project("nvidia-cuda-runtime-cu12", [])
-        text = (ROOT / "tests/unit/golden/versions.yaml").read_text().replace("http://deb.debian.org", registry.address)
+        text = (
+            (ROOT / "tests/unit/golden/versions.yaml")
+            .read_text()
+            .replace("http://deb.debian.org", registry.address)
+        )
         (folder / "versions.yaml").write_text(text)
         yield Update(registry, folder / "versions.yaml", text)
 
@@ -72,7 +94,11 @@ def update(tmp_path: Path) -> Iterator[Update]:
 def test_the_table_says_all_and_changes_nothing(update: Update) -> None:
     result = update.run()
     assert result.returncode == 0
-    rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if not line.startswith(" ")}
+    rows = {
+        line.split()[0]: line.split()
+        for line in result.stdout.splitlines()
+        if not line.startswith(" ")
+    }
     assert rows["go"][1:3] == ["1.26.11", "1.26.12"]
     assert rows["nvidia-container-toolkit"][-1] == rows["gvisor"][-1] == "offered"
     assert rows["runc"][-1] == "held"
@@ -81,7 +107,10 @@ def test_the_table_says_all_and_changes_nothing(update: Update) -> None:
     assert "nothing newer: cuda-runtime" in result.stdout
     assert "not known: criu: 127.0.0.1 does not answer (apt-get update: E: " in result.stdout
     assert "not known: debian: auth.docker.io does not answer" in result.stdout
-    assert result.stdout.splitlines()[-1] == "next: ./build.py update --write go gvisor nvidia-container-toolkit"
+    assert (
+        result.stdout.splitlines()[-1]
+        == "next: ./build.py update --write go gvisor nvidia-container-toolkit"
+    )
     assert result.stderr.startswith("» asking the sources of go, debian, gvisor")
     assert update.untouched
 
@@ -101,7 +130,10 @@ def test_what_is_offered_is_written_and_no_more(update: Update) -> None:
     assert update.versions.stat().st_mode & 0o777 == 0o640
     assert "next: make lock, make render, make slim" in result.stdout
     again = update.run("--write")
-    assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "nothing to write: nothing is offered")
+    assert (again.returncode, again.stdout.splitlines()[-1]) == (
+        0,
+        "nothing to write: nothing is offered",
+    )
 
 
 def test_a_commit_that_the_proxy_does_not_list_can_be_named(update: Update) -> None:
@@ -121,12 +153,19 @@ def test_one_component_alone(update: Update) -> None:
 
 def test_what_is_held_is_not_written(update: Update) -> None:
     result = update.run("--write", "runc")
-    assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "nothing to write: nothing is offered")
+    assert (result.returncode, result.stdout.splitlines()[-1]) == (
+        0,
+        "nothing to write: nothing is offered",
+    )
     assert update.untouched
 
 
 def test_a_lost_fleet_driver_is_exit_7(update: Update) -> None:
-    update.registry.module(GVISOR, {COMMIT: DAY}, registries.archive([driver for driver in SERVED if driver != "535.129.03"]))
+    update.registry.module(
+        GVISOR,
+        {COMMIT: DAY},
+        registries.archive([driver for driver in SERVED if driver != "535.129.03"]),
+    )
     for words in (("--write",), ("--write", "gvisor")):
         result = update.run(*words)
         assert result.returncode == 7
@@ -151,7 +190,11 @@ def test_json_is_whole(update: Update) -> None:
     rows = {row["component"]: row for row in data["proposals"]}
     assert rows["nvidia-container-toolkit"]["changes"] == [
         {"pin": "components.nvidia-container-toolkit.version", "old": "1.20.1", "new": "1.20.2"},
-        {"pin": "components.nvidia-container-toolkit.packages.version", "old": "v1.20.1", "new": "v1.20.2"},
+        {
+            "pin": "components.nvidia-container-toolkit.packages.version",
+            "old": "v1.20.1",
+            "new": "v1.20.2",
+        },
     ]
     assert (rows["runc"]["verdict"], rows["gvisor"]["losses"], data["written"]) == ("held", [], [])
     assert data["unanswered"]["debian"].startswith("auth.docker.io does not answer")
@@ -181,7 +224,10 @@ WRONG = {
     "no number": (("--cool-down", "week"), "'week' is no number of days"),
     "no time": (("--within", "0"), "'0' is no number of seconds"),
     "no commit": (("--gvisor", "20260817.0"), "is no pseudo-version"),
-    "older commit": (("--gvisor", "v0.0.0-20260518063529-209a0ce076a1"), "not newer than v0.0.0-20260701204157-69c2d17aea96"),
+    "older commit": (
+        ("--gvisor", "v0.0.0-20260518063529-209a0ce076a1"),
+        "not newer than v0.0.0-20260701204157-69c2d17aea96",
+    ),
 }
 
 
@@ -210,7 +256,9 @@ def test_what_pins_would_refuse_is_not_put_in_place(update: Update) -> None:
 
 
 def test_a_permission_that_would_be_idle_is_told_and_nothing_written(update: Update) -> None:
-    """580.173.02 is served from 20260817.0 on: the entry must go, and the same bump is taken without it."""
+    """580.173.02 is served from 20260817.0 on: the entry must go, and the same bump is taken
+    without it.
+    """
     fleet = '  drivers: ["535.129.03", "580.159.04", "580.173.02"]\n'
     allowing = '  allow_unserved: [{driver: "580.173.02", reason: "drained"}]\n'
     assert '  drivers: ["535.129.03", "580.159.04"]\n' in update.text
@@ -230,7 +278,9 @@ def test_a_permission_that_would_be_idle_is_told_and_nothing_written(update: Upd
 def test_interrupted_leaves_the_file(update: Update) -> None:
     update.registry.rows[f"/{RUNC}/@v/list"] = "hang"
     command = update.command("--write")
-    process = subprocess.Popen(command, env=update.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=update.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert update.registry.hanging.wait(30)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=30)

@@ -1,4 +1,6 @@
-"""What sources offer, over a real loopback server that also misbehaves: a fault is told in words, and is never an offer."""
+"""What sources offer, over a real loopback server that also misbehaves: a fault is told in words,
+and is never an offer.
+"""
 
 import hashlib
 import io
@@ -44,8 +46,16 @@ def module(registry: Registry, path: str = RUNC, timeout: float = 5.0) -> goprox
 
 
 def wheel(version: str, **changes: object) -> dict[str, object]:
-    name = f"nvidia_cuda_runtime_cu12-{version}-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl"
-    return {"filename": name, "hashes": {"sha256": "a" * 64}, "size": 954765, "upload-time": DAY, "yanked": False, **changes}
+    platform = "manylinux2014_x86_64.manylinux_2_17_x86_64"
+    name = f"nvidia_cuda_runtime_cu12-{version}-py3-none-{platform}.whl"
+    return {
+        "filename": name,
+        "hashes": {"sha256": "a" * 64},
+        "size": 954765,
+        "upload-time": DAY,
+        "yanked": False,
+        **changes,
+    }
 
 
 def test_newer_releases_come_newest_first_with_date_and_size(registry: Registry) -> None:
@@ -53,13 +63,27 @@ def test_newer_releases_come_newest_first_with_date_and_size(registry: Registry)
     offers = goproxy.Releases(module(registry)).newer("v1.5.2")
     assert [offer.version for offer in offers] == ["v1.5.10", "v1.5.9"]
     assert offers[0].published
-    assert (offers[0].published.isoformat(), offers[0].size, offers[0].fault) == ("2026-09-24T21:12:22+00:00", 77, "")
+    assert (offers[0].published.isoformat(), offers[0].size, offers[0].fault) == (
+        "2026-09-24T21:12:22+00:00",
+        77,
+        "",
+    )
 
 
 def test_a_candidate_is_never_offered(registry: Registry) -> None:
     """Beside a release, which is."""
-    registry.module(RUNC, {"v1.6.0-rc.1": DAY, "v1.6.0": DAY, "v2.0.0-alpha": DAY, "v0.0.0-20990115041553-12f6a991201f": DAY})
-    assert [offer.version for offer in goproxy.Releases(module(registry)).newer("v1.5.2")] == ["v1.6.0"]
+    registry.module(
+        RUNC,
+        {
+            "v1.6.0-rc.1": DAY,
+            "v1.6.0": DAY,
+            "v2.0.0-alpha": DAY,
+            "v0.0.0-20990115041553-12f6a991201f": DAY,
+        },
+    )
+    assert [offer.version for offer in goproxy.Releases(module(registry)).newer("v1.5.2")] == [
+        "v1.6.0"
+    ]
 
 
 def test_a_version_without_end_is_told(registry: Registry) -> None:
@@ -72,7 +96,9 @@ def test_a_version_without_end_is_told(registry: Registry) -> None:
 def test_a_corrupt_stream_in_an_archive_is_told() -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as files:
-        files.writestr(f"gvisor.dev/gvisor@v0/{registries.SOURCE}", "addDriverABI(535, 1, 2)\n" * 500)
+        files.writestr(
+            f"gvisor.dev/gvisor@v0/{registries.SOURCE}", "addDriverABI(535, 1, 2)\n" * 500
+        )
         files.writestr(f"gvisor.dev/gvisor@v0/{registries.GO_BRANCH}", "package kernel\n")
     whole = out.getvalue()
     assert goproxy.drivers(whole).supported == {"535.01.02"}
@@ -83,7 +109,9 @@ def test_a_corrupt_stream_in_an_archive_is_told() -> None:
 
 def test_upper_case_is_escaped(registry: Registry) -> None:
     registry.module("github.com/!n!v!i!d!i!a/toolkit", {"v1.20.2": DAY})
-    assert len(goproxy.Releases(module(registry, "github.com/NVIDIA/toolkit")).newer("v1.20.1")) == 1
+    assert (
+        len(goproxy.Releases(module(registry, "github.com/NVIDIA/toolkit")).newer("v1.20.1")) == 1
+    )
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
@@ -91,7 +119,9 @@ def test_a_listed_version_that_cannot_be_had_says_so(status: int, registry: Regi
     registry.module(RUNC, {"v1.5.3": DAY, "v1.5.4": DAY})
     registry.rows[f"/{RUNC}/@v/v1.5.4.info"] = status
     broken, well = goproxy.Releases(module(registry)).newer("v1.5.2")
-    assert broken.fault.startswith(f"v1.5.4 is listed and cannot be had: 127.0.0.1 answers HTTP {status}")
+    assert broken.fault.startswith(
+        f"v1.5.4 is listed and cannot be had: 127.0.0.1 answers HTTP {status}"
+    )
     assert well.fault == ""
 
 
@@ -126,14 +156,24 @@ def test_a_size_that_nobody_tells_is_no_fault(size: int | str, registry: Registr
 
 def test_go_itself(registry: Registry) -> None:
     """Other machines' Go and candidates are not asked about."""
-    names = ("1.26.11.linux-amd64", "1.26.12.linux-amd64", "1.26.13.linux-arm64", "1.27rc1.linux-amd64", "1.27.4.linux-amd64")
+    names = (
+        "1.26.11.linux-amd64",
+        "1.26.12.linux-amd64",
+        "1.26.13.linux-arm64",
+        "1.27rc1.linux-amd64",
+        "1.27.4.linux-amd64",
+    )
     registry.module("golang.org/toolchain", {f"v0.0.1-go{name}": DAY for name in names})
     offers = goproxy.Toolchains(module(registry, "golang.org/toolchain")).newer("1.26.11")
     assert [offer.version for offer in offers] == ["1.27.4", "1.26.12"]
 
 
 def test_a_commit_tells_its_drivers(registry: Registry) -> None:
-    registry.module(GVISOR, {OLD: DAY, NEW: DAY}, registries.archive(["535.129.03", "570.172.8", "615.15.00"], ["580.95.05"]))
+    registry.module(
+        GVISOR,
+        {OLD: DAY, NEW: DAY},
+        registries.archive(["535.129.03", "570.172.8", "615.15.00"], ["580.95.05"]),
+    )
     (offer,) = goproxy.Commits(module(registry, GVISOR)).newer(OLD)
     assert offer.version == NEW
     assert offer.contract
@@ -145,16 +185,23 @@ def test_the_latest_commit_and_a_named_one_are_asked_for(registry: Registry) -> 
     registry.module(GVISOR, {NEW: DAY}, registries.archive(["535.129.03"]))
     registry.rows[f"/{GVISOR}/@v/list"] = b""
     assert goproxy.Commits(module(registry, GVISOR)).newer(OLD) == []
-    assert [offer.version for offer in goproxy.Commits(module(registry, GVISOR), (NEW,)).newer(OLD)] == [NEW]
+    assert [
+        offer.version for offer in goproxy.Commits(module(registry, GVISOR), (NEW,)).newer(OLD)
+    ] == [NEW]
     registry.rows[f"/{GVISOR}/@latest"] = json.dumps({"Version": NEW, "Time": DAY}).encode()
-    assert [offer.version for offer in goproxy.Commits(module(registry, GVISOR)).newer(OLD)] == [NEW]
+    assert [offer.version for offer in goproxy.Commits(module(registry, GVISOR)).newer(OLD)] == [
+        NEW
+    ]
     registry.rows[f"/{GVISOR}/@latest"] = 429
     with pytest.raises(NoAnswerError, match="HTTP 429"):
         goproxy.Commits(module(registry, GVISOR)).newer(OLD)
 
 
 ARCHIVES: dict[str, tuple[int | bytes | str, str]] = {
-    "of the main branch": (registries.archive(["535.129.03"], branch="BUILD"), "not of gVisor's go branch"),
+    "of the main branch": (
+        registries.archive(["535.129.03"], branch="BUILD"),
+        "not of gVisor's go branch",
+    ),
     "with no driver": (registries.archive([]), "names no driver"),
     "no zip": (b"PK\3\4 and no more", "no zip file"),
     "cut": ("cut", "127.0.0.1"),
@@ -174,7 +221,10 @@ def test_an_archive_that_tells_no_drivers_is_a_fault(name: str, registry: Regist
 
 
 def test_wheels_with_date_size_and_digest(registry: Registry) -> None:
-    registry.project("nvidia-cuda-runtime-cu12", [wheel("12.8.57"), wheel("12.8.90", hashes={"sha256": "b" * 64}), wheel("12.9.79")])
+    registry.project(
+        "nvidia-cuda-runtime-cu12",
+        [wheel("12.8.57"), wheel("12.8.90", hashes={"sha256": "b" * 64}), wheel("12.9.79")],
+    )
     offers = pypi.Wheels(registry.address, "nvidia-cuda-runtime-cu12").newer("12.8.57")
     assert [offer.version for offer in offers] == ["12.9.79", "12.8.90"]
     assert (offers[1].digest, offers[1].size, offers[1].fault) == ("b" * 64, 954765, "")
@@ -184,8 +234,12 @@ def test_wheels_with_date_size_and_digest(registry: Registry) -> None:
 
 WHEELS: dict[str, dict[str, object]] = {
     "taken back": {"yanked": "broken"},
-    "for another machine": {"filename": "nvidia_cuda_runtime_cu12-12.8.90-py3-none-manylinux2014_aarch64.whl"},
-    "a candidate": {"filename": "nvidia_cuda_runtime_cu12-12.8.90rc1-py3-none-manylinux2014_x86_64.whl"},
+    "for another machine": {
+        "filename": "nvidia_cuda_runtime_cu12-12.8.90-py3-none-manylinux2014_aarch64.whl"
+    },
+    "a candidate": {
+        "filename": "nvidia_cuda_runtime_cu12-12.8.90rc1-py3-none-manylinux2014_x86_64.whl"
+    },
     "a source": {"filename": "nvidia-cuda-runtime-cu12-12.8.90.tar.gz"},
 }
 
@@ -213,10 +267,16 @@ def test_an_index_that_fails_is_told(name: str, registry: Registry) -> None:
 
 def test_mirrors_are_those_of_the_reader() -> None:
     assert goproxy.chosen({}) == "https://proxy.golang.org"
-    assert goproxy.chosen({"GOPROXY": "off|https://one.example/,https://two.example,direct"}) == "https://one.example"
+    assert (
+        goproxy.chosen({"GOPROXY": "off|https://one.example/,https://two.example,direct"})
+        == "https://one.example"
+    )
     assert goproxy.chosen({"GOPROXY": "file:///srv,direct"}) == ""
     assert pypi.chosen({}) == "https://pypi.org/simple"
-    assert pypi.chosen({"PIP_INDEX_URL": "https://one.example/simple/"}) == "https://one.example/simple"
+    assert (
+        pypi.chosen({"PIP_INDEX_URL": "https://one.example/simple/"})
+        == "https://one.example/simple"
+    )
     assert pypi.chosen({"PIP_INDEX_URL": "file:///srv"}) == ""
 
 
@@ -232,7 +292,11 @@ def test_a_password_is_sent_and_never_said(registry: Registry) -> None:
     registry.rows["/there"] = b"yes"
     assert web.get(f"{address}/there", 5.0) == b"yes"
     assert registry.sent[0]["Authorization"] == "Basic bWU6c0BjcmV0"
-    for place in (f"{address}/none", "http://me:s%40cret@127.0.0.1:9/", "http://me:s%40cret@127.0.0.1:x/"):
+    for place in (
+        f"{address}/none",
+        "http://me:s%40cret@127.0.0.1:9/",
+        "http://me:s%40cret@127.0.0.1:x/",
+    ):
         with pytest.raises(NoAnswerError) as caught:
             web.get(place, 5.0)
         assert "cret" not in str(caught.value)
@@ -241,7 +305,9 @@ def test_a_password_is_sent_and_never_said(registry: Registry) -> None:
 def test_a_password_does_not_follow_to_another_place(registry: Registry) -> None:
     registry.rows |= {"/here": 302, "/there": b"yes"}
     registry.headers["/here"] = {"Location": f"{registry.address}/there"}
-    assert web.get(registry.address.replace("http://", "http://me:secret@") + "/here", 5.0) == b"yes"
+    assert (
+        web.get(registry.address.replace("http://", "http://me:secret@") + "/here", 5.0) == b"yes"
+    )
     assert ["Authorization" in headers for headers in registry.sent] == [True, False]
 
 
@@ -254,7 +320,9 @@ def test_too_much_is_not_taken(registry: Registry) -> None:
 
 def test_runcs_checksum_is_that_of_its_program(registry: Registry) -> None:
     path = "/opencontainers/runc/releases/download/v1.5.3/runc.sha256sum"
-    registry.rows[path] = f"{'c' * 64}  libseccomp.tar.gz\n{'a' * 64} *runc.amd64\n{'b' * 64} *runc.arm64\n".encode()
+    registry.rows[path] = (
+        f"{'c' * 64}  libseccomp.tar.gz\n{'a' * 64} *runc.amd64\n{'b' * 64} *runc.arm64\n".encode()
+    )
     assert vendor.RuncRelease(registry.address).digest("1.5.3") == "a" * 64
     registry.rows[path] = f"{'b' * 64} *runc.arm64\n".encode()
     with pytest.raises(NoAnswerError, match=r"no SHA-256 of runc\.amd64 1\.5\.3"):
@@ -263,7 +331,9 @@ def test_runcs_checksum_is_that_of_its_program(registry: Registry) -> None:
 
 def test_runscs_checksum_is_written_down_or_asked_for(registry: Registry) -> None:
     digest = hashlib.sha512(b"runsc").hexdigest()
-    registry.rows["/gvisor/releases/release/20260901.0/x86_64/runsc.sha512"] = f"{digest}  runsc\n".encode()
+    registry.rows["/gvisor/releases/release/20260901.0/x86_64/runsc.sha512"] = (
+        f"{digest}  runsc\n".encode()
+    )
     site = vendor.RunscRelease({"20260817.0": "e" * 128}, registry.address)
     assert site.digest("20260817.0") == "e" * 128
     assert registry.asked == []
@@ -288,24 +358,36 @@ def test_the_digest_of_a_tag(registry: Registry) -> None:
 def test_apts_answer_for_a_source_is_read() -> None:
     """As apt-get source --print-uris printed it for trixie."""
     text = (
-        "'http://deb.debian.org/debian/pool/main/c/criu/criu_4.1.1-1.dsc' criu_4.1.1-1.dsc 2423 SHA256:" + "0" * 64 + "\n"
-        "'http://deb.debian.org/debian/pool/main/c/criu/criu_4.1.1.orig.tar.xz' criu_4.1.1.orig.tar.xz 1021136 "
-        "SHA256:f80a66cb3726bb2116266d4759ce3bcbfab7abdb6b6d430bf20dd41911717afe\n"
+        "'http://deb.debian.org/debian/pool/main/c/criu/criu_4.1.1-1.dsc' criu_4.1.1-1.dsc 2423"
+        " SHA256:"
+        + "0"
+        * 64
+        + "\n'http://deb.debian.org/debian/pool/main/c/criu/criu_4.1.1.orig.tar.xz'"
+        " criu_4.1.1.orig.tar.xz 1021136"
+        " SHA256:f80a66cb3726bb2116266d4759ce3bcbfab7abdb6b6d430bf20dd41911717afe\n"
     )
     match = suite.ARCHIVE.search(text)
     assert match
-    assert (match["version"], match["size"], match["sha256"][:8]) == ("4.1.1", "1021136", "f80a66cb")
+    assert (match["version"], match["size"], match["sha256"][:8]) == (
+        "4.1.1",
+        "1021136",
+        "f80a66cb",
+    )
 
 
 def test_a_mirror_that_has_no_suite_is_told(pinned: Pins, registry: Registry) -> None:
-    pin = pinned.debian.model_copy(update={"mirror": f"{registry.address}/debian", "security": f"{registry.address}/debian"})
+    pin = pinned.debian.model_copy(
+        update={"mirror": f"{registry.address}/debian", "security": f"{registry.address}/debian"}
+    )
     with pytest.raises(NoAnswerError, match=r"127\.0\.0\.1 does not answer \(apt-get update: E: "):
         suite.SourcePackage(pin, "criu").newer("4.1.1")
 
 
 def test_a_mirror_that_hangs_is_given_up(pinned: Pins, registry: Registry) -> None:
     registry.rows["/debian/dists/trixie/InRelease"] = "hang"
-    pin = pinned.debian.model_copy(update={"mirror": f"{registry.address}/debian", "security": f"{registry.address}/debian"})
+    pin = pinned.debian.model_copy(
+        update={"mirror": f"{registry.address}/debian", "security": f"{registry.address}/debian"}
+    )
     with pytest.raises(NoAnswerError, match="does not answer in 1 s"):
         replace(suite.SourcePackage(pin, "criu"), seconds=2.0).newer("4.1.1")
 
@@ -316,11 +398,17 @@ def checksums(registry: Registry) -> list[str]:
 
 
 @pytest.mark.parametrize(("answer", "times"), [(404, 3), ("hang", 1)])
-def test_a_site_that_says_nothing_is_asked_once(answer: int | str, times: int, registry: Registry, pinned: Pins) -> None:
+def test_a_site_that_says_nothing_is_asked_once(
+    answer: int | str, times: int, registry: Registry, pinned: Pins
+) -> None:
     names = ["v9.5.5", "v9.5.4", "v9.5.3"]
     registry.module(RUNC, dict.fromkeys(names, DAY))
-    registry.rows |= {f"/opencontainers/runc/releases/download/{name}/runc.sha256sum": answer for name in names}
-    question = gather.Question("runc", goproxy.Releases(module(registry)), vendor.RuncRelease(registry.address, 0.2))
+    registry.rows |= {
+        f"/opencontainers/runc/releases/download/{name}/runc.sha256sum": answer for name in names
+    }
+    question = gather.Question(
+        "runc", goproxy.Releases(module(registry)), vendor.RuncRelease(registry.address, 0.2)
+    )
     answers = gather.ask(pinned, [question], gather.facts(ROOT), 20.0)
     (found,) = answers.found
     assert all("so the vendor's digest of 9.5." in offer.fault for offer in found.offers)
@@ -330,8 +418,15 @@ def test_a_site_that_says_nothing_is_asked_once(answer: int | str, times: int, r
 def test_a_site_is_not_asked_about_what_cannot_be_had(registry: Registry, pinned: Pins) -> None:
     registry.module(RUNC, {"v9.5.4": DAY, "v9.5.3": DAY})
     registry.rows[f"/{RUNC}/@v/v9.5.4.info"] = 403
-    registry.rows["/opencontainers/runc/releases/download/v9.5.3/runc.sha256sum"] = f"{'a' * 64} *runc.amd64\n".encode()
-    question = gather.Question("runc", goproxy.Releases(module(registry)), vendor.RuncRelease(registry.address))
+    registry.rows["/opencontainers/runc/releases/download/v9.5.3/runc.sha256sum"] = (
+        f"{'a' * 64} *runc.amd64\n".encode()
+    )
+    question = gather.Question(
+        "runc", goproxy.Releases(module(registry)), vendor.RuncRelease(registry.address)
+    )
     (found,) = gather.ask(pinned, [question], gather.facts(ROOT), 20.0).found
-    assert [(offer.vendor, offer.fault[:20]) for offer in found.offers] == [("", "v9.5.4 is listed and"), ("a" * 64, "")]
+    assert [(offer.vendor, offer.fault[:20]) for offer in found.offers] == [
+        ("", "v9.5.4 is listed and"),
+        ("a" * 64, ""),
+    ]
     assert checksums(registry) == ["v9.5.3"]

@@ -39,10 +39,16 @@ def test_nothing_to_ask_is_a_matter_of_usage(travelled: Path) -> None:
 
 @pytest.mark.usefixtures("image")
 def test_a_machine_without_a_gpu(travelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pod's rows are asked of the machine, the cluster's are not; what needs a GPU is not run, and that is no pass."""
+    """The pod's rows are asked of the machine, the cluster's are not.
+
+    What needs a GPU is not run, and that is no pass.
+    """
     monkeypatch.setattr(node, "read", lambda: Node("", (), (), (), ""))
     text, status, rows = run(travelled, "--image", "any", "--node")
-    by_state = {state: {row["layer"] for row in rows.values() if row["state"] == state} for state in (NOT_RUN, FAILED)}
+    by_state = {
+        state: {row["layer"] for row in rows.values() if row["state"] == state}
+        for state in (NOT_RUN, FAILED)
+    }
     assert (status, by_state[NOT_RUN]) == (5, {"workload"})
     assert (rows[CLASS]["state"], rows[VISIBLE]["state"]) == (NOT_ASKED, NOT_ASKED)
     assert (rows[FILES]["state"], rows[BOOT]["state"]) == (FAILED, PASSED)
@@ -50,8 +56,12 @@ def test_a_machine_without_a_gpu(travelled: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.usefixtures("image")
-def test_a_node_whose_runsc_makes_no_sandbox(travelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A runsc that runs the program beside itself: CUDA is the node's, and the kernel is not gVisor's."""
+def test_a_node_whose_runsc_makes_no_sandbox(
+    travelled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runsc that runs the program beside itself: CUDA is the node's, and the kernel is not
+    gVisor's.
+    """
     (travelled / files.PROBES).parent.mkdir(parents=True)
     shutil.copytree(ROOT / files.PROBES, travelled / files.PROBES)
     for name in ("driver_api.py", "facts.py"):
@@ -68,7 +78,9 @@ def test_a_node_whose_runsc_makes_no_sandbox(travelled: Path, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("image")
-def test_devices_that_are_not_there_end_no_other_row(travelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_that_are_not_there_end_no_other_row(
+    travelled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (travelled / files.PROBES).mkdir(parents=True)
     (travelled / files.PROBES / "facts.py").write_text("print('{}')\n")
     monkeypatch.setattr(node, "read", lambda: replace(GPU, devices=()))
@@ -95,11 +107,16 @@ def test_how_an_image_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (root / "usr/local/bin/runsc").touch()
     with verify.opened(str(root), None) as found:
         assert found == Unpacked(root)
-    with pytest.raises(PlaceError, match=r"no file /none/image\.tar"), verify.opened("/none/image.tar", None):
+    with (
+        pytest.raises(PlaceError, match=r"no file /none/image\.tar"),
+        verify.opened("/none/image.tar", None),
+    ):
         pass
 
 
-def test_an_image_of_an_engine_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_of_an_engine_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WORKER_DOCKER", str(tmp_path / "docker"))
     with pytest.raises(PlaceError, match="No such file"), verify.opened("worker:slim", GPU):
         pass
@@ -115,9 +132,13 @@ def test_a_status_is_the_commands_own() -> None:
 
 
 def test_the_page_holds_every_row_and_no_markup_of_others(worker: Worker, travelled: Path) -> None:
-    worker.write("environment", f"NVIDIA_VISIBLE_DEVICES=<b>&\nPATH={worker.tree}/bin:/usr/bin:/bin\n")
+    worker.write(
+        "environment", f"NVIDIA_VISIBLE_DEVICES=<b>&\nPATH={worker.tree}/bin:/usr/bin:/bin\n"
+    )
     page = travelled / "page.html"
-    text, _, _ = run(travelled, "--context", "lab", "--kubectl", worker.kubectl, "--html", str(page))
+    text, _, _ = run(
+        travelled, "--context", "lab", "--kubectl", worker.kubectl, "--html", str(page)
+    )
     html = page.read_text()
     assert html.count("<section>") == len(verify.ROWS)
     assert "&lt;b&gt;&amp;" in html

@@ -1,4 +1,6 @@
-"""Sandboxes of the judged image's own runsc, on a GPU where there is one, and with stand-in devices where there is none."""
+"""Sandboxes of the judged image's own runsc, on a GPU where there is one, and with stand-in devices
+where there is none.
+"""
 
 import os
 import shutil
@@ -26,8 +28,14 @@ collect_ignore = ["probes"]
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is a matter of another variant."""
-    marks = [(item, item.get_closest_marker("variant")) for item in items if item.path.is_relative_to(Path(__file__).parent)]
-    left_out = [item for item, mark in marks if mark and mark.args[0] != config.getoption("variant")]
+    marks = [
+        (item, item.get_closest_marker("variant"))
+        for item in items
+        if item.path.is_relative_to(Path(__file__).parent)
+    ]
+    left_out = [
+        item for item, mark in marks if mark and mark.args[0] != config.getoption("variant")
+    ]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
@@ -60,7 +68,10 @@ def gpu(this_node: Node, pytestconfig: pytest.Config) -> Node:
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """A folder that other users may pass through, with the probes in it; its device nodes go with it."""
+    """A folder that other users may pass through, with the probes in it.
+
+    Its device nodes go with it.
+    """
     with tempfile.TemporaryDirectory(prefix="workload-") as made:
         Path(made).chmod(0o711)
         shutil.copytree(PROBES, Path(made) / PROBES.name)
@@ -68,10 +79,16 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def image_root(folder: Path, pytestconfig: pytest.Config, record_testsuite_property: Callable[[str, object], None]) -> Path:
+def image_root(
+    folder: Path,
+    pytestconfig: pytest.Config,
+    record_testsuite_property: Callable[[str, object], None],
+) -> Path:
     """The image's root, unpacked."""
     if os.geteuid() != 0 or not shutil.which("unshare"):
-        not_run(pytestconfig, "workload", "entering an image's root needs root and the program unshare")
+        not_run(
+            pytestconfig, "workload", "entering an image's root needs root and the program unshare"
+        )
     variant = pytestconfig.getoption("variant")
     named = Path(pytestconfig.getoption("image") or ROOT / "out" / str(variant) / "image.tar")
     (folder / "image").mkdir()
@@ -88,7 +105,9 @@ def wiring(this_node: Node, folder: Path) -> Wiring:
         return Wiring(real=True, node=this_node, devices=Path("/dev"), flags=())
     devices = stand_in.devices(folder / "dev")
     found = stand_in.node_with(devices, folder / "lib")
-    return Wiring(real=False, node=found, devices=devices, flags=(f"--nvproxy-driver-version={found.driver}",))
+    return Wiring(
+        real=False, node=found, devices=devices, flags=(f"--nvproxy-driver-version={found.driver}",)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +152,9 @@ def other_runsc(pytestconfig: pytest.Config) -> str:
 
 @pytest.fixture(scope="session")
 def native(gpu: Node, python: str) -> Facts:
-    """What a program sees on the node itself: where this fails, node or driver is at fault, not gVisor."""
+    """What a program sees on the node itself: where this fails, node or driver is at fault, not
+    gVisor.
+    """
     return facts_of(place.answer(["env", *gpu.native, python, str(PROBES / "facts.py")]))
 
 

@@ -1,4 +1,6 @@
-"""Stand-ins for a GPU: device nodes with the driver's numbers and nothing behind them, a library with the driver's name."""
+"""Stand-ins for a GPU: device nodes with the driver's numbers and nothing behind them, a library
+with the driver's name.
+"""
 
 import os
 import stat
@@ -9,9 +11,22 @@ from worker_images.node import node
 from worker_images.node.node import Node
 
 DRIVER = "580.159.04"
-# What runsc and programs need of /dev, then the driver's nodes; the major of nvidia-uvm is any that is free.
-USUAL = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
-DRIVERS = (("nvidiactl", 195, 255), ("nvidia0", 195, 0), ("nvidia-uvm", 510, 0), ("nvidia-uvm-tools", 510, 1))
+# What runsc and programs need of /dev, then the driver's nodes; the major of nvidia-uvm is any that
+# is free.
+USUAL = (
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+)
+DRIVERS = (
+    ("nvidiactl", 195, 255),
+    ("nvidia0", 195, 0),
+    ("nvidia-uvm", 510, 0),
+    ("nvidia-uvm-tools", 510, 1),
+)
 
 
 def devices(folder: Path) -> Path:
@@ -38,7 +53,9 @@ def library(soname: str) -> bytes:
     strings = dynamic + 3 * 16
     size = strings + len(name)
     identity = b"\x7fELF\x02\x01\x01" + bytes(9)
-    start = identity + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, headers, 0, 0, 64, 56, 2, 64, 0, 0)
+    start = identity + struct.pack(
+        "<HHIQQQIHHHHHH", 3, 62, 1, 0, headers, 0, 0, 64, 56, 2, 64, 0, 0
+    )
     load = struct.pack("<IIQQQQQQ", 1, 4, 0, 0, 0, size, size, 4096)
     section = struct.pack("<IIQQQQQQ", 2, 4, dynamic, dynamic, dynamic, 48, 48, 8)
     return start + load + section + struct.pack("<QQQQQQ", 5, strings, 14, 1, 0, 0) + name

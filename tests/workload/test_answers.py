@@ -1,4 +1,6 @@
-"""What else users ask, answered on a GPU: the toolkit's hook path, a user without rights, checkpoints."""
+"""What else users ask, answered on a GPU: the toolkit's hook path, a user without rights,
+checkpoints.
+"""
 
 import dataclasses
 import shlex
@@ -11,7 +13,8 @@ from worker_images.node.command import INSIDE
 from worker_images.node.node import Node
 
 FACTS = f"{INSIDE}/facts.py"
-# The node's driver as a runtime class would have put it into the worker, which the toolkit then finds there.
+# The node's driver as a runtime class would have put it into the worker, which the toolkit then
+# finds there.
 INJECTED = """
 for file in {files}; do
   touch /usr/lib/x86_64-linux-gnu/${{file##*/}}
@@ -45,7 +48,10 @@ UNSAVED = "Can't save pma with non-MemoryFile of type *nvproxy.frontendFDMemmapF
 
 @pytest.mark.variant("full")
 def test_the_toolkits_hook_path(sandboxes: Sandboxes, python: str, gpu: Node, seen: Seen) -> None:
-    """full's own nvidia-ctk, nvidia-container-runtime and nvidia-cdi-hook bring the driver in; CUDA runs."""
+    """full's own nvidia-ctk, nvidia-container-runtime and nvidia-cdi-hook bring the driver in.
+
+    CUDA runs.
+    """
     bare = dataclasses.replace(gpu, libraries=(), programs=())
 
     def asking(specification: dict[str, dict[str, list[str]]]) -> None:
@@ -61,14 +67,19 @@ def test_the_toolkits_hook_path(sandboxes: Sandboxes, python: str, gpu: Node, se
 
 
 def test_a_user_without_rights(sandboxes: Sandboxes, python: str, seen: Seen) -> None:
-    """Rootless, as user 1000 with no capability: the device nodes are everyone's; only mount points must be there before."""
+    """Rootless, as user 1000 with no capability: the device nodes are everyone's.
+
+    Only mount points must be there before.
+    """
     found = facts_of(unprivileged(sandboxes, python, FACTS, "driver", "kernel"))
     seen(str(found["driver"]))
     assert found["driver"]["added"] is True
     assert "gvisor" in found["kernel"]["version"]
 
 
-def test_a_checkpoint_of_cuda_needs_a_program(sandboxes: Sandboxes, python: str, seen: Seen) -> None:
+def test_a_checkpoint_of_cuda_needs_a_program(
+    sandboxes: Sandboxes, python: str, seen: Seen
+) -> None:
     """runsc alone cannot save memory that is the GPU's."""
     bundle = sandboxes.bundle([python, f"{INSIDE}/counting.py"])
     found = scripted(sandboxes, bundle, CHECKPOINT, more="")
@@ -77,10 +88,16 @@ def test_a_checkpoint_of_cuda_needs_a_program(sandboxes: Sandboxes, python: str,
     seen(UNSAVED)
 
 
-def test_a_checkpoint_with_the_drivers_own_calls(sandboxes: Sandboxes, python: str, seen: Seen) -> None:
-    """The driver takes the memory off the GPU first, by what its library exports: the number goes on where it was."""
+def test_a_checkpoint_with_the_drivers_own_calls(
+    sandboxes: Sandboxes, python: str, seen: Seen
+) -> None:
+    """The driver takes the memory off the GPU first, by what its library exports: the number goes
+    on where it was.
+    """
     bundle = sandboxes.bundle([python, f"{INSIDE}/counting.py"])
-    found = scripted(sandboxes, bundle, CHECKPOINT, more=f"--cuda-checkpoint-path={INSIDE}/cuda_checkpoint.py")
+    found = scripted(
+        sandboxes, bundle, CHECKPOINT, more=f"--cuda-checkpoint-path={INSIDE}/cuda_checkpoint.py"
+    )
     shutil.rmtree(bundle / "checkpoint")
     assert found.status == 0, found.errors
     seen(found.output)

@@ -1,4 +1,6 @@
-"""Does the node itself run CUDA? Where these fail, the node or its driver is at fault, not gVisor."""
+"""Does the node itself run CUDA? Where these fail, the node or its driver is at fault, not
+gVisor.
+"""
 
 import stat
 from pathlib import Path

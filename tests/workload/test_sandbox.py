@@ -1,4 +1,6 @@
-"""Does CUDA work inside runsc as it does on the node? The rows U1 to U8, and the requirements' own checks."""
+"""Does CUDA work inside runsc as it does on the node? The rows U1 to U8, and the requirements' own
+checks.
+"""
 
 import re
 
@@ -35,7 +37,9 @@ def test_the_driver_does_not_make_device_files(inside: Inside) -> None:
 
 
 def test_the_loader_finds_the_nodes_libcuda(inside: Inside, gpu: Node, seen: Seen) -> None:
-    """U4, and the requirements' ldconfig: by the cache and without it, the driver's own version, no compat, no stub."""
+    """U4, and the requirements' ldconfig: by the cache and without it, the driver's own version, no
+    compat, no stub.
+    """
     found = inside.facts["loader"]
     seen(str(found))
     assert found[f"{LIBRARIES}/libcuda.so.1"] == f"{LIBRARIES}/libcuda.so.{gpu.driver}"
@@ -46,12 +50,16 @@ def test_the_drivers_library_starts(inside: Inside, native: Facts, gpu: Node, se
     """U5. By the driver's library alone; its CUDA is the one that the driver's branch serves."""
     found = inside.facts["driver"]
     branch = int(gpu.driver.partition(".")[0])
-    assert found["cuda"] // 1000 == next(major for branches, major in CUDA_MAJORS.items() if branch in branches)
+    assert found["cuda"] // 1000 == next(
+        major for branches, major in CUDA_MAJORS.items() if branch in branches
+    )
     assert found["cuda"] == native["driver"]["cuda"]
     seen(f"cuInit 0, cuDriverGetVersion {found['cuda']}")
 
 
-def test_nvidia_smi_says_what_it_says_on_the_node(inside: Inside, native: Facts, gpu: Node, seen: Seen) -> None:
+def test_nvidia_smi_says_what_it_says_on_the_node(
+    inside: Inside, native: Facts, gpu: Node, seen: Seen
+) -> None:
     """U6. It passes also where CUDA does not: never the only check."""
     assert inside.facts["smi"] == native["smi"]
     seen(inside.facts["smi"]["list"]["output"])
@@ -75,7 +83,11 @@ def test_gpus_are_the_nodes(inside: Inside, native: Facts, gpu: Node, seen: Seen
 def torch(native: Facts, pytestconfig: pytest.Config) -> Facts:
     """What torch said on the node; without it here it is in no container either."""
     if "ModuleNotFoundError" in native.error("torch"):
-        not_run(pytestconfig, "workload", "the user's python has no torch: name one that has it with --python")
+        not_run(
+            pytestconfig,
+            "workload",
+            "the user's python has no torch: name one that has it with --python",
+        )
     return native
 
 

@@ -1,4 +1,6 @@
-"""Does the image's runsc boot a user's container with the driver's devices and files in their places?"""
+"""Does the image's runsc boot a user's container with the driver's devices and files in their
+places?
+"""
 
 import dataclasses
 import errno
@@ -63,7 +65,11 @@ def test_a_user_without_rights(wired: Sandboxes, worker: Place) -> None:
 
 def test_driver_files_are_the_nodes(wired: Sandboxes, seen: Seen) -> None:
     """By the name that programs load, under the driver's version, with the node's bytes."""
-    found = wired("/bin/sh", "-c", f"cd {LIBRARIES} && readlink -f libcuda.so.1 && sha256sum < libcuda.so.1 && env")
+    found = wired(
+        "/bin/sh",
+        "-c",
+        f"cd {LIBRARIES} && readlink -f libcuda.so.1 && sha256sum < libcuda.so.1 && env",
+    )
     library = next(path for path in wired.node.libraries if path.name.startswith("libcuda.so"))
     path, digest, *environment = found.output.splitlines()
     seen(path)
@@ -81,12 +87,16 @@ def test_a_driver_that_is_not_served_is_named(wired: Sandboxes, drivers: Table, 
     (reason,) = cause.explain(found.everything, drivers)
     seen(f"{found.errors} | {reason.line} | {reason.step}")
     assert reason.words == "this runsc does not serve the node's driver 550.54.14"
-    assert reason.step.startswith("gVisor serves 550.54.14 from 20240325.0 on, last seen in 20250811.0")
+    assert reason.step.startswith(
+        "gVisor serves 550.54.14 from 20240325.0 on, last seen in 20250811.0"
+    )
 
 
 @pytest.mark.variant("slim")
 def test_slim_refuses_an_nvidia_hook(wired: Sandboxes, drivers: Table, seen: Seen) -> None:
-    """For a hook runsc calls a program that slim does not hold: its containers come by the specification alone."""
+    """For a hook runsc calls a program that slim does not hold: its containers come by the
+    specification alone.
+    """
 
     def hooked(specification: dict[str, object]) -> None:
         specification["hooks"] = {"prestart": [{"path": "/usr/bin/nvidia-container-runtime-hook"}]}

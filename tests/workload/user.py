@@ -35,11 +35,19 @@ class Sandboxes:
     rootfs: str
     flags: tuple[str, ...] = ()
 
-    def bundle(self, command: Sequence[str], given: Node | None = None, gpus: str = "all", edit: Edit | None = None) -> Path:
+    def bundle(
+        self,
+        command: Sequence[str],
+        given: Node | None = None,
+        gpus: str = "all",
+        edit: Edit | None = None,
+    ) -> Path:
         """The bundle of a container with the probes in it; `edit` spoils its specification."""
         made = Path(tempfile.mkdtemp(prefix="bundle-", dir=self.folder))
         made.chmod(0o755)
-        container = Container(Path(self.rootfs), tuple(command), {}, ((self.folder / PROBES.name, INSIDE),), gpus)
+        container = Container(
+            Path(self.rootfs), tuple(command), {}, ((self.folder / PROBES.name, INSIDE),), gpus
+        )
         specification = bundle.write(given or self.node, container, made, self.place.host)
         if edit:
             edit(specification)
@@ -47,15 +55,24 @@ class Sandboxes:
         return made
 
     def __call__(
-        self, *command: str, given: Node | None = None, gpus: str = "all", flags: Sequence[str] = (), edit: Edit | None = None
+        self,
+        *command: str,
+        given: Node | None = None,
+        gpus: str = "all",
+        flags: Sequence[str] = (),
+        edit: Edit | None = None,
     ) -> Outcome:
         """What a command came to."""
-        return runsc.sandbox(self.place, self.bundle(command, given, gpus, edit), (*self.flags, *flags))
+        return runsc.sandbox(
+            self.place, self.bundle(command, given, gpus, edit), (*self.flags, *flags)
+        )
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """What sandboxes are given: the node's GPU, or stand-ins, which have the driver's numbers and nothing behind them."""
+    """What sandboxes are given: the node's GPU, or stand-ins, which have the driver's numbers and
+    nothing behind them.
+    """
 
     real: bool
     node: Node
@@ -75,23 +92,33 @@ def scripted(sandboxes: Sandboxes, bundle: Path, script: str, **values: str) -> 
     program, *flags = runsc.flags(sandboxes.place, bundle, sandboxes.flags)
     (bundle / "log").mkdir(exist_ok=True)
     host = sandboxes.place.host
-    text = script.format(runsc=program, flags=shlex.join(flags), bundle=f"{host}{bundle}", host=host, **values)
+    text = script.format(
+        runsc=program, flags=shlex.join(flags), bundle=f"{host}{bundle}", host=host, **values
+    )
     try:
         return run(sandboxes.place, ["sh", "-euc", text], 60)
     finally:
         # A detached sandbox outlives the script that began it, and would hold the GPU.
-        ended = f"for each in {' '.join(NAMES)}; do {program} {shlex.join(flags)} delete --force $each; done"
+        ended = (
+            f"for each in {' '.join(NAMES)}; do {program} {shlex.join(flags)} delete --force $each;"
+            " done"
+        )
         run(sandboxes.place, ["sh", "-c", ended])
 
 
 def unprivileged(sandboxes: Sandboxes, *command: str) -> Answer:
-    """What a command came to in a rootless sandbox of user 1000; mount points must be there before."""
+    """What a command came to in a rootless sandbox of user 1000.
+
+    Mount points must be there before.
+    """
     bundle = sandboxes.bundle(command)
     (bundle / "log").mkdir()
     for path in (bundle, *bundle.rglob("*")):
         os.chown(path, 1000, 1000, follow_symlinks=False)
     points = shlex.join(f"{sandboxes.rootfs}{device.path}" for device in sandboxes.node.devices)
-    return scripted(sandboxes, bundle, UNPRIVILEGED, points=points, driver=f"{sandboxes.rootfs}{DRIVER}")
+    return scripted(
+        sandboxes, bundle, UNPRIVILEGED, points=points, driver=f"{sandboxes.rootfs}{DRIVER}"
+    )
 
 
 @dataclass(frozen=True)
@@ -119,7 +146,11 @@ def facts_of(answer: Answer) -> Facts:
 def complaint(answer: Answer) -> str:
     """What was said of a failure, and the lines of runsc's log that tell of one."""
     log = answer.log if isinstance(answer, Outcome) else ""
-    told = [line for line in log.splitlines() if re.search("FATAL|panic:|[Cc]annot|[Ff]ailed|denied|not permitted", line)]
+    told = [
+        line
+        for line in log.splitlines()
+        if re.search("FATAL|panic:|[Cc]annot|[Ff]ailed|denied|not permitted", line)
+    ]
     return "\n".join([answer.errors, *told[-20:]])
 
 

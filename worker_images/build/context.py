@@ -1,4 +1,6 @@
-"""The build context: root filesystem tars, the compiler, Go modules and the Dockerfile, laid out in one folder."""
+"""The build context: root filesystem tars, the compiler, Go modules and the Dockerfile, laid out in
+one folder.
+"""
 
 import fnmatch
 from pathlib import Path
@@ -13,7 +15,9 @@ from worker_images.model.lock import Lock, Package
 
 
 def roots(plan: Plan, lock: Lock, root: Path) -> tuple[Root, ...]:
-    """The tars of one plan, each without the packages that lie below it, compilers' also without what no build uses."""
+    """The tars of one plan, each without the packages that lie below it, compilers' also without
+    what no build uses.
+    """
     if plan.supply != "packages":
         return ()
     own, native = lock.packages[plan.architecture], lock.packages[BUILDER]
@@ -27,20 +31,38 @@ def roots(plan: Plan, lock: Lock, root: Path) -> tuple[Root, ...]:
     return (*rows, *(Root(name, without(plan, own.of(name), own.of(below[name]))) for name in held))
 
 
-def without(plan: Plan, packages: tuple[Package, ...], below: tuple[Package, ...]) -> tuple[Package, ...]:
+def without(
+    plan: Plan, packages: tuple[Package, ...], below: tuple[Package, ...]
+) -> tuple[Package, ...]:
     """Packages without those of what lies below, and without what no build uses."""
     wanted = (package for package in packages if package not in below)
-    return tuple(package for package in wanted if not any(fnmatch.fnmatchcase(package.name, pattern) for pattern in plan.unused_packages))
+    return tuple(
+        package
+        for package in wanted
+        if not any(fnmatch.fnmatchcase(package.name, pattern) for pattern in plan.unused_packages)
+    )
 
 
 def texts(plan: Plan, root: Path) -> dict[str, str]:
-    """What a context holds that is small text, by name: copies, so that an edit in place does not reach a build that has begun."""
-    names = [f"components/{component.name}/{file}" for component in plan.modules for file in ("go.mod", "go.sum")]
-    return {name: (root / "images" / name).read_text() for name in names} | contract.texts(root, plan.components)
+    """What a context holds that is small text, by name: copies, so that an edit in place does not
+    reach a build that has begun.
+    """
+    names = [
+        f"components/{component.name}/{file}"
+        for component in plan.modules
+        for file in ("go.mod", "go.sum")
+    ]
+    return {name: (root / "images" / name).read_text() for name in names} | contract.texts(
+        root, plan.components
+    )
 
 
-def lay_out(folder: Path, dockerfile: str, plan: Plan, inputs: Inputs, root: Path, tell: Tell) -> Path:
-    """Put a plan's inputs into a context, which may hold another plan's, and return the Dockerfile's path."""
+def lay_out(
+    folder: Path, dockerfile: str, plan: Plan, inputs: Inputs, root: Path, tell: Tell
+) -> Path:
+    """Put a plan's inputs into a context, which may hold another plan's, and return the
+    Dockerfile's path.
+    """
     if plan.supply == "packages":
         _lay_out_fetched(folder, plan, inputs, root, tell)
     for name, text in texts(plan, root).items():
@@ -57,11 +79,15 @@ def _lay_out_fetched(folder: Path, plan: Plan, inputs: Inputs, root: Path, tell:
     if plan.modules:
         release = gomod.toolchain(inputs.lock.toolchain.version, inputs.lock.toolchain.sum)
         name = f"go-{gotoolchain.key(release.sum)[:16]}"
-        writers[name] = lambda path: gotoolchain.write(inputs.store.modules([release])[0], path, plan.epoch)
+        writers[name] = lambda path: gotoolchain.write(
+            inputs.store.modules([release])[0], path, plan.epoch
+        )
     tars.place(folder, writers, plan, tell)
     files = gomod.of_components(root, [component.name for component in plan.modules])
     for file, path in zip(files, inputs.store.modules(files), strict=True):
         tars.link(path, folder / "modules" / file.name)
     for component in plan.wheels:
         wheel = inputs.lock.wheels[component.name]
-        tars.link(inputs.store.wheel(wheel), folder / "wheels" / f"{wheel.project}-{wheel.version}.whl")
+        tars.link(
+            inputs.store.wheel(wheel), folder / "wheels" / f"{wheel.project}-{wheel.version}.whl"
+        )

@@ -18,13 +18,23 @@ def key(total: str) -> str:
 
 
 def write(archive: Path, destination: Path, epoch: int) -> None:
-    """Write the release below PLACE; zips of modules keep no modes, so programs are told by their folders, as the go command does."""
-    with zipfile.ZipFile(archive) as files, tarfile.open(destination, "w", format=tarfile.PAX_FORMAT, encoding="utf-8") as tar:
+    """Write the release below PLACE.
+
+    Zips of modules keep no modes, so programs are told by their folders, as the go command does.
+    """
+    with (
+        zipfile.ZipFile(archive) as files,
+        tarfile.open(destination, "w", format=tarfile.PAX_FORMAT, encoding="utf-8") as tar,
+    ):
         for name in sorted(files.namelist()):
             inside = name.split("/", 2)[2]
             if inside.startswith(UNWANTED) or "/testdata/" in inside:
                 continue
             content = files.read(name)
             info = tarfile.TarInfo(f"{PLACE}/{inside}")
-            info.size, info.mtime, info.mode = len(content), epoch, 0o755 if inside.startswith(PROGRAMS) else 0o644
+            info.size, info.mtime, info.mode = (
+                len(content),
+                epoch,
+                0o755 if inside.startswith(PROGRAMS) else 0o644,
+            )
             tar.addfile(info, io.BytesIO(content))

@@ -1,4 +1,6 @@
-"""The workload layer as one archive, with an image in it, for a GPU node that has only Python: `build.py gpu-kit`."""
+"""The workload layer as one archive, with an image in it, for a GPU node that has only Python:
+`build.py gpu-kit`.
+"""
 
 import argparse
 import gzip
@@ -20,14 +22,25 @@ from worker_images.model import pins
 from worker_images.model.drivers.table import DRIVERS
 
 FOLDER = "gpu-kit"
-# What the commands and the checks of tests/workload are made of: standard library, and pytest beside it.
+# What the commands and the checks of tests/workload are made of: standard library, and pytest
+# beside it.
 PARTS = (
     *("worker_images/__init__.py", "worker_images/errors.py", "worker_images/files.py"),
     *("worker_images/model/__init__.py", "worker_images/model/drivers/__init__.py"),
     *("worker_images/model/drivers/kernel.py", "worker_images/model/drivers/table.py", DRIVERS),
-    *("worker_images/model/oci/__init__.py", "worker_images/model/oci/archive.py", "worker_images/model/oci/image.py"),
+    *(
+        "worker_images/model/oci/__init__.py",
+        "worker_images/model/oci/archive.py",
+        "worker_images/model/oci/image.py",
+    ),
     *("worker_images/harness/__init__.py", "worker_images/harness/options.py"),
-    *("worker_images/node/*", "worker_images/node/verify/*", "tests/workload/*.py", f"{PROBES}/*", "LICENSE"),
+    *(
+        "worker_images/node/*",
+        "worker_images/node/verify/*",
+        "tests/workload/*.py",
+        f"{PROBES}/*",
+        "LICENSE",
+    ),
 )
 PYTEST = """[pytest]
 addopts = -ra --strict-markers --strict-config -p worker_images.harness.options -p no:cacheprovider
@@ -39,23 +52,43 @@ markers =
 RUN = """#!/bin/sh
 # The workload layer on this node, as root; --help lists the options, results/ gets the results.
 cd "$(dirname "$0")" || exit
-exec python3 -X utf8 -m worker_images.node workload --variant {variant} --image image.tar --results results --figures "$@"
+set -- --variant {variant} --image image.tar --results results --figures "$@"
+exec python3 -X utf8 -m worker_images.node workload "$@"
 """
-PURE = ("--python-version", "3.10", "--platform", "any", "--implementation", "py", "--abi", "none", "--only-binary", ":all:", "--no-deps")
+PURE = (
+    "--python-version",
+    "3.10",
+    "--platform",
+    "any",
+    "--implementation",
+    "py",
+    "--abi",
+    "none",
+    "--only-binary",
+    ":all:",
+    "--no-deps",
+)
 
 
 def command(argv: list[str], root: Path, _: Tell) -> str:
     """Write the archive, or the older runsc for the negative controls."""
     parser = argparse.ArgumentParser(prog="build.py gpu-kit", description=__doc__)
     parser.add_argument("--variant", default="slim", help="the image that travels; default: slim")
-    parser.add_argument("--controls", action="store_true", help="write out/gpu-controls/runsc instead: Debian's, older than most drivers")
+    parser.add_argument(
+        "--controls",
+        action="store_true",
+        help="write out/gpu-controls/runsc instead: Debian's, older than most drivers",
+    )
     arguments = parser.parse_args(argv)
     written = controls(root) if arguments.controls else kit(root, arguments.variant)
     return f"{written.relative_to(root)}  {written.stat().st_size / 1e6:.1f} MB"
 
 
 def kit(root: Path, variant: str) -> Path:
-    """Write out/VARIANT/gpu-kit.tar.gz; raises EngineError without an image, FetchError without pytest."""
+    """Write out/VARIANT/gpu-kit.tar.gz.
+
+    Raises EngineError without an image, FetchError without pytest.
+    """
     image = root / "out" / variant / "image.tar"
     if not image.exists():
         raise EngineError(f"no {image.relative_to(root)}; run: make {variant}")
@@ -67,8 +100,16 @@ def kit(root: Path, variant: str) -> Path:
         for name, text in texts.items():
             (Path(scratch) / name).write_text(text)
         (Path(scratch) / "run").chmod(0o755)
-        with gzip.GzipFile(made, "wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w", encoding="utf-8") as tar:
-            for path, name in [*_parts(root), *_below(site), *((Path(scratch) / each, each) for each in texts), (image, "image.tar")]:
+        with (
+            gzip.GzipFile(made, "wb", mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w", encoding="utf-8") as tar,
+        ):
+            for path, name in [
+                *_parts(root),
+                *_below(site),
+                *((Path(scratch) / each, each) for each in texts),
+                (image, "image.tar"),
+            ]:
                 tar.add(path, f"{FOLDER}/{name}", recursive=False, filter=_plain)
         made.replace(target)
     return target
@@ -90,12 +131,35 @@ def controls(root: Path) -> Path:
 
 
 def _pytest(requirements: Path, site: Path) -> None:
-    """Install what the node lacks, for every Python from 3.10 on: no marker leaves out what only some need."""
+    """Install what the node lacks, for every Python from 3.10 on: no marker leaves out what only
+    some need.
+    """
     everyones = re.sub(r" ; python_full_version < '3\.11'", "", requirements.read_text())
     wanted = site.parent / "wanted.txt"
-    wanted.write_text(re.sub(r"^\S+ ; sys_platform == 'win32' \\\n(?:    --hash.*\n)+", "", everyones, flags=re.MULTILINE))
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--require-hashes"]
-    result = subprocess.run([*command, *PURE, "--target", site, "--requirement", wanted], capture_output=True, text=True, check=False)
+    wanted.write_text(
+        re.sub(
+            r"^\S+ ; sys_platform == 'win32' \\\n(?:    --hash.*\n)+",
+            "",
+            everyones,
+            flags=re.MULTILINE,
+        )
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-compile",
+        "--require-hashes",
+    ]
+    result = subprocess.run(
+        [*command, *PURE, "--target", site, "--requirement", wanted],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if result.returncode:
         raise pip_failure("pytest for the kit", result.stderr)
 

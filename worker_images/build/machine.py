@@ -21,25 +21,37 @@ class Machine:
     @classmethod
     def here(cls) -> Self:
         """Look at this machine."""
-        return cls(platform.machine(), all(map(shutil.which, ("apt-get", "dpkg-deb"))), os.geteuid() == 0)
+        return cls(
+            platform.machine(), all(map(shutil.which, ("apt-get", "dpkg-deb"))), os.geteuid() == 0
+        )
 
 
 def check(machine: Machine, supply: Supply, variant: str) -> None:
     """Refuse what can never work here; raises EngineError with the exact alternative."""
     build = f"./build.py --variant {variant}"
     if machine.architecture not in {"x86_64", "amd64"}:
-        raise EngineError(f"this machine is {machine.architecture}, images are built for amd64; on an amd64 machine run: {build}")
+        raise EngineError(
+            f"this machine is {machine.architecture}, images are built for amd64; on an amd64"
+            f" machine run: {build}"
+        )
     if supply == "packages" and not machine.debian:
         fix = f"with Docker on any other run: {build} --supply vendor"
-        raise EngineError(f"supply packages needs apt-get and dpkg-deb, so a Debian-family machine; {fix}")
+        raise EngineError(
+            f"supply packages needs apt-get and dpkg-deb, so a Debian-family machine; {fix}"
+        )
 
 
 def check_engine_can_start(machine: Machine, variant: str) -> None:
-    """Refuse where no engine answers and none can be started; raises EngineError with the exact alternative."""
+    """Refuse where no engine answers and none can be started.
+
+    Raises EngineError with the exact alternative.
+    """
     build = f"./build.py --variant {variant}"
     if not machine.root:
         fix = f"run: sudo {build}, or set DOCKER_HOST to an engine of yours"
         raise EngineError(f"no container engine answers, and starting one needs root; {fix}")
     if not machine.debian:
         fix = f"install Docker 26 or later and run: {build} --supply vendor"
-        raise EngineError(f"no container engine answers, and starting one needs a Debian-family machine; {fix}")
+        raise EngineError(
+            f"no container engine answers, and starting one needs a Debian-family machine; {fix}"
+        )

@@ -5,7 +5,14 @@ from typing import Literal, get_args
 
 from worker_images.errors import UsageError
 from worker_images.model.catalog import Catalog
-from worker_images.model.pins import ComponentPin, DebianPin, PackagesSource, Pins, Supply, VendorSource
+from worker_images.model.pins import (
+    ComponentPin,
+    DebianPin,
+    PackagesSource,
+    Pins,
+    Supply,
+    VendorSource,
+)
 
 Architecture = Literal["amd64", "arm64"]
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
@@ -32,7 +39,11 @@ class Component:
     @property
     def debian(self) -> tuple[str, ...]:
         """The Debian package that it is, if it is one."""
-        return (self.source.debian,) if isinstance(self.source, PackagesSource) and self.source.debian else ()
+        return (
+            (self.source.debian,)
+            if isinstance(self.source, PackagesSource) and self.source.debian
+            else ()
+        )
 
 
 @dataclass(frozen=True)
@@ -61,18 +72,24 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """What the image is called: its variant, and its architecture where that is not the usual one."""
+        """What the image is called: its variant, and its architecture where that is not the usual
+        one.
+        """
         return f"{self.variant}-{self.architecture}" if self.cross else self.variant
 
     @property
     def modules(self) -> tuple[Component, ...]:
         """The components that a Go compiler builds."""
-        return tuple(c for c in self.components if isinstance(c.source, PackagesSource) and c.source.module)
+        return tuple(
+            c for c in self.components if isinstance(c.source, PackagesSource) and c.source.module
+        )
 
     @property
     def wheels(self) -> tuple[Component, ...]:
         """The components that are a wheel of PyPI."""
-        return tuple(c for c in self.components if isinstance(c.source, PackagesSource) and c.source.wheel)
+        return tuple(
+            c for c in self.components if isinstance(c.source, PackagesSource) and c.source.wheel
+        )
 
     def as_data(self) -> dict[str, object]:
         """Plain data for JSON."""
@@ -86,14 +103,24 @@ class Plan:
 def everything(pins: Pins, catalog: Catalog, supply: Supply | None = None) -> Plan:
     """A plan that holds every component, whichever variant it belongs to."""
     some = make(pins, catalog, next(iter(catalog.variants)), supply)
-    components = tuple(_component(name, pins.components[name], some.supply) for name in catalog.components)
+    components = tuple(
+        _component(name, pins.components[name], some.supply) for name in catalog.components
+    )
     return replace(some, variant="everything", components=components, missing=())
 
 
-def make(pins: Pins, catalog: Catalog, variant: str, supply: Supply | None = None, architecture: Architecture = BUILDER) -> Plan:
+def make(
+    pins: Pins,
+    catalog: Catalog,
+    variant: str,
+    supply: Supply | None = None,
+    architecture: Architecture = BUILDER,
+) -> Plan:
     """Choose what goes in; raises UsageError for a variant that no folder describes."""
     if variant not in catalog.variants:
-        raise UsageError(f"planning: no variant {variant!r}; there are: {', '.join(catalog.variants)}")
+        raise UsageError(
+            f"planning: no variant {variant!r}; there are: {', '.join(catalog.variants)}"
+        )
     chosen = supply or pins.supply
     names = [name for name in catalog.variants[variant].components if name in catalog.components]
     return Plan(
@@ -115,4 +142,6 @@ def make(pins: Pins, catalog: Catalog, variant: str, supply: Supply | None = Non
 
 
 def _component(name: str, pin: ComponentPin, supply: Supply) -> Component:
-    return Component(name, pin.argument, pin.version, pin.packages if supply == "packages" else pin.vendor)
+    return Component(
+        name, pin.argument, pin.version, pin.packages if supply == "packages" else pin.vendor
+    )

@@ -15,7 +15,9 @@ from worker_images.fetch import apt
 from worker_images.fetch.store import Inputs
 
 
-def ensure_engine(root: Path, plan: Plan, builder: str | None, inputs: Inputs, tell: Tell) -> Engine:
+def ensure_engine(
+    root: Path, plan: Plan, builder: str | None, inputs: Inputs, tell: Tell
+) -> Engine:
     """The engine that answers, or a private one started here; raises EngineError."""
     private = PrivateEngine(root)
     try:
@@ -53,14 +55,27 @@ def _make_root(private: PrivateEngine, plan: Plan, inputs: Inputs, tell: Tell) -
             except FetchError:
                 if inputs.store.source:
                     raise
-                # Debian replaced a package since it was locked; no image is made of these, so today's serve as well.
+                # Debian replaced a package since it was locked; no image is made of these, so
+                # today's serve as well.
                 tell("engine: its locked packages are to be had no more; taking Debian's of today")
-                packages = apt.resolve(plan.debian, {requirements.ENGINE: plan.engine_packages})[requirements.ENGINE]
+                packages = apt.resolve(plan.debian, {requirements.ENGINE: plan.engine_packages})[
+                    requirements.ENGINE
+                ]
                 root_writer(Root(requirements.ENGINE, packages), inputs, plan)(archive)
-            command = ["tar", "--extract", "--file", str(archive), "--directory", str(cleared(fresh))]
+            command = [
+                "tar",
+                "--extract",
+                "--file",
+                str(archive),
+                "--directory",
+                str(cleared(fresh)),
+            ]
             result = subprocess.run(command, capture_output=True, text=True, check=False)
             if result.returncode:
-                raise EngineError(f"unpacking {archive}: {result.stderr.strip()}; free some space there and run again")
+                raise EngineError(
+                    f"unpacking {archive}: {result.stderr.strip()}; free some space there and run"
+                    " again"
+                )
             archive.unlink()
             shutil.rmtree(private.root, ignore_errors=True)
             fresh.rename(private.root)

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class Record:
     """One finished build, with sizes in bytes.
 
-    The image ID is the digest of the image's configuration, which names its unpacked layers: it is the same from every
-    engine. The manifest digest is that of one archive, whose compressed bytes may differ between engines. The engine's
-    own id is one of the two.
+    The image ID is the digest of the image's configuration, which names its unpacked layers: it is
+    the same from every engine. The manifest digest is that of one archive, whose compressed bytes
+    may differ between engines. The engine's own id is one of the two.
     """
 
     variant: str
@@ -72,18 +72,29 @@ def changed(key: Mapping[str, str], record: Record | None) -> tuple[str, ...]:
     """The inputs that differ from the record's, by name."""
     if record is None:
         return ("no earlier build",)
-    return tuple(sorted(name for name in {*key, *record.key} if key.get(name) != record.key.get(name)))
+    return tuple(
+        sorted(name for name in {*key, *record.key} if key.get(name) != record.key.get(name))
+    )
 
 
 def revision(root: Path) -> str:
-    """What git calls the checkout; unknown without git, and in a folder that is no clone, also inside another's."""
+    """What git calls the checkout.
+
+    Unknown without git, and in a folder that is no clone, also inside another's.
+    """
     import subprocess
 
     # A hook of another repository names that one.
-    environment = {name: value for name, value in os.environ.items() if name not in {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
+    }
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout.strip()
+        found = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False
+        ).stdout.strip()
     except FileNotFoundError:
         return UNKNOWN
     return found if (root / ".git").exists() and found else UNKNOWN
@@ -95,7 +106,10 @@ def text_digest(text: str) -> str:
 
 
 def manifest(archive: Path) -> tuple[str, str, int]:
-    """Manifest digest, image ID and bytes of compressed layers of an image archive; raises EngineError."""
+    """Manifest digest, image ID and bytes of compressed layers of an image archive.
+
+    Raises EngineError.
+    """
     import tarfile
 
     def member(name: str) -> dict[str, Any]:
@@ -107,12 +121,16 @@ def manifest(archive: Path) -> tuple[str, str, int]:
             digest = member("index.json")["manifests"][0]["digest"]
             data = member(f"blobs/sha256/{digest.removeprefix('sha256:')}")
     except (KeyError, IndexError, TypeError, ValueError, tarfile.TarError) as error:
-        raise EngineError(f"reading {archive}: not an OCI archive: {error}; build it again with --no-cache") from error
+        raise EngineError(
+            f"reading {archive}: not an OCI archive: {error}; build it again with --no-cache"
+        ) from error
     return digest, data["config"]["digest"], sum(layer["size"] for layer in data["layers"])
 
 
 def layout(archive: Path, folder: Path) -> str:
-    """An image archive that this project built, as a build context to begin from: its files below an empty folder."""
+    """An image archive that this project built, as a build context to begin from: its files below
+    an empty folder.
+    """
     import tarfile
 
     with tarfile.open(archive) as tar:
@@ -133,10 +151,23 @@ def unpacked_size(archive: Path) -> int:
         with tarfile.open(archive, encoding="utf-8") as tar:
             stream = tar.extractfile(f"blobs/sha256/{manifest(archive)[0].removeprefix('sha256:')}")
             layers = json.load(stream)["layers"] if stream else []
-            blobs = [tar.extractfile(f"blobs/sha256/{layer['digest'].removeprefix('sha256:')}") for layer in layers]
+            blobs = [
+                tar.extractfile(f"blobs/sha256/{layer['digest'].removeprefix('sha256:')}")
+                for layer in layers
+            ]
             return sum(_length(gzip.GzipFile(fileobj=blob)) for blob in blobs if blob)
-    except (KeyError, TypeError, ValueError, EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
-        raise EngineError(f"reading {archive}: not an OCI archive: {error}; build it again with --no-cache") from error
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        EOFError,
+        gzip.BadGzipFile,
+        zlib.error,
+        tarfile.TarError,
+    ) as error:
+        raise EngineError(
+            f"reading {archive}: not an OCI archive: {error}; build it again with --no-cache"
+        ) from error
 
 
 def _length(stream: "gzip.GzipFile") -> int:
@@ -151,7 +182,9 @@ def stamp(archive: Path) -> str:
 
 
 def is_of(archive: Path, record: Record) -> bool:
-    """Whether an archive is there, whole, and the recorded one: a file of its size, with its manifest."""
+    """Whether an archive is there, whole, and the recorded one: a file of its size, with its
+    manifest.
+    """
     try:
         same_size = stamp(archive).split()[0] == record.archive.split()[0]
         return same_size and manifest(archive)[0] == record.manifest_digest
@@ -161,7 +194,10 @@ def is_of(archive: Path, record: Record) -> bool:
 
 @contextlib.contextmanager
 def exclusive(folder: Path, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold the folder against a second build; waits, and says for whom. The kernel frees it when a holder dies."""
+    """Hold the folder against a second build.
+
+    Waits, and says for whom. The kernel frees it when a holder dies.
+    """
     import fcntl
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,10 @@ def roots(everything: Plan, root: Path) -> Asked:
     """The root filesystems of one architecture: the base, the compilers', those of components."""
     names = {"base": everything.base_packages}
     if not everything.cross:
-        names |= {"cgo": (*names["base"], *everything.cgo_packages), ENGINE: everything.engine_packages}
+        names |= {
+            "cgo": (*names["base"], *everything.cgo_packages),
+            ENGINE: everything.engine_packages,
+        }
     below = {"cgo": "base"}
     for component in everything.components:
         below[component.name] = "cgo" if render.uses_cgo(everything, component, root) else "base"
@@ -42,7 +45,14 @@ def roots(everything: Plan, root: Path) -> Asked:
 def everything(pins: Pins, known: Catalog, root: Path, architecture: Architecture) -> Plan:
     """A plan of every component that can be built for an architecture, from package registries."""
     whole = replace(plan.everything(pins, known, "packages"), architecture=architecture)
-    return replace(whole, components=tuple(each for each in whole.components if architecture in render.architectures(whole, each, root)))
+    return replace(
+        whole,
+        components=tuple(
+            each
+            for each in whole.components
+            if architecture in render.architectures(whole, each, root)
+        ),
+    )
 
 
 def published(pins: Pins, known: Catalog, root: Path) -> tuple[Published, ...]:
@@ -53,16 +63,28 @@ def published(pins: Pins, known: Catalog, root: Path) -> tuple[Published, ...]:
     images = re.findall(r"^FROM (\S+)@(sha256:[0-9a-f]{64})", text, re.MULTILINE)
     files = re.findall(r"^ADD --checksum=(\S+) (http\S+)", text, re.MULTILINE)
     summed = re.findall(r'^ADD (http\S+) \S+\nRUN echo "([0-9a-f]{128})  ', text, re.MULTILINE)
-    found = {*images, *((address, digest) for digest, address in files), *((address, f"sha512:{digest}") for address, digest in summed)}
+    found = {
+        *images,
+        *((address, digest) for digest, address in files),
+        *((address, f"sha512:{digest}") for address, digest in summed),
+    }
     return tuple(Published(*each) for each in sorted(found))
 
 
 def asked(pins: Pins, known: Catalog, root: Path) -> dict[str, str]:
     """Every question, by the key that the lock's answer has."""
-    plans = {architecture: everything(pins, known, root, architecture) for architecture in plan.ARCHITECTURES}
-    found = {f"debian.{key}": getattr(pins.debian, key) for key in ("suite", "mirror", "security")} | {"go.toolchain": pins.go.toolchain}
+    plans = {
+        architecture: everything(pins, known, root, architecture)
+        for architecture in plan.ARCHITECTURES
+    }
+    found = {
+        f"debian.{key}": getattr(pins.debian, key) for key in ("suite", "mirror", "security")
+    } | {"go.toolchain": pins.go.toolchain}
     for architecture, planned in plans.items():
-        found |= {f"packages.{architecture}.{name}": " ".join(names) for name, names in roots(planned, root).names.items()}
+        found |= {
+            f"packages.{architecture}.{name}": " ".join(names)
+            for name, names in roots(planned, root).names.items()
+        }
     for component in plans[plan.BUILDER].components:
         source = component.source
         assert isinstance(source, PackagesSource)
@@ -70,7 +92,9 @@ def asked(pins: Pins, known: Catalog, root: Path) -> dict[str, str]:
             found[f"modules.{component.name}"] = f"{source.module} {source.version}"
         if source.wheel:
             found[f"wheels.{component.name}"] = f"{source.wheel} {source.version} {source.sha256}"
-    return found | {f"published.{each.address}": each.digest for each in published(pins, known, root)}
+    return found | {
+        f"published.{each.address}": each.digest for each in published(pins, known, root)
+    }
 
 
 def load(versions: Path, pins: Pins, known: Catalog, root: Path) -> Lock:

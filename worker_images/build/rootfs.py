@@ -1,4 +1,6 @@
-"""Root filesystem tars from .deb files: no root, no chroot, no maintainer script, the same bytes each time."""
+"""Root filesystem tars from .deb files: no root, no chroot, no maintainer script, the same bytes
+each time.
+"""
 
 import fnmatch
 import io
@@ -56,7 +58,10 @@ class _Writer:
         if info.name in self.paths:
             if info.isdir():
                 return
-            raise EngineError(f"assembling: {info.name} is in both {self.paths[info.name]} and {owner}; report this pair of packages")
+            raise EngineError(
+                f"assembling: {info.name} is in both {self.paths[info.name]} and {owner}; report"
+                " this pair of packages"
+            )
         for parent in map(str, reversed(Path(info.name).parents[:-1])):
             if parent not in self.paths:
                 self.folder(parent)
@@ -77,7 +82,16 @@ class _Writer:
         """Write a symbolic link of our own."""
         self._own(name, tarfile.SYMTYPE, 0o777, target=target)
 
-    def _own(self, name: str, kind: bytes, mode: int, content: bytes = b"", *, group: int = 0, target: str = "") -> None:
+    def _own(
+        self,
+        name: str,
+        kind: bytes,
+        mode: int,
+        content: bytes = b"",
+        *,
+        group: int = 0,
+        target: str = "",
+    ) -> None:
         info = tarfile.TarInfo(name)
         info.type, info.mode, info.gid, info.linkname = kind, mode, group, target
         info.size, info.mtime = len(content), self.epoch
@@ -85,7 +99,10 @@ class _Writer:
 
 
 def assemble(packages: Mapping[str, Path], destination: Path, epoch: int, *, base: bool) -> None:
-    """Merge .deb files (name to path) into one tar; a base also gets what its packages' scripts would have written."""
+    """Merge .deb files (name to path) into one tar.
+
+    A base also gets what its packages' scripts would have written.
+    """
     with tarfile.open(destination, "w", format=tarfile.PAX_FORMAT, encoding="utf-8") as tar:
         writer = _Writer(tar, epoch)
         for name, path in sorted(packages.items()):
@@ -98,7 +115,9 @@ def _add_package(writer: _Writer, name: str, path: Path) -> None:
     with members(path, "--fsys-tarfile") as stream:
         for info in stream:
             if fault := _odd(info):
-                raise EngineError(f"assembling: {name} holds {info.name}, {fault}; report this package")
+                raise EngineError(
+                    f"assembling: {name} holds {info.name}, {fault}; report this package"
+                )
             info.name = re.sub(r"^\./?", "", info.name).rstrip("/")
             if info.islnk():
                 info.linkname = info.linkname.removeprefix("./")
@@ -106,7 +125,10 @@ def _add_package(writer: _Writer, name: str, path: Path) -> None:
                 continue
             # No package of a merged-/usr release writes elsewhere but the one that makes the links.
             if name != "base-files" and info.name.split("/")[0] not in ROOTS:
-                raise EngineError(f"assembling: {name} holds {info.name}, outside a merged /usr; the suite is too old")
+                raise EngineError(
+                    f"assembling: {name} holds {info.name}, outside a merged /usr; the suite is"
+                    " too old"
+                )
             info.mode &= 0o1777 if info.isdir() else 0o777
             content: IO[bytes] | None = stream.extractfile(info) if info.isfile() else None
             if content and (_matches(info.name, CERTIFICATES) or info.name in SOURCES):
@@ -114,7 +136,11 @@ def _add_package(writer: _Writer, name: str, path: Path) -> None:
                 content = io.BytesIO(writer.contents[info.name])
             writer.add(info, name, content)
     with members(path, "--ctrl-tarfile") as stream:
-        control = {info.name.removeprefix("./"): (stream.extractfile(info) or io.BytesIO()).read() for info in stream if info.isfile()}
+        control = {
+            info.name.removeprefix("./"): (stream.extractfile(info) or io.BytesIO()).read()
+            for info in stream
+            if info.isfile()
+        }
     writer.file(f"var/lib/dpkg/status.d/{name}", control["control"])
     writer.file(f"var/lib/dpkg/status.d/{name}.md5sums", control.get("md5sums", b""))
 
@@ -124,7 +150,11 @@ def _odd(info: tarfile.TarInfo) -> str:
     if not (info.isfile() or info.isdir() or info.issym() or info.islnk()):
         return "which is no file, folder or link"
     names = [info.name, *([info.linkname] if info.islnk() else [])]
-    return "which leads outside" if any(".." in name.split("/") or name.startswith("/") for name in names) else ""
+    return (
+        "which leads outside"
+        if any(".." in name.split("/") or name.startswith("/") for name in names)
+        else ""
+    )
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
@@ -134,9 +164,18 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 def _finish(writer: _Writer) -> None:
     for name, (source, mode, group) in COPIES.items():
         # Debian's root account names bash, which is not here.
-        writer.file(name, writer.contents[source].replace(b":/bin/bash\n", b":/bin/sh\n"), mode, group)
-    writer.file("etc/shadow", _shadow(writer.contents["usr/share/base-passwd/passwd.master"]), 0o640, SHADOW_GROUP)
-    certificates = [content for name, content in sorted(writer.contents.items()) if _matches(name, CERTIFICATES)]
+        writer.file(
+            name, writer.contents[source].replace(b":/bin/bash\n", b":/bin/sh\n"), mode, group
+        )
+    writer.file(
+        "etc/shadow",
+        _shadow(writer.contents["usr/share/base-passwd/passwd.master"]),
+        0o640,
+        SHADOW_GROUP,
+    )
+    certificates = [
+        content for name, content in sorted(writer.contents.items()) if _matches(name, CERTIFICATES)
+    ]
     writer.file("etc/ssl/certs/ca-certificates.crt", b"".join(certificates))
     for name, target in LINKS.items():
         writer.link(name, target)

@@ -1,4 +1,7 @@
-"""Tars that stages add: root filesystems from Debian packages, the compiler; made once, hashed again at each use."""
+"""Tars that stages add: root filesystems from Debian packages, the compiler.
+
+Made once, hashed again at each use.
+"""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -31,7 +34,9 @@ class Root:
     @property
     def key(self) -> str:
         """A digest of the packages and of the program that merges them."""
-        return text_digest("".join(package.sha256 for package in self.packages) + Path(rootfs.__file__).read_text())
+        return text_digest(
+            "".join(package.sha256 for package in self.packages) + Path(rootfs.__file__).read_text()
+        )
 
 
 def cleared(folder: Path) -> Path:
@@ -58,7 +63,9 @@ def root_writer(root: Root, inputs: Inputs, plan: Plan) -> Callable[[Path], None
     def write(path: Path) -> None:
         files = inputs.store.debs(root.packages, plan.debian, inputs.lock.debian.resolved)
         named = {package.name: file for package, file in zip(root.packages, files, strict=True)}
-        rootfs.assemble(named, path, plan.epoch, base=root.name in {"base", NATIVE, requirements.ENGINE})
+        rootfs.assemble(
+            named, path, plan.epoch, base=root.name in {"base", NATIVE, requirements.ENGINE}
+        )
 
     return write
 

@@ -31,7 +31,9 @@ FAILED = 1
 
 @dataclass(frozen=True)
 class Report:
-    """What pytest wrote of one run: the image, which checks were collected, and what became of each."""
+    """What pytest wrote of one run: the image, which checks were collected, and what became of
+    each.
+    """
 
     image_id: str
     engine_id: str
@@ -48,7 +50,9 @@ class Report:
         except (OSError, ET.ParseError):
             return None
         properties = {each.get("name"): each.get("value", "") for each in suite.iter("property")}
-        cases = {f"{case.get('classname')}.{case.get('name')}": case for case in suite.iter("testcase")}
+        cases = {
+            f"{case.get('classname')}.{case.get('name')}": case for case in suite.iter("testcase")
+        }
         skips = {name: case.find("skipped") for name, case in cases.items()}
         return cls(
             image_id=properties.get("image_id", ""),
@@ -56,7 +60,9 @@ class Report:
             collected=frozenset(json.loads(properties.get("checks") or "[]")),
             ran=frozenset(cases),
             failed=tuple(name for name, case in cases.items() if _failed(case)),
-            skipped={name: skip.get("message", "") for name, skip in skips.items() if skip is not None},
+            skipped={
+                name: skip.get("message", "") for name, skip in skips.items() if skip is not None
+            },
         )
 
 
@@ -68,18 +74,17 @@ def _failed(case: ET.Element) -> bool:
 def trial(work: Work, made: Record, archive: Path) -> Iterator[Callable[[], None]]:
     """The tests of an archive under way, for the block; what it yields waits for their end.
 
-    Raises JudgeError where the report names a failed check, EngineError where it does not show that all passed.
+    Raises JudgeError where the report names a failed check, EngineError where it does not show that
+    all passed.
     """
     work.tell(f"testing {made.variant} {made.image_id}")
     log, report, scratch = work.out / "judge.log", work.out / "judge.xml", cleared(work.out / "tmp")
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-I", "-X", "utf8", str(work.root / PROGRAM), "-q", "--variant", work.plan.variant]
-    command += ["--supply", work.plan.supply, "--arch", work.plan.architecture]
-    command += ["--image", str(archive), "--versions", str(work.request.versions), "--junit-xml", str(report)]
     with log.open("wb") as output:
-        # A session of its own: Ctrl-C reaches it once, from here, so that it can remove its containers in peace.
+        # A session of its own: Ctrl-C reaches it once, from here, so that it can remove its
+        # containers in peace.
         process = subprocess.Popen(
-            command,
+            _command(work, archive, report),
             cwd=work.root,
             env=environment(work.endpoint.environment, scratch),
             stdin=subprocess.DEVNULL,
@@ -89,14 +94,36 @@ def trial(work: Work, made: Record, archive: Path) -> Iterator[Callable[[], None
         )
     try:
         with process, ended(process, signal.SIGINT):
-            yield lambda: _verdict(work, made, process.wait(), f"the image is kept at {archive}; the whole log: {log}")
+            yield lambda: _verdict(
+                work, made, process.wait(), f"the image is kept at {archive}; the whole log: {log}"
+            )
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _command(work: Work, archive: Path, report: Path) -> list[str]:
+    """pytest in isolation, on an archive."""
+    program = [sys.executable, "-I", "-X", "utf8", str(work.root / PROGRAM), "-q"]
+    options = {
+        "--variant": work.plan.variant,
+        "--supply": work.plan.supply,
+        "--arch": work.plan.architecture,
+        "--image": str(archive),
+        "--versions": str(work.request.versions),
+        "--junit-xml": str(report),
+    }
+    return [*program, *(word for option in options.items() for word in option)]
+
+
 def environment(caller: Mapping[str, str], scratch: Path) -> dict[str, str]:
-    """The caller's environment, without what could decide which checks run, and with room for unpacked layers."""
-    kept = {name: value for name, value in caller.items() if not name.startswith(("PYTEST_", "PYTHON", "WRITE_"))}
+    """The caller's environment, without what could decide which checks run, and with room for
+    unpacked layers.
+    """
+    kept = {
+        name: value
+        for name, value in caller.items()
+        if not name.startswith(("PYTEST_", "PYTHON", "WRITE_"))
+    }
     return kept | {"TMPDIR": str(scratch)}
 
 
@@ -112,11 +139,16 @@ def _verdict(work: Work, made: Record, status: int, where: str) -> None:
         # Whoever reads it later must not take it for results of the image.
         (work.out / "judge.xml").unlink(missing_ok=True)
         if shutil.disk_usage(work.out).free < LEAST_BYTES:
-            raise EngineError(f"testing {made.variant}: {work.out}: no space left on device; free some space there and run again")
+            raise EngineError(
+                f"testing {made.variant}: {work.out}: no space left on device; free some space"
+                " there and run again"
+            )
         raise EngineError(f"testing {made.variant}: {fault}; the tag is unchanged; {where}")
     assert report
     rows = Counter(reason.removeprefix(NOT_RUN) for reason in report.skipped.values())
-    reasons = "".join(f"; not run: {reason} ({count} checks)" for reason, count in sorted(rows.items()))
+    reasons = "".join(
+        f"; not run: {reason} ({count} checks)" for reason, count in sorted(rows.items())
+    )
     work.tell(f"{made.variant} passed {len(report.ran) - len(report.skipped)} checks{reasons}")
 
 
@@ -126,9 +158,16 @@ def _incomplete(report: Report | None, made: Record, status: int, said: str) -> 
         cause = os.linesep.join(said.splitlines()[-LAST_LINES:]) or "it wrote nothing"
         return f"the tests could not finish (status {status}): {cause}"
     if (report.image_id, report.engine_id) != (made.image_id, made.engine_id):
-        return f"the report is of image {report.image_id or 'unknown'} ({report.engine_id}), not of {made.image_id}"
+        return (
+            f"the report is of image {report.image_id or 'unknown'} ({report.engine_id}), not of"
+            f" {made.image_id}"
+        )
     if not report.collected or report.ran != report.collected:
         missing = sorted(report.collected ^ report.ran)[:LAST_LINES]
         return f"{len(report.ran)} of {len(report.collected)} checks ran: {', '.join(missing)}"
     silent = [name for name, reason in report.skipped.items() if not reason.startswith(NOT_RUN)]
-    return f"skipped without a reason of the machine: {', '.join(silent[:LAST_LINES])}" if silent else ""
+    return (
+        f"skipped without a reason of the machine: {', '.join(silent[:LAST_LINES])}"
+        if silent
+        else ""
+    )

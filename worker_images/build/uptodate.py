@@ -1,4 +1,6 @@
-"""The quick answer: when no input file changed and the engine still holds the image, nothing heavy is even imported."""
+"""The quick answer: when no input file changed and the engine still holds the image, nothing heavy
+is even imported.
+"""
 
 import hashlib
 import os
@@ -44,7 +46,9 @@ def sources(root: Path) -> str:
 
 
 def look(argv: list[str], root: Path) -> Record | None:
-    """The record, when `--variant NAME` alone was asked for and its image stands built, judged and tagged."""
+    """The record, when `--variant NAME` alone was asked for and its image stands built, judged and
+    tagged.
+    """
     if len(argv) != 2 or argv[0] != "--variant" or not argv[1].isalnum():
         return None
     from worker_images.engine.daemon import DEFAULT_CONTEXT, ask, current_context, is_local

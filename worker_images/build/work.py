@@ -1,4 +1,7 @@
-"""What a command asks for, and all that its stages share; everything that can be refused is refused here."""
+"""What a command asks for, and all that its stages share.
+
+Everything that can be refused is refused here.
+"""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +21,8 @@ from worker_images.files import CACHE, check_cache
 from worker_images.model import pins, project
 
 NEEDED_BYTES = 4 * 10**9
-# A registry's host and port, the path's parts, and the tag (https://pkg.go.dev/github.com/distribution/reference).
+# A registry's host and port, the path's parts, and the tag
+# (https://pkg.go.dev/github.com/distribution/reference).
 PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 HOST = r"(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::[0-9]+)?|[A-Za-z0-9-]+:[0-9]+|localhost)"
 TAG = re.compile(rf"(?:{HOST}/)?{PART}(?:/{PART})*(?::[0-9A-Za-z_][0-9A-Za-z._-]{{0,127}})?")
@@ -75,7 +79,10 @@ def folders(out: Path) -> dict[str, Path]:
 
 
 def prepare(requests: Sequence[Request], root: Path, tell: Tell) -> list[Work]:
-    """Plan, refuse what cannot be, and have an engine; raises UsageError, EngineError or FetchError."""
+    """Plan, refuse what cannot be, and have an engine.
+
+    Raises UsageError, EngineError or FetchError.
+    """
     # Before anything is read: what is edited from here on is seen as a change by the next build.
     seen = uptodate.sources(root)
     first = requests[0]
@@ -87,7 +94,18 @@ def prepare(requests: Sequence[Request], root: Path, tell: Tell) -> list[Work]:
     if first.push:
         check_push(engine, first.variant)
     return [
-        Work(request, made, text, root, root / "out" / made.name, engine, inputs, tell, seen, known_as)
+        Work(
+            request,
+            made,
+            text,
+            root,
+            root / "out" / made.name,
+            engine,
+            inputs,
+            tell,
+            seen,
+            known_as,
+        )
         for request, made, text in zip(requests, plans, texts, strict=True)
     ]
 
@@ -96,14 +114,25 @@ def planned(requests: Sequence[Request], root: Path) -> tuple[list[plan.Plan], I
     """Plans, what they are made of, and their Dockerfiles; raises UsageError or FetchError."""
     first = requests[0]
     pinned, known = project.load(root, first.versions)
-    plans = [plan.make(pinned, known, request.variant, first.supply, first.architecture) for request in requests]
+    plans = [
+        plan.make(pinned, known, request.variant, first.supply, first.architecture)
+        for request in requests
+    ]
     check_cache()
-    inputs = Inputs(requirements.load(first.versions, pinned, known, root), Store(source=first.offline))
-    return plans, inputs, [_checked(request, made, root) for request, made in zip(requests, plans, strict=True)]
+    inputs = Inputs(
+        requirements.load(first.versions, pinned, known, root), Store(source=first.offline)
+    )
+    return (
+        plans,
+        inputs,
+        [_checked(request, made, root) for request, made in zip(requests, plans, strict=True)],
+    )
 
 
 def _is_name(tag: str) -> bool:
-    """Whether an engine takes it for an image's name: longer ones are refused, an id's digits are an id."""
+    """Whether an engine takes it for an image's name: longer ones are refused, an id's digits are
+    an id.
+    """
     return len(tag) <= LONGEST_NAME and bool(TAG.fullmatch(tag)) and not IMAGE_ID.fullmatch(tag)
 
 
@@ -112,13 +141,22 @@ def _checked(request: Request, planned: plan.Plan, root: Path) -> str:
     if request.tag and not _is_name(request.tag):
         raise UsageError(f"--tag {request.tag!r}: not an image name; write it as team/worker:1.2")
     if request.push and not (request.judge and request.tag and "/" in request.tag):
-        raise UsageError("--push: only a judged image with a name of its own is pushed; add --tag REGISTRY/NAME:TAG")
+        raise UsageError(
+            "--push: only a judged image with a name of its own is pushed; add --tag"
+            " REGISTRY/NAME:TAG"
+        )
     machine.check(machine.Machine.here(), planned.supply, request.variant)
     if planned.missing:
-        raise UsageError(f"variant {planned.variant} cannot be built yet: no images/components/ folder for {', '.join(planned.missing)}")
+        raise UsageError(
+            f"variant {planned.variant} cannot be built yet: no images/components/ folder for"
+            f" {', '.join(planned.missing)}"
+        )
     _check_architecture(planned, root)
     if request.offline and planned.supply == "vendor":
-        raise UsageError("--offline serves --supply packages; with vendor, replace the stage of downloads: docker buildx --build-context")
+        raise UsageError(
+            "--offline serves --supply packages; with vendor, replace the stage of downloads:"
+            " docker buildx --build-context"
+        )
     text = render.dockerfile(planned, root)
     if planned.supply == "vendor":
         reach.check(text)
@@ -127,8 +165,15 @@ def _checked(request: Request, planned: plan.Plan, root: Path) -> str:
 
 def _check_architecture(planned: plan.Plan, root: Path) -> None:
     """Refuse what cannot be compiled for the architecture; raises UsageError."""
-    unfit = [each.name for each in planned.components if planned.architecture not in render.architectures(planned, each, root)]
+    unfit = [
+        each.name
+        for each in planned.components
+        if planned.architecture not in render.architectures(planned, each, root)
+    ]
     if planned.cross and planned.supply == "vendor":
         raise UsageError(f"--arch {planned.architecture} is built with --supply packages alone")
     if unfit:
-        raise UsageError(f"--arch {planned.architecture}: {planned.variant} holds {', '.join(unfit)}, built for amd64 alone; build slim")
+        raise UsageError(
+            f"--arch {planned.architecture}: {planned.variant} holds {', '.join(unfit)}, built for"
+            " amd64 alone; build slim"
+        )

@@ -1,4 +1,6 @@
-"""`build.py --variant`: arguments to the text of an answer. What only shows a plan does not wait for what builds to be imported."""
+"""`build.py --variant`: arguments to the text of an answer. What only shows a plan does not wait
+for what builds to be imported.
+"""
 
 import argparse
 import json
@@ -14,16 +16,16 @@ from worker_images.model import project
 
 EXAMPLES = """\
 commands:
-  ./build.py doctor [--json]                     what this machine lacks, with the fixes; changes nothing
-  ./build.py compat --driver VERSION ...         which gVisor releases serve these NVIDIA drivers; --help has more questions
+  ./build.py doctor [--json]                     what this machine lacks, with the fixes
+  ./build.py compat --driver VERSION ...         which gVisor releases serve these NVIDIA drivers
   ./build.py engine start|stop|status|env        the private engine of a machine that has none
   ./build.py test [VARIANT ...]                  the image layer; builds what is missing
-  ./build.py lock [--check]                      versions.lock, go.mod and go.sum: what the pins mean today
-  ./build.py fetch --into DIR                    all that the lock names, for machines without a network
+  ./build.py lock [--check]                      versions.lock, go.mod and go.sum of today
+  ./build.py fetch --into DIR                    all that the lock names, to build without a network
   ./build.py update [--write [COMPONENT ...]]    newer pins, and what they would mean for the fleet
   ./build.py render [--check]                    the committed Dockerfiles and versions.schema.json
   ./build.py report [--json FILE] [--html FILE]  what all tests came to
-  ./build.py gpu-kit [--variant NAME]            the workload layer and an image as one archive, for a GPU node
+  ./build.py gpu-kit [--variant NAME]            the workload tests and an image, for a GPU node
 
 examples:
   ./build.py --variant slim                      build, judge and tag worker:slim
@@ -32,11 +34,11 @@ examples:
   ./build.py --variant slim --print bake > bake.json && docker buildx bake --file bake.json
   ./build.py --variant slim --tag registry.example/team/worker:1 --push
   ./build.py --variant slim --arch arm64         for another architecture, compiled here
-  ./build.py --variant slim --offline DIR        without a network, from what build.py fetch --into DIR brought
+  ./build.py --variant slim --offline DIR        without a network, from a folder of fetch --into
   eval "$(./build.py engine env)"                a shell whose docker is that engine
 
-exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 the judge refuses, 6 registry, 7 a promise to the fleet,
-130 interrupted
+exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 a check failed,
+6 registry, 7 a driver of the fleet is not served, 130 interrupted
 """
 
 
@@ -47,28 +49,73 @@ def _parser(root: Path) -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--variant", required=True, help="a folder of images/ with a variant.yaml: slim, full; or all: every one at once")
-    parser.add_argument("--supply", choices=("packages", "vendor"), help="where parts come from; default: versions.yaml")
+    parser.add_argument(
+        "--variant",
+        required=True,
+        help="a folder of images/ with a variant.yaml: slim, full; or all: every one at once",
+    )
+    parser.add_argument(
+        "--supply",
+        choices=("packages", "vendor"),
+        help="where parts come from; default: versions.yaml",
+    )
     _add_versions(parser, root)
+    _add_builder(parser)
+    _add_result(parser)
+    return parser
+
+
+def _add_builder(parser: argparse.ArgumentParser) -> None:
+    """What the build does, and where."""
     parser.add_argument(
         "--print",
         choices=("plan", "dockerfile", "bake"),
         dest="show",
         help="show it and stop; bake also lays out the context that its file reads",
     )
-    parser.add_argument("--builder", metavar="NAME", help="a buildx builder; default: the engine's own")
-    parser.add_argument("--tag", metavar="REF", help="name of the judged image; default: worker:VARIANT")
-    parser.add_argument("--push", action="store_true", help="send the judged image to the registry that --tag names")
-    parser.add_argument("--arch", choices=plan.ARCHITECTURES, default=plan.BUILDER, dest="architecture", help="default: %(default)s")
-    parser.add_argument("--offline", type=Path, metavar="DIR", help="take every input from a folder that build.py fetch filled; no network")
+    parser.add_argument(
+        "--builder", metavar="NAME", help="a buildx builder; default: the engine's own"
+    )
+    parser.add_argument(
+        "--arch",
+        choices=plan.ARCHITECTURES,
+        default=plan.BUILDER,
+        dest="architecture",
+        help="default: %(default)s",
+    )
+    parser.add_argument(
+        "--offline",
+        type=Path,
+        metavar="DIR",
+        help="take every input from a folder that build.py fetch filled; no network",
+    )
     parser.add_argument("--no-cache", action="store_true", help="build every stage again")
-    parser.add_argument("--no-judge", action="store_false", dest="judge", help="build and load, judge and tag nothing")
+
+
+def _add_result(parser: argparse.ArgumentParser) -> None:
+    """What becomes of the image."""
+    parser.add_argument(
+        "--tag", metavar="REF", help="name of the judged image; default: worker:VARIANT"
+    )
+    parser.add_argument(
+        "--push", action="store_true", help="send the judged image to the registry that --tag names"
+    )
+    parser.add_argument(
+        "--no-judge",
+        action="store_false",
+        dest="judge",
+        help="build and load, judge and tag nothing",
+    )
     parser.add_argument("--json", action="store_true", help="the result as JSON on standard output")
-    return parser
 
 
 def _add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
-    parser.add_argument("--versions", type=lambda name: Path(name).absolute(), metavar="FILE", help="pins to use instead of versions.yaml")
+    parser.add_argument(
+        "--versions",
+        type=lambda name: Path(name).absolute(),
+        metavar="FILE",
+        help="pins to use instead of versions.yaml",
+    )
     parser.set_defaults(versions=root / "versions.yaml")
 
 
@@ -77,11 +124,20 @@ def build(argv: list[str], root: Path, tell: Callable[[str], None]) -> str:
     arguments = vars(_parser(root).parse_args(argv))
     show, as_json, variant = arguments.pop("show"), arguments.pop("json"), arguments["variant"]
     if variant == ALL and (arguments["tag"] or arguments["push"]):
-        raise UsageError("--variant all: --tag and --push want one image each; build them one by one")
+        raise UsageError(
+            "--variant all: --tag and --push want one image each; build them one by one"
+        )
     pinned, known = project.load(root, arguments["versions"])
     names = known.buildable if variant == ALL else (variant,)
     if show in {"plan", "dockerfile"}:
-        return _shown(show, [plan.make(pinned, known, name, arguments["supply"], arguments["architecture"]) for name in names], root)
+        return _shown(
+            show,
+            [
+                plan.make(pinned, known, name, arguments["supply"], arguments["architecture"])
+                for name in names
+            ],
+            root,
+        )
     from worker_images.build import pipeline
     from worker_images.build.work import Request
 
@@ -91,7 +147,15 @@ def build(argv: list[str], root: Path, tell: Callable[[str], None]) -> str:
     outcomes = pipeline.run(requests, root, tell)
     if not as_json:
         return "\n\n".join(main.summary(outcome) for outcome in outcomes)
-    rows = [asdict(each.record) | {"tag": each.tag, "built": each.built, "seconds": round(each.seconds, 1)} for each in outcomes]
+    rows = [
+        asdict(each.record)
+        | {
+            "tag": each.tag,
+            "built": each.built,
+            "seconds": round(each.seconds, 1),
+        }
+        for each in outcomes
+    ]
     return json.dumps(rows if variant == ALL else rows[0], indent=1)
 
 

@@ -17,26 +17,35 @@ from worker_images.model.lock import Lock
 PYTHONS = ("3.11", "3.13")
 LOCK_EXAMPLES = """\
 examples:
-  ./build.py lock             take what Debian, the Go module proxy and PyPI answer today; review the difference, then build
+  ./build.py lock             take what Debian, the Go module proxy and PyPI answer today
   ./build.py lock --check     change nothing; exit 2 where that would change the lock
 
-exit codes: 0 ok, 2 usage or versions.yaml, with --check also a lock that is not today's, 3 fetch, 4 engine, 7 a driver not served
+exit codes: 0 ok, 2 usage or versions.yaml, with --check also a lock that is not today's, 3 fetch,
+4 engine, 7 a driver of the fleet is not served
 """
 FETCH_EXAMPLES = """\
 examples:
   ./build.py fetch --into /media/worker             on a machine with a network
   ./build.py --variant slim --offline /media/worker    on one without: the same digest
-  PIP_NO_INDEX=1 PIP_FIND_LINKS=/media/worker/python make setup    before that, where .venv is not yet there
+  PIP_NO_INDEX=1 PIP_FIND_LINKS=/media/worker/python make setup    before that, without a .venv
 
-exit codes: 0 ok, 2 usage, versions.yaml or a stale lock, 3 fetch, 7 a driver of the fleet is not served
+exit codes: 0 ok, 2 usage, versions.yaml or a stale lock, 3 fetch, 7 a driver is not served
 """
 
 
 def lock(argv: list[str], root: Path, tell: Tell) -> str:
     """Write or check versions.lock, go.mod and go.sum; the answer names what changed."""
-    parser = _parser("lock", "Write versions.lock, and go.mod and go.sum of each Go component, from versions.yaml.", LOCK_EXAMPLES)
+    parser = _parser(
+        "lock",
+        "Write versions.lock, and go.mod and go.sum of each Go component, from versions.yaml.",
+        LOCK_EXAMPLES,
+    )
     _add_versions(parser, root)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 2 where the registries answer otherwise today")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="change nothing; exit 2 where the registries answer otherwise today",
+    )
     arguments = parser.parse_args(argv)
     check_cache()
     changed = resolve.write(arguments.versions, root, tell, check=arguments.check)
@@ -45,28 +54,49 @@ def lock(argv: list[str], root: Path, tell: Tell) -> str:
 
 def fetch(argv: list[str], root: Path, tell: Tell) -> str:
     """Put all that the lock names into a folder, for machines without a network."""
-    parser = _parser("fetch", "Put all that versions.lock names into a folder, each file checked.", FETCH_EXAMPLES)
+    parser = _parser(
+        "fetch",
+        "Put all that versions.lock names into a folder, each file checked.",
+        FETCH_EXAMPLES,
+    )
     _add_versions(parser, root)
-    parser.add_argument("--into", type=Path, required=True, metavar="DIR", help="what is there and right is not fetched again")
+    parser.add_argument(
+        "--into",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="what is there and right is not fetched again",
+    )
     arguments = parser.parse_args(argv)
     check_cache()
     pinned, known = project.load(root, arguments.versions)
     found = requirements.load(arguments.versions, pinned, known, root)
     into = arguments.into.absolute()
-    files = _debs(found, pinned, into, tell) + _modules(found, root, into, tell) + _wheels(found, into)
+    files = (
+        _debs(found, pinned, into, tell) + _modules(found, root, into, tell) + _wheels(found, into)
+    )
     tell("fetching Python packages, for make setup")
     _python(root, into / "python")
-    return f"{into}: {files} files of the lock, {sum(path.stat().st_size for path in into.rglob('*') if path.is_file()) / 1e6:.0f} MB"
+    return (
+        f"{into}: {files} files of the lock,"
+        f" {sum(path.stat().st_size for path in into.rglob('*') if path.is_file()) / 1e6:.0f} MB"
+    )
 
 
 def _parser(name: str, words: str, examples: str) -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(prog=f"build.py {name}", description=words, epilog=examples, formatter_class=formatter)
+    return argparse.ArgumentParser(
+        prog=f"build.py {name}", description=words, epilog=examples, formatter_class=formatter
+    )
 
 
 def _add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
     parser.add_argument(
-        "--versions", type=lambda name: Path(name).absolute(), metavar="FILE", default=root / "versions.yaml", help="other pins"
+        "--versions",
+        type=lambda name: Path(name).absolute(),
+        metavar="FILE",
+        default=root / "versions.yaml",
+        help="other pins",
     )
 
 
@@ -74,13 +104,21 @@ def _debs(found: Lock, pinned: pins.Pins, into: Path, tell: Tell) -> int:
     packages = tuple({package for roots in found.packages.values() for package in roots.files})
     tell(f"fetching {len(packages)} Debian packages")
     store = Store()
-    for package, path in zip(packages, store.debs(packages, pinned.debian, found.debian.resolved), strict=True):
+    for package, path in zip(
+        packages, store.debs(packages, pinned.debian, found.debian.resolved), strict=True
+    ):
         copied(store, path, apt.wanted(package).fault, into)
     return len(packages)
 
 
 def _modules(found: Lock, root: Path, into: Path, tell: Tell) -> int:
-    store, rows = Store(), [gomod.toolchain(found.toolchain.version, found.toolchain.sum), *gomod.of_components(root, found.modules)]
+    store, rows = (
+        Store(),
+        [
+            gomod.toolchain(found.toolchain.version, found.toolchain.sum),
+            *gomod.of_components(root, found.modules),
+        ],
+    )
     tell(f"fetching {len(rows)} files of Go modules")
     for file, path in zip(rows, store.modules(rows), strict=True):
         copied(store, path, file.fault, into)
@@ -96,9 +134,27 @@ def _wheels(found: Lock, into: Path) -> int:
 
 def _python(root: Path, into: Path) -> None:
     """What make setup installs, by the hashes of requirements.txt."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
-    command += ["--only-binary", ":all:", "--dest", str(into), "--requirement", str(root / "requirements.txt")]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "--no-deps",
+    ]
+    command += [
+        "--only-binary",
+        ":all:",
+        "--dest",
+        str(into),
+        "--requirement",
+        str(root / "requirements.txt"),
+    ]
     for version in PYTHONS:
-        result = subprocess.run([*command, "--python-version", version], capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            [*command, "--python-version", version], capture_output=True, text=True, check=False
+        )
         if result.returncode:
             raise pip_failure("requirements.txt", result.stderr)

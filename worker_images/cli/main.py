@@ -1,4 +1,6 @@
-"""The command line's outside: only `main` prints and exits. What is heavy is imported when it is needed."""
+"""The command line's outside: only `main` prints and exits. What is heavy is imported when it is
+needed.
+"""
 
 import contextlib
 import sys
@@ -99,7 +101,10 @@ def main(argv: list[str], root: Path) -> int:
     try:
         if record := uptodate.look(argv, root):
             tell(f"nothing to build: no input changed and the engine holds {record.image_id}")
-            print(summary(Outcome(record, f"worker:{record.variant}", built=False, seconds=0.0)), flush=True)
+            print(
+                summary(Outcome(record, f"worker:{record.variant}", built=False, seconds=0.0)),
+                flush=True,
+            )
             return 0
         named = COMMANDS.get("".join(argv[:1]))
         command = (named or _build)()
@@ -113,16 +118,25 @@ def main(argv: list[str], root: Path) -> int:
         return 1
     except OSError as error:
         where = error.filename or "standard output"
-        print(f"build.py: {where}: {error.strerror or error}; correct that and run again", file=sys.stderr)
+        print(
+            f"build.py: {where}: {error.strerror or error}; correct that and run again",
+            file=sys.stderr,
+        )
         return EngineError.exit_code
     except KeyboardInterrupt:
-        print("build.py: interrupted; nothing was tagged; the same command starts again", file=sys.stderr)
+        print(
+            "build.py: interrupted; nothing was tagged; the same command starts again",
+            file=sys.stderr,
+        )
         return 130
     return 0
 
 
 def tell(text: str) -> None:
-    """One line of progress, beside the result; a reader who is gone, or a full disk, does not end the work."""
+    """One line of progress, beside the result.
+
+    A reader who is gone, or a full disk, does not end the work.
+    """
     with contextlib.suppress(OSError):
         print(f"» {text}", file=sys.stderr, flush=True)
 
@@ -142,6 +156,13 @@ def summary(outcome: Outcome) -> str:
         ("time", f"{outcome.seconds:.1f} s" + ("" if outcome.built else ", nothing was built")),
         ("debian", resolved),
         *(("cannot", text) for text in record.limits),
-        ("next", f'eval "$(./build.py engine env)" && docker run --rm {tag} runsc --version' if tag else "the same without --no-judge"),
+        (
+            "next",
+            (
+                f'eval "$(./build.py engine env)" && docker run --rm {tag} runsc --version'
+                if tag
+                else "the same without --no-judge"
+            ),
+        ),
     ]
     return "\n".join(f"{name:9} {text}" for name, text in rows)

@@ -12,9 +12,13 @@ from worker_images.report import report
 
 def command(argv: list[str], root: Path, _: Tell) -> str:
     """The table; writes what else is asked for."""
-    parser = argparse.ArgumentParser(prog="build.py report", description="What the checks came to: the table variant by layer.")
+    parser = argparse.ArgumentParser(
+        prog="build.py report", description="What the checks came to: the table variant by layer."
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that is known as JSON")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write one page that needs nothing beside it")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write one page that needs nothing beside it"
+    )
     arguments = parser.parse_args(argv)
     try:
         found = report.read(root)

@@ -1,4 +1,7 @@
-"""Whether an engine can build these images, by what it and its builder are; asked before any work."""
+"""Whether an engine can build these images, by what it and its builder are.
+
+Asked before any work.
+"""
 
 import re
 import subprocess
@@ -10,11 +13,14 @@ from worker_images.engine.push import unpushable
 from worker_images.engine.sdk import Daemon, described
 from worker_images.errors import EngineError
 
-# The first BuildKit that writes timestamps and OCI archives as every later one does, and the Docker that brought it.
+# The first BuildKit that writes timestamps and OCI archives as every later one does, and the Docker
+# that brought it.
 OLDEST_BUILDKIT = (0, 13, 2)
 OLDEST_DOCKER = (26, 1)
 NAME_A_BUILDER = "docker buildx create --name worker && ./build.py --variant slim --builder worker"
-SWITCH_STORES = 'set {"features": {"containerd-snapshotter": true}} in daemon.json of Docker 26.1 or later'
+SWITCH_STORES = (
+    'set {"features": {"containerd-snapshotter": true}} in daemon.json of Docker 26.1 or later'
+)
 
 
 @dataclass(frozen=True)
@@ -43,16 +49,24 @@ class Engine:
 
 
 def find(private: PrivateEngine, builder: str | None = None) -> Engine | None:
-    """The engine that answers, fit to build, or None; raises EngineError for one that cannot build."""
+    """The engine that answers, fit to build, or None.
+
+    Raises EngineError for one that cannot build.
+    """
     endpoint = locate(private, builder)
     return buildable(endpoint) if endpoint else None
 
 
 def buildable(endpoint: Endpoint) -> Engine:
-    """The engine with its builder; raises EngineError where they cannot build these images, before any work."""
+    """The engine with its builder.
+
+    Raises EngineError where they cannot build these images, before any work.
+    """
     daemon = described(endpoint.address)
     command = [*endpoint.buildx, "inspect", *([endpoint.builder] if endpoint.builder else [])]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env=endpoint.environment)
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=endpoint.environment
+    )
     if result.returncode:
         wanted = f"builder {endpoint.builder}" if endpoint.builder else "default builder"
         raise EngineError(f"buildx has no {wanted}: {result.stderr.strip()}; see: docker buildx ls")
@@ -63,7 +77,9 @@ def buildable(endpoint: Endpoint) -> Engine:
     if builder.driver == "docker" and builder.name != DEFAULT_CONTEXT:
         fix = f"set DOCKER_CONTEXT={builder.name}, or name a builder of another driver"
         raise EngineError(f"builder {builder.name} is the engine of another docker context; {fix}")
-    warnings = check_daemon(daemon, builder) if builder.driver == "docker" else check_buildkit(builder)
+    warnings = (
+        check_daemon(daemon, builder) if builder.driver == "docker" else check_buildkit(builder)
+    )
     return Engine(endpoint, daemon, builder, warnings)
 
 
@@ -85,7 +101,10 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def check_buildkit(builder: Builder) -> tuple[str, ...]:
-    """Warnings of a builder with a BuildKit of its own; raises EngineError where that is too old."""
+    """Warnings of a builder with a BuildKit of its own.
+
+    Raises EngineError where that is too old.
+    """
     found, oldest = numbers(builder.buildkit), ".".join(map(str, OLDEST_BUILDKIT))
     if not found:
         return (f"{builder}: no version that can be compared; {oldest} or later is needed",)
@@ -95,7 +114,10 @@ def check_buildkit(builder: Builder) -> tuple[str, ...]:
 
 
 def check_daemon(daemon: Daemon, builder: Builder) -> tuple[str, ...]:
-    """Warnings of a daemon that builds by itself; raises EngineError with the remedies where it cannot."""
+    """Warnings of a daemon that builds by itself.
+
+    Raises EngineError with the remedies where it cannot.
+    """
     if not daemon.containerd_store:
         raise EngineError(
             f"{daemon} answers, and its classic image store cannot write OCI archives; "
@@ -107,12 +129,18 @@ def check_daemon(daemon: Daemon, builder: Builder) -> tuple[str, ...]:
     if not found:
         return (f"{daemon}: no version that can be compared; {oldest} or later is needed",)
     if found < OLDEST_DOCKER:
-        raise EngineError(f"{daemon} answers, and {oldest} is needed; install a later Docker, or name a builder: {NAME_A_BUILDER}")
+        raise EngineError(
+            f"{daemon} answers, and {oldest} is needed; install a later Docker, or name a builder:"
+            f" {NAME_A_BUILDER}"
+        )
     return ()
 
 
 def check_push(engine: Engine, variant: str) -> None:
-    """Refuse a push that would send another manifest than the tested one, before any work; raises EngineError."""
+    """Refuse a push that would send another manifest than the tested one, before any work.
+
+    Raises EngineError.
+    """
     if not engine.daemon.containerd_store:
         cause = f"--push: {engine.daemon} stores images without their manifest"
         raise EngineError(unpushable(cause).replace("VARIANT", variant))
@@ -120,6 +148,6 @@ def check_push(engine: Engine, variant: str) -> None:
 
 def _without_buildkit(daemon: Daemon, host: str) -> str:
     return (
-        f"{daemon} answers at {host}; it loads, tests and tags images, and has no BuildKit to build them and cannot push what was tested; "
-        f"name a builder: {NAME_A_BUILDER}"
+        f"{daemon} answers at {host}; it loads, tests and tags images, and has no BuildKit to build"
+        f" them and cannot push what was tested; name a builder: {NAME_A_BUILDER}"
     )

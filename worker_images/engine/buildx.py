@@ -19,8 +19,18 @@ from worker_images.engine.endpoint import Endpoint
 from worker_images.errors import DriftError, EngineError, FetchError, ImageBuildError
 
 CERTIFICATES = Path(os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt")
-# Proxies, which BuildKit keeps out of history, and Go's mirrors, which only the builder's stage declares.
-PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "GOPROXY", "GOSUMDB")
+# Proxies, which BuildKit keeps out of history, and Go's mirrors, which only the builder's stage
+# declares.
+PASSED_ON = (
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "GOPROXY",
+    "GOSUMDB",
+)
 FAILURES: tuple[tuple[str, type[ImageBuildError], str], ...] = (
     (
         r"no space left on device|disk quota exceeded",
@@ -28,8 +38,16 @@ FAILURES: tuple[tuple[str, type[ImageBuildError], str], ...] = (
         "free some space on the engine's disk, for example: docker builder prune",
     ),
     (r"missing go\.sum entry|updates to go\.mod needed", DriftError, "run: make lock"),
-    (r"SECURITY ERROR|checksum mismatch|WARNING: .* computed checksum", FetchError, "these are not the pinned bytes; ask who changed them"),
-    (r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|x509:", FetchError, "check network, proxies and CA; run again"),
+    (
+        r"SECURITY ERROR|checksum mismatch|WARNING: .* computed checksum",
+        FetchError,
+        "these are not the pinned bytes; ask who changed them",
+    ),
+    (
+        r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|x509:",
+        FetchError,
+        "check network, proxies and CA; run again",
+    ),
 )
 # What stands above and below the failed step's last lines.
 RULE = "------"
@@ -64,7 +82,11 @@ class Job:
             "attest": ["type=provenance,disabled=true", "type=sbom,disabled=true"],
             "no-cache": self.no_cache,
             "platforms": [f"linux/{self.architecture}"],
-            **({"secret": [f"id=ca,src={CERTIFICATES}"]} if self.network and CERTIFICATES.exists() else {}),
+            **(
+                {"secret": [f"id=ca,src={CERTIFICATES}"]}
+                if self.network and CERTIFICATES.exists()
+                else {}
+            ),
             **({"target": self.target} if self.target else {}),
         }
 
@@ -83,7 +105,10 @@ def _literal(value: object) -> str:
 
 
 def bake(jobs: Mapping[str, Job]) -> str:
-    """A bake file of jobs by name; what the environment passes on is named in it, its value is not."""
+    """A bake file of jobs by name.
+
+    What the environment passes on is named in it, its value is not.
+    """
     passed = {name: {"default": ""} for name in PASSED_ON if os.environ.get(name)}
     targets = {name: job.target_definition for name, job in jobs.items()}
     file = {"group": {"default": {"targets": list(jobs)}}, "target": targets}
@@ -94,20 +119,34 @@ def build(endpoint: Endpoint, jobs: Mapping[str, Job], log: Path) -> None:
     """Run all jobs at once, what they share once; raises EngineError naming the log."""
     file = log.with_suffix(".bake.json")
     file.write_text(bake(jobs))
-    command = [*endpoint.buildx, "bake", "--file", str(file), *(["--builder", endpoint.builder] if endpoint.builder else [])]
+    command = [
+        *endpoint.buildx,
+        "bake",
+        "--file",
+        str(file),
+        *(["--builder", endpoint.builder] if endpoint.builder else []),
+    ]
     # The file is ours: newer releases would ask before they read what it names.
     if _run(command, {**endpoint.environment, "BUILDX_BAKE_ENTITLEMENTS_FS": "0"}, log):
         raise _failure(log)
 
 
 def _run(command: list[str], environment: dict[str, str], log: Path) -> int:
-    """Give BuildKit a terminal of its own where the reader has one, so that it draws, and keep what it wrote without the drawing."""
+    """Give BuildKit a terminal of its own where the reader has one, so that it draws, and keep what
+    it wrote without the drawing.
+    """
     draws = sys.stderr.isatty()
     ours, theirs = pty.openpty() if draws else os.pipe()
     with contextlib.suppress(OSError):
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, bytes(8)))
+        fcntl.ioctl(
+            theirs,
+            termios.TIOCSWINSZ,
+            fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, bytes(8)),
+        )
     command = [*command, f"--progress={'tty' if draws else 'plain'}"]
-    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs) as process:
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
+    ) as process:
         os.close(theirs)
         # So ended, buildx cancels its build on the engine.
         with log.open("w", errors="replace") as file, ended(process, signal.SIGTERM):
@@ -144,7 +183,9 @@ def ended(process: "subprocess.Popen[bytes]", by: signal.Signals) -> Iterator[No
 
 
 def _failure(log: Path) -> ImageBuildError:
-    """What a failed build was: stale sums, bytes that could not be had or are wrong, or the build itself."""
+    """What a failed build was: stale sums, bytes that could not be had or are wrong, or the build
+    itself.
+    """
     text = ESCAPES.sub("", log.read_text(errors="replace"))
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["buildx said nothing"]
     for pattern, kind, remedy in FAILURES:
@@ -156,7 +197,10 @@ def _failure(log: Path) -> ImageBuildError:
 
 
 def _of_the_failure(lines: list[str]) -> list[str]:
-    """The lines that BuildKit repeats of the failed step, and its errors; what went wrong before and was retried is no cause."""
+    """The lines that BuildKit repeats of the failed step, and its errors.
+
+    What went wrong before and was retried is no cause.
+    """
     begin = lines.index(RULE) if RULE in lines else len(lines)
     errors = [line for line in lines[:begin] if "ERROR" in line]
     return [*errors, *lines[begin:]] or lines[-1:]

@@ -1,4 +1,6 @@
-"""Where an engine answers, and one question to its socket: with the standard library alone, cheap enough for the quick path."""
+"""Where an engine answers, and one question to its socket: with the standard library alone, cheap
+enough for the quick path.
+"""
 
 import contextlib
 import hashlib
@@ -17,7 +19,9 @@ DEFAULT_CONTEXT = "default"
 
 @dataclass(frozen=True)
 class Address:
-    """An engine's URL and, where it is reached over TLS, the folder of ca.pem, cert.pem and key.pem."""
+    """An engine's URL and, where it is reached over TLS, the folder of ca.pem, cert.pem and
+    key.pem.
+    """
 
     host: str
     certificates: Path | None = None
@@ -61,7 +65,9 @@ def context_address(name: str) -> Address | None:
     key = hashlib.sha256(name.encode()).hexdigest()
     contexts = docker_folder() / "contexts"
     try:
-        endpoint = json.loads((contexts / "meta" / key / "meta.json").read_text())["Endpoints"]["docker"]
+        endpoint = json.loads((contexts / "meta" / key / "meta.json").read_text())["Endpoints"][
+            "docker"
+        ]
         host, verify = str(endpoint["Host"]), not endpoint.get("SkipTLSVerify")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -75,7 +81,10 @@ def is_local(host: str) -> bool:
 
 
 def ask(host: str, path: str) -> dict[str, object] | None:
-    """The JSON object behind a path, empty for other text; None where nobody answers or the answer is no."""
+    """The JSON object behind a path, empty for other text.
+
+    None where nobody answers or the answer is no.
+    """
     connection = http.client.HTTPConnection("engine", timeout=TIMEOUT_SECONDS)
     with socket.socket(socket.AF_UNIX) as channel:
         channel.settimeout(TIMEOUT_SECONDS)

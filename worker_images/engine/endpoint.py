@@ -1,4 +1,6 @@
-"""Which container engine does the work: the one that answers, or the private one of scripts/engine."""
+"""Which container engine does the work: the one that answers, or the private one of
+scripts/engine.
+"""
 
 import os
 import shlex
@@ -8,7 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from worker_images.engine.daemon import DEFAULT_CONTEXT, Address, address_of, context_address, current_context
+from worker_images.engine.daemon import (
+    DEFAULT_CONTEXT,
+    Address,
+    address_of,
+    context_address,
+    current_context,
+)
 from worker_images.engine.images import Images
 from worker_images.engine.sdk import answers
 from worker_images.errors import ClientError, EngineError
@@ -53,7 +61,9 @@ class PrivateEngine:
 
     def run(self, action: str) -> str:
         """Do start, stop or status; raises EngineError with what the script said."""
-        result = subprocess.run([str(self.script), action, str(self.state)], capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            [str(self.script), action, str(self.state)], capture_output=True, text=True, check=False
+        )
         if result.returncode:
             raise EngineError(result.stderr.strip() or f"{result.stdout.strip()}; run: make engine")
         return result.stdout.strip()
@@ -77,7 +87,9 @@ class PrivateEngine:
 
 
 def locate(private: PrivateEngine, builder: str | None = None) -> Endpoint | None:
-    """The engine that answers, as the docker command would find it, or the private one; None without either.
+    """The engine that answers, as the docker command would find it, or the private one.
+
+    None without either.
 
     Raises EngineError for one that is named and does not answer.
     """
@@ -86,12 +98,16 @@ def locate(private: PrivateEngine, builder: str | None = None) -> Endpoint | Non
     if context != DEFAULT_CONTEXT:
         return _outside(_of_context(context), private, builder)
     if not named and MACHINE_SOCKET.exists() and not os.access(MACHINE_SOCKET, os.W_OK):
-        raise EngineError(f"permission denied on {MACHINE_SOCKET}; run with sudo, or join the group that owns it")
+        raise EngineError(
+            f"permission denied on {MACHINE_SOCKET}; run with sudo, or join the group that owns it"
+        )
     host = named or f"unix://{MACHINE_SOCKET}"
     if host != private.host and answers(host):
         return _outside(address_of(host), private, builder)
     if named and named != private.host:
-        raise EngineError(f"DOCKER_HOST={named} does not answer; start that engine, or unset DOCKER_HOST")
+        raise EngineError(
+            f"DOCKER_HOST={named} does not answer; start that engine, or unset DOCKER_HOST"
+        )
     if not (private.state / "pid").exists() or not answers(private.host):
         return None
     return private.endpoint(builder)
@@ -101,16 +117,23 @@ def has_docker_with_buildx() -> bool:
     """Whether the machine's own docker command can drive BuildKit."""
     if not shutil.which("docker"):
         return False
-    return subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 def _of_context(name: str) -> Address:
     address = context_address(name)
     if address is None:
-        raise EngineError(f"docker context {name} cannot be read; see: docker context ls, or unset DOCKER_CONTEXT")
+        raise EngineError(
+            f"docker context {name} cannot be read; see: docker context ls, or unset DOCKER_CONTEXT"
+        )
     if not answers(address.host):
         fix = "start that engine, or run: docker context use default"
-        raise EngineError(f"docker context {name} names {address.host}, which does not answer; {fix}")
+        raise EngineError(
+            f"docker context {name} names {address.host}, which does not answer; {fix}"
+        )
     return address
 
 
@@ -126,11 +149,17 @@ def _outside(address: Address, private: PrivateEngine, builder: str | None) -> E
 
 
 def check_space(folders: Mapping[str, Path], needed: int) -> None:
-    """Refuse to begin where a disk would fill; `needed` is bytes; raises EngineError naming the folder."""
+    """Refuse to begin where a disk would fill; `needed` is bytes.
+
+    Raises EngineError naming the folder.
+    """
     for purpose, folder in folders.items():
         free = free_space(folder)
         if free < needed:
-            raise EngineError(f"{folder}: {free / 1e9:.1f} GB free for {purpose}, {needed / 1e9:.0f} GB are needed; free some space there")
+            raise EngineError(
+                f"{folder}: {free / 1e9:.1f} GB free for {purpose}, {needed / 1e9:.0f} GB are"
+                " needed; free some space there"
+            )
 
 
 def free_space(folder: Path) -> int:

@@ -58,7 +58,10 @@ class Images:
                 image = client.images.get(reference)
             except docker.errors.ImageNotFound as error:
                 fix = "build it, or name another"
-                raise EngineError(f"no image {reference} in the engine at {self.address.host}, and no such file; {fix}") from error
+                raise EngineError(
+                    f"no image {reference} in the engine at {self.address.host}, and no such file;"
+                    f" {fix}"
+                ) from error
             for chunk in image.save():
                 stream.write(chunk)
             return str(image.id)
@@ -83,25 +86,37 @@ class Images:
                     raise
 
     @contextlib.contextmanager
-    def container(self, image: str, capabilities: Sequence[str] = (), entrypoint: list[str] | None = None) -> Iterator[str]:
-        """The id of a container without network, which lives for the block; without more rights than those named."""
+    def container(
+        self, image: str, capabilities: Sequence[str] = (), entrypoint: list[str] | None = None
+    ) -> Iterator[str]:
+        """The id of a container without network, which lives for the block.
+
+        Without more rights than those named.
+        """
         import docker.types
 
         with client_of(self.address) as client:
             _sweep(client)
             rights = client.api.create_host_config(
                 # The engine's defaults may be too low for any sandbox.
-                ulimits=[docker.types.Ulimit(name=name, soft=soft, hard=hard) for name, (soft, hard) in LIMITS.items()],
+                ulimits=[
+                    docker.types.Ulimit(name=name, soft=soft, hard=hard)
+                    for name, (soft, hard) in LIMITS.items()
+                ],
                 network_mode="none",
                 cap_drop=["ALL"],
                 cap_add=list(capabilities),
-                # gVisor and runc make namespaces of their own, which the engine's default filters forbid.
+                # gVisor and runc make namespaces of their own, which the engine's default filters
+                # forbid.
                 security_opt=["seccomp=unconfined", "apparmor=unconfined", "no-new-privileges"],
             )
-            # runc mounts a /proc there, which the kernel allows to nobody whose own /proc is masked.
+            # runc mounts a /proc there, which the kernel allows to nobody whose own /proc is
+            # masked.
             rights |= {"MaskedPaths": [], "ReadonlyPaths": []}
             labels = {JUDGE_LABEL: f"{_here()} {os.getpid()}"}
-            made = client.api.create_container(image, SLEEP, host_config=rights, labels=labels, entrypoint=entrypoint)
+            made = client.api.create_container(
+                image, SLEEP, host_config=rights, labels=labels, entrypoint=entrypoint
+            )
             created = client.containers.get(made["Id"])
             try:
                 created.start()
@@ -118,12 +133,17 @@ def split(reference: str) -> tuple[str, str]:
 
 def _here() -> str:
     """Where a process number means something: this boot of this machine, this process namespace."""
-    return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
+    return (
+        f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
+        f" {Path('/proc/self/ns/pid').readlink()}"
+    )
 
 
 def _sweep(client: "docker.DockerClient") -> None:
     """Remove the containers of judges that were killed here."""
-    for container in client.containers.list(all=True, filters={"label": JUDGE_LABEL}, ignore_removed=True):
+    for container in client.containers.list(
+        all=True, filters={"label": JUDGE_LABEL}, ignore_removed=True
+    ):
         place, _, process = container.labels[JUDGE_LABEL].rpartition(" ")
         if place == _here() and not Path("/proc", process).exists():
             container.remove(force=True, v=True)

@@ -13,17 +13,34 @@ from worker_images.errors import RegistryError
 if TYPE_CHECKING:
     import docker
 
-# A registry that does not show a repository without a login says so with these words, also where there is none.
-HIDDEN = ("denied", "unauthorized", "basic auth credentials", "authentication required", "forbidden")
-UNREACHED = ("dial tcp", "no such host", "timeout", "connection refused", "connection reset", "tls", "x509", "http response", "eof")
+# A registry that does not show a repository without a login says so with these words, also where
+# there is none.
+HIDDEN = (
+    "denied",
+    "unauthorized",
+    "basic auth credentials",
+    "authentication required",
+    "forbidden",
+)
+UNREACHED = (
+    "dial tcp",
+    "no such host",
+    "timeout",
+    "connection refused",
+    "connection reset",
+    "tls",
+    "x509",
+    "http response",
+    "eof",
+)
 ABSENT = ("manifest unknown", "name unknown", "not found")
 
 
 def push(address: Address, reference: str, digest: str) -> None:
     """Have a registry serve one manifest digest under a tag.
 
-    Raises RegistryError, before the tag moves, where the tag names another image or the engine would
-    push another manifest; and where the push fails.
+    Raises RegistryError, before the tag moves, where the tag names another image or the engine
+    would push another manifest; and where the push fails.
     """
     with client_of(address) as client, _registry(reference):
         present = _registered(client, reference)
@@ -31,25 +48,34 @@ def push(address: Address, reference: str, digest: str) -> None:
             return
         if present:
             fix = "choose another tag, or remove that one from the registry"
-            raise RegistryError(f"pushing {reference}: the tag exists with another image, {present}; {fix}")
+            raise RegistryError(
+                f"pushing {reference}: the tag exists with another image, {present}; {fix}"
+            )
         held = client.images.get(reference).id
         if held != digest:
-            raise RegistryError(f"pushing {reference}: {unpushable(f'the image is {held} in this engine')}")
+            raise RegistryError(
+                f"pushing {reference}: {unpushable(f'the image is {held} in this engine')}"
+            )
         lines = client.images.push(*split(reference), stream=True, decode=True)
         faults = [str(line["error"]) for line in lines if "error" in line]
         if faults:
-            raise RegistryError(f"pushing {reference}: {faults[0]}; {_advice(faults[0], reference)}")
+            raise RegistryError(
+                f"pushing {reference}: {faults[0]}; {_advice(faults[0], reference)}"
+            )
         arrived = client.images.get_registry_data(reference).id
     if arrived != digest:
         fix = "remove the tag there, and use an engine with the containerd image store"
-        raise RegistryError(f"pushing {reference}: tested was {digest}, the registry has {arrived}; {fix}")
+        raise RegistryError(
+            f"pushing {reference}: tested was {digest}, the registry has {arrived}; {fix}"
+        )
 
 
 def unpushable(cause: str) -> str:
     """Why an engine cannot push what was tested, and what can."""
     return (
-        f"{cause}, so it would push another manifest than the tested archive's; "
-        "use an engine with the containerd image store, or send the archive: skopeo copy oci-archive:out/VARIANT/image.tar docker://NAME:TAG"
+        f"{cause}, so it would push another manifest than the tested archive's; use an engine with"
+        " the containerd image store, or send the archive: skopeo copy"
+        " oci-archive:out/VARIANT/image.tar docker://NAME:TAG"
     )
 
 
@@ -68,12 +94,20 @@ def _registry(reference: str) -> Iterator[None]:
     except docker.errors.DockerException as error:
         if "redential" not in str(error):
             raise
-        fix = "install that helper, or remove credsStore and credHelpers from the file and run: docker login"
-        raise RegistryError(f"pushing {reference}: {docker_folder() / 'config.json'}: {error}; {fix}") from error
+        fix = (
+            "install that helper, or remove credsStore and credHelpers from the file and run:"
+            " docker login"
+        )
+        raise RegistryError(
+            f"pushing {reference}: {docker_folder() / 'config.json'}: {error}; {fix}"
+        ) from error
 
 
 def _registered(client: "docker.DockerClient", reference: str) -> str | None:
-    """The digest that a registry has under a tag, None where it shows none; raises RegistryError."""
+    """The digest that a registry has under a tag, None where it shows none.
+
+    Raises RegistryError.
+    """
     import docker.errors
 
     try:

@@ -1,4 +1,6 @@
-"""The docker SDK's client of one engine: how it is reached, what it is, and its faults as this project's."""
+"""The docker SDK's client of one engine: how it is reached, what it is, and its faults as this
+project's.
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -35,7 +37,10 @@ class Daemon:
 
 
 def _connected(url: str, address: Address) -> "docker.DockerClient":
-    """A client of the engine that answers at a URL; raises docker's errors, and EngineError for TLS files that are missing."""
+    """A client of the engine that answers at a URL.
+
+    Raises docker's errors, and EngineError for TLS files that are missing.
+    """
     import docker
 
     class Api(docker.APIClient):
@@ -71,7 +76,9 @@ def _tls(address: Address) -> "docker.tls.TLSConfig | bool":
     authority, pair = folder / "ca.pem", (folder / "cert.pem", folder / "key.pem")
     if address.verify and not authority.is_file():
         fix = "set DOCKER_CERT_PATH to the folder that holds ca.pem, cert.pem and key.pem"
-        raise EngineError(f"the engine at {address.host} is reached over TLS, and there is no {authority}; {fix}")
+        raise EngineError(
+            f"the engine at {address.host} is reached over TLS, and there is no {authority}; {fix}"
+        )
     return docker.tls.TLSConfig(
         client_cert=(str(pair[0]), str(pair[1])) if pair[0].is_file() else None,
         ca_cert=str(authority) if address.verify else None,
@@ -94,10 +101,14 @@ def client_of(address: Address) -> Iterator["docker.DockerClient"]:
             yield held.enter_context(contextlib.closing(_connected(url, address)))
     except (docker.errors.DockerException, OSError) as error:
         cause = getattr(error, "explanation", None) or error
-        raise EngineError(f"the engine at {host}: {cause}; check that engine, or name another in DOCKER_HOST") from error
+        raise EngineError(
+            f"the engine at {host}: {cause}; check that engine, or name another in DOCKER_HOST"
+        ) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         fix = "check what listens there, or name another engine in DOCKER_HOST"
-        raise EngineError(f"the engine at {host} sent a response that cannot be read ({error!r}); {fix}") from error
+        raise EngineError(
+            f"the engine at {host} sent a response that cannot be read ({error!r}); {fix}"
+        ) from error
 
 
 def answers(host: str) -> bool:

@@ -1,4 +1,6 @@
-"""An engine on another machine, as the docker command reaches it: ssh, and the docker command there."""
+"""An engine on another machine, as the docker command reaches it: ssh, and the docker command
+there.
+"""
 
 import contextlib
 import shutil
@@ -35,14 +37,28 @@ def command(host: str) -> list[str]:
     # What is not named is left to ~/.ssh/config.
     user = ["-l", address.username] if address.username else []
     port = ["-p", str(address.port)] if address.port else []
-    return ["ssh", *user, *port, "-T", "-o", "ConnectTimeout=30", "--", str(address.hostname), "docker", "system", "dial-stdio"]
+    return [
+        "ssh",
+        *user,
+        *port,
+        "-T",
+        "-o",
+        "ConnectTimeout=30",
+        "--",
+        str(address.hostname),
+        "docker",
+        "system",
+        "dial-stdio",
+    ]
 
 
 @contextlib.contextmanager
 def bridged(host: str) -> Iterator[str]:
     """The URL of a socket here that reaches the engine, for the block; raises EngineError."""
     if not shutil.which("ssh"):
-        raise EngineError(f"{host} is reached by the ssh command, which is not here; install openssh-client")
+        raise EngineError(
+            f"{host} is reached by the ssh command, which is not here; install openssh-client"
+        )
     with tempfile.TemporaryDirectory(prefix="engine-") as folder:
         path = Path(folder) / "engine.sock"
         with _Server(str(path), _Connection) as server:

@@ -17,13 +17,19 @@ from worker_images.model.lock import Package
 from worker_images.model.pins import DebianPin
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-ADDRESS = re.compile(r"'(?P<url>[^']+)' (?P<file>\S+) (?P<size>[0-9]+) SHA256:(?P<sha256>[0-9a-f]{64})")
+ADDRESS = re.compile(
+    r"'(?P<url>[^']+)' (?P<file>\S+) (?P<size>[0-9]+) SHA256:(?P<sha256>[0-9a-f]{64})"
+)
 
 # What to do where apt-get failed for another reason than the network.
 FIXES = {
     "No space left|enough free space": "free some space in the cache, or set XDG_CACHE_HOME",
-    "Unable to locate package|no installation candidate": "correct the package's name, or debian.suite in versions.yaml",
-    "not signed|NO_PUBKEY|EXPKEYSIG|not valid yet|expired": "check the clock, debian-archive-keyring and debian.mirror in versions.yaml",
+    "Unable to locate package|no installation candidate": (
+        "correct the package's name, or debian.suite in versions.yaml"
+    ),
+    "not signed|NO_PUBKEY|EXPKEYSIG|not valid yet|expired": (
+        "check the clock, debian-archive-keyring and debian.mirror in versions.yaml"
+    ),
 }
 UNREACHED = "check debian.mirror in versions.yaml and the network"
 
@@ -46,27 +52,52 @@ APT::Sandbox::User "";
 
 def sources(pin: DebianPin) -> str:
     """The apt sources of a suite: release, updates and security, each signed by Debian."""
-    rows = ((pin.mirror, pin.suite), (pin.mirror, f"{pin.suite}-updates"), (pin.security, f"{pin.suite}-security"))
+    rows = (
+        (pin.mirror, pin.suite),
+        (pin.mirror, f"{pin.suite}-updates"),
+        (pin.security, f"{pin.suite}-security"),
+    )
     return "".join(f"deb [signed-by={KEYRING}] {mirror} {suite} main\n" for mirror, suite in rows)
 
 
-def resolve(pin: DebianPin, names: Mapping[str, Sequence[str]], architecture: str = "amd64") -> dict[str, tuple[Package, ...]]:
-    """Ask Debian's signed index what each set of names needs, for one architecture; raises EngineError or FetchError."""
+def resolve(
+    pin: DebianPin, names: Mapping[str, Sequence[str]], architecture: str = "amd64"
+) -> dict[str, tuple[Package, ...]]:
+    """Ask Debian's signed index what each set of names needs, for one architecture.
+
+    Raises EngineError or FetchError.
+    """
     if not KEYRING.exists():
-        raise EngineError(f"resolving Debian packages: no {KEYRING}; run: apt-get install debian-archive-keyring")
+        raise EngineError(
+            f"resolving Debian packages: no {KEYRING}; run: apt-get install debian-archive-keyring"
+        )
     with tempfile.TemporaryDirectory(prefix="part-apt-", dir=scratch()) as folder:
         return closures(apt_folder(Path(folder), sources(pin), architecture), names)
 
 
-def closures(configuration: str, names: Mapping[str, Sequence[str]]) -> dict[str, tuple[Package, ...]]:
-    """What each set of names needs, by the indexes of an apt folder, which it fetches; raises FetchError."""
+def closures(
+    configuration: str, names: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[Package, ...]]:
+    """What each set of names needs, by the indexes of an apt folder, which it fetches.
+
+    Raises FetchError.
+    """
     _apt(configuration, "update", "--error-on=any")
     return {root: _closure(configuration, wanted) for root, wanted in names.items()}
 
 
 def apt_folder(folder: Path, sources_list: str, architecture: str) -> str:
-    """A folder in which apt knows these sources and nothing of the machine; returns its configuration's path."""
-    for name in ("etc/apt.conf.d", "etc/preferences.d", "state/lists/partial", "cache/archives/partial", "log"):
+    """A folder in which apt knows these sources and nothing of the machine.
+
+    Returns its configuration's path.
+    """
+    for name in (
+        "etc/apt.conf.d",
+        "etc/preferences.d",
+        "state/lists/partial",
+        "cache/archives/partial",
+        "log",
+    ):
         (folder / name).mkdir(parents=True)
     (folder / "status").touch()
     (folder / "etc" / "sources.list").write_text(sources_list)
@@ -79,7 +110,10 @@ def _apt(configuration: str, *arguments: str) -> str:
     command = ["env", f"APT_CONFIG={configuration}", "LC_ALL=C", "apt-get", "-q", "-y", *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
-        cause = next((line for line in result.stderr.splitlines() if line.startswith("E:")), result.stderr.strip())
+        cause = next(
+            (line for line in result.stderr.splitlines() if line.startswith("E:")),
+            result.stderr.strip(),
+        )
         fix = next((fix for pattern, fix in FIXES.items() if re.search(pattern, cause)), UNREACHED)
         raise FetchError(f"resolving Debian packages: apt-get {arguments[0]}: {cause}; {fix}")
     return result.stdout
@@ -93,7 +127,9 @@ def _closure(configuration: str, names: Sequence[str]) -> tuple[Package, ...]:
 def package_of(match: re.Match[str]) -> Package:
     """A package from one address that apt printed."""
     name, version, _ = match["file"].removesuffix(".deb").rsplit("_", 2)
-    return Package(name, urllib.parse.unquote(version), match["url"], int(match["size"]), match["sha256"])
+    return Package(
+        name, urllib.parse.unquote(version), match["url"], int(match["size"]), match["sha256"]
+    )
 
 
 def fetch(packages: Sequence[Package], cache: Path) -> list[Path]:
@@ -112,17 +148,35 @@ def wanted(package: Package, *elsewhere: str) -> Wanted:
     def fault(file: Path) -> str:
         size, digest = file.stat().st_size, sha256(file)
         right = (size, digest) == (package.size, package.sha256)
-        return "" if right else f"got {size} bytes with sha256 {digest}, want {package.size} with {package.sha256}"
+        return (
+            ""
+            if right
+            else f"got {size} bytes with sha256 {digest}, want {package.size} with {package.sha256}"
+        )
 
-    step = "where Debian has replaced it, take today's packages: make lock; else check the network and run again"
-    return Wanted(f"{package.name} {package.version}", (package.url, *elsewhere), package.size, fault, step)
+    step = (
+        "where Debian has replaced it, take today's packages: make lock; else check the network and"
+        " run again"
+    )
+    return Wanted(
+        f"{package.name} {package.version}", (package.url, *elsewhere), package.size, fault, step
+    )
 
 
 @contextlib.contextmanager
 def members(path: Path, archive: str) -> Iterator[tarfile.TarFile]:
-    """The entries of one of a .deb's two archives (--fsys-tarfile, --ctrl-tarfile); raises EngineError."""
+    """The entries of one of a .deb's two archives (--fsys-tarfile, --ctrl-tarfile).
+
+    Raises EngineError.
+    """
     with tempfile.TemporaryFile(dir=scratch()) as unpacked:
-        result = subprocess.run(["dpkg-deb", archive, str(path)], stdout=unpacked, stderr=subprocess.PIPE, text=True, check=False)
+        result = subprocess.run(
+            ["dpkg-deb", archive, str(path)],
+            stdout=unpacked,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
         if result.returncode:
             raise EngineError(f"reading {path}: {result.stderr.strip()}; delete it and run again")
         unpacked.seek(0)

@@ -1,4 +1,6 @@
-"""Go modules as files of a module proxy: which ones a build needs, and whether they are those of go.sum."""
+"""Go modules as files of a module proxy: which ones a build needs, and whether they are those of
+go.sum.
+"""
 
 import base64
 import hashlib
@@ -18,7 +20,8 @@ PROXY = "https://proxy.golang.org"
 TOOLCHAIN = "golang.org/toolchain"
 # What the go command itself allows a module's zip and its go.mod to have.
 MOST_ZIP_BYTES, MOST_MOD_BYTES = 500 << 20, 16 << 20
-# A path's elements begin with neither a dot nor nothing: a name must not lead out of the folder that it is put in.
+# A path's elements begin with neither a dot nor nothing: a name must not lead out of the folder
+# that it is put in.
 LINE = re.compile(
     r"(?P<path>[0-9A-Za-z_~-][0-9A-Za-z._~-]*(?:/[0-9A-Za-z_~-][0-9A-Za-z._~-]*)*) "
     r"(?P<version>v[0-9][0-9A-Za-z.+-]*)(?P<mod>/go\.mod)? (?P<sum>h1:[0-9A-Za-z+/]{43}=)"
@@ -42,16 +45,34 @@ class File:
     def fault(self, file: Path) -> str:
         """What is wrong with a copy; empty where it is the one of go.sum."""
         try:
-            found = hash1([("go.mod", file.read_bytes())]) if self.mod else hash_of_zip(file, f"{self.path}@{self.version}/")
-        except (zipfile.BadZipFile, zlib.error, struct.error, OSError, ValueError, NotImplementedError, EOFError, RuntimeError) as error:
+            found = (
+                hash1([("go.mod", file.read_bytes())])
+                if self.mod
+                else hash_of_zip(file, f"{self.path}@{self.version}/")
+            )
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            struct.error,
+            OSError,
+            ValueError,
+            NotImplementedError,
+            EOFError,
+            RuntimeError,
+        ) as error:
             return f"not a module's zip: {error}; want {self.sum}"
         return "" if found == self.sum else f"got {found}, want {self.sum}"
 
     def wanted(self, proxies: Sequence[str]) -> Wanted:
         """The file, from module proxies."""
-        what, most = f"Go module {self.path} {self.version}", MOST_MOD_BYTES if self.mod else MOST_ZIP_BYTES
+        what, most = (
+            f"Go module {self.path} {self.version}",
+            (MOST_MOD_BYTES if self.mod else MOST_ZIP_BYTES),
+        )
         addresses = tuple(f"{proxy}/{self.name}" for proxy in proxies)
-        return Wanted(what, addresses, most, self.fault, "check the network and GOPROXY, then run again")
+        return Wanted(
+            what, addresses, most, self.fault, "check the network and GOPROXY, then run again"
+        )
 
 
 def escaped(text: str) -> str:
@@ -76,11 +97,16 @@ def hash1(files: Iterable[tuple[str, bytes]]) -> str:
 
 
 def hash_of_zip(file: Path, prefix: str) -> str:
-    """The h1 of a module's zip, all of whose names begin alike; raises ValueError for what the go command would refuse, too."""
+    """The h1 of a module's zip, all of whose names begin alike.
+
+    Raises ValueError for what the go command would refuse, too.
+    """
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         # A name with a line break could stand for two lines of the sum.
-        if len(set(names)) < len(names) or any("\n" in name or not name.startswith(prefix) for name in names):
+        if len(set(names)) < len(names) or any(
+            "\n" in name or not name.startswith(prefix) for name in names
+        ):
             raise ValueError(f"names that do not begin {prefix}, twice or with a line break")
         if sum(info.file_size for info in archive.infolist()) > MOST_ZIP_BYTES:
             raise ValueError(f"more than {MOST_ZIP_BYTES} bytes unpacked")
@@ -110,9 +136,14 @@ def files(go_sum: str, name: str) -> tuple[File, ...]:
 def of_components(root: Path, components: Iterable[str]) -> tuple[File, ...]:
     """Every file that components of a checkout are compiled from; raises DriftError."""
     paths = [Path("images/components") / name / "go.sum" for name in components]
-    return tuple(sorted({file for path in paths for file in files((root / path).read_text(), str(path))}))
+    return tuple(
+        sorted({file for path in paths for file in files((root / path).read_text(), str(path))})
+    )
 
 
 def toolchain(release: str, total: str) -> File:
-    """The Go release that compiles, as the module that the go command knows it by; builds run on amd64."""
+    """The Go release that compiles, as the module that the go command knows it by.
+
+    Builds run on amd64.
+    """
     return File(TOOLCHAIN, f"v0.0.1-go{release}.linux-amd64", total)

@@ -29,14 +29,19 @@ DISK = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space there"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give this user access"),
 }
-CHANGED = "these are not the pinned bytes: the mirror or a proxy changed them; ask who did and run again"
-# Hosts that others may send us to, separated by commas: a mirror of one's own that keeps its files elsewhere.
+CHANGED = (
+    "these are not the pinned bytes: the mirror or a proxy changed them; ask who did and run again"
+)
+# Hosts that others may send us to, separated by commas: a mirror of one's own that keeps its files
+# elsewhere.
 REDIRECT_HOSTS = "WORKER_IMAGES_REDIRECT_HOSTS"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One file: what it is in words, where it may lie, most bytes that it has, and what is wrong with a copy (empty: nothing)."""
+    """One file: what it is in words, where it may lie, most bytes that it has, and what is wrong
+    with a copy (empty: nothing).
+    """
 
     what: str
     addresses: tuple[str, ...]
@@ -54,16 +59,29 @@ class _ChangedError(FetchError):
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follow few redirects, to the same host or to one that the reader allows, never from https to http."""
+    """Follow few redirects, to the same host or to one that the reader allows, never from https to
+    http.
+    """
 
     max_redirections = MOST_REDIRECTS
     max_repeats = 1
 
-    def redirect_request(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str) -> Any:  # noqa: ANN401
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: Any,  # noqa: ANN401 - urllib's own signature
+        newurl: str,
+    ) -> Any:  # noqa: ANN401
         before, after = urlsplit(req.full_url), urlsplit(newurl)
         allowed = {before.hostname, *map(str.strip, os.environ.get(REDIRECT_HOSTS, "").split(","))}
         if after.hostname not in allowed or after.scheme not in {"https", before.scheme}:
-            raise _RedirectError(f"it sends us to {after.scheme}://{after.hostname}; if that is meant, name the host in {REDIRECT_HOSTS}")
+            raise _RedirectError(
+                f"it sends us to {after.scheme}://{after.hostname}; if that is meant, name the host"
+                f" in {REDIRECT_HOSTS}"
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -85,7 +103,10 @@ def have(wanted: Wanted, path: Path) -> Path:
 
 
 def _from(wanted: Wanted, address: str, path: Path) -> tuple[str, bool]:
-    """Why one address does not give the file, empty where it does; and whether it gives other bytes."""
+    """Why one address does not give the file, empty where it does.
+
+    And whether it gives other bytes.
+    """
     cause = ""
     for attempt in range(1, ATTEMPTS + 1):
         changed = False
@@ -114,9 +135,14 @@ def _from(wanted: Wanted, address: str, path: Path) -> tuple[str, bool]:
 
 
 def _check_disk(error: Exception, folder: Path) -> None:
-    """Raise EngineError where the disk failed; what failed to connect has no number, because urllib wraps it."""
+    """Raise EngineError where the disk failed.
+
+    What failed to connect has no number, because urllib wraps it.
+    """
     if isinstance(error, OSError) and error.errno in DISK:
-        raise EngineError(f"{folder}: {os.strerror(error.errno)}; {DISK[error.errno]} and run again") from error
+        raise EngineError(
+            f"{folder}: {os.strerror(error.errno)}; {DISK[error.errno]} and run again"
+        ) from error
 
 
 def shown(address: str) -> str:
@@ -125,13 +151,20 @@ def shown(address: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def request(address: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> urllib.request.Request:
-    """A password in an address travels as a header, as pip and go send it, and to no other host that an answer points to."""
+def request(
+    address: str, method: str = "GET", headers: Mapping[str, str] | None = None
+) -> urllib.request.Request:
+    """A password in an address travels as a header, as pip and go send it, and to no other host
+    that an answer points to.
+    """
     parts = urlsplit(address)
-    asked = urllib.request.Request(shown(address), method=method, headers=dict(headers or {}))  # noqa: S310 - callers' addresses are pinned
+    # Callers' addresses are pinned.
+    asked = urllib.request.Request(shown(address), method=method, headers=dict(headers or {}))  # noqa: S310
     if parts.username is not None:
         plain = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        asked.add_unredirected_header("Authorization", "Basic " + base64.b64encode(plain.encode()).decode())
+        asked.add_unredirected_header(
+            "Authorization", "Basic " + base64.b64encode(plain.encode()).decode()
+        )
     return asked
 
 
@@ -141,12 +174,17 @@ def _asked_pause(error: urllib.error.HTTPError) -> float:
 
 
 def _stream(wanted: Wanted, address: str, path: Path) -> None:
-    """Write to a temporary name, at most the bytes that are due and in bounded time, and rename when nothing is wrong."""
+    """Write to a temporary name, at most the bytes that are due and in bounded time, and rename
+    when nothing is wrong.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline, received = time.monotonic() + TOTAL_SECONDS, 0
     opener = urllib.request.build_opener(_Redirects)
     with whole(path) as part:
-        with opener.open(request(address), timeout=TIMEOUT_SECONDS) as answer, part.open("wb") as file:
+        with (
+            opener.open(request(address), timeout=TIMEOUT_SECONDS) as answer,
+            part.open("wb") as file,
+        ):
             while received <= wanted.most and (chunk := answer.read1(CHUNK)):
                 received += file.write(chunk)
                 if time.monotonic() > deadline:
@@ -156,7 +194,11 @@ def _stream(wanted: Wanted, address: str, path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         if fault := wanted.fault(part):
-            page = "; it looks like HTML: a proxy or a portal answered" if part.read_bytes()[:512].lstrip()[:1] == b"<" else ""
+            page = (
+                "; it looks like HTML: a proxy or a portal answered"
+                if part.read_bytes()[:512].lstrip()[:1] == b"<"
+                else ""
+            )
             raise _ChangedError(f"{fault}{page}")
 
 

@@ -27,7 +27,10 @@ def addresses(dockerfile: str) -> tuple[str, ...]:
     """One address per host that a rendered Dockerfile takes something from."""
     pinned = dict(re.findall(r'^ARG (\w+)="([^"]*)"$', dockerfile, re.MULTILINE))
     files = re.findall(r"^ADD (?:--\S+ )*(https://\S+)", dockerfile, re.MULTILINE)
-    files = [re.sub(r"\$\{(\w+)\}", lambda match: pinned.get(match[1], match[0]), address) for address in files]
+    files = [
+        re.sub(r"\$\{(\w+)\}", lambda match: pinned.get(match[1], match[0]), address)
+        for address in files
+    ]
     images = REGISTRY if re.search(r"^FROM \S+@sha256:", dockerfile, re.MULTILINE) else ()
     packages = DEBIAN if "apt-get" in dockerfile else ()
     by_host = {address.split("/")[2]: address for address in (*images, *packages, *files)}
@@ -38,9 +41,15 @@ def check(dockerfile: str) -> None:
     """Ask every host of a vendor build; raises FetchError naming the ones that do not answer."""
     wanted = addresses(dockerfile)
     answers = ask({address: partial(fault, address) for address in wanted}, DEADLINE_SECONDS)
-    found = [answers.get(address, f"{address} does not answer in {DEADLINE_SECONDS} s") for address in wanted]
+    found = [
+        answers.get(address, f"{address} does not answer in {DEADLINE_SECONDS} s")
+        for address in wanted
+    ]
     if any(found):
-        raise FetchError(f"supply vendor: {'; '.join(filter(None, found))}; restore the way to it, or build with: --supply packages")
+        raise FetchError(
+            f"supply vendor: {'; '.join(filter(None, found))}; restore the way to it, or build"
+            " with: --supply packages"
+        )
 
 
 def ask(questions: Mapping[str, Callable[[], Answer]], seconds: float) -> dict[str, Answer]:
@@ -64,7 +73,8 @@ def fault(address: str) -> str:
     """What is wrong with the host of an address; empty where it answers."""
     host = urlsplit(address).netloc or address
     try:
-        request = urllib.request.Request(address, method="HEAD")  # noqa: S310 - the addresses are ours
+        # The addresses are ours.
+        request = urllib.request.Request(address, method="HEAD")  # noqa: S310
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310
             return ""
     except urllib.error.HTTPError as error:
@@ -74,4 +84,7 @@ def fault(address: str) -> str:
         return f"{host} does not answer ({getattr(error, 'reason', error)})"
     except (ValueError, http.client.HTTPException) as error:
         # Their words quote the proxy's address, and the password in it.
-        return f"{host} does not answer ({type(error).__name__}: the address, a proxy variable or the answer is malformed)"
+        return (
+            f"{host} does not answer ({type(error).__name__}: the address, a proxy variable or the"
+            " answer is malformed)"
+        )

@@ -1,4 +1,6 @@
-"""Where fetched inputs are kept: by their digests or their proxy's names, each checked again at each use."""
+"""Where fetched inputs are kept: by their digests or their proxy's names, each checked again at
+each use.
+"""
 
 import shutil
 import subprocess
@@ -22,22 +24,31 @@ WHEEL_PLATFORM = ("--platform", "manylinux2014_x86_64", "--only-binary", ":all:"
 
 @dataclass(frozen=True)
 class Store:
-    """The folder that builds take from, and the one that fills it instead of the network, if any."""
+    """The folder that builds take from, and the one that fills it instead of the network, if
+    any.
+    """
 
     folder: Path = CACHE
     source: Path | None = None
 
     def debs(self, packages: Sequence[Package], pin: DebianPin, resolved: str) -> list[Path]:
-        """Debian packages; what the mirror has replaced is asked of Debian's snapshots of the day; raises FetchError."""
+        """Debian packages; what the mirror has replaced is asked of Debian's snapshots of the day.
+
+        Raises FetchError.
+        """
         names = [f"debs/{apt.file_name(package)}" for package in packages]
-        wanted = [apt.wanted(package, *snapshots(package.url, pin, resolved)) for package in packages]
+        wanted = [
+            apt.wanted(package, *snapshots(package.url, pin, resolved)) for package in packages
+        ]
         return self._have(wanted, names)
 
     def modules(self, files: Sequence[gomod.File]) -> list[Path]:
         """Files of module proxies; raises FetchError."""
         # A proxy is looked for only where a network is used.
         proxies = () if self.source else gomod.proxies()
-        return self._have([each.wanted(proxies) for each in files], [f"modules/{each.name}" for each in files])
+        return self._have(
+            [each.wanted(proxies) for each in files], [f"modules/{each.name}" for each in files]
+        )
 
     def wheel(self, wheel: Wheel) -> Path:
         """A wheel; pip knows the reader's mirrors, proxies and CA; raises FetchError."""
@@ -49,7 +60,10 @@ class Store:
         return path
 
     def _have(self, wanted: Sequence[Wanted], names: Sequence[str]) -> list[Path]:
-        files = [(self._from_source(each, name), self.folder / name) for each, name in zip(wanted, names, strict=True)]
+        files = [
+            (self._from_source(each, name), self.folder / name)
+            for each, name in zip(wanted, names, strict=True)
+        ]
         for folder in {path.parent for _, path in files}:
             swept(folder)
         return all_of(files)
@@ -58,7 +72,13 @@ class Store:
         if self.source is None:
             return wanted
         step = f"fill the folder where there is a network: ./build.py fetch --into {self.source}"
-        return Wanted(wanted.what, ((self.source / name).absolute().as_uri(),), wanted.most, wanted.fault, step)
+        return Wanted(
+            wanted.what,
+            ((self.source / name).absolute().as_uri(),),
+            wanted.most,
+            wanted.fault,
+            step,
+        )
 
 
 @dataclass(frozen=True)
@@ -74,7 +94,14 @@ def copied(store: Store, path: Path, fault: Callable[[Path], str], into: Path) -
     target = into / path.relative_to(store.folder)
     swept(target.parent)
     return have(
-        Wanted(path.name, (path.absolute().as_uri(),), path.stat().st_size, fault, f"free some space in {into} and run again"), target
+        Wanted(
+            path.name,
+            (path.absolute().as_uri(),),
+            path.stat().st_size,
+            fault,
+            f"free some space in {into} and run again",
+        ),
+        target,
     )
 
 
@@ -95,15 +122,28 @@ def wanted_wheel(wheel: Wheel) -> Wanted:
         found = apt.sha256(file)
         return "" if found == wheel.sha256 else f"got sha256 {found}, want {wheel.sha256}"
 
-    return Wanted(f"{wheel.project} {wheel.version}", (), wheel.size, fault, "check the network and PIP_INDEX_URL, then run again")
+    return Wanted(
+        f"{wheel.project} {wheel.version}",
+        (),
+        wheel.size,
+        fault,
+        "check the network and PIP_INDEX_URL, then run again",
+    )
 
 
 def pip_failure(what: str, said: str) -> ImageBuildError:
     """What pip's words on standard error mean, and the next step."""
     cause = next((line for line in said.splitlines() if "ERROR" in line), said.strip())
     if "No space left on device" in said:
-        return EngineError(f"fetching {what}: {cause}; free some space in {CACHE} and {tempfile.gettempdir()}, then run again")
-    step = CHANGED if "DO NOT MATCH THE HASHES" in said else "check the network and PIP_INDEX_URL, then run again"
+        return EngineError(
+            f"fetching {what}: {cause}; free some space in {CACHE} and {tempfile.gettempdir()},"
+            " then run again"
+        )
+    step = (
+        CHANGED
+        if "DO NOT MATCH THE HASHES" in said
+        else "check the network and PIP_INDEX_URL, then run again"
+    )
     return FetchError(f"fetching {what}: {cause}; {step}")
 
 
@@ -111,9 +151,21 @@ def _by_pip(wheel: Wheel, fault: Callable[[Path], str], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="part-") as folder:
         requirement = Path(folder) / "wanted.txt"
         requirement.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes", *WHEEL_PLATFORM]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--require-hashes",
+            *WHEEL_PLATFORM,
+        ]
         result = subprocess.run(
-            [*command, "--dest", folder, "--requirement", str(requirement)], capture_output=True, text=True, check=False
+            [*command, "--dest", folder, "--requirement", str(requirement)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         found = list(Path(folder).glob("*.whl"))
         if result.returncode or len(found) != 1:

@@ -16,7 +16,13 @@ from worker_images.fetch.http import request
 Record = TypeVar("Record", bound=BaseModel)
 TIMEOUT_SECONDS = 8.0
 MOST_BYTES = 16 << 20
-WORDS = {401: "log in first", 403: "forbidden", 404: "not there", 410: "gone", 429: "too many requests, try later"}
+WORDS = {
+    401: "log in first",
+    403: "forbidden",
+    404: "not there",
+    410: "gone",
+    429: "too many requests, try later",
+}
 
 
 def host(address: str) -> str:
@@ -25,7 +31,9 @@ def host(address: str) -> str:
     return parts.hostname or address
 
 
-def get(address: str, timeout: float, most: int = MOST_BYTES, headers: Mapping[str, str] | None = None) -> bytes:
+def get(
+    address: str, timeout: float, most: int = MOST_BYTES, headers: Mapping[str, str] | None = None
+) -> bytes:
     """The whole body; raises NoAnswerError."""
     return _ask(address, timeout, "GET", most, headers)[1]
 
@@ -35,7 +43,9 @@ def head(address: str, timeout: float, headers: Mapping[str, str] | None = None)
     return _ask(address, timeout, "HEAD", 0, headers)[0]
 
 
-def record(address: str, model: type[Record], timeout: float, headers: Mapping[str, str] | None = None) -> Record:
+def record(
+    address: str, model: type[Record], timeout: float, headers: Mapping[str, str] | None = None
+) -> Record:
     """A JSON body as a record; raises NoAnswerError, also for what is none."""
     body = get(address, timeout, headers=headers)
     try:
@@ -53,7 +63,9 @@ def size(address: str, timeout: float) -> int | None:
     return int(told) if told.isdecimal() else None
 
 
-def _ask(address: str, timeout: float, method: str, most: int, headers: Mapping[str, str] | None) -> tuple[Message, bytes]:
+def _ask(
+    address: str, timeout: float, method: str, most: int, headers: Mapping[str, str] | None
+) -> tuple[Message, bytes]:
     name = host(address)
     try:
         with urllib.request.urlopen(request(address, method, headers), timeout=timeout) as answer:  # noqa: S310
@@ -62,10 +74,14 @@ def _ask(address: str, timeout: float, method: str, most: int, headers: Mapping[
     except urllib.error.HTTPError as error:
         error.close()
         words = WORDS.get(error.code, "")
-        raise NoAnswerError(f"{name} answers HTTP {error.code}" + (f" ({words})" if words else ""), error.code) from error
+        raise NoAnswerError(
+            f"{name} answers HTTP {error.code}" + (f" ({words})" if words else ""), error.code
+        ) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         # Only what a system call said: other words quote the address, and the password in it.
-        reason = getattr(error, "reason", error) if isinstance(error, OSError) else type(error).__name__
+        reason = (
+            getattr(error, "reason", error) if isinstance(error, OSError) else type(error).__name__
+        )
         cause = getattr(reason, "strerror", None) or reason
         raise NoAnswerError(f"{name} does not answer ({cause})") from error
     if len(body) > most:

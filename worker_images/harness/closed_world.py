@@ -45,7 +45,11 @@ def installed(image: Image) -> dict[str, Control]:
     """The Debian packages that any layer records, by name."""
     found = {}
     for entry in image.entries:
-        if PurePosixPath(entry.path).parent == PurePosixPath(STATUS) and entry.kind == "file" and not entry.path.endswith(".md5sums"):
+        if (
+            PurePosixPath(entry.path).parent == PurePosixPath(STATUS)
+            and entry.kind == "file"
+            and not entry.path.endswith(".md5sums")
+        ):
             fields = email.parser.BytesParser().parsebytes(image.read(entry))
             needs = (*_names(fields["Depends"]), *_names(fields["Pre-Depends"]))
             name, version = PurePosixPath(entry.path).name, str(fields["Version"])
@@ -74,8 +78,18 @@ def unneeded(packages: Mapping[str, Control], wanted: Iterable[str]) -> set[str]
     return set(packages) - reached
 
 
-def debs(packages: Mapping[str, Control], pin: DebianPin, locked: Roots, architecture: str, *, every: bool) -> dict[str, Path]:
-    """The .deb of each package, by the digests of the lock or of Debian's index; raises FetchError where `every` one must be known."""
+def debs(
+    packages: Mapping[str, Control],
+    pin: DebianPin,
+    locked: Roots,
+    architecture: str,
+    *,
+    every: bool,
+) -> dict[str, Path]:
+    """The .deb of each package, by the digests of the lock or of Debian's index.
+
+    Raises FetchError where `every` one must be known.
+    """
     index = {(package.name, package.version): package for package in locked.files}
     wanted = {(name, control.version) for name, control in packages.items()}
     if not wanted <= set(index):
@@ -87,9 +101,14 @@ def debs(packages: Mapping[str, Control], pin: DebianPin, locked: Roots, archite
     return {name: file for (name, _), file in zip(known, files, strict=True)}
 
 
-def _asked(pin: DebianPin, wanted: Iterable[tuple[str, str]], architecture: str) -> dict[tuple[str, str], Package]:
+def _asked(
+    pin: DebianPin, wanted: Iterable[tuple[str, str]], architecture: str
+) -> dict[tuple[str, str], Package]:
     names = [f"{name}={version}" for name, version in sorted(wanted)]
-    return {(package.name, package.version): package for package in resolve(pin, {"judged": names}, architecture)["judged"]}
+    return {
+        (package.name, package.version): package
+        for package in resolve(pin, {"judged": names}, architecture)["judged"]
+    }
 
 
 def of_packages(files: Mapping[str, Path]) -> dict[str, Declared]:
@@ -106,23 +125,50 @@ def _of_package(name: str, path: Path) -> Iterator[tuple[str, Declared]]:
             entry = entry_of(info, 0)
             # No file of a worker keeps a right that its caller has not.
             entry = replace(entry, mode=entry.mode & (0o1777 if entry.kind == "folder" else 0o777))
-            yield entry.path, Declared(name, entry, hashlib.sha256(content.read()).hexdigest() if content else None)
+            yield (
+                entry.path,
+                Declared(
+                    name, entry, hashlib.sha256(content.read()).hexdigest() if content else None
+                ),
+            )
     with members(path, "--ctrl-tarfile") as stream:
-        control = {info.name.removeprefix("./"): content.read() for info in stream if (content := stream.extractfile(info))}
+        control = {
+            info.name.removeprefix("./"): content.read()
+            for info in stream
+            if (content := stream.extractfile(info))
+        }
     for suffix, part in (("", "control"), (".md5sums", "md5sums")):
         data = hashlib.sha256(control.get(part, b"")).hexdigest()
-        yield f"{STATUS}/{name}{suffix}", Declared(name, plain(f"{STATUS}/{name}{suffix}", "file", "0644"), data)
+        yield (
+            f"{STATUS}/{name}{suffix}",
+            Declared(name, plain(f"{STATUS}/{name}{suffix}", "file", "0644"), data),
+        )
 
 
 def findings(image: Image, declared: Mapping[str, Declared], dropped: Iterable[str]) -> list[str]:
-    """Every path that nobody declared, that is not what its owner says, or that is missing; in layer order."""
+    """Every path that nobody declared, that is not what its owner says, or that is missing.
+
+    In layer order.
+    """
     parents = {str(parent) for path in declared for parent in PurePosixPath(path).parents}
-    faults = [(entry, _fault(image, entry, declared.get(entry.path), parents)) for entry in image.entries]
-    places = {layer: f"layer {layer + 1}, made by: {image.instruction(layer)}" for layer in range(len(image.layers))}
+    faults = [
+        (entry, _fault(image, entry, declared.get(entry.path), parents)) for entry in image.entries
+    ]
+    places = {
+        layer: f"layer {layer + 1}, made by: {image.instruction(layer)}"
+        for layer in range(len(image.layers))
+    }
     found = [f"{entry.path}: {fault}; {places[entry.layer]}" for entry, fault in faults if fault]
-    absent = [path for path in declared.keys() - {entry.path for entry in image.entries} if declared[path].entry.kind != "folder"]
+    absent = [
+        path
+        for path in declared.keys() - {entry.path for entry in image.entries}
+        if declared[path].entry.kind != "folder"
+    ]
     lost = [
-        path for path in sorted(absent) if path.endswith("/copyright") or not any(fnmatch.fnmatchcase(path, pattern) for pattern in dropped)
+        path
+        for path in sorted(absent)
+        if path.endswith("/copyright")
+        or not any(fnmatch.fnmatchcase(path, pattern) for pattern in dropped)
     ]
     return [*found, *(f"{path}: {declared[path].owner} holds it, no layer does" for path in lost)]
 
@@ -131,7 +177,9 @@ def _fault(image: Image, entry: Entry, declared: Declared | None, parents: set[s
     if entry.attributes:
         return f"carries {', '.join(entry.attributes)}"
     if declared is None:
-        plain_folder = entry.path in parents and _shown(entry) == _shown(plain(entry.path, "folder", "0755"))
+        plain_folder = entry.path in parents and _shown(entry) == _shown(
+            plain(entry.path, "folder", "0755")
+        )
         return "" if plain_folder else f"a {entry.kind} that no package and no component declares"
     if _shown(entry) != _shown(declared.entry):
         return f"{_shown(entry)}, where {declared.owner} has {_shown(declared.entry)}"

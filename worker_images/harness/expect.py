@@ -11,7 +11,10 @@ from worker_images.model.pins import Sha256
 from worker_images.model.schema import Strict, form
 
 PATH = form(r"^/[^\x00-\x20]*$", "an absolute path; a folder ends in /")
-RIGHTS = form(r"^[0-7]{4}( [0-9]{1,5}:[0-9]{1,5})?$", "four octal digits, and user:group where they are not root: 0755, 0640 0:42")
+RIGHTS = form(
+    r"^[0-7]{4}( [0-9]{1,5}:[0-9]{1,5})?$",
+    "four octal digits, and user:group where they are not root: 0755, 0640 0:42",
+)
 MEGABYTES = form(r"^[0-9]{1,4}(\.[0-9]{1,2})?$", "megabytes (10^6 bytes), such as 48")
 
 Path_ = Annotated[str, StringConstraints(pattern=PATH)]
@@ -32,21 +35,29 @@ class Holding(Strict):
     def declared(self) -> dict[str, Entry]:
         """Each path as an entry."""
         files = {
-            path.rstrip("/"): plain(path.rstrip("/"), "folder" if path.endswith("/") else "file", rights)
+            path.rstrip("/"): plain(
+                path.rstrip("/"), "folder" if path.endswith("/") else "file", rights
+            )
             for path, rights in self.files.items()
         }
-        return files | {path: plain(path, "link", target=target) for path, target in self.links.items()}
+        return files | {
+            path: plain(path, "link", target=target) for path, target in self.links.items()
+        }
 
 
 class BaseExpectation(Holding):
-    """What the base holds beside its packages, what it leaves out of them, and what would be a danger elsewhere, with reasons."""
+    """What the base holds beside its packages, what it leaves out of them, and what would be a
+    danger elsewhere, with reasons.
+    """
 
     dropped: Patterns
     special: dict[Path_, str]
 
 
 class ComponentExpectation(Holding):
-    """What a component holds beside its packages, and the path patterns that betray it anywhere in an image."""
+    """What a component holds beside its packages, and the path patterns that betray it anywhere in
+    an image.
+    """
 
     traces: Patterns
 
@@ -65,7 +76,9 @@ def base(root: Path) -> BaseExpectation:
 
 def component(root: Path, name: str) -> ComponentExpectation:
     """Read images/components/NAME/expect.yaml; raises DocumentError."""
-    return checked(root, root / "images" / "components" / name / "expect.yaml", ComponentExpectation)
+    return checked(
+        root, root / "images" / "components" / name / "expect.yaml", ComponentExpectation
+    )
 
 
 def variant(root: Path, name: str) -> VariantExpectation:

@@ -13,6 +13,12 @@ def sums(component: str) -> dict[str, str]:
 
 
 def modules(program: Path, component: str) -> dict[str, str]:
-    """Module and version to hash, of what a program was built from, without the component's own module."""
+    """Module and version to hash, of what a program was built from, without the component's own
+    module.
+    """
     found = elf.build_info(program).modules.items()
-    return {f"{module} {version}": digest for module, (version, digest) in found if module != f"worker/{component}"}
+    return {
+        f"{module} {version}": digest
+        for module, (version, digest) in found
+        if module != f"worker/{component}"
+    }

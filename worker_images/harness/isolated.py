@@ -1,7 +1,9 @@
-"""pytest for the image layer, apart from the caller's environment: python -I worker_images/harness/isolated.py ARGUMENTS.
+"""pytest for the image layer, apart from the caller's environment: python -I
+worker_images/harness/isolated.py ARGUMENTS.
 
-Which checks run must depend on files of this checkout alone: no plugin of the environment is loaded, no configuration
-or conftest.py of another folder is read, and no module of the checkout stands in for one that is installed.
+Which checks run must depend on files of this checkout alone: no plugin of the environment is
+loaded, no configuration or conftest.py of another folder is read, and no module of the checkout
+stands in for one that is installed.
 """
 
 import os
@@ -12,7 +14,8 @@ import types
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# pytest's own status for a fault of its plugins; Python would end with 1, which is that of failed checks.
+# pytest's own status for a fault of its plugins; Python would end with 1, which is that of failed
+# checks.
 INTERNAL_ERROR = 3
 
 

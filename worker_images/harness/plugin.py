@@ -1,4 +1,6 @@
-"""pytest options and fixtures of the judge: which image, which variant, one open shell in one container of it."""
+"""pytest options and fixtures of the judge: which image, which variant, one open shell in one
+container of it.
+"""
 
 import contextlib
 import os
@@ -26,7 +28,8 @@ CHECKPOINT_RIGHTS = ("SYS_ADMIN", "NET_ADMIN", "SYS_CHROOT", "SYS_TIME")
 LISTED = pytest.StashKey[list[str]]()
 COLLECTED = pytest.StashKey[set[str]]()
 UNPRIVILEGED = "1000:1000"
-# What the programs of an image must be for, to run on the machine that judges; builds are made there, too.
+# What the programs of an image must be for, to run on the machine that judges; builds are made
+# there, too.
 HERE = "amd64"
 
 
@@ -53,13 +56,33 @@ class Case:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The judge's own options."""
     group = parser.getgroup("worker images")
-    group.addoption("--supply", choices=("packages", "vendor"), help="where its parts came from; default: versions.yaml")
-    group.addoption("--backend", default="dockersh", choices=("dockersh", "docker"), help="docker is testinfra's own, for comparison only")
-    group.addoption("--mode", default="built", choices=("built", "derived"), help="derived: a user's image made FROM one of ours")
     group.addoption(
-        "--arch", default=HERE, dest="architecture", choices=("amd64", "arm64"), help="what the image is for; default: %(default)s"
+        "--supply",
+        choices=("packages", "vendor"),
+        help="where its parts came from; default: versions.yaml",
     )
-    group.addoption("--versions", metavar="FILE", help="the pins that it must match; default: versions.yaml")
+    group.addoption(
+        "--backend",
+        default="dockersh",
+        choices=("dockersh", "docker"),
+        help="docker is testinfra's own, for comparison only",
+    )
+    group.addoption(
+        "--mode",
+        default="built",
+        choices=("built", "derived"),
+        help="derived: a user's image made FROM one of ours",
+    )
+    group.addoption(
+        "--arch",
+        default=HERE,
+        dest="architecture",
+        choices=("amd64", "arm64"),
+        help="what the image is for; default: %(default)s",
+    )
+    group.addoption(
+        "--versions", metavar="FILE", help="the pins that it must match; default: versions.yaml"
+    )
 
 
 def address(item: pytest.Item) -> str:
@@ -74,11 +97,18 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what other components and variants answer for: an absent component's traces are judged elsewhere."""
+    """Leave out what other components and variants answer for: an absent component's traces are
+    judged elsewhere.
+    """
     if not any(item.path.is_relative_to(LAYER) for item in items):
         return
     case = case_of(config)
-    answerable = {"component": case.components, "variant": (case.variant,), "supply": (case.supply,), "mode": (case.mode,)}
+    answerable = {
+        "component": case.components,
+        "variant": (case.variant,),
+        "supply": (case.supply,),
+        "mode": (case.mode,),
+    }
     marks = [(item, name, item.get_closest_marker(name)) for item in items for name in answerable]
     left_out = [item for item, name, mark in marks if mark and mark.args[0] not in answerable[name]]
     config.hook.pytest_deselected(items=left_out)
@@ -92,7 +122,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
     A check that met a fault of the machine is among them, as failed.
     """
-    whole = exitstatus == pytest.ExitCode.OK or (exitstatus == pytest.ExitCode.TESTS_FAILED and session.testsfailed)
+    whole = exitstatus == pytest.ExitCode.OK or (
+        exitstatus == pytest.ExitCode.TESTS_FAILED and session.testsfailed
+    )
     if (path := session.config.getoption("xmlpath")) and not whole:
         Path(path).unlink(missing_ok=True)
 
@@ -113,7 +145,15 @@ def case_of(config: pytest.Config) -> Case:
         raise pytest.UsageError(f"no variant {variant}; there are: {', '.join(known.variants)}")
     options = {name: config.getoption(name) for name in ("backend", "mode", "architecture")}
     archive = config.getoption("image") or str(ROOT / "out" / variant / "image.tar")
-    return Case(variant, config.getoption("supply") or pinned.supply, archive, pinned, known, locked, **options)
+    return Case(
+        variant,
+        config.getoption("supply") or pinned.supply,
+        archive,
+        pinned,
+        known,
+        locked,
+        **options,
+    )
 
 
 @pytest.fixture
@@ -122,7 +162,9 @@ def listed(pytestconfig: pytest.Config) -> list[str]:
     return pytestconfig.stash.setdefault(LISTED, [])
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     """Tell what was listed."""
     if found := config.stash.get(LISTED, []):
         terminalreporter.section(f"not ours: {len(found)} paths, listed and not judged")
@@ -130,7 +172,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """End the run where the machine fails, and where the image cannot be read: every later check would say the same."""
+    """End the run where the machine fails, and where the image cannot be read: every later check
+    would say the same.
+    """
     if not node.path.is_relative_to(LAYER) or not call.excinfo:
         return
     error = call.excinfo.value
@@ -148,7 +192,9 @@ def case(pytestconfig: pytest.Config) -> Case:
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """One line of cause: a fault of the machine ends the run, an image that cannot be read fails the check."""
+    """One line of cause: a fault of the machine ends the run, an image that cannot be read fails
+    the check.
+    """
     try:
         yield
     except ImageBuildError as error:
@@ -178,7 +224,9 @@ class Subject:
 
 
 @pytest.fixture(scope="session")
-def subject(case: Case, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
+def subject(
+    case: Case, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Subject]:
     """Have the image both as a file and in the engine, whichever was named; no tag moves by it."""
     images, named, scratch = endpoint.images, Path(case.archive), tmp_path_factory.mktemp("subject")
     known = images.identities()
@@ -196,9 +244,15 @@ def subject(case: Case, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="session")
 def user_namespaces(endpoint: Endpoint, pytestconfig: pytest.Config) -> bool:
-    """True; ends a check that makes a sandbox without root, where this machine's kernel forbids that."""
+    """True; ends a check that makes a sandbox without root, where this machine's kernel forbids
+    that.
+    """
     # What another machine's kernel forbids cannot be read from here.
-    reason = kernel_settings.forbids_unprivileged(kernel_settings.values()) if is_local(endpoint.host) else ""
+    reason = (
+        kernel_settings.forbids_unprivileged(kernel_settings.values())
+        if is_local(endpoint.host)
+        else ""
+    )
     if reason:
         not_run(pytestconfig, "image", reason)
     return True
@@ -211,16 +265,24 @@ def _runnable(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def container(endpoint: Endpoint, subject: Subject, case: Case, pytestconfig: pytest.Config) -> Iterator[str]:
+def container(
+    endpoint: Endpoint, subject: Subject, case: Case, pytestconfig: pytest.Config
+) -> Iterator[str]:
     """One container of the image, without network or capabilities, for the whole run."""
     _runnable(pytestconfig)
-    with endpoint.images.container(subject.identity, entrypoint=ENTRYPOINT if case.mode == "derived" else None) as identity:
+    with endpoint.images.container(
+        subject.identity, entrypoint=ENTRYPOINT if case.mode == "derived" else None
+    ) as identity:
         yield identity
 
 
 @pytest.fixture(scope="session")
-def checkpointer(endpoint: Endpoint, subject: Subject, pytestconfig: pytest.Config) -> Iterator[str]:
+def checkpointer(
+    endpoint: Endpoint, subject: Subject, pytestconfig: pytest.Config
+) -> Iterator[str]:
     """A second container, with the rights that CRIU needs to dump and restore a process."""
     _runnable(pytestconfig)
-    with endpoint.images.container(subject.identity, CHECKPOINT_RIGHTS, entrypoint=ENTRYPOINT) as identity:
+    with endpoint.images.container(
+        subject.identity, CHECKPOINT_RIGHTS, entrypoint=ENTRYPOINT
+    ) as identity:
         yield identity

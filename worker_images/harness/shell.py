@@ -1,6 +1,7 @@
 """Testinfra backends that keep one shell open and fail loudly when it is gone.
 
-Stock testinfra turns a dead container into exit status 1, so that `not host.exists("criu")` passes on nothing; these raise.
+Stock testinfra turns a dead container into exit status 1, so that `not host.exists("criu")` passes
+on nothing; these raise.
 """
 
 import os
@@ -30,7 +31,12 @@ class OpenShell:
     def __init__(self, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
         self.command = command
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, env=environment
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env=environment,
         )
         pipes = (self.process.stdin, self.process.stdout, self.process.stderr)
         self.input, self.output, self.errors = cast("tuple[IO[bytes], IO[bytes], IO[bytes]]", pipes)
@@ -41,9 +47,14 @@ class OpenShell:
         """Status, standard output and standard error of one command; raises TransportError."""
         word = secrets.token_hex(12).encode()
         quoted = os.fsencode(shlex.quote(os.fsdecode(command)))
-        script = b"/bin/sh -c %b </dev/null; printf '\\n%b %%d\\n' \"$?\"; printf '\\n%b\\n' >&2\n" % (quoted, word, word)
+        script = (
+            b"/bin/sh -c %b </dev/null; printf '\\n%b %%d\\n' \"$?\"; printf '\\n%b\\n' >&2\n"
+            % (quoted, word, word)
+        )
         if self.input.closed:
-            raise TransportError(f"the target is gone ({shlex.join(self.command)}): it was lost earlier")
+            raise TransportError(
+                f"the target is gone ({shlex.join(self.command)}): it was lost earlier"
+            )
         try:
             self.input.write(script)
         except BrokenPipeError as error:
@@ -79,7 +90,9 @@ class OpenShell:
         self.process.wait()
         text = (bytes(said) + (self.errors.read() or b"")).decode(errors="replace").strip()
         self.close()
-        return TransportError(f"the target is gone ({shlex.join(self.command)}): {text or 'it said nothing'}")
+        return TransportError(
+            f"the target is gone ({shlex.join(self.command)}): {text or 'it said nothing'}"
+        )
 
 
 class _Stream:
@@ -112,7 +125,8 @@ class ShellBackend(BaseBackend):  # type: ignore[misc]
     NAME = "sh"
     HAS_RUN_SALT = False
 
-    def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - testinfra's own signature
+    # Testinfra's own signature.
+    def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         self.name, self.user = self.parse_containerspec(name)
         self.limit = float(kwargs.get("timeout") or DEFAULT_TIMEOUT_SECONDS)
         self.shell: OpenShell | None = None
@@ -144,7 +158,14 @@ class DockerShell(ShellBackend):
 
     def argv(self) -> list[str]:
         user = ["--user", self.user] if self.user else []
-        return [os.environ.get("WORKER_DOCKER", "docker"), "exec", "--interactive", *user, self.name, "/bin/sh"]
+        return [
+            os.environ.get("WORKER_DOCKER", "docker"),
+            "exec",
+            "--interactive",
+            *user,
+            self.name,
+            "/bin/sh",
+        ]
 
 
 def register() -> None:

@@ -1,4 +1,6 @@
-"""Strict YAML: quoted text, lists and mappings only, every fault at once with its line and column."""
+"""Strict YAML: quoted text, lists and mappings only, every fault at once with its line and
+column.
+"""
 
 import itertools
 import unicodedata
@@ -38,7 +40,9 @@ class Document:
         known = location
         while known not in self.marks and known:
             known = known[:-1]
-        return Finding(self.file, *self.marks.get(known, Mark(1, 1)), dotted(location), what, why, fix)
+        return Finding(
+            self.file, *self.marks.get(known, Mark(1, 1)), dotted(location), what, why, fix
+        )
 
 
 def dotted(location: Location) -> str:
@@ -54,15 +58,25 @@ def shown(value: object) -> str:
 
 
 def read(path: Path, name: str | None = None) -> Document:
-    """Parse a file; faults that leave a value to check further are kept in it, others raise DocumentError."""
+    """Parse a file; faults that leave a value to check further are kept in it, others raise
+    DocumentError.
+    """
     name = name or str(path)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise DocumentError([_fault(name, Mark(1, 1), "cannot be read", error.strerror or "I/O error", "name a file")]) from error
+        raise DocumentError(
+            [
+                _fault(
+                    name, Mark(1, 1), "cannot be read", error.strerror or "I/O error", "name a file"
+                )
+            ]
+        ) from error
     if len(data) > MAX_BYTES:
-        raise DocumentError([_fault(name, Mark(1, 1), "too large", "over 256 KiB", "keep pins only")])
+        raise DocumentError(
+            [_fault(name, Mark(1, 1), "too large", "over 256 KiB", "keep pins only")]
+        )
     return parse(data, name)
 
 
@@ -72,16 +86,22 @@ def parse(data: bytes, name: str) -> Document:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         place = Mark(data.count(b"\n", 0, error.start) + 1, 1)
-        raise DocumentError([_fault(name, place, "not UTF-8", f"byte {error.start}", "save as UTF-8")]) from error
+        raise DocumentError(
+            [_fault(name, place, "not UTF-8", f"byte {error.start}", "save as UTF-8")]
+        ) from error
     refuse(list(itertools.islice(_characters(text, name), MOST_FINDINGS)))
     try:
         refuse(list(_events(text, name)))
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         place = _mark(error.problem_mark or error.context_mark)
-        raise DocumentError([_fault(name, place, "not YAML", str(error.problem), "correct the line")]) from error
+        raise DocumentError(
+            [_fault(name, place, "not YAML", str(error.problem), "correct the line")]
+        ) from error
     if not isinstance(root, yaml.MappingNode):
-        raise DocumentError([_fault(name, Mark(1, 1), "not a mapping", "the file must hold keys", "see the README")])
+        raise DocumentError(
+            [_fault(name, Mark(1, 1), "not a mapping", "the file must hold keys", "see the README")]
+        )
     builder = _Builder(name)
     value = builder.build(root, ())
     return Document(name, value, builder.marks, tuple(builder.findings))
@@ -103,17 +123,30 @@ def _characters(text: str, name: str) -> Iterator[Finding]:
         if character == "\n":
             line, start = line + 1, position + 1
         elif unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
-            yield _fault(name, Mark(line, position - start + 1), f"character U+{ord(character):04X}", "invisible", "delete it")
+            yield _fault(
+                name,
+                Mark(line, position - start + 1),
+                f"character U+{ord(character):04X}",
+                "invisible",
+                "delete it",
+            )
 
 
 def _events(text: str, name: str) -> Iterator[Finding]:
-    """Refuse on the event stream what a composer would act on; stops at the first place too deep."""
+    """Refuse on the event stream what a composer would act on.
+
+    Stops at the first place too deep.
+    """
     depth = documents = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
+            event, yaml.CollectionEndEvent
+        )
         documents += isinstance(event, yaml.DocumentStartEvent)
         if what := _refused(event, depth, documents):
-            yield _fault(name, _mark(event.start_mark), what, "plain data only", "write the value out")
+            yield _fault(
+                name, _mark(event.start_mark), what, "plain data only", "write the value out"
+            )
         if depth > MAX_DEPTH or documents > 1:
             return
 
@@ -125,7 +158,10 @@ def _refused(event: yaml.Event, depth: int, documents: int) -> str:
         (isinstance(event, yaml.AliasEvent), "an alias"),
         (getattr(event, "anchor", None), "an anchor"),
         (getattr(event, "tag", None), "a tag"),
-        (isinstance(event, yaml.ScalarEvent) and event.value == "<<" and not event.style, "a merge key"),
+        (
+            isinstance(event, yaml.ScalarEvent) and event.value == "<<" and not event.style,
+            "a merge key",
+        ),
     )
     return next((what for holds, what in refused if holds), "")
 
@@ -145,25 +181,41 @@ class _Builder:
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*location, index)) for index, item in enumerate(node.value)]
         if getattr(node, "style", None) not in ("'", '"'):
-            self._report(node, location, f"{shown(node.value)} is not quoted", "YAML would guess its type", "put it in quotes")
+            self._report(
+                node,
+                location,
+                f"{shown(node.value)} is not quoted",
+                "YAML would guess its type",
+                "put it in quotes",
+            )
         return str(node.value)
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, object]:
         result: dict[str, object] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                self._report(key, location, "a key that is not text", "keys are names", "write a name")
+                self._report(
+                    key, location, "a key that is not text", "keys are names", "write a name"
+                )
                 continue
             place = (*location, key.value)
             if key.value in result:
-                self._report(key, place, "written twice", "the first is at line " + str(self.marks[place].line), "delete one")
+                self._report(
+                    key,
+                    place,
+                    "written twice",
+                    "the first is at line " + str(self.marks[place].line),
+                    "delete one",
+                )
                 continue
             self.marks[place] = _mark(key.start_mark)
             result[key.value] = self.build(value, place)
         return result
 
     def _report(self, node: yaml.Node, location: Location, what: str, why: str, fix: str) -> None:
-        self.findings.append(Finding(self.name, *_mark(node.start_mark), dotted(location), what, why, fix))
+        self.findings.append(
+            Finding(self.name, *_mark(node.start_mark), dotted(location), what, why, fix)
+        )
 
 
 def _mark(mark: "yaml.Mark | yaml._yaml.Mark | None") -> Mark:

@@ -8,7 +8,9 @@ from typing import Any, Self
 
 from worker_images.errors import DriftError
 
-ABOUT = "Written by `make lock` from versions.yaml and images/; review its differences, do not edit it."
+ABOUT = (
+    "Written by `make lock` from versions.yaml and images/; review its differences, do not edit it."
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,9 @@ class Package:
 
 @dataclass(frozen=True)
 class Roots:
-    """Debian's packages for one architecture: which names each root filesystem was asked for, which packages it holds, and their files."""
+    """Debian's packages for one architecture: which names each root filesystem was asked for, which
+    packages it holds, and their files.
+    """
 
     names: Mapping[str, tuple[str, ...]]
     holds: Mapping[str, tuple[str, ...]]
@@ -48,7 +52,10 @@ class Debian:
 
 @dataclass(frozen=True)
 class Toolchain:
-    """The Go release that compiles: the h1 that the checksum database vouches for; bytes of its zip."""
+    """The Go release that compiles: the h1 that the checksum database vouches for.
+
+    Bytes of its zip.
+    """
 
     version: str
     sum: str
@@ -57,7 +64,10 @@ class Toolchain:
 
 @dataclass(frozen=True)
 class Module:
-    """A Go component: its module, and the SHA-256 of its go.mod and go.sum, which name all others; bytes of all zips."""
+    """A Go component: its module, and the SHA-256 of its go.mod and go.sum, which name all others.
+
+    Bytes of all zips.
+    """
 
     module: str
     version: str
@@ -78,7 +88,9 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Published:
-    """What the other supply fetches: an address or an image's name, and the digest that it must have."""
+    """What the other supply fetches: an address or an image's name, and the digest that it must
+    have.
+    """
 
     address: str
     digest: str
@@ -98,14 +110,24 @@ class Lock:
     @property
     def answers(self) -> dict[str, str]:
         """What it was made for, by key: text that `questions` of the same pins gives too."""
-        found = {f"debian.{key}": str(value) for key, value in asdict(self.debian).items() if key != "resolved"}
+        found = {
+            f"debian.{key}": str(value)
+            for key, value in asdict(self.debian).items()
+            if key != "resolved"
+        }
         found |= {
             f"packages.{architecture}.{root}": " ".join(names)
             for architecture, of in self.packages.items()
             for root, names in of.names.items()
         }
-        found |= {f"modules.{name}": f"{each.module} {each.version}" for name, each in self.modules.items()}
-        found |= {f"wheels.{name}": f"{each.project} {each.version} {each.sha256}" for name, each in self.wheels.items()}
+        found |= {
+            f"modules.{name}": f"{each.module} {each.version}"
+            for name, each in self.modules.items()
+        }
+        found |= {
+            f"wheels.{name}": f"{each.project} {each.version} {each.sha256}"
+            for name, each in self.wheels.items()
+        }
         found |= {f"published.{each.address}": each.digest for each in self.published}
         return found | {"go.toolchain": self.toolchain.version}
 
@@ -127,10 +149,14 @@ class Lock:
                 tuple(Published(**row) for row in data["published"]),
             )
         except OSError as error:
-            raise DriftError(f"{path.name}:1:1: cannot be read ({error.strerror}); run: make lock") from error
+            raise DriftError(
+                f"{path.name}:1:1: cannot be read ({error.strerror}); run: make lock"
+            ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             line = getattr(error, "lineno", 1)
-            raise DriftError(f"{path.name}:{line}:1: not a lock of this version ({error!r}); run: make lock") from error
+            raise DriftError(
+                f"{path.name}:{line}:1: not a lock of this version ({error!r}); run: make lock"
+            ) from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -147,18 +173,29 @@ def lock_of(versions: Path) -> Path:
 
 
 def _roots(data: Mapping[str, Any]) -> Roots:
-    names, holds = ({root: tuple(each) for root, each in data[key].items()} for key in ("names", "holds"))
+    names, holds = (
+        {root: tuple(each) for root, each in data[key].items()} for key in ("names", "holds")
+    )
     return Roots(names, holds, tuple(Package(**row) for row in data["files"]))
 
 
 def _text(value: object, indent: str = "") -> str:
     """JSON in which whatever holds only plain values stands on one line."""
-    inner = list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list | tuple) else []
+    inner = (
+        list(value.values())
+        if isinstance(value, dict)
+        else list(value)
+        if isinstance(value, list | tuple)
+        else []
+    )
     if not any(isinstance(each, dict | list | tuple) for each in inner):
         return json.dumps(value)
     deeper = f"{indent} "
     if isinstance(value, dict):
-        rows = [f"{deeper}{json.dumps(key)}: {_text(each, deeper)}" for key, each in sorted(value.items())]
+        rows = [
+            f"{deeper}{json.dumps(key)}: {_text(each, deeper)}"
+            for key, each in sorted(value.items())
+        ]
         return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
     return "[\n" + ",\n".join(f"{deeper}{_text(each, deeper)}" for each in inner) + f"\n{indent}]"
 
@@ -183,13 +220,22 @@ def _told(had: str | None, asked: str | None) -> str:
 
 
 def changes(path: Path, text: str) -> Iterator[str]:
-    """The Debian packages that a new lock's text has otherwise than the lock on disk, a line each; nothing where there is none."""
+    """The Debian packages that a new lock's text has otherwise than the lock on disk, a line each.
+
+    Nothing where there is none.
+    """
     try:
         before = json.loads(path.read_text())["packages"]
     except (OSError, ValueError, KeyError, TypeError):
         return
     for architecture, roots in json.loads(text)["packages"].items():
-        old, new = ({row["name"]: row["version"] for row in rows["files"]} for rows in (before.get(architecture, {"files": []}), roots))
+        old, new = (
+            {row["name"]: row["version"] for row in rows["files"]}
+            for rows in (before.get(architecture, {"files": []}), roots)
+        )
         for name in sorted({*old, *new}):
             if old.get(name) != new.get(name):
-                yield f"  {architecture}: {name}: {old.get(name, 'not there')} -> {new.get(name, 'gone')}"
+                yield (
+                    f"  {architecture}: {name}: {old.get(name, 'not there')} ->"
+                    f" {new.get(name, 'gone')}"
+                )

@@ -21,21 +21,38 @@ def faults(lock: Lock) -> Iterator[str]:
     if not SUM.fullmatch(lock.toolchain.sum) or not _is_size(lock.toolchain.size):
         yield "toolchain: no sum or size of a Go module"
     for name, module in lock.modules.items():
-        if not all(re.fullmatch(SHA256, digest) for digest in (module.mod, module.sum)) or not _is_size(module.size):
+        if not all(
+            re.fullmatch(SHA256, digest) for digest in (module.mod, module.sum)
+        ) or not _is_size(module.size):
             yield f"modules.{name}: no digests and size"
     for name, wheel in lock.wheels.items():
-        if not (re.fullmatch(SHA256, wheel.sha256) and re.fullmatch(VERSION, wheel.version) and _is_size(wheel.size)):
+        if not (
+            re.fullmatch(SHA256, wheel.sha256)
+            and re.fullmatch(VERSION, wheel.version)
+            and _is_size(wheel.size)
+        ):
             yield f"wheels.{name}: no version, digest and size"
-    yield from (f"published.{each.address}: no digest" for each in lock.published if not DIGEST.fullmatch(each.digest))
+    yield from (
+        f"published.{each.address}: no digest"
+        for each in lock.published
+        if not DIGEST.fullmatch(each.digest)
+    )
 
 
 def _of_roots(roots: Roots, mirrors: tuple[str, str]) -> Iterator[str]:
     known = [package.name for package in roots.files]
     for package in roots.files:
-        right = re.fullmatch(PACKAGE, package.name) and re.fullmatch(SHA256, package.sha256) and _is_size(package.size)
+        right = (
+            re.fullmatch(PACKAGE, package.name)
+            and re.fullmatch(SHA256, package.sha256)
+            and _is_size(package.size)
+        )
         if not right or known.count(package.name) > 1:
             yield f"files.{package.name}: no name, digest and size of one package"
-        if not package.url.startswith(tuple(f"{mirror}/" for mirror in mirrors)) or "/../" in package.url:
+        if (
+            not package.url.startswith(tuple(f"{mirror}/" for mirror in mirrors))
+            or "/../" in package.url
+        ):
             yield f"files.{package.name}: {package.url} is not below {' or '.join(mirrors)}"
     for root, names in roots.names.items():
         held = roots.holds.get(root, ())

@@ -11,8 +11,14 @@ from worker_images.model.schema import Strict, form, validated
 
 NAME = form(r"^[a-z][a-z0-9-]{0,39}$", "a name is a-z, 0-9 and -")
 ARGUMENT = form(r"^[A-Z][A-Z0-9_]{0,39}$", "a build argument is A-Z, 0-9 and _")
-VERSION = form(r"^[0-9][0-9A-Za-z.+-]{0,63}$", "a version is digits, letters, '.', '+' and '-', such as 20260622.0")
-MODULE = form(r"^[a-z0-9][a-z0-9.-]*\.[a-z]{2,}(/[0-9A-Za-z._-]+)+$", "a Go module path, such as gvisor.dev/gvisor")
+VERSION = form(
+    r"^[0-9][0-9A-Za-z.+-]{0,63}$",
+    "a version is digits, letters, '.', '+' and '-', such as 20260622.0",
+)
+MODULE = form(
+    r"^[a-z0-9][a-z0-9.-]*\.[a-z]{2,}(/[0-9A-Za-z._-]+)+$",
+    "a Go module path, such as gvisor.dev/gvisor",
+)
 MODULE_VERSION = r"^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+incompatible)?$"
 EITHER_VERSION = form(f"{MODULE_VERSION}|{VERSION}", "a Go module version, such as v1.5.2")
 WHEEL = form(r"^[a-z0-9][a-z0-9-]{0,63}$", "a PyPI project name in normal form")
@@ -20,7 +26,10 @@ PACKAGE = form(r"^[a-z0-9][a-z0-9+.-]{1,63}$", "a Debian package name")
 SHA256 = form(r"^[0-9a-f]{64}$", "64 lower-case hexadecimal digits")
 SHA512 = form(r"^[0-9a-f]{128}$", "128 lower-case hexadecimal digits")
 DIGEST = form(r"^sha256:[0-9a-f]{64}$", "sha256: and 64 lower-case hexadecimal digits")
-IMAGE = form(r"^[a-z0-9][a-z0-9._/-]*:[0-9A-Za-z_][0-9A-Za-z._-]{0,127}$", "an image name with a tag; the digest is a key of its own")
+IMAGE = form(
+    r"^[a-z0-9][a-z0-9._/-]*:[0-9A-Za-z_][0-9A-Za-z._-]{0,127}$",
+    "an image name with a tag; the digest is a key of its own",
+)
 DRIVER = form(r"^[0-9]{3}\.[0-9]{2,3}\.[0-9]{2}$", "a driver version, such as 580.159.04")
 REASON = form(r"^[^ ].{0,199}$", "a reason is one line of words")
 TOOLCHAIN = form(r"^1\.[0-9]{2}\.[0-9]{1,2}$", "a Go release, such as 1.26.11")
@@ -131,9 +140,11 @@ class Unserved(Strict):
 
 
 class Fleet(Strict):
-    """What the nodes run: the NVIDIA drivers that every image must serve, but for those that are allowed not to be."""
+    """The NVIDIA drivers that every image must serve, but for those that are allowed not to be."""
 
-    drivers: Annotated[tuple[Driver, ...], Field(min_length=1, strict=False), AfterValidator(_unique)]
+    drivers: Annotated[
+        tuple[Driver, ...], Field(min_length=1, strict=False), AfterValidator(_unique)
+    ]
     allow_unserved: Annotated[tuple[Unserved, ...], Field(strict=False)] = ()
 
 

@@ -1,4 +1,6 @@
-"""versions.yaml and images/ as they are read: pins and catalogue, held against each other and against the fleet."""
+"""versions.yaml and images/ as they are read: pins and catalogue, held against each other and
+against the fleet.
+"""
 
 from pathlib import Path
 
@@ -19,7 +21,10 @@ def read(root: Path, versions: Path) -> tuple[Pins, Document, Catalog]:
 
 
 def load(root: Path, versions: Path) -> tuple[Pins, Catalog]:
-    """Pins and catalogue of what may be built; raises DocumentError, and PolicyError where a driver of the fleet is not served."""
+    """Pins and catalogue of what may be built.
+
+    Raises DocumentError, and PolicyError where a driver of the fleet is not served.
+    """
     pinned, document, known = read(root, versions)
     gate.check(pinned, document, root)
     return pinned, known

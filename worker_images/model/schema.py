@@ -45,12 +45,26 @@ def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails)
     if kind == "missing":
         return document.finding(location, "missing", "it has no default", "add the key")
     if kind == "extra_forbidden":
-        return document.finding(location, "unknown key", "unknown keys are refused", _suggest(location, model))
+        return document.finding(
+            location, "unknown key", "unknown keys are refused", _suggest(location, model)
+        )
     if kind == "string_pattern_mismatch":
-        return document.finding(location, f"{shown(value)} is not allowed", _HINTS.get(context["pattern"], "wrong form"), "correct it")
+        return document.finding(
+            location,
+            f"{shown(value)} is not allowed",
+            _HINTS.get(context["pattern"], "wrong form"),
+            "correct it",
+        )
     if kind in {"model_type", "dict_type", "list_type", "tuple_type", "string_type"}:
-        return document.finding(location, f"a {NOUNS.get(type(value), 'value')}", detail["msg"].lower(), "see versions.schema.json")
-    return document.finding(location, shown(value), detail["msg"].removeprefix("Value error, "), "correct it")
+        return document.finding(
+            location,
+            f"a {NOUNS.get(type(value), 'value')}",
+            detail["msg"].lower(),
+            "see versions.schema.json",
+        )
+    return document.finding(
+        location, shown(value), detail["msg"].removeprefix("Value error, "), "correct it"
+    )
 
 
 def _suggest(location: Location, model: type[BaseModel]) -> str:

@@ -1,4 +1,6 @@
-"""A specification on disk: config.json, and a folder with the links by which the driver's libraries are loaded."""
+"""A specification on disk: config.json, and a folder with the links by which the driver's libraries
+are loaded.
+"""
 
 import json
 from pathlib import Path
@@ -10,7 +12,10 @@ from worker_images.node.spec import Container, specification
 
 
 def write(node: Node, container: Container, bundle: Path, host: str = "") -> dict[str, Any]:
-    """Make the bundle's folder and files, and return the specification; raises SpecError and OSError."""
+    """Make the bundle's folder and files, and return the specification.
+
+    Raises SpecError and OSError.
+    """
     made = specification(node, container, bundle.resolve(), host)
     bundle.mkdir(parents=True, exist_ok=True)
     _lay_out(node, bundle / "driver")
@@ -19,7 +24,9 @@ def write(node: Node, container: Container, bundle: Path, host: str = "") -> dic
 
 
 def _lay_out(node: Node, folder: Path) -> None:
-    """An empty file for each of the driver's to be mounted over, and beside each library the link that programs ask for."""
+    """An empty file for each of the driver's to be mounted over, and beside each library the link
+    that programs ask for.
+    """
     for name in ("lib64", "bin"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for path in node.programs:

@@ -1,4 +1,6 @@
-"""Why a sandbox failed, in words: what users see is only EOF, the reason stands in runsc's debug log."""
+"""Why a sandbox failed, in words: what users see is only EOF, the reason stands in runsc's debug
+log.
+"""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +11,9 @@ from worker_images.model.drivers.table import Table
 
 @dataclass(frozen=True)
 class Cause:
-    """A known reason: its name in docs/nvproxy.md, the line that told it, words, and the next step."""
+    """A known reason: its name in docs/nvproxy.md, the line that told it, words, and the next
+    step.
+    """
 
     name: str
     line: str
@@ -35,21 +39,26 @@ SIGNS = (
     ),
     _Sign(
         "wrong ABI",
-        r"nvproxy: (?:handler is undefined for|unknown) (?!caching)((?:[A-Za-z_]+ )+(?:\d+ ==? )?(?:0x[0-9a-f]+|\d+))",
-        "nvproxy has no handler for {0}: its ABI is not the driver's, or the program needs what it does not serve",
+        r"nvproxy: (?:handler is undefined for|unknown) (?!caching)((?:[A-Za-z_]+ )+(?:\d+ ==?"
+        r" )?(?:0x[0-9a-f]+|\d+))",
+        "nvproxy has no handler for {0}: its ABI is not the driver's, or the program needs what it"
+        " does not serve",
         "remove --nvproxy-driver-version; if it was not set, take a newer gvisor.version",
     ),
     _Sign(
         "no container-cli",
         r"failed to locate nvidia-container-cli in PATH",
-        "the specification holds an NVIDIA hook, for which runsc calls nvidia-container-cli, and the image has none",
-        "write devices and driver files into the specification instead: python3 -m worker_images.node bundle",
+        "the specification holds an NVIDIA hook, for which runsc calls nvidia-container-cli, and"
+        " the image has none",
+        "write devices and driver files into the specification instead: python3 -m"
+        " worker_images.node bundle",
     ),
     _Sign(
         "no devices",
         r"failed to open /dev/nvidiactl: ([a-z /]+)",
         "the worker itself cannot open /dev/nvidiactl: {0}",
-        "give the worker the GPU: runtimeClassName nvidia and a limit nvidia.com/gpu; load the driver's modules on the node",
+        "give the worker the GPU: runtimeClassName nvidia and a limit nvidia.com/gpu; load the"
+        " driver's modules on the node",
     ),
     _Sign(
         "capabilities",
@@ -72,7 +81,8 @@ SIGNS = (
     _Sign(
         "empty libcuda",
         r"libcuda\S*: file too short",
-        "the container's libcuda is an empty file: the mount that should fill it is hidden by another",
+        "the container's libcuda is an empty file: the mount that should fill it is hidden by"
+        " another",
         "give the container a root that is not the node's own",
     ),
     _Sign(
@@ -89,15 +99,19 @@ SIGNS = (
     ),
     _Sign(
         "forbidden",
-        r"(?:fork/exec|pivot_root|clone|unshare)[^\n]*(?:operation not permitted|permission denied)",
+        r"(?:fork/exec|pivot_root|clone|unshare)[^\n]*(?:operation not permitted|permission"
+        r" denied)",
         "the machine forbids runsc to make namespaces",
-        "run the worker with seccomp and AppArmor unconfined, and either CAP_SYS_ADMIN or --rootless",
+        "run the worker with seccomp and AppArmor unconfined, and either CAP_SYS_ADMIN or"
+        " --rootless",
     ),
     _Sign(
         "wrong binary",
         r"exec format error",
-        "runsc, or the container's program, is no program for this machine: another's, or an empty file",
-        "compare runsc's SHA with versions.yaml; if it is the right one, look at what is mounted over the program",
+        "runsc, or the container's program, is no program for this machine: another's, or an empty"
+        " file",
+        "compare runsc's SHA with versions.yaml; if it is the right one, look at what is mounted"
+        " over the program",
     ),
 )
 
@@ -107,14 +121,26 @@ def explain(text: str, drivers: Table) -> Iterator[Cause]:
     for sign in SIGNS:
         if found := re.search(sign.pattern, text, re.MULTILINE):
             line = text[text.rfind("\n", 0, found.start()) + 1 :].partition("\n")[0].strip()
-            values = {"release": serving(found[1], drivers)} if sign.name == "unserved driver" else {}
-            yield Cause(sign.name, line, sign.words.format(*found.groups()), sign.step.format(*found.groups(), **values))
+            values = (
+                {"release": serving(found[1], drivers)} if sign.name == "unserved driver" else {}
+            )
+            yield Cause(
+                sign.name,
+                line,
+                sign.words.format(*found.groups()),
+                sign.step.format(*found.groups(), **values),
+            )
 
 
 def serving(driver: str, drivers: Table) -> str:
-    """The next step for a driver: the first release that serves it, and the last that still does."""
+    """The next step for a driver: the first release that serves it, and the last that still
+    does.
+    """
     found = drivers.serving(driver)
     if not found:
         return f"no gVisor release up to {drivers.newest} serves {driver}: change the node's driver"
     first, last = found[0].name, found[-1].name
-    return f"gVisor serves {driver} from {first} on, last seen in {last}: set gvisor.version, or change the node's driver"
+    return (
+        f"gVisor serves {driver} from {first} on, last seen in {last}: set gvisor.version, or"
+        " change the node's driver"
+    )

@@ -1,4 +1,6 @@
-"""The commands for a GPU node: a bundle, its linter, a reason in words, the workload layer, the requirements' checklist."""
+"""The commands for a GPU node: a bundle, its linter, a reason in words, the workload layer, the
+requirements' checklist.
+"""
 
 import argparse
 import signal
@@ -16,7 +18,9 @@ COMMANDS: tuple[Command, ...] = (*launching.COMMANDS, *working.COMMANDS, *verify
 
 
 def main(argv: list[str], root: Path) -> int:
-    """Run one command and return its exit code: 0 ok, 2 usage, 4 the machine, 5 the judge refuses, 130 interrupted."""
+    """Run one command and return its exit code: 0 ok, 2 usage, 4 the machine, 5 the judge refuses,
+    130 interrupted.
+    """
     arguments = _parser().parse_args(argv)
     command: Command = arguments.command
     # Whoever ends it by SIGTERM gets it as tidy as by Ctrl-C.
@@ -28,7 +32,9 @@ def main(argv: list[str], root: Path) -> int:
         return ENGINE
     except OSError as error:
         print(
-            f"{arguments.name}: {error.filename or 'the machine'}: {error.strerror or error}; correct that and run again", file=sys.stderr
+            f"{arguments.name}: {error.filename or 'the machine'}: {error.strerror or error};"
+            " correct that and run again",
+            file=sys.stderr,
         )
         return ENGINE
     except KeyboardInterrupt:
@@ -45,7 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     for each in COMMANDS:
         example = f"example:\n  python3 -m worker_images.node {each.name} {each.example}"
         found = commands.add_parser(
-            each.name, help=each.words, description=each.words, epilog=example, formatter_class=argparse.RawTextHelpFormatter
+            each.name,
+            help=each.words,
+            description=each.words,
+            epilog=example,
+            formatter_class=argparse.RawTextHelpFormatter,
         )
         each.describe(found)
         found.set_defaults(command=each)

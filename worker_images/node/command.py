@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OK, USAGE, ENGINE, REFUSED, INTERRUPTED = 0, 2, 4, 5, 130
-# Where containers have them: a folder that every image has, for a rootless runsc cannot make one in a root that is another's.
+# Where containers have them: a folder that every image has, for a rootless runsc cannot make one in
+# a root that is another's.
 INSIDE = "/mnt"
 
 Log = Callable[[str], None]
@@ -14,7 +15,9 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Command:
-    """Its name, what it does in words, an example, its options, and the work: exit code and text for standard output."""
+    """Its name, what it does in words, an example, its options, and the work: exit code and text
+    for standard output.
+    """
 
     name: str
     words: str

@@ -13,7 +13,8 @@ OFF = {"0", "f", "false"}
 
 @dataclass(frozen=True)
 class Launch:
-    """What a launcher hands to runsc: the specification, the node it is for, runsc's flags and runsc itself, if known.
+    """What a launcher hands to runsc: the specification, the node it is for, runsc's flags and
+    runsc itself, if known.
 
     `host` is where the node's root lies for runsc, which sources of mounts begin with.
     """
@@ -28,7 +29,11 @@ class Launch:
     def devices(self) -> list[tuple[int, dict[str, Any]]]:
         """Devices of the driver, each with its place in linux.devices."""
         found = (self.specification.get("linux") or {}).get("devices") or []
-        return [(number, device) for number, device in enumerate(found) if device["path"].startswith("/dev/nvidia")]
+        return [
+            (number, device)
+            for number, device in enumerate(found)
+            if device["path"].startswith("/dev/nvidia")
+        ]
 
     @property
     def gpus(self) -> list[str]:
@@ -38,12 +43,18 @@ class Launch:
     @property
     def environment(self) -> dict[str, str]:
         """The container's environment; a name that is set twice counts as it was set last."""
-        pairs = (pair.partition("=") for pair in (self.specification.get("process") or {}).get("env") or [])
+        pairs = (
+            pair.partition("=")
+            for pair in (self.specification.get("process") or {}).get("env") or []
+        )
         return {name: value for name, _, value in pairs}
 
     @property
     def options(self) -> dict[str, str]:
-        """runsc's flags as Go reads them: one dash or two, the value behind = or in the next word; empty for one that stands alone."""
+        """runsc's flags as Go reads them: one dash or two, the value behind = or in the next word.
+
+        Empty for one that stands alone.
+        """
         found = {}
         for word, following in zip(self.flags, (*self.flags[1:], ""), strict=False):
             name, equals, value = word.lstrip("-").partition("=")
@@ -57,10 +68,15 @@ class Launch:
 
     @property
     def mounts(self) -> list[tuple[int, dict[str, Any]]]:
-        """Everything that is bound in, each with its place in mounts; the options say bind or rbind, the type need not."""
+        """Everything that is bound in, each with its place in mounts.
+
+        The options say bind or rbind, the type need not.
+        """
         found = enumerate(self.specification.get("mounts") or [])
         return [
-            (number, each) for number, each in found if each.get("type") == "bind" or {"bind", "rbind"} & {*(each.get("options") or [])}
+            (number, each)
+            for number, each in found
+            if each.get("type") == "bind" or {"bind", "rbind"} & {*(each.get("options") or [])}
         ]
 
     def source(self, mount: Mapping[str, Any]) -> Path:
@@ -69,7 +85,10 @@ class Launch:
 
     @property
     def root(self) -> Path | None:
-        """The container's root as a path of the node; None for one that is named from the bundle's folder."""
+        """The container's root as a path of the node.
+
+        None for one that is named from the bundle's folder.
+        """
         path = (self.specification.get("root") or {}).get("path", "")
         return self._on_node(path) if path.startswith("/") else None
 

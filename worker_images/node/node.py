@@ -1,4 +1,6 @@
-"""What a GPU node has for a sandbox: the kernel driver's version, device nodes, the driver's user-mode files."""
+"""What a GPU node has for a sandbox: the kernel driver's version, device nodes, the driver's
+user-mode files.
+"""
 
 import json
 import os
@@ -12,15 +14,35 @@ from pathlib import Path
 from worker_images.model.drivers.kernel import VERSION, version_of
 
 GPU = re.compile(r"nvidia([0-9]+)$")
-# What nvproxy serves; it hides every other node of the driver (runsc/specutils, pkg/sentry/devices/nvproxy).
+# What nvproxy serves; it hides every other node of the driver (runsc/specutils,
+# pkg/sentry/devices/nvproxy).
 CONTROL, MEMORY = "nvidiactl", "nvidia-uvm"
 FRONTEND_MAJOR, CONTROL_MINOR = 195, 255
-# Where nodes keep the driver outside the loader's cache: device plugins of clouds, the GPU operator.
-FOLDERS = ("usr/local/nvidia/lib64", "home/kubernetes/bin/nvidia/lib64", "run/nvidia/driver/usr/lib/x86_64-linux-gnu")
+# Where nodes keep the driver outside the loader's cache: device plugins of clouds, the GPU
+# operator.
+FOLDERS = (
+    "usr/local/nvidia/lib64",
+    "home/kubernetes/bin/nvidia/lib64",
+    "run/nvidia/driver/usr/lib/x86_64-linux-gnu",
+)
 # Capabilities compute and utility, as libnvidia-container's src/nvc_info.c lists them.
 LIBRARIES = (
-    *("libcuda", "libcudadebugger", "libnvidia-ptxjitcompiler", "libnvidia-nvvm", "libnvidia-nvvm70", "libnvidia-gpucomp"),
-    *("libnvidia-opencl", "libnvidia-allocator", "libnvidia-pkcs11", "libnvidia-pkcs11-openssl3", "libnvidia-ml", "libnvidia-cfg"),
+    *(
+        "libcuda",
+        "libcudadebugger",
+        "libnvidia-ptxjitcompiler",
+        "libnvidia-nvvm",
+        "libnvidia-nvvm70",
+        "libnvidia-gpucomp",
+    ),
+    *(
+        "libnvidia-opencl",
+        "libnvidia-allocator",
+        "libnvidia-pkcs11",
+        "libnvidia-pkcs11-openssl3",
+        "libnvidia-ml",
+        "libnvidia-cfg",
+    ),
 )
 PROGRAMS = ("nvidia-smi", "nvidia-debugdump")
 
@@ -41,7 +63,10 @@ class Device:
 
 @dataclass(frozen=True)
 class Node:
-    """A node as a launcher sees it; without a driver the version is empty. `found` says where the driver's files were."""
+    """A node as a launcher sees it.
+
+    Without a driver the version is empty. `found` says where the driver's files were.
+    """
 
     driver: str
     devices: tuple[Device, ...]
@@ -52,7 +77,10 @@ class Node:
     @property
     def native(self) -> list[str]:
         """Variables by which a program on the node itself finds the driver's files."""
-        libraries, programs = (":".join(sorted({str(path.parent) for path in paths})) for paths in (self.libraries, self.programs))
+        libraries, programs = (
+            ":".join(sorted({str(path.parent) for path in paths}))
+            for paths in (self.libraries, self.programs)
+        )
         return [f"LD_LIBRARY_PATH={libraries}", f"PATH={programs}:{os.environ['PATH']}"]
 
     @property
@@ -75,7 +103,13 @@ def driver(root: Path = Path("/")) -> str:
 
 def devices(folder: Path) -> Iterator[Device]:
     """The nodes that nvproxy serves, in a folder such as /dev, the GPUs by number."""
-    names = [CONTROL, MEMORY, *sorted((path.name for path in folder.glob("nvidia[0-9]*") if GPU.match(path.name)), key=_number)]
+    names = [
+        CONTROL,
+        MEMORY,
+        *sorted(
+            (path.name for path in folder.glob("nvidia[0-9]*") if GPU.match(path.name)), key=_number
+        ),
+    ]
     for path in (folder / name for name in names):
         if path.exists() and stat.S_ISCHR((found := path.stat()).st_mode):
             yield Device(f"/dev/{path.name}", os.major(found.st_rdev), os.minor(found.st_rdev))
@@ -90,7 +124,11 @@ def _files(root: Path, version: str) -> tuple[str, tuple[Path, ...], tuple[Path,
     if version:
         for found, paths in _sources(root):
             files = tuple(sorted({path.resolve() for path in paths if path.exists()}))
-            libraries = tuple(path for path in files if path.name.endswith(f".so.{version}") and path.name.split(".so.")[0] in LIBRARIES)
+            libraries = tuple(
+                path
+                for path in files
+                if path.name.endswith(f".so.{version}") and path.name.split(".so.")[0] in LIBRARIES
+            )
             if any(path.name == f"libcuda.so.{version}" for path in libraries):
                 return found, libraries, _programs(root, libraries, files)
     return "", (), ()
@@ -109,7 +147,9 @@ def _cached() -> Iterator[Path]:
     """Every driver library that the loader's cache names."""
     for line in _said("ldconfig", "-p").splitlines():
         name, _, path = line.strip().partition(" (")
-        if name.split(".so")[0] in LIBRARIES and "x86-64" in path + "x86-64" * (os.uname().machine != "x86_64"):
+        if name.split(".so")[0] in LIBRARIES and "x86-64" in path + "x86-64" * (
+            os.uname().machine != "x86_64"
+        ):
             yield Path(path.partition("=> ")[2])
 
 
@@ -121,10 +161,15 @@ def _from_cdi() -> Iterator[Path]:
 
 
 def _said(*command: str) -> str:
-    """Standard output of a program; empty where it is missing or fails. ldconfig is not on every user's path."""
+    """Standard output of a program.
+
+    Empty where it is missing or fails. ldconfig is not on every user's path.
+    """
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "PATH": path}).stdout
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, env={**os.environ, "PATH": path}
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return ""
 
@@ -133,5 +178,8 @@ def _programs(root: Path, libraries: tuple[Path, ...], files: tuple[Path, ...]) 
     """The driver's programs: beside its libraries' folder, or on the usual path."""
     beside = {path.parent.parent / "bin" for path in libraries}
     folders = [path.parent for path in files if path.name in PROGRAMS] + [*beside, root / "usr/bin"]
-    found = {name: next((folder / name for folder in folders if (folder / name).is_file()), None) for name in PROGRAMS}
+    found = {
+        name: next((folder / name for folder in folders if (folder / name).is_file()), None)
+        for name in PROGRAMS
+    }
     return tuple(path for path in found.values() if path)

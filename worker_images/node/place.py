@@ -1,4 +1,6 @@
-"""Where runsc runs: on the node itself, in an image's unpacked root, in a container of it, in a pod."""
+"""Where runsc runs: on the node itself, in an image's unpacked root, in a container of it, in a
+pod.
+"""
 
 import contextlib
 import os
@@ -14,17 +16,20 @@ from typing import Protocol
 from worker_images.node.spec import PATH
 
 RUNSC = "/usr/local/bin/runsc"
-# The node's root with all that is mounted in it; and the same without, for a user's container to be made of.
+# The node's root with all that is mounted in it; and the same without, for a user's container to be
+# made of.
 HOST, USER = "/host", "/user"
 SECONDS = 120.0
-# runsc makes mount points in a container's root: what it writes there goes to memory, never to the node's disk.
+# runsc makes mount points in a container's root: what it writes there goes to memory, never to the
+# node's disk.
 LAYERED = """set -eu
 layered() {
   mkdir -p "$2/upper" "$2/work" "$3"
   mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$3"
 }
 """
-# The image's root becomes the root, the machine's lies below it; all of it ends with the process that began it.
+# The image's root becomes the root, the machine's lies below it; all of it ends with the process
+# that began it.
 ENTER = f"""{LAYERED}root=$1 devices=$2
 shift 2
 mount -t tmpfs tmpfs /proc/fs
@@ -70,7 +75,8 @@ class Answer:
 class Place(Protocol):
     """Where commands of a worker run.
 
-    `host` is where the node's root lies there, `user` the same without its mounts, `runsc` the program there.
+    `host` is where the node's root lies there, `user` the same without its mounts, `runsc` the
+    program there.
     """
 
     @property
@@ -102,12 +108,24 @@ class Bare:
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """Through unshare, for a mount of its own."""
-        return ["unshare", "--mount", "--propagation=private", "sh", "-c", BESIDE, "sh", self.folder, *command]
+        return [
+            "unshare",
+            "--mount",
+            "--propagation=private",
+            "sh",
+            "-c",
+            BESIDE,
+            "sh",
+            self.folder,
+            *command,
+        ]
 
 
 @dataclass(frozen=True)
 class Unpacked:
-    """An image's root as a folder, entered as root with mounts of its own: no engine is needed. `devices` becomes its /dev."""
+    """An image's root as a folder, entered as root with mounts of its own: no engine is needed.
+    `devices` becomes its /dev.
+    """
 
     root: Path
     devices: Path = Path("/dev")
@@ -118,13 +136,26 @@ class Unpacked:
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """Through unshare and pivot_root."""
-        enter = ["unshare", "--mount", "--propagation=private", "sh", "-c", ENTER, "sh", str(self.root), str(self.devices)]
+        enter = [
+            "unshare",
+            "--mount",
+            "--propagation=private",
+            "sh",
+            "-c",
+            ENTER,
+            "sh",
+            str(self.root),
+            str(self.devices),
+        ]
         return [*enter, "/usr/bin/env", "-i", f"PATH={PATH}", *command]
 
 
 @dataclass(frozen=True)
 class Contained:
-    """A running container of the image; `engine` is how it is entered: docker exec NAME, kubectl exec POD --."""
+    """A running container of the image.
+
+    `engine` is how it is entered: docker exec NAME, kubectl exec POD --.
+    """
 
     engine: tuple[str, ...]
     name: str
@@ -138,16 +169,34 @@ class Contained:
 
 
 @contextlib.contextmanager
-def container(image: str, devices: Sequence[tuple[str, str]], docker: str = "docker") -> Iterator[Contained]:
-    """A container with what runsc needs and no more, the machine's root below /host, device nodes as (source, path).
+def container(
+    image: str, devices: Sequence[tuple[str, str]], docker: str = "docker"
+) -> Iterator[Contained]:
+    """A container with what runsc needs and no more, the machine's root below /host, device nodes
+    as (source, path).
 
     Raises PlaceError.
     """
     shared = [f"--device={source}:{path}" for source, path in devices]
-    rights = ["--cap-add=SYS_ADMIN", *(f"--security-opt={name}=unconfined" for name in ("seccomp", "apparmor", "systempaths"))]
-    roots = [f"--volume=/:{HOST}", "--mount=type=bind,source=/,target=/node,bind-recursive=disabled,readonly"]
+    rights = [
+        "--cap-add=SYS_ADMIN",
+        *(f"--security-opt={name}=unconfined" for name in ("seccomp", "apparmor", "systempaths")),
+    ]
+    roots = [
+        f"--volume=/:{HOST}",
+        "--mount=type=bind,source=/,target=/node,bind-recursive=disabled,readonly",
+    ]
     name = f"worker-{secrets.token_hex(6)}"
-    start = [docker, "run", "--detach", "--rm", f"--name={name}", "--pull=never", "--network=none", "--entrypoint=/bin/sh"]
+    start = [
+        docker,
+        "run",
+        "--detach",
+        "--rm",
+        f"--name={name}",
+        "--pull=never",
+        "--network=none",
+        "--entrypoint=/bin/sh",
+    ]
     try:
         begun = answer([*start, *roots, *rights, *shared, image, "-c", CONTAINED])
         if begun.status:
@@ -158,15 +207,25 @@ def container(image: str, devices: Sequence[tuple[str, str]], docker: str = "doc
 
 
 def run(place: Place, command: Sequence[str], seconds: float = SECONDS) -> Answer:
-    """Run a command in a place; raises PlaceError where it does not end in time or cannot be started."""
+    """Run a command in a place.
+
+    Raises PlaceError where it does not end in time or cannot be started.
+    """
     return answer(place.argv(command), seconds)
 
 
 def answer(command: Sequence[str], seconds: float = SECONDS) -> Answer:
-    """Run a command line in a session of its own, which is ended with it; what began a session itself is not."""
+    """Run a command line in a session of its own, which is ended with it.
+
+    What began a session itself is not.
+    """
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
     except OSError as error:
         raise PlaceError(f"{command[0]}: {error.strerror}") from error
@@ -177,6 +236,10 @@ def answer(command: Sequence[str], seconds: float = SECONDS) -> Answer:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
-                raise PlaceError(f"no end after {seconds:g} seconds: {shlex.join(command)}") from error
+                raise PlaceError(
+                    f"no end after {seconds:g} seconds: {shlex.join(command)}"
+                ) from error
             raise
-    return Answer(process.returncode, output.decode(errors="replace"), errors.decode(errors="replace"))
+    return Answer(
+        process.returncode, output.decode(errors="replace"), errors.decode(errors="replace")
+    )

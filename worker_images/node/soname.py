@@ -8,7 +8,10 @@ STRING_TABLE, SONAME = 5, 14
 
 
 def soname(path: Path) -> str:
-    """DT_SONAME of a 64-bit little-endian library, as all of the driver's are; empty where it has none or is none, or ends early."""
+    """DT_SONAME of a 64-bit little-endian library, as all of the driver's are.
+
+    Empty where it has none or is none, or ends early.
+    """
     data = path.read_bytes()
     try:
         return _soname(data) if data[:6] == b"\x7fELF\x02\x01" else ""
@@ -17,8 +20,13 @@ def soname(path: Path) -> str:
 
 
 def _soname(data: bytes) -> str:
-    (start,), (size, count) = struct.unpack_from("<Q", data, 32), struct.unpack_from("<HH", data, 54)
-    headers = [struct.unpack_from("<IIQQQQ", data, start + size * number) for number in range(count)]
+    (start,), (size, count) = (
+        struct.unpack_from("<Q", data, 32),
+        struct.unpack_from("<HH", data, 54),
+    )
+    headers = [
+        struct.unpack_from("<IIQQQQ", data, start + size * number) for number in range(count)
+    ]
     for kind, _, offset, _, _, length in headers:
         if kind == DYNAMIC:
             tags = dict(struct.iter_unpack("<QQ", data[offset : offset + length]))

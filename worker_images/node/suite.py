@@ -12,7 +12,9 @@ SITE = "site"
 
 
 def test(root: Path, options: Sequence[str], report: Path) -> int:
-    """Run tests/workload with pytest as it is here, or as it travelled, and return pytest's own status."""
+    """Run tests/workload with pytest as it is here, or as it travelled, and return pytest's own
+    status.
+    """
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
     # The older family of JUnit files is the one that holds what a check has seen.
@@ -31,10 +33,13 @@ def test(root: Path, options: Sequence[str], report: Path) -> int:
     ]
     travelled = [str(root / SITE), str(root)] if (root / SITE).is_dir() else []
     # The reader's own pytest settings have no say in the verdict.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
+    }
     if travelled:
         environment["PYTHONPATH"] = os.pathsep.join([*travelled, environment.get("PYTHONPATH", "")])
-    # A session of its own: Ctrl-C reaches it once, from here, so that it can take its containers and device nodes away.
+    # A session of its own: Ctrl-C reaches it once, from here, so that it can take its containers
+    # and device nodes away.
     with subprocess.Popen(command, cwd=root, env=environment, start_new_session=True) as process:
         try:
             return process.wait()

@@ -10,7 +10,8 @@ from worker_images.node.place import RUNSC, PlaceError
 
 
 def root_of(image: Path, empty: Path) -> tuple[Path, str]:
-    """An image's root and ID: a folder that is one, whose ID is not known, or an archive unpacked into an empty folder.
+    """An image's root and ID: a folder that is one, whose ID is not known, or an archive unpacked
+    into an empty folder.
 
     Raises PlaceError, ImageError and OSError.
     """
@@ -22,7 +23,10 @@ def root_of(image: Path, empty: Path) -> tuple[Path, str]:
 
 
 def unpack(file: Path, target: Path) -> Image:
-    """Write what a container of the image would see into an empty folder; raises ImageError and OSError."""
+    """Write what a container of the image would see into an empty folder.
+
+    Raises ImageError and OSError.
+    """
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         image = archive.load(file, Path(scratch))
         for path, entry in sorted(image.merged.items()):
@@ -37,7 +41,10 @@ def _check(image: Image, path: str, entry: Entry) -> None:
         raise ImageError(f"{path} is a {entry.kind}: it is not unpacked as root")
     for parent in PurePosixPath(path).parents:
         if (above := image.merged.get(str(parent))) and above.kind != "folder":
-            raise ImageError(f"{path} lies below {parent}, which is a {above.kind}: it would be written elsewhere")
+            raise ImageError(
+                f"{path} lies below {parent}, which is a {above.kind}: it would be written"
+                " elsewhere"
+            )
 
 
 def _write(image: Image, entry: Entry, path: Path) -> None:

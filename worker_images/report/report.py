@@ -1,4 +1,6 @@
-"""What is known of the images, from what builds and checks left in out/: a table, JSON, one page."""
+"""What is known of the images, from what builds and checks left in out/: a table, JSON, one
+page.
+"""
 
 import itertools
 import json
@@ -21,7 +23,8 @@ from worker_images.report.results import ALL, Check, Row, Run
 
 @dataclass(frozen=True)
 class Built:
-    """A variant: its budget, its image's layers (component, diffID, bytes), its record, and why not to use it.
+    """A variant: its budget, its image's layers (component, diffID, bytes), its record, and why not
+    to use it.
 
     Sizes are unpacked bytes, except for the download.
     """
@@ -50,7 +53,9 @@ class Span:
 
 @dataclass(frozen=True)
 class Drivers:
-    """What the pinned gVisor release serves, what it knows or the fleet runs and it refuses, the fleet through all releases."""
+    """What the pinned gVisor release serves, what it knows or the fleet runs and it refuses, the
+    fleet through all releases.
+    """
 
     release: str
     releases: tuple[str, ...]
@@ -78,22 +83,46 @@ def read(root: Path) -> Report:
     variants = sorted(known, key=lambda name: len(known[name].components))
     runs = results.runs(root, variants)
     checks = tuple(check for run in runs.values() for check in run.checks)
-    images = tuple(_built(root, name, known[name], runs.get(f"out/{name}/judge.xml"), checks) for name in variants)
+    images = tuple(
+        _built(root, name, known[name], runs.get(f"out/{name}/judge.xml"), checks)
+        for name in variants
+    )
     rows = results.rows(runs, variants)
-    return Report(not any(image.refused for image in images), _verdict(images), _counts(rows), images, rows, checks, _drivers(root))
+    return Report(
+        not any(image.refused for image in images),
+        _verdict(images),
+        _counts(rows),
+        images,
+        rows,
+        checks,
+        _drivers(root),
+    )
 
 
 def text(report: Report) -> str:
     """The table variant by layer, what did not pass and why, and the verdict."""
     lines = [f"{'layer':8} {'variant':8} {'passed':>7} {'failed':>7} {'not run':>8}"]
     for row in report.rows:
-        counts = (row.passed, row.failed, row.not_run) if row.at else ("-", "-", f"all; run: {row.layer.command}")
-        lines.append(f"{row.layer.name:8} {row.variant:8} {counts[0]:>7} {counts[1]:>7} {counts[2]:>8}")
+        counts = (
+            (row.passed, row.failed, row.not_run)
+            if row.at
+            else ("-", "-", f"all; run: {row.layer.command}")
+        )
+        lines.append(
+            f"{row.layer.name:8} {row.variant:8} {counts[0]:>7} {counts[1]:>7} {counts[2]:>8}"
+        )
     failed = (check for check in report.checks if check.outcome == "failed")
     lines += [f"failed: {check.identity} ({check.variant}): {_brief(check)}" for check in failed]
-    reasons = Counter((check.layer, check.variant, _brief(check)) for check in report.checks if check.outcome == "not run")
+    reasons = Counter(
+        (check.layer, check.variant, _brief(check))
+        for check in report.checks
+        if check.outcome == "not run"
+    )
     for (layer, variant, reason), count in reasons.items():
-        lines.append(f"not run: {count} {'check' if count == 1 else 'checks'} of {layer} ({variant}): {reason}")
+        lines.append(
+            f"not run: {count} {'check' if count == 1 else 'checks'} of {layer} ({variant}):"
+            f" {reason}"
+        )
     return "\n".join([*lines, report.counts, report.verdict])
 
 
@@ -109,11 +138,21 @@ def as_json(report: Report) -> str:
 def page(report: Report) -> str:
     """One HTML page that needs nothing beside it."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("report.html.j2").render(report=report, layers=results.LAYERS, ALL=ALL)
+    environment = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(
+        report=report, layers=results.LAYERS, ALL=ALL
+    )
 
 
-def _built(root: Path, name: str, variant: catalog.Variant, run: Run | None, checks: tuple[Check, ...]) -> Built:
+def _built(
+    root: Path, name: str, variant: catalog.Variant, run: Run | None, checks: tuple[Check, ...]
+) -> Built:
     folder = root / "out" / name
     built = (folder / "image.tar").exists() and (folder / "build.json").exists()
     found = archive.outline(folder / "image.tar") if built else archive.Outline("", (), 0)
@@ -126,24 +165,52 @@ def _built(root: Path, name: str, variant: catalog.Variant, run: Run | None, che
     reasons = {
         f"{failed} {'check' if failed == 1 else 'checks'} failed{newer}": failed,
         f"it was not built; run: make {name}": not built,
-        "it was not judged; run: make test-images": not run or {run.image_id, record.get("image_id")} != {found.image_id},
+        "it was not judged; run: make test-images": (
+            not run or {run.image_id, record.get("image_id")} != {found.image_id}
+        ),
     }
     refused = next((reason for reason, holds in reasons.items() if holds), "")
     parts = tuple((part, *layer) for part, layer in zip(names, layers, strict=False))
     budget = round(float(expect.variant(root, name).megabytes) * 1e6)
-    return Built(name, variant.purpose, budget, found.image_id, parts, sum(size for _, _, size in parts), found.download, record, refused)
+    return Built(
+        name,
+        variant.purpose,
+        budget,
+        found.image_id,
+        parts,
+        sum(size for _, _, size in parts),
+        found.download,
+        record,
+        refused,
+    )
 
 
 def _verdict(images: tuple[Built, ...]) -> str:
-    refused = " or ".join(f"worker:{image.variant} ({image.refused})" for image in images if image.refused)
+    refused = " or ".join(
+        f"worker:{image.variant} ({image.refused})" for image in images if image.refused
+    )
     usable = " and ".join(f"worker:{image.variant}" for image in images if not image.refused)
-    return " ".join([*([f"No: do not use {refused}."] if refused else ["Yes:"]), *([f"{usable} may be used."] if usable else [])])
+    return " ".join(
+        [
+            *([f"No: do not use {refused}."] if refused else ["Yes:"]),
+            *([f"{usable} may be used."] if usable else []),
+        ]
+    )
 
 
 def _counts(rows: tuple[Row, ...]) -> str:
-    never = [row.layer.name if row.variant == ALL else f"{row.layer.name} of {row.variant}" for row in rows if not row.at]
-    passed, failed, not_run = (sum(counts) for counts in zip(*((row.passed, row.failed, row.not_run) for row in rows), strict=True))
-    return f"{passed} checks passed, {failed} failed, {not_run} did not run" + (f"; never run: {', '.join(never)}." if never else ".")
+    never = [
+        row.layer.name if row.variant == ALL else f"{row.layer.name} of {row.variant}"
+        for row in rows
+        if not row.at
+    ]
+    passed, failed, not_run = (
+        sum(counts)
+        for counts in zip(*((row.passed, row.failed, row.not_run) for row in rows), strict=True)
+    )
+    return f"{passed} checks passed, {failed} failed, {not_run} did not run" + (
+        f"; never run: {', '.join(never)}." if never else "."
+    )
 
 
 def _drivers(root: Path) -> Drivers:
@@ -159,6 +226,14 @@ def _drivers(root: Path) -> Drivers:
     def spans(driver: str) -> tuple[Span, ...]:
         groups = itertools.groupby(enumerate(known), key=lambda pair: driver in pair[1].supported)
         runs = [(each, list(group)) for each, group in groups]
-        return tuple(Span(each, run[0][1].name, run[-1][1].name, run[0][0], len(run)) for each, run in runs)
+        return tuple(
+            Span(each, run[0][1].name, run[-1][1].name, run[0][0], len(run)) for each, run in runs
+        )
 
-    return Drivers(release, tuple(each.name for each in known), served, refused, {driver: spans(driver) for driver in fleet})
+    return Drivers(
+        release,
+        tuple(each.name for each in known),
+        served,
+        refused,
+        {driver: spans(driver) for driver in fleet},
+    )

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""What runsc asks of NVIDIA's cuda-checkpoint, by the same calls of the driver's library: --get-state and --toggle of --pid."""
+"""What runsc asks of NVIDIA's cuda-checkpoint, by the same calls of the driver's library:
+--get-state and --toggle of --pid.
+"""
 
 import argparse
 import ctypes
@@ -23,7 +25,9 @@ def main() -> None:
         return
     # Larger than any of the calls' structures, and nothing asked for in it.
     nothing = ctypes.byref(ctypes.create_string_buffer(256))
-    for name in ("Lock", "Checkpoint") if STATES[state.value] == "running" else ("Restore", "Unlock"):
+    for name in (
+        ("Lock", "Checkpoint") if STATES[state.value] == "running" else ("Restore", "Unlock")
+    ):
         _call(library, name, arguments.pid, nothing)
 
 

@@ -41,7 +41,9 @@ BLOCK = 256
 
 
 class CudaError(Exception):
-    """A call of the driver's library that did not succeed: its name, CUDA's number and CUDA's word for it."""
+    """A call of the driver's library that did not succeed: its name, CUDA's number and CUDA's word
+    for it.
+    """
 
 
 class Cuda:
@@ -81,7 +83,9 @@ class Cuda:
         data = ctypes.create_string_buffer(16)
         self.call("cuDeviceGetUuid", data, self.device)
         digits = data.raw.hex()
-        return "GPU-" + "-".join(digits[begin:end] for begin, end in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32)))
+        return "GPU-" + "-".join(
+            digits[begin:end] for begin, end in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))
+        )
 
     def kernel(self, name: str) -> ctypes.c_void_p:
         """A kernel of the module."""
@@ -97,7 +101,9 @@ class Cuda:
 
     def launch(self, kernel: ctypes.c_void_p, blocks: int, threads: int, *values: Any) -> None:  # noqa: ANN401
         """Start a kernel on the default stream."""
-        pointers = (ctypes.c_void_p * len(values))(*(ctypes.cast(ctypes.byref(value), ctypes.c_void_p) for value in values))
+        pointers = (ctypes.c_void_p * len(values))(
+            *(ctypes.cast(ctypes.byref(value), ctypes.c_void_p) for value in values)
+        )
         self.call("cuLaunchKernel", kernel, blocks, 1, 1, threads, 1, 1, 0, None, pointers, None)
 
 

@@ -1,4 +1,6 @@
-"""What a user's program sees of the GPU, as one JSON object: run on the node, then in the sandbox."""
+"""What a user's program sees of the GPU, as one JSON object: run on the node, then in the
+sandbox.
+"""
 
 import ctypes
 import json
@@ -20,7 +22,11 @@ def main() -> None:
     """Ask everything; what fails says why and spoils nothing else."""
     asked = sys.argv[1:] or [*FACTS, "note"]
     # torch takes long to begin: the requirements' own test begins beside ours.
-    beside = subprocess.Popen(NOTE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) if "note" in asked else None
+    beside = (
+        subprocess.Popen(NOTE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if "note" in asked
+        else None
+    )
     found = {name: _answer(FACTS[name]) for name in asked if name != "note"}
     if beside:
         output, errors = beside.communicate()
@@ -47,7 +53,11 @@ def kernel() -> dict[str, Any]:
 
 def devices() -> dict[str, list[int]]:
     """Every node of the driver in /dev, with its numbers."""
-    found = {path: path.stat().st_rdev for path in sorted(Path("/dev").glob("nvidia*")) if path.is_char_device()}
+    found = {
+        path: path.stat().st_rdev
+        for path in sorted(Path("/dev").glob("nvidia*"))
+        if path.is_char_device()
+    }
     return {path.name: [os.major(number), os.minor(number)] for path, number in found.items()}
 
 
@@ -59,7 +69,11 @@ def parameters() -> str:
 def loader() -> dict[str, str]:
     """Each libcuda.so.1 of the loader's cache, once it was made anew, and what it is in the end."""
     _said("ldconfig", *filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")))
-    lines = [line.partition(" => ")[2] for line in _said("ldconfig", "-p")["output"].splitlines() if "libcuda.so.1 " in line]
+    lines = [
+        line.partition(" => ")[2]
+        for line in _said("ldconfig", "-p")["output"].splitlines()
+        if "libcuda.so.1 " in line
+    ]
     return {path: os.path.realpath(path) for path in lines}
 
 
@@ -71,7 +85,9 @@ def loaded() -> str:
 
 
 def driver() -> dict[str, Any]:
-    """The first GPU by the driver's library: the version it serves, count, name, identity, and a kernel that adds."""
+    """The first GPU by the driver's library: the version it serves, count, name, identity, and a
+    kernel that adds.
+    """
     context = driver_api.Cuda()
     return {
         "cuda": context.number("cuDriverGetVersion"),
@@ -84,7 +100,10 @@ def driver() -> dict[str, Any]:
 
 def smi() -> dict[str, Any]:
     """nvidia-smi: each GPU, and the driver's version."""
-    return {"list": _said("nvidia-smi", "-L"), "version": _said("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")}
+    return {
+        "list": _said("nvidia-smi", "-L"),
+        "version": _said("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"),
+    }
 
 
 def torch() -> dict[str, Any]:
@@ -101,7 +120,10 @@ def torch() -> dict[str, Any]:
     }
 
 
-FACTS: dict[str, Callable[[], Any]] = {fact.__name__: fact for fact in (kernel, devices, parameters, loader, loaded, driver, smi, torch)}
+FACTS: dict[str, Callable[[], Any]] = {
+    fact.__name__: fact
+    for fact in (kernel, devices, parameters, loader, loaded, driver, smi, torch)
+}
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,6 @@
-"""Speed as a user's program meets it, as one JSON object: medians of several, on the node, then in the sandbox."""
+"""Speed as a user's program meets it, as one JSON object: medians of several, on the node, then in
+the sandbox.
+"""
 
 import ctypes
 import json
@@ -36,13 +38,19 @@ def _median(measure: Callable[[], float], warm: float) -> float:
 def with_driver() -> dict[str, Any]:
     """A launch, a copy, an allocation."""
     context = driver_api.Cuda()
-    return {"launch_us": launch(context), "copy_gb_per_s": copy(context), "allocate_us": allocate(context)}
+    return {
+        "launch_us": launch(context),
+        "copy_gb_per_s": copy(context),
+        "allocate_us": allocate(context),
+    }
 
 
 def launch(context: driver_api.Cuda) -> list[tuple[float, float]]:
-    """Microseconds a kernel that does nothing, many in a row, and beside each burst those of a call that only the library answers.
+    """Microseconds a kernel that does nothing, many in a row, and beside each burst those of a call
+    that only the library answers.
 
-    The second tells how fast the processor is at that moment. Both calls are bound once, so that Python weighs little.
+    The second tells how fast the processor is at that moment. Both calls are bound once, so that
+    Python weighs little.
     """
     one, number = ctypes.c_uint(1), ctypes.byref(ctypes.c_int())
     kernel = (context.kernel("nothing"), *6 * (one,), ctypes.c_uint(0), None, None, None)
@@ -91,7 +99,9 @@ def allocate(context: driver_api.Cuda) -> float:
 
 
 def with_torch() -> dict[str, Any]:
-    """Seconds to import torch, 10^12 operations a second of a product of bf16 matrices, microseconds of torch's own launch."""
+    """Seconds to import torch, 10^12 operations a second of a product of bf16 matrices,
+    microseconds of torch's own launch.
+    """
     begun = time.perf_counter()
     import torch
 
@@ -115,7 +125,11 @@ def with_torch() -> dict[str, Any]:
         torch.cuda.synchronize()
         return 10 * 2 * SIDE**3 / (time.perf_counter() - begun) / 1e12
 
-    return {"import_s": imported, "matmul_tflops": _median(measure, 0.7), "launch_torch_us": _median(add, 0.3)}
+    return {
+        "import_s": imported,
+        "matmul_tflops": _median(measure, 0.7),
+        "launch_torch_us": _median(add, 0.3),
+    }
 
 
 PARTS = {"driver": with_driver, "torch": with_torch}

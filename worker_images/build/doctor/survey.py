@@ -1,4 +1,7 @@
-"""The facts of this machine, all asked at once and for a bounded time; nothing is started, installed or left behind."""
+"""The facts of this machine, all asked at once and for a bounded time.
+
+Nothing is started, installed or left behind.
+"""
 
 import argparse
 import json
@@ -32,19 +35,33 @@ from worker_images.model.drivers.table import DRIVERS
 
 GO_PROXY = "https://proxy.golang.org"
 PYTHON_INDEX = "https://pypi.org/simple"
-LATE = Answer(refusal=f"no answer in {reach.DEADLINE_SECONDS} s; check the network, proxies and DOCKER_HOST")
+LATE = Answer(
+    refusal=f"no answer in {reach.DEADLINE_SECONDS} s; check the network, proxies and DOCKER_HOST"
+)
 
 
 def command(argv: list[str], root: Path, _: Tell) -> str:
-    """Look at this machine and return the rows; raises UnfitError, which carries them, where one is a fault."""
-    parser = argparse.ArgumentParser(prog="build.py doctor", description="What this machine lacks, with the fixes. Changes nothing.")
+    """Look at this machine and return the rows.
+
+    Raises UnfitError, which carries them, where one is a fault.
+    """
+    parser = argparse.ArgumentParser(
+        prog="build.py doctor",
+        description="What this machine lacks, with the fixes. Changes nothing.",
+    )
     parser.add_argument("--json", action="store_true", help="the rows as JSON")
     as_json = parser.parse_args(argv).json
     rows = doctor.rows(gather(root))
-    text = json.dumps([asdict(row) for row in rows], indent=1) if as_json else "\n".join(map(str, rows))
+    text = (
+        json.dumps([asdict(row) for row in rows], indent=1)
+        if as_json
+        else "\n".join(map(str, rows))
+    )
     faults = ", ".join(row.matter for row in rows if row.state == "fault")
     if faults:
-        raise UnfitError(f"this machine is not fit: {faults}; do what the rows say and run again", text)
+        raise UnfitError(
+            f"this machine is not fit: {faults}; do what the rows say and run again", text
+        )
     return text
 
 
@@ -52,12 +69,19 @@ def gather(root: Path) -> Facts:
     """Ask everything; raises DocumentError where versions.yaml is refused."""
     pinned, _ = project.load(root, root / "versions.yaml")
     questions = _questions(root, pinned)
-    answers = reach.ask({matter: partial(_answer, question) for matter, question in questions.items()}, reach.DEADLINE_SECONDS)
+    answers = reach.ask(
+        {matter: partial(_answer, question) for matter, question in questions.items()},
+        reach.DEADLINE_SECONDS,
+    )
     return Facts(
         answers={matter: answers.get(matter, LATE) for matter in questions},
         machine=machine.Machine.here(),
         capabilities=int(_first("/proc/self/status", r"^CapEff:\s*(\w+)") or "0", 16),
-        proxies={f"{name}_proxy": address for name, address in urllib.request.getproxies().items() if name in {"http", "https"}},
+        proxies={
+            f"{name}_proxy": address
+            for name, address in urllib.request.getproxies().items()
+            if name in {"http", "https"}
+        },
         kernel=kernel_settings.values(),
         driver=driver(),
         devices=tuple(path.name for path in Path("/dev").glob("nvidia*")),
@@ -73,12 +97,21 @@ def driver(file: str = "/proc/driver/nvidia/version") -> str:
 
 
 def copying(root: Path, state: Path) -> str:
-    """The file system on which an engine with this state would copy layers, by a mount that is tried; empty where it shares them."""
+    """The file system on which an engine with this state would copy layers, by a mount that is
+    tried; empty where it shares them.
+    """
     folder = str(next(path for path in (state, *state.parents) if os.access(path, os.X_OK)))
-    tried = subprocess.run([str(root / "scripts" / "engine"), "layers", folder], capture_output=True, text=True, check=False)
+    tried = subprocess.run(
+        [str(root / "scripts" / "engine"), "layers", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if tried.returncode or tried.stdout.strip() != "native":
         return ""
-    return subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=False).stdout.strip()
+    return subprocess.run(
+        ["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=False
+    ).stdout.strip()
 
 
 def _first(file: str, pattern: str) -> str:
@@ -98,9 +131,19 @@ def _questions(root: Path, pinned: pins.Pins) -> dict[str, Callable[[], str]]:
         "disk": partial(disk, root),
         "engine": partial(engine, root),
         "certificates": certificates,
-        "debian mirror": partial(reached, f"{suite.mirror}/dists/{suite.suite}/InRelease", "name another apt.mirror in versions.yaml"),
-        "go proxy": partial(reached, f"{_bare(proxy)}/{gvisor.module}/@v/{gvisor.version}.info", "set GOPROXY to one that has it"),
-        "python index": lambda: reached(f"{_bare(_index())}/pip/", "set PIP_INDEX_URL to one that answers"),
+        "debian mirror": partial(
+            reached,
+            f"{suite.mirror}/dists/{suite.suite}/InRelease",
+            "name another apt.mirror in versions.yaml",
+        ),
+        "go proxy": partial(
+            reached,
+            f"{_bare(proxy)}/{gvisor.module}/@v/{gvisor.version}.info",
+            "set GOPROXY to one that has it",
+        ),
+        "python index": lambda: reached(
+            f"{_bare(_index())}/pip/", "set PIP_INDEX_URL to one that answers"
+        ),
     }
 
 
@@ -111,7 +154,9 @@ def _answer(question: Callable[[], str]) -> Answer:
         return Answer(refusal=str(error))
     except OSError as error:
         fix = "give this user access, or set XDG_CACHE_HOME to a folder of yours"
-        return Answer(refusal=f"{error.filename or 'the machine'}: {error.strerror or error}; {fix}")
+        return Answer(
+            refusal=f"{error.filename or 'the machine'}: {error.strerror or error}; {fix}"
+        )
 
 
 def environment(root: Path) -> str:
@@ -135,7 +180,10 @@ def disk(root: Path) -> str:
     check_cache()
     folders = work.folders(root / "out")
     check_space(folders, work.NEEDED_BYTES)
-    return ", ".join(f"{free_space(folder) / 1e9:.0f} GB free for {purpose}" for purpose, folder in folders.items())
+    return ", ".join(
+        f"{free_space(folder) / 1e9:.0f} GB free for {purpose}"
+        for purpose, folder in folders.items()
+    )
 
 
 def engine(root: Path) -> str:
@@ -156,7 +204,10 @@ def certificates() -> str:
     try:
         count = ssl.create_default_context(cafile=buildx.CERTIFICATES).cert_store_stats()["x509_ca"]
     except OSError as error:
-        fix = "run: apt-get install ca-certificates, or point SSL_CERT_FILE at a file of PEM certificates"
+        fix = (
+            "run: apt-get install ca-certificates, or point SSL_CERT_FILE at a file of PEM"
+            " certificates"
+        )
         raise EngineError(f"{buildx.CERTIFICATES}: {error.strerror or error}; {fix}") from error
     return f"{count} in {buildx.CERTIFICATES}"
 
@@ -174,7 +225,11 @@ def _bare(address: str) -> str:
 
 
 def _index() -> str:
-    """The index that pip asks by its variables and files: the first row of those that it sorts by precedence."""
-    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False).stdout
+    """The index that pip asks by its variables and files: the first row of those that it sorts by
+    precedence.
+    """
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    ).stdout
     found = re.search(r"^(?::env:|download|global)\.index-url='(.+)'$", listed, re.MULTILINE)
     return found[1] if found else PYTHON_INDEX

@@ -1,4 +1,6 @@
-"""The driver contract of a runsc: what a release or a commit serves, and what a bump would gain and lose."""
+"""The driver contract of a runsc: what a release or a commit serves, and what a bump would gain and
+lose.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,12 +13,17 @@ from worker_images.errors import NoAnswerError
 from worker_images.model.drivers import table as drivertable
 
 SOURCE = "pkg/sentry/devices/nvproxy/version.go"
-CALL = re.compile(r"\badd(Unsupported)?DriverABI\(\s*([0-9]{1,9}),\s*([0-9]{1,9}),\s*([0-9]{1,9})\b")
+CALL = re.compile(
+    r"\badd(Unsupported)?DriverABI\(\s*([0-9]{1,9}),\s*([0-9]{1,9}),\s*([0-9]{1,9})\b"
+)
 
 
 def table(path: Path) -> dict[str, Contract]:
     """gVisor's releases, oldest first."""
-    return {release.name: Contract(frozenset(release.supported), frozenset(release.known)) for release in drivertable.read(path)}
+    return {
+        release.name: Contract(frozenset(release.supported), frozenset(release.known))
+        for release in drivertable.read(path)
+    }
 
 
 def of_source(text: str) -> Contract:
@@ -42,9 +49,14 @@ def before(releases: Mapping[str, Contract], moment: datetime) -> list[str]:
 
 def matching(commit: Contract, moment: datetime, releases: Mapping[str, Contract]) -> str:
     """The newest release up to a commit that serves the same drivers; empty where none does."""
-    return next((name for name in before(releases, moment) if releases[name].supported == commit.supported), "")
+    return next(
+        (name for name in before(releases, moment) if releases[name].supported == commit.supported),
+        "",
+    )
 
 
 def keeping(drivers: Sequence[str], moment: datetime, releases: Mapping[str, Contract]) -> str:
     """The newest release up to a commit that serves all these drivers; empty where none does."""
-    return next((name for name in before(releases, moment) if releases[name].supported >= set(drivers)), "")
+    return next(
+        (name for name in before(releases, moment) if releases[name].supported >= set(drivers)), ""
+    )

@@ -9,23 +9,35 @@ from worker_images.model.document import Document, Location, dotted, parse
 
 
 def edited(data: bytes, name: str, changes: Sequence[Change]) -> bytes:
-    """The file with each old value replaced by the new one; raises DriftError where an old value no longer stands there."""
+    """The file with each old value replaced by the new one.
+
+    Raises DriftError where an old value no longer stands there.
+    """
     document = parse(data, name)
     before = dict(_scalars(document.value, ()))
     lines = data.decode().split("\n")
     for change in changes:
         if before.get(change.location) != change.old:
-            raise DriftError(f"{name}: {dotted(change.location)} is no longer {change.old!r}; it was edited meanwhile; run again")
+            raise DriftError(
+                f"{name}: {dotted(change.location)} is no longer {change.old!r}; it was edited"
+                " meanwhile; run again"
+            )
         _replace(lines, document, change)
     result = "\n".join(lines).encode()
     after = dict(_scalars(parse(result, name).value, ()))
     if after != before | {change.location: change.new for change in changes}:
-        raise DriftError(f"{name}: its layout does not let one value be changed alone; write each value on the line of its key")
+        raise DriftError(
+            f"{name}: its layout does not let one value be changed alone; write each value on the"
+            " line of its key"
+        )
     return result
 
 
 def _replace(lines: list[str], document: Document, change: Change) -> None:
-    """Each quoted value stands on the line of its key, right behind it; an item of a list has no key."""
+    """Each quoted value stands on the line of its key, right behind it.
+
+    An item of a list has no key.
+    """
     mark = document.marks[change.location]
     line = lines[mark.line - 1]
     head, tail = line[: mark.column - 1], line[mark.column - 1 :]
@@ -33,7 +45,9 @@ def _replace(lines: list[str], document: Document, change: Change) -> None:
     key = rf"(?:[\"']?{re.escape(name)}[\"']?\s*:\s*)" if isinstance(name, str) else ""
     match = re.match(rf"({key})([\"']){re.escape(change.old)}\2", tail)
     if match:
-        lines[mark.line - 1] = f"{head}{match[1]}{match[2]}{change.new}{match[2]}{tail[match.end() :]}"
+        lines[mark.line - 1] = (
+            f"{head}{match[1]}{match[2]}{change.new}{match[2]}{tail[match.end() :]}"
+        )
 
 
 def _scalars(value: object, location: Location) -> Iterator[tuple[Location, object]]:

@@ -1,4 +1,7 @@
-"""All sources asked at once and for a bounded time; what each did not answer is told, and is no error of the others."""
+"""All sources asked at once and for a bounded time.
+
+What each did not answer is told, and is no error of the others.
+"""
 
 import json
 import threading
@@ -38,7 +41,10 @@ class Site(Protocol):
 
 @dataclass(frozen=True)
 class Question:
-    """One component, and who is asked about it; a site that is None has nothing that changes with the version."""
+    """One component, and who is asked about it.
+
+    A site that is None has nothing that changes with the version.
+    """
 
     component: str
     registry: Registry
@@ -47,7 +53,9 @@ class Question:
 
 @dataclass(frozen=True)
 class Asking:
-    """The reader's mirrors, the commits of gVisor that they name, and the time that all sources have."""
+    """The reader's mirrors, the commits of gVisor that they name, and the time that all sources
+    have.
+    """
 
     environment: Mapping[str, str]
     commits: tuple[str, ...] = ()
@@ -89,7 +97,9 @@ def questions(pins: Pins, known: Facts, asking: Asking) -> list[Question]:
     image, _, tag = pins.debian.image.partition(":")
     asked: list[Question] = [
         Question(GO, goproxy.Toolchains(goproxy.Module(proxy, "golang.org/toolchain"))),
-        Question(DEBIAN, CurrentTag(vendor.ImageTag(image if "/" in image else f"library/{image}"), tag)),
+        Question(
+            DEBIAN, CurrentTag(vendor.ImageTag(image if "/" in image else f"library/{image}"), tag)
+        ),
     ]
     sites: dict[str, Site] = {
         GVISOR: vendor.RunscRelease(known.runsc),
@@ -104,7 +114,9 @@ def questions(pins: Pins, known: Facts, asking: Asking) -> list[Question]:
 def _registry(pins: Pins, name: str, source: PackagesSource, asking: Asking) -> Registry:
     if source.module:
         module = goproxy.Module(goproxy.chosen(asking.environment), source.module)
-        return goproxy.Commits(module, asking.commits) if name == GVISOR else goproxy.Releases(module)
+        return (
+            goproxy.Commits(module, asking.commits) if name == GVISOR else goproxy.Releases(module)
+        )
     if source.wheel:
         return pypi.Wheels(pypi.chosen(asking.environment), source.wheel)
     return SourcePackage(pins.debian, source.debian or name, seconds=asking.seconds * 2 / 3)
@@ -113,7 +125,9 @@ def _registry(pins: Pins, name: str, source: PackagesSource, asking: Asking) -> 
 def ask(pins: Pins, asked: Sequence[Question], known: Facts, seconds: float) -> Answers:
     """Put all questions at once; none of them ends the others."""
     try:
-        answers = reach.ask({each.component: partial(_answer, pins, each, known) for each in asked}, seconds)
+        answers = reach.ask(
+            {each.component: partial(_answer, pins, each, known) for each in asked}, seconds
+        )
     except KeyboardInterrupt:
         _settle()
         raise
@@ -124,7 +138,9 @@ def ask(pins: Pins, asked: Sequence[Question], known: Facts, seconds: float) -> 
 
 
 def _settle() -> None:
-    """Let threads that are at work end: the interpreter must not be torn down under the libraries that they are in."""
+    """Let threads that are at work end: the interpreter must not be torn down under the libraries
+    that they are in.
+    """
     deadline = time.monotonic() + SETTLE_SECONDS
     for thread in threading.enumerate():
         if thread.daemon:
@@ -154,5 +170,9 @@ def _completed(offers: Sequence[Offer], question: Question) -> list[Offer]:
             rows.append(replace(offer, vendor=question.site.digest(offer.release)))
         except NoAnswerError as error:
             silence = None if error.status else error
-            rows.append(replace(offer, fault=f"{error}, so the vendor's digest of {offer.release} is not known"))
+            rows.append(
+                replace(
+                    offer, fault=f"{error}, so the vendor's digest of {offer.release} is not known"
+                )
+            )
     return rows

@@ -1,4 +1,6 @@
-"""What a Go module proxy offers: modules, gVisor's commits with the drivers that each serves, and Go itself."""
+"""What a Go module proxy offers: modules, gVisor's commits with the drivers that each serves, and
+Go itself.
+"""
 
 import io
 import re
@@ -50,19 +52,29 @@ class Module:
     def versions(self) -> list[str]:
         """All that the proxy lists; raises NoAnswerError for what is no list."""
         if not self.proxy:
-            raise NoAnswerError("GOPROXY names no proxy that can be asked; set it to one, such as https://proxy.golang.org")
+            raise NoAnswerError(
+                "GOPROXY names no proxy that can be asked; set it to one, such as"
+                " https://proxy.golang.org"
+            )
         body = web.get(self.address("@v/list"), self.timeout).decode("utf-8", "replace")
         found = body.split()
         if not all(re.fullmatch(r"v[0-9]+\.[0-9A-Za-z.+-]+", version) for version in found):
             raise NoAnswerError(f"{web.host(self.proxy)} answers what is no list of versions")
-        if longest := max((len(version) for version in found if len(version) > MOST_OF_A_VERSION), default=0):
+        if longest := max(
+            (len(version) for version in found if len(version) > MOST_OF_A_VERSION), default=0
+        ):
             raise NoAnswerError(f"{web.host(self.proxy)} lists a version of {longest} characters")
         return found
 
     def offer(self, version: str, name: str) -> Offer:
-        """Date and size of a version; one that the proxy lists and does not give is an offer with a fault."""
+        """Date and size of a version.
+
+        One that the proxy lists and does not give is an offer with a fault.
+        """
         try:
-            published = web.record(self.address(f"@v/{version}.info"), ModuleVersion, self.timeout).time
+            published = web.record(
+                self.address(f"@v/{version}.info"), ModuleVersion, self.timeout
+            ).time
         except NoAnswerError as error:
             return Offer(name, fault=f"{name} is listed and cannot be had: {error}")
         return Offer(name, published, web.size(self.address(f"@v/{version}.zip"), self.timeout))
@@ -76,7 +88,10 @@ class Releases:
 
     def newer(self, pinned: str) -> Sequence[Offer]:
         """Newest first."""
-        return [self.module.offer(version, version) for version in order.newer(self.module.versions(), pinned)]
+        return [
+            self.module.offer(version, version)
+            for version in order.newer(self.module.versions(), pinned)
+        ]
 
 
 @dataclass(frozen=True)
@@ -87,13 +102,21 @@ class Toolchains:
 
     def newer(self, pinned: str) -> Sequence[Offer]:
         """Newest first."""
-        found = {match[1]: match[0] for each in self.module.versions() if (match := TOOLCHAIN.fullmatch(each))}
-        return [self.module.offer(found[version], version) for version in order.newer(found, pinned)]
+        found = {
+            match[1]: match[0]
+            for each in self.module.versions()
+            if (match := TOOLCHAIN.fullmatch(each))
+        }
+        return [
+            self.module.offer(found[version], version) for version in order.newer(found, pinned)
+        ]
 
 
 @dataclass(frozen=True)
 class Commits:
-    """Commits of gVisor's go branch: the latest, those that the proxy lists, and those that the reader names."""
+    """Commits of gVisor's go branch: the latest, those that the proxy lists, and those that the
+    reader names.
+    """
 
     module: Module
     named: tuple[str, ...] = ()
@@ -101,12 +124,23 @@ class Commits:
     def newer(self, pinned: str) -> Sequence[Offer]:
         """Newest first, each with the drivers that its own source names."""
         found = {*self.module.versions(), *self._latest(), *self.named}
-        wanted = [each for each in found if order.PSEUDO.fullmatch(each) and order.numbers(each) > order.numbers(pinned)]
-        return [self._offer(version) for version in sorted(wanted, key=order.numbers, reverse=True)[:MOST_COMMITS]]
+        wanted = [
+            each
+            for each in found
+            if order.PSEUDO.fullmatch(each) and order.numbers(each) > order.numbers(pinned)
+        ]
+        return [
+            self._offer(version)
+            for version in sorted(wanted, key=order.numbers, reverse=True)[:MOST_COMMITS]
+        ]
 
     def _latest(self) -> list[str]:
         try:
-            return [web.record(self.module.address("@latest"), ModuleVersion, self.module.timeout).version]
+            return [
+                web.record(
+                    self.module.address("@latest"), ModuleVersion, self.module.timeout
+                ).version
+            ]
         except NoAnswerError as error:
             # A proxy that keeps only what was asked for has no latest; its list is what there is.
             if error.status in {403, 404, 410}:
@@ -115,15 +149,22 @@ class Commits:
 
     def _offer(self, version: str) -> Offer:
         try:
-            published = web.record(self.module.address(f"@v/{version}.info"), ModuleVersion, self.module.timeout).time
-            archive = web.get(self.module.address(f"@v/{version}.zip"), self.module.timeout, MOST_ARCHIVE_BYTES)
+            published = web.record(
+                self.module.address(f"@v/{version}.info"), ModuleVersion, self.module.timeout
+            ).time
+            archive = web.get(
+                self.module.address(f"@v/{version}.zip"), self.module.timeout, MOST_ARCHIVE_BYTES
+            )
             return Offer(version, published, len(archive), contract=drivers(archive))
         except NoAnswerError as error:
             return Offer(version, fault=f"{version} cannot be had: {error}")
 
 
 def drivers(archive: bytes) -> Contract:
-    """What the runsc of a module's archive serves; raises NoAnswerError where it is not of the go branch."""
+    """What the runsc of a module's archive serves.
+
+    Raises NoAnswerError where it is not of the go branch.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as files:
             names = files.namelist()

@@ -1,4 +1,6 @@
-"""Versions in order: which are newer, which are of one release line, which are no releases at all."""
+"""Versions in order: which are newer, which are of one release line, which are no releases at
+all.
+"""
 
 import re
 from collections.abc import Iterable
@@ -27,8 +29,14 @@ def is_release(version: str) -> bool:
 
 
 def newer(versions: Iterable[str], pinned: str) -> list[str]:
-    """The releases after the pinned one, newest first, a few of its line and a few of the others."""
-    found = sorted({v for v in versions if is_release(v) and numbers(v) > numbers(pinned)}, key=numbers, reverse=True)
+    """The releases after the pinned one, newest first, a few of its line and a few of the
+    others.
+    """
+    found = sorted(
+        {v for v in versions if is_release(v) and numbers(v) > numbers(pinned)},
+        key=numbers,
+        reverse=True,
+    )
     own = [version for version in found if line(version) == line(pinned)]
     other = [version for version in found if version not in own]
     return other[:MOST_OF_A_LINE] + own[:MOST_OF_A_LINE]

@@ -5,7 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from worker_images.build.update import contract, order
-from worker_images.build.update.values import Change, Contract, Facts, Offer, Policy, Proposal, Verdict
+from worker_images.build.update.values import (
+    Change,
+    Contract,
+    Facts,
+    Offer,
+    Policy,
+    Proposal,
+    Verdict,
+)
 from worker_images.model.document import Location
 from worker_images.model.pins import ComponentPin, Pins
 
@@ -38,7 +46,10 @@ def pinned(pins: Pins, component: str) -> str:
 
 
 def proposals(pins: Pins, found: Found, facts: Facts, policy: Policy) -> Iterator[Proposal]:
-    """Newest first, down to the first that may be taken; of several with one verdict in one release line, the newest."""
+    """Newest first, down to the first that may be taken.
+
+    Of several with one verdict in one release line, the newest.
+    """
     seen: set[tuple[Verdict, bool]] = set()
     for offer in found.offers:
         proposal = _judged(pins, found.component, offer, facts, policy)
@@ -60,9 +71,16 @@ def released(offer: Offer, component: str, facts: Facts) -> Offer:
     if component == CUDA:
         toolkit = facts.runtimes.get(offer.version, "")
         missing = (
-            "" if toolkit else f"nobody wrote which CUDA {offer.version} belongs to; add it to images/components/cuda-runtime/releases.json"
+            ""
+            if toolkit
+            else (
+                f"nobody wrote which CUDA {offer.version} belongs to; add it to"
+                " images/components/cuda-runtime/releases.json"
+            )
         )
-        return replace(offer, release=TAG_OF.format(toolkit) if toolkit else "", fault=offer.fault or missing)
+        return replace(
+            offer, release=TAG_OF.format(toolkit) if toolkit else "", fault=offer.fault or missing
+        )
     return replace(offer, release=offer.version.removeprefix("v"))
 
 
@@ -74,7 +92,8 @@ def _unmatched(commit: Contract, nearest: str, facts: Facts) -> str:
     parts = [f"also serves {more}" if more else "", f"does not serve {less}" if less else ""]
     difference = " and ".join(filter(None, parts)) or "comes before them all"
     return (
-        f"no release in drivers.json serves the same drivers, so the two supplies would differ; beside {nearest or 'them'} it {difference}"
+        "no release in drivers.json serves the same drivers, so the two supplies would differ;"
+        f" beside {nearest or 'them'} it {difference}"
     )
 
 
@@ -97,7 +116,9 @@ def _judged(pins: Pins, component: str, offer: Offer, facts: Facts, policy: Poli
     )
 
 
-def _difference(pins: Pins, component: str, offer: Offer, facts: Facts) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _difference(
+    pins: Pins, component: str, offer: Offer, facts: Facts
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if component != GVISOR or offer.contract is None:
         return (), ()
     now, then = _served(pins, facts), offer.contract.supported
@@ -108,9 +129,15 @@ def _served(pins: Pins, facts: Facts) -> frozenset[str]:
     return facts.releases.get(pins.components[GVISOR].version, Contract(frozenset())).supported
 
 
-def _verdict(pins: Pins, component: str, offer: Offer, facts: Facts, policy: Policy) -> tuple[Verdict, str]:
+def _verdict(
+    pins: Pins, component: str, offer: Offer, facts: Facts, policy: Policy
+) -> tuple[Verdict, str]:
     current = pinned(pins, component)
-    if component in IN_LINE and not policy.major and order.line(offer.version) != order.line(current):
+    if (
+        component in IN_LINE
+        and not policy.major
+        and order.line(offer.version) != order.line(current)
+    ):
         return Verdict.HELD, "another release line; --major takes it"
     if broken := _fleet(pins, component, offer, facts):
         return Verdict.REFUSED, broken
@@ -119,24 +146,51 @@ def _verdict(pins: Pins, component: str, offer: Offer, facts: Facts, policy: Pol
     if offer.published is None and component not in UNDATED | {DEBIAN}:
         return Verdict.HELD, "its registry does not tell its date, so its age is not known"
     if offer.published and offer.published.date() > policy.today + CLOCKS_DIFFER:
-        return Verdict.HELD, f"its registry dates it {offer.published.date()}, which is not yet, so its age is not known"
-    if offer.published and (ripe := offer.published.date() + timedelta(days=policy.cool_down)) > policy.today:
+        return (
+            Verdict.HELD,
+            (
+                f"its registry dates it {offer.published.date()}, which is not yet, so its age is"
+                " not known"
+            ),
+        )
+    if (
+        offer.published
+        and (ripe := offer.published.date() + timedelta(days=policy.cool_down)) > policy.today
+    ):
         return Verdict.TOO_YOUNG, f"ripe on {ripe}"
     return Verdict.OFFERED, ""
 
 
 def _fleet(pins: Pins, component: str, offer: Offer, facts: Facts) -> str:
-    """The promise to the fleet that a bump would break, with the way out; empty where it keeps all."""
+    """The promise to the fleet that a bump would break, with the way out.
+
+    Empty where it keeps all.
+    """
     if component == GVISOR and offer.contract:
         served = [driver for driver in pins.fleet.drivers if driver in _served(pins, facts)]
         lost = [driver for driver in served if driver not in offer.contract.supported]
-        near = (contract.keeping(served, offer.published, facts.releases) if offer.published else "") or pins.components[GVISOR].version
-        return f"loses fleet driver {', '.join(lost)}; the newest release up to it that keeps what the fleet has is {near}" if lost else ""
+        near = (
+            contract.keeping(served, offer.published, facts.releases) if offer.published else ""
+        ) or pins.components[GVISOR].version
+        return (
+            f"loses fleet driver {', '.join(lost)}; the newest release up to it that keeps what the"
+            f" fleet has is {near}"
+            if lost
+            else ""
+        )
     if component == CUDA:
         major = offer.version.partition(".")[0]
         floor = facts.floors.get(major, "")
-        below = [driver for driver in pins.fleet.drivers if floor and order.numbers(driver) < order.numbers(floor)]
-        return f"CUDA {major} needs driver {floor} or later, and the fleet has {', '.join(below)}" if below else ""
+        below = [
+            driver
+            for driver in pins.fleet.drivers
+            if floor and order.numbers(driver) < order.numbers(floor)
+        ]
+        return (
+            f"CUDA {major} needs driver {floor} or later, and the fleet has {', '.join(below)}"
+            if below
+            else ""
+        )
     return ""
 
 
@@ -148,8 +202,12 @@ def changes(pins: Pins, component: str, offer: Offer) -> Iterator[Change]:
         yield Change(("debian", "digest"), pins.debian.digest, offer.version)
     else:
         pin = pins.components[component]
-        rows = [(("components", component, *place), old, new) for place, old, new in _moves(pin, offer)]
-        yield from (Change(location, old, new) for location, old, new in rows if old and new and old != new)
+        rows = [
+            (("components", component, *place), old, new) for place, old, new in _moves(pin, offer)
+        ]
+        yield from (
+            Change(location, old, new) for location, old, new in rows if old and new and old != new
+        )
 
 
 def _moves(pin: ComponentPin, offer: Offer) -> Iterator[tuple[Location, str | None, str]]:
@@ -162,6 +220,8 @@ def _moves(pin: ComponentPin, offer: Offer) -> Iterator[tuple[Location, str | No
 
 
 def describe(offer: Offer) -> str:
-    """What runsc says after release-: a module carries no git description, so release and commit are joined here."""
+    """What runsc says after release-: a module carries no git description, so release and commit
+    are joined here.
+    """
     commit = order.PSEUDO.fullmatch(offer.version)
     return f"{offer.release}-go.{commit[2]}" if commit else ""

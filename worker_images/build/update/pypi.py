@@ -49,9 +49,14 @@ class Wheels:
     def newer(self, pinned: str) -> Sequence[Offer]:
         """Newest first; a version that was taken back is none."""
         if not self.index:
-            raise NoAnswerError("PIP_INDEX_URL is no http address; set it to one, such as https://pypi.org/simple")
+            raise NoAnswerError(
+                "PIP_INDEX_URL is no http address; set it to one, such as https://pypi.org/simple"
+            )
         page = web.record(f"{self.index}/{self.project}/", ProjectPage, self.timeout, ACCEPT)
-        pattern = re.compile(re.escape(self.project.replace("-", "_")) + r"-([^-]+)-py3-none-.*manylinux[0-9_]*_x86_64\.whl")
+        pattern = re.compile(
+            re.escape(self.project.replace("-", "_"))
+            + r"-([^-]+)-py3-none-.*manylinux[0-9_]*_x86_64\.whl"
+        )
         found: dict[str, IndexFile] = {}
         for file in page.files:
             if (match := pattern.fullmatch(file.filename)) and not file.yanked:
@@ -61,5 +66,7 @@ class Wheels:
 
 def _offer(version: str, file: IndexFile) -> Offer:
     digest = file.hashes.get("sha256", "")
-    fault = "" if re.fullmatch(r"[0-9a-f]{64}", digest) else "the index gives no SHA-256 of its wheel"
+    fault = (
+        "" if re.fullmatch(r"[0-9a-f]{64}", digest) else "the index gives no SHA-256 of its wheel"
+    )
     return Offer(version, file.uploaded, file.size, digest, fault=fault)

@@ -27,7 +27,10 @@ class Contract:
 
 @dataclass(frozen=True)
 class Offer:
-    """A newer version of one component, as its sources tell it; `fault` says why a digest that the pin needs cannot be had."""
+    """A newer version of one component, as its sources tell it.
+
+    `fault` says why a digest that the pin needs cannot be had.
+    """
 
     version: str
     published: datetime | None = None
@@ -67,7 +70,9 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Facts:
-    """What nobody is asked: which drivers gVisor releases serve, which CUDA release a wheel is, which driver a CUDA needs at least."""
+    """What nobody is asked: which drivers gVisor releases serve, which CUDA release a wheel is,
+    which driver a CUDA needs at least.
+    """
 
     releases: Mapping[str, Contract]
     runsc: Mapping[str, str]

@@ -1,4 +1,6 @@
-"""The digests of what projects publish on sites of their own: a pin holds them for the other supply."""
+"""The digests of what projects publish on sites of their own: a pin holds them for the other
+supply.
+"""
 
 import re
 from collections.abc import Mapping
@@ -15,8 +17,10 @@ BUCKET = "https://storage.googleapis.com"
 REGISTRY = "https://registry-1.docker.io"
 TOKENS = "https://auth.docker.io"
 MANIFESTS = (
-    "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
-    "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+    "application/vnd.oci.image.index.v1+json,"
+    " application/vnd.docker.distribution.manifest.list.v2+json,"
+    " application/vnd.oci.image.manifest.v1+json,"
+    " application/vnd.docker.distribution.manifest.v2+json"
 )
 
 
@@ -37,7 +41,11 @@ class RuncRelease:
         """SHA-256 of runc.amd64; raises NoAnswerError."""
         address = f"{self.site}/opencontainers/runc/releases/download/v{version}/runc.sha256sum"
         text = web.get(address, self.timeout, 1 << 20).decode("utf-8", "replace")
-        return _found(r"^([0-9a-f]{64}) [ *]runc\.amd64$", text, f"{web.host(self.site)} has no SHA-256 of runc.amd64 {version}")
+        return _found(
+            r"^([0-9a-f]{64}) [ *]runc\.amd64$",
+            text,
+            f"{web.host(self.site)} has no SHA-256 of runc.amd64 {version}",
+        )
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,16 @@ class RunscRelease:
         """SHA-512 of runsc for x86_64; raises NoAnswerError."""
         if version in self.written:
             return self.written[version]
-        text = web.get(f"{self.site}/gvisor/releases/release/{version}/x86_64/runsc.sha512", self.timeout, 1 << 20)
-        return _found(r"^([0-9a-f]{128})\b", text.decode("utf-8", "replace"), f"{web.host(self.site)} has no SHA-512 of runsc {version}")
+        text = web.get(
+            f"{self.site}/gvisor/releases/release/{version}/x86_64/runsc.sha512",
+            self.timeout,
+            1 << 20,
+        )
+        return _found(
+            r"^([0-9a-f]{128})\b",
+            text.decode("utf-8", "replace"),
+            f"{web.host(self.site)} has no SHA-512 of runsc {version}",
+        )
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,11 @@ class ImageTag:
         scope = f"service=registry.docker.io&scope=repository:{self.repository}:pull"
         token = web.record(f"{self.tokens}/token?{scope}", Token, self.timeout).token
         headers = {"Authorization": f"Bearer {token}", "Accept": MANIFESTS}
-        told = web.head(f"{self.registry}/v2/{self.repository}/manifests/{quote(version)}", self.timeout, headers)
+        told = web.head(
+            f"{self.registry}/v2/{self.repository}/manifests/{quote(version)}",
+            self.timeout,
+            headers,
+        )
         missing = f"{web.host(self.registry)} has no digest of {self.repository}:{version}"
         return _found(r"^(sha256:[0-9a-f]{64})$", told.get("Docker-Content-Digest", ""), missing)
 

@@ -12,7 +12,9 @@ from worker_images.model.drivers.version import near
 
 @dataclass(frozen=True)
 class Pinned:
-    """What versions.yaml says: the release, the fleet's drivers, and those of them that may go unserved, each with its reason."""
+    """What versions.yaml says: the release, the fleet's drivers, and those of them that may go
+    unserved, each with its reason.
+    """
 
     release: str
     fleet: tuple[str, ...]
@@ -26,7 +28,10 @@ class Pinned:
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether all that was asked about is served, the same as data, and as text; `refused` is one line, where something is not."""
+    """Whether all that was asked about is served, the same as data, and as text.
+
+    `refused` is one line, where something is not.
+    """
 
     data: Mapping[str, object]
     text: str
@@ -42,9 +47,15 @@ def drivers(asked: Sequence[str], release: Release, table: Table, pinned: Pinned
     reasons = {driver: why(driver, release, table) for driver in missing}
     ways = {driver: way_out(driver, release, table, pinned.due) for driver in missing}
     rows = [("served by", _folded(serving, table))]
-    rows += [(_role(release, pinned), f"{release.name} {_verdict(driver, release)} {driver}") for driver in asked]
+    rows += [
+        (_role(release, pinned), f"{release.name} {_verdict(driver, release)} {driver}")
+        for driver in asked
+    ]
     rows += [("why", f"{driver}: {words}") for driver, words in reasons.items()]
-    rows += [("nearest", f"{driver}: {' and '.join(found)} are served by some release") for driver, found in near_ones.items()]
+    rows += [
+        ("nearest", f"{driver}: {' and '.join(found)} are served by some release")
+        for driver, found in near_ones.items()
+    ]
     rows += [("next", f"{driver}: {words}") for driver, words in ways.items()]
     data: dict[str, object] = {
         "drivers": list(asked),
@@ -65,9 +76,10 @@ def release(row: Release, table: Table, pinned: Pinned) -> Answer:
     ways = {driver: way_out(driver, row, table, pinned.due) for driver in missing}
     rows = [("release", row.name + (", the pinned one" if row.name == pinned.release else ""))]
     rows += [("supported", " ".join(row.supported)), ("known", " ".join(row.known) or "none")]
-    rows += [("fleet", f"{row.name} {_verdict(driver, row)} {driver}: {ways[driver]}") for driver in missing] or [
-        ("fleet", _enough(row, pinned))
-    ]
+    rows += [
+        ("fleet", f"{row.name} {_verdict(driver, row)} {driver}: {ways[driver]}")
+        for driver in missing
+    ] or [("fleet", _enough(row, pinned))]
     data: dict[str, object] = {
         "release": row.name,
         "supported": list(row.supported),
@@ -85,9 +97,18 @@ def change(old: Release, new: Release, table: Table, pinned: Pinned) -> Answer:
     missing = unserved(new, pinned)
     broken = [driver for driver in missing if driver in old.supported]
     ways = {driver: way_out(driver, new, table, pinned.due) for driver in missing}
-    rows = [("from", old.name), ("to", new.name), ("gained", " ".join(gained) or "nothing"), ("lost", " ".join(lost) or "nothing")]
+    rows = [
+        ("from", old.name),
+        ("to", new.name),
+        ("gained", " ".join(gained) or "nothing"),
+        ("lost", " ".join(lost) or "nothing"),
+    ]
     rows += [("breaks", f"{driver}, of the fleet: {ways[driver]}") for driver in broken]
-    rows += [("refused", f"{driver}, of the fleet, before and after: {ways[driver]}") for driver in missing if driver not in broken]
+    rows += [
+        ("refused", f"{driver}, of the fleet, before and after: {ways[driver]}")
+        for driver in missing
+        if driver not in broken
+    ]
     rows += [] if missing else [("fleet", _enough(new, pinned))]
     data: dict[str, object] = {
         "from": old.name,
@@ -103,13 +124,22 @@ def change(old: Release, new: Release, table: Table, pinned: Pinned) -> Answer:
 def node(driver: str, source: str, row: Release, table: Table, pinned: Pinned) -> Answer:
     """Whether a release serves this very machine."""
     answer = row.answer(driver)
-    words = {"supported": "served", "known": "known and refused", "unknown": "unknown and refused"}[answer]
+    words = {"supported": "served", "known": "known and refused", "unknown": "unknown and refused"}[
+        answer
+    ]
     reason = "" if answer == SUPPORTED else pinned.allowed.get(driver, "")
     step = "" if answer == SUPPORTED or reason else way_out(driver, row, table, pinned.due)
     rows = [("driver", f"{driver}, says {source}"), (_role(row, pinned), f"{row.name}: {words}")]
     rows += [("allowed", reason)] if reason else []
-    rows += [("why", why(driver, row, table)), ("next", step)] if step else [("next", "nothing to do")]
-    data: dict[str, object] = {"driver": driver, "source": source, "release": row.name, "answer": answer}
+    rows += (
+        [("why", why(driver, row, table)), ("next", step)] if step else [("next", "nothing to do")]
+    )
+    data: dict[str, object] = {
+        "driver": driver,
+        "source": source,
+        "release": row.name,
+        "answer": answer,
+    }
     data |= {"allowed": reason, "next": step}
     return Answer(data, _table(rows), _refused([driver] if step else [], row, {driver: step}))
 
@@ -117,20 +147,21 @@ def node(driver: str, source: str, row: Release, table: Table, pinned: Pinned) -
 def fleet(nodes: Sequence[Node], row: Release, table: Table, pinned: Pinned) -> Answer:
     """Which nodes a release would break."""
     refused = [each for each in nodes if each.driver and row.answer(each.driver) != SUPPORTED]
-    allowed = {each.name: pinned.allowed[each.driver] for each in refused if each.driver in pinned.allowed}
-    ways = {each.driver: way_out(each.driver, row, table, pinned.due) for each in refused if each.driver not in pinned.allowed}
+    allowed = {
+        each.name: pinned.allowed[each.driver] for each in refused if each.driver in pinned.allowed
+    }
+    ways = {
+        each.driver: way_out(each.driver, row, table, pinned.due)
+        for each in refused
+        if each.driver not in pinned.allowed
+    }
     answers = [row.answer(each.driver) if each.driver else "no driver label" for each in nodes]
-    lines = [{"node": each.name, "driver": each.driver, "answer": told} for each, told in zip(nodes, answers, strict=True)]
+    lines = [
+        {"node": each.name, "driver": each.driver, "answer": told}
+        for each, told in zip(nodes, answers, strict=True)
+    ]
     broken = [each.name for each in nodes if each.driver in ways]
     silent = [each.name for each in nodes if not each.driver]
-    rows = [(_role(row, pinned), row.name)]
-    rows += [("breaks", f"{each.name}  {each.driver}  {row.answer(each.driver)}") for each in nodes if each.driver in ways]
-    rows += [("allowed", f"{each.name}  {each.driver}  {pinned.allowed[each.driver]}") for each in refused if each.name in allowed]
-    rows += [("unasked", f"{name}  no driver label") for name in silent]
-    rows += [("next", f"{driver}: {words}") for driver, words in ways.items()]
-    counts = [f"{len(nodes) - len(broken) - len(allowed) - len(silent)} served", f"{len(broken)} would break"]
-    counts += [f"{len(allowed)} allowed not to be served"] if allowed else []
-    rows += [("nodes", ", ".join([*counts, f"{len(silent)} without a driver label"]))]
     data: dict[str, object] = {
         "release": row.name,
         "nodes": lines,
@@ -139,21 +170,53 @@ def fleet(nodes: Sequence[Node], row: Release, table: Table, pinned: Pinned) -> 
         "no_driver_label": silent,
         "next": ways,
     }
+    counts = [
+        f"{len(nodes) - len(broken) - len(allowed) - len(silent)} served",
+        f"{len(broken)} would break",
+    ]
+    counts += [f"{len(allowed)} allowed not to be served"] if allowed else []
+    counts.append(f"{len(silent)} without a driver label")
+    rows = [*_fleet_rows(nodes, row, pinned, ways), ("nodes", ", ".join(counts))]
     return Answer(data, _table(rows), _refused(list(ways), row, ways))
 
 
+def _fleet_rows(
+    nodes: Sequence[Node], row: Release, pinned: Pinned, ways: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """A line for each node that a release does not serve, and for each next step."""
+    rows = [(_role(row, pinned), row.name)]
+    rows += [
+        ("breaks", f"{each.name}  {each.driver}  {row.answer(each.driver)}")
+        for each in nodes
+        if each.driver in ways
+    ]
+    rows += [
+        ("allowed", f"{each.name}  {each.driver}  {pinned.allowed[each.driver]}")
+        for each in nodes
+        if each.driver in pinned.allowed and row.answer(each.driver) != SUPPORTED
+    ]
+    rows += [("unasked", f"{each.name}  no driver label") for each in nodes if not each.driver]
+    return [*rows, *(("next", f"{driver}: {words}") for driver, words in ways.items())]
+
+
 def unserved(row: Release, pinned: Pinned) -> list[str]:
-    """The fleet's drivers that a release does not serve, without those that are allowed not to be."""
+    """The fleet's drivers that a release does not serve, without those that are allowed not to
+    be.
+    """
     return [driver for driver in pinned.due if row.answer(driver) != SUPPORTED]
 
 
 def _enough(row: Release, pinned: Pinned) -> str:
     allowed = [driver for driver in pinned.allowed if row.answer(driver) != SUPPORTED]
-    return "every driver is served" + (f", but for {', '.join(allowed)}, which may go unserved" if allowed else "")
+    return "every driver is served" + (
+        f", but for {', '.join(allowed)}, which may go unserved" if allowed else ""
+    )
 
 
 def _verdict(driver: str, row: Release) -> str:
-    return {"supported": "serves", "known": "knows and refuses", "unknown": "refuses"}[row.answer(driver)]
+    return {"supported": "serves", "known": "knows and refuses", "unknown": "refuses"}[
+        row.answer(driver)
+    ]
 
 
 def _role(row: Release, pinned: Pinned) -> str:

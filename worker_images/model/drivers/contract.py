@@ -1,4 +1,6 @@
-"""The contract that an image carries: its release, the drivers that this serves and those that it only knows."""
+"""The contract that an image carries: its release, the drivers that this serves and those that it
+only knows.
+"""
 
 import json
 from collections.abc import Iterable
@@ -20,9 +22,15 @@ class Component(Protocol):
 
 
 def rows(root: Path, components: Iterable[Component]) -> dict[str, Release]:
-    """The row of each component that serves drivers, where it is written down, by the component's name."""
+    """The row of each component that serves drivers, where it is written down, by the component's
+    name.
+    """
     holder = Path(DRIVERS).parent.name
-    found = {each.name: read(root / DRIVERS).get(each.release) for each in components if each.name == holder}
+    found = {
+        each.name: read(root / DRIVERS).get(each.release)
+        for each in components
+        if each.name == holder
+    }
     return {name: row for name, row in found.items() if row}
 
 
@@ -33,4 +41,7 @@ def texts(root: Path, components: Iterable[Component]) -> dict[str, str]:
 
 def text(row: Release) -> str:
     """The file as images hold it."""
-    return json.dumps({"release": row.name, "supported": row.supported, "known": row.known}, indent=1) + "\n"
+    return (
+        json.dumps({"release": row.name, "supported": row.supported, "known": row.known}, indent=1)
+        + "\n"
+    )

@@ -1,4 +1,6 @@
-"""The plan's gate: a pin under which a driver of the fleet is not served stops every command before it builds."""
+"""The plan's gate: a pin under which a driver of the fleet is not served stops every command before
+it builds.
+"""
 
 import re
 from collections.abc import Iterator
@@ -15,14 +17,28 @@ DESCRIBE = ("components", "gvisor", "packages", "describe")
 
 
 def check(pins: Pins, document: Document, root: Path) -> None:
-    """Raises DocumentError where an entry of allow_unserved is idle or a pin stayed behind, PolicyError where a driver is not served."""
+    """Raises DocumentError where an entry of allow_unserved is idle or a pin stayed behind,
+    PolicyError where a driver is not served.
+    """
     if "gvisor" not in pins.components:
         return
     table, name = read(root / DRIVERS), pins.components["gvisor"].version
     pinned = table.get(name)
     if not pinned:
-        fix = f"pin {table.newest}, the newest row, {TOGETHER}, or add a row to {DRIVERS}: see docs/drivers.md"
-        raise PolicyError(str(document.finding(PIN, f"{name} is not in the table of drivers", "nobody wrote what it serves", fix)))
+        fix = (
+            f"pin {table.newest}, the newest row, {TOGETHER}, or add a row to {DRIVERS}: see"
+            " docs/drivers.md"
+        )
+        raise PolicyError(
+            str(
+                document.finding(
+                    PIN,
+                    f"{name} is not in the table of drivers",
+                    "nobody wrote what it serves",
+                    fix,
+                )
+            )
+        )
     refuse([*described(pins, document), *idle(pins, document, pinned)])
     if found := list(unserved(pins, document, pinned, table)):
         raise PolicyError("\n".join(map(str, found)))
@@ -34,15 +50,25 @@ def findings(pins: Pins, document: Document, root: Path) -> list[Finding]:
     pinned = table.get(pins.components["gvisor"].version) if "gvisor" in pins.components else None
     if not pinned:
         return []
-    return [*described(pins, document), *idle(pins, document, pinned), *unserved(pins, document, pinned, table)]
+    return [
+        *described(pins, document),
+        *idle(pins, document, pinned),
+        *unserved(pins, document, pinned, table),
+    ]
 
 
 def described(pins: Pins, document: Document) -> Iterator[Finding]:
-    """A describe of another release than the pinned one: the image's label would name what its runsc is not."""
+    """A describe of another release than the pinned one: the image's label would name what its
+    runsc is not.
+    """
     pin = pins.components["gvisor"]
-    if pin.packages.describe and not re.match(re.escape(pin.version) + r"(?![0-9A-Za-z.])", pin.packages.describe):
+    if pin.packages.describe and not re.match(
+        re.escape(pin.version) + r"(?![0-9A-Za-z.])", pin.packages.describe
+    ):
         what = f"{pin.packages.describe} is not of gvisor.version {pin.version}"
-        yield document.finding(DESCRIBE, what, "the packages are of another release", f"change the version {TOGETHER}")
+        yield document.finding(
+            DESCRIBE, what, "the packages are of another release", f"change the version {TOGETHER}"
+        )
 
 
 def idle(pins: Pins, document: Document, pinned: Release) -> Iterator[Finding]:
@@ -51,11 +77,23 @@ def idle(pins: Pins, document: Document, pinned: Release) -> Iterator[Finding]:
     for number, driver in enumerate(names):
         place = ("fleet", "allow_unserved", number, "driver")
         if driver not in pins.fleet.drivers:
-            yield document.finding(place, f"{driver} is no driver of the fleet", "fleet.drivers does not name it", "delete the entry")
+            yield document.finding(
+                place,
+                f"{driver} is no driver of the fleet",
+                "fleet.drivers does not name it",
+                "delete the entry",
+            )
         elif pinned.answer(driver) == SUPPORTED:
-            yield document.finding(place, f"{driver} needs no permission", f"gvisor.version {pinned.name} serves it", "delete the entry")
+            yield document.finding(
+                place,
+                f"{driver} needs no permission",
+                f"gvisor.version {pinned.name} serves it",
+                "delete the entry",
+            )
         elif driver in names[:number]:
-            yield document.finding(place, f"{driver} is written twice", "one reason is enough", "delete one")
+            yield document.finding(
+                place, f"{driver} is written twice", "one reason is enough", "delete one"
+            )
 
 
 def unserved(pins: Pins, document: Document, pinned: Release, table: Table) -> Iterator[Finding]:
@@ -67,4 +105,6 @@ def unserved(pins: Pins, document: Document, pinned: Release, table: Table) -> I
             permission = f'allow it: fleet.allow_unserved: [{{driver: "{driver}", reason: "..."}}]'
             fix = ", or ".join(filter(None, [way_out(driver, pinned, table, due), permission]))
             what = f"{driver} is not served by gvisor.version {pinned.name}"
-            yield document.finding(("fleet", "drivers", number), what, why(driver, pinned, table), fix)
+            yield document.finding(
+                ("fleet", "drivers", number), what, why(driver, pinned, table), fix
+            )

@@ -17,10 +17,17 @@ def why(driver: str, release: Release, table: Table) -> str:
     served = [span for span in table.spans(driver) if span.answer == SUPPORTED]
     if not served:
         return f"no release up to {table.newest} serves it"
-    place = next((number for number, each in enumerate(table) if order(each.name) >= order(release.name)), len(table.releases))
+    place = next(
+        (number for number, each in enumerate(table) if order(each.name) >= order(release.name)),
+        len(table.releases),
+    )
     before = [span for span in served if span.begin < place]
     after = [span for span in served if span.begin >= place]
-    words = [f"dropped in {table.releases[before[-1].begin + len(before[-1].releases)].name}"] if before else []
+    words = (
+        [f"dropped in {table.releases[before[-1].begin + len(before[-1].releases)].name}"]
+        if before
+        else []
+    )
     words += [f"{'back in' if before else 'first served in'} {after[0].first}"] if after else []
     return ", ".join(words)
 
@@ -28,9 +35,12 @@ def why(driver: str, release: Release, table: Table) -> str:
 def way_out(driver: str, release: Release, table: Table, fleet: Sequence[str]) -> str:
     """What to change: the pin, where the fleet's other drivers allow it, or the node's driver."""
     serving = table.serving(driver, *fleet)[-1:] or table.serving(driver)[-1:]
-    lost = [(each.name, [other for other in fleet if other not in each.supported]) for each in serving]
+    lost = [
+        (each.name, [other for other in fleet if other not in each.supported]) for each in serving
+    ]
     pins = [
-        f"set gvisor.version to {name} {TOGETHER}" + (f" (without {', '.join(others)} of the fleet)" if others else "")
+        f"set gvisor.version to {name} {TOGETHER}"
+        + (f" (without {', '.join(others)} of the fleet)" if others else "")
         for name, others in lost
     ]
     drivers = [f"install driver {each}" for each in nearest(driver, release)]
@@ -39,5 +49,7 @@ def way_out(driver: str, release: Release, table: Table, fleet: Sequence[str]) -
 
 
 def nearest(driver: str, release: Release) -> tuple[str, ...]:
-    """The driver that a node would change to: of those that the release serves, the next newer, or else the last older."""
+    """The driver that a node would change to: of those that the release serves, the next newer, or
+    else the last older.
+    """
     return near(driver, list(release.supported))[-1:]

@@ -12,20 +12,27 @@ SUPPORTED, KNOWN, UNKNOWN = "supported", "known", "unknown"
 
 @dataclass(frozen=True)
 class Release:
-    """A release of gVisor: the drivers that it serves, and those that it only knows, oldest first."""
+    """A release of gVisor: the drivers that it serves, and those that it only knows, oldest
+    first.
+    """
 
     name: str
     supported: tuple[str, ...]
     known: tuple[str, ...] = ()
 
     def answer(self, driver: str) -> str:
-        """Whether the driver is supported, known (served with --nvproxy-allow-unsupported-driver alone) or unknown."""
+        """Whether the driver is supported, known (served with --nvproxy-allow-unsupported-driver
+        alone) or unknown.
+        """
         return SUPPORTED if driver in self.supported else KNOWN if driver in self.known else UNKNOWN
 
 
 @dataclass(frozen=True)
 class Span:
-    """Releases in a row, first to last, that answer alike; `begin` is the first one's place in the table."""
+    """Releases in a row, first to last, that answer alike.
+
+    `begin` is the first one's place in the table.
+    """
 
     answer: str
     begin: int
@@ -74,7 +81,9 @@ class Table:
         """What became of a driver, release by release."""
         rows = groupby(enumerate(self), key=lambda pair: pair[1].answer(driver))
         runs = [(answer, list(pairs)) for answer, pairs in rows]
-        return tuple(Span(answer, pairs[0][0], tuple(each for _, each in pairs)) for answer, pairs in runs)
+        return tuple(
+            Span(answer, pairs[0][0], tuple(each for _, each in pairs)) for answer, pairs in runs
+        )
 
 
 def read(path: Path) -> Table:
@@ -85,7 +94,12 @@ def read(path: Path) -> Table:
 def of(rows: Mapping[str, Mapping[str, Iterable[str]]]) -> Table:
     """A table of plain data, in whatever order it is written."""
     names = ordered(rows)
-    return Table(tuple(Release(name, ordered(rows[name]["supported"]), ordered(rows[name]["known"])) for name in names))
+    return Table(
+        tuple(
+            Release(name, ordered(rows[name]["supported"]), ordered(rows[name]["known"]))
+            for name in names
+        )
+    )
 
 
 def ordered(versions: Iterable[str]) -> tuple[str, ...]:
@@ -94,5 +108,7 @@ def ordered(versions: Iterable[str]) -> tuple[str, ...]:
 
 
 def order(version: str) -> tuple[int, ...]:
-    """A version as numbers, so that 20260209.10 follows 20260209.2, and 535.104.05 follows 535.54.03."""
+    """A version as numbers, so that 20260209.10 follows 20260209.2, and 535.104.05 follows
+    535.54.03.
+    """
     return tuple(int(part) for part in version.split("."))

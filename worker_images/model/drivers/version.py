@@ -19,7 +19,10 @@ def driver(text: str, table: Table) -> str:
     bare = _bare(text)
     if DRIVER.fullmatch(bare):
         return bare
-    raise VersionError(f"{_shown(text)} is no driver version{_meant(bare, table)}; write it as nvidia-smi does: 580.159.04")
+    raise VersionError(
+        f"{_shown(text)} is no driver version{_meant(bare, table)}; write it as nvidia-smi does:"
+        " 580.159.04"
+    )
 
 
 def release(text: str, table: Table) -> str:
@@ -49,7 +52,9 @@ def _bare(text: str) -> str:
 
 
 def _meant(bare: str, table: Table) -> str:
-    """The known version of the same numbers, or the same with zeros where they belong: 535.54.3 is 535.54.03."""
+    """The known version of the same numbers, or the same with zeros where they belong: 535.54.3 is
+    535.54.03.
+    """
     if not NUMBERS.fullmatch(bare):
         return ""
     same = [each for each in table.drivers if order(each) == order(bare)]

@@ -23,10 +23,15 @@ NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
 def load(archive: Path, scratch: Path, architecture: str = "amd64") -> Image:
-    """Read an OCI or docker archive, unpacking layers below `scratch`; of an index the one for `architecture`; raises ImageError."""
+    """Read an OCI or docker archive, unpacking layers below `scratch`.
+
+    Of an index the one for `architecture`; raises ImageError.
+    """
     with _opened(archive) as files:
         digests, config, layers = _described(files, architecture)
-        unpacked = tuple(_layer(files[name], number, name, scratch) for number, name in enumerate(layers))
+        unpacked = tuple(
+            _layer(files[name], number, name, scratch) for number, name in enumerate(layers)
+        )
     _check_layers(config, unpacked)
     return Image(digests, config, unpacked)
 
@@ -44,7 +49,10 @@ def outline(archive: Path) -> Outline:
     """An archive without its entries; raises ImageError."""
     with _opened(archive) as files:
         digests, config, names = _described(files)
-        rows = tuple((diff_id, _unpacked(files[name])) for diff_id, name in zip(diff_ids(config), names, strict=True))
+        rows = tuple(
+            (diff_id, _unpacked(files[name]))
+            for diff_id, name in zip(diff_ids(config), names, strict=True)
+        )
         return Outline(digests[-1], rows, sum(_size(files[name]) for name in names))
 
 
@@ -70,12 +78,23 @@ def _opened(archive: Path) -> Iterator[dict[str, IO[bytes]]]:
         with tarfile.open(archive, encoding="utf-8") as tar:
             members = [member for member in tar if member.isfile()]
             names = {posixpath.normpath(f"/{member.name}")[1:] for member in members}
-            files = {member.name.removeprefix("./"): file for member in members if (file := tar.extractfile(member))}
+            files = {
+                member.name.removeprefix("./"): file
+                for member in members
+                if (file := tar.extractfile(member))
+            }
             # An engine cleans names: what is another file to us must be another file to it.
             if files.keys() != names or len(names) != len(members):
                 raise ImageError(f"{archive}: its files can be read in two ways")
             yield files
-    except (KeyError, ValueError, EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
+    except (
+        KeyError,
+        ValueError,
+        EOFError,
+        zlib.error,
+        gzip.BadGzipFile,
+        tarfile.TarError,
+    ) as error:
         raise ImageError(f"{archive}: not an image archive: {error}") from error
 
 
@@ -85,8 +104,13 @@ def _size(file: IO[bytes]) -> int:
     return size
 
 
-def _described(files: Mapping[str, IO[bytes]], architecture: str = "amd64") -> tuple[tuple[str, ...], dict[str, object], list[str]]:
-    """Digests that name the image, its manifest's first; configuration; layer blob names. An OCI index is followed."""
+def _described(
+    files: Mapping[str, IO[bytes]], architecture: str = "amd64"
+) -> tuple[tuple[str, ...], dict[str, object], list[str]]:
+    """Digests that name the image, its manifest's first; configuration.
+
+    Layer blob names. An OCI index is followed.
+    """
     if "index.json" in files:
         index = json.load(files["index.json"])
         if len(index["manifests"]) != 1:
@@ -105,8 +129,14 @@ def _described(files: Mapping[str, IO[bytes]], architecture: str = "amd64") -> t
 
 
 def _for_platform(manifests: list[dict[str, Any]], architecture: str) -> str:
-    """The image among the entries of an index, which may also hold other platforms and attestations."""
-    found = [entry["digest"] for entry in manifests if entry.get("platform", {}).get("architecture") == architecture]
+    """The image among the entries of an index, which may also hold other platforms and
+    attestations.
+    """
+    found = [
+        entry["digest"]
+        for entry in manifests
+        if entry.get("platform", {}).get("architecture") == architecture
+    ]
     if len(found) != 1:
         raise ImageError(f"{len(found)} images for {architecture} in the index, one is wanted")
     return str(found[0])
@@ -135,7 +165,9 @@ def _layer(stream: IO[bytes], number: int, name: str, scratch: Path) -> Layer:
         raise ImageError(f"layer {name} is compressed with zstd; have it written with gzip")
     path = scratch / f"layer-{number}.tar"
     with path.open("wb") as plain:
-        shutil.copyfileobj(gzip.GzipFile(fileobj=stream) if begin[:2] == GZIP else stream, plain, CHUNK)
+        shutil.copyfileobj(
+            gzip.GzipFile(fileobj=stream) if begin[:2] == GZIP else stream, plain, CHUNK
+        )
     with path.open("rb") as plain:
         unpacked = _sha256(plain)
     with tarfile.open(path, encoding="utf-8") as inner:
@@ -146,7 +178,9 @@ def _layer(stream: IO[bytes], number: int, name: str, scratch: Path) -> Layer:
         plain.seek(inner.offset)
         if any(piece.strip(b"\0") for piece in iter(lambda: plain.read(CHUNK), b"")):
             raise ImageError(f"layer {name} goes on behind its end")
-    return Layer(f"sha256:{shipped}", _size(stream), path, entries, f"sha256:{unpacked}", path.stat().st_size)
+    return Layer(
+        f"sha256:{shipped}", _size(stream), path, entries, f"sha256:{unpacked}", path.stat().st_size
+    )
 
 
 def _sha256(stream: IO[bytes]) -> str:
@@ -157,10 +191,18 @@ def _sha256(stream: IO[bytes]) -> str:
 
 
 def _plain(info: tarfile.TarInfo, layer: tarfile.TarFile, name: str) -> bool:
-    """Whether a member is a path below the root; raises ImageError for one that an engine may read in another way."""
+    """Whether a member is a path below the root.
+
+    Raises ImageError for one that an engine may read in another way.
+    """
     root, path = info.name in {".", "./"}, f"/{info.name.removeprefix('./').rstrip('/')}"
     odd = {key for key in info.pax_headers if not key.startswith(ATTRIBUTE)} - PLAIN
-    if layer.pax_headers or odd or info.issparse() or (posixpath.normpath(path) != path and not root):
+    if (
+        layer.pax_headers
+        or odd
+        or info.issparse()
+        or (posixpath.normpath(path) != path and not root)
+    ):
         raise ImageError(f"layer {name}: {info.name!r} can be read in two ways")
     return not root
 
@@ -168,13 +210,37 @@ def _plain(info: tarfile.TarInfo, layer: tarfile.TarFile, name: str) -> bool:
 def entry_of(info: tarfile.TarInfo, layer: int) -> Entry:
     """A tar's member as one path of a layer."""
     path = "/" + info.name.removeprefix("./").strip("/")
-    kinds = ((info.isdir, "folder"), (info.issym, "link"), (info.islnk, "hardlink"), (info.isfile, "file"), (info.isfifo, "fifo"))
+    kinds = (
+        (info.isdir, "folder"),
+        (info.issym, "link"),
+        (info.islnk, "hardlink"),
+        (info.isfile, "file"),
+        (info.isfifo, "fifo"),
+    )
     kind = next((name for holds, name in kinds if holds()), "device")
     if path.rpartition("/")[2].startswith(WHITEOUT):
         kind = "whiteout"
-    target = f"/{info.linkname.removeprefix('./').strip('/')}" if kind == "hardlink" else info.linkname
-    attributes = tuple(sorted(name.removeprefix(ATTRIBUTE) for name in info.pax_headers if name.startswith(ATTRIBUTE)))
-    return Entry(path, kind, info.mode, info.size, target, info.mtime, layer, info.offset_data, info.uid, info.gid, attributes)
+    target = (
+        f"/{info.linkname.removeprefix('./').strip('/')}" if kind == "hardlink" else info.linkname
+    )
+    attributes = tuple(
+        sorted(
+            name.removeprefix(ATTRIBUTE) for name in info.pax_headers if name.startswith(ATTRIBUTE)
+        )
+    )
+    return Entry(
+        path,
+        kind,
+        info.mode,
+        info.size,
+        target,
+        info.mtime,
+        layer,
+        info.offset_data,
+        info.uid,
+        info.gid,
+        attributes,
+    )
 
 
 def _check_layers(config: Mapping[str, object], layers: tuple[Layer, ...]) -> None:
@@ -186,13 +252,23 @@ def _check_layers(config: Mapping[str, object], layers: tuple[Layer, ...]) -> No
 
 
 def nameless(archive: Path, target: Path) -> Path:
-    """The archive itself, or a copy at `target` without the names that loading it would move; raises ImageError."""
+    """The archive itself, or a copy at `target` without the names that loading it would move.
+
+    Raises ImageError.
+    """
     with _opened(archive) as files:
-        texts: dict[str, Any] = {name: json.load(files[name]) for name in ("index.json", "manifest.json") if name in files}
+        texts: dict[str, Any] = {
+            name: json.load(files[name])
+            for name in ("index.json", "manifest.json")
+            if name in files
+        }
         if not _strip(texts):
             return archive
         with tarfile.open(target, "w", encoding="utf-8") as copy:
-            for name, file in (files | {name: io.BytesIO(json.dumps(text).encode()) for name, text in texts.items()}).items():
+            for name, file in (
+                files
+                | {name: io.BytesIO(json.dumps(text).encode()) for name, text in texts.items()}
+            ).items():
                 info = tarfile.TarInfo(name)
                 info.size = _size(file)
                 copy.addfile(info, file)

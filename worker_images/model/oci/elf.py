@@ -72,5 +72,8 @@ def _parsed(go: str, text: str) -> BuildInfo:
             last = fields[0]
             modules[last] = (fields[1], fields[2] if len(fields) > 2 else "")
         elif kind == "=>":
-            modules[last] = (f"replaced by {fields[0]} {fields[1]}", fields[2] if len(fields) > 2 else "")
+            modules[last] = (
+                f"replaced by {fields[0]} {fields[1]}",
+                fields[2] if len(fields) > 2 else "",
+            )
     return BuildInfo(go, path, modules)

@@ -1,4 +1,6 @@
-"""An image as values: every layer's entries, the merged view that a container sees, the configuration."""
+"""An image as values: every layer's entries, the merged view that a container sees, the
+configuration.
+"""
 
 import functools
 import hashlib
@@ -34,7 +36,10 @@ class Entry:
 
 
 def plain(path: str, kind: str, rights: str = "0777", target: str = "") -> Entry:
-    """A path as an expectation writes it; rights are a mode, and a user and group where they are not root: 0640 0:42."""
+    """A path as an expectation writes it.
+
+    Rights are a mode, and a user and group where they are not root: 0640 0:42.
+    """
     mode, _, owner = rights.partition(" ")
     user, _, group = (owner or "0:0").partition(":")
     return Entry(path, kind, int(mode, 8), 0, target, 0, 0, 0, int(user), int(group), ())
@@ -42,7 +47,9 @@ def plain(path: str, kind: str, rights: str = "0777", target: str = "") -> Entry
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: digest and bytes as shipped, its tar on disk with entries in order, and the tar's digest and bytes."""
+    """One layer: digest and bytes as shipped, its tar on disk with entries in order, and the tar's
+    digest and bytes.
+    """
 
     digest: str
     size: int
@@ -54,7 +61,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Image:
-    """What a registry would serve; its own digest is the first of those that an engine may name it by."""
+    """What a registry would serve.
+
+    Its own digest is the first of those that an engine may name it by.
+    """
 
     digests: tuple[str, ...]
     config: Mapping[str, object] = field(repr=False)
@@ -67,7 +77,9 @@ class Image:
 
     @property
     def image_id(self) -> str:
-        """The configuration's digest, which names the unpacked layers: the image's identity on every engine."""
+        """The configuration's digest, which names the unpacked layers: the image's identity on
+        every engine.
+        """
         return self.digests[-1]
 
     @property
@@ -102,20 +114,34 @@ class Image:
         return view
 
     def find(self, path: str) -> Entry | None:
-        """The entry a container opens at an absolute path, through symbolic links; None where there is none."""
+        """The entry a container opens at an absolute path, through symbolic links.
+
+        None where there is none.
+        """
         return _walk(self.merged, PurePosixPath(path), 0)
 
     def instruction(self, layer: int) -> str:
         """The instruction that made a layer, by the image's own history."""
         history = self.config.get("history")
-        made = [step.get("created_by", "") for step in history if not step.get("empty_layer")] if isinstance(history, list) else []
+        made = (
+            [step.get("created_by", "") for step in history if not step.get("empty_layer")]
+            if isinstance(history, list)
+            else []
+        )
         return made[layer] if layer < len(made) else "an unrecorded step"
 
     def contents(self, entry: Entry) -> Iterator[bytes]:
-        """The contents of a file, or of what a hard link names, in pieces; raises ImageError for anything else."""
+        """The contents of a file, or of what a hard link names, in pieces.
+
+        Raises ImageError for anything else.
+        """
         source = entry
         if entry.kind == "hardlink":
-            same = (each for each in self.layers[entry.layer].entries if each.path == entry.target and each.kind == "file")
+            same = (
+                each
+                for each in self.layers[entry.layer].entries
+                if each.path == entry.target and each.kind == "file"
+            )
             source = next(same, entry)
         if source.kind != "file":
             raise ImageError(f"{entry.path} is a {source.kind}, not a file")

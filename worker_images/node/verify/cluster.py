@@ -1,4 +1,6 @@
-"""A pod behind kubectl: its objects, a shell in it, and the note's commands as a reader would type them."""
+"""A pod behind kubectl: its objects, a shell in it, and the note's commands as a reader would type
+them.
+"""
 
 import json
 import shlex
@@ -41,4 +43,6 @@ class Cluster:
     def type(self, line: str) -> Answer:
         """A line of the note in a shell beside kubectl, with this pod's name in it."""
         kubectl = f'kubectl() {{ command {shlex.join(self.command)} "$@"; }}'
-        return answer(["sh", "-c", f"{kubectl}\n{line.replace('<worker-pod>', shlex.quote(self.pod))}"])
+        return answer(
+            ["sh", "-c", f"{kubectl}\n{line.replace('<worker-pod>', shlex.quote(self.pod))}"]
+        )

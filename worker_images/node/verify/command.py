@@ -15,7 +15,8 @@ def _verify(given: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
 COMMANDS = (
     Command(
         "verify",
-        "answer the requirements' whole checklist: each check, what it is worth, ours, and what was found",
+        "answer the requirements' whole checklist: each check, what it is worth, ours, and what was"
+        " found",
         "--image out/slim/image.tar --node",
         verify.arguments,
         _verify,

@@ -28,7 +28,9 @@ LOAD = "load the driver's modules on the node: nvidia-modprobe -u -c 0"
 STEPS = {
     "No such device or address": LOAD,
     "Operation not permitted": ASK,
-    "Permission denied": "its mode forbids it; run the worker as root, or open the node to its user",
+    "Permission denied": (
+        "its mode forbids it; run the worker as root, or open the node to its user"
+    ),
 }
 
 
@@ -42,26 +44,48 @@ class _Node:
 
 def devices(scene: Scene, said: Answer) -> Finding:
     """Character devices with the kernel's numbers, all there, all of which open."""
-    found = {each[0]: _Node(each[0], each[1], int(each[2], 16), int(each[3], 16)) for each in IS.findall(said.output)}
+    found = {
+        each[0]: _Node(each[0], each[1], int(each[2], 16), int(each[3], 16))
+        for each in IS.findall(said.output)
+    }
     major = MAJOR.search(said.output)
     give = ASK if scene.cluster else LOAD
-    problems = [*_wrong(found, int(major[1]) if major else None, give), *_refused(said.output, found, give)]
-    seen = ", ".join(f"{each.name} {each.major}:{each.minor}" for each in found.values()) or "no /dev/nvidia*"
+    problems = [
+        *_wrong(found, int(major[1]) if major else None, give),
+        *_refused(said.output, found, give),
+    ]
+    seen = (
+        ", ".join(f"{each.name} {each.major}:{each.minor}" for each in found.values())
+        or "no /dev/nvidia*"
+    )
     if problems:
-        return Finding(FAILED, seen, "; ".join(words for words, _ in problems), "; ".join(dict.fromkeys(step for _, step in problems)))
+        return Finding(
+            FAILED,
+            seen,
+            "; ".join(words for words, _ in problems),
+            "; ".join(dict.fromkeys(step for _, step in problems)),
+        )
     return Finding(PASSED, f"{seen}; all open")
 
 
 def _wrong(found: dict[str, _Node], major: int | None, give: str) -> Iterator[tuple[str, str]]:
-    missing = [name for name in (CONTROL, MEMORY) if name not in found] + ["nvidia0 or another GPU"] * (not any(map(GPU.match, found)))
+    missing = [name for name in (CONTROL, MEMORY) if name not in found] + [
+        "nvidia0 or another GPU"
+    ] * (not any(map(GPU.match, found)))
     if missing:
         yield f"no {', no '.join(missing)}", give
     plain = [each for each in found.values() if each.kind != DEVICE]
     if plain:
-        yield ", ".join(f"{each.name} is a {each.kind}" for each in plain), f"not a device: remove it, and {give}"
+        yield (
+            ", ".join(f"{each.name} is a {each.kind}" for each in plain),
+            f"not a device: remove it, and {give}",
+        )
     for each in found.values():
         gpu = GPU.match(each.name)
-        due = (major if each.name == MEMORY else FRONTEND_MAJOR, int(gpu[1]) if gpu else CONTROL_MINOR if each.name == CONTROL else 0)
+        due = (
+            major if each.name == MEMORY else FRONTEND_MAJOR,
+            int(gpu[1]) if gpu else CONTROL_MINOR if each.name == CONTROL else 0,
+        )
         if each in plain:
             continue
         if due[0] is None:
@@ -94,11 +118,23 @@ def counted(scene: Scene, said: Answer) -> Finding:
     if found < wanted or not found:
         return Finding(FAILED, seen, "a GPU is missing", ASK if scene.cluster else LOAD)
     if found > wanted:
-        words = "more GPUs than asked for: the pod is privileged, or its image sets NVIDIA_VISIBLE_DEVICES=all"
-        return Finding(FAILED, seen, words, "take away privileged and the variable, or hand the limit's GPUs alone down to sandboxes")
+        words = (
+            "more GPUs than asked for: the pod is privileged, or its image sets"
+            " NVIDIA_VISIBLE_DEVICES=all"
+        )
+        return Finding(
+            FAILED,
+            seen,
+            words,
+            "take away privileged and the variable, or hand the limit's GPUs alone down to"
+            " sandboxes",
+        )
     return Finding(PASSED, seen)
 
 
 def limit(pod: dict[str, Any]) -> int:
     """The GPUs that a pod asks for, all its containers together."""
-    return sum(int(each.get("resources", {}).get("limits", {}).get(LIMIT, 0)) for each in pod["spec"]["containers"])
+    return sum(
+        int(each.get("resources", {}).get("limits", {}).get(LIMIT, 0))
+        for each in pod["spec"]["containers"]
+    )

@@ -27,22 +27,39 @@ TAKE = "take another gvisor.version, and build the image again"
 
 
 def release(scene: Scene, said: Answer) -> Finding:
-    """The stamp, and that the drivers are those of the release it names, or of the next where commits follow it."""
+    """The stamp, and that the drivers are those of the release it names, or of the next where
+    commits follow it.
+    """
     stamp = STAMP.search(said.output)
     if not stamp:
-        return Finding(FAILED, last_line(said.output + said.errors), "no stamp of a gVisor release", TAKE)
+        return Finding(
+            FAILED, last_line(said.output + said.errors), "no stamp of a gVisor release", TAKE
+        )
     known = [each.name for each in scene.table]
     if stamp[1] not in known:
-        step = "look at the stamp; a newer release is to be added to images/components/gvisor/drivers.json"
-        return Finding(FAILED, f"release-{stamp[1]}{stamp[2]}", "no release of that name is known, so its drivers are not compared", step)
+        step = (
+            "look at the stamp; a newer release is to be added to"
+            " images/components/gvisor/drivers.json"
+        )
+        return Finding(
+            FAILED,
+            f"release-{stamp[1]}{stamp[2]}",
+            "no release of that name is known, so its drivers are not compared",
+            step,
+        )
     place = known.index(stamp[1])
     due = [set(each.supported) for each in scene.table.releases[place : place + 1 + bool(stamp[2])]]
     found = served(said.output)
     if set(found) not in due:
         return Finding(
-            FAILED, f"release-{stamp[1]}{stamp[2]}, {len(found)} drivers", "its drivers are not those of the release in its stamp", TAKE
+            FAILED,
+            f"release-{stamp[1]}{stamp[2]}, {len(found)} drivers",
+            "its drivers are not those of the release in its stamp",
+            TAKE,
         )
-    return Finding(PASSED, f"release-{stamp[1]}{stamp[2]}, with that release's {len(found)} drivers")
+    return Finding(
+        PASSED, f"release-{stamp[1]}{stamp[2]}, with that release's {len(found)} drivers"
+    )
 
 
 def flag(_: Scene, said: Answer) -> Finding:
@@ -56,7 +73,16 @@ def accepted(_: Scene, said: Answer) -> Finding:
     """The flag is taken, and one that nobody knows is not."""
     found = " ".join(said.output.split())
     if found != "nvproxy: 0 no-such-flag: 2":
-        return Finding(FAILED, found, NO_NVPROXY if "no-such-flag: 2" in found else "this runsc is missing, or takes any flag", TAKE)
+        return Finding(
+            FAILED,
+            found,
+            (
+                NO_NVPROXY
+                if "no-such-flag: 2" in found
+                else "this runsc is missing, or takes any flag"
+            ),
+            TAKE,
+        )
     return Finding(PASSED, found)
 
 
@@ -76,7 +102,11 @@ def drivers(scene: Scene, said: Answer) -> Finding:
 def boots(scene: Scene, said: Answer) -> Finding:
     """gVisor's kernel answers."""
     if said.status or "gvisor" not in said.output:
-        return Finding(FAILED, last_line(said.errors + said.output), *explained(f"{said.output}\n{said.errors}", scene))
+        return Finding(
+            FAILED,
+            last_line(said.errors + said.output),
+            *explained(f"{said.output}\n{said.errors}", scene),
+        )
     return Finding(PASSED, said.output.strip())
 
 
@@ -98,7 +128,10 @@ ROWS = (
         section=CHECKLIST,
         note="docker run <worker-image> runsc help 2>&1 | grep nvproxy",
         worth=WRONG,
-        reason="help lists commands, not flags: it finds the command nvproxy, and not the flag where there is only that",
+        reason=(
+            "help lists commands, not flags: it finds the command nvproxy, and not the flag where"
+            " there is only that"
+        ),
         check="runsc has the flag -nvproxy",
         expected="one line: -nvproxy",
         judge=flag,
@@ -114,15 +147,24 @@ ROWS = (
         check="runsc accepts --nvproxy, and refuses what it does not know",
         expected="status 0, and 2 for the control",
         judge=accepted,
-        command='for each in nvproxy no-such-flag; do runsc --$each --version >/dev/null 2>&1; echo "$each: $?"; done',
+        command=(
+            "for each in nvproxy no-such-flag; do runsc --$each --version >/dev/null 2>&1; echo"
+            ' "$each: $?"; done'
+        ),
         own="runsc --nvproxy=true --version",
     ),
     Row(
         layer="image",
         section="TL;DR",
-        note="✅ runsc binary with nvproxy support (we have this - version 20250407.0)\n✅ Access to /dev/nvidia* devices\nThat's it!",
+        note=(
+            "✅ runsc binary with nvproxy support (we have this - version 20250407.0)\n✅ Access to"
+            " /dev/nvidia* devices\nThat's it!"
+        ),
         worth=WRONG,
-        reason="each runsc serves an exact list of drivers and refuses every other; the note does not ask which",
+        reason=(
+            "each runsc serves an exact list of drivers and refuses every other; the note does not"
+            " ask which"
+        ),
         check="runsc serves the nodes' driver",
         expected="the driver's exact version in runsc's list",
         judge=drivers,

@@ -13,7 +13,8 @@ from worker_images.node.verify.cluster import Cluster
 from worker_images.node.verify.trial import Trial
 
 PASSED, FAILED, NOT_RUN, NOT_ASKED = "passed", "failed", "not run", "not asked"
-# What a check of the note is worth: it decides, it can pass on what is broken, it asks something else, there is none.
+# What a check of the note is worth: it decides, it can pass on what is broken, it asks something
+# else, there is none.
 RIGHT, WEAK, WRONG, ABSENT = "right", "weak", "wrong", "absent"
 MEND = "mend what is named, and run again"
 DRIVER_LINE = re.compile(r"^\d{3}\.\d{2,3}\.\d{2}$", re.MULTILINE)
@@ -31,7 +32,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Scene:
-    """Where a layer's rows are asked: a shell there, the note's own commands there, and what is known beforehand."""
+    """Where a layer's rows are asked: a shell there, the note's own commands there, and what is
+    known beforehand.
+    """
 
     run: Callable[[str], Answer]
     repeat: Callable[["Row"], Answer]
@@ -47,7 +50,8 @@ class Scene:
 class Row:
     """One check: the note's own and its worth, then ours.
 
-    `note` is verbatim; `own` is what it runs in the place, empty where it is no command. `command` is ours as a line for a shell there.
+    `note` is verbatim; `own` is what it runs in the place, empty where it is no command. `command`
+    is ours as a line for a shell there.
     """
 
     layer: str
@@ -73,16 +77,27 @@ class Result:
     @property
     def misleads(self) -> bool:
         """Whether the note's command said something else of the same thing."""
-        return bool(self.said and self.finding.state in {PASSED, FAILED} and (self.said.status == 0) != (self.finding.state == PASSED))
+        return bool(
+            self.said
+            and self.finding.state in {PASSED, FAILED}
+            and (self.said.status == 0) != (self.finding.state == PASSED)
+        )
 
 
 def ask(row: Row, scene: Scene) -> Result:
     """Ask one row; a place that gives no answer is a failure in its own words."""
     if scene.unable:
-        return Result(row, Finding(NOT_RUN, "nothing", scene.unable, "run on a GPU node, with its driver loaded"))
+        return Result(
+            row,
+            Finding(NOT_RUN, "nothing", scene.unable, "run on a GPU node, with its driver loaded"),
+        )
     said = _said(row, scene)
     try:
-        return Result(row, row.judge(scene, scene.run(row.command) if row.command else Answer(0, "", "")), said)
+        return Result(
+            row,
+            row.judge(scene, scene.run(row.command) if row.command else Answer(0, "", "")),
+            said,
+        )
     except PlaceError as error:
         return Result(row, Finding(FAILED, "no answer", str(error), MEND), said)
 
@@ -97,12 +112,17 @@ def _said(row: Row, scene: Scene) -> Answer | None:
 
 
 def shell(place: Place, line: str) -> Answer:
-    """A shell's answer in a place; raises PlaceError where what carries it failed, which a status alone cannot tell."""
+    """A shell's answer in a place.
+
+    Raises PlaceError where what carries it failed, which a status alone cannot tell.
+    """
     word = secrets.token_hex(12)
     found = run(place, ["sh", "-c", f'(\n{line}\n); printf "\\n{word} %d\\n" "$?"'])
     output, mark, status = found.output.rpartition(f"\n{word} ")
     if not mark:
-        raise PlaceError(f"{place.name} gave no answer: {last_line(found.errors) or f'status {found.status}'}")
+        raise PlaceError(
+            f"{place.name} gave no answer: {last_line(found.errors) or f'status {found.status}'}"
+        )
     return Answer(int(status), output, found.errors)
 
 
@@ -110,7 +130,10 @@ def explained(text: str, scene: Scene) -> tuple[str, str]:
     """Cause and next step of what runsc said; its last line where no reason is known."""
     for reason in cause.explain(text, scene.table):
         return reason.words, reason.step
-    return last_line(text) or "it said nothing", "read runsc's debug log: python3 -m worker_images.node explain LOG"
+    return (
+        last_line(text) or "it said nothing",
+        "read runsc's debug log: python3 -m worker_images.node explain LOG",
+    )
 
 
 def last_line(text: str) -> str:

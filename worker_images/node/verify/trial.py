@@ -1,4 +1,6 @@
-"""A user's program in sandboxes of the image's own runsc: what it saw there and on the node, and what the note's commands said."""
+"""A user's program in sandboxes of the image's own runsc: what it saw there and on the node, and
+what the note's commands said.
+"""
 
 import concurrent.futures
 import json
@@ -25,7 +27,9 @@ Facts = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Trial:
-    """What facts.py saw, by name (a `value`, or the `error` in its place), and each of the note's commands with its answer."""
+    """What facts.py saw, by name (a `value`, or the `error` in its place), and each of the note's
+    commands with its answer.
+    """
 
     node: Node
     native: Facts
@@ -35,13 +39,25 @@ class Trial:
 
 
 def attempt(
-    place: Place, node: Node, python: str, probes: Path, commands: Sequence[str], folder: Path, log: Callable[[str], None]
+    place: Place,
+    node: Node,
+    python: str,
+    probes: Path,
+    commands: Sequence[str],
+    folder: Path,
+    log: Callable[[str], None],
 ) -> Trial:
-    """Run the probes on the node and in a sandbox, then the note's commands in one more; raises PlaceError."""
+    """Run the probes on the node and in a sandbox, then the note's commands in one more.
+
+    Raises PlaceError.
+    """
     log("running the probes on the node")
     native = _facts(answer(["env", *node.native, python, str(probes / "facts.py")]))
     log("running the probes in a sandbox")
-    outcome = sandbox(place, _bundle(place, node, python, probes, (python, f"{INSIDE}/facts.py"), folder / "probes"))
+    outcome = sandbox(
+        place,
+        _bundle(place, node, python, probes, (python, f"{INSIDE}/facts.py"), folder / "probes"),
+    )
     log("running the note's own commands in a sandbox")
     word = secrets.token_hex(12)
     script = "\n".join(f"({line}\n) 2>&1; printf '\\n{word} %d\\n' $?" for line in commands)
@@ -51,10 +67,17 @@ def attempt(
     return Trial(node, native, _facts(outcome), outcome, answers)
 
 
-def _bundle(place: Place, node: Node, python: str, probes: Path, command: tuple[str, ...], made: Path) -> Path:
+def _bundle(
+    place: Place, node: Node, python: str, probes: Path, command: tuple[str, ...], made: Path
+) -> Path:
     """The node's own root as the user's, with this python first on the path."""
     environment = {"PATH": f"{Path(python).parent}:{PATH}"}
-    bundle.write(node, Container(Path(place.user), command, environment, ((probes, INSIDE),)), made, place.host)
+    bundle.write(
+        node,
+        Container(Path(place.user), command, environment, ((probes, INSIDE),)),
+        made,
+        place.host,
+    )
     return made
 
 
@@ -63,7 +86,10 @@ def _facts(found: Answer) -> Facts:
     try:
         made: Facts = json.loads(found.output)
     except ValueError:
-        words = f"facts.py ended with status {found.status}: {found.errors.strip()[-300:] or 'it said nothing'}"
+        words = (
+            f"facts.py ended with status {found.status}:"
+            f" {found.errors.strip()[-300:] or 'it said nothing'}"
+        )
         return {name: {"error": words} for name in NAMES}
     return made
 
@@ -90,5 +116,7 @@ def _apart(said: Outcome, commands: Sequence[str], word: str) -> dict[str, Answe
     parts = said.output.split(f"\n{word} ")
     outputs = [parts[0], *(part.partition("\n")[2] for part in parts[1:])]
     statuses = [int(part.partition("\n")[0]) for part in parts[1:]]
-    answers = {line: Answer(status, output, "") for line, output, status in zip(commands, outputs, statuses)}  # noqa: B905 - it may have ended early
+    # It may have ended early.
+    rows = zip(commands, outputs, statuses)  # noqa: B905
+    answers = {line: Answer(status, output, "") for line, output, status in rows}
     return {line: answers.get(line, Answer(said.status or 1, "", said.errors)) for line in commands}

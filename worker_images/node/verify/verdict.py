@@ -46,15 +46,21 @@ class Report:
         """The answer in one line."""
         counts = self.counts
         asked = sum(counts.values()) - counts[NOT_ASKED]
-        others = "".join(f", {counts[state]} {state}" for state in (FAILED, NOT_RUN) if counts[state])
+        others = "".join(
+            f", {counts[state]} {state}" for state in (FAILED, NOT_RUN) if counts[state]
+        )
         more = f"; {counts[NOT_ASKED]} were not asked" if counts[NOT_ASKED] else ""
-        return f"{'Yes' if self.well else 'No'}: of {asked} checks asked {counts[PASSED]} passed{others}{more}."
+        return (
+            f"{'Yes' if self.well else 'No'}: of {asked} checks asked {counts[PASSED]}"
+            f" passed{others}{more}."
+        )
 
 
 def text(report: Report) -> str:
     """A line a row, below it why where it did not pass, and the verdict."""
     before = (None, *report.results)
-    lines = (line for result, last in zip(report.results, before) for line in _lines(result, last))  # noqa: B905 - one longer
+    # One longer.
+    lines = (line for result, last in zip(report.results, before) for line in _lines(result, last))  # noqa: B905
     return "\n".join(lines) + f"\n\n{report.verdict}"
 
 
@@ -64,7 +70,11 @@ def _lines(result: Result, last: Result | None) -> Iterator[str]:
     yield f"{MARKS[finding.state]} {row.layer:9}{row.check:{WIDTH}} {seen}".rstrip()
     if finding.state in {FAILED, NOT_RUN}:
         same = last and (last.finding.cause, last.finding.step) == (finding.cause, finding.step)
-        yield from ("    cause   as above",) if same else (f"    cause   {finding.cause}", f"    next    {finding.step}")
+        yield from (
+            ("    cause   as above",)
+            if same
+            else (f"    cause   {finding.cause}", f"    next    {finding.step}")
+        )
     if result.misleads and result.said:
         yield f"    note    said {'yes' if result.said.status == 0 else 'no'} here: {row.own}"
 
@@ -78,13 +88,27 @@ def short(words: str) -> str:
 def first_lines(said: Answer) -> str:
     """What a command said, as far as a reader wants it."""
     lines = [line.rstrip() for line in f"{said.output}\n{said.errors}".splitlines() if line.strip()]
-    return "\n".join(line[:CHARACTERS] for line in lines[:LINES]) + ("\n…" if len(lines) > LINES else "")
+    return "\n".join(line[:CHARACTERS] for line in lines[:LINES]) + (
+        "\n…" if len(lines) > LINES else ""
+    )
 
 
 def as_json(report: Report) -> str:
     """The same for machines."""
-    made = {"verdict": report.verdict, "well": report.well, "image": report.image, "counts": dict(report.counts)}
-    return json.dumps(made | {"rows": [_row(result) for result in report.results]}, indent=1, ensure_ascii=False) + "\n"
+    made = {
+        "verdict": report.verdict,
+        "well": report.well,
+        "image": report.image,
+        "counts": dict(report.counts),
+    }
+    return (
+        json.dumps(
+            made | {"rows": [_row(result) for result in report.results]},
+            indent=1,
+            ensure_ascii=False,
+        )
+        + "\n"
+    )
 
 
 def _row(result: Result) -> dict[str, Any]:
@@ -92,16 +116,33 @@ def _row(result: Result) -> dict[str, Any]:
     note = {"section": row.section, "command": row.note, "worth": row.worth, "reason": row.reason}
     answered = {"status": said.status, "said": first_lines(said)} if said else None
     ours = {"check": row.check, "command": row.command, "expected": row.expected}
-    came = {"state": finding.state, "found": finding.found, "cause": finding.cause, "step": finding.step}
-    return {"layer": row.layer, "note": note | {"here": answered, "misleads": result.misleads}, **ours, **came}
+    came = {
+        "state": finding.state,
+        "found": finding.found,
+        "cause": finding.cause,
+        "step": finding.step,
+    }
+    return {
+        "layer": row.layer,
+        "note": note | {"here": answered, "misleads": result.misleads},
+        **ours,
+        **came,
+    }
 
 
 def html(report: Report) -> str:
     """One page: for each row the note's check and what it said, beside ours."""
     layers = "".join(_layer(report, name) for name in LAYERS)
-    at = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%MZ")  # noqa: UP017 - Python 3.10 has no datetime.UTC
-    values = {"verdict": markup.escape(report.verdict), "style": PASSED if report.well else FAILED, "layers": layers}
-    return string.Template(PAGE.read_text()).substitute(values, image=markup.escape(report.image or "none"), at=at)
+    # Python 3.10 has no datetime.UTC.
+    at = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%MZ")  # noqa: UP017
+    values = {
+        "verdict": markup.escape(report.verdict),
+        "style": PASSED if report.well else FAILED,
+        "layers": layers,
+    }
+    return string.Template(PAGE.read_text()).substitute(
+        values, image=markup.escape(report.image or "none"), at=at
+    )
 
 
 def _layer(report: Report, name: str) -> str:
@@ -109,7 +150,10 @@ def _layer(report: Report, name: str) -> str:
     counts = Counter(result.finding.state for result in results)
     pills = " ".join(_pill(f"{counts[state]} {state}", state) for state in MARKS if counts[state])
     rows = "".join(_section(result) for result in results)
-    return f"<h2>{name} {pills}</h2>\n<p>{markup.escape(LAYERS[name])}</p>\n<div class=sheet>{rows}</div>\n"
+    return (
+        f"<h2>{name} {pills}</h2>\n<p>{markup.escape(LAYERS[name])}</p>\n<div"
+        f" class=sheet>{rows}</div>\n"
+    )
 
 
 def _pill(words: str, style: str) -> str:
@@ -117,25 +161,45 @@ def _pill(words: str, style: str) -> str:
 
 
 def _section(result: Result) -> str:
-    return f'<section><div class="note">{_note(result)}</div><div class="ours">{_ours(result)}</div></section>\n'
+    return (
+        f'<section><div class="note">{_note(result)}</div><div'
+        f' class="ours">{_ours(result)}</div></section>\n'
+    )
 
 
 def _note(result: Result) -> str:
     row, said = result.row, result.said
     words = {"label": "the note does not ask" if row.worth == ABSENT else f"the note: {row.worth}"}
-    parts = [f"<h3>{_pill(words['label'], row.worth)}</h3>", _code(row.note), f"<p>{markup.escape(row.reason)}</p>"]
+    parts = [
+        f"<h3>{_pill(words['label'], row.worth)}</h3>",
+        _code(row.note),
+        f"<p>{markup.escape(row.reason)}</p>",
+    ]
     parts.append(f"<small>{markup.escape(row.section)}</small>")
     if said:
-        opened, warning = (" open", " <b class=failed>and misleads</b>") if result.misleads else ("", "")
-        parts.append(f"<details{opened}><summary>here: status {said.status}{warning}</summary>{_code(first_lines(said))}</details>")
+        opened, warning = (
+            (" open", " <b class=failed>and misleads</b>") if result.misleads else ("", "")
+        )
+        parts.append(
+            f"<details{opened}><summary>here: status"
+            f" {said.status}{warning}</summary>{_code(first_lines(said))}</details>"
+        )
     return "".join(parts)
 
 
 def _ours(result: Result) -> str:
     row, finding = result.row, result.finding
-    parts = [f"<h3>{_pill(f'{MARKS[finding.state]} {finding.state}', finding.state)} {markup.escape(row.check)}</h3>"]
-    rows = {"found": finding.found, "expected": row.expected, "cause": finding.cause, "next": finding.step}
-    terms = "".join(f"<dt>{name}</dt><dd>{markup.escape(value)}</dd>" for name, value in rows.items() if value)
+    mark = _pill(f"{MARKS[finding.state]} {finding.state}", finding.state)
+    parts = [f"<h3>{mark} {markup.escape(row.check)}</h3>"]
+    rows = {
+        "found": finding.found,
+        "expected": row.expected,
+        "cause": finding.cause,
+        "next": finding.step,
+    }
+    terms = "".join(
+        f"<dt>{name}</dt><dd>{markup.escape(value)}</dd>" for name, value in rows.items() if value
+    )
     parts.append(f"<dl>{terms}</dl>")
     if row.command:
         parts.append(f"<details><summary>the command</summary>{_code(row.command)}</details>")

@@ -28,7 +28,12 @@ from worker_images.node.verify.verdict import Report
 IMAGE = "out/slim/image.tar"
 ROWS = (*committed.ROWS, *image.ROWS, *pod.ROWS, *workload.ROWS)
 # What asks a layer's rows.
-OPTIONS = {"static": "run in a checkout, with --image", "image": "--image", "pod": "--context CTX, or --node", "workload": "--node"}
+OPTIONS = {
+    "static": "run in a checkout, with --image",
+    "image": "--image",
+    "pod": "--context CTX, or --node",
+    "workload": "--node",
+}
 
 Log = Callable[[str], None]
 
@@ -36,23 +41,60 @@ Log = Callable[[str], None]
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument(
-        "--image", metavar="FILE|FOLDER|REF", help=f"an image archive, its unpacked root, or its name in an engine; default: {IMAGE}"
+        "--image",
+        metavar="FILE|FOLDER|REF",
+        help=f"an image archive, its unpacked root, or its name in an engine; default: {IMAGE}",
     )
-    parser.add_argument("--driver", action="append", default=[], metavar="VERSION", help="a driver that nodes have; may be repeated")
     parser.add_argument(
-        "--node", action="store_true", help="ask this machine too: the pod's rows, and CUDA in sandboxes of the image's runsc"
+        "--driver",
+        action="append",
+        default=[],
+        metavar="VERSION",
+        help="a driver that nodes have; may be repeated",
     )
-    parser.add_argument("--python", default=shutil.which("python3"), help="the user's python, with torch for all rows")
-    parser.add_argument("--context", metavar="CTX", help="ask a pod of the cluster that kubectl reaches by this context")
-    parser.add_argument("--namespace", default="default", metavar="N", help="the pod's namespace; default: default")
-    parser.add_argument("--pod", default="worker", metavar="P", help="the pod's name; default: worker")
-    parser.add_argument("--kubectl", default="kubectl", metavar="PATH", help="the program kubectl; default: that on PATH")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results for machines too")
+    parser.add_argument(
+        "--node",
+        action="store_true",
+        help="ask this machine too: the pod's rows, and CUDA in sandboxes of the image's runsc",
+    )
+    parser.add_argument(
+        "--python",
+        default=shutil.which("python3"),
+        help="the user's python, with torch for all rows",
+    )
+    _add_pod(parser)
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the results for machines too"
+    )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the results as a page too")
 
 
+def _add_pod(parser: argparse.ArgumentParser) -> None:
+    """Which pod of a cluster is asked."""
+    parser.add_argument(
+        "--context",
+        metavar="CTX",
+        help="ask a pod of the cluster that kubectl reaches by this context",
+    )
+    parser.add_argument(
+        "--namespace", default="default", metavar="N", help="the pod's namespace; default: default"
+    )
+    parser.add_argument(
+        "--pod", default="worker", metavar="P", help="the pod's name; default: worker"
+    )
+    parser.add_argument(
+        "--kubectl",
+        default="kubectl",
+        metavar="PATH",
+        help="the program kubectl; default: that on PATH",
+    )
+
+
 def main(given: argparse.Namespace, root: Path, log: Log) -> tuple[str, int]:
-    """What is to be printed, and the exit code; raises PlaceError, ImageError and OSError where the machine is at fault."""
+    """What is to be printed, and the exit code.
+
+    Raises PlaceError, ImageError and OSError where the machine is at fault.
+    """
     image = given.image or (str(root / IMAGE) if (root / IMAGE).exists() else "")
     if problem := _usage(given, image):
         return problem, USAGE
@@ -68,7 +110,10 @@ def main(given: argparse.Namespace, root: Path, log: Log) -> tuple[str, int]:
 
 def _usage(given: argparse.Namespace, image: str) -> str:
     if not image and not given.context:
-        return f"nothing to ask: no {IMAGE} here; run: make slim, or name an image with --image, or a cluster with --context"
+        return (
+            f"nothing to ask: no {IMAGE} here; run: make slim, or name an image with --image, or a"
+            " cluster with --context"
+        )
     if given.node and not image:
         return "--node needs the image whose runsc is asked: --image FILE, or run: make slim"
     if given.node and not given.python:
@@ -97,7 +142,9 @@ class _Known:
     drivers: Table
 
 
-def _scenes(given: argparse.Namespace, root: Path, image: str, stack: contextlib.ExitStack, log: Log) -> dict[str, Scene]:
+def _scenes(
+    given: argparse.Namespace, root: Path, image: str, stack: contextlib.ExitStack, log: Log
+) -> dict[str, Scene]:
     """Where each layer that is asked is asked."""
     drivers = table.read(root / DRIVERS)
     scenes = {"pod": _pod(given, drivers)} if given.context else {}
@@ -107,7 +154,9 @@ def _scenes(given: argparse.Namespace, root: Path, image: str, stack: contextlib
         known = _Known(given, root, stack.enter_context(opened(image, found)), found, drivers)
         scenes |= {"static": _static(root, drivers)} if (root / "build.py").exists() else {}
         scenes |= {"image": _in_image(known)}
-        scenes = ({"pod": _in_image(known), "workload": _workload(known, stack, log)} if found else {}) | scenes
+        scenes = (
+            {"pod": _in_image(known), "workload": _workload(known, stack, log)} if found else {}
+        ) | scenes
     return scenes
 
 
@@ -123,14 +172,19 @@ def opened(image: str, found: Node | None) -> Iterator[Place]:
             yield made
         return
     if os.geteuid() != 0:
-        raise PlaceError("entering an image's root needs root: run as root, or name the image in an engine")
+        raise PlaceError(
+            "entering an image's root needs root: run as root, or name the image in an engine"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         root, _ = root_of(path.resolve(), Path(scratch))
         yield place.Unpacked(root)
 
 
 def _in_image(known: _Known) -> Scene:
-    drivers = (*known.given.driver, *((known.node.driver,) if known.node and known.node.driver else ()))
+    drivers = (
+        *known.given.driver,
+        *((known.node.driver,) if known.node and known.node.driver else ()),
+    )
 
     def run(line: str) -> Answer:
         return shell(known.place, line)
@@ -162,12 +216,22 @@ def _workload(known: _Known, stack: contextlib.ExitStack, log: Log) -> Scene:
     if not known.node or not known.node.driver:
         return Scene(lambda _: nothing, lambda _: nothing, known.drivers, unable=NO_DRIVER)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    commands = [row.own for row in workload.ROWS if row.own and row.own not in (trial.LOGS, trial.PROCESSES)]
+    commands = [
+        row.own for row in workload.ROWS if row.own and row.own not in (trial.LOGS, trial.PROCESSES)
+    ]
     try:
-        made = trial.attempt(known.place, known.node, known.given.python, known.root / PROBES, commands, folder, log)
+        made = trial.attempt(
+            known.place, known.node, known.given.python, known.root / PROBES, commands, folder, log
+        )
     except (PlaceError, SpecError) as error:
         return _refusing(str(error), known.drivers)
-    return Scene(lambda _: made.outcome, lambda row: made.said[row.own], known.drivers, node=known.node, trial=made)
+    return Scene(
+        lambda _: made.outcome,
+        lambda row: made.said[row.own],
+        known.drivers,
+        node=known.node,
+        trial=made,
+    )
 
 
 def _refusing(words: str, drivers: Table) -> Scene:

@@ -2,7 +2,16 @@
 
 from worker_images.node.command import INSIDE
 from worker_images.node.spec import LIBRARIES
-from worker_images.node.verify.program import SUM, active, added, answered, libcuda, named, same_output, torch
+from worker_images.node.verify.program import (
+    SUM,
+    active,
+    added,
+    answered,
+    libcuda,
+    named,
+    same_output,
+    torch,
+)
 from worker_images.node.verify.rows import ABSENT, WEAK, WRONG, Row
 from worker_images.node.verify.trial import LOGS, PROCESSES
 
@@ -25,9 +34,15 @@ ROWS = (
     Row(
         layer="workload",
         section=USER,
-        note="ldconfig -p | grep libcuda\n# Should show: libcuda.so.1 => /usr/local/cuda/lib64/libcuda.so.1",
+        note=(
+            "ldconfig -p | grep libcuda\n# Should show: libcuda.so.1 =>"
+            " /usr/local/cuda/lib64/libcuda.so.1"
+        ),
         worth=WRONG,
-        reason="no toolkit has libcuda there; stubs and compat, which do, are a failure, and grep finds libcudart too",
+        reason=(
+            "no toolkit has libcuda there; stubs and compat, which do, are a failure, and grep"
+            " finds libcudart too"
+        ),
         check="programs get the node driver's libcuda",
         expected=f"{LIBRARIES}/libcuda.so.<driver>, by the cache and by loading it",
         judge=libcuda,
@@ -39,7 +54,9 @@ ROWS = (
         section="Run GPU Workload",
         note="# test_gpu.py - User provides this in their container",
         worth=WEAK,
-        reason="it computes nothing whose result is looked at, and nothing says that it runs in gVisor",
+        reason=(
+            "it computes nothing whose result is looked at, and nothing says that it runs in gVisor"
+        ),
         check="test_gpu.py says what it says on the node",
         expected="CUDA: True, and the same text on both sides",
         judge=same_output,
@@ -62,7 +79,9 @@ ROWS = (
         section=ACTIVE,
         note="kubectl logs <worker-pod> | grep nvproxy",
         worth=WEAK,
-        reason="runsc logs nothing unless --debug-log is set, so it finds nothing where all is well",
+        reason=(
+            "runsc logs nothing unless --debug-log is set, so it finds nothing where all is well"
+        ),
         check="the sandbox's debug log names the driver",
         expected="--nvidia-driver-version=<driver>",
         judge=named,
@@ -74,7 +93,10 @@ ROWS = (
         section=ACTIVE,
         note="kubectl exec -it <worker-pod> -- ps aux | grep -- --nvproxy=true",
         worth=WEAK,
-        reason="since 20260525.0 nvproxy is on without the flag; and typed in the worker itself, grep finds its own line",
+        reason=(
+            "since 20260525.0 nvproxy is on without the flag; and typed in the worker itself, grep"
+            " finds its own line"
+        ),
         check="nvproxy's devices are in the sandbox, no others",
         expected="nvidiactl, nvidia-uvm and each nvidiaN, in gVisor's kernel",
         judge=active,
