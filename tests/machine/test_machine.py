@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -133,6 +133,16 @@ def container_of(build: int, endpoint: Endpoint) -> str:
     return ""
 
 
+@pytest.fixture
+def results() -> Iterator[None]:
+    """What is known of slim stays known: a run that cannot finish takes its results away."""
+    report = ROOT / "out/slim/judge.xml"
+    earlier = report.read_bytes()
+    yield
+    report.write_bytes(earlier)
+
+
+@pytest.mark.usefixtures("results")
 def test_container_that_dies_is_the_machines_fault(endpoint: Endpoint) -> None:
     """The check that meets it fails, and says nothing about the image."""
     process = subprocess.Popen(
