@@ -10,6 +10,8 @@ from pathlib import Path
 
 from worker_images.errors import EngineError
 
+# The checkout, or the GPU kit, that this package is part of.
+ROOT = Path(__file__).resolve().parents[1]
 MACHINE_SOCKET = Path("/var/run/docker.sock")
 # What stands for the home folder of a user who has none; nothing is ever there.
 NO_HOME = Path("/proc/no-home")

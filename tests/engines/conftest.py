@@ -17,9 +17,8 @@ from tests.engines.suite import Project
 from worker_images.engine.builder import find
 from worker_images.engine.endpoint import Endpoint, PrivateEngine
 from worker_images.errors import FetchError
-from worker_images.files import CACHE
+from worker_images.files import CACHE, ROOT
 from worker_images.harness.options import not_run
-from worker_images.harness.plugin import ROOT
 
 LAYER = "engines"
 BUILDER = "engines-buildkit"

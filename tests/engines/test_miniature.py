@@ -14,7 +14,7 @@ from tests.engines.suite import Project
 from worker_images.engine.endpoint import Endpoint
 from worker_images.engine.push import push
 from worker_images.errors import ImageBuildError
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 
 # Stores that keep a manifest as it was loaded.
 KEEPS_MANIFESTS = ("docker", "buildkit")

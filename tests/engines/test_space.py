@@ -17,7 +17,7 @@ from tests.engines.suite import Project
 from worker_images.engine.daemon import address_of
 from worker_images.engine.images import Images
 from worker_images.errors import FetchError
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 
 SECONDS = 20
 STARTER = """

@@ -11,7 +11,7 @@ from tests.engines.foreign import Foreign
 from tests.engines.test_worker import build
 from worker_images.engine.builder import find
 from worker_images.engine.endpoint import PrivateEngine
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.engines.foreign import Foreign, registered
 from tests.engines.space import finished
 from worker_images.build import record
 from worker_images.engine.endpoint import Endpoint
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 
 ARCHIVE = ROOT / "out/slim/image.tar"
 Results = dict[str, str]

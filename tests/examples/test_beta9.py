@@ -16,7 +16,7 @@ from worker_images.build import testing
 from worker_images.engine import buildx
 from worker_images.engine.endpoint import Endpoint
 from worker_images.errors import ImageBuildError
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model.oci import archive
 from worker_images.model.oci.image import Image
 

@@ -10,9 +10,11 @@ import testinfra
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
+from worker_images.files import ROOT
 from worker_images.harness import closed_world, expect, shell
 from worker_images.harness.closed_world import Control, Declared
-from worker_images.harness.plugin import COLLECTED, ROOT, UNPRIVILEGED, Case, Subject, told
+from worker_images.harness.collection import COLLECTED, Case
+from worker_images.harness.plugin import UNPRIVILEGED, Subject, told
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS, Release
 from worker_images.model.oci import archive, elf

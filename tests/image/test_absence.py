@@ -5,8 +5,9 @@ component is covered at once.
 import fnmatch
 from collections.abc import Mapping
 
+from worker_images.files import ROOT
 from worker_images.harness import expect
-from worker_images.harness.plugin import ROOT, Case
+from worker_images.harness.collection import Case
 from worker_images.model.oci.image import Image
 
 

@@ -7,8 +7,9 @@ from datetime import datetime
 import pytest
 from testinfra.host import Host
 
+from worker_images.files import ROOT
 from worker_images.harness import expect
-from worker_images.harness.plugin import ROOT, Case, case_of
+from worker_images.harness.collection import Case, case_of
 from worker_images.model.drivers.table import Release
 from worker_images.model.oci.image import Image
 

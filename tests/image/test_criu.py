@@ -6,8 +6,9 @@ import pytest
 from testinfra.host import Host
 
 from tests.image.conftest import opened
+from worker_images.harness.collection import Case
 from worker_images.harness.options import not_run
-from worker_images.harness.plugin import CHECKPOINT_RIGHTS, Case
+from worker_images.harness.plugin import CHECKPOINT_RIGHTS
 
 pytestmark = pytest.mark.component("criu")
 

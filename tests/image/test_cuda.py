@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
+from worker_images.files import ROOT
 from worker_images.harness import expect
-from worker_images.harness.plugin import ROOT, Case
+from worker_images.harness.collection import Case
 from worker_images.model.oci.image import Image
 
 pytestmark = pytest.mark.component("cuda-runtime")

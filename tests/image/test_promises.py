@@ -6,7 +6,7 @@ import fnmatch
 
 import pytest
 
-from worker_images.harness.plugin import case_of
+from worker_images.harness.collection import case_of
 from worker_images.model.oci.image import Image
 
 THINGS = {

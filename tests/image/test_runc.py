@@ -8,7 +8,7 @@ from testinfra.host import Host
 
 from tests.image.conftest import Contained
 from worker_images.harness import golang
-from worker_images.harness.plugin import Case
+from worker_images.harness.collection import Case
 from worker_images.model.oci import elf
 from worker_images.model.oci.image import Image
 

@@ -11,7 +11,7 @@ import pytest
 from testinfra.host import Host
 
 from worker_images.harness import golang
-from worker_images.harness.plugin import Case
+from worker_images.harness.collection import Case
 from worker_images.model.drivers.table import Release, order
 from worker_images.model.oci import elf
 from worker_images.model.oci.image import Image

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from worker_images.harness.closed_world import Declared
-from worker_images.harness.plugin import Case
+from worker_images.harness.collection import Case
 from worker_images.model.oci.image import Image
 
 # A word that each form must contain, which is quick to look for in large files, and the form as its

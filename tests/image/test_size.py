@@ -7,9 +7,10 @@ import os
 
 import pytest
 
+from worker_images.files import ROOT
 from worker_images.harness import expect
+from worker_images.harness.collection import HERE, Case
 from worker_images.harness.options import not_run
-from worker_images.harness.plugin import HERE, ROOT, Case
 from worker_images.model.oci.image import Image, Layer
 
 pytestmark = [pytest.mark.mode("built"), pytest.mark.supply("packages")]

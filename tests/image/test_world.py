@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import pytest
 
+from worker_images.files import ROOT
 from worker_images.harness import closed_world, expect
 from worker_images.harness.closed_world import Control, Declared
-from worker_images.harness.plugin import ROOT, Case
+from worker_images.harness.collection import Case
 from worker_images.model.oci.image import Entry, Image
 
 pytestmark = pytest.mark.supply("packages")

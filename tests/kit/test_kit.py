@@ -13,7 +13,7 @@ import pytest
 
 from worker_images.build import kit as gpukit
 from worker_images.engine.endpoint import Endpoint
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS
 

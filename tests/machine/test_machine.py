@@ -16,7 +16,7 @@ from worker_images.build import record
 from worker_images.engine import buildx
 from worker_images.engine.endpoint import Endpoint
 from worker_images.engine.images import JUDGE_LABEL
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import pins
 
 ARCHIVE = ROOT / "out/slim/image.tar"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from worker_images.engine.endpoint import Endpoint
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model.lock import Lock
 
 BUILD = [str(ROOT / ".venv/bin/python"), "build.py"]

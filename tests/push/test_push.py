@@ -15,8 +15,7 @@ import pytest
 
 from worker_images.engine.endpoint import Endpoint
 from worker_images.fetch import apt
-from worker_images.files import CACHE
-from worker_images.harness.plugin import ROOT
+from worker_images.files import CACHE, ROOT
 from worker_images.model import pins
 
 CONFIGURATION = """\

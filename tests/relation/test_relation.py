@@ -7,8 +7,8 @@ import json
 
 import pytest
 
+from worker_images.files import ROOT
 from worker_images.harness import expect
-from worker_images.harness.plugin import ROOT
 from worker_images.model import catalog, pins
 from worker_images.model.oci import archive
 from worker_images.model.oci.image import Image

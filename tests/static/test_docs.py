@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.node.lint import RULES
 
 FOLDERS = ("docs/*.md", "images/*/README.md", "examples/*/README.md")

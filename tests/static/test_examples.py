@@ -5,7 +5,7 @@ from pathlib import Path
 import dockerfile
 import pytest
 
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import pins
 
 FILES = sorted(ROOT.glob("examples/*/Dockerfile"))

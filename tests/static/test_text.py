@@ -8,7 +8,7 @@ import dockerfile
 import pytest
 
 from worker_images.build import pipeline, plan, record, render
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import catalog, pins, project
 
 FILES = sorted(ROOT.glob("images/*/Dockerfile.worker"))

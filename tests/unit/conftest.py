@@ -13,7 +13,7 @@ from worker_images.engine.builder import Builder, Engine
 from worker_images.engine.daemon import Address
 from worker_images.engine.endpoint import Endpoint
 from worker_images.engine.sdk import Daemon
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import catalog, pins
 from worker_images.model.drivers.table import DRIVERS
 from worker_images.node.place import Place

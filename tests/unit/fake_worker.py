@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model.drivers import table
 from worker_images.node.node import Device, Node
 from worker_images.node.verify import verify

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from worker_images.build import kit
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 
 MODULES = sorted((ROOT / "worker_images").rglob("*.py"))
-# Five modules are longer than 250 lines since lines have 100 columns; none may grow.
-MOST_LINES = 310
+MOST_LINES = 250
+# Rows of the checklist, which are data.
+DATA = {ROOT / "worker_images/node/verify/pod.py"}
 ENTRIES = {ROOT / "worker_images" / name for name in ("cli/main.py", "node/cli.py")}
 
 
@@ -55,7 +56,7 @@ def test_gpu_kit_needs_only_the_standard_library() -> None:
 
 
 def test_functions_and_modules_stay_small() -> None:
-    for path in MODULES:
+    for path in set(MODULES) - DATA:
         assert len(path.read_text().splitlines()) <= MOST_LINES, path
         long = [
             node

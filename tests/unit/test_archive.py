@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.archives import digest, layer, write
-from worker_images.model.oci import archive
+from worker_images.model.oci import archive, names
 from worker_images.model.oci.image import Image, ImageError
 
 
@@ -101,7 +101,7 @@ def named(files: dict[str, bytes]) -> None:
 
 def test_names_are_taken_out_before_loading(tmp_path: Path) -> None:
     source = write(tmp_path / "image.tar", [layer(("file", "x", "y"))], named)
-    copy = archive.nameless(source, tmp_path / "copy.tar")
+    copy = names.nameless(source, tmp_path / "copy.tar")
     assert copy == tmp_path / "copy.tar"
     with tarfile.open(copy) as tar:
         texts = [
@@ -116,7 +116,7 @@ def test_names_are_taken_out_before_loading(tmp_path: Path) -> None:
 
 def test_an_archive_without_names_is_not_copied(tmp_path: Path) -> None:
     source = write(tmp_path / "image.tar", [layer(("file", "x", "y"))])
-    assert archive.nameless(source, tmp_path / "copy.tar") == source
+    assert names.nameless(source, tmp_path / "copy.tar") == source
     assert not (tmp_path / "copy.tar").exists()
 
 

@@ -13,7 +13,7 @@ from worker_images.engine import buildx
 from worker_images.engine.daemon import Address
 from worker_images.engine.endpoint import Endpoint
 from worker_images.errors import DriftError, EngineError, FetchError, ImageBuildError
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 
 
 def test_buildx_draws_on_a_terminal_and_the_log_has_no_drawing(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS
 from worker_images.node import cause

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.fake_worker import DRIVER, Worker, failed, run
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model.drivers.table import Table
 from worker_images.node.verify import committed, image, verify
 from worker_images.node.verify.rows import NOT_ASKED, PASSED, ask

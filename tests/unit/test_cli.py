@@ -13,7 +13,7 @@ import pytest
 
 from worker_images.build import work
 from worker_images.cli import build, main
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 
 
 def run(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from worker_images.cli import compat, main
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model.drivers import answer, chart, kernel, table, version
 from worker_images.model.drivers.answer import Pinned
 from worker_images.model.drivers.table import DRIVERS, Release

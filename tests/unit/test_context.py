@@ -8,7 +8,7 @@ import pytest
 
 from worker_images.build import context, plan, tars
 from worker_images.fetch import apt
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import catalog, pins
 from worker_images.model.lock import Lock
 

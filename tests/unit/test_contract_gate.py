@@ -13,7 +13,7 @@ from worker_images.cli import main
 from worker_images.engine.builder import Engine
 from worker_images.errors import DocumentError, PolicyError
 from worker_images.fetch.store import Inputs, Store
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import catalog, pins, project
 from worker_images.model.drivers import contract, table
 from worker_images.model.drivers.table import DRIVERS

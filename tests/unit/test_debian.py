@@ -9,7 +9,7 @@ import pytest
 
 from worker_images.errors import EngineError, FetchError
 from worker_images.fetch import apt
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import pins
 from worker_images.model.lock import Package
 

@@ -23,7 +23,7 @@ from worker_images.engine import buildx, sdk
 from worker_images.engine.daemon import Address
 from worker_images.errors import EngineError, FetchError
 from worker_images.fetch import apt, reach
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import kernel_settings
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS

@@ -18,7 +18,7 @@ from tests.unit.faulty import CONTENT, Server
 from worker_images.errors import EngineError, FetchError
 from worker_images.fetch import apt, http
 from worker_images.fetch.http import Wanted
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model.lock import Package
 
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -17,7 +17,7 @@ from worker_images.engine.daemon import Address
 from worker_images.engine.endpoint import Endpoint, PrivateEngine
 from worker_images.engine.sdk import Daemon
 from worker_images.errors import EngineError, RegistryError
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 
 OWN = Builder("default", "docker", "v0.20.0")
 DOCKER = Daemon("Docker", "28.5.2", containerd_store=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from worker_images.cli import main
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model.drivers import answer, fleet, table
 from worker_images.model.drivers.answer import Pinned
 from worker_images.model.drivers.fleet import Node

@@ -20,7 +20,7 @@ from worker_images.errors import DriftError, EngineError, FetchError, ImageBuild
 from worker_images.fetch import apt, gomod, http, store
 from worker_images.fetch.gomod import File
 from worker_images.fetch.store import Store
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import catalog, lock, pins, project
 from worker_images.model.lock import Lock, Package
 

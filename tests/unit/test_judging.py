@@ -17,7 +17,7 @@ import pytest
 from worker_images.build import record, testing
 from worker_images.engine.images import Images
 from worker_images.errors import EngineError, JudgeError
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 
 MADE = record.Record(
     "slim",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.archives import layer, write
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import kernel_settings
 from worker_images.model.oci import archive
 

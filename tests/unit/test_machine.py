@@ -10,7 +10,7 @@ from worker_images.build import machine, plan, render
 from worker_images.engine import builder, endpoint
 from worker_images.errors import EngineError, FetchError
 from worker_images.fetch import reach
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import catalog, pins
 
 HERE = machine.Machine("x86_64", debian=True, root=True)

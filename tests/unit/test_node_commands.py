@@ -13,7 +13,7 @@ from tests.unit import archives
 from tests.unit.test_lint import DEVICES
 from tests.workload import stand_in
 from tests.workload.stand_in import DRIVER
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model.oci.image import ImageError
 from worker_images.node import figures, node, proof
 from worker_images.node.cli import COMMANDS, main

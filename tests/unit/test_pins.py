@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from worker_images.errors import DocumentError
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import pins, project
 
 TEXT = (ROOT / "versions.yaml").read_text()

@@ -14,7 +14,7 @@ from worker_images.engine.daemon import Address
 from worker_images.engine.images import Images
 from worker_images.errors import InterruptedBuildError, JudgeError, RegistryError
 from worker_images.fetch.store import Inputs, Store
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import catalog, pins
 from worker_images.model.lock import Lock
 

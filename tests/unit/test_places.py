@@ -11,7 +11,7 @@ import pytest
 from worker_images import files
 from worker_images.build import provision, record, work
 from worker_images.errors import EngineError
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 
 # build.py's command of a user whom no passwd entry names.
 NAMELESS = f"""

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.files import ENGINE
+from worker_images.files import ENGINE, ROOT
 from worker_images.harness.options import NOT_RUN
-from worker_images.harness.plugin import ROOT
 
 SCRIPT = ROOT / "scripts" / "engine"
 RUNS = 5

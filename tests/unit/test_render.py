@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from worker_images.build import plan, render
 from worker_images.errors import UsageError
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import catalog, pins
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import pins
 from worker_images.model.document import parse
 from worker_images.model.pins import Pins

@@ -15,8 +15,8 @@ import pytest
 from tests.unit.archives import layer, write
 from worker_images.cli import main as cli
 from worker_images.errors import JudgeError
-from worker_images.harness.plugin import ROOT
-from worker_images.model.oci.archive import outline
+from worker_images.files import ROOT
+from worker_images.model.oci.outline import outline
 from worker_images.report import report
 from worker_images.report.report import Report
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 
 # What scripts/setup and its Python call; a test that hides a program shows these alone.
 PROGRAMS = ("cat", "chmod", "cut", "dirname", "env", "mkdir", "rm", "sh", "sha256sum", "tail")

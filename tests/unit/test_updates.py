@@ -28,7 +28,7 @@ from worker_images.build.update.values import (
     Verdict,
 )
 from worker_images.errors import DriftError
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import pins
 from worker_images.model.document import parse
 from worker_images.model.drivers.table import DRIVERS

@@ -15,7 +15,7 @@ import pytest
 
 from tests.unit import registries
 from tests.unit.registries import Registry
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model import pins
 from worker_images.model.drivers.table import DRIVERS
 

@@ -16,7 +16,7 @@ from tests.unit.registries import Registry
 from worker_images.build.update import gather, goproxy, pypi, suite, vendor
 from worker_images.errors import NoAnswerError
 from worker_images.fetch import web
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model.pins import Pins
 
 RUNC = "github.com/opencontainers/runc"

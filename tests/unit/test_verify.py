@@ -11,7 +11,7 @@ import pytest
 from tests.unit import archives, fake_worker
 from tests.unit.fake_worker import DRIVER, GPU, Worker, run
 from worker_images import files
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.node import node
 from worker_images.node.node import Node
 from worker_images.node.place import Answer, Contained, PlaceError, Unpacked

@@ -28,11 +28,7 @@ PARTS = (
     *("worker_images/__init__.py", "worker_images/errors.py", "worker_images/files.py"),
     *("worker_images/model/__init__.py", "worker_images/model/drivers/__init__.py"),
     *("worker_images/model/drivers/kernel.py", "worker_images/model/drivers/table.py", DRIVERS),
-    *(
-        "worker_images/model/oci/__init__.py",
-        "worker_images/model/oci/archive.py",
-        "worker_images/model/oci/image.py",
-    ),
+    "worker_images/model/oci/*.py",
     *("worker_images/harness/__init__.py", "worker_images/harness/options.py"),
     *(
         "worker_images/node/*",

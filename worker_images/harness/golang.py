@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from worker_images.harness.plugin import ROOT
+from worker_images.files import ROOT
 from worker_images.model.oci import elf
 
 

@@ -243,14 +243,6 @@ def text(measured: Sequence[Measured]) -> str:
 
 def as_json(measured: Sequence[Measured]) -> str:
     """The same for machines."""
-    rows = [
-        asdict(each)
-        | {
-            "node": each.node,
-            "sandbox": each.sandbox,
-            "ratio": each.ratio,
-            "kept": each.kept,
-        }
-        for each in measured
-    ]
+    names = ("node", "sandbox", "ratio", "kept")
+    rows = [asdict(each) | {name: getattr(each, name) for name in names} for each in measured]
     return json.dumps({"processors": os.cpu_count(), "figures": rows}, indent=1) + "\n"

@@ -16,7 +16,7 @@ from worker_images.harness import expect
 from worker_images.model import catalog, pins
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS, Release, Table, ordered
-from worker_images.model.oci import archive
+from worker_images.model.oci.outline import Outline, outline
 from worker_images.report import results
 from worker_images.report.results import ALL, Check, Row, Run
 
@@ -155,7 +155,7 @@ def _built(
 ) -> Built:
     folder = root / "out" / name
     built = (folder / "image.tar").exists() and (folder / "build.json").exists()
-    found = archive.outline(folder / "image.tar") if built else archive.Outline("", (), 0)
+    found = outline(folder / "image.tar") if built else Outline("", (), 0)
     layers = found.layers
     record = json.loads((folder / "build.json").read_text()) if built else {}
     # The components are the last layers; what is below them is the base.

@@ -10,7 +10,6 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +18,6 @@ from worker_images.model.oci.image import CHUNK, WHITEOUT, Entry, Image, ImageEr
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 ATTRIBUTE = "SCHILY.xattr."
 PLAIN = {"path", "linkpath", "size", "mtime", "atime", "ctime", "uid", "gid", "uname", "gname"}
-NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
 def load(archive: Path, scratch: Path, architecture: str = "amd64") -> Image:
@@ -27,41 +25,13 @@ def load(archive: Path, scratch: Path, architecture: str = "amd64") -> Image:
 
     Of an index the one for `architecture`; raises ImageError.
     """
-    with _opened(archive) as files:
-        digests, config, layers = _described(files, architecture)
+    with opened(archive) as files:
+        digests, config, layers = described(files, architecture)
         unpacked = tuple(
             _layer(files[name], number, name, scratch) for number, name in enumerate(layers)
         )
     _check_layers(config, unpacked)
     return Image(digests, config, unpacked)
-
-
-@dataclass(frozen=True)
-class Outline:
-    """An image ID, each layer's diffID and unpacked bytes, and what a node downloads, in bytes."""
-
-    image_id: str
-    layers: tuple[tuple[str, int], ...]
-    download: int
-
-
-def outline(archive: Path) -> Outline:
-    """An archive without its entries; raises ImageError."""
-    with _opened(archive) as files:
-        digests, config, names = _described(files)
-        rows = tuple(
-            (diff_id, _unpacked(files[name]))
-            for diff_id, name in zip(diff_ids(config), names, strict=True)
-        )
-        return Outline(digests[-1], rows, sum(_size(files[name]) for name in names))
-
-
-def _unpacked(stream: IO[bytes]) -> int:
-    """Bytes of a layer's tar."""
-    plain = gzip.GzipFile(fileobj=stream)
-    size = sum(len(piece) for piece in iter(lambda: plain.read(CHUNK), b""))
-    stream.seek(0)
-    return size
 
 
 def diff_ids(config: Mapping[str, object]) -> list[str]:
@@ -72,7 +42,7 @@ def diff_ids(config: Mapping[str, object]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _opened(archive: Path) -> Iterator[dict[str, IO[bytes]]]:
+def opened(archive: Path) -> Iterator[dict[str, IO[bytes]]]:
     """An archive with its files by name; every fault in it is an ImageError."""
     try:
         with tarfile.open(archive, encoding="utf-8") as tar:
@@ -98,13 +68,14 @@ def _opened(archive: Path) -> Iterator[dict[str, IO[bytes]]]:
         raise ImageError(f"{archive}: not an image archive: {error}") from error
 
 
-def _size(file: IO[bytes]) -> int:
+def size_of(file: IO[bytes]) -> int:
+    """Bytes of a file, which is left at its beginning."""
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     return size
 
 
-def _described(
+def described(
     files: Mapping[str, IO[bytes]], architecture: str = "amd64"
 ) -> tuple[tuple[str, ...], dict[str, object], list[str]]:
     """Digests that name the image, its manifest's first; configuration.
@@ -179,7 +150,12 @@ def _layer(stream: IO[bytes], number: int, name: str, scratch: Path) -> Layer:
         if any(piece.strip(b"\0") for piece in iter(lambda: plain.read(CHUNK), b"")):
             raise ImageError(f"layer {name} goes on behind its end")
     return Layer(
-        f"sha256:{shipped}", _size(stream), path, entries, f"sha256:{unpacked}", path.stat().st_size
+        f"sha256:{shipped}",
+        size_of(stream),
+        path,
+        entries,
+        f"sha256:{unpacked}",
+        path.stat().st_size,
     )
 
 
@@ -249,39 +225,3 @@ def _check_layers(config: Mapping[str, object], layers: tuple[Layer, ...]) -> No
     found = [layer.diff_id for layer in layers]
     if said != found:
         raise ImageError(f"the configuration names layers {said}, the archive holds {found}")
-
-
-def nameless(archive: Path, target: Path) -> Path:
-    """The archive itself, or a copy at `target` without the names that loading it would move.
-
-    Raises ImageError.
-    """
-    with _opened(archive) as files:
-        texts: dict[str, Any] = {
-            name: json.load(files[name])
-            for name in ("index.json", "manifest.json")
-            if name in files
-        }
-        if not _strip(texts):
-            return archive
-        with tarfile.open(target, "w", encoding="utf-8") as copy:
-            for name, file in (
-                files
-                | {name: io.BytesIO(json.dumps(text).encode()) for name, text in texts.items()}
-            ).items():
-                info = tarfile.TarInfo(name)
-                info.size = _size(file)
-                copy.addfile(info, file)
-    return target
-
-
-def _strip(texts: dict[str, Any]) -> bool:
-    """Take every name out of an archive's descriptions; whether there was one."""
-    named = False
-    for image in texts.get("manifest.json", []):
-        named |= bool(image.get("RepoTags"))
-        image["RepoTags"] = None
-    for entry in texts.get("index.json", {}).get("manifests", []):
-        for name in NAMES:
-            named |= entry.get("annotations", {}).pop(name, None) is not None
-    return named
