@@ -194,7 +194,7 @@ def test_files_and_modes(held: str, image: Image) -> None:
 
 @pytest.mark.mode("built")
 def test_size_is_within_budget(image: Image, case: Case) -> None:
-    budget = float(expect.variant(ROOT, case.variant).megabytes)
+    budget = float(expect.variant(ROOT, case.variant).megabytes[case.architecture])
     assert image.size / 1e6 <= budget, {layer.diff_id: layer.unpacked for layer in image.layers}
 
 

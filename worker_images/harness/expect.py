@@ -63,9 +63,9 @@ class ComponentExpectation(Holding):
 
 
 class VariantExpectation(Strict):
-    """A variant's size budget and its whole environment."""
+    """A variant's size budget by architecture, and its whole environment."""
 
-    megabytes: Megabytes
+    megabytes: dict[str, Megabytes]
     environment: dict[str, str]
 
 

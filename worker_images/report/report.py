@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 
 from worker_images.harness import expect
+from worker_images.harness.collection import HERE
 from worker_images.model import catalog, pins
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS, Release, Table, ordered
@@ -171,7 +172,7 @@ def _built(
     }
     refused = next((reason for reason, holds in reasons.items() if holds), "")
     parts = tuple((part, *layer) for part, layer in zip(names, layers, strict=False))
-    budget = round(float(expect.variant(root, name).megabytes) * 1e6)
+    budget = round(float(expect.variant(root, name).megabytes[HERE]) * 1e6)
     return Built(
         name,
         variant.purpose,
