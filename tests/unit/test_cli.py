@@ -261,5 +261,8 @@ def test_progress_that_nobody_reads_does_not_end_the_work(monkeypatch: pytest.Mo
         monkeypatch.setattr(sys, "stderr", full)
         main.tell("building")
         monkeypatch.undo()
+        # The control: to write there does fail.
+        with pytest.raises(OSError, match="No space left on device"):
+            full.flush()
         # What is left unwritten would be tried again when the file is closed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())

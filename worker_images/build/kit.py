@@ -25,7 +25,7 @@ FOLDER = "gpu-kit"
 # What the commands and the checks of tests/workload are made of: standard library, and pytest
 # beside it.
 PARTS = (
-    *("worker_images/__init__.py", "worker_images/errors.py", "worker_images/files.py"),
+    "worker_images/*.py",
     *("worker_images/model/__init__.py", "worker_images/model/drivers/__init__.py"),
     *("worker_images/model/drivers/kernel.py", "worker_images/model/drivers/table.py", DRIVERS),
     "worker_images/model/oci/*.py",

@@ -12,9 +12,11 @@ from worker_images.build.plan import ALL
 from worker_images.build.tars import Tell
 from worker_images.build.work import Request, Work, planned, prepare
 from worker_images.engine import buildx, push
-from worker_images.errors import InterruptedBuildError, JudgeError
+from worker_images.errors import EngineError, InterruptedBuildError, JudgeError
 from worker_images.files import swept, whole
 from worker_images.model import pins, project
+from worker_images.model.oci.image import ImageError
+from worker_images.model.oci.outline import outline
 
 
 def run(requests: Sequence[Request], root: Path, tell: Tell) -> tuple[record.Outcome, ...]:
@@ -150,7 +152,7 @@ def _loaded(work: Work, archive: Path, key: Mapping[str, str], begun: float) -> 
         key=key,
         image_id=image_id,
         manifest_digest=digest,
-        size=record.unpacked_size(archive),
+        size=_unpacked_size(archive),
         compressed_size=size,
         engine_id=work.images.load(archive),
         engine=str(work.engine),
@@ -160,6 +162,14 @@ def _loaded(work: Work, archive: Path, key: Mapping[str, str], begun: float) -> 
         limits=render.limits(work.plan, work.root),
         resolved=work.inputs.lock.debian.resolved if work.plan.supply == "packages" else None,
     )
+
+
+def _unpacked_size(archive: Path) -> int:
+    """Bytes of an image archive's unpacked layers; raises EngineError."""
+    try:
+        return sum(size for _, size in outline(archive).layers)
+    except ImageError as error:
+        raise EngineError(f"reading {error}; build it again with --no-cache") from error
 
 
 def _trial(

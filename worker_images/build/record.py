@@ -7,15 +7,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from worker_images.errors import EngineError
 from worker_images.files import write_whole
 
 UNKNOWN = "unknown"
-
-if TYPE_CHECKING:
-    import gzip
 
 
 @dataclass(frozen=True)
@@ -139,40 +136,6 @@ def layout(archive: Path, folder: Path) -> str:
                 (folder / member.name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / member.name).write_bytes(file.read())
     return f"oci-layout://{folder}@{manifest(archive)[0]}"
-
-
-def unpacked_size(archive: Path) -> int:
-    """Bytes of an image archive's unpacked layers; raises EngineError."""
-    import gzip
-    import tarfile
-    import zlib
-
-    try:
-        with tarfile.open(archive, encoding="utf-8") as tar:
-            stream = tar.extractfile(f"blobs/sha256/{manifest(archive)[0].removeprefix('sha256:')}")
-            layers = json.load(stream)["layers"] if stream else []
-            blobs = [
-                tar.extractfile(f"blobs/sha256/{layer['digest'].removeprefix('sha256:')}")
-                for layer in layers
-            ]
-            return sum(_length(gzip.GzipFile(fileobj=blob)) for blob in blobs if blob)
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        EOFError,
-        gzip.BadGzipFile,
-        zlib.error,
-        tarfile.TarError,
-    ) as error:
-        raise EngineError(
-            f"reading {archive}: not an OCI archive: {error}; build it again with --no-cache"
-        ) from error
-
-
-def _length(stream: "gzip.GzipFile") -> int:
-    pieces = iter(lambda: stream.read(1 << 20), b"")
-    return sum(len(piece) for piece in pieces)
 
 
 def stamp(archive: Path) -> str:

@@ -143,7 +143,7 @@ def check_push(engine: Engine, variant: str) -> None:
     """
     if not engine.daemon.containerd_store:
         cause = f"--push: {engine.daemon} stores images without their manifest"
-        raise EngineError(unpushable(cause).replace("VARIANT", variant))
+        raise EngineError(unpushable(cause, variant))
 
 
 def _without_buildkit(daemon: Daemon, host: str) -> str:

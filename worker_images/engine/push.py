@@ -70,12 +70,12 @@ def push(address: Address, reference: str, digest: str) -> None:
         )
 
 
-def unpushable(cause: str) -> str:
+def unpushable(cause: str, variant: str = "VARIANT") -> str:
     """Why an engine cannot push what was tested, and what can."""
     return (
         f"{cause}, so it would push another manifest than the tested archive's; use an engine with"
         " the containerd image store, or send the archive: skopeo copy"
-        " oci-archive:out/VARIANT/image.tar docker://NAME:TAG"
+        f" oci-archive:out/{variant}/image.tar docker://NAME:TAG"
     )
 
 

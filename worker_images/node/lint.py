@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from worker_images.docstrings import summary
 from worker_images.node import rules
 from worker_images.node.launch import Launch
 from worker_images.node.rules import Found
@@ -28,7 +29,7 @@ class Rule:
     @property
     def words(self) -> str:
         """The first line of its function's documentation."""
-        return " ".join((self.look.__doc__ or "").partition("\n\n")[0].split())
+        return summary(self.look.__doc__ or "")
 
 
 RULES = (

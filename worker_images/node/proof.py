@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from worker_images.docstrings import summary
 from worker_images.node.node import Node
 from worker_images.node.place import Answer, answer
 
@@ -116,12 +117,7 @@ def _notes(path: Path) -> dict[str, str]:
         for node in ast.parse(path.read_text() if path.exists() else "").body
         if isinstance(node, ast.FunctionDef)
     )
-    return {each.name: _summary(ast.get_docstring(each) or "") for each in found}
-
-
-def _summary(docstring: str) -> str:
-    """The first paragraph as one line."""
-    return " ".join(docstring.partition("\n\n")[0].split())
+    return {each.name: summary(ast.get_docstring(each) or "") for each in found}
 
 
 def digest(results: Path) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from worker_images.docstrings import summary
 from worker_images.errors import JudgeError
 from worker_images.model.document import read
 
@@ -209,12 +210,7 @@ def _docstrings(path: Path) -> dict[str, str]:
         node for node in (tree, *tree.body) if isinstance(node, (ast.Module, ast.FunctionDef))
     ]
     return {
-        getattr(node, "name", ""): _summary(ast.get_docstring(node) or "")
+        getattr(node, "name", ""): summary(ast.get_docstring(node) or "")
         for node in documented
         if ast.get_docstring(node)
     }
-
-
-def _summary(docstring: str) -> str:
-    """The first paragraph as one line."""
-    return " ".join(docstring.partition("\n\n")[0].split())
