@@ -35,7 +35,7 @@ WRONG = {
     "no variant": ([], "--variant"),
     "unknown variant": (["--variant", "smal"], "no variant 'smal'; there are: full, slim"),
     "unknown option": (["--variant", "slim", "--sply", "x"], "--sply"),
-    "unknown supply": (["--variant", "slim", "--supply", "magic"], "choose from"),
+    "unknown source": (["--variant", "slim", "--source", "magic"], "choose from"),
     "unknown print": (["--variant", "slim", "--print", "x"], "dockerfile"),
     "no such pins": (
         ["--variant", "slim", "--versions", "none.yaml"],
@@ -90,7 +90,7 @@ def test_help_shows_examples_and_exit_codes() -> None:
 def test_plan_is_json() -> None:
     result = run("--variant", "slim", "--print", "plan")
     assert (result.returncode, result.stderr) == (0, "")
-    assert json.loads(result.stdout)["supply"] == "packages"
+    assert json.loads(result.stdout)["source"] == "packages"
 
 
 def test_dockerfile_is_the_committed_one() -> None:

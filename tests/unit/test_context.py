@@ -73,8 +73,8 @@ def test_another_architecture_has_its_own_base_and_our_compiler(
     assert not any(each.url.endswith("_arm64.deb") for each in native.packages)
 
 
-def test_vendor_takes_no_tar(locked: Lock, pinned: pins.Pins, known: catalog.Catalog) -> None:
-    assert context.roots(plan.make(pinned, known, "slim", "vendor"), locked, ROOT) == ()
+def test_upstream_takes_no_tar(locked: Lock, pinned: pins.Pins, known: catalog.Catalog) -> None:
+    assert context.roots(plan.make(pinned, known, "slim", "upstream"), locked, ROOT) == ()
 
 
 def test_an_altered_tar_is_made_again(

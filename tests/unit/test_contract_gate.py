@@ -172,8 +172,8 @@ def test_a_release_that_nobody_wrote_down(tmp_path: Path) -> None:
 def test_label_and_file_are_the_row(pinned: pins.Pins, known: catalog.Catalog) -> None:
     (row,) = [each for each in TABLE if each.name == pinned.components["gvisor"].version]
     for name in known.buildable:
-        for supply in ("packages", "vendor"):
-            planned = plan.make(pinned, known, name, supply)
+        for source in ("packages", "upstream"):
+            planned = plan.make(pinned, known, name, source)
             (label,) = re.findall(
                 r'^LABEL worker\.drivers="(.*)"$', render.dockerfile(planned, ROOT), re.MULTILINE
             )
@@ -189,7 +189,7 @@ def test_label_and_file_are_the_row(pinned: pins.Pins, known: catalog.Catalog) -
 def test_the_context_holds_the_file(
     pinned: pins.Pins, known: catalog.Catalog, tmp_path: Path
 ) -> None:
-    planned = plan.make(pinned, known, "slim", "vendor")
+    planned = plan.make(pinned, known, "slim", "upstream")
     context.lay_out(
         tmp_path,
         "FROM scratch\n",
@@ -206,7 +206,7 @@ def test_the_context_holds_the_file(
 def test_another_row_is_another_input(copy: Path, no_engine: Engine) -> None:
     """The label is in the Dockerfile; what the release only knows is in the file alone."""
     pinned, known = project.load(copy, copy / "versions.yaml")
-    planned = plan.make(pinned, known, "slim", "vendor")
+    planned = plan.make(pinned, known, "slim", "upstream")
     request = work.Request("slim", copy / "versions.yaml")
 
     def key() -> dict[str, str]:

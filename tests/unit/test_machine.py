@@ -21,32 +21,32 @@ def test_an_amd64_debian_machine_is_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "supply", "way_out"),
+    ("fault", "source", "way_out"),
     [
         (
             replace(HERE, architecture="aarch64"),
             "packages",
             "on an amd64 machine run: ./build.py --variant slim",
         ),
-        (replace(HERE, debian=False), "packages", "./build.py --variant slim --supply vendor"),
+        (replace(HERE, debian=False), "packages", "./build.py --variant slim --source upstream"),
     ],
 )
 def test_a_machine_that_cannot_is_told_the_way_out(
-    fault: machine.Machine, supply: pins.Supply, way_out: str
+    fault: machine.Machine, source: pins.Source, way_out: str
 ) -> None:
     with pytest.raises(EngineError, match=way_out):
-        machine.check(fault, supply, "slim")
+        machine.check(fault, source, "slim")
 
 
-def test_vendor_needs_no_debian() -> None:
-    assert machine.check(replace(HERE, debian=False), "vendor", "slim") is None  # type: ignore[func-returns-value]
+def test_upstream_needs_no_debian() -> None:
+    assert machine.check(replace(HERE, debian=False), "upstream", "slim") is None  # type: ignore[func-returns-value]
 
 
 @pytest.mark.parametrize(
     ("fault", "way_out"),
     [
         (replace(HERE, root=False), "sudo ./build.py --variant slim"),
-        (replace(HERE, debian=False), "--supply vendor"),
+        (replace(HERE, debian=False), "--source upstream"),
     ],
 )
 def test_an_engine_that_cannot_start(fault: machine.Machine, way_out: str) -> None:
@@ -54,8 +54,8 @@ def test_an_engine_that_cannot_start(fault: machine.Machine, way_out: str) -> No
         machine.check_engine_can_start(fault, "slim")
 
 
-def test_vendor_asks_each_host_once(pinned: pins.Pins, known: catalog.Catalog) -> None:
-    text = render.dockerfile(plan.make(pinned, known, "slim", "vendor"), ROOT)
+def test_upstream_asks_each_host_once(pinned: pins.Pins, known: catalog.Catalog) -> None:
+    text = render.dockerfile(plan.make(pinned, known, "slim", "upstream"), ROOT)
     assert reach.addresses(text) == (
         "https://registry-1.docker.io/v2/",
         "https://auth.docker.io/token",
@@ -78,7 +78,7 @@ def test_a_silent_host_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch
         port = silent.getsockname()[1]
         monkeypatch.setattr(reach, "addresses", lambda _: (f"https://127.0.0.1:{port}/runsc",))
         with pytest.raises(
-            FetchError, match=rf"127\.0\.0\.1:{port} does not answer .*--supply packages"
+            FetchError, match=rf"127\.0\.0\.1:{port} does not answer .*--source packages"
         ):
             reach.check("")
 

@@ -1,4 +1,4 @@
-"""The plan: what a variant and a supply mean."""
+"""The plan: what a variant and a source mean."""
 
 import pytest
 
@@ -12,13 +12,13 @@ def test_packages_stamp_is_the_description(pinned: pins.Pins, known: catalog.Cat
     assert (gvisor.release, gvisor.stamp) == ("20260622.0", "20260622.0-46-g879cb2dc2")
 
 
-def test_vendor_stamp_is_the_release(pinned: pins.Pins, known: catalog.Catalog) -> None:
-    (gvisor,) = plan.make(pinned, known, "slim", "vendor").components
+def test_upstream_stamp_is_the_release(pinned: pins.Pins, known: catalog.Catalog) -> None:
+    (gvisor,) = plan.make(pinned, known, "slim", "upstream").components
     assert gvisor.stamp == "20260622.0"
 
 
 def test_supply_defaults_to_the_pins(pinned: pins.Pins, known: catalog.Catalog) -> None:
-    assert plan.make(pinned, known, "slim").supply == pinned.supply
+    assert plan.make(pinned, known, "slim").source == pinned.source
 
 
 def test_unknown_variant_names_the_known(pinned: pins.Pins, known: catalog.Catalog) -> None:

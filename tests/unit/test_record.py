@@ -18,7 +18,7 @@ from worker_images.model.oci.outline import outline
 
 MADE = record.Record(
     variant="slim",
-    supply="packages",
+    source="packages",
     versions={"gvisor": "1"},
     key={"a": "1", "b": "2"},
     image_id="sha256:c",

@@ -1,4 +1,4 @@
-"""Rendering: the committed text, both supplies, and that no accepted pin can change what kinds of
+"""Rendering: the committed text, both sources, and that no accepted pin can change what kinds of
 instructions run.
 """
 
@@ -19,14 +19,14 @@ from worker_images.files import ROOT
 from worker_images.model import catalog, pins
 
 GOLDEN = Path(__file__).parent / "golden"
-CASES = list(itertools.product(("slim", "full"), ("packages", "vendor")))
+CASES = list(itertools.product(("slim", "full"), ("packages", "upstream")))
 
 
 def planned(
-    variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog
+    variant: str, source: pins.Source, pinned: pins.Pins, known: catalog.Catalog
 ) -> plan.Plan:
-    """The plan of a variant in a supply."""
-    return plan.make(pinned, known, variant, supply)
+    """The plan of a variant in a source."""
+    return plan.make(pinned, known, variant, source)
 
 
 def kinds(text: str) -> list[tuple[str, ...]]:
@@ -50,24 +50,24 @@ def _shell(line: str) -> tuple[str, ...]:
     return (str(len(line.split())), *(word for word in words if set(word) <= set("();<>|&")))
 
 
-@pytest.mark.parametrize(("variant", "supply"), CASES)
+@pytest.mark.parametrize(("variant", "source"), CASES)
 def test_golden(
-    variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog
+    variant: str, source: pins.Source, pinned: pins.Pins, known: catalog.Catalog
 ) -> None:
     text, golden = (
-        render.dockerfile(planned(variant, supply, pinned, known), ROOT),
-        GOLDEN / f"{variant}.{supply}.Dockerfile",
+        render.dockerfile(planned(variant, source, pinned, known), ROOT),
+        GOLDEN / f"{variant}.{source}.Dockerfile",
     )
     if os.environ.get("WRITE_GOLDEN"):
         golden.write_text(text)
     assert text == golden.read_text()
 
 
-@pytest.mark.parametrize(("variant", "supply"), CASES)
+@pytest.mark.parametrize(("variant", "source"), CASES)
 def test_needs_no_frontend_image(
-    variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog
+    variant: str, source: pins.Source, pinned: pins.Pins, known: catalog.Catalog
 ) -> None:
-    text = render.dockerfile(planned(variant, supply, pinned, known), ROOT)
+    text = render.dockerfile(planned(variant, source, pinned, known), ROOT)
     assert "syntax=" not in text
     assert "<<" not in text
 
@@ -82,10 +82,10 @@ def test_packages_takes_nothing_from_an_image_registry(
     assert {step.value[0] for step in steps if step.cmd.lower() == "from"} - stages == {"scratch"}
 
 
-def test_vendor_takes_images_by_digest_and_checks_files(
+def test_upstream_takes_images_by_digest_and_checks_files(
     pinned: pins.Pins, known: catalog.Catalog
 ) -> None:
-    text = render.dockerfile(planned("full", "vendor", pinned, known), ROOT)
+    text = render.dockerfile(planned("full", "upstream", pinned, known), ROOT)
     steps = dockerfile.parse_string(text)
     stages = {step.value[-1] for step in steps if step.cmd.lower() == "from"}
     outside = {step.value[0] for step in steps if step.cmd.lower() == "from"} - stages
@@ -132,8 +132,8 @@ def accepted(draw: st.DrawFn, pinned: pins.Pins) -> pins.Pins:
         versions = {
             "version": pins.MODULE_VERSION if "module" in component["packages"] else pins.VERSION
         }
-        for supply, patterns in (("packages", sources | versions), ("vendor", digests)):
-            found = component[supply]
+        for source, patterns in (("packages", sources | versions), ("upstream", digests)):
+            found = component[source]
             found |= {
                 key: draw(texts(pattern)) for key, pattern in patterns.items() if key in found
             }
@@ -145,11 +145,11 @@ def accepted(draw: st.DrawFn, pinned: pins.Pins) -> pins.Pins:
         return pinned
 
 
-@pytest.mark.parametrize(("variant", "supply"), CASES)
+@pytest.mark.parametrize(("variant", "source"), CASES)
 def test_no_accepted_pin_changes_the_instructions(
-    variant: str, supply: pins.Supply, pinned: pins.Pins, known: catalog.Catalog
+    variant: str, source: pins.Source, pinned: pins.Pins, known: catalog.Catalog
 ) -> None:
-    expected = kinds(render.dockerfile(planned(variant, supply, pinned, known), ROOT))
+    expected = kinds(render.dockerfile(planned(variant, source, pinned, known), ROOT))
     seen = 0
 
     @settings(max_examples=60, deadline=None, derandomize=True)
@@ -158,7 +158,7 @@ def test_no_accepted_pin_changes_the_instructions(
         nonlocal seen
         seen += candidate is not pinned
         assert (
-            kinds(render.dockerfile(planned(variant, supply, candidate, known), ROOT)) == expected
+            kinds(render.dockerfile(planned(variant, source, candidate, known), ROOT)) == expected
         )
 
     holds()

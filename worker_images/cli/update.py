@@ -47,7 +47,7 @@ def command(argv: list[str], root: Path, tell: Tell) -> str:
     """Ask the sources, and write what may be taken where that is asked for."""
     arguments = _parser(root).parse_args(argv)
     # Not held against the fleet: the way out of a pin that does not serve it may be found here.
-    pinned, _, _ = project.read(root, arguments.versions)
+    pinned = project.read(root, arguments.versions).pins
     known = gather.facts(root)
     policy = Policy(datetime.now(UTC).date(), arguments.cool_down, arguments.major)
     asked = gather.questions(
