@@ -42,23 +42,23 @@ def found(text: str) -> list[Found]:
     return sorted(rows)
 
 
-def expected(pinned: Pins) -> list[Found]:
+def expected(pins: Pins) -> list[Found]:
     """Written by hand from the pins: what a reader would manage."""
     gvisor, runc, criu, toolkit, cuda = (
-        pinned.components[name]
+        pins.components[name]
         for name in ("gvisor", "runc", "criu", "nvidia-container-toolkit", "cuda-runtime")
     )
     return sorted(
         [
-            ("docker", "debian", pinned.debian.image.partition(":")[2], pinned.debian.digest),
-            ("golang-version", "go", pinned.go.toolchain, ""),
+            ("docker", "debian", pins.debian.image.partition(":")[2], pins.debian.digest),
+            ("golang-version", "go", pins.go.toolchain, ""),
             ("go", "gvisor.dev/gvisor", gvisor.packages.version or "", ""),
             ("go", "github.com/opencontainers/runc", runc.version, ""),
             (
                 "github-release-attachments",
                 "opencontainers/runc",
                 runc.packages.version or "",
-                runc.vendor.sha256 or "",
+                runc.upstream.sha256 or "",
             ),
             ("deb", "criu", criu.version, ""),
             ("go", "github.com/NVIDIA/nvidia-container-toolkit", toolkit.version, ""),
@@ -68,24 +68,24 @@ def expected(pinned: Pins) -> list[Found]:
                 toolkit.packages.version or "",
                 "",
             ),
-            ("docker", "nvidia/cuda", cuda.version, cuda.vendor.digest or ""),
+            ("docker", "nvidia/cuda", cuda.version, cuda.upstream.digest or ""),
             ("pypi", "nvidia-cuda-runtime-cu12", cuda.packages.version or "", ""),
         ]
     )
 
 
-def test_every_managed_pin_is_found(pinned: Pins) -> None:
-    assert found(TEXT) == expected(pinned)
+def test_every_managed_pin_is_found(pins: Pins) -> None:
+    assert found(TEXT) == expected(pins)
     assert TEXT.count("\n  # renovate: ") + TEXT.count("\n    # renovate: ") + TEXT.count(
         "\n      # renovate: "
-    ) == len(expected(pinned))
+    ) == len(expected(pins))
 
 
 @pytest.mark.parametrize(
     "line", [line for line in TEXT.splitlines() if line.strip().startswith("# renovate: ")]
 )
-def test_without_its_line_a_pin_is_not_found(line: str, pinned: Pins) -> None:
-    assert len(found(TEXT.replace(f"{line}\n", "", 1))) == len(expected(pinned)) - 1
+def test_without_its_line_a_pin_is_not_found(line: str, pins: Pins) -> None:
+    assert len(found(TEXT.replace(f"{line}\n", "", 1))) == len(expected(pins)) - 1
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_without_its_line_a_pin_is_not_found(line: str, pinned: Pins) -> None:
         ("depName=criu ", "depName="),
     ],
 )
-def test_a_spoiled_pin_is_not_found(old: str, new: str, pinned: Pins) -> None:
+def test_a_spoiled_pin_is_not_found(old: str, new: str, pins: Pins) -> None:
     assert TEXT.count(old) == 1
-    assert len(found(TEXT.replace(old, new))) == len(expected(pinned)) - 1
+    assert len(found(TEXT.replace(old, new))) == len(expected(pins)) - 1
 
 
 def test_a_pin_that_renovate_moves_still_loads() -> None:
@@ -144,8 +144,8 @@ def test_renovate_waits_and_leaves_gvisor_to_us() -> None:
     assert CONFIGURATION["enabledManagers"] == ["custom.regex"]
 
 
-def test_every_rule_is_of_a_pin_that_exists(pinned: Pins) -> None:
-    names = {name for _, name, _, _ in expected(pinned)}
+def test_every_rule_is_of_a_pin_that_exists(pins: Pins) -> None:
+    names = {name for _, name, _, _ in expected(pins)}
     ruled = {
         name for rule in CONFIGURATION["packageRules"] for name in rule.get("matchPackageNames", ())
     }

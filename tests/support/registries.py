@@ -1,0 +1,117 @@
+"""A real loopback server that speaks the Go proxy's, PyPI's and a upstream's protocols, and
+misbehaves on purpose.
+"""
+
+import contextlib
+import io
+import json
+import threading
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+SOURCE = "pkg/sentry/devices/nvproxy/version.go"
+GO_BRANCH = "pkg/sentry/kernel/kernel_state_autogen.go"
+
+
+@dataclass
+class Registry:
+    """What lies at each path: a body, a status, or the name of a fault."""
+
+    address: str
+    rows: dict[str, bytes | int | str] = field(default_factory=dict)
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    sent: list[dict[str, str]] = field(default_factory=list)
+    open: threading.Event = field(default_factory=threading.Event)
+    hanging: threading.Event = field(default_factory=threading.Event)
+
+    def module(self, path: str, versions: dict[str, str], size: bytes = b"PK") -> None:
+        """A module with its versions and their dates."""
+        self.rows[f"/{path}/@v/list"] = "".join(f"{version}\n" for version in versions).encode()
+        for version, date in versions.items():
+            self.rows[f"/{path}/@v/{version}.info"] = json.dumps(
+                {"Version": version, "Time": date}
+            ).encode()
+            self.rows[f"/{path}/@v/{version}.zip"] = size
+
+    def project(self, name: str, files: Sequence[dict[str, object]]) -> None:
+        """A project of a Python index."""
+        self.rows[f"/{name}/"] = json.dumps(
+            {"meta": {"api-version": "1.1"}, "name": name, "files": list(files)}
+        ).encode()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the registry's rows say."""
+
+    registry: Registry
+
+    def do_GET(self) -> None:
+        registry, path = self.registry, self.path.partition("?")[0]
+        registry.asked.append((self.command, self.path))
+        registry.sent.append(dict(self.headers))
+        row = registry.rows.get(path, 404)
+        if row == "hang":
+            registry.hanging.set()
+            registry.open.wait(30)
+            return
+        if row == 302:
+            self.send_response(302)
+            self.send_header("Location", registry.headers[path]["Location"])
+            self.end_headers()
+            return
+        if isinstance(row, int):
+            self.send_error(row)
+            return
+        body = b"half of it" if row == "cut" else row
+        assert isinstance(body, bytes)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body) * (2 if row == "cut" else 1)))
+        for name, value in registry.headers.get(path, {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[Registry]:
+    """A server of its own, ended with the block."""
+    handler = type("Bound", (Handler,), {})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        registry = Registry(f"http://127.0.0.1:{server.server_port}")
+        handler.registry = registry  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield registry
+        finally:
+            registry.open.set()
+            server.shutdown()
+            thread.join()
+
+
+def archive(
+    supported: Sequence[str], known: Sequence[str] = (), *, branch: str = GO_BRANCH
+) -> bytes:
+    """gVisor's module archive, as far as it is read: the drivers in version.go's own words."""
+    calls = [("addDriverABI", driver, ', "00", "00", previous)') for driver in supported]
+    calls += [("addUnsupportedDriverABI", driver, ", previous)") for driver in known]
+    lines = [f"\t_ = {name}({', '.join(driver.split('.'))}{rest}" for name, driver, rest in calls]
+    text = (
+        "func addDriverABI(major, minor, patch int, cons driverABIFunc) driverABIFunc {\n"
+        + "\n".join(lines)
+    )
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as files:
+        files.writestr(f"gvisor.dev/gvisor@v0/{SOURCE}", text)
+        files.writestr(f"gvisor.dev/gvisor@v0/{branch}", "package kernel\n")
+    return out.getvalue()
