@@ -85,7 +85,7 @@ def test_no_engine_is_well_where_one_can_be_started() -> None:
         (
             replace(NOBODY, machine=replace(GOOD.machine, root=False)),
             "starting one needs root",
-            "sudo ./build.py --variant slim",
+            "run the same command with sudo",
         ),
         (
             replace(NOBODY, machine=replace(GOOD.machine, debian=False)),
@@ -314,7 +314,7 @@ def test_the_archive_keyring_is_asked_for_where_it_is_used(
 ) -> None:
     monkeypatch.setattr(apt, "KEYRING", tmp_path / "none.gpg")
     monkeypatch.setattr(Machine, "here", lambda: GOOD.machine)
-    assert survey.tools("upstream") == "what source upstream needs is here"
+    assert survey.tools("upstream") == "--source upstream: all tools are installed"
     with pytest.raises(
         EngineError, match=r"none\.gpg; run: apt-get install debian-archive-keyring"
     ):

@@ -35,7 +35,7 @@ def spoiled(folder: Path, *edits: tuple[str, str]) -> Path:
 
 
 def test_the_committed_pins_pass() -> None:
-    assert project.load(ROOT, ROOT / "versions.yaml")[0].fleet.allow_unserved == ()
+    assert project.load(ROOT).pins.fleet.allow_unserved == ()
 
 
 def test_a_pin_that_loses_a_driver_of_the_fleet(
@@ -117,8 +117,8 @@ def test_every_driver_that_is_not_served_is_told(tmp_path: Path) -> None:
 
 
 def test_what_is_allowed_with_a_reason_passes(tmp_path: Path) -> None:
-    pinned, _ = project.load(ROOT, spoiled(tmp_path, LOSES, allowing("580.159.04")))
-    assert [each.driver for each in pinned.fleet.allow_unserved] == ["580.159.04"]
+    pinned = project.load(ROOT, spoiled(tmp_path, LOSES, allowing("580.159.04")))
+    assert [each.driver for each in pinned.pins.fleet.allow_unserved] == ["580.159.04"]
 
 
 @pytest.mark.parametrize(
