@@ -1,5 +1,5 @@
-"""A real loopback server that speaks the Go proxy's, PyPI's and a vendor's protocols, and
-misbehaves on purpose.
+"""A real loopback server that speaks the protocols of a Go module proxy and of a release bucket,
+and misbehaves on purpose.
 """
 
 import contextlib
@@ -35,12 +35,6 @@ class Registry:
                 {"Version": version, "Time": date}
             ).encode()
             self.rows[f"/{path}/@v/{version}.zip"] = size
-
-    def project(self, name: str, files: Sequence[dict[str, object]]) -> None:
-        """A project of a Python index."""
-        self.rows[f"/{name}/"] = json.dumps(
-            {"meta": {"api-version": "1.1"}, "name": name, "files": list(files)}
-        ).encode()
 
 
 class Handler(BaseHTTPRequestHandler):

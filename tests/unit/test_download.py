@@ -5,7 +5,7 @@ the next run heals.
 import errno
 import hashlib
 import os
-import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ import pytest
 from tests.unit import faulty
 from tests.unit.faulty import CONTENT, Server
 from worker_images.errors import EngineError, FetchError
-from worker_images.fetch import apt, http
+from worker_images.fetch import apt, http, session
 from worker_images.fetch.http import Wanted
 from worker_images.files import ROOT
 from worker_images.model.lock import Package
@@ -78,7 +78,7 @@ def test_other_bytes_are_no_matter_of_the_network(server: Server, tmp_path: Path
         had(server, tmp_path)
     server.faults = ["flip"] * (http.ATTEMPTS - 1) + ["cut"]
     with pytest.raises(
-        FetchError, match=r"broken off after [0-9]+ bytes; .*else check the network and run again$"
+        FetchError, match=r"the connection broke off; .*else check the network and run again$"
     ):
         had(server, tmp_path)
 
@@ -115,7 +115,7 @@ def test_a_connection_that_is_not_permitted_is_a_matter_of_the_network(
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(http, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(socket, "create_connection", refused)
+    monkeypatch.setattr("urllib3.util.connection.create_connection", refused)
     with pytest.raises(FetchError, match=r"Operation not permitted.*check the network"):
         apt.fetch([Package("tini", "1", "http://127.0.0.1:9/tini.deb", 1, SHA256)], tmp_path)
 
@@ -182,12 +182,12 @@ def test_a_redirect_on_the_same_host_is_followed(server: Server, tmp_path: Path)
         (
             "http://localhost:1/x",
             (
-                "sends us to http://localhost; if that is meant, name the host in"
+                "redirected to http://localhost, which is not allowed; to allow it, add the host to"
                 " WORKER_IMAGES_REDIRECT_HOSTS"
             ),
         ),
-        ("file:///etc/passwd", "302"),
-        ("ftp://127.0.0.1/x", "sends us to ftp://127.0.0.1"),
+        ("file:///etc/passwd", "redirected to file://"),
+        ("ftp://127.0.0.1/x", "redirected to ftp://127.0.0.1, which is not allowed"),
     ],
 )
 def test_a_redirect_elsewhere_is_refused_at_once(
@@ -204,7 +204,7 @@ def test_a_redirect_to_an_allowed_host_is_followed(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of the test above."""
-    monkeypatch.setenv(http.REDIRECT_HOSTS, "localhost")
+    monkeypatch.setenv(session.REDIRECT_HOSTS, "localhost")
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     server.faults = [f"to {server.address.replace('127.0.0.1', 'localhost')}/x"]
     assert had(server, tmp_path).read_bytes() == CONTENT
@@ -212,9 +212,9 @@ def test_a_redirect_to_an_allowed_host_is_followed(
 
 def test_a_loop_of_redirects_ends(server: Server, tmp_path: Path) -> None:
     server.faults = ["to /tini.deb"] * 99
-    with pytest.raises(FetchError, match="HTTP 302"):
+    with pytest.raises(FetchError, match="more than 5 redirects"):
         had(server, tmp_path)
-    assert len(server.asked) <= http.MOST_REDIRECTS + 2
+    assert len(server.asked) <= session.MOST_REDIRECTS + 2
 
 
 def test_a_second_address_serves_where_the_first_has_it_no_more(
@@ -286,14 +286,14 @@ def test_a_trickle_is_given_up(
     """Each byte comes in time; the whole does not."""
     monkeypatch.setattr(http, "TOTAL_SECONDS", 0.2)
     server.faults = ["drip"] * http.ATTEMPTS
-    with pytest.raises(FetchError, match=r"not whole after 0\.2 s"):
+    with pytest.raises(FetchError, match=r"incomplete after 0\.2 s"):
         had(server, tmp_path)
 
 
 @pytest.fixture
 def asked_to_pause(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     pauses: list[float] = []
-    monkeypatch.setattr("worker_images.fetch.http.time.sleep", pauses.append)
+    monkeypatch.setattr("time.sleep", pauses.append)
     return pauses
 
 
@@ -316,11 +316,79 @@ def test_retry_after_is_honoured_and_bounded(
         patched.setattr(faulty.Handler, "send_error", answer("86400"))
         server.faults = ["503"]
         had(server, tmp_path)
-    assert asked_to_pause == [7.0, http.LONGEST_PAUSE_SECONDS]
+    assert asked_to_pause == [7, http.LONGEST_PAUSE_SECONDS]
 
 
 def test_a_folder_is_asked_once(tmp_path: Path, asked_to_pause: list[float]) -> None:
-    wanted = Wanted("x", ((tmp_path / "none").as_uri(),), 1, lambda _: "", "fill it")
-    with pytest.raises(FetchError, match="fill it"):
+    wanted = Wanted("x", (), 1, lambda _: "", "fill it", copy=tmp_path / "none")
+    with pytest.raises(FetchError, match="none: No such file or directory; fill it"):
         http.have(wanted, tmp_path / "x")
     assert asked_to_pause == []
+
+
+def test_copy_is_refused_where_its_bytes_are_wrong(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(CONTENT * 2)
+    wanted = Wanted("x", (), len(CONTENT), apt_fault, "fill it", copy=tmp_path / "source")
+    with pytest.raises(FetchError, match=r"copying x: .*/source: wrong; fill it"):
+        http.have(wanted, tmp_path / "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+    (tmp_path / "source").write_bytes(CONTENT)
+    assert http.have(wanted, tmp_path / "x").read_bytes() == CONTENT
+
+
+def apt_fault(path: Path) -> str:
+    return "" if path.read_bytes() == CONTENT else "wrong"
+
+
+def test_password_of_a_proxy_is_not_shown_in_an_error(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that refuses, one that is not there, and a malformed address of one."""
+    monkeypatch.setenv("no_proxy", "")
+    host = server.address.removeprefix("http://")
+    proxies = {
+        f"http://me:s3cret@{host}": "HTTP 403",
+        "http://me:s3cret@127.0.0.1:9": "Connection refused",
+        "http://me:s3cret": "is malformed",
+    }
+    for proxy, words in proxies.items():
+        monkeypatch.setenv("http_proxy", proxy)
+        server.faults = ["403"]
+        with pytest.raises(FetchError) as caught:
+            apt.fetch([Package("tini", "1", "http://host.invalid/t.deb", 1, SHA256)], tmp_path)
+        assert words in str(caught.value)
+        assert "s3cret" not in str(caught.value)
+    assert server.asked == ["http://host.invalid/t.deb"]
+
+
+def test_proxy_serves_a_host_out_of_reach(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the test above."""
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("http_proxy", server.address)
+    wanted = Package("tini", "1", "http://host.invalid/t.deb", len(CONTENT), SHA256)
+    assert apt.fetch([wanted], tmp_path)[0].read_bytes() == CONTENT
+
+
+def test_requests_is_not_imported_before_a_download() -> None:
+    """Every command would start a tenth of a second later."""
+    program = (
+        "import sys; import worker_images.cli.build, worker_images.fetch.store\n"
+        "sys.exit('requests' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+def test_certificates_are_those_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SSL_CERT_FILE as other programs know it, and REQUESTS_CA_BUNDLE before it."""
+    bundle = ssl.get_default_verify_paths().openssl_cafile_env
+    monkeypatch.setenv(bundle, __file__)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    with session.Session(session.NO_RETRIES) as ours:
+        found = ours.merge_environment_settings("https://host.invalid", {}, None, None, None)
+        assert found["verify"] == __file__
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/other.pem")
+        found = ours.merge_environment_settings("https://host.invalid", {}, None, None, None)
+        assert found["verify"] == "/other.pem"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -72,13 +72,7 @@ class Store:
         if self.source is None:
             return wanted
         step = f"fill the folder where there is a network: ./build.py fetch --into {self.source}"
-        return Wanted(
-            wanted.what,
-            ((self.source / name).absolute().as_uri(),),
-            wanted.most,
-            wanted.fault,
-            step,
-        )
+        return replace(wanted, copy=self.source / name, step=step)
 
 
 @dataclass(frozen=True)
@@ -93,16 +87,8 @@ def copied(store: Store, path: Path, fault: Callable[[Path], str], into: Path) -
     """The same file of a store in another folder of that layout; raises FetchError."""
     target = into / path.relative_to(store.folder)
     swept(target.parent)
-    return have(
-        Wanted(
-            path.name,
-            (path.absolute().as_uri(),),
-            path.stat().st_size,
-            fault,
-            f"free some space in {into} and run again",
-        ),
-        target,
-    )
+    step = f"free some space in {into} and run again"
+    return have(Wanted(path.name, (), path.stat().st_size, fault, step, copy=path), target)
 
 
 def snapshots(address: str, pin: DebianPin, resolved: str) -> tuple[str, ...]:
