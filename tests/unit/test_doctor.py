@@ -362,12 +362,12 @@ def test_an_address_that_answers_and_one_that_does_not(monkeypatch: pytest.Monke
         host = registry.address.removeprefix("http://")
         for path in ("list", "login"):
             assert survey.reached(f"{registry.address}/{path}", "x") == f"{host} answers"
-        with pytest.raises(FetchError, match=f"{host} answers HTTP 404 to .*, or name another"):
+        with pytest.raises(FetchError, match=f"http://{host}/gone: HTTP 404; .*, or name another"):
             survey.reached(f"{registry.address}/gone", "name another")
     with pytest.raises(
         FetchError,
-        match=r"127\.0\.0\.1:9 does not answer \(Connection refused\); check the network, proxies"
-        r" and CA, or name another",
+        match=r"http://127\.0\.0\.1:9/: Connection refused; check the network, proxies and CA, or"
+        r" name another",
     ):
         survey.reached("http://127.0.0.1:9/", "name another")
 

@@ -186,6 +186,7 @@ def test_a_redirect_on_the_same_host_is_followed(server: Server, tmp_path: Path)
                 " WORKER_IMAGES_REDIRECT_HOSTS"
             ),
         ),
+        ("http://[", "ValueError: the address, a proxy variable or the answer is malformed"),
         ("file:///etc/passwd", "redirected to file://"),
         ("ftp://127.0.0.1/x", "redirected to ftp://127.0.0.1, which is not allowed"),
     ],
@@ -212,7 +213,7 @@ def test_a_redirect_to_an_allowed_host_is_followed(
 
 def test_a_loop_of_redirects_ends(server: Server, tmp_path: Path) -> None:
     server.faults = ["to /tini.deb"] * 99
-    with pytest.raises(FetchError, match="more than 5 redirects"):
+    with pytest.raises(FetchError, match="Exceeded 5 redirects"):
         had(server, tmp_path)
     assert len(server.asked) <= session.MOST_REDIRECTS + 2
 
@@ -378,6 +379,15 @@ def test_requests_is_not_imported_before_a_download() -> None:
         "sys.exit('requests' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+def test_missing_file_of_certificates_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/none.pem")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with pytest.raises(FetchError, match=r"https://127\.0\.0\.1:9/x: .*invalid path: /none\.pem"):
+        apt.fetch([Package("tini", "1", "https://127.0.0.1:9/x", 1, SHA256)], tmp_path)
 
 
 def test_certificates_are_those_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

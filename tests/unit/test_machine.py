@@ -78,7 +78,7 @@ def test_a_silent_host_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch
         port = silent.getsockname()[1]
         monkeypatch.setattr(reach, "addresses", lambda _: (f"https://127.0.0.1:{port}/runsc",))
         with pytest.raises(
-            FetchError, match=rf"127\.0\.0\.1:{port} does not answer .*--supply packages"
+            FetchError, match=rf"127\.0\.0\.1:{port}/runsc: .*timed out; .*--supply packages"
         ):
             reach.check("")
 

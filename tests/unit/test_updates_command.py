@@ -126,7 +126,8 @@ def test_bucket_that_does_not_answer_is_named(update: Update) -> None:
     commit = "v0.0.0-20260616120000-0123456789ab"
     archive = registries.archive(ROWS["20260615.0"]["supported"])
     update.registry.module(GVISOR, {commit: "2026-06-16T12:00:00Z"}, archive)
-    bucket = "storage.googleapis.com: Connection refused"
+    path = "gvisor/releases/release/20260615.0/x86_64/runsc.sha512"
+    bucket = f"https://storage.googleapis.com/{path}: Connection refused"
     reason = f"{bucket}, so the SHA-512 of runsc 20260615.0 is not known"
     result = update.run()
     assert result.returncode == 0, result.stderr
@@ -183,7 +184,7 @@ def test_proxy_that_hangs_is_exit_3(update: Update) -> None:
     ("proxy", "words"),
     [
         ("off", "gvisor: GOPROXY names no HTTP proxy"),
-        (CLOSED, "gvisor: 127.0.0.1: Connection refused; check the network, proxies and GOPROXY"),
+        (CLOSED, "/@v/list: Connection refused; check the network, proxies and GOPROXY"),
     ],
 )
 def test_no_module_proxy_is_exit_3(proxy: str, words: str, update: Update) -> None:

@@ -28,13 +28,13 @@ DAY = "2026-09-05T03:51:02Z"
 DRIVERS = ("535.129.03", "570.172.08", "615.15.00")
 NO_FACTS = Facts(Table(), {})
 FAULTS: dict[str, tuple[int | bytes | str, str]] = {
-    "403": (403, "127.0.0.1: HTTP 403 (forbidden)"),
-    "404": (404, "127.0.0.1: HTTP 404 (not there)"),
-    "429": (429, "127.0.0.1: HTTP 429 (too many requests, try later)"),
-    "500": (500, "127.0.0.1: HTTP 500"),
-    "garbage": (b"<html>log in</html>", "127.0.0.1: unexpected response"),
-    "cut": ("cut", "127.0.0.1: the connection broke off"),
-    "hang": ("hang", "127.0.0.1: timed out"),
+    "403": (403, ": HTTP 403"),
+    "404": (404, ": HTTP 404"),
+    "429": (429, ": HTTP 429"),
+    "500": (500, ": HTTP 500"),
+    "garbage": (b"<html>log in</html>", ": unexpected response, not a"),
+    "cut": ("cut", ": the connection broke off"),
+    "hang": ("hang", ": timed out"),
 }
 
 
@@ -88,7 +88,7 @@ def test_latest_commit_and_a_named_one_are_read(registry: Registry) -> None:
 def test_version_of_endless_length_is_refused(registry: Registry) -> None:
     served(registry, NEW)
     registry.rows[f"/{GVISOR}/@v/list"] = b"v1." + b"9" * 5000
-    with pytest.raises(NoAnswerError, match=r"127\.0\.0\.1: unexpected response, not a list"):
+    with pytest.raises(NoAnswerError, match="/@v/list: unexpected response, not a list"):
         found(registry)
 
 
@@ -157,7 +157,7 @@ def test_checksum_is_read_from_the_table_or_the_bucket(registry: Registry) -> No
     digest = hashlib.sha512(b"runsc").hexdigest()
     registry.rows[path] = f"{digest}  runsc\n".encode()
     assert found(registry, facts=facts)[0].sha512 == digest
-    for row, words in ((404, "HTTP 404 (not there)"), (b"<html>", "unexpected response")):
+    for row, words in ((404, "HTTP 404"), (b"<html>", "unexpected response")):
         registry.rows[path] = row
         (offer,) = found(registry, facts=facts)
         assert words in offer.unanswered
@@ -217,5 +217,5 @@ def test_redirect_is_followed_to_the_same_host_alone(
 def test_answer_over_the_limit_is_refused(registry: Registry) -> None:
     registry.rows["/much"] = b"x" * 101
     assert web.get(f"{registry.address}/much", 5.0, 101)
-    with pytest.raises(NoAnswerError, match="more than 0 MiB"):
+    with pytest.raises(NoAnswerError, match="/much: unexpected response, more than 0 MiB"):
         web.get(f"{registry.address}/much", 5.0, 100)

@@ -4,11 +4,10 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from worker_images.errors import EngineError, FetchError, NoAnswerError
 from worker_images.files import whole
@@ -19,9 +18,6 @@ LONGEST_PAUSE_SECONDS = 30
 TIMEOUT_SECONDS = 30.0
 TOTAL_SECONDS = 900
 CHUNK = 1 << 20
-OK = 200
-# What a server may answer otherwise a moment later.
-PASSING = frozenset({429, *range(500, 600)})
 # What a disk refuses whatever the address, with the way out.
 DISK = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space there"),
@@ -67,10 +63,12 @@ def have(wanted: Wanted, path: Path) -> Path:
 def _copied(wanted: Wanted, source: Path, path: Path) -> None:
     try:
         with source.open("rb") as stream:
-            _put(wanted, iter(lambda: stream.read(CHUNK), b""), path)
-    except (_ChangedError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise FetchError(f"copying {wanted.what}: {source}: {reason}; {wanted.step}") from error
+            _put(wanted, iter(lambda: stream.read(CHUNK), b""), path, str(source))
+    except OSError as error:
+        reason = f"{source}: {error.strerror}"
+        raise FetchError(f"copying {wanted.what}: {reason}; {wanted.step}") from error
+    except _ChangedError as error:
+        raise FetchError(f"copying {wanted.what}: {error}; {wanted.step}") from error
 
 
 def _fetched(wanted: Wanted, path: Path) -> None:
@@ -83,7 +81,7 @@ def _fetched(wanted: Wanted, path: Path) -> None:
             _from(wanted, address, path)
         except (NoAnswerError, _ChangedError) as error:
             changed = isinstance(error, _ChangedError)
-            causes.append(f"{shown(address)}: {error}")
+            causes.append(str(error))
         else:
             return
     step = CHANGED if changed else wanted.step
@@ -93,15 +91,18 @@ def _fetched(wanted: Wanted, path: Path) -> None:
 def _from(wanted: Wanted, address: str, path: Path) -> None:
     """Fetch from one address; raises the error of the last attempt.
 
-    urllib3 repeats a request that gets no usable answer; a body that breaks off or is wrong is
-    fetched again here.
+    Requests are repeated by urllib3; a body that breaks off or is wrong is fetched again here.
     """
+    from worker_images.fetch import session
+
+    retries = session.retrying(ATTEMPTS - 1, PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
     for attempt in range(1, ATTEMPTS + 1):
+        body = session.body(address, TIMEOUT_SECONDS, TOTAL_SECONDS, retries)
         try:
-            with contextlib.closing(_body(address)) as chunks:
-                _put(wanted, chunks, path)
+            with contextlib.closing(body):
+                _put(wanted, body, path, session.shown(address))
         except (NoAnswerError, _ChangedError) as error:
-            began = isinstance(error, _ChangedError) or error.status == OK
+            began = isinstance(error, _ChangedError) or error.status == session.OK
             if not began or attempt == ATTEMPTS:
                 raise
         else:
@@ -109,29 +110,7 @@ def _from(wanted: Wanted, address: str, path: Path) -> None:
         time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
 
 
-def _body(address: str) -> Generator[bytes]:
-    """The bytes behind an address as they come, in bounded time; raises NoAnswerError."""
-    import urllib3
-
-    from worker_images.fetch import session
-
-    retries = urllib3.Retry(
-        ATTEMPTS - 1,
-        status_forcelist=PASSING,
-        raise_on_status=False,
-        backoff_factor=PAUSE_SECONDS,
-        backoff_max=LONGEST_PAUSE_SECONDS,
-        retry_after_max=LONGEST_PAUSE_SECONDS,
-    )
-    deadline = time.monotonic() + TOTAL_SECONDS
-    with session.opened(address, TIMEOUT_SECONDS, retries) as answer:
-        for chunk in session.chunks(answer):
-            yield chunk
-            if time.monotonic() > deadline:
-                raise NoAnswerError(f"incomplete after {TOTAL_SECONDS} s", OK)
-
-
-def _put(wanted: Wanted, chunks: Iterator[bytes], path: Path) -> None:
+def _put(wanted: Wanted, chunks: Iterable[bytes], path: Path, origin: str) -> None:
     """Write to a temporary name, at most the bytes that are due, and rename when nothing is
     wrong.
     """
@@ -148,16 +127,10 @@ def _put(wanted: Wanted, chunks: Iterator[bytes], path: Path) -> None:
             if fault := wanted.fault(part):
                 page = part.read_bytes()[:512].lstrip()[:1] == b"<"
                 hint = "; it looks like HTML: a proxy or a portal answered" if page else ""
-                raise _ChangedError(f"{fault}{hint}")
+                raise _ChangedError(f"{origin}: {fault}{hint}")
     except OSError as error:
         fix = DISK.get(error.errno or 0, "check that disk")
         raise EngineError(f"{path.parent}: {error.strerror}; {fix} and run again") from error
-
-
-def shown(address: str) -> str:
-    """An address without the name and password that it may hold."""
-    parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def all_of(files: Sequence[tuple[Wanted, Path]]) -> list[Path]:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
-from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from worker_images.errors import FetchError, NoAnswerError
@@ -71,16 +70,11 @@ def fault(address: str) -> str:
     """What is wrong with the host of an address; empty where it answers."""
     from worker_images.fetch import session
 
-    host = urlsplit(address).netloc or address
     try:
         with session.opened(address, TIMEOUT_SECONDS, method="HEAD"):
             return ""
     except NoAnswerError as error:
-        if error.status in ANSWERS:
-            return ""
-        if error.status:
-            return f"{host} answers HTTP {error.status} to {address}"
-        return f"{host} does not answer ({error})"
+        return "" if error.status in ANSWERS else str(error)
 
 
 def proxies() -> dict[str, str]:

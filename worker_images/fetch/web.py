@@ -1,7 +1,6 @@
 """Questions over HTTP, for a bounded time and size."""
 
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
@@ -10,44 +9,29 @@ from worker_images.fetch import session
 
 Record = TypeVar("Record", bound=BaseModel)
 TIMEOUT_SECONDS = 8.0
+TOTAL_SECONDS = 300.0
 MOST_BYTES = 16 << 20
-WORDS = {
-    401: "log in first",
-    403: "forbidden",
-    404: "not there",
-    410: "gone",
-    429: "too many requests, try later",
-}
-
-
-def host(address: str) -> str:
-    """The host of an address, without a user's name and password."""
-    return urlsplit(address).hostname or address
 
 
 def get(address: str, timeout: float, most: int = MOST_BYTES) -> bytes:
     """The whole body; raises NoAnswerError."""
-    body = bytearray()
-    try:
-        with session.opened(address, timeout) as answer:
-            for chunk in session.chunks(answer):
-                body += chunk
-                if len(body) > most:
-                    break
-    except NoAnswerError as error:
-        words = f" ({WORDS[error.status]})" if error.status in WORDS else ""
-        raise NoAnswerError(f"{host(address)}: {error}{words}", error.status) from error
-    if len(body) > most:
-        raise NoAnswerError(f"{host(address)}: more than {most >> 20} MiB")
-    return bytes(body)
+    found = bytearray()
+    for chunk in session.body(address, timeout, TOTAL_SECONDS):
+        found += chunk
+        if len(found) > most:
+            raise unexpected(address, f"more than {most >> 20} MiB")
+    return bytes(found)
 
 
 def record(address: str, model: type[Record], timeout: float) -> Record:
     """A JSON body as a record; raises NoAnswerError, also for another body."""
-    body = get(address, timeout)
+    found = get(address, timeout)
     try:
-        return model.model_validate_json(body)
+        return model.model_validate_json(found)
     except ValidationError as error:
-        raise NoAnswerError(
-            f"{host(address)}: unexpected response, not a {model.__name__}"
-        ) from error
+        raise unexpected(address, f"not a {model.__name__}") from error
+
+
+def unexpected(address: str, difference: str) -> NoAnswerError:
+    """An answer that is not what was wanted."""
+    return NoAnswerError(f"{session.shown(address)}: unexpected response, {difference}")

@@ -68,9 +68,10 @@ def newer(ours: Sources, pinned: str, named: Collection[str], facts: Facts) -> l
 
 
 def _listed(ours: Sources) -> list[str]:
-    found = web.get(ours.address("@v/list"), ours.timeout).decode("utf-8", "replace").split()
+    address = ours.address("@v/list")
+    found = web.get(address, ours.timeout).decode("utf-8", "replace").split()
     if not all(re.fullmatch(r"v[0-9]+\.[0-9A-Za-z.+-]{1,128}", version) for version in found):
-        raise NoAnswerError(f"{web.host(ours.proxy)}: unexpected response, not a list of versions")
+        raise web.unexpected(address, "not a list of versions")
     return found
 
 
@@ -119,7 +120,7 @@ def _published(ours: Sources, release: str) -> str:
     text = web.get(address, ours.timeout, MOST_DIGEST_BYTES).decode("utf-8", "replace")
     match = re.match(r"([0-9a-f]{128})\b", text)
     if match is None:
-        raise NoAnswerError(f"{web.host(ours.bucket)}: unexpected response, not a SHA-512")
+        raise web.unexpected(address, "not a SHA-512")
     return match[1]
 
 
