@@ -237,5 +237,5 @@ def _result(versions: Path, chosen: Proposal | None) -> str:
         return "nothing was written: no commit is offered"
     return (
         f"wrote gvisor {chosen.version}: {len(chosen.changes)} pins in {versions.name}\n"
-        "next: make lock, make render, make slim; review the differences and commit them"
+        "next: make lock, then make accept; review the differences and commit them"
     )
