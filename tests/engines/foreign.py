@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.engines.space import ENVIRONMENT, Place, in_space, remove_cgroups, running
+from tests.engines.space import ENVIRONMENT, Place, finished, in_space, remove_cgroups, running
 from worker_images.engine.daemon import ask
 
 HERE = "127.0.0.1"
@@ -53,6 +53,12 @@ class Foreign:
         """A process environment in which this is the engine."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
         return kept | self.settings
+
+
+def build(checkout: Path, engine: Foreign, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The build command in a clone, with an engine's settings."""
+    command = [str(checkout / ".venv/bin/python"), "build.py", "--variant", "slim", *arguments]
+    return finished(command, checkout, engine.environment)
 
 
 @contextlib.contextmanager

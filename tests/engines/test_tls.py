@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.foreign import Foreign
-from tests.engines.test_worker import build
+from tests.engines.foreign import Foreign, build
 from worker_images.engine.builder import find
 from worker_images.engine.endpoint import PrivateEngine
 from worker_images.files import ROOT

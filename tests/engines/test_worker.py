@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.foreign import Foreign, registered
+from tests.engines.foreign import Foreign, build, registered
 from tests.engines.space import finished
 from worker_images.build import record
 from worker_images.engine.endpoint import Endpoint
@@ -15,12 +15,6 @@ from worker_images.files import ROOT
 
 ARCHIVE = ROOT / "out/slim/image.tar"
 Results = dict[str, str]
-
-
-def build(checkout: Path, engine: Foreign, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """The build command in a clone, with an engine's settings."""
-    command = [str(checkout / ".venv/bin/python"), "build.py", "--variant", "slim", *arguments]
-    return finished(command, checkout, engine.environment)
 
 
 @pytest.fixture(scope="session")

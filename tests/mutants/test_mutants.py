@@ -7,59 +7,26 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Annotated
 
 import pytest
-from pydantic import Field
 
+from tests.support.mutants import MUTANTS, Mutant, PackageFile
 from worker_images.build import record
 from worker_images.engine import buildx
 from worker_images.engine.endpoint import Endpoint
 from worker_images.fetch import apt
 from worker_images.files import ROOT
 from worker_images.model import pins
-from worker_images.model.document import read
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS
 from worker_images.model.lock import Package
 from worker_images.model.oci.archive import load
-from worker_images.model.schema import Strict, validated
 
-HERE = Path(__file__).parent
+HERE = ROOT / "tests/mutants"
 PINS = pins.load(ROOT / "versions.yaml")[0]
 TABLE = table.read(ROOT / DRIVERS)
 
 
-class PackageFile(Strict):
-    """One file of a Debian package: of the pinned one, or of the suite's where nothing is
-    pinned.
-    """
-
-    name: str
-    file: str
-    version: str = ""
-    url: str = ""
-    size: str = "0"
-    sha256: str = ""
-
-
-class Mutant(Strict):
-    """What is wrong with which image, and the checks that must say so: none for a control, which
-    must pass.
-    """
-
-    defect: str
-    variant: str
-    mode: str = "built"
-    caught_by: Annotated[tuple[str, ...], Field(strict=False)]
-    package: PackageFile | None = None
-    # The release whose runsc it holds: what that serves must be the table's row.
-    release: str = ""
-
-
-MUTANTS = {
-    path.parent.name: validated(read(path), Mutant) for path in sorted(HERE.glob("*/mutant.yaml"))
-}
 VARIANTS = sorted({mutant.variant for mutant in MUTANTS.values()})
 
 

@@ -1,6 +1,6 @@
 """Are there controls beside the mutants?"""
 
-from tests.mutants.test_mutants import MUTANTS
+from tests.support.mutants import MUTANTS
 
 
 def test_there_are_controls_of_both_kinds() -> None:

@@ -66,11 +66,11 @@ def test_components_are_linked_overlays(path: Path) -> None:
 
 
 @pytest.mark.parametrize("variant", [path.parent.name for path in FILES])
-@pytest.mark.parametrize("supply", ["packages", "vendor"])
-def test_dockerfile_sets_no_mode_by_copy(variant: str, supply: pins.Supply) -> None:
+@pytest.mark.parametrize("source", ["packages", "upstream"])
+def test_dockerfile_sets_no_mode_by_copy(variant: str, source: pins.Source) -> None:
     """From BuildKit 0.21, COPY --chmod also sets the mode of the folders that it creates."""
     pinned, known = project.load(ROOT, ROOT / "versions.yaml")
-    text = render.dockerfile(plan.make(pinned, known, variant, supply), ROOT)
+    text = render.dockerfile(plan.make(pinned, known, variant, source), ROOT)
     assert copies_with_mode(text) == []
 
 

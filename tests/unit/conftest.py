@@ -7,15 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit import fake_worker
-from tests.unit.fake_worker import Worker
+from tests.support import fake_worker
+from tests.support.fake_worker import Worker
 from worker_images.engine.builder import Builder, Engine
 from worker_images.engine.daemon import Address
 from worker_images.engine.endpoint import Endpoint
 from worker_images.engine.sdk import Daemon
 from worker_images.files import ROOT
-from worker_images.model import catalog, pins
+from worker_images.model.catalog import Catalog
+from worker_images.model.catalog import load as load_catalog
 from worker_images.model.drivers.table import DRIVERS
+from worker_images.model.pins import Pins
+from worker_images.model.pins import load as load_pins
 from worker_images.node.place import Place
 from worker_images.node.verify import verify
 
@@ -27,15 +30,15 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def pinned() -> pins.Pins:
+def pins() -> Pins:
     """The committed pins."""
-    return pins.load(ROOT / "versions.yaml")[0]
+    return load_pins(ROOT / "versions.yaml")[0]
 
 
 @pytest.fixture(scope="session")
-def known() -> catalog.Catalog:
+def catalog() -> Catalog:
     """The committed catalogue."""
-    return catalog.load(ROOT)
+    return load_catalog(ROOT)
 
 
 @pytest.fixture
@@ -48,7 +51,7 @@ def no_engine() -> Engine:
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Path:
+def checkout(tmp_path: Path) -> Path:
     """A checkout of one's own: what build.py reads, without .venv and out."""
     target = tmp_path / "checkout"
     for name in ("worker_images", "images"):
@@ -73,7 +76,7 @@ def worker(tmp_path: Path) -> Worker:
 
 
 @pytest.fixture
-def travelled(tmp_path: Path) -> Path:
+def kit_root(tmp_path: Path) -> Path:
     """A folder with what travels to a node, and no checkout."""
     target = tmp_path / "travelled" / DRIVERS
     target.parent.mkdir(parents=True)

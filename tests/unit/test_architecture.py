@@ -22,6 +22,15 @@ def nodes(path: Path) -> Iterator[ast.AST]:
     return ast.walk(ast.parse(path.read_text()))
 
 
+def imported(path: Path) -> Iterator[str]:
+    """The full name of each module, and of each name of a module, that a module imports."""
+    for node in nodes(path):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
 def test_entries_alone_print_and_exit() -> None:
     for path in set(MODULES) - ENTRIES:
         called = {
@@ -37,22 +46,24 @@ def test_gpu_kit_needs_only_the_standard_library() -> None:
     parts = {path for pattern in kit.PARTS for path in ROOT.glob(pattern) if path.suffix == ".py"}
     assert len(parts) > 40
     for path in parts - {ROOT / "tests/workload/probes/test_gpu.py"}:
-        found = {
-            (node.module or "").split(".")[0]
-            for node in nodes(path)
-            if isinstance(node, ast.ImportFrom)
-        }
-        found |= {
-            alias.name.split(".")[0]
-            for node in nodes(path)
-            if isinstance(node, ast.Import)
-            for alias in node.names
-        }
+        found = {name.split(".")[0] for name in imported(path)}
         checks = path.parent.name == "workload" or path.name == "options.py"
         allowed = {"pytest"} if checks else {"torch"}
         assert (
             found - sys.stdlib_module_names - {"worker_images", "tests", "driver_api"} <= allowed
         ), path
+
+
+def test_tests_import_only_support_and_their_own_suite() -> None:
+    """A suite shares files through tests/support; a module of tests is never imported."""
+    modules = [path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py")]
+    assert len(modules) > 100
+    for path in modules:
+        for name in imported(ROOT / path):
+            package, _, rest = name.partition(".")
+            if package == "tests":
+                assert rest.split(".")[0] in {"support", path.parts[1]}, path
+                assert not any(part.startswith("test_") for part in rest.split(".")), path
 
 
 def test_functions_and_modules_stay_small() -> None:

@@ -14,19 +14,15 @@ from worker_images.build.update.proposals import UPSTREAM, proposals
 from worker_images.build.update.values import Offer, Policy
 from worker_images.cli import update
 from worker_images.files import ROOT
-from worker_images.model import pins
 from worker_images.model.document import Location, parse
-from worker_images.model.pins import Pins
+from worker_images.model.drivers.table import DRIVERS, read
+from worker_images.model.pins import Pins, load
 
 CONFIGURATION = json.loads((ROOT / "renovate.json").read_text())
 TEXT = (ROOT / "versions.yaml").read_text()
 Found = tuple[str, str, str, str]
 # The keys of versions.yaml whose values change with a version.
 PINS = {"version", "toolchain", "image", "digest", "describe", "sha256", "sha512"}
-BY_LOCK: tuple[Location, ...] = (
-    ("components", "cuda-runtime", "packages", "sha256"),
-    ("components", "criu", UPSTREAM, "sha256"),
-)
 # NVIDIA's key.
 BY_HAND: tuple[Location, ...] = (("components", "nvidia-container-toolkit", UPSTREAM, "sha256"),)
 
@@ -85,23 +81,25 @@ def moved() -> list[Location]:
     return places
 
 
-def expected(pinned: Pins) -> list[Found]:
+def expected(pins: Pins) -> list[Found]:
     """Written by hand from the pins: what a reader would manage."""
     gvisor, runc, criu, toolkit, cuda = (
-        pinned.components[name]
+        pins.components[name]
         for name in ("gvisor", "runc", "criu", "nvidia-container-toolkit", "cuda-runtime")
     )
+    assert runc.upstream
+    assert cuda.upstream
     return sorted(
         [
-            ("docker", "debian", pinned.debian.image.partition(":")[2], pinned.debian.digest),
-            ("golang-version", "go", pinned.go.toolchain, ""),
+            ("docker", "debian", pins.debian.image.partition(":")[2], pins.debian.digest),
+            ("golang-version", "go", pins.go.toolchain, ""),
             ("go", "gvisor.dev/gvisor", gvisor.packages.version or "", ""),
             ("go", "github.com/opencontainers/runc", runc.version, ""),
             (
                 "github-release-attachments",
                 "opencontainers/runc",
                 runc.packages.version or "",
-                runc.vendor.sha256 or "",
+                runc.upstream.sha256 or "",
             ),
             ("deb", "criu", criu.version, ""),
             ("go", "github.com/NVIDIA/nvidia-container-toolkit", toolkit.version, ""),
@@ -111,32 +109,30 @@ def expected(pinned: Pins) -> list[Found]:
                 toolkit.packages.version or "",
                 "",
             ),
-            ("docker", "nvidia/cuda", cuda.version, cuda.vendor.digest or ""),
+            ("docker", "nvidia/cuda", cuda.version, cuda.upstream.digest or ""),
             ("pypi", "nvidia-cuda-runtime-cu12", cuda.packages.version or "", ""),
         ]
     )
 
 
-def test_renovate_finds_every_pin_that_it_manages(pinned: Pins) -> None:
-    assert found(TEXT) == expected(pinned)
+def test_renovate_finds_every_pin_that_it_manages(pins: Pins) -> None:
+    assert found(TEXT) == expected(pins)
     assert TEXT.count("\n  # renovate: ") + TEXT.count("\n    # renovate: ") + TEXT.count(
         "\n      # renovate: "
-    ) == len(expected(pinned))
+    ) == len(expected(pins))
 
 
-def test_every_pin_has_one_owner(pinned: Pins) -> None:
-    """Renovate, `build.py update`, `make lock`, or a person for what does not change with a
-    version.
-    """
-    known = update.facts(ROOT)
+def test_every_pin_has_one_owner(pins: Pins) -> None:
+    """Renovate, `build.py update`, or a person for what does not change with a version."""
+    known = update.facts(ROOT, read(ROOT / DRIVERS))
     release = known.releases.get(known.releases.newest)
     moment = datetime(2099, 1, 1, tzinfo=UTC)
     commit = "v0.0.0-20990101000000-0123456789ab"
     offer = Offer(commit, moment, 1, release, known.releases.newest, "0" * 128)
-    (proposal,) = proposals(pinned, [offer], known, Policy(moment.date(), 0))
+    (proposal,) = proposals(pins, [offer], known, Policy(moment.date(), 0))
     ours = [change.location for change in proposal.changes]
     assert len(ours) == 4
-    owned = Counter([*moved(), *ours, *BY_LOCK, *BY_HAND])
+    owned = Counter([*moved(), *ours, *BY_HAND])
     pins_of_a_version = {place for place in scalars(TEXT) if place[-1] in PINS}
     assert owned == Counter(pins_of_a_version)
 
@@ -144,8 +140,8 @@ def test_every_pin_has_one_owner(pinned: Pins) -> None:
 @pytest.mark.parametrize(
     "line", [line for line in TEXT.splitlines() if line.strip().startswith("# renovate: ")]
 )
-def test_renovate_does_not_find_a_pin_without_its_line(line: str, pinned: Pins) -> None:
-    assert len(found(TEXT.replace(f"{line}\n", "", 1))) == len(expected(pinned)) - 1
+def test_renovate_does_not_find_a_pin_without_its_line(line: str, pins: Pins) -> None:
+    assert len(found(TEXT.replace(f"{line}\n", "", 1))) == len(expected(pins)) - 1
 
 
 @pytest.mark.parametrize(
@@ -158,9 +154,9 @@ def test_renovate_does_not_find_a_pin_without_its_line(line: str, pinned: Pins) 
         ("depName=criu ", "depName="),
     ],
 )
-def test_renovate_does_not_find_a_pin_of_another_form(old: str, new: str, pinned: Pins) -> None:
+def test_renovate_does_not_find_a_pin_of_another_form(old: str, new: str, pins: Pins) -> None:
     assert TEXT.count(old) == 1
-    assert len(found(TEXT.replace(old, new))) == len(expected(pinned)) - 1
+    assert len(found(TEXT.replace(old, new))) == len(expected(pins)) - 1
 
 
 def test_versions_load_after_renovate_moved_them() -> None:
@@ -174,7 +170,7 @@ def test_versions_load_after_renovate_moved_them() -> None:
             text = text.replace(f'"{value}"', f'"{value[:-1]}9"')
     assert (
         Pins.model_validate(parse(text.encode(), "versions.yaml").value)
-        != pins.load(ROOT / "versions.yaml")[0]
+        != load(ROOT / "versions.yaml")[0]
     )
 
 
@@ -210,8 +206,8 @@ def test_renovate_leaves_gvisor_to_update() -> None:
     assert CONFIGURATION["enabledManagers"] == ["custom.regex"]
 
 
-def test_rules_name_pins_that_exist(pinned: Pins) -> None:
-    names = {name for _, name, _, _ in expected(pinned)}
+def test_rules_name_pins_that_exist(pins: Pins) -> None:
+    names = {name for _, name, _, _ in expected(pins)}
     ruled = {
         name for rule in CONFIGURATION["packageRules"] for name in rule.get("matchPackageNames", ())
     }

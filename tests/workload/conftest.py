@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workload import stand_in
+from tests.support import stand_in
 from tests.workload.user import PROBES, Facts, Inside, Sandboxes, Wiring, facts_of
 from worker_images.harness.options import not_run
 from worker_images.model.drivers import table

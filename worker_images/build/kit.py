@@ -34,6 +34,7 @@ PARTS = (
         "worker_images/node/*",
         "worker_images/node/verify/*",
         "tests/workload/*.py",
+        "tests/support/stand_in.py",
         f"{PROBES}/*",
         "LICENSE",
     ),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from worker_images.build.record import Record
 from worker_images.build.tars import cleared
-from worker_images.build.work import Work
+from worker_images.build.work import BuildJob
 from worker_images.engine.buildx import ended
 from worker_images.errors import EngineError, JudgeError
 
@@ -71,7 +71,7 @@ def _failed(case: ET.Element) -> bool:
 
 
 @contextlib.contextmanager
-def trial(work: Work, made: Record, archive: Path) -> Iterator[Callable[[], None]]:
+def trial(work: BuildJob, made: Record, archive: Path) -> Iterator[Callable[[], None]]:
     """The tests of an archive under way, for the block; what it yields waits for their end.
 
     Raises JudgeError where the report names a failed check, EngineError where it does not show that
@@ -101,15 +101,15 @@ def trial(work: Work, made: Record, archive: Path) -> Iterator[Callable[[], None
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _command(work: Work, archive: Path, report: Path) -> list[str]:
+def _command(work: BuildJob, archive: Path, report: Path) -> list[str]:
     """pytest in isolation, on an archive."""
     program = [sys.executable, "-I", "-X", "utf8", str(work.root / PROGRAM), "-q"]
     options = {
         "--variant": work.plan.variant,
-        "--supply": work.plan.supply,
+        "--source": work.plan.source,
         "--arch": work.plan.architecture,
         "--image": str(archive),
-        "--versions": str(work.request.versions),
+        "--versions": str(work.project.versions),
         "--junit-xml": str(report),
     }
     return [*program, *(word for option in options.items() for word in option)]
@@ -127,7 +127,7 @@ def environment(caller: Mapping[str, str], scratch: Path) -> dict[str, str]:
     return kept | {"TMPDIR": str(scratch)}
 
 
-def _verdict(work: Work, made: Record, status: int, where: str) -> None:
+def _verdict(work: BuildJob, made: Record, status: int, where: str) -> None:
     said = (work.out / "judge.log").read_text(errors="replace").strip()
     report = Report.read(work.out / "judge.xml")
     if report and report.failed and status == FAILED:

@@ -8,11 +8,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from worker_images.build import uptodate
-from worker_images.build.record import Outcome
+from worker_images.build.record import Outcome, default_tag
 from worker_images.errors import EngineError, ImageBuildError
 
 # A command: arguments, the checkout and what tells progress, to the text of an answer.
 Command = Callable[[list[str], Path, Callable[[str], None]], str]
+
+
+def _accept() -> Command:
+    from worker_images.cli import chores
+
+    return chores.accept
 
 
 def _build() -> Command:
@@ -83,6 +89,7 @@ def _update() -> Command:
 
 # Each imports its command when it is given: a plan is shown before what builds could be imported.
 COMMANDS: Mapping[str, Callable[[], Command]] = {
+    "accept": _accept,
     "compat": _compat,
     "doctor": _doctor,
     "engine": _engine,
@@ -102,7 +109,7 @@ def main(argv: list[str], root: Path) -> int:
         if record := uptodate.look(argv, root):
             tell(f"nothing to build: no input changed and the engine holds {record.image_id}")
             print(
-                summary(Outcome(record, f"worker:{record.variant}", built=False, seconds=0.0)),
+                summary(Outcome(record, default_tag(record.variant), built=False, seconds=0.0)),
                 flush=True,
             )
             return 0
@@ -144,8 +151,8 @@ def tell(text: str) -> None:
 def summary(outcome: Outcome) -> str:
     """What a person wants to know after a build."""
     record, tag = outcome.record, outcome.tag
-    locked = f"packages of {record.resolved}, by versions.lock; make lock takes today's"
-    resolved = locked if record.resolved else "packages of the vendor's build day"
+    locked = f"packages locked on {record.resolved}; `make lock` updates them"
+    resolved = locked if record.resolved else "packages of the build day, not locked"
     rows = [
         ("image", tag or "(not tagged)"),
         ("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())),
@@ -155,13 +162,13 @@ def summary(outcome: Outcome) -> str:
         ("engine", record.engine),
         ("time", f"{outcome.seconds:.1f} s" + ("" if outcome.built else ", nothing was built")),
         ("debian", resolved),
-        *(("cannot", text) for text in record.limits),
+        *(("lacks", text) for text in record.lacks),
         (
             "next",
             (
                 f'eval "$(./build.py engine env)" && docker run --rm {tag} runsc --version'
                 if tag
-                else "the same without --no-judge"
+                else "run it again without --no-test"
             ),
         ),
     ]

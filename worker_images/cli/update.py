@@ -13,7 +13,6 @@ from worker_images.build.tars import Tell
 from worker_images.build.update import commits, edit, show
 from worker_images.build.update.proposals import current, proposals
 from worker_images.build.update.values import (
-    GVISOR,
     PSEUDO,
     Facts,
     Offer,
@@ -25,10 +24,12 @@ from worker_images.build.update.values import (
 from worker_images.errors import DocumentError, FetchError, ImageBuildError, PolicyError, UsageError
 from worker_images.fetch import reach
 from worker_images.files import whole
-from worker_images.model import pins, project
+from worker_images.model import pins
+from worker_images.model.component import GoModule
 from worker_images.model.drivers import gate
-from worker_images.model.drivers.table import DRIVERS, read
+from worker_images.model.drivers.table import COMPONENT, Table
 from worker_images.model.pins import Pins
+from worker_images.model.project import Project, read
 
 CHECKSUMS = "images/components/gvisor/checksums.json"
 EXAMPLES = """\
@@ -66,18 +67,18 @@ def command(argv: list[str], root: Path, tell: Tell) -> str:
     """Find newer commits of gVisor, and write the pins of the one that is offered."""
     options = Options(**vars(_parser(root).parse_args(argv)))
     # Not checked against the fleet: a pin that does not serve it may be corrected here.
-    pinned, _, _ = project.read(root, options.versions)
+    project = read(root, options.versions)
+    pinned, known = project.pins, facts(root, project.table)
     _check_commits(pinned, options.commit)
-    known = facts(root)
     policy = Policy(datetime.now(UTC).date(), options.cool_down)
     tell(f"asking the sources of gVisor; at most {options.within:g} s")
-    rows = list(proposals(pinned, _offers(pinned, known, options), known, policy))
+    rows = list(proposals(pinned, _offers(project, known, options), known, policy))
     table = show.table(rows, policy.today)
     if not options.write:
         return show.as_json(rows, "") if options.json else f"{table}\n{show.step(rows)}"
     try:
         chosen = _chosen(rows)
-        _write(options.versions, chosen, root)
+        _write(project, chosen)
     except ImageBuildError as error:
         error.answer = show.as_json(rows, "") if options.json else table
         raise
@@ -86,29 +87,36 @@ def command(argv: list[str], root: Path, tell: Tell) -> str:
     return f"{table}\n{_result(options.versions, chosen)}"
 
 
-def facts(root: Path) -> Facts:
+def facts(root: Path, releases: Table) -> Facts:
     """The tables beside the component."""
     checksums = json.loads((root / CHECKSUMS).read_text())["runsc_sha512"]
     sha512 = {release: row["amd64"] for release, row in checksums.items()}
-    return Facts(read(root / DRIVERS), sha512)
+    return Facts(releases, sha512)
 
 
-def _offers(pinned: Pins, known: Facts, options: Options) -> list[Offer]:
+def _offers(project: Project, known: Facts, options: Options) -> list[Offer]:
     """What the sources have, in bounded time; raises FetchError."""
 
     def found() -> list[Offer] | ImageBuildError:
         try:
-            module = pinned.components[GVISOR].packages.module or ""
-            ours = commits.sources(os.environ, module)
-            return commits.newer(ours, current(pinned), options.commit, known)
+            ours = commits.sources(os.environ, _module(project))
+            return commits.newer(ours, current(project.pins), options.commit, known)
         except ImageBuildError as error:
             return error
 
     late = FetchError(f"no answer in {options.within:g} s; allow more: --within SECONDS")
-    answer = reach.ask({GVISOR: found}, options.within).get(GVISOR, late)
+    answer = reach.ask({COMPONENT: found}, options.within).get(COMPONENT, late)
     if isinstance(answer, ImageBuildError):
         raise FetchError(f"gvisor: {answer}; check the network, proxies and GOPROXY") from answer
     return answer
+
+
+def _module(project: Project) -> str:
+    """The Go module that component.yaml names."""
+    definition = project.catalog.components[COMPONENT].packages
+    if not isinstance(definition, GoModule):
+        raise UsageError(f"{COMPONENT}: component.yaml names no Go module")
+    return definition.module
 
 
 def _parser(root: Path) -> argparse.ArgumentParser:
@@ -211,17 +219,17 @@ def _chosen(rows: Sequence[Proposal]) -> Proposal | None:
     return None
 
 
-def _write(versions: Path, chosen: Proposal | None, root: Path) -> None:
+def _write(project: Project, chosen: Proposal | None) -> None:
     """The file as it is now, edited and put in place at once."""
     if chosen is None:
         return
-    path = versions.resolve()
-    before = gate.findings(*pins.load(path, str(versions)), root)
-    data = edit.edited(path.read_bytes(), str(versions), chosen.changes)
+    path, name = project.versions.resolve(), str(project.versions)
+    before = gate.findings(*pins.load(path, name), project.table)
+    data = edit.edited(path.read_bytes(), name, chosen.changes)
     with whole(path) as part:
         part.write_bytes(data)
         part.chmod(path.stat().st_mode)
-        after = gate.findings(*pins.load(part, str(versions)), root)
+        after = gate.findings(*pins.load(part, name), project.table)
         # A fault that was there before is not a reason to keep the pin: this may correct it.
         if new := [found for found in after if found.key not in {each.key for each in before}]:
             raise DocumentError(

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import pytest
 
-LAYERS = ("image", "workload", "engines")
+LAYERS = ("image", "ledger", "workload", "engines")
 NOT_RUN = "not run: "
 # The exit code of a run that the machine ended.
 MACHINE = 4

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 from worker_images.build.update import contract
 from worker_images.build.update.values import (
-    GVISOR,
     PSEUDO,
     Change,
     Facts,
@@ -14,17 +13,17 @@ from worker_images.build.update.values import (
     Proposal,
     Verdict,
 )
-from worker_images.model.drivers.table import ordered
+from worker_images.model.drivers.table import COMPONENT, ordered
 from worker_images.model.pins import Pins
 
 # The key of versions.yaml that holds what a project publishes itself.
-UPSTREAM = "vendor"
+UPSTREAM = "upstream"
 CLOCKS_DIFFER = timedelta(days=1)
 
 
 def current(pins: Pins) -> str:
     """The pinned commit."""
-    return pins.components[GVISOR].packages.version or ""
+    return pins.components[COMPONENT].packages.version or ""
 
 
 def proposals(
@@ -61,7 +60,7 @@ def _proposal(pins: Pins, offer: Offer, facts: Facts, policy: Policy) -> Proposa
 
 def _served(pins: Pins, facts: Facts) -> set[str]:
     """The drivers of the pinned release."""
-    pinned = facts.releases.get(pins.components[GVISOR].version)
+    pinned = facts.releases.get(pins.components[COMPONENT].version)
     return set(pinned.supported) if pinned else set()
 
 
@@ -94,7 +93,7 @@ def _lost(pins: Pins, offer: Offer, facts: Facts) -> str:
     keeping = contract.keeping(served, offer.published, facts.releases) if offer.published else ""
     return (
         f"loses fleet driver {', '.join(lost)}; the newest release up to it that keeps the drivers"
-        f" of the fleet is {keeping or pins.components[GVISOR].version}"
+        f" of the fleet is {keeping or pins.components[COMPONENT].version}"
     )
 
 
@@ -115,7 +114,7 @@ def _unmatched(offer: Offer, facts: Facts) -> str:
 
 def _changes(pins: Pins, offer: Offer) -> Iterator[Change]:
     """The four pins."""
-    pin = pins.components[GVISOR]
+    pin = pins.components[COMPONENT]
     rows = (
         (("version",), pin.version, offer.release),
         (("packages", "version"), pin.packages.version, offer.version),
@@ -124,7 +123,7 @@ def _changes(pins: Pins, offer: Offer) -> Iterator[Change]:
     )
     for place, old, new in rows:
         if old and old != new:
-            yield Change(("components", GVISOR, *place), old, new)
+            yield Change(("components", COMPONENT, *place), old, new)
 
 
 def describe(offer: Offer) -> str:

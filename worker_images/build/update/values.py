@@ -9,7 +9,6 @@ from enum import StrEnum
 from worker_images.model.document import Location
 from worker_images.model.drivers.table import Release, Table
 
-GVISOR = "gvisor"
 PSEUDO = re.compile(r"v0\.0\.0-([0-9]{14})-([0-9a-f]{12})")
 
 

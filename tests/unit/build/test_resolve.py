@@ -1,0 +1,32 @@
+"""The lock is resolved with dates and checksums."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from worker_images.build import resolve
+from worker_images.errors import FetchError
+from worker_images.files import ROOT
+from worker_images.model.lock import Lock
+
+COMMITTED = ROOT / "versions.lock"
+
+
+def test_reading_the_lock_again_gives_its_date(tmp_path: Path) -> None:
+    """Packages that are the same keep their day, so that a lock written twice is the same text."""
+    path = tmp_path / "versions.lock"
+    path.write_text(COMMITTED.read_text())
+    found = Lock.read(path)
+    assert resolve.date_of(path, found.packages) == found.debian.resolved
+    other = {
+        **found.packages,
+        "amd64": replace(found.packages["amd64"], files=found.packages["amd64"].files[1:]),
+    }
+    assert resolve.date_of(path, other) != found.debian.resolved
+
+
+def test_without_a_checksum_database_no_lock_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOSUMDB", "off")
+    with pytest.raises(FetchError, match="nobody would vouch"):
+        resolve.write(ROOT / "versions.yaml", ROOT, print)

@@ -1,0 +1,224 @@
+"""build.py compat: each question, its answer and its exit code, and the nonsense that is
+refused.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.drivers import CLOSED, OPEN, TABLE, row
+from worker_images.cli import compat, main
+from worker_images.files import ROOT
+from worker_images.model.drivers import chart, kernel, table, version
+
+
+def asked(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    """The exit code and both streams of the command."""
+    code = main.main(["compat", *argv], ROOT)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_the_pair_of_the_requirements_note(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = asked(capsys, "--driver", "535.129.03", "--release", "20250407.0")
+    assert code == 7
+    assert "535.129.03: dropped in 20240916.0, back in 20250611.0" in out
+    assert (
+        "set gvisor.version to 20260817.0 with its other pins (./build.py update --write, or"
+        " all four by hand)" in err
+    )
+    assert "or install driver 535.183.01" in err
+    assert asked(capsys, "--driver", "535.129.03", "--release", "20250611.0")[0] == 0
+
+
+def test_several_drivers_are_served_by_the_releases_that_serve_all(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, _ = asked(capsys, "--driver", "v535.129.03", " 580.159.04\t", "--json")
+    data = json.loads(out)
+    assert (code, data["served"], data["pinned"], data["drivers"]) == (
+        0,
+        True,
+        True,
+        ["535.129.03", "580.159.04"],
+    )
+    assert (data["releases"][0], data["releases"][-1]) == ("20260817.0", "20260608.0")
+
+
+def test_what_no_release_serves_has_its_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = asked(capsys, "--driver", "580.159.02", "--json")
+    data = json.loads(out)
+    assert (code, data["served"], data["releases"]) == (7, False, [])
+    assert data["nearest"] == {"580.159.02": ["580.126.20", "580.159.03"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("20250408.0", "the nearest are 20250407.0 and 20250414.0"),
+        ("20990101.0", "the nearest are 20260817.0"),
+        ("20260622." + "9" * 5000, "is no gVisor release"),
+        ("20250407", "did you mean 20250407.0?"),
+        ("20250407.0\n", "no gVisor release"),
+        ("2025\u0660407.0", "no gVisor release"),
+    ],
+)
+def test_an_unknown_release_is_named_with_the_nearest(
+    text: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = asked(capsys, "--release", text)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert version.release("release-20250407.0", TABLE) == "20250407.0"
+
+
+def test_a_release_is_held_to_the_fleet(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = asked(capsys, "--release", "20260622.0", "--json")
+    data = json.loads(out)
+    assert (code, data["supported"], data["known"]) == (
+        0,
+        list(row("20260622.0").supported),
+        list(row("20260622.0").known),
+    )
+    code, out, _ = asked(capsys, "--release", "20260511.0", "--json")
+    assert (code, json.loads(out)["fleet_unserved"]) == (7, ["580.159.04"])
+
+
+def test_a_change_tells_gains_losses_and_breaks(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = asked(capsys, "--from", "20260622.0", "--to", "20260511.0", "--json")
+    data = json.loads(out)
+    assert (code, data["gained"], data["lost"]) == (
+        7,
+        [],
+        ["535.309.01", "580.159.03", "580.159.04"],
+    )
+    assert data["fleet_breaks"] == ["580.159.04"]
+    code, out, _ = asked(capsys, "--from", "20260511.0", "--json")
+    assert (code, json.loads(out)["gained"]) == (0, ["535.309.01", "580.159.03", "580.159.04"])
+
+
+@pytest.mark.parametrize(("form", "driver"), [(OPEN, "580.159.04"), (CLOSED, "535.129.03")])
+def test_both_kinds_of_module_are_read(form: str, driver: str, tmp_path: Path) -> None:
+    (tmp_path / "version").write_text(form.format(driver))
+    assert compat._node(tmp_path / "version") == (driver, str(tmp_path / "version"))  # noqa: SLF001
+
+
+def test_without_the_file_nvidia_smi_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(
+        '#!/bin/sh\ntest "$*" = "--query-gpu=driver_version --format=csv,noheader" && echo'
+        " 580.159.04\necho 580.159.04\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert compat._node(tmp_path / "version") == ("580.159.04", "nvidia-smi")  # noqa: SLF001
+    program.write_text("#!/bin/sh\necho NVIDIA-SMI has failed\nexit 9\n")
+    with pytest.raises(version.VersionError, match=re.escape(kernel.NO_DRIVER)):
+        compat._node(tmp_path / "version")  # noqa: SLF001
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["--driver", "580.159.04", "--node"],
+        ["--to", "20260622.0"],
+        ["--from", "20260622.0", "--release", "1"],
+    ],
+)
+def test_one_question_at_a_time(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = asked(capsys, *argv)
+    assert (code, out) == (2, "")
+    assert "ask one question" in err
+
+
+def test_pins_of_another_form_are_told_as_ever(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "versions.yaml"
+    text = (ROOT / "versions.yaml").read_text()
+    path.write_text(text.replace('["535.129.03", "580.159.04"]', '"535.129.03"'))
+    code, out, err = asked(capsys, "--release", "20260622.0", "--versions", str(path))
+    assert (code, out) == (2, "")
+    assert "fleet.drivers: a text" in err
+    path.write_text(text.replace('["535.129.03", "580.159.04"]', '["550.54.14"]'))
+    assert asked(capsys, "--release", "20260622.0", "--versions", str(path))[0] == 7
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (('["535.129.03", "580.159.04"]', '["abc"]'), "fleet.drivers[0]: 'abc'"),
+        (("  gvisor:", "  gvisors:"), "pins no gvisor"),
+    ],
+)
+def test_pins_that_say_no_driver_or_no_release(
+    edit: tuple[str, str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "versions.yaml"
+    path.write_text((ROOT / "versions.yaml").read_text().replace(*edit))
+    code, out, err = asked(capsys, "--driver", "580.159.04", "--versions", str(path))
+    assert (code, out) == (2, "")
+    assert words in err
+
+
+def test_nothing_heavy_is_imported() -> None:
+    """The answer comes in a third of a second; pydantic alone would take a third of that."""
+    program = (
+        "import sys; from worker_images.cli import main as cli; from pathlib import"
+        " Path\ncli.main(['compat', '--driver', '535.129.03'],"
+        " Path('.'))\nprint(sorted({'pydantic', 'jinja2', 'docker', 'http.client', 'yaml'} &"
+        " set(sys.modules)), file=sys.stderr)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.stderr == "['yaml']\n"
+
+
+def test_the_chart_is_drawn_from_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert asked(capsys, "--svg", str(tmp_path / "drivers.svg"))[0] == 0
+    drawn = (tmp_path / "drivers.svg").read_text()
+    assert drawn == (ROOT / "docs/drivers.svg").read_text(), (
+        "run: ./build.py compat --svg docs/drivers.svg"
+    )
+    pinned = compat._pinned(ROOT / "versions.yaml")  # noqa: SLF001
+    assert chart.svg(TABLE, pinned) == drawn
+    assert chart.svg(table.Table(TABLE.releases[:-1]), pinned) != drawn
+    assert all(f">{each}</text>" in drawn for each in TABLE.drivers if each not in pinned.fleet)
+    assert all(f'class="mark">▶ {each}</text>' in drawn for each in (*pinned.fleet, pinned.release))
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder/x.svg", "/", "."])
+def test_a_chart_goes_into_a_folder_that_there_is(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = asked(capsys, "--svg", name)
+    assert (code, out) == (2, "")
+    assert "no file can be written there" in err
+
+
+def test_the_page_shows_what_is_really_said() -> None:
+    """WRITE_GOLDEN=1 writes what is said today; the difference is the review."""
+
+    def said(shown: re.Match[str]) -> str:
+        result = subprocess.run(
+            ["sh", "-c", shown[1]], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        return f"```\n$ {shown[1]}\n{result.stdout}{result.stderr}```"
+
+    page = ROOT / "docs/drivers.md"
+    text, shown = re.subn(r"```\n\$ (.*)\n(?:(?!```).*\n)*```", said, page.read_text())
+    if os.environ.get("WRITE_GOLDEN"):
+        page.write_text(text)
+    assert shown >= 7
+    assert page.read_text() == text

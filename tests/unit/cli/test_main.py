@@ -1,0 +1,268 @@
+"""The command as a user types it: exit codes, what stands on which stream, and never a
+traceback.
+"""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker_images.build import work
+from worker_images.cli import build, main
+from worker_images.files import ROOT
+
+
+def run(
+    *words: str, cwd: Path = ROOT, python: str = sys.executable, **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    """build.py of a checkout, as a process."""
+    return subprocess.run(
+        [python, str(cwd / "build.py"), *words],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+WRONG = {
+    "no variant": ([], "--variant"),
+    "unknown variant": (["--variant", "smal"], "no variant 'smal'; there are: full, slim"),
+    "unknown option": (["--variant", "slim", "--sply", "x"], "--sply"),
+    "unknown source": (["--variant", "slim", "--source", "magic"], "choose from"),
+    "unknown print": (["--variant", "slim", "--print", "x"], "dockerfile"),
+    "no such pins": (
+        ["--variant", "slim", "--versions", "none.yaml"],
+        "none.yaml:1:1: (file): cannot be read",
+    ),
+    "malformed tag": (["--variant", "slim", "--tag", "Not A Name"], "not an image name"),
+    "unknown command": (["engine", "restart"], "start"),
+    "unknown variant to test": (["test", "smal"], "no variant 'smal'"),
+}
+
+
+NAMES = {
+    "worker": True,
+    "team/worker:1.2": True,
+    "registry.example:5000/team/worker": True,
+    "localhost/worker:1": True,
+    "Registry.Example/worker": True,
+    "a__b/c--d:1": True,
+    "a..b:1": False,
+    "a_.b:1": False,
+    "Team/worker:1": False,
+    "worker:": False,
+    "worker@sha256:" + "0" * 64: False,
+    "0" * 64: False,
+    "a" * 256: False,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tag_is_a_name_that_engines_take(name: str) -> None:
+    """Found out before the build."""
+    assert work._is_name(name) == NAMES[name]  # noqa: SLF001 - the rule of --tag
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_usage_is_exit_2(name: str) -> None:
+    words, said = WRONG[name]
+    result = run(*words)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_help_shows_examples_and_exit_codes() -> None:
+    result = run("--help")
+    assert result.returncode == 0
+    assert "./build.py --variant slim" in result.stdout
+    assert "exit codes: 0 ok, 2 usage" in result.stdout
+
+
+def test_plan_is_json() -> None:
+    result = run("--variant", "slim", "--print", "plan")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert json.loads(result.stdout)["source"] == "packages"
+
+
+def test_dockerfile_is_the_committed_one() -> None:
+    assert (
+        run("--variant", "slim", "--print", "dockerfile").stdout
+        == (ROOT / "images/slim/Dockerfile.worker").read_text()
+    )
+
+
+def test_without_an_environment_it_says_what_to_run(checkout: Path) -> None:
+    result = run("--variant", "slim", cwd=checkout, python="/usr/bin/python3")
+    assert result.returncode == 2
+    assert result.stderr.endswith("run: make setup\n")
+
+
+def test_entry_needs_the_standard_library_only(checkout: Path) -> None:
+    """What runs before the environment is entered must import on a bare machine."""
+    program = "import sys; sys.path.insert(0, '.'); import build; print(build.PYTHON)"
+    result = subprocess.run(
+        ["/usr/bin/python3", "-S", "-c", program],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_hostile_pins_end_in_one_line(checkout: Path) -> None:
+    (checkout / "hostile.yaml").write_text("a: " + "[" * 60_000)
+    result = run("--variant", "slim", "--versions", str(checkout / "hostile.yaml"))
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "hostile.yaml:1:" in result.stderr
+
+
+def test_a_dead_engine_is_exit_4(tmp_path: Path) -> None:
+    result = run("--variant", "slim", "--tag", "x:y", DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+    assert result.returncode == 4
+    assert "does not answer" in result.stderr
+
+
+def test_nobody_is_told_to_use_sudo(tmp_path: Path) -> None:
+    """Without root and without an engine nothing begins."""
+    program = (
+        "import os, sys; from pathlib import Path; os.geteuid = lambda: 65534; sys.path.insert(0,"
+        f" {str(ROOT)!r})\n"
+    )
+    program += (
+        "from worker_images.engine import endpoint; endpoint.MACHINE_SOCKET ="
+        f" Path({str(tmp_path)!r}, 'none')\n"
+    )
+    program += f"from worker_images.cli.main import main; root = Path({str(ROOT)!r})\n"
+    program += "raise SystemExit(main(['--variant', 'slim', '--tag', 'x:y'], root))"
+    environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"} | {
+        "XDG_CACHE_HOME": str(tmp_path)
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 4, result.stderr
+    assert "sudo ./build.py --variant slim" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stale_lock_is_exit_2(tmp_path: Path) -> None:
+    text = (ROOT / "versions.yaml").read_text()
+    (tmp_path / "v.yaml").write_text(
+        text.replace("v0.0.0-20260701204157-69c2d17aea96", "v0.0.0-20260518063529-209a0ce076a1")
+    )
+    (tmp_path / "v.lock").write_text((ROOT / "versions.lock").read_text())
+    result = run("--variant", "slim", "--versions", str(tmp_path / "v.yaml"))
+    assert result.returncode == 2
+    assert (
+        "v.lock: modules.gvisor: locked for v0.0.0-20260701204157-69c2d17aea96, asked for"
+        " v0.0.0-20260518063529" in result.stderr
+    )
+    assert "run: make lock" in result.stderr
+
+
+def test_a_broken_environment_ends(checkout: Path) -> None:
+    """An interpreter that is not really in an environment must not be entered again and again."""
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    (checkout / ".venv" / "bin" / "python").symlink_to("/usr/bin/python3")
+    result = subprocess.run(
+        ["/usr/bin/python3", str(checkout / "build.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert result.returncode == 2
+    assert "is broken; remove it and run: make setup" in result.stderr
+
+
+def test_a_full_disk_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere")
+
+    monkeypatch.setattr(build, "build", full)
+    assert main.main(["--variant", "slim", "--no-cache"], ROOT) == 4
+    assert (
+        capsys.readouterr().err
+        == "build.py: /somewhere: No space left on device; correct that and run again\n"
+    )
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("compat", "doctor", "engine", "lock", "render", "test"):
+        with pytest.raises(SystemExit) as ended:
+            main.main([command, "--help"], ROOT)
+        assert ended.value.code == 0
+        assert f"usage: build.py {command} " in capsys.readouterr().out
+
+
+def test_all_takes_no_single_name() -> None:
+    result = run("--variant", "all", "--tag", "team/worker:1")
+    assert result.returncode == 2
+    assert "want one image each" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status"),
+    [
+        (">&-", 0),
+        ("2>&-", 0),
+        ("<&-", 0),
+        ("<&- >&- 2>&-", 0),
+        ("2>/dev/full", 0),
+        (">/dev/full", 4),
+    ],
+)
+def test_streams_that_are_closed_or_full_do_not_end_in_a_traceback(
+    redirection: str, status: int, tmp_path: Path
+) -> None:
+    """As under cron, nohup, or a disk that is full."""
+    result = subprocess.run(
+        [
+            "sh",
+            "-c",
+            f'"$0" "$1" --variant slim --print plan {redirection}',
+            sys.executable,
+            str(ROOT / "build.py"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == status, result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Exception ignored" not in result.stderr
+    if status:
+        assert (
+            result.stderr
+            == "build.py: standard output: No space left on device; correct that and run again\n"
+        )
+
+
+def test_progress_that_nobody_reads_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        main.tell("building")
+        monkeypatch.undo()
+        # The control: to write there does fail.
+        with pytest.raises(OSError, match="No space left on device"):
+            full.flush()
+        # What is left unwritten would be tried again when the file is closed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())

@@ -1,0 +1,116 @@
+"""One run of buildx: what the reader sees, what the log keeps, how a failure is told."""
+
+import csv
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker_images.engine import buildx
+from worker_images.engine.daemon import Address
+from worker_images.engine.endpoint import Endpoint
+from worker_images.errors import DriftError, EngineError, FetchError, ImageBuildError
+from worker_images.files import ROOT
+
+
+def test_buildx_draws_on_a_terminal_and_the_log_has_no_drawing(tmp_path: Path) -> None:
+    """A real terminal pair: the child believes in it, the log keeps its words without the
+    escapes.
+    """
+    ours, theirs = pty.openpty()
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from"
+        " worker_images.engine import buildx\njob = buildx.Job(Path('f'), Path('c'), 'type=docker',"
+        " 1)\nfrom worker_images.engine.daemon import Address; from worker_images.engine.endpoint"
+        " import Endpoint\nend = Endpoint(Address('unix:///none'), ('sh', '-c', '[ -t 2 ] && printf"
+        " \"\\\\033[31mred\\\\033[0m\\\\n\"'), 'docker')\nbuildx.build(end, {'one': job},"
+        " Path(sys.argv[2]) / 'build.log')\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", program, str(ROOT), str(tmp_path)],
+        stderr=theirs,
+        capture_output=False,
+        check=False,
+    )
+    os.close(theirs)
+    drawn = os.read(ours, 4096)
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"\x1b[31mred" in drawn
+    assert (tmp_path / "build.log").read_text() == "red\n"
+
+
+def test_a_failed_build_names_cause_and_log(tmp_path: Path) -> None:
+    job = buildx.Job(Path("f"), Path("c"), "type=docker", 1)
+    end = Endpoint(
+        Address("unix:///none"),
+        ("sh", "-c", "echo fine; echo '#8 ERROR: process did not complete'; exit 1"),
+        "docker",
+    )
+    with pytest.raises(
+        EngineError,
+        match=r"building: #8 ERROR: process did not complete; the whole log: .*build\.log",
+    ):
+        buildx.build(end, {"one": job}, tmp_path / "build.log")
+    assert (tmp_path / "build.log").read_text().startswith("fine\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "words"),
+    [
+        (
+            "#8 1.2 missing go.sum entry for module providing package x",
+            DriftError,
+            "run: make lock",
+        ),
+        ("#8 3.4 SECURITY ERROR", FetchError, "not the pinned bytes"),
+        (
+            "#8 sha512sum: WARNING: 1 computed checksum did NOT match",
+            FetchError,
+            "not the pinned bytes",
+        ),
+        ("#8 dial tcp: lookup proxy.golang.org: no such host", FetchError, "check network"),
+        ("#8 undefined: os.Foo", EngineError, "undefined: os.Foo"),
+    ],
+)
+def test_a_failed_step_is_told_by_its_cause(
+    line: str, kind: type[ImageBuildError], words: str, tmp_path: Path
+) -> None:
+    end = Endpoint(Address("unix:///none"), ("sh", "-c", f"echo '{line}'; exit 1"), "docker")
+    with pytest.raises(kind, match=words) as caught:
+        buildx.build(
+            end, {"one": buildx.Job(Path("f"), Path("c"), "type=docker", 1)}, tmp_path / "build.log"
+        )
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("name", ["image.tar", "a,b.tar", 'a"b.tar', "a b.tar"])
+def test_archive_may_lie_anywhere(name: str) -> None:
+    """buildx reads the output as a row of comma-separated values."""
+    (row,) = csv.reader([buildx.archive(Path("/folder") / name)])
+    assert row == [
+        "type=docker",
+        f"dest=/folder/{name}",
+        "rewrite-timestamp=true",
+        "oci-mediatypes=true",
+    ]
+
+
+def test_arguments_leave_secrets_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:hunter2@proxy")
+    text = buildx.bake(
+        {"one": buildx.Job(Path("${f"), Path("c"), "type=docker", 1, no_cache=True, target="t")}
+    )
+    assert "hunter2" not in text
+    found = json.loads(text)["target"]["one"]
+    assert found["args"] == {"SOURCE_DATE_EPOCH": "1", "HTTPS_PROXY": "${HTTPS_PROXY}"}
+    assert (found["no-cache"], found["target"], found["context"], found["dockerfile"]) == (
+        True,
+        "t",
+        "c",
+        "$${f",
+    )

@@ -1,0 +1,218 @@
+"""The store fetches, verifies and reads offline folders."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support import faulty
+from tests.support.faulty import Server
+from tests.support.modules import PREFIX, zipped
+from worker_images.errors import EngineError, FetchError, ImageBuildError
+from worker_images.fetch import apt, gomod, http, session, store
+from worker_images.fetch.gomod import File
+from worker_images.fetch.store import Store
+from worker_images.files import ROOT
+from worker_images.model import pins
+from worker_images.model.lock import Package
+from worker_images.model.pins import Pins
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(http, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with faulty.running() as found:
+        monkeypatch.setenv("GOPROXY", found.address)
+        yield found
+
+
+RIGHT, WRONG = zipped(a=b"right"), zipped(a=b"wrong")
+
+
+def module(content: bytes = b"right") -> File:
+    return File("a.org/b", "v1.0.0", gomod.hash1([(f"{PREFIX}a", content)]))
+
+
+def test_a_module_is_had(proxy: Server, tmp_path: Path) -> None:
+    """The control of the tests below."""
+    proxy.serves["/a.org/b/@v/v1.0.0.zip"] = RIGHT
+    assert Store(tmp_path).modules([module()])[0].read_bytes() == RIGHT
+
+
+@pytest.mark.parametrize("body", [WRONG, RIGHT[:-9], b"<html>", b""])
+def test_a_wrong_module_is_refused_and_the_next_run_heals(
+    body: bytes, proxy: Server, tmp_path: Path
+) -> None:
+    proxy.serves["/a.org/b/@v/v1.0.0.zip"] = body
+    with pytest.raises(
+        FetchError, match=r"Go module a\.org/b v1\.0\.0: .*want h1:.*these are not the pinned bytes"
+    ):
+        Store(tmp_path).modules([module()])
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    proxy.serves["/a.org/b/@v/v1.0.0.zip"] = RIGHT
+    assert Store(tmp_path).modules([module()])[0].read_bytes() == RIGHT
+
+
+def test_a_sum_beside_the_file_is_not_believed(proxy: Server, tmp_path: Path) -> None:
+    """File and checksum swapped together, on the proxy's side: go.sum is ours, the .ziphash is not
+    asked for.
+    """
+    proxy.serves |= {
+        "/a.org/b/@v/v1.0.0.zip": WRONG,
+        "/a.org/b/@v/v1.0.0.ziphash": module(b"wrong").sum.encode(),
+    }
+    with pytest.raises(FetchError, match=module().sum.replace("+", r"\+")):
+        Store(tmp_path).modules([module()])
+    assert {path.rpartition(".")[2] for path in proxy.asked} == {"zip"}
+
+
+@pytest.fixture
+def filled(proxy: Server, tmp_path: Path) -> Path:
+    """A folder that holds a package and a module, as `build.py fetch` lays them out."""
+    proxy.serves["/a.org/b/@v/v1.0.0.zip"] = RIGHT
+    source, folder = Store(tmp_path / "cache"), tmp_path / "media"
+    pinned, _ = pins.load(ROOT / "versions.yaml")
+    (deb,) = source.debs([package(proxy)], pinned.debian, "2026-11-25T00:00:00Z")
+    (zip_file,) = source.modules([module()])
+    store.copied(source, deb, apt.wanted(package(proxy)).fault, folder)
+    store.copied(source, zip_file, module().fault, folder)
+    proxy.asked.clear()
+    return folder
+
+
+def package(server: Server) -> Package:
+    return Package(
+        "tini",
+        "1",
+        f"{server.address}/tini.deb",
+        len(faulty.CONTENT),
+        hashlib.sha256(faulty.CONTENT).hexdigest(),
+    )
+
+
+def test_a_filled_folder_replaces_the_network(
+    filled: Path, proxy: Server, tmp_path: Path, pins: Pins
+) -> None:
+    offline = Store(tmp_path / "other", source=filled)
+    assert (
+        offline.debs([package(proxy)], pins.debian, "2026-11-25T00:00:00Z")[0].read_bytes()
+        == faulty.CONTENT
+    )
+    assert offline.modules([module()])[0].read_bytes() == RIGHT
+    assert proxy.asked == []
+
+
+@pytest.mark.parametrize("spoiled", [b"", b"x"])
+def test_a_spoiled_folder_is_refused(
+    spoiled: bytes, filled: Path, proxy: Server, tmp_path: Path, pins: Pins
+) -> None:
+    for path in filled.rglob("*.deb"):
+        path.write_bytes(spoiled) if spoiled else path.unlink()
+    with pytest.raises(
+        FetchError,
+        match=(
+            r"tini 1: .*fill the folder where there is a network: \./build\.py fetch --into"
+            rf" {filled}"
+        ),
+    ):
+        Store(tmp_path / "other", source=filled).debs(
+            [package(proxy)], pins.debian, "2026-11-25T00:00:00Z"
+        )
+    assert proxy.asked == []
+
+
+def test_what_a_mirror_replaced_is_asked_of_the_snapshots(pins: Pins) -> None:
+    time, path = "2026-11-25T00:21:46Z", "pool/main/t/tini/tini_1.deb"
+    asked = {
+        address: store.snapshots(f"{address}/{path}", pins.debian, time)
+        for address in (pins.debian.mirror, pins.debian.security)
+    }
+    archive = "https://snapshot.debian.org/archive"
+    assert asked == {
+        pins.debian.mirror: (f"{archive}/debian/20261125T002146Z/{path}",),
+        pins.debian.security: (f"{archive}/debian-security/20261125T002146Z/{path}",),
+    }
+    assert store.snapshots("http://elsewhere.org/x.deb", pins.debian, time) == ()
+
+
+def test_a_replaced_package_comes_from_the_snapshots(
+    proxy: Server, tmp_path: Path, pins: Pins
+) -> None:
+    pin = pins.debian.model_copy(
+        update={"mirror": f"{proxy.address}/debian", "snapshot": f"{proxy.address}/archive"}
+    )
+    wanted = replace(package(proxy), url=f"{pin.mirror}/tini.deb")
+    proxy.faults = ["404"]
+    assert (
+        Store(tmp_path).debs([wanted], pin, "2026-11-25T00:21:46Z")[0].read_bytes()
+        == faulty.CONTENT
+    )
+    assert proxy.asked == ["/debian/tini.deb", "/archive/debian/20261125T002146Z/tini.deb"]
+
+
+def test_a_damaged_zip_in_the_store_is_fetched_again(proxy: Server, tmp_path: Path) -> None:
+    """Wherever the damage is: each byte, one after the other."""
+    proxy.serves["/a.org/b/@v/v1.0.0.zip"] = RIGHT
+    (path,) = Store(tmp_path).modules([module()])
+    for position in range(len(RIGHT)):
+        path.write_bytes(RIGHT[:position] + bytes([RIGHT[position] ^ 0xFF]) + RIGHT[position + 1 :])
+        assert gomod.hash_of_zip(Store(tmp_path).modules([module()])[0], PREFIX) == module().sum
+
+
+def test_a_proxys_password_is_sent_and_never_shown(
+    proxy: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = proxy.address.replace("http://", "http://me:s%65cret@")
+    monkeypatch.setenv("GOPROXY", address)
+    proxy.faults = ["404"]
+    with pytest.raises(FetchError) as told:
+        Store(tmp_path).modules([module()])
+    assert proxy.passwords == ["Basic bWU6c2VjcmV0"]
+    assert "cret" not in str(told.value)
+
+
+def test_proxys_password_is_not_sent_to_another_host(
+    proxy: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A redirect that the reader allows; on the same host the password is sent again."""
+    monkeypatch.setenv("GOPROXY", proxy.address.replace("http://", "http://me:secret@"))
+    monkeypatch.setenv(session.REDIRECT_HOSTS, "localhost")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    proxy.serves |= dict.fromkeys(("/x", "/y"), RIGHT)
+    other = proxy.address.replace("127.0.0.1", "localhost")
+    proxy.faults = ["to /x", f"to {other}/y"]
+    assert Store(tmp_path).modules([module()])[0].read_bytes() == RIGHT
+    assert proxy.passwords == ["Basic bWU6c2VjcmV0", "Basic bWU6c2VjcmV0", None]
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "step"),
+    [
+        (
+            (
+                "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on"
+                " device"
+            ),
+            EngineError,
+            "; free some space in ",
+        ),
+        (
+            "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.",
+            FetchError,
+            "; these are not the pinned bytes",
+        ),
+        (
+            "ERROR: No matching distribution found for x",
+            FetchError,
+            "; check the network and PIP_INDEX_URL, then run again",
+        ),
+    ],
+)
+def test_advice_is_of_what_pip_said(said: str, kind: type[ImageBuildError], step: str) -> None:
+    """The first of its words that is an error, and the next step."""
+    found = store.pip_failure("x 1", f"WARNING: a\n{said}\nERROR: b\n")
+    assert type(found) is kind
+    assert str(found).startswith(f"fetching x 1: {said}{step}")

@@ -1,0 +1,189 @@
+"""The closed world on small images: who owns a path, and what is said of each that nobody does."""
+
+import hashlib
+import io
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.archives import layer, write
+from worker_images.harness import closed_world
+from worker_images.harness.closed_world import Control, Declared
+from worker_images.model.oci import archive
+from worker_images.model.oci.image import Image, ImageError, plain
+
+DECLARED = {
+    "/usr/x": Declared(
+        "hello", plain("/usr/x", "file", "0644"), hashlib.sha256(b"hello").hexdigest()
+    ),
+    "/usr/doc": Declared(
+        "hello", plain("/usr/doc", "file", "0644"), hashlib.sha256(b"text").hexdigest()
+    ),
+    "/usr/y": Declared("hello", plain("/usr/y", "link", target="x")),
+}
+
+
+def image(folder: Path, *members: tuple[str, str, str]) -> Image:
+    return archive.load(write(folder / "image.tar", [layer(*members)]), folder)
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ([("file", "usr/x", "hello"), ("link", "usr/y", "x")], ""),
+        (
+            [("file", "usr/x", "hellO"), ("link", "usr/y", "x")],
+            "/usr/x: its contents are not those of hello; layer 1, made by: an unrec",
+        ),
+        (
+            [("file", "usr/x", "hello"), ("link", "usr/y", "z")],
+            "/usr/y: a link to z, where hello has a link to x;",
+        ),
+        ([("file", "usr/x", "hello")], "/usr/y: hello holds it, no layer does"),
+        (
+            [("file", "usr/x", "hello"), ("file", "usr/y", "x")],
+            "/usr/y: a file 0644 0:0, where hello has a link to x;",
+        ),
+        (
+            [("file", "usr/x", "hello"), ("link", "usr/y", "x"), ("file", "opt/z", "")],
+            "/opt/z: a file that no package and no component",
+        ),
+        (
+            [("file", "usr/x", "hello"), ("link", "usr/y", "x"), ("file", ".wh.etc", "")],
+            "/.wh.etc: a whiteout that no package",
+        ),
+        (
+            [("file", "usr/x", "hello"), ("link", "usr/y", "x"), ("hardlink", "usr/z", "usr/x")],
+            "/usr/z: a hardlink that no package",
+        ),
+        (
+            [("file", "usr/x", "hello"), ("link", "usr/y", "x"), ("device", "dev/null", "")],
+            "/dev/null: a device that no package",
+        ),
+    ],
+)
+def test_what_is_said(members: list[tuple[str, str, str]], said: str, tmp_path: Path) -> None:
+    found = closed_world.findings(image(tmp_path, *members), DECLARED, ["/usr/doc"])
+    assert [line[: len(said)] for line in found] == ([said] if said else [])
+
+
+def test_a_file_that_carries_a_capability(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("usr/x")
+        info.size, info.pax_headers = 5, {"SCHILY.xattr.security.capability": "x"}
+        tar.addfile(info, io.BytesIO(b"hello"))
+    found = closed_world.findings(
+        archive.load(write(tmp_path / "image.tar", [buffer.getvalue()]), tmp_path),
+        DECLARED,
+        ["/usr/doc", "/usr/y"],
+    )
+    assert [line.split(";")[0] for line in found] == ["/usr/x: carries security.capability"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unneeded"),
+    [
+        (["a"], {"d"}),
+        (["a", "d"], set()),
+        (["c"], {"a", "b", "d"}),
+        ([], {"a", "b", "c", "d", "e"}),
+    ],
+)
+def test_packages_that_nobody_needs(wanted: list[str], unneeded: set[str]) -> None:
+    """a needs b or something that c provides; c needs e."""
+    packages = {
+        "a": Control("1", ("b", "virtual"), ()),
+        "b": Control("1", (), ()),
+        "c": Control("1", ("e",), ("virtual",)),
+        "d": Control("1", (), ()),
+        "e": Control("1", (), ()),
+    }
+    assert closed_world.unneeded(packages, wanted) == unneeded
+
+
+def test_records_of_packages_are_read(tmp_path: Path) -> None:
+    text = (
+        "Package: a\nVersion: 1:2-3\nPre-Depends: bb (>= 1) | cc:any\nDepends: dd,\n ee"
+        " [amd64]\nProvides: ff (= 1)\n"
+    )
+    found = closed_world.installed(
+        image(
+            tmp_path,
+            ("file", "var/lib/dpkg/status.d/aa", text),
+            ("file", "var/lib/dpkg/status.d/aa.md5sums", ""),
+        )
+    )
+    assert found == {"aa": Control("1:2-3", ("dd", "ee", "bb", "cc"), ("ff",))}
+
+
+@pytest.fixture
+def deb(tmp_path: Path) -> Callable[[int], Path]:
+    """A real .deb of one file with a mode."""
+
+    def make(mode: int) -> Path:
+        folder = tmp_path / "package"
+        (folder / "DEBIAN").mkdir(parents=True)
+        (folder / "DEBIAN/control").write_text(
+            "Package: a\nVersion: 1\nArchitecture: all\nMaintainer: nobody"
+            " <n@example.org>\nDescription: a\n"
+        )
+        (folder / "x").write_text("hello")
+        (folder / "x").chmod(mode)
+        command = [
+            "dpkg-deb",
+            "--root-owner-group",
+            "--build",
+            str(folder),
+            str(tmp_path / "a.deb"),
+        ]
+        subprocess.run(command, check=True, capture_output=True)
+        return tmp_path / "a.deb"
+
+    return make
+
+
+def test_a_package_says_what_it_holds(deb: Callable[[int], Path]) -> None:
+    """Without the right that its file would give a caller: no file of a worker keeps one."""
+    found = closed_world.of_packages({"a": deb(0o4755)})
+    assert found["/x"] == Declared("a", found["/x"].entry, hashlib.sha256(b"hello").hexdigest())
+    assert found["/x"].entry.mode == 0o755
+    assert found["/var/lib/dpkg/status.d/a.md5sums"].sha256 == hashlib.sha256(b"").hexdigest()
+    assert found["/var/lib/dpkg/status.d/a"].sha256
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("-oAptCli::Hooks::Install::", "1"),
+        ("a b", "1"),
+        ("hello", "id > /x; true"),
+        ("hello", "-o1"),
+        ("Hello", "1"),
+    ],
+)
+def test_a_record_that_is_none_never_becomes_a_question(
+    name: str, version: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ImageError, match="no record of a Debian package"):
+        closed_world.installed(
+            image(
+                tmp_path,
+                ("file", f"var/lib/dpkg/status.d/{name}", f"Package: hello\nVersion: {version}\n"),
+            )
+        )
+
+
+def test_a_licence_may_not_be_dropped(tmp_path: Path) -> None:
+    declared = {
+        "/usr/share/doc/hello/copyright": Declared(
+            "hello", plain("/usr/share/doc/hello/copyright", "file", "0644")
+        )
+    }
+    found = closed_world.findings(
+        image(tmp_path, ("folder", "usr", "")), declared, ["/usr/share/doc/*"]
+    )
+    assert "/usr/share/doc/hello/copyright: hello holds it, no layer does" in found

@@ -1,0 +1,42 @@
+"""An interrupted test run leaves no JUnit file."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker_images.files import ROOT
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "kept"),
+    [
+        ("pass", "pass", True),
+        ("pass", "assert False", True),
+        ("pass", "raise KeyboardInterrupt", False),
+        ("pass", "pytest.exit('gone', 4)", False),
+        ("assert False", "pytest.exit('gone', 4)", False),
+        ("pass", "raise OSError(28, 'No space left on device')", False),
+    ],
+)
+def test_run_that_was_cut_short_leaves_no_junit_file(
+    begin: str, end: str, kept: bool, tmp_path: Path
+) -> None:
+    """Also where a check failed before, or by what cut the run short: a full disk, an engine that
+    went away.
+    """
+    tests = tmp_path / "test_it.py"
+    tests.write_text(f"import pytest\ndef test_first(): {begin}\ndef test_last(): {end}\n")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        str(ROOT / "pyproject.toml"),
+        "--junit-xml",
+        str(tmp_path / "junit.xml"),
+        str(tests),
+    ]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert (tmp_path / "junit.xml").exists() == kept

@@ -1,0 +1,146 @@
+"""The isolated test process runs the checks of its checkout alone."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker_images.build import testing
+from worker_images.files import ROOT
+
+HOSTILE_PLUGIN = """
+def pytest_collection_modifyitems(items):
+    del items[3:]
+"""
+
+
+def collected(root: Path = ROOT, **environment: str) -> tuple[int, list[str]]:
+    """The checks that the isolated tests find, for an image that is not looked at yet."""
+    command = [
+        sys.executable,
+        "-I",
+        str(root / testing.PROGRAM),
+        "--collect-only",
+        "-q",
+        "--variant",
+        "slim",
+    ]
+    result = subprocess.run(
+        command, cwd="/", env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    return result.returncode, [line for line in result.stdout.splitlines() if "::" in line]
+
+
+@pytest.fixture(scope="module")
+def all_checks() -> list[str]:
+    status, found = collected()
+    assert status == 0
+    assert len(found) > 60
+    return found
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONPATH": "{}", "PYTEST_PLUGINS": "hostile"},
+        {"PYTHONPATH": "{}", "PYTEST_ADDOPTS": "-p hostile"},
+        {"PYTEST_ADDOPTS": "-k sidecars"},
+        {"PYTHONPATH": "{}", "PYTHONOPTIMIZE": "1"},
+    ],
+    ids=["plugin", "options with a plugin", "options", "shadowed modules"],
+)
+def test_callers_environment_does_not_choose_checks(
+    environment: dict[str, str], all_checks: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "hostile.py").write_text(HOSTILE_PLUGIN)
+    for name in ("yaml", "docker", "pydantic", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(1)\n")
+    assert collected(
+        ROOT, **{name: value.format(tmp_path) for name, value in environment.items()}
+    ) == (0, all_checks)
+
+
+def test_checkout_may_lie_anywhere(all_checks: list[str], checkout: Path) -> None:
+    """pytest would read a variable's name in some of its paths."""
+    root = checkout.with_name("a $HOME, b")
+    checkout.rename(root)
+    shutil.copytree(ROOT / "tests/image", root / "tests/image")
+    assert collected(root) == (0, all_checks)
+
+
+def test_hostile_plugin_would_choose_checks(tmp_path: Path) -> None:
+    """The control of the test above: pytest as a user starts it does load the plugin."""
+    (tmp_path / "hostile.py").write_text(HOSTILE_PLUGIN)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTEST_PLUGINS": "hostile"}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--collect-only",
+        "-q",
+        "--variant",
+        "slim",
+        "tests/image",
+    ]
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert len([line for line in result.stdout.splitlines() if "::" in line]) == 3
+
+
+def test_entry_ignores_shadowed_modules_and_optimization(tmp_path: Path) -> None:
+    """build.py itself, too: what it builds must not depend on a folder that PYTHONPATH names."""
+    (tmp_path / "yaml.py").write_text("raise SystemExit(1)\n")
+    environment = os.environ | {
+        "PYTHONPATH": str(tmp_path),
+        "PYTHONOPTIMIZE": "1",
+        "PYTHONIOENCODING": "latin-1",
+    }
+    command = [sys.executable, str(ROOT / "build.py"), "--variant", "slim", "--print", "plan"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_fault_of_the_tests_themselves_is_no_failed_check(tmp_path: Path) -> None:
+    """An engine that is gone fails the clean-up, too.
+
+    Python would end with the status of failed checks.
+    """
+    (tmp_path / "pytest.py").write_text(
+        "def main(_):\n    raise RuntimeError('the target is gone')\n"
+    )
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+    program += (
+        f"import runpy; runpy.run_path({str(ROOT / testing.PROGRAM)!r}, run_name='__main__')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 3
+    assert "RuntimeError: the target is gone" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["json", "brotli", "zstandard", "yaml"])
+def test_file_beside_the_package_stands_in_for_no_module(
+    name: str, all_checks: list[str], checkout: Path
+) -> None:
+    """Neither for one that is installed, nor for one that an installed one would use if it were
+    there.
+    """
+    shutil.copytree(ROOT / "tests/image", checkout / "tests/image")
+    (checkout / f"{name}.py").write_text("raise SystemExit(7)\n")
+    assert collected(checkout) == (0, all_checks)
+    (checkout / ".venv").symlink_to(ROOT / ".venv")
+    command = [
+        str(checkout / ".venv/bin/python"),
+        str(checkout / "build.py"),
+        "--variant",
+        "slim",
+        "--print",
+        "plan",
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

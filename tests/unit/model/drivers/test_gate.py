@@ -1,0 +1,160 @@
+"""The plan's gate, and the contract that an image carries: what stops a build before it begins, and
+what is written into it.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from worker_images.cli import main
+from worker_images.errors import DocumentError, PolicyError
+from worker_images.files import ROOT
+from worker_images.model import project
+
+LOSES = ('"20260622.0', '"20260511.0')
+
+
+FLEET = '["535.129.03", "580.159.04"]'
+
+
+def allowing(*entries: str) -> tuple[str, str]:
+    """The edit that adds entries to allow_unserved."""
+    rows = ", ".join(f'{{driver: "{driver}", reason: "drained"}}' for driver in entries)
+    return FLEET, f"{FLEET}\n  allow_unserved: [{rows}]"
+
+
+def spoiled(folder: Path, *edits: tuple[str, str]) -> Path:
+    """The committed pins, edited."""
+    text = (ROOT / "versions.yaml").read_text()
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / "versions.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_committed_pins_pass() -> None:
+    assert project.load(ROOT, ROOT / "versions.yaml")[0].fleet.allow_unserved == ()
+
+
+def test_a_pin_that_loses_a_driver_of_the_fleet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = spoiled(tmp_path, LOSES)
+    code = main.main(["--variant", "slim", "--print", "plan", "--versions", str(path)], ROOT)
+    said = capsys.readouterr()
+    assert (code, said.out) == (7, "")
+    line, column = next(
+        (number, line.index('"580.159.04"') + 1)
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if FLEET in line
+    )
+    assert (
+        f"{path}:{line}:{column}: fleet.drivers[1]: 580.159.04 is not served by gvisor.version"
+        " 20260511.0" in said.err
+    )
+    assert "first served in 20260608.0" in said.err
+    assert (
+        "set gvisor.version to 20260817.0 with its other pins (./build.py update --write, or"
+        " all four by hand)" in said.err
+    )
+    assert 'fleet.allow_unserved: [{driver: "580.159.04", reason: "..."}]' in said.err
+
+
+def test_a_version_that_moves_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        DocumentError,
+        match=r"packages.describe: 20260622.0-46-g879cb2dc2 is not of gvisor.version 20260817.0",
+    ) as told:
+        project.load(ROOT, spoiled(tmp_path, ('"20260622.0"', '"20260817.0"')))
+    assert "with its other pins (./build.py update --write, or all four by hand)" in str(told.value)
+    assert project.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20260817.0')))
+
+
+@pytest.mark.parametrize(
+    ("describe", "right"),
+    [("", True), ("-46-g879cb2dc2", True), ("-go.a81fd9dd382e", True), ("1-46-g8", False)],
+)
+def test_what_a_describe_begins_with(describe: str, right: bool, tmp_path: Path) -> None:
+    path = spoiled(tmp_path, ('"20260622.0-46-g879cb2dc2"', f'"20260622.0{describe}"'))
+    if right:
+        assert project.load(ROOT, path)
+    else:
+        with pytest.raises(DocumentError, match=r"is not of gvisor\.version"):
+            project.load(ROOT, path)
+
+
+def test_the_way_out_keeps_what_is_due(tmp_path: Path) -> None:
+    """Of a fleet whose third driver is allowed: the newest release that serves the first drops the
+    second.
+    """
+    edits = [
+        (
+            FLEET,
+            (
+                '["525.60.13", "535.161.07", "535.129.03"]\n  allow_unserved: [{driver:'
+                ' "525.60.13", reason: "drained"}]'
+            ),
+        )
+    ]
+    with pytest.raises(
+        PolicyError, match=r"535.161.07 is not served.*set gvisor.version to 20240826.0 with"
+    ):
+        project.load(ROOT, spoiled(tmp_path, *edits))
+
+
+def test_every_driver_that_is_not_served_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError) as told:
+        project.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20250407.0')))
+    assert [line.split(": ")[1] for line in str(told.value).splitlines()] == [
+        "fleet.drivers[0]",
+        "fleet.drivers[1]",
+    ]
+    assert "dropped in 20240916.0, back in 20250611.0" in str(told.value)
+
+
+def test_what_is_allowed_with_a_reason_passes(tmp_path: Path) -> None:
+    pinned, _ = project.load(ROOT, spoiled(tmp_path, LOSES, allowing("580.159.04")))
+    assert [each.driver for each in pinned.fleet.allow_unserved] == ["580.159.04"]
+
+
+@pytest.mark.parametrize(
+    ("edits", "words"),
+    [
+        (
+            [allowing("580.159.04")],
+            r"fleet.allow_unserved\[0\].driver: 580.159.04 needs no permission",
+        ),
+        (
+            [LOSES, allowing("580.159.04", "550.54.14")],
+            r"fleet.allow_unserved\[1\].driver: 550.54.14 is no driver of the fleet",
+        ),
+        (
+            [LOSES, allowing("580.159.04", "580.159.04")],
+            r"fleet.allow_unserved\[1\].driver: 580.159.04 is written twice",
+        ),
+        (
+            [LOSES, allowing("580.159.04"), ('"drained"', '""')],
+            r"fleet.allow_unserved\[0\].reason: '' is not allowed",
+        ),
+        (
+            [LOSES, allowing("580.159.04"), (', reason: "drained"', "")],
+            r"fleet.allow_unserved\[0\].reason: missing",
+        ),
+    ],
+)
+def test_an_idle_permission_is_refused(
+    edits: list[tuple[str, str]], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DocumentError, match=words) as told:
+        project.load(ROOT, spoiled(tmp_path, *edits))
+    assert told.value.exit_code == 2
+
+
+def test_a_release_that_nobody_wrote_down(tmp_path: Path) -> None:
+    with pytest.raises(
+        PolicyError, match=r"components.gvisor.version: 20990101.0 is not in the table of drivers"
+    ) as told:
+        project.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20990101.0')))
+    assert "by hand), or add a row to images/components/gvisor/drivers.json" in str(told.value)

@@ -1,0 +1,30 @@
+"""The driver's version is read from the kernel module's file."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.drivers import CLOSED, OPEN
+from tests.support.stand_in import DRIVER
+from worker_images.model.drivers import kernel
+from worker_images.model.drivers.kernel import version_in
+
+
+def test_a_kernel_that_says_what_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "version").write_bytes(b"\xff\xfe" + OPEN.format("580.159.04").encode() + b"\xff")
+    assert kernel.version_of(tmp_path / "version") == ""
+    (tmp_path / "version").write_bytes(OPEN.format("580.159.04").encode() + b"\xff")
+    assert kernel.version_of(tmp_path / "version") == "580.159.04"
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        (OPEN.format(DRIVER), DRIVER),
+        (CLOSED.format("535.129.03"), "535.129.03"),
+        ("GCC version:  gcc 12.2.0\n", ""),
+        ("", ""),
+    ],
+)
+def test_version(text: str, version: str) -> None:
+    assert version_in(text) == version

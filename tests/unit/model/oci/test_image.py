@@ -1,0 +1,96 @@
+"""The judge's view of an image: layers, whiteouts, links."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.archives import layer, write
+from worker_images.model.oci import archive
+from worker_images.model.oci.image import Image, ImageError
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., Image]:
+    """Write an archive of layers and read it back."""
+    return lambda *layers, **options: archive.load(
+        write(tmp_path / "image.tar", list(layers), **options), tmp_path
+    )
+
+
+def test_a_file_and_its_content(read: Callable[..., Image], tmp_path: Path) -> None:
+    image = read(layer(("folder", "usr", ""), ("file", "usr/x", "hello")))
+    entry = image.find("/usr/x")
+    assert entry
+    image.extract(entry, tmp_path / "x")
+    assert (tmp_path / "x").read_text() == "hello"
+
+
+def test_deleted_later_still_counts(read: Callable[..., Image]) -> None:
+    image = read(layer(("file", "opt/criu", "x")), layer(("file", "opt/.wh.criu", "")))
+    assert image.find("/opt/criu") is None
+    assert "/opt/criu" in [entry.path for entry in image.entries]
+
+
+def test_an_opaque_folder_hides_what_was_below(read: Callable[..., Image]) -> None:
+    image = read(
+        layer(("file", "opt/a/b", "x")),
+        layer(("file", "opt/a/.wh..wh..opq", ""), ("file", "opt/a/c", "y")),
+    )
+    assert image.find("/opt/a/b") is None
+    assert image.find("/opt/a/c")
+
+
+def test_a_removed_folder_takes_all_below(read: Callable[..., Image]) -> None:
+    image = read(layer(("file", "opt/a/b", "x")), layer(("file", "opt/.wh.a", "")))
+    assert image.find("/opt/a/b") is None
+
+
+def test_a_later_file_wins(read: Callable[..., Image], tmp_path: Path) -> None:
+    image = read(layer(("file", "x", "old")), layer(("file", "x", "new")))
+    entry = image.find("/x")
+    assert entry
+    image.extract(entry, tmp_path / "x")
+    assert (tmp_path / "x").read_text() == "new"
+
+
+@pytest.mark.parametrize("target", ["usr/bin", "/usr/bin", "./usr/../usr/bin"])
+def test_links_are_followed(target: str, read: Callable[..., Image]) -> None:
+    image = read(
+        layer(
+            ("link", "bin", target),
+            ("folder", "usr", ""),
+            ("folder", "usr/bin", ""),
+            ("file", "usr/bin/sh", "x"),
+        )
+    )
+    found = image.find("/bin/sh")
+    assert found
+    assert found.path == "/usr/bin/sh"
+
+
+def test_link_loops_end(read: Callable[..., Image]) -> None:
+    assert read(layer(("link", "a", "b"), ("link", "b", "a"))).find("/a") is None
+
+
+def test_hard_links_have_the_content(read: Callable[..., Image], tmp_path: Path) -> None:
+    image = read(layer(("file", "a", "same"), ("hardlink", "b", "a")))
+    entry = image.find("/b")
+    assert entry
+    assert entry.kind == "hardlink"
+    image.extract(entry, tmp_path / "x")
+    assert (tmp_path / "x").read_text() == "same"
+
+
+def test_a_device_is_no_file(read: Callable[..., Image], tmp_path: Path) -> None:
+    image = read(layer(("device", "null", "")))
+    entry = image.find("/null")
+    assert entry
+    assert entry.kind == "device"
+    with pytest.raises(ImageError, match="not a file"):
+        image.extract(entry, tmp_path / "x")
+
+
+def test_size_is_of_unpacked_layers(read: Callable[..., Image]) -> None:
+    data = layer(("file", "x", "a" * 10_000))
+    assert read(data).size == len(data)

@@ -1,0 +1,243 @@
+"""The lock, what it is held against, and the stores that builds take from."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from worker_images.build import requirements
+from worker_images.errors import DriftError
+from worker_images.files import ROOT
+from worker_images.model import lock, project
+from worker_images.model.lock import Lock
+
+COMMITTED = ROOT / "versions.lock"
+
+
+GVISOR = "images/components/gvisor"
+
+
+@pytest.fixture
+def loaded(checkout: Path) -> Callable[[], Lock]:
+    """Read the lock of a copied checkout against its pins."""
+
+    def load() -> Lock:
+        pinned, known = project.load(checkout, checkout / "versions.yaml")
+        return requirements.load(checkout / "versions.yaml", pinned, known, checkout)
+
+    return load
+
+
+def replaced(path: Path, old: str, new: str) -> None:
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_the_committed_lock_is_of_the_pins(loaded: Callable[[], Lock]) -> None:
+    """The control of the tests below."""
+    assert loaded().toolchain.sum.startswith("h1:")
+
+
+def test_the_lock_survives_its_text(tmp_path: Path) -> None:
+    found = Lock.read(COMMITTED)
+    (tmp_path / "versions.lock").write_text(found.as_text())
+    assert Lock.read(tmp_path / "versions.lock") == found
+    assert COMMITTED.read_text() == found.as_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        (
+            "versions.yaml",
+            "20260701204157-69c2d17aea96",
+            "20260518063529-209a0ce076a1",
+            (
+                "versions.lock: modules.gvisor: locked for v0.0.0-20260701204157-69c2d17aea96,"
+                " asked for v0.0.0-20260518063529-209a0ce076a1"
+            ),
+        ),
+        (
+            "versions.yaml",
+            "1.26.11",
+            "1.26.10",
+            "versions.lock: go.toolchain: locked for 1.26.11, asked for 1.26.10",
+        ),
+        (
+            "versions.yaml",
+            'version: "12.8.57"',
+            'version: "12.8.90"',
+            "versions.lock: wheels.cuda-runtime: locked for 12.8.57",
+        ),
+        (
+            "versions.yaml",
+            "599f6f94",
+            "699f6f94",
+            "published.https://github.com/opencontainers/runc/releases/download/v1.5.2/runc.amd64",
+        ),
+        (
+            "images/base/packages.yaml",
+            "  tini:",
+            '  tmux: "a terminal"\n  tini:',
+            "packages.amd64.base: locked for less, asked for tmux",
+        ),
+        (
+            "images/base/packages.yaml",
+            '  tini: "reaps processes as PID 1"\n',
+            "",
+            "packages.arm64.base: locked for tini, asked for less",
+        ),
+        (
+            f"{GVISOR}/go.mod",
+            "go 1.26.11",
+            "go 1.26.10",
+            f"{GVISOR}/go.mod:1:1: not the file that versions.lock names",
+        ),
+        (
+            f"{GVISOR}/go.sum",
+            "h1:",
+            "h1:A",
+            f"{GVISOR}/go.sum:1:1: not the file that versions.lock names",
+        ),
+    ],
+)
+def test_what_changed_is_named(
+    file: str, old: str, new: str, told: str, checkout: Path, loaded: Callable[[], Lock]
+) -> None:
+    replaced(checkout / file, old, new)
+    with pytest.raises(DriftError, match="run: make lock") as error:
+        loaded()
+    assert told in str(error.value)
+    assert error.value.exit_code == 2
+
+
+def test_all_that_changed_is_named_at_once(checkout: Path, loaded: Callable[[], Lock]) -> None:
+    replaced(checkout / "versions.yaml", "1.26.11", "1.26.10")
+    (checkout / GVISOR / "go.sum").unlink()
+    with pytest.raises(DriftError) as error:
+        loaded()
+    assert len(str(error.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (r'^    \{"name": "tini".*\n', "", "packages.amd64.holds.base: no package tini"),
+        (
+            r'"holds": \{\n    "base": \[[^\]]*\]',
+            '"holds": {\n    "base": []',
+            "packages.amd64.holds.base: no package base-files",
+        ),
+        (
+            r'"url": "http://deb.debian.org/debian/pool/main/t/tini',
+            '"url": "http://evil.example/debian/pool/main/t/tini',
+            "is not below http://deb",
+        ),
+        (
+            r'"url": "http://deb.debian.org/debian/pool/main/t/tini',
+            '"url": "file:///etc/shadow',
+            "is not below http://deb",
+        ),
+        (
+            r'("name": "tini".*?"sha256": ")[0-9a-f]{64}',
+            r"\1../../x",
+            "files.tini: no name, digest and size of one package",
+        ),
+        (
+            r'("name": "tini".*?"size": )[0-9]+',
+            r'\1"9"',
+            "files.tini: no name, digest and size of one package",
+        ),
+        (r'"name": "tini"', '"name": "../../tini"', "files.../../tini: no name, digest and size"),
+        (r'"sum": "h1:KyINm[^"]*"', '"sum": "h1:AAAA"', "toolchain: no sum or size of a Go module"),
+        (r'"resolved": "[^"]*"', '"resolved": "soon"', "debian.resolved: no time"),
+        (
+            r'("cuda-runtime": .*"sha256": ")[0-9a-f]',
+            r"\1g",
+            "wheels.cuda-runtime: no version, digest and size",
+        ),
+        (r'"digest": "sha256:d7', '"digest": "md5:d7', "published.debian:trixie-slim: no digest"),
+        (r'^ "toolchain": .*\n', r"\g<0>\g<0>", "a key is written twice"),
+    ],
+)
+def test_a_row_that_cannot_be_is_named(
+    old: str, new: str, told: str, checkout: Path, loaded: Callable[[], Lock]
+) -> None:
+    path = checkout / "versions.lock"
+    text, count = re.subn(old, new, path.read_text(), count=1, flags=re.MULTILINE)
+    assert count == 1
+    path.write_text(text)
+    with pytest.raises(DriftError) as error:
+        loaded()
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"debian": {}}', '{"debian": 1}'])
+def test_what_is_no_lock_is_told(text: str, checkout: Path, loaded: Callable[[], Lock]) -> None:
+    (checkout / "versions.lock").write_text(text)
+    with pytest.raises(
+        DriftError, match=r"versions\.lock:\d+:1: not a lock of this version .*run: make lock"
+    ):
+        loaded()
+
+
+def test_a_missing_lock_is_told(checkout: Path, loaded: Callable[[], Lock]) -> None:
+    (checkout / "versions.lock").unlink()
+    with pytest.raises(
+        DriftError,
+        match=r"versions\.lock:1:1: cannot be read \(No such file or directory\); run: make lock",
+    ):
+        loaded()
+
+
+def test_other_pins_have_a_lock_of_their_own() -> None:
+    assert lock.lock_of(Path("/x/mine.yaml")) == Path("/x/mine.lock")
+
+
+def test_the_command_says_what_is_stale(checkout: Path) -> None:
+    (checkout / ".venv").symlink_to(ROOT / ".venv")
+    replaced(checkout / "versions.yaml", "1.26.11", "1.26.10")
+    found = subprocess.run(
+        [ROOT / ".venv/bin/python", checkout / "build.py", "--variant", "slim"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=checkout,
+    )
+    assert found.returncode == 2
+    assert (
+        "versions.lock: go.toolchain: locked for 1.26.11, asked for 1.26.10; run: make lock"
+        in found.stderr
+    )
+
+
+def test_lock_rows_stand_on_lines_of_their_own() -> None:
+    """A review reads what changed, a line each."""
+    data = json.loads(COMMITTED.read_text())
+    lines = COMMITTED.read_text().splitlines()
+    for roots in data["packages"].values():
+        for row in roots["files"]:
+            assert any(line.strip().rstrip(",") == json.dumps(row) for line in lines), row["name"]
+
+
+def test_what_a_new_lock_changes_is_told_by_package(tmp_path: Path) -> None:
+    found = Lock.read(COMMITTED)
+    roots = found.packages["amd64"]
+    first, second, *others = roots.files
+    other = replace(
+        found,
+        packages={
+            **found.packages,
+            "amd64": replace(roots, files=(replace(first, version="99"), *others)),
+        },
+    )
+    assert list(lock.changes(COMMITTED, found.as_text())) == []
+    assert list(lock.changes(COMMITTED, other.as_text())) == [
+        f"  amd64: {first.name}: {first.version} -> 99",
+        f"  amd64: {second.name}: {second.version} -> gone",
+    ]
+    assert list(lock.changes(tmp_path / "none.lock", found.as_text())) == []

@@ -1,0 +1,156 @@
+"""The commands for a GPU node, from their arguments to what they print and return."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from worker_images.files import ROOT
+from worker_images.node import node
+from worker_images.node.cli import COMMANDS, main
+from worker_images.node.node import Node
+
+REFUSAL = "registering nvproxy driver: unsupported Nvidia driver version: 550.54.14\n"
+
+
+def bundle(folder: Path, *more: str) -> list[str]:
+    return [
+        "bundle",
+        "--rootfs",
+        f"{folder}/rootfs",
+        "--into",
+        f"{folder}/bundle",
+        *more,
+        "--",
+        "true",
+        "-x",
+    ]
+
+
+def test_a_bundle_is_written_and_sound(
+    gpu: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(
+            bundle(tmp_path, "--gpus", "1", "--env", "A=b=c", "--mount", f"{tmp_path}:/data"), ROOT
+        )
+        == 0
+    )
+    told = capsys.readouterr().out
+    assert f"driver  {gpu.driver}, 1 libraries, found by the loader's cache" in told
+    assert f"run --bundle {tmp_path}/bundle NAME" in told
+    made = json.loads((tmp_path / "bundle/config.json").read_text())
+    assert made["process"]["args"] == ["true", "-x"]
+    assert {"A=b=c", "NVIDIA_VISIBLE_DEVICES=1"} <= {*made["process"]["env"]}
+    assert made["mounts"][-1]["destination"] == "/data"
+    assert main(["lint", f"{tmp_path}/bundle"], ROOT) == 0
+
+
+def test_a_bad_pair_is_usage(gpu: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert gpu.driver
+    with pytest.raises(SystemExit) as ended:
+        main(bundle(tmp_path, "--env", "A"), ROOT)
+    assert ended.value.code == 2
+    assert "'A' has no '='" in capsys.readouterr().err
+
+
+def test_a_machine_without_a_driver_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(node, "read", lambda: Node("", (), (), (), ""))
+    assert main(bundle(tmp_path), ROOT) == 4
+    assert "no NVIDIA driver on this node" in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_lint_names_file_rule_and_step(
+    gpu: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gpu.driver
+    main(bundle(tmp_path), ROOT)
+    assert (
+        main(
+            ["lint", f"{tmp_path}/bundle/config.json", "--", "--nvproxy-driver-version=latest"],
+            ROOT,
+        )
+        == 5
+    )
+    assert f"{tmp_path}/bundle/config.json: F3 flags: " in capsys.readouterr().out
+    assert (
+        main(["lint", "--json", f"{tmp_path}/bundle", "--", "--TESTONLY-unsafe-nonroot"], ROOT) == 5
+    )
+    assert [each["rule"] for each in json.loads(capsys.readouterr().out)] == ["F3"]
+
+
+def test_lint_of_what_is_no_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text("{")
+    assert main(["lint", str(tmp_path)], ROOT) == 4
+    assert f"{tmp_path}/config.json: no JSON" in capsys.readouterr().err
+    assert main(["lint", str(tmp_path / "none")], ROOT) == 4
+    assert f"{tmp_path}/none: No such file or directory" in capsys.readouterr().err
+
+
+def test_explain_reads_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "runsc.log.boot.txt").write_text(REFUSAL)
+    assert main(["explain", str(tmp_path)], ROOT) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("unserved driver\n")
+    assert "gVisor serves 550.54.14 from 20240325.0 on" in told
+
+
+def test_explain_says_when_it_knows_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log").write_text("all is well\n")
+    assert main(["explain", str(tmp_path / "log")], ROOT) == 5
+    assert "nothing known in 1 file" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [command.name for command in COMMANDS])
+def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"], ROOT)
+    assert ended.value.code == 0
+    assert f"example:\n  python3 -m worker_images.node {name} " in capsys.readouterr().out
+
+
+def test_lint_of_what_is_no_specification(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text in ("[]", '{"linux": {"devices": [{}]}}'):
+        (tmp_path / "config.json").write_text(text)
+        assert main(["lint", str(tmp_path)], ROOT) == 4
+        assert "not an OCI specification" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--variant", "nosuch"], "no variant nosuch; there are: full, slim"),
+        (["--variant", "slim", "--python", ""], "no python3 on PATH"),
+        (["--variant", "slim", "--other-runsc", "/none"], "no file /none"),
+        (["--variant", "slim", "--figures", "--place", "engine"], "leave out --place"),
+    ],
+)
+def test_what_cannot_be_meant_is_usage(
+    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["workload", *options], ROOT) == 2
+    assert said in capsys.readouterr().out
+
+
+def test_a_relative_root_is_usage(gpu: Node, capsys: pytest.CaptureFixture[str]) -> None:
+    assert gpu.driver
+    with pytest.raises(SystemExit) as ended:
+        main(["bundle", "--rootfs", "root", "--into", "x", "--", "true"], ROOT)
+    assert ended.value.code == 2
+    assert "'root' does not begin with /" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("root", ["/", "//"])
+def test_the_nodes_own_root_is_refused(
+    root: str, gpu: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gpu.driver
+    assert main(["bundle", "--rootfs", root, "--into", f"{tmp_path}/b", "--", "true"], ROOT) == 4
+    assert "is the node's own root" in capsys.readouterr().err

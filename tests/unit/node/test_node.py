@@ -1,0 +1,128 @@
+"""The driver's files and devices are found on a node."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support.drivers import OPEN
+from tests.support.nodes import files, program
+from tests.support.stand_in import DRIVER
+from worker_images.node import node
+from worker_images.node.node import Node
+
+# A driver that no machine of these tests has.
+NOBODYS = "1.2.3"
+
+
+CACHE = """2 libs found in cache `/etc/ld.so.cache'
+\tlibcuda.so.1 (libc6,x86-64) => {0}/libcuda.so.1
+\tlibcuda.so.1 (libc6) => {0}/32/libcuda.so.1
+\tlibcudart.so.13 (libc6,x86-64) => {0}/libcudart.so.13
+\tlibnvidia-ml.so.1 (libc6,x86-64) => {0}/libnvidia-ml.so.1
+"""
+
+
+def tree(root: Path, folder: str, driver: str = DRIVER) -> Path:
+    """A node's root with an open driver, and its files where a cloud's device plugin keeps them."""
+    files(root / "proc/driver/nvidia", "version")
+    (root / "proc/driver/nvidia/version").write_text(OPEN.format(DRIVER))
+    files(
+        root / folder,
+        f"libcuda.so.{driver}",
+        f"libnvidia-ml.so.{driver}",
+        f"libGLX_nvidia.so.{driver}",
+        "libcuda.so.535.129.03",
+    )
+    (root / folder / "libcuda.so.1").symlink_to(f"libcuda.so.{driver}")
+    files((root / folder).parent / "bin", "nvidia-smi", "nvidia-persistenced")
+    return root
+
+
+@pytest.mark.parametrize("folder", node.FOLDERS)
+def test_a_nodes_files(folder: str, tmp_path: Path) -> None:
+    found = node.read(tree(tmp_path, folder))
+    assert (found.driver, found.found, found.devices) == (DRIVER, f"/{folder}", ())
+    assert [path.name for path in found.libraries] == [
+        f"libcuda.so.{DRIVER}",
+        f"libnvidia-ml.so.{DRIVER}",
+    ]
+    assert [path.name for path in found.programs] == ["nvidia-smi"]
+
+
+def test_libraries_of_another_driver_are_none(tmp_path: Path) -> None:
+    found = node.read(tree(tmp_path, node.FOLDERS[0], "570.124.06"))
+    assert (found.driver, found.found, found.libraries, found.programs) == (DRIVER, "", (), ())
+
+
+def test_a_node_without_a_driver(tmp_path: Path) -> None:
+    assert node.read(tmp_path) == Node("", (), (), (), "")
+
+
+def test_devices_are_those_that_nvproxy_serves(tmp_path: Path) -> None:
+    """By number; links to a device that everybody has stand for the nodes, which only root could
+    make.
+    """
+    for name in (
+        "nvidia10",
+        "nvidia2",
+        "nvidia-uvm",
+        "nvidia-uvm-tools",
+        "nvidia-modeset",
+        "nvidiactl",
+    ):
+        (tmp_path / name).symlink_to("/dev/null")
+    files(tmp_path, "nvidia0", "nvidia1.bak")
+    found = tuple(node.devices(tmp_path))
+    assert [device.name for device in found] == ["nvidiactl", "nvidia-uvm", "nvidia2", "nvidia10"]
+    assert {(device.major, device.minor) for device in found} == {(1, 3)}
+    assert [device.name for device in Node("", found, (), (), "").gpus] == ["nvidia2", "nvidia10"]
+
+
+@pytest.fixture
+def this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This machine with a driver, files of it in the folder that is given, and programs of ours
+    first on the path.
+    """
+    monkeypatch.setattr(node, "driver", lambda _: NOBODYS)
+    monkeypatch.setenv("PATH", f"{tmp_path}/programs:{os.environ['PATH']}")
+    program(tmp_path / "programs", "ldconfig", "")
+    program(tmp_path / "programs", "nvidia-ctk", "")
+    for folder in (tmp_path / "lib", tmp_path / "lib/32"):
+        files(folder, f"libcuda.so.{NOBODYS}", f"libnvidia-ml.so.{NOBODYS}", "libcudart.so.13")
+        for name in ("libcuda", "libnvidia-ml"):
+            (folder / f"{name}.so.1").symlink_to(f"{name}.so.{NOBODYS}")
+    return tmp_path
+
+
+def test_the_loaders_cache(this_machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links are followed, and libraries of 32 bits are left out."""
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "", "", "", "x86_64")))
+    program(this_machine / "programs", "ldconfig", CACHE.format(this_machine / "lib"))
+    found = node.read()
+    assert found.found == "the loader's cache"
+    assert found.libraries == tuple(
+        this_machine / "lib" / f"{name}.so.{NOBODYS}" for name in ("libcuda", "libnvidia-ml")
+    )
+
+
+def test_what_the_toolkit_of_the_node_names(this_machine: Path) -> None:
+    mounts = [
+        {"hostPath": str(this_machine / "lib" / name)}
+        for name in (f"libcuda.so.{NOBODYS}", "libcudart.so.13")
+    ]
+    program(
+        this_machine / "programs", "nvidia-ctk", json.dumps({"containerEdits": {"mounts": mounts}})
+    )
+    found = node.read()
+    assert (found.found, found.libraries) == (
+        "nvidia-ctk cdi generate",
+        (this_machine / "lib" / f"libcuda.so.{NOBODYS}",),
+    )
+
+
+def test_programs_that_fail_say_nothing(this_machine: Path) -> None:
+    for name in ("ldconfig", "nvidia-ctk"):
+        (this_machine / "programs" / name).write_text("#!/bin/sh\necho '{'\nexit 1\n")
+    assert node.read().libraries == ()

@@ -1,0 +1,44 @@
+"""Sonames are read from ELF libraries."""
+
+import ctypes.util
+from pathlib import Path
+
+import pytest
+
+from tests.support import stand_in
+from worker_images.node.soname import soname
+
+
+def test_soname_of_a_real_library() -> None:
+    with Path("/proc/self/maps").open() as maps:
+        loaded = next(
+            Path(line.split()[-1]) for line in maps if "/libc.so" in line or "/libc-" in line
+        )
+    assert soname(loaded) == ctypes.util.find_library("c")
+
+
+def test_soname_of_a_stand_in(tmp_path: Path) -> None:
+    (tmp_path / "library").write_bytes(stand_in.library("libcuda.so.1"))
+    assert soname(tmp_path / "library") == "libcuda.so.1"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"/* GNU ld script */\n",
+        b"\x7fELF\x01\x01" + bytes(64),
+        b"\x7fELF\x02\x01",
+        b"\x7fELF\x02\x01" + bytes(90),
+    ],
+)
+def test_what_has_no_soname(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "library").write_bytes(data)
+    assert soname(tmp_path / "library") == ""
+
+
+@pytest.mark.parametrize("size", range(8, 300, 16))
+def test_a_library_that_ends_early_has_none(size: int, tmp_path: Path) -> None:
+    whole = stand_in.library("libcuda.so.1")
+    (tmp_path / "library").write_bytes(whole[: min(size, len(whole) - 1)])
+    assert soname(tmp_path / "library") == ""

@@ -1,0 +1,129 @@
+"""What a node has for a sandbox, and the bundle that is made of it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.nodes import DEVICES, NUMBERS
+from tests.support.stand_in import DRIVER
+from worker_images.node import spec
+from worker_images.node.node import Node
+from worker_images.node.spec import Container, SpecError
+
+CONTAINER = Container(Path("/run/rootfs"), ("true",), {})
+
+
+BUNDLE = Path("/run/bundle")
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        ("all", [*NUMBERS]),
+        ("none", []),
+        ("1", ["nvidiactl", "nvidia-uvm", "nvidia1"]),
+        ("10, 0", ["nvidiactl", "nvidia-uvm", "nvidia0", "nvidia10"]),
+    ],
+)
+def test_devices_are_chosen(asked: str, names: list[str], gpus: Node) -> None:
+    made = spec.specification(gpus, replace(CONTAINER, gpus=asked), BUNDLE)
+    wanted = [
+        {"path": f"/dev/{name}", "type": "c", "major": NUMBERS[name][0], "minor": NUMBERS[name][1]}
+        for name in names
+    ]
+    assert [
+        {key: device[key] for key in ("path", "type", "major", "minor")}
+        for device in made["linux"]["devices"]
+    ] == wanted
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept", "problem"),
+    [
+        ("2", 5, "no /dev/nvidia2 on this node"),
+        ("0,7,2", 5, "no /dev/nvidia2, /dev/nvidia7 on this node"),
+        ("", 5, "no /dev/nvidia on this node"),
+        ("all", 1, "no /dev/nvidia-uvm on this node"),
+        ("all", 2, "no GPU on this node"),
+        ("0", 0, "no /dev/nvidia-uvm, /dev/nvidia0, /dev/nvidiactl on this node"),
+    ],
+)
+def test_a_gpu_that_is_not_there(asked: str, kept: int, problem: str, gpus: Node) -> None:
+    with pytest.raises(SpecError, match=problem):
+        spec.chosen(replace(gpus, devices=DEVICES[:kept]), asked)
+
+
+@pytest.mark.parametrize(
+    ("rootfs", "host", "libraries"),
+    [("/", "", "/usr/lib"), ("/user", "/user", "/usr/local/nvidia/lib64")],
+)
+def test_the_nodes_own_root_is_refused(rootfs: str, host: str, libraries: str, gpus: Node) -> None:
+    own = replace(gpus, libraries=(Path(libraries) / f"libcuda.so.{DRIVER}",))
+    with pytest.raises(SpecError, match=f"rootfs {rootfs} is the node's own root"):
+        spec.specification(own, replace(CONTAINER, rootfs=Path(rootfs)), BUNDLE, host)
+
+
+def environment(found: Node, asked: str, **own: str) -> dict[str, str]:
+    made = spec.specification(found, replace(CONTAINER, gpus=asked, environment=own), BUNDLE)
+    return dict(pair.split("=", 1) for pair in made["process"]["env"])
+
+
+def test_the_drivers_folders_come_before_the_images_own(gpus: Node) -> None:
+    found = environment(
+        gpus,
+        "0,10",
+        PATH="/opt/bin",
+        LD_LIBRARY_PATH="/opt/lib",
+        NVIDIA_DRIVER_CAPABILITIES="all",
+        HOME="/root",
+    )
+    assert found == {
+        "PATH": "/usr/local/nvidia/bin:/opt/bin",
+        "LD_LIBRARY_PATH": "/usr/local/nvidia/lib64:/opt/lib",
+        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+        "NVIDIA_VISIBLE_DEVICES": "0,10",
+        "HOME": "/root",
+    }
+
+
+def test_an_image_that_sets_nothing(gpus: Node) -> None:
+    found = environment(gpus, "none")
+    assert (found["LD_LIBRARY_PATH"], found["NVIDIA_VISIBLE_DEVICES"]) == (
+        "/usr/local/nvidia/lib64",
+        "none",
+    )
+    assert found["PATH"] == f"/usr/local/nvidia/bin:{spec.PATH}"
+
+
+def test_without_a_driver_the_environment_is_the_images(gpus: Node) -> None:
+    assert environment(replace(gpus, libraries=()), "none", NVIDIA_VISIBLE_DEVICES="all") == {
+        "PATH": spec.PATH,
+        "NVIDIA_VISIBLE_DEVICES": "all",
+    }
+
+
+@pytest.mark.parametrize("host", ["", "/host"])
+def test_mounts_begin_where_the_node_lies(host: str, gpus: Node) -> None:
+    """The folder of links first, its files over it, then the caller's own."""
+    made = spec.specification(
+        gpus, replace(CONTAINER, mounts=((Path("/srv/data"), "/data"),)), BUNDLE, host
+    )
+    found = [
+        (mount["source"], mount["destination"])
+        for mount in made["mounts"]
+        if mount["type"] == "bind"
+    ]
+    libraries = [
+        (f"{host}{path}", f"/usr/local/nvidia/lib64/{path.name}") for path in gpus.libraries
+    ]
+    program = (f"{host}{gpus.programs[0]}", "/usr/local/nvidia/bin/nvidia-smi")
+    assert found == [
+        (f"{host}/run/bundle/driver", "/usr/local/nvidia"),
+        *libraries,
+        program,
+        (f"{host}/srv/data", "/data"),
+    ]
+    assert all(
+        {"bind", "ro"} <= {*mount["options"]} for mount in made["mounts"] if mount["type"] == "bind"
+    )

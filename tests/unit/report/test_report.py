@@ -1,0 +1,336 @@
+"""The report: what JUnit files, archives and records say, and what it answers where they are bad,
+old or absent.
+"""
+
+import json
+import os
+import subprocess
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.archives import layer, write
+from worker_images.cli import main as cli
+from worker_images.errors import JudgeError
+from worker_images.files import ROOT
+from worker_images.model.oci.outline import outline
+from worker_images.report import report
+from worker_images.report.report import Report
+
+HOSTILE = "<script>alert(1)</script> & \"'>\nsecond line"
+
+
+RECORD = {
+    "versions": {"gvisor": "20260622.0"},
+    "revision": "0123456789abcdef",
+    "limits": ["no GPU"],
+}
+
+
+Case = tuple[str, str, str | None, str]
+
+
+def junit(path: Path, *cases: Case, image_id: str = "") -> None:
+    """A JUnit file as pytest writes it, of (classname, name, outcome's tag, message)."""
+    suite = ET.Element("testsuite", timestamp="2026-11-23T15:37:29.041817+01:00")
+    ET.SubElement(ET.SubElement(suite, "properties"), "property", name="image_id", value=image_id)
+    for module, name, tag, message in cases:
+        case = ET.SubElement(suite, "testcase", classname=module, name=name)
+        if tag:
+            ET.SubElement(case, tag, message=message)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    root = ET.Element("testsuites")
+    root.append(suite)
+    ET.ElementTree(root).write(path)
+
+
+def passed(module: str, name: str = "test_one") -> Case:
+    return f"tests.{module}", name, None, ""
+
+
+@pytest.fixture
+def judged(checkout: Path) -> Callable[..., Report]:
+    """A checkout in which both images are built, judged with these cases, and every other layer
+    passed; read.
+    """
+    junit(checkout / "out/test/junit.xml", passed("unit.test_x"), passed("static.test_x"))
+    junit(
+        checkout / "out/mutants/judge.xml", passed("mutants.test_mutants", "test_judge_catches[a]")
+    )
+    mutant = checkout / "tests/mutants/a/mutant.yaml"
+    mutant.parent.mkdir(parents=True)
+    mutant.write_text(
+        'variant: "full"\ndefect: "runsc was built for arm64"\ncaught_by:'
+        ' ["test_runsc::test_machine"]\n'
+    )
+
+    def make(*cases: Case, judged: str | None = None) -> Report:
+        for variant, count in (("slim", 2), ("full", 6)):
+            folder = checkout / "out" / variant
+            folder.mkdir(parents=True)
+            image_id = outline(
+                write(
+                    folder / "image.tar",
+                    [layer(("file", f"{variant}{number}", "")) for number in range(count)],
+                )
+            ).image_id
+            (folder / "build.json").write_text(json.dumps({"image_id": image_id, **RECORD}))
+            extra = cases if variant == "slim" else ()
+            junit(folder / "judge.xml", passed("image.test_x"), *extra, image_id=judged or image_id)
+            junit(folder / "workload.xml", passed("workload.test_x"), image_id=image_id)
+        return report.read(checkout)
+
+    return make
+
+
+def counts(found: Report) -> dict[tuple[str, str], tuple[int, int, int]]:
+    return {
+        (row.layer.name, row.variant): (row.passed, row.failed, row.not_run)
+        for row in found.rows
+        if row.at
+    }
+
+
+def test_all_passed(judged: Callable[..., Report]) -> None:
+    found = judged()
+    assert (found.usable, found.verdict) == (True, "Yes: worker:slim and worker:full may be used.")
+    assert found.counts == "7 checks passed, 0 failed, 0 did not run; never run: mutants of slim."
+    assert counts(found) == {
+        ("unit", "all"): (1, 0, 0),
+        ("static", "all"): (1, 0, 0),
+        ("image", "slim"): (1, 0, 0),
+        ("image", "full"): (1, 0, 0),
+        ("workload", "slim"): (1, 0, 0),
+        ("workload", "full"): (1, 0, 0),
+        ("mutants", "full"): (1, 0, 0),
+    }
+    assert {row.at for row in found.rows if row.at} == {"2026-11-23 14:37Z"}
+
+
+@pytest.mark.parametrize("tag", ["failure", "error"])
+def test_a_failed_check_makes_the_answer_no(tag: str, judged: Callable[..., Report]) -> None:
+    found = judged(("tests.image.test_x", "test_two", tag, "it broke\nmore"))
+    assert (found.usable, counts(found)["image", "slim"]) == (False, (1, 1, 0))
+    assert found.verdict == "No: do not use worker:slim (1 check failed). worker:full may be used."
+    assert "\nfailed: tests.image.test_x::test_two (slim): it broke more\n" in report.text(found)
+    assert "<h1>No: do not use worker:slim" in report.page(found)
+
+
+def test_a_failed_unit_test_speaks_against_every_image(
+    judged: Callable[..., Report], checkout: Path
+) -> None:
+    junit(
+        checkout / "out/test/junit.xml",
+        ("tests.unit.test_x", "test_one", "failure", ""),
+        ("", "tests.static.test_y", "error", "collection"),
+    )
+    assert (
+        judged().verdict
+        == "No: do not use worker:slim (2 checks failed) or worker:full (2 checks failed)."
+    )
+
+
+def test_what_did_not_run_says_why_and_is_not_passed(judged: Callable[..., Report]) -> None:
+    found = judged(
+        (
+            "tests.image.test_x",
+            "test_two",
+            "skipped",
+            "not run: the engine cannot give CAP_SYS_RESOURCE",
+        )
+    )
+    assert (found.usable, counts(found)["image", "slim"]) == (True, (1, 0, 1))
+    assert (
+        "\nnot run: 1 check of image (slim): the engine cannot give CAP_SYS_RESOURCE\n"
+        in report.text(found)
+    )
+    assert "1 did not run" in found.counts
+
+
+def test_another_image_than_the_judged_one_is_not_usable(judged: Callable[..., Report]) -> None:
+    assert (
+        "worker:slim (it was not judged; run: make test-images)"
+        in judged(judged=f"sha256:{'0' * 64}").verdict
+    )
+
+
+def test_failures_of_a_newer_build_are_not_laid_on_the_old_one(
+    judged: Callable[..., Report],
+) -> None:
+    found = judged(("tests.image.test_x", "test_two", "failure", ""), judged=f"sha256:{'0' * 64}")
+    assert found.images[0].refused == "1 check failed in a newer build"
+
+
+def test_nothing_there(checkout: Path) -> None:
+    found = report.read(checkout)
+    assert not found.usable
+    assert "worker:slim (it was not built; run: make slim)" in found.verdict
+    assert "never run: unit, static, image of slim" in found.counts
+    assert "make test-mutants" in report.text(found)
+    assert "<h1>No" in report.page(found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<testsuites><testsuite",
+        "<testsuites/>",
+        '<testsuites><testsuite timestamp="yesterday"/></testsuites>',
+    ],
+)
+def test_half_a_file_is_told(text: str, checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = checkout / "out/test/junit.xml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert cli.main(["report"], checkout) == JudgeError.exit_code
+    assert capsys.readouterr().err.startswith("build.py: out/test/junit.xml: not a JUnit file")
+
+
+def test_a_hostile_message_is_text(judged: Callable[..., Report]) -> None:
+    page = report.page(judged((f"tests.image.{HOSTILE}", f"test_{HOSTILE}", "failure", HOSTILE)))
+    assert "alert(1)" in page
+    assert "<script" not in page
+
+
+def test_json_table_and_page_count_alike(
+    judged: Callable[..., Report], checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged(
+        ("tests.image.test_x", "test_two", "failure", ""),
+        ("tests.image.test_x", "test_three", "skipped", "not run: why"),
+    )
+    assert (
+        cli.main(
+            ["report", "--json", str(checkout / "a/b.json"), "--html", str(checkout / "a/b.html")],
+            checkout,
+        )
+        == 0
+    )
+    data = json.loads((checkout / "a/b.json").read_text())
+    lines = capsys.readouterr().out.splitlines()
+    for row in data["rows"]:
+        shown = (
+            [str(row[key]) for key in ("passed", "failed", "not_run")]
+            if row["at"]
+            else ["-", "-", "all;"]
+        )
+        assert [row["layer"]["name"], row["variant"], *shown] in [
+            line.split()[:5] for line in lines
+        ]
+        own = [
+            check
+            for check in data["checks"]
+            if (check["layer"], check["variant"]) == (row["layer"]["name"], row["variant"])
+        ]
+        found = [
+            sum(check["outcome"] == outcome for check in own)
+            for outcome in ("passed", "failed", "not run")
+        ]
+        assert found == [row["passed"], row["failed"], row["not_run"]]
+    page = (checkout / "a/b.html").read_text()
+    assert [
+        page.count(f'<b class="pill {each}">1') for each in ("passed", "failed", "not-run")
+    ] == [7, 1, 1]
+
+
+def test_the_page_needs_nothing_beside_it(judged: Callable[..., Report]) -> None:
+    page = report.page(judged())
+    assert not [
+        word
+        for word in ("http:", "https:", "src=", "href=", "url(", "@import", "<script")
+        if word in page
+    ]
+
+
+def test_words_come_from_the_test_and_its_docstrings(
+    judged: Callable[..., Report], checkout: Path
+) -> None:
+    (checkout / "tests/image").mkdir()
+    (checkout / "tests/image/test_x.py").write_text(
+        '"""Is it whole?"""\n\ndef test_two_words():\n    """A hint.\n\n    More."""\n'
+    )
+    check = judged(("tests.image.test_x", "test_two_words[a]", None, "")).checks
+    said = [
+        (each.subject, each.title, each.note, each.parameter) for each in check if each.parameter
+    ]
+    assert ("Is it whole?", "Two words", "A hint.", "a") in said
+    assert (
+        "tests.mutants.test_mutants",
+        "Runsc was built for arm64",
+        "test_runsc::test_machine",
+        "a",
+    ) in said
+
+
+def test_ledger_names_each_layer(judged: Callable[..., Report]) -> None:
+    slim, full = judged().images
+    assert [name for name, _, _ in slim.layers] == ["base", "gvisor"]
+    assert [name for name, _, _ in full.layers] == [
+        "base",
+        "gvisor",
+        "runc",
+        "criu",
+        "nvidia-container-toolkit",
+        "cuda-runtime",
+    ]
+    assert (slim.size, slim.budget) == (sum(size for _, _, size in slim.layers), 135_000_000)
+
+
+def test_drivers_through_the_releases(checkout: Path) -> None:
+    drivers = report.read(checkout).drivers
+    spans = drivers.fleet["535.129.03"]
+    assert [(span.served, span.first, span.last) for span in spans] == [
+        (False, "20231009.0", "20231120.0"),
+        (True, "20231204.0", "20240826.0"),
+        (False, "20240916.0", "20250512.0"),
+        (True, "20250611.0", "20260817.0"),
+    ]
+    assert [span.begin for span in spans[1:]] == [span.begin + span.count for span in spans[:-1]]
+    assert sum(span.count for span in spans) == len(drivers.releases)
+    assert {*drivers.fleet} <= {*drivers.served}
+    assert not {*drivers.served} & {*drivers.refused}
+
+
+def test_a_release_that_nobody_described_serves_nothing(checkout: Path) -> None:
+    versions = checkout / "versions.yaml"
+    versions.write_text(versions.read_text().replace('"20260622.0"', '"20991231.0"'))
+    found = report.read(checkout)
+    assert (found.drivers.served, {*found.drivers.refused}) == ((), {*found.drivers.fleet})
+    assert "Not served, though nodes of the fleet run it: 535.129.03, 580.159.04." in report.page(
+        found
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "judge", "said"),
+    [
+        ("test-images", 0, ""),
+        ("test-images", 5, "Error 5"),
+        ("test", 5, "Error 5"),
+        ("test", 0, ""),
+    ],
+)
+def test_a_recipe_ends_with_the_table_and_the_status_of_its_tests(
+    target: str, judge: int, said: str, tmp_path: Path
+) -> None:
+    """The real Makefile with stand-ins for the programs that it calls."""
+    (tmp_path / "scripts").mkdir()
+    for name, status in (("scripts/setup", 0), ("build.py", judge), ("python", 0)):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $*"\nexit {status}\n')
+        (tmp_path / name).chmod(0o755)
+    command = ["make", "-f", str(ROOT / "Makefile"), "-C", str(tmp_path), target, "PYTHON=./python"]
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]}
+    )
+    lines = [line for line in result.stdout.splitlines() if not line.startswith("make")]
+    judged = ["build.py test"]
+    judged += (
+        ["python -m pytest -q tests/relation tests/push tests/kit tests/machine"]
+        if not judge
+        else []
+    )
+    judged += ["python -m worker_images.node workload"] if not judge and target == "test" else []
+    assert lines[-len(judged) - 1 :] == [*judged, "build.py report --json out/report/report.json"]
+    assert (result.returncode == 0, said in result.stderr) == (judge == 0, True)

@@ -1,0 +1,350 @@
+"""scripts/setup where settings lead pip, Python or apt elsewhere; a folder is the index."""
+
+import ast
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from worker_images.files import ROOT
+
+# What scripts/setup and its Python call; a test that hides a program shows these alone.
+PROGRAMS = ("cat", "chmod", "cut", "dirname", "env", "mkdir", "rm", "sh", "sha256sum", "tail")
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A checkout with one package to install, on a user's machine."""
+
+    root: Path
+    home: Path
+
+    def setup(self, *words: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+        """Run the script as a user whose environment has these settings."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "LC_ALL": "C.UTF-8",
+            **settings,
+        }
+        command = [str(self.root / "scripts/setup"), *words]
+        return subprocess.run(
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def configure(self, *lines: str) -> None:
+        """The user's pip.conf, which names the index, too."""
+        file = self.home / ".config/pip/pip.conf"
+        file.parent.mkdir(parents=True)
+        index = ("[global]", "no-index = true", f"find-links = {self.root}/index")
+        file.write_text("\n".join([*index, *lines, ""]))
+
+    @property
+    def stamped(self) -> bool:
+        return (self.root / ".venv/requirements.txt.sha256").exists()
+
+    @property
+    def installed(self) -> bool:
+        return any((self.root / ".venv").glob("lib/python3*/site-packages/small.py"))
+
+
+def wheel(folder: Path, text: str = "") -> str:
+    """Write a wheel with one module; its line of requirements.txt."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "small-1.0-py3-none-any.whl"
+    information = "small-1.0.dist-info"
+    files = {
+        "small.py": text,
+        f"{information}/METADATA": "Metadata-Version: 2.1\nName: small\nVersion: 1.0\n",
+        f"{information}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    rows = [*files, f"{information}/RECORD"]
+    files[f"{information}/RECORD"] = "".join(f"{name},,\n" for name in rows)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return f"small==1.0 \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A checkout whose environment has only pip: this one's, as installing it takes seconds."""
+    root, home = tmp_path / "checkout", tmp_path / "home"
+    (root / "scripts").mkdir(parents=True)
+    home.mkdir()
+    shutil.copy(ROOT / "scripts/setup", root / "scripts/setup")
+    (root / "requirements.txt").write_text(wheel(root / "index"))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(root / ".venv")], check=True)
+    (packages,) = root.glob(".venv/lib/python3*/site-packages")
+    for path in (ROOT / packages.relative_to(root)).glob("pip*"):
+        (packages / path.name).symlink_to(path)
+    return Checkout(root, home)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """Where settings lead; nothing must be put there."""
+    folder = tmp_path / "elsewhere"
+    yield folder
+    assert not folder.exists()
+
+
+def test_an_environment_of_an_old_python_is_made_anew_from_the_users_index(
+    checkout: Checkout,
+) -> None:
+    """What pip.conf says of the index holds; the second run finds nothing to do."""
+    python = checkout.root / ".venv/bin/python"
+    python.unlink()
+    asked = 'case "$*" in *version_info*) exit 1 ;; esac'
+    python.write_text(f'#!/bin/sh\n{asked}\nexec {ROOT}/.venv/bin/python "$@"\n')
+    python.chmod(0o755)
+    checkout.configure()
+    done = checkout.setup()
+    assert (done.returncode, done.stderr) == (0, "setup: installing requirements.txt into .venv\n")
+    assert (checkout.installed, checkout.stamped) == (True, True)
+    assert checkout.setup().stderr == ""
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "PIP_USER PIP_REQUIRE_VIRTUALENV PIP_DRY_RUN",
+        "PIP_TARGET",
+        "PIP_PREFIX PIP_ROOT",
+        "PIP_PYTHON",
+    ],
+)
+def test_pips_variables_do_not_lead_packages_elsewhere(
+    names: str,
+    checkout: Checkout,
+    elsewhere: Path,
+) -> None:
+    """Each alone is enough to."""
+    checkout.configure()
+    values = {
+        "PIP_TARGET": str(elsewhere),
+        "PIP_PREFIX": str(elsewhere),
+        "PIP_ROOT": str(elsewhere),
+        "PIP_PYTHON": "/usr/bin/python3",
+    }
+    done = checkout.setup(**{name: values.get(name, "1") for name in names.split()})
+    assert (done.returncode, checkout.installed, checkout.stamped) == (0, True, True), done.stderr
+
+
+SETTINGS = ("[install]\nuser = true", "target = {}", "root = {}\n[install]\nprefix = {}")
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_pips_files_do_not_lead_packages_elsewhere(
+    settings: str,
+    checkout: Checkout,
+    elsewhere: Path,
+) -> None:
+    """The same file names the index, and that holds."""
+    checkout.configure(settings.replace("{}", str(elsewhere)))
+    done = checkout.setup()
+    assert (done.returncode, checkout.installed, checkout.stamped) == (0, True, True), done.stderr
+
+
+@pytest.mark.parametrize("variable", ["PYTHONHOME", "PYTHONPATH"])
+def test_pythons_variables_do_not_lead_to_other_modules(
+    variable: str,
+    checkout: Checkout,
+    tmp_path: Path,
+) -> None:
+    """Not the machine's Python, and not the one of the environment."""
+    checkout.configure()
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("venv", "pip", "small"):
+        (other / f"{name}.py").write_text("raise SystemExit('another module')\n")
+    done = checkout.setup(**{variable: str(other)})
+    assert (done.returncode, checkout.installed, checkout.stamped) == (0, True, True), done.stderr
+
+
+def test_what_pip_did_not_install_is_not_stamped(checkout: Checkout) -> None:
+    """pip reports success for a dry run."""
+    checkout.configure("dry-run = true")
+    done = checkout.setup()
+    assert (done.returncode, checkout.stamped) == (4, False)
+    assert "small: PackageNotFoundError" in done.stderr
+    assert done.stderr.endswith("see what redirects it: .venv/bin/python -m pip config list\n")
+
+
+def test_what_cannot_be_imported_is_not_stamped(checkout: Checkout) -> None:
+    """A wheel for another C library is installed, and fails when it is used."""
+    text = wheel(checkout.root / "index", "import ctypes; ctypes.CDLL('libnone.so.1')")
+    (checkout.root / "requirements.txt").write_text(text)
+    checkout.configure()
+    done = checkout.setup()
+    assert (done.returncode, checkout.stamped) == (4, False)
+    assert "small: OSError: libnone.so.1" in done.stderr
+
+
+def test_other_bytes_are_no_matter_of_the_network(checkout: Checkout) -> None:
+    text = (checkout.root / "requirements.txt").read_text()
+    (checkout.root / "requirements.txt").write_text(f"{text.partition(':')[0]}:{'0' * 64}\n")
+    checkout.configure()
+    done = checkout.setup()
+    assert (done.returncode, checkout.stamped) == (3, False)
+    assert "these are not the pinned bytes" in done.stderr
+    assert "network" not in done.stderr
+
+
+def test_an_index_that_lacks_a_package_is_no_matter_of_the_network(checkout: Checkout) -> None:
+    checkout.configure()
+    shutil.rmtree(checkout.root / "index")
+    (checkout.root / "index").mkdir()
+    done = checkout.setup()
+    assert (done.returncode, checkout.stamped) == (3, False)
+    assert "the package index lacks it; see which one is asked" in done.stderr
+    assert "network" not in done.stderr
+
+
+def test_an_index_that_does_not_answer_is_a_matter_of_the_network(checkout: Checkout) -> None:
+    index = "http://127.0.0.1:9/simple"
+    done = checkout.setup(PIP_INDEX_URL=index, PIP_RETRIES="0", no_proxy="127.0.0.1")
+    assert (done.returncode, checkout.stamped) == (3, False)
+    step = "check the network, proxies, CA and PIP_INDEX_URL, then run again: make setup\n"
+    assert done.stderr.endswith(step)
+
+
+SAID = {
+    "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device": (
+        4,
+        "the disk is full; free some space in ",
+    ),
+    "ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: '/x'": (
+        4,
+        "may not write there",
+    ),
+    "ERROR: No matching distribution found for small==1.0": (
+        3,
+        "the package index lacks it; see which one is asked",
+    ),
+    "ERROR: something that was never seen": (3, "its words are above, all of them in setup.log"),
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_advice_is_of_what_pip_said(said: str, checkout: Checkout) -> None:
+    """The network is named where the network failed."""
+    (pip,) = checkout.root.glob(".venv/lib/python3*/site-packages/pip")
+    pip.unlink()
+    pip.mkdir()
+    (pip / "__init__.py").touch()
+    program = f"open('setup.log', 'w').write({said!r})\nraise SystemExit(1)\n"
+    (pip / "__main__.py").write_text(program)
+    done = checkout.setup()
+    code, advice = SAID[said]
+    assert (done.returncode, checkout.stamped) == (code, False)
+    assert advice in done.stderr
+    assert "network" not in done.stderr
+
+
+def test_advice_is_of_what_pips_own_installation_said(checkout: Checkout, tmp_path: Path) -> None:
+    """venv says no more than that its last step failed."""
+    shutil.rmtree(checkout.root / ".venv")
+    made = (
+        "mkdir -p .venv/bin && echo '#!/bin/sh\necho \"OSError: [Errno 28] No space left on"
+        " device\" >&2; exit 1' >.venv/bin/python"
+    )
+    asked = f'case "$*" in *"-m venv"*) {made} && chmod +x .venv/bin/python; exit 1 ;; esac'
+    python = f'{asked}\nexec {sys.executable} "$@"'
+    done = checkout.setup(PATH=machine(tmp_path / "programs", python3=python))
+    assert (done.returncode, checkout.stamped) == (4, False)
+    assert "setup: python3 -m venv failed: the disk is full" in done.stderr
+
+
+def machine(folder: Path, **programs: str) -> str:
+    """A PATH with the programs that every machine has, and these scripts."""
+    folder.mkdir()
+    for name in PROGRAMS:
+        (folder / name).symlink_to(str(shutil.which(name)))
+    for name, text in {
+        "id": "echo 0",
+        "python3": f'exec {sys.executable} "$@"',
+        **programs,
+    }.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "advice", "network"),
+    [
+        (
+            "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 9 (apt-get)",
+            4,
+            "another program installs",
+            False,
+        ),
+        (
+            "E: You do not have enough space: write (28: No space left on device)",
+            4,
+            "the disk is full",
+            False,
+        ),
+        (
+            "E: Failed to fetch http://mirror.example/x.deb  Connection failed",
+            3,
+            "check the network, proxies",
+            True,
+        ),
+    ],
+)
+def test_advice_is_of_what_apt_said(
+    said: str,
+    code: int,
+    advice: str,
+    network: bool,
+    checkout: Checkout,
+    tmp_path: Path,
+) -> None:
+    path = machine(tmp_path / "programs", **{"apt-get": f'echo "{said}" >&2; exit 100'})
+    done = checkout.setup("lint", PATH=path)
+    assert done.returncode == code, done.stderr
+    assert re.search(f"apt-get failed on shellcheck[:;] {advice}", done.stderr)
+    assert ("network" in done.stderr) == network
+
+
+def test_setup_refuses_an_old_python_in_one_sentence(checkout: Checkout, tmp_path: Path) -> None:
+    old = 'case "$*" in *version_info*) exit 1 ;; *python_version*) echo 3.10.12 ;; esac'
+    done = checkout.setup(PATH=machine(tmp_path / "programs", python3=old))
+    fix = "put a later one first on PATH"
+    said = f"setup: Python 3.11 or later is needed; python3 is 3.10.12; {fix}\n"
+    assert (done.returncode, done.stderr) == (2, said)
+
+
+def test_build_refuses_an_old_python_in_one_sentence(tmp_path: Path) -> None:
+    """Before anything is imported that an old Python does not know."""
+    program = "import runpy, sys; sys.version_info = (3, 10, 13, 'final', 0); "
+    program += "runpy.run_path(sys.argv[1], run_name='__main__')"
+    done = subprocess.run(
+        ["/usr/bin/python3", "-c", program, str(shutil.copy(ROOT / "build.py", tmp_path))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    fix = "put a later python3 first on PATH and run: make setup"
+    said = f"build.py needs Python 3.11 or later; this is 3.10.13; {fix}\n"
+    assert (done.returncode, done.stderr) == (2, said)
+
+
+def test_every_python_3_understands_build_py() -> None:
+    """A syntax error would be all that an old one says."""
+    assert ast.parse((ROOT / "build.py").read_text(), feature_version=(3, 6)).body
