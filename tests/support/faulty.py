@@ -18,7 +18,7 @@ class Server:
 
     address: str
     faults: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     passwords: list[str | None] = field(default_factory=list)
     serves: dict[str, bytes] = field(default_factory=dict)
     stalled: threading.Event = field(default_factory=threading.Event)
@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         state = self.server_state
-        state.asked.append(self.path)
+        state.requests.append(self.path)
         state.passwords.append(self.headers.get("Authorization"))
         fault = state.faults.pop(0) if state.faults else ""
         content = state.serves.get(self.path, CONTENT)

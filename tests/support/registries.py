@@ -22,7 +22,7 @@ class Registry:
     address: str
     rows: dict[str, bytes | int | str] = field(default_factory=dict)
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
     sent: list[dict[str, str]] = field(default_factory=list)
     open: threading.Event = field(default_factory=threading.Event)
     hanging: threading.Event = field(default_factory=threading.Event)
@@ -44,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         registry, path = self.registry, self.path.partition("?")[0]
-        registry.asked.append((self.command, self.path))
+        registry.requests.append((self.command, self.path))
         registry.sent.append(dict(self.headers))
         row = registry.rows.get(path, 404)
         if row == "hang":

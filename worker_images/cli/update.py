@@ -71,7 +71,7 @@ def command(argv: list[str], root: Path, tell: Tell) -> str:
     pinned, known = project.pins, facts(root, project.table)
     _check_commits(pinned, options.commit)
     policy = Policy(datetime.now(UTC).date(), options.cool_down)
-    tell(f"asking the sources of gVisor; at most {options.within:g} s")
+    tell(f"reading the sources of gVisor; at most {options.within:g} s")
     rows = list(proposals(pinned, _offers(project, known, options), known, policy))
     table = show.table(rows, policy.today)
     if not options.write:

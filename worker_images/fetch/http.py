@@ -30,7 +30,7 @@ CHANGED = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """One file: what it is in words, where it may lie, most bytes that it has, and what is wrong
+    """One file: a name for messages, its addresses, the most bytes that it has, and what is wrong
     with a copy (empty: nothing).
 
     Where `copy` names a file, no network is used.
@@ -134,6 +134,6 @@ def _put(wanted: Wanted, chunks: Iterable[bytes], path: Path, origin: str) -> No
 
 
 def all_of(files: Sequence[tuple[Wanted, Path]]) -> list[Path]:
-    """Have several at once; raises FetchError for the first that cannot be had."""
+    """Have several at once; raises FetchError for the first that fails."""
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(lambda each: have(*each), files))

@@ -33,7 +33,7 @@ class Store:
     source: Path | None = None
 
     def debs(self, packages: Sequence[Package], pin: DebianPin, resolved: str) -> list[Path]:
-        """Debian packages; what the mirror has replaced is asked of Debian's snapshots of the day.
+        """Debian packages; what the mirror has replaced comes from Debian's snapshots of the day.
 
         Raises FetchError.
         """
@@ -119,17 +119,17 @@ def wanted_wheel(wheel: Wheel) -> Wanted:
     )
 
 
-def pip_failure(what: str, said: str) -> ImageBuildError:
+def pip_failure(what: str, output: str) -> ImageBuildError:
     """What pip's words on standard error mean, and the next step."""
-    cause = next((line for line in said.splitlines() if "ERROR" in line), said.strip())
-    if "No space left on device" in said:
+    cause = next((line for line in output.splitlines() if "ERROR" in line), output.strip())
+    if "No space left on device" in output:
         return EngineError(
             f"fetching {what}: {cause}; free some space in {CACHE} and {tempfile.gettempdir()},"
             " then run again"
         )
     step = (
         CHANGED
-        if "DO NOT MATCH THE HASHES" in said
+        if "DO NOT MATCH THE HASHES" in output
         else "check the network and PIP_INDEX_URL, then run again"
     )
     return FetchError(f"fetching {what}: {cause}; {step}")

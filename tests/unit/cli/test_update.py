@@ -82,7 +82,7 @@ def test_table_shows_the_offer_and_changes_nothing(update: Update) -> None:
     assert "drivers: gains 580.173.02" in result.stdout
     assert "moves components.gvisor.version, components.gvisor.packages.version" in result.stdout
     assert result.stdout.splitlines()[-1] == "next: ./build.py update --write"
-    assert result.stderr == "» asking the sources of gVisor; at most 60 s\n"
+    assert result.stderr == "» reading the sources of gVisor; at most 60 s\n"
     assert update.untouched
 
 
@@ -212,7 +212,7 @@ def test_usage_is_exit_2(name: str, update: Update) -> None:
     result = update.run(*words)
     assert (result.returncode, result.stdout) == (2, "")
     assert message in result.stderr
-    assert update.registry.asked == []
+    assert update.registry.requests == []
 
 
 def test_help_shows_examples_and_exit_codes(update: Update) -> None:

@@ -44,35 +44,35 @@ def had(server: Server, folder: Path) -> Path:
 @pytest.mark.parametrize(
     "fault", ["cut", "empty", "short", "flip", "html", "endless", "500", "503", "429"]
 )
-def test_one_fault_heals(fault: str, server: Server, tmp_path: Path) -> None:
+def test_download_succeeds_after_one_fault(fault: str, server: Server, tmp_path: Path) -> None:
     server.faults = [fault]
     assert had(server, tmp_path).read_bytes() == CONTENT
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("fault", ["cut", "empty", "short", "flip", "html", "endless", "500"])
-def test_a_lasting_fault_leaves_nothing_and_the_next_run_heals(
+def test_download_leaves_nothing_after_a_lasting_fault(
     fault: str, server: Server, tmp_path: Path
 ) -> None:
     server.faults = [fault] * http.ATTEMPTS
     with pytest.raises(
         FetchError, match=r"fetching tini 1: http://127\.0\.0\.1:[0-9]+/tini\.deb: .*run again"
-    ) as told:
+    ) as caught:
         had(server, tmp_path)
-    assert told.value.exit_code == 3
+    assert caught.value.exit_code == 3
     assert list(tmp_path.iterdir()) == []
     assert had(server, tmp_path).read_bytes() == CONTENT
 
 
-def test_a_flipped_byte_is_told_by_both_digests(server: Server, tmp_path: Path) -> None:
+def test_error_names_both_digests_where_a_byte_differs(server: Server, tmp_path: Path) -> None:
     server.faults = ["flip"] * http.ATTEMPTS
     wrong = hashlib.sha256(b"x" + CONTENT[1:]).hexdigest()
     with pytest.raises(FetchError, match=f"sha256 {wrong}, want {len(CONTENT)} with {SHA256}"):
         had(server, tmp_path)
 
 
-def test_other_bytes_are_no_matter_of_the_network(server: Server, tmp_path: Path) -> None:
-    """Where the last answer is one that breaks off, they are."""
+def test_error_advises_by_the_last_fault(server: Server, tmp_path: Path) -> None:
+    """Wrong bytes are not a network fault; a connection that breaks off is."""
     server.faults = ["flip"] * http.ATTEMPTS
     with pytest.raises(FetchError, match=r"; these are not the pinned bytes: .* run again$"):
         had(server, tmp_path)
@@ -91,25 +91,25 @@ def test_other_bytes_are_no_matter_of_the_network(server: Server, tmp_path: Path
         (errno.EROFS, "give this user access"),
     ],
 )
-def test_a_disk_that_fails_is_no_matter_of_the_network(
+def test_disk_failure_ends_the_download_at_once(
     code: int, fix: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is asked once: no mirror changes it."""
+    """Another mirror would not help, so there is one request."""
 
     def failing(_: int) -> None:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "fsync", failing)
-    with pytest.raises(EngineError) as told:
+    with pytest.raises(EngineError) as caught:
         had(server, tmp_path)
-    assert str(told.value) == f"{tmp_path}: {os.strerror(code)}; {fix} and run again"
-    assert len(server.asked) == 1
+    assert str(caught.value) == f"{tmp_path}: {os.strerror(code)}; {fix} and run again"
+    assert len(server.requests) == 1
 
 
-def test_a_connection_that_is_not_permitted_is_a_matter_of_the_network(
+def test_forbidden_connection_is_reported_as_a_network_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A firewall of this machine says so by the number that also a disk uses."""
+    """A local firewall gives the same error number as a read-only disk."""
 
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
@@ -120,21 +120,25 @@ def test_a_connection_that_is_not_permitted_is_a_matter_of_the_network(
         apt.fetch([Package("tini", "1", "http://127.0.0.1:9/tini.deb", 1, SHA256)], tmp_path)
 
 
-def test_a_portals_page_is_told(server: Server, tmp_path: Path) -> None:
+def test_error_mentions_html_where_a_portal_answers(server: Server, tmp_path: Path) -> None:
     server.faults = ["html"] * http.ATTEMPTS
     with pytest.raises(FetchError, match="it looks like HTML"):
         had(server, tmp_path)
 
 
-def test_other_wrong_bytes_are_not_called_html(server: Server, tmp_path: Path) -> None:
+def test_error_does_not_mention_html_where_other_bytes_differ(
+    server: Server, tmp_path: Path
+) -> None:
     server.faults = ["flip"] * http.ATTEMPTS
-    with pytest.raises(FetchError) as told:
+    with pytest.raises(FetchError) as caught:
         had(server, tmp_path)
-    assert "HTML" not in str(told.value)
+    assert "HTML" not in str(caught.value)
 
 
 @pytest.mark.parametrize("status", ["404", "410", "403"])
-def test_gone_is_not_asked_twice(status: str, server: Server, tmp_path: Path) -> None:
+def test_download_is_not_repeated_where_the_file_is_gone(
+    status: str, server: Server, tmp_path: Path
+) -> None:
     server.faults = [status] * http.ATTEMPTS
     with pytest.raises(
         FetchError,
@@ -144,10 +148,12 @@ def test_gone_is_not_asked_twice(status: str, server: Server, tmp_path: Path) ->
         ),
     ):
         had(server, tmp_path)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
-def test_what_moves_is_refused(server: Server, tmp_path: Path) -> None:
+def test_download_is_refused_where_the_address_serves_other_bytes(
+    server: Server, tmp_path: Path
+) -> None:
     """An address whose bytes change between two runs: the digest, not the address, is what is
     pinned.
     """
@@ -157,23 +163,23 @@ def test_what_moves_is_refused(server: Server, tmp_path: Path) -> None:
         had(server, tmp_path)
 
 
-def test_an_altered_entry_is_fetched_again(server: Server, tmp_path: Path) -> None:
+def test_cached_file_is_fetched_again_where_it_was_altered(server: Server, tmp_path: Path) -> None:
     path = had(server, tmp_path)
     path.write_bytes(b"x" + CONTENT[1:])
     assert had(server, tmp_path).read_bytes() == CONTENT
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
-def test_a_good_entry_is_not_fetched(server: Server, tmp_path: Path) -> None:
+def test_cached_file_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
     had(server, tmp_path)
     had(server, tmp_path)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
-def test_a_redirect_on_the_same_host_is_followed(server: Server, tmp_path: Path) -> None:
+def test_redirect_is_followed_on_the_same_host(server: Server, tmp_path: Path) -> None:
     server.faults = ["to /elsewhere.deb"]
     assert had(server, tmp_path).read_bytes() == CONTENT
-    assert server.asked == ["/tini.deb", "/elsewhere.deb"]
+    assert server.requests == ["/tini.deb", "/elsewhere.deb"]
 
 
 @pytest.mark.parametrize(
@@ -191,17 +197,17 @@ def test_a_redirect_on_the_same_host_is_followed(server: Server, tmp_path: Path)
         ("ftp://127.0.0.1/x", "redirected to ftp://127.0.0.1, which is not allowed"),
     ],
 )
-def test_a_redirect_elsewhere_is_refused_at_once(
+def test_redirect_is_refused_to_another_host_or_scheme(
     target: str, words: str, server: Server, tmp_path: Path
 ) -> None:
     server.faults = [f"to {target}"]
     with pytest.raises(FetchError, match=words):
         had(server, tmp_path)
     assert list(tmp_path.iterdir()) == []
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
-def test_a_redirect_to_an_allowed_host_is_followed(
+def test_redirect_is_followed_to_an_allowed_host(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of the test above."""
@@ -211,23 +217,23 @@ def test_a_redirect_to_an_allowed_host_is_followed(
     assert had(server, tmp_path).read_bytes() == CONTENT
 
 
-def test_a_loop_of_redirects_ends(server: Server, tmp_path: Path) -> None:
+def test_redirect_loop_ends(server: Server, tmp_path: Path) -> None:
     server.faults = ["to /tini.deb"] * 99
     with pytest.raises(FetchError, match="Exceeded 5 redirects"):
         had(server, tmp_path)
-    assert len(server.asked) <= session.MOST_REDIRECTS + 2
+    assert len(server.requests) <= session.MOST_REDIRECTS + 2
 
 
-def test_a_second_address_serves_where_the_first_has_it_no_more(
+def test_second_address_is_used_where_the_first_lacks_the_file(
     server: Server, tmp_path: Path
 ) -> None:
     server.faults = ["404"]
     wanted = apt.wanted(package(server), f"{server.address}/snapshot/tini.deb")
     assert http.have(wanted, tmp_path / NAME).read_bytes() == CONTENT
-    assert server.asked == ["/tini.deb", "/snapshot/tini.deb"]
+    assert server.requests == ["/tini.deb", "/snapshot/tini.deb"]
 
 
-def test_a_second_address_is_not_believed_either(server: Server, tmp_path: Path) -> None:
+def test_second_address_is_checked_as_the_first(server: Server, tmp_path: Path) -> None:
     server.faults = ["404", *["flip"] * http.ATTEMPTS]
     wanted = apt.wanted(package(server), f"{server.address}/snapshot/tini.deb")
     with pytest.raises(FetchError, match=r"HTTP 404; .*/snapshot/tini\.deb: got"):
@@ -244,7 +250,7 @@ debian.fetch([debian.Package("tini", "1", url, int(size), sha256)], Path(folder)
 
 
 @pytest.mark.parametrize("bytes_sent", [0, 1, 4096, len(CONTENT) // 2, len(CONTENT) - 1])
-def test_a_killed_download_leaves_nothing_under_the_name(
+def test_killed_download_leaves_nothing_under_the_name(
     bytes_sent: int, server: Server, tmp_path: Path
 ) -> None:
     """SIGKILL at a known byte; the next run has the file."""
@@ -266,13 +272,15 @@ def test_a_killed_download_leaves_nothing_under_the_name(
     assert had(server, tmp_path).read_bytes() == CONTENT
 
 
-def test_no_connection_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_advises_to_check_the_network_without_a_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(http, "PAUSE_SECONDS", 0.0)
     with pytest.raises(FetchError, match="check the network and run again"):
         apt.fetch([package(Server("http://127.0.0.1:9"))], tmp_path)
 
 
-def test_a_hanging_server_is_given_up(
+def test_download_ends_where_the_server_hangs(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "TIMEOUT_SECONDS", 0.2)
@@ -281,7 +289,7 @@ def test_a_hanging_server_is_given_up(
         had(server, tmp_path)
 
 
-def test_a_trickle_is_given_up(
+def test_download_ends_where_bytes_trickle(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each byte comes in time; the whole does not."""
@@ -292,14 +300,14 @@ def test_a_trickle_is_given_up(
 
 
 @pytest.fixture
-def asked_to_pause(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def pauses_taken(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)
     return pauses
 
 
-def test_retry_after_is_honoured_and_bounded(
-    server: Server, tmp_path: Path, asked_to_pause: list[float]
+def test_retry_after_is_honoured_up_to_a_limit(
+    server: Server, tmp_path: Path, pauses_taken: list[float]
 ) -> None:
     def answer(seconds: str) -> Callable[..., None]:
         def send(handler: faulty.Handler, code: int) -> None:
@@ -317,19 +325,21 @@ def test_retry_after_is_honoured_and_bounded(
         patched.setattr(faulty.Handler, "send_error", answer("86400"))
         server.faults = ["503"]
         had(server, tmp_path)
-    assert asked_to_pause == [7, http.LONGEST_PAUSE_SECONDS]
+    assert pauses_taken == [7, http.LONGEST_PAUSE_SECONDS]
 
 
-def test_a_folder_is_asked_once(tmp_path: Path, asked_to_pause: list[float]) -> None:
+def test_copy_is_not_repeated_where_the_file_is_missing(
+    tmp_path: Path, pauses_taken: list[float]
+) -> None:
     wanted = Wanted("x", (), 1, lambda _: "", "fill it", copy=tmp_path / "none")
     with pytest.raises(FetchError, match="none: No such file or directory; fill it"):
         http.have(wanted, tmp_path / "x")
-    assert asked_to_pause == []
+    assert pauses_taken == []
 
 
 def test_copy_is_refused_where_its_bytes_are_wrong(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(CONTENT * 2)
-    wanted = Wanted("x", (), len(CONTENT), apt_fault, "fill it", copy=tmp_path / "source")
+    wanted = Wanted("x", (), len(CONTENT), difference, "fill it", copy=tmp_path / "source")
     with pytest.raises(FetchError, match=r"copying x: .*/source: wrong; fill it"):
         http.have(wanted, tmp_path / "x")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
@@ -337,7 +347,7 @@ def test_copy_is_refused_where_its_bytes_are_wrong(tmp_path: Path) -> None:
     assert http.have(wanted, tmp_path / "x").read_bytes() == CONTENT
 
 
-def apt_fault(path: Path) -> str:
+def difference(path: Path) -> str:
     return "" if path.read_bytes() == CONTENT else "wrong"
 
 
@@ -359,7 +369,7 @@ def test_password_of_a_proxy_is_not_shown_in_an_error(
             apt.fetch([Package("tini", "1", "http://host.invalid/t.deb", 1, SHA256)], tmp_path)
         assert words in str(caught.value)
         assert "s3cret" not in str(caught.value)
-    assert server.asked == ["http://host.invalid/t.deb"]
+    assert server.requests == ["http://host.invalid/t.deb"]
 
 
 def test_proxy_serves_a_host_out_of_reach(

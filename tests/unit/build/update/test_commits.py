@@ -149,7 +149,7 @@ def test_checksum_is_read_from_the_table_or_the_bucket(registry: Registry) -> No
     facts = Facts(Table((Release("20260901.0", DRIVERS),)), {"20260901.0": "e" * 128})
     (offer,) = found(registry, facts=facts)
     assert (offer.release, offer.sha512, offer.unanswered) == ("20260901.0", "e" * 128, "")
-    assert ("GET", path) not in registry.asked
+    assert ("GET", path) not in registry.requests
     facts = replace(facts, sha512={})
     digest = hashlib.sha512(b"runsc").hexdigest()
     registry.rows[path] = f"{digest}  runsc\n".encode()
@@ -166,7 +166,7 @@ def test_bucket_is_not_asked_where_no_release_matches(registry: Registry) -> Non
     served(registry, NEW)
     (offer,) = found(registry, facts=Facts(Table((Release("20260901.0", DRIVERS[:1]),)), {}))
     assert (offer.release, offer.unanswered) == ("", "")
-    assert not [path for _, path in registry.asked if path.startswith("/gvisor/")]
+    assert not [path for _, path in registry.requests if path.startswith("/gvisor/")]
 
 
 def test_proxy_is_that_of_the_reader() -> None:

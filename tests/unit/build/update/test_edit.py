@@ -13,7 +13,7 @@ GOLDEN = ROOT / "tests/unit/golden/versions.yaml"
 TEXT = GOLDEN.read_bytes()
 
 
-def test_a_comment_that_quotes_the_old_value_stays() -> None:
+def test_edit_keeps_a_comment_that_quotes_the_old_value() -> None:
     data = TEXT.replace(
         b'    version: "1.5.2"\n',
         b'    version: "1.5.2"  # not \'1.5.2\' of the fork, nor "1.5.2"\n',
@@ -34,7 +34,7 @@ CHANGES = (
 )
 
 
-def test_only_what_was_asked_for_changes() -> None:
+def test_edit_changes_the_named_values_alone() -> None:
     result = edit.edited(TEXT, "versions.yaml", CHANGES)
     before, after = TEXT.split(b"\n"), result.split(b"\n")
     rows = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
@@ -61,31 +61,31 @@ LINES = (
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_quotes_comments_and_spaces_stay(line: str) -> None:
+def test_edit_keeps_quotes_comments_and_spaces(line: str) -> None:
     text = f'a: "1.26.11"\ngo:\n{line}\nb: "1.26.11"\n'
     result = edit.edited(text.encode(), "f", CHANGES[:1]).decode()
     assert result == text.replace(line, line.replace("1.26.11", "1.26.12", 1))
 
 
-def test_the_value_of_its_own_key_changes() -> None:
+def test_edit_changes_the_value_of_its_own_key() -> None:
     text = b'go: {first: "1.26.11", toolchain: "1.26.11"}\n'
     assert edit.edited(text, "f", CHANGES[:1]) == b'go: {first: "1.26.11", toolchain: "1.26.12"}\n'
 
 
-def test_a_pin_that_was_edited_meanwhile_is_not_overwritten() -> None:
+def test_edit_is_refused_where_the_old_value_differs() -> None:
     with pytest.raises(
         DriftError, match=r"go\.toolchain is no longer '1\.26\.11'; it was edited meanwhile"
     ):
         edit.edited(TEXT.replace(b'"1.26.11"', b'"1.26.10"'), "versions.yaml", CHANGES)
 
 
-def test_a_value_on_another_line_is_refused() -> None:
+def test_edit_is_refused_where_a_value_is_on_another_line() -> None:
     text = b'go:\n  toolchain:\n    "1.26.11"\n'
     with pytest.raises(DriftError, match="write each value on the line of its key"):
         edit.edited(text, "f", CHANGES[:1])
 
 
-def test_result_is_what_pins_reads() -> None:
+def test_edit_gives_a_file_that_loads() -> None:
     before = load(GOLDEN)[0]
     result = edit.edited(TEXT, "versions.yaml", CHANGES)
     loaded = Pins.model_validate(parse(result, "versions.yaml").value)
