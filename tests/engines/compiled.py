@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import time
-import urllib.request
 from pathlib import Path
 
 from tests.engines.space import finished
@@ -12,9 +11,8 @@ from tests.engines.suite import Parts
 from worker_images.build import gotoolchain, tars
 from worker_images.build.inputs import Toolchain
 from worker_images.build.tars import Tell, cleared
-from worker_images.errors import EngineError
-from worker_images.fetch import gomod
-from worker_images.fetch.http import request
+from worker_images.errors import EngineError, NoAnswerError
+from worker_images.fetch import gomod, web
 from worker_images.files import CACHE, swept, text_digest, whole
 
 HERE = Path(__file__).parent / "buildkit"
@@ -41,9 +39,8 @@ def described(parts: Parts) -> str:
 def _standing() -> str:
     try:
         address = f"{next(iter(gomod.proxies()), gomod.PROXY)}/{MODULE}/@v/list"
-        with urllib.request.urlopen(request(address), timeout=SECONDS) as answer:  # noqa: S310
-            found = RELEASE.findall(answer.read().decode())
-    except (OSError, ValueError) as error:
+        found = RELEASE.findall(web.get(address, SECONDS).decode())
+    except (NoAnswerError, ValueError) as error:
         return f"whether it is the newest is not known: {error}"
     newest = max(found, key=_numbers, default=version())
     return "the newest" if newest == version() else f"{newest} is newer: see CONTRIBUTING.md"

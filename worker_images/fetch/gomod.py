@@ -81,7 +81,7 @@ def escaped(text: str) -> str:
 
 
 def named(setting: str) -> tuple[str, ...]:
-    """The proxies of a setting such as GOPROXY that are asked over HTTP."""
+    """The HTTP proxies of a setting such as GOPROXY."""
     entries = (entry.strip().rstrip("/") for entry in re.split(r"[,|]", setting))
     return tuple(entry for entry in entries if entry.startswith(("http://", "https://")))
 

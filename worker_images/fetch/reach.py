@@ -1,13 +1,12 @@
-"""Whether the hosts that a build needs answer, all asked at once and for a bounded time."""
+"""Questions put at once and for a bounded time, and whether a host answers."""
 
-import http.client
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from worker_images.errors import NoAnswerError
 
 Answer = TypeVar("Answer")
 TIMEOUT_SECONDS = 8
@@ -35,20 +34,15 @@ def ask(questions: Mapping[str, Callable[[], Answer]], seconds: float) -> dict[s
 
 def fault(address: str) -> str:
     """What is wrong with the host of an address; empty where it answers."""
-    host = urlsplit(address).netloc or address
+    from worker_images.fetch import session
+
     try:
-        # The addresses are ours.
-        request = urllib.request.Request(address, method="HEAD")  # noqa: S310
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310
+        with session.opened(address, TIMEOUT_SECONDS, method="HEAD"):
             return ""
-    except urllib.error.HTTPError as error:
-        error.close()
-        return "" if error.code in ANSWERS else f"{host} answers HTTP {error.code} to {address}"
-    except OSError as error:
-        return f"{host} does not answer ({getattr(error, 'reason', error)})"
-    except (ValueError, http.client.HTTPException) as error:
-        # Their words quote the proxy's address, and the password in it.
-        return (
-            f"{host} does not answer ({type(error).__name__}: the address, a proxy variable or the"
-            " answer is malformed)"
-        )
+    except NoAnswerError as error:
+        return "" if error.status in ANSWERS else str(error)
+
+
+def proxies() -> dict[str, str]:
+    """The proxies that the environment names, by scheme."""
+    return getproxies()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,7 +33,7 @@ class Store:
     source: Path | None = None
 
     def debs(self, packages: Sequence[Package], pin: DebianPin, resolved: str) -> list[Path]:
-        """Debian packages; what the mirror has replaced is asked of Debian's snapshots of the day.
+        """Debian packages; what the mirror has replaced comes from Debian's snapshots of the day.
 
         Raises FetchError.
         """
@@ -82,29 +82,15 @@ class Store:
         if self.source is None:
             return wanted
         step = f"fill the folder where there is a network: ./build.py fetch --into {self.source}"
-        return Wanted(
-            wanted.what,
-            ((self.source / name).absolute().as_uri(),),
-            wanted.most,
-            wanted.fault,
-            step,
-        )
+        return replace(wanted, copy=self.source / name, step=step)
 
 
 def copied(store: Store, path: Path, fault: Callable[[Path], str], into: Path) -> Path:
     """The same file of a store in another folder of that layout; raises FetchError."""
     target = into / path.relative_to(store.folder)
     swept(target.parent)
-    return have(
-        Wanted(
-            path.name,
-            (path.absolute().as_uri(),),
-            path.stat().st_size,
-            fault,
-            f"free some space in {into} and run again",
-        ),
-        target,
-    )
+    step = f"free some space in {into} and run again"
+    return have(Wanted(path.name, (), path.stat().st_size, fault, step, copy=path), target)
 
 
 def snapshots(address: str, pin: DebianPin, resolved: str) -> tuple[str, ...]:
@@ -133,17 +119,17 @@ def wanted_wheel(wheel: Wheel) -> Wanted:
     )
 
 
-def pip_failure(what: str, said: str) -> ImageBuildError:
+def pip_failure(what: str, output: str) -> ImageBuildError:
     """What pip's words on standard error mean, and the next step."""
-    cause = next((line for line in said.splitlines() if "ERROR" in line), said.strip())
-    if "No space left on device" in said:
+    cause = next((line for line in output.splitlines() if "ERROR" in line), output.strip())
+    if "No space left on device" in output:
         return EngineError(
             f"fetching {what}: {cause}; free some space in {CACHE} and {tempfile.gettempdir()},"
             " then run again"
         )
     step = (
         CHANGED
-        if "DO NOT MATCH THE HASHES" in said
+        if "DO NOT MATCH THE HASHES" in output
         else "check the network and PIP_INDEX_URL, then run again"
     )
     return FetchError(f"fetching {what}: {cause}; {step}")

@@ -11,7 +11,6 @@ import re
 import ssl
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -80,7 +79,7 @@ def gather(root: Path) -> Facts:
         capabilities=int(_first("/proc/self/status", r"^CapEff:\s*(\w+)") or "0", 16),
         proxies={
             f"{name}_proxy": address
-            for name, address in urllib.request.getproxies().items()
+            for name, address in reach.proxies().items()
             if name in {"http", "https"}
         },
         kernel=kernel_settings.values(),

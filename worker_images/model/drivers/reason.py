@@ -6,7 +6,7 @@ from worker_images.model.drivers.table import KNOWN, SUPPORTED, Release, Table, 
 from worker_images.model.drivers.version import near
 
 # What moves with the release: version, packages.version, packages.describe and upstream.sha512.
-TOGETHER = "with its other pins (./build.py update --write gvisor, or all four by hand)"
+TOGETHER = "with its other pins (./build.py update --write, or all four by hand)"
 FLAG = "--nvproxy-allow-unsupported-driver"
 
 

@@ -8,12 +8,12 @@ import os
 import subprocess
 import sys
 import threading
-import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.support import registries
 from worker_images.build import work
 from worker_images.build.doctor import doctor, survey
 from worker_images.build.doctor.doctor import Answer, Facts, Row
@@ -355,14 +355,21 @@ def test_a_bad_certificate_file_is_named(
         survey.certificates()
 
 
-def test_an_address_that_answers_and_one_that_does_not(tmp_path: Path) -> None:
-    (tmp_path / "list").touch()
-    assert survey.reached(f"file://localhost{tmp_path}/list", "x") == "localhost answers"
+def test_an_address_that_answers_and_one_that_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with registries.serving() as registry:
+        registry.rows |= {"/list": b"", "/login": 401, "/gone": 404}
+        host = registry.address.removeprefix("http://")
+        for path in ("list", "login"):
+            assert survey.reached(f"{registry.address}/{path}", "x") == f"{host} answers"
+        with pytest.raises(FetchError, match=f"http://{host}/gone: HTTP 404; .*, or name another"):
+            survey.reached(f"{registry.address}/gone", "name another")
     with pytest.raises(
         FetchError,
-        match=r"localhost does not answer .*; check the network, proxies and CA, or name another",
+        match=r"http://127\.0\.0\.1:9/: Connection refused; check the network, proxies and CA, or"
+        r" name another",
     ):
-        survey.reached(f"file://localhost{tmp_path}/none", "name another")
+        survey.reached("http://127.0.0.1:9/", "name another")
 
 
 def test_a_question_without_an_answer_holds_nothing_up() -> None:
@@ -446,8 +453,6 @@ def test_a_malformed_proxy_does_not_tell_its_password(
 ) -> None:
     monkeypatch.setenv("http_proxy", proxy)
     monkeypatch.setenv("no_proxy", "")
-    # urllib reads the variables once a process.
-    monkeypatch.setattr(urllib.request, "_opener", None)
     fault = reach.fault("http://host.invalid/")
     assert "a proxy variable or the answer is malformed" in fault
     assert "s3cret" not in fault
