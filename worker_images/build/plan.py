@@ -27,6 +27,7 @@ class Component:
     label: str
     version: str
     reported_version: str
+    template: str
     origin: Origin
     pin: PackagesPin | UpstreamPin | None
 
@@ -190,6 +191,7 @@ def component(project: Project, name: str, source: Source) -> Component:
         label=definition.label,
         version=pin.version,
         reported_version=pin.reported_version(source),
+        template=definition.template(name, source),
         origin=definition.origin(source),
         pin=pin.packages if source == "packages" else pin.upstream,
     )

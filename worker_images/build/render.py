@@ -45,6 +45,6 @@ def text(template: str, root: Path, values: Mapping[str, object]) -> str:
 
 def stage(plan: Plan, component: Component, root: Path) -> str:
     """The instructions of one component's stages."""
-    file = f"components/{component.name}/{plan.source}.j2"
-    module = _environment(root).get_template(file).make_module({"plan": plan})
+    template = _environment(root).get_template(component.template)
+    module = template.make_module({"plan": plan})
     return str(module.stage(component))  # type: ignore[attr-defined]

@@ -108,15 +108,16 @@ def _unused(pins: Pins, document: Document, catalog: Catalog) -> Iterator[Findin
 
 
 def _incomplete(pins: Pins, document: Document, catalog: Catalog, root: Path) -> Iterator[Finding]:
-    for name in catalog.components:
+    for name, definition in catalog.components.items():
         folder = Path("images/components") / name
         if name not in pins.components:
             place = ("components", name)
             yield document.finding(place, "missing", f"{folder} exists", "pin it")
-        for part in ("expect.yaml", "packages.j2", "upstream.j2"):
-            if not (root / folder / part).is_file():
-                file, why = str(folder / part), "a component is a whole folder"
-                yield Finding(file, 1, 1, name, "missing", why, "write it")
+        templates = (definition.template(name, "packages"), definition.template(name, "upstream"))
+        for file in (folder / "expect.yaml", *(Path("images") / each for each in templates)):
+            if not (root / file).is_file():
+                why = "a component is a whole folder"
+                yield Finding(str(file), 1, 1, name, "missing", why, "write it")
 
 
 def _mismatched(pins: Pins, document: Document, catalog: Catalog) -> Iterator[Finding]:

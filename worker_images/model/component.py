@@ -99,6 +99,12 @@ class Definition(Strict):
         """Where a source takes the component from."""
         return self.packages if source == "packages" else self.upstream
 
+    def template(self, name: str, source: Source) -> str:
+        """The file below images/ that renders the component, named NAME, from a source."""
+        if isinstance(self.origin(source), DebianPackage):
+            return f"base/debian.{source}.j2"
+        return f"components/{name}/{source}.j2"
+
     @property
     def label(self) -> str:
         """The image label that names the component's version."""
