@@ -18,6 +18,7 @@ from worker_images.files import CACHE
 from worker_images.model import project
 from worker_images.model.catalog import Catalog
 from worker_images.model.pins import Pins
+from worker_images.model.rootfs import load
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
@@ -61,7 +62,7 @@ def _tools(endpoint: Endpoint, pinned: Pins, known: Catalog, scratch: Path) -> P
     tell(f"assembling tools.tar, a Debian with apt, from {len(packages)} Debian packages")
     files = apt.fetch(packages, CACHE / "debs")
     named = {package.name: file for package, file in zip(packages, files, strict=True)}
-    rootfs.assemble(named, scratch / "tools.tar", epoch, base=True)
+    rootfs.assemble(named, scratch / "tools.tar", epoch, load(ROOT), base=True)
     (scratch / "sources.list").write_text(apt.sources(pinned.debian))
     (scratch / "Dockerfile").write_text(DOCKERFILE)
     archive = scratch / "tools-image.tar"

@@ -14,8 +14,9 @@ from worker_images.build.plan import Plan
 from worker_images.build.record import text_digest
 from worker_images.fetch import apt
 from worker_images.fetch.store import Inputs
-from worker_images.files import CACHE, swept, whole, write_whole
+from worker_images.files import CACHE, ROOT, swept, whole, write_whole
 from worker_images.model.lock import Package
+from worker_images.model.rootfs import PLACE, load
 
 Tell = Callable[[str], None]
 # Tars by name and key, each with what writes it.
@@ -33,10 +34,9 @@ class Root:
 
     @property
     def key(self) -> str:
-        """A digest of the packages and of the program that merges them."""
-        return text_digest(
-            "".join(package.sha256 for package in self.packages) + Path(rootfs.__file__).read_text()
-        )
+        """A digest of the packages, and of the program and the rules that merge them."""
+        merged_by = Path(rootfs.__file__).read_text() + (ROOT / PLACE).read_text()
+        return text_digest("".join(package.sha256 for package in self.packages) + merged_by)
 
 
 def cleared(folder: Path) -> Path:
@@ -63,9 +63,8 @@ def root_writer(root: Root, inputs: Inputs, plan: Plan) -> Callable[[Path], None
     def write(path: Path) -> None:
         files = inputs.store.debs(root.packages, plan.debian, inputs.lock.debian.resolved)
         named = {package.name: file for package, file in zip(root.packages, files, strict=True)}
-        rootfs.assemble(
-            named, path, plan.epoch, base=root.name in {"base", NATIVE, requirements.ENGINE}
-        )
+        is_base = root.name in {"base", NATIVE, requirements.ENGINE}
+        rootfs.assemble(named, path, plan.epoch, load(ROOT), base=is_base)
 
     return write
 

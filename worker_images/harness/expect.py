@@ -46,11 +46,10 @@ class Holding(Strict):
 
 
 class BaseExpectation(Holding):
-    """What the base holds beside its packages, what it leaves out of them, and what would be a
-    danger elsewhere, with reasons.
+    """What the base holds beside its packages, and, with reasons, what would be a danger
+    elsewhere.
     """
 
-    dropped: Patterns
     special: dict[Path_, str]
 
 
