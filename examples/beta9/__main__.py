@@ -62,7 +62,8 @@ def _tools(endpoint: Endpoint, loaded: Project, scratch: Path) -> Path:
     tell(f"assembling tools.tar, a Debian with apt, from {len(packages)} Debian packages")
     files = apt.fetch(packages, CACHE / "debs")
     named = {package.name: file for package, file in zip(packages, files, strict=True)}
-    rootfs.assemble(named, scratch / "tools.tar", epoch, base=True)
+    rules = loaded.catalog.rules
+    rootfs.assemble(named, scratch / "tools.tar", epoch, rules, base=True)
     (scratch / "sources.list").write_text(apt.sources(debian))
     (scratch / "Dockerfile").write_text(DOCKERFILE)
     archive = scratch / "tools-image.tar"

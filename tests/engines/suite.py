@@ -109,7 +109,7 @@ def _resolved(pin: DebianPin, name: str, scratch: Path) -> Suite:
 def _unpack(suite: Suite, root: Path, parts: Parts, tell: Tell) -> None:
     """The tar is kept by the digest of its packages, as the roots of images are."""
     folder = cleared(root.with_suffix(".tars"))
-    engine = Root(ENGINE, suite.packages)
+    engine = Root(ENGINE, suite.packages, parts.project.catalog.rules)
     tars.place(folder, [engine], parts.write, parts.epoch, tell)
     archive = folder / engine.place
     command = ["tar", "--extract", "--file", str(archive), "--directory", str(cleared(root))]

@@ -100,6 +100,12 @@ def test_names_resolve_by_files_and_dns(host: Host) -> None:
     assert host.file("/etc/nsswitch.conf").contains("^hosts:.*files.*dns")
 
 
+@pytest.mark.parametrize(("locale", "characters"), [("C.UTF-8", "1"), ("C", "2")])
+def test_locale_reads_characters(locale: str, characters: str, host: Host) -> None:
+    """Without the C library's modules for other character sets."""
+    assert host.check_output(f"printf '\\303\\274' | LC_ALL={locale} wc -m") == characters
+
+
 def test_root_has_an_account_and_its_shell_exists(host: Host) -> None:
     fields = host.check_output("getent passwd root").split(":")
     assert fields[:4] == ["root", "*", "0", "0"]

@@ -14,6 +14,7 @@ from worker_images.model.drivers.table import COMPONENT
 from worker_images.model.lock import Lock, Package
 from worker_images.model.pins import Source
 from worker_images.model.project import Project
+from worker_images.model.rootfs import Rules
 
 # Compilers run on this architecture; they compile for the others.
 BUILDER: Architecture = "amd64"
@@ -48,6 +49,7 @@ class Root:
 
     owner: str
     packages: tuple[Package, ...]
+    rules: Rules
 
     @property
     def name(self) -> str:
@@ -61,8 +63,9 @@ class Root:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the packages' digests and of the program that merges them."""
-        return text_digest("".join(each.sha256 for each in self.packages) + rootfs.digest())
+        """SHA-256 of the packages' digests, and of the rules and the program that merge them."""
+        merged = [each.sha256 for each in self.packages]
+        return text_digest("".join([*merged, self.rules.model_dump_json(), rootfs.source()]))
 
     @property
     def is_base(self) -> bool:
@@ -167,9 +170,9 @@ def of_plan(
     return (*found, *_contract(project, components))
 
 
-def engine(locked: Lock) -> Root:
+def engine(project: Project, locked: Lock) -> Root:
     """The private engine's root filesystem."""
-    return Root(ENGINE, locked.packages[BUILDER].of(ENGINE))
+    return Root(ENGINE, locked.packages[BUILDER].of(ENGINE), project.catalog.rules)
 
 
 def _contract(project: Project, components: Sequence[str]) -> Iterator[Text]:
@@ -185,15 +188,16 @@ def _roots(
     """Each root filesystem, without the packages of the one that it is unpacked on."""
     own, native = locked.packages[architecture], locked.packages[BUILDER]
     below = requirements.roots(project.catalog, architecture).below
-    yield Root(BASE, own.of(BASE))
+    rules = project.catalog.rules
+    yield Root(BASE, own.of(BASE), rules)
     compiled = [name for name in components if name in locked.modules]
     if architecture != BUILDER and compiled:
-        yield Root(NATIVE, native.of(BASE))
+        yield Root(NATIVE, native.of(BASE), rules)
     if any(below[name] == CGO for name in components):
-        yield Root(CGO, without(project, native.of(CGO), native.of(BASE)))
+        yield Root(CGO, without(project, native.of(CGO), native.of(BASE)), rules)
     for name in components:
         if name in own.holds:
-            yield Root(name, without(project, own.of(name), own.of(below[name])))
+            yield Root(name, without(project, own.of(name), own.of(below[name])), rules)
 
 
 def without(

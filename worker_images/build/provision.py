@@ -62,7 +62,7 @@ def _write_root(archive: Path, project: Project, locked: Lock, store: Store, tel
     debian = project.pins.debian
     write = writer(store, debian, locked.debian.resolved, project.epoch)
     try:
-        write(inputs.engine(locked), archive)
+        write(inputs.engine(project, locked), archive)
     except FetchError:
         if store.source:
             raise
@@ -70,7 +70,7 @@ def _write_root(archive: Path, project: Project, locked: Lock, store: Store, tel
         tell("engine: locked packages are gone from the mirror; using current ones")
         names = requirements.roots(project.catalog, BUILDER).names[inputs.ENGINE]
         packages = apt.resolve(debian, {inputs.ENGINE: names})[inputs.ENGINE]
-        write(Root(inputs.ENGINE, packages), archive)
+        write(Root(inputs.ENGINE, packages, project.catalog.rules), archive)
 
 
 def _unpack(archive: Path, private: PrivateEngine) -> None:

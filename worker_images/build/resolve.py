@@ -203,7 +203,8 @@ def _run_go(task: Task, made: Lock, components: Sequence[Component]) -> Path:
     wanted = {LOCK: (*names, *sorted(project.catalog.packages.lock))}
     resolver = apt.resolve(project.pins.debian, wanted)[LOCK]
     base = made.packages[BUILDER].of("base")
-    roots = [Root("base", base), Root(LOCK, inputs.without(project, resolver, base))]
+    rules, further = project.catalog.rules, inputs.without(project, resolver, base)
+    roots = [Root("base", base, rules), Root(LOCK, further, rules)]
     write = tars.writer(store, project.pins.debian, made.debian.resolved, project.epoch)
     tars.place(folder, roots, write, project.epoch, task.tell)
     values = {"toolchain": project.pins.go.toolchain, "components": components}

@@ -36,7 +36,7 @@ def writer(store: Store, debian: DebianPin, resolved: str, epoch: int) -> Write:
             return
         files = store.debs(tar.packages, debian, resolved)
         named = {package.name: file for package, file in zip(tar.packages, files, strict=True)}
-        rootfs.assemble(named, path, epoch, base=tar.is_base)
+        rootfs.assemble(named, path, epoch, tar.rules, base=tar.is_base)
 
     return write
 

@@ -86,7 +86,7 @@ def fetch(argv: list[str], root: Path, tell: Tell) -> str:
 def _all(loaded: Project, locked: Lock) -> tuple[Input, ...]:
     """The inputs of every component for every architecture, and the private engine, each once."""
     names = tuple(loaded.catalog.components)
-    found: list[Input] = [inputs.engine(locked)]
+    found: list[Input] = [inputs.engine(loaded, locked)]
     for architecture in ARCHITECTURES:
         everything = plan.of_components(loaded, locked, ALL, names, "packages", architecture)
         found += everything.inputs

@@ -5,10 +5,9 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from worker_images.model.catalog import checked
 from worker_images.model.oci.image import Entry, plain
 from worker_images.model.pins import Sha256
-from worker_images.model.schema import Strict, form
+from worker_images.model.schema import Strict, checked, form
 
 PATH = form(r"^/[^\x00-\x20]*$", "an absolute path; a folder ends in /")
 RIGHTS = form(
@@ -45,11 +44,10 @@ class Holding(Strict):
 
 
 class BaseExpectation(Holding):
-    """What the base holds beside its packages, what it leaves out of them, and what would be a
-    danger elsewhere, with reasons.
+    """What the base holds beside its packages, and, with reasons, what would be a danger
+    elsewhere.
     """
 
-    dropped: Patterns
     special: dict[Path_, str]
 
 

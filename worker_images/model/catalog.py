@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from worker_images.errors import Finding
+from worker_images.model import rootfs
 from worker_images.model.component import (
     DebianPackage,
     Definition,
@@ -20,7 +21,8 @@ from worker_images.model.component import (
 )
 from worker_images.model.document import Document, read, refuse
 from worker_images.model.pins import ComponentPin, DebianName, Name, Pins
-from worker_images.model.schema import Model, Strict, form, validated
+from worker_images.model.rootfs import Rules
+from worker_images.model.schema import Strict, checked, form
 
 # It becomes a label, so nothing in it may end one.
 PURPOSE = form(r"^[0-9A-Za-z][0-9A-Za-z ,.:;()+-]{0,99}$", "one line of plain words")
@@ -52,6 +54,7 @@ class Catalog:
     components: Mapping[str, Definition]
     variants: Mapping[str, Variant]
     packages: BasePackages
+    rules: Rules
 
     def missing(self, variant: str) -> tuple[str, ...]:
         """Components that a variant names and that have no folder yet."""
@@ -76,14 +79,8 @@ def load(root: Path) -> Catalog:
         path.parent.name: checked(root, path, Variant)
         for path in sorted(images.glob("*/variant.yaml"))
     }
-    return Catalog(
-        components, variants, checked(root, images / "base" / "packages.yaml", BasePackages)
-    )
-
-
-def checked(root: Path, path: Path, model: type[Model]) -> Model:
-    """Read a file of the checkout; raises DocumentError."""
-    return validated(read(path, str(path.relative_to(root))), model)
+    packages = checked(root, images / "base" / "packages.yaml", BasePackages)
+    return Catalog(components, variants, packages, rootfs.load(root))
 
 
 def check(pins: Pins, document: Document, catalog: Catalog, root: Path) -> None:

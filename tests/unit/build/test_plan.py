@@ -31,7 +31,9 @@ def test_unknown_variant_names_the_known(locked: Lock, project: Project) -> None
 
 
 def test_a_variant_with_unwritten_components_is_not_buildable(catalog: Catalog) -> None:
-    odd = Catalog({"gvisor": catalog.components["gvisor"]}, catalog.variants, catalog.packages)
+    odd = Catalog(
+        {"gvisor": catalog.components["gvisor"]}, catalog.variants, catalog.packages, catalog.rules
+    )
     assert odd.missing("full") == ("runc", "criu", "nvidia-container-toolkit", "cuda-runtime")
     assert odd.buildable == ("slim",)
 

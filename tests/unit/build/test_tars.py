@@ -7,8 +7,10 @@ import pytest
 from worker_images.build import tars
 from worker_images.build.inputs import Root, Toolchain
 from worker_images.fetch import apt
+from worker_images.files import ROOT
+from worker_images.model.rootfs import load
 
-BASE = Root("base", ())
+BASE = Root("base", (), load(ROOT))
 
 
 def write(_: Root | Toolchain, path: Path) -> None:

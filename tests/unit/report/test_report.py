@@ -275,7 +275,7 @@ def test_ledger_names_each_layer(judged: Callable[..., Report]) -> None:
         "nvidia-container-toolkit",
         "cuda-runtime",
     ]
-    assert (slim.size, slim.budget) == (sum(size for _, _, size in slim.layers), 135_000_000)
+    assert (slim.size, slim.budget) == (sum(size for _, _, size in slim.layers), 124_000_000)
 
 
 def test_drivers_through_the_releases(checkout: Path) -> None:
