@@ -5,6 +5,8 @@ PYTHON := .venv/bin/python
 # They would lead the machine's Python, and .venv's, to other modules.
 unexport PYTHONHOME PYTHONPATH
 IMAGES := ./build.py test && { $(PYTHON) -m pytest -q tests/relation tests/push tests/kit tests/machine || exit 5; }
+# One process a core: these tests share nothing.
+PARALLEL := -n auto --maxprocesses 8 --dist worksteal
 WORKLOAD := $(PYTHON) -m worker_images.node workload
 # Ends a recipe with the table, also where its tests failed, and with their status.
 REPORT := status=$$?; ./build.py report --json out/report/report.json && exit $$status
@@ -38,7 +40,7 @@ example: full ## build examples/beta9 on the full image, into out/beta9/image.ta
 
 test: setup ## unit, static, image and workload layers of all variants, how they relate, and a push
 	@rm -f out/test/junit.xml
-	@($(PYTHON) -m pytest -q --junit-xml out/test/junit.xml tests/unit tests/static || exit 5; $(IMAGES) && $(WORKLOAD)); $(REPORT)
+	@($(PYTHON) -m pytest -q $(PARALLEL) --junit-xml out/test/junit.xml tests/unit tests/static || exit 5; $(IMAGES) && $(WORKLOAD)); $(REPORT)
 
 test-images: setup ## the image layer, how the images relate, and a push
 	@($(IMAGES)); $(REPORT)

@@ -4,7 +4,9 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.support.loopback import Loopback
 
 CONTENT = bytes(range(256)) * 64
 
@@ -82,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
 def running() -> Iterator[Server]:
     """The server, for the block."""
     handler = type("Bound", (Handler,), {})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Loopback(handler) as server:
         state = Server(f"http://127.0.0.1:{server.server_port}")
         handler.server_state = state  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

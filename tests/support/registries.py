@@ -9,7 +9,9 @@ import threading
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.support.loopback import Loopback
 
 SOURCE = "pkg/sentry/devices/nvproxy/version.go"
 GO_BRANCH = "pkg/sentry/kernel/kernel_state_autogen.go"
@@ -80,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
 def serving() -> Iterator[Registry]:
     """A server of its own, ended with the block."""
     handler = type("Bound", (Handler,), {})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Loopback(handler) as server:
         registry = Registry(f"http://127.0.0.1:{server.server_port}")
         handler.registry = registry  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

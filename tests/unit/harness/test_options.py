@@ -26,7 +26,7 @@ def raising(error: str, folder: Path) -> "subprocess.CompletedProcess[str]":
         "no:cacheprovider",
         str(folder),
     ]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

@@ -79,18 +79,26 @@ def wheel(folder: Path, text: str = "") -> str:
     return f"small==1.0 \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with only pip: this checkout's, as installing it takes seconds."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    (packages,) = folder.glob("lib/python3*/site-packages")
+    for path in (ROOT / ".venv" / packages.relative_to(folder)).glob("pip*"):
+        (packages / path.name).symlink_to(path)
+    return folder
+
+
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    """A checkout whose environment has only pip: this one's, as installing it takes seconds."""
+def checkout(environment: Path, tmp_path: Path) -> Checkout:
+    """A checkout with such an environment."""
     root, home = tmp_path / "checkout", tmp_path / "home"
     (root / "scripts").mkdir(parents=True)
     home.mkdir()
     shutil.copy(ROOT / "scripts/setup", root / "scripts/setup")
     (root / "requirements.txt").write_text(wheel(root / "index"))
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(root / ".venv")], check=True)
-    (packages,) = root.glob(".venv/lib/python3*/site-packages")
-    for path in (ROOT / packages.relative_to(root)).glob("pip*"):
-        (packages / path.name).symlink_to(path)
+    shutil.copytree(environment, root / ".venv", symlinks=True)
     return Checkout(root, home)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -109,6 +110,7 @@ def ordered(versions: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(versions, key=order))
 
 
+@cache
 def order(version: str) -> tuple[int, ...]:
     """A version as numbers, so that 20260209.10 follows 20260209.2, and 535.104.05 follows
     535.54.03.
