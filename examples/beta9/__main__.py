@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from worker_images.build import record, rootfs
-from worker_images.cli.main import tell
+from worker_images.console import say
 from worker_images.engine import buildx
 from worker_images.engine.builder import find
 from worker_images.engine.endpoint import Endpoint, PrivateEngine
@@ -58,7 +58,7 @@ def _tools(endpoint: Endpoint, pinned: Pins, known: Catalog, scratch: Path) -> P
     """
     epoch = int(pinned.source_date_epoch)
     packages = apt.resolve(pinned.debian, {"tools": [*known.packages.base, *TOOLS]})["tools"]
-    tell(f"assembling tools.tar, a Debian with apt, from {len(packages)} Debian packages")
+    say(f"assembling tools.tar, a Debian with apt, from {len(packages)} Debian packages")
     files = apt.fetch(packages, CACHE / "debs")
     named = {package.name: file for package, file in zip(packages, files, strict=True)}
     rootfs.assemble(named, scratch / "tools.tar", epoch, base=True)
