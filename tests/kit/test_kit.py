@@ -111,6 +111,21 @@ def test_what_is_required_fails_where_it_cannot_run(unpacked: Path) -> None:
     assert "required, and not run: no NVIDIA driver on this machine" in found.stdout
 
 
+def test_kit_verifies_its_image(unpacked: Path) -> None:
+    """The checklist's image rows by tests/workload alone: no engine, no checkout, no GPU."""
+    command = ["python3", "-X", "utf8", "-m", "worker_images.node", "verify"]
+    found = subprocess.run(
+        [*command, "--image", "image.tar", "--driver", "580.159.04"],
+        cwd=unpacked,
+        env=BARE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "Yes: 5 of 5 checks passed; 17 not selected." in found.stdout
+
+
 def test_the_older_runsc_serves_what_its_row_says() -> None:
     """Debian's, which nodes without the project's runsc have: its row of the table against its own
     list.

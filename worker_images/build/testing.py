@@ -124,27 +124,30 @@ def _unfinished(work: Work, what: str, fault: str) -> EngineError:
 
 def _passed(run: Run) -> str:
     reasons = Counter(check.result.reason for check in run.having(NOT_RUN))
-    passed = f"passed {len(run.checks) - reasons.total()} checks"
-    return passed + "".join(
-        f"; not run: {reason} ({count} checks)" for reason, count in sorted(reasons.items())
-    )
+    words = f"passed {len(run.checks) - reasons.total()} checks"
+    for reason, count in sorted(reasons.items()):
+        words += f"; not run: {reason} ({count} checks)"
+    return words
 
 
 def _incomplete(run: Run, made: Record) -> str:
     """Why a run without a failed check does not show that all passed; empty where it does."""
-    image_id, engine_id = (run.properties.get(name, "") for name in ("image_id", "engine_id"))
+    image_id = run.properties.get("image_id", "unknown")
+    engine_id = run.properties.get("engine_id", "")
     if (image_id, engine_id) != (made.image_id, made.engine_id):
-        return (
-            f"the report is of image {image_id or 'unknown'} ({engine_id}), not of {made.image_id}"
-        )
+        return f"the report is of image {image_id} ({engine_id}), not of {made.image_id}"
     ran = {check.identity for check in run.checks}
-    collected = {*json.loads(run.properties.get("checks") or "[]")}
+    collected = {*json.loads(run.properties.get("checks", "[]"))}
     if not collected or ran != collected:
-        missing = sorted(collected ^ ran)[:LAST_LINES]
-        return f"{len(ran)} of {len(collected)} checks ran: {', '.join(missing)}"
+        missing = sorted(collected ^ ran)
+        return f"{len(ran)} of {len(collected)} checks ran: {_first(missing)}"
     silent = [
         check.identity
         for check in run.having(NOT_RUN)
         if check.result.reason.startswith(UNEXPLAINED)
     ]
-    return f"{UNEXPLAINED}{', '.join(silent[:LAST_LINES])}" if silent else ""
+    return f"{UNEXPLAINED}{_first(silent)}" if silent else ""
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:LAST_LINES])

@@ -160,9 +160,11 @@ def described(check: Check, root: Path) -> Check:
 @functools.cache
 def _docstrings(path: Path) -> dict[str, str]:
     """The first paragraph of a module's docstring, under the empty name, and of its functions'."""
-    tree = ast.parse(path.read_text(encoding="utf-8") if path.exists() else "")
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    found = {"": ast.get_docstring(tree)} | {
-        node.name: ast.get_docstring(node) for node in functions
-    }
+    if not path.exists():
+        return {}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = {"": ast.get_docstring(tree)}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            found[node.name] = ast.get_docstring(node)
     return {name: summary(text) for name, text in found.items() if text}

@@ -68,10 +68,12 @@ def text(report: Report) -> str:
 
 
 def _line(row: Row) -> str:
-    start = f"{row.layer.name:8} {row.variant:8}"
+    passed, failed = str(row.passed), str(row.failed)
+    not_run = f"{row.not_run:>8}"
     if not row.at:
-        return f"{start} {'-':>7} {'-':>7} all; run: {row.layer.command}"
-    return f"{start} {row.passed:>7} {row.failed:>7} {row.not_run:>8}"
+        passed = failed = "-"
+        not_run = f"all; run: {row.layer.command}"
+    return f"{row.layer.name:8} {row.variant:8} {passed:>7} {failed:>7} {not_run}"
 
 
 def _failed(checks: tuple[Check, ...]) -> Iterator[str]:
@@ -118,21 +120,28 @@ def page(report: Report) -> str:
 
 
 def _verdict(images: tuple[Built, ...]) -> str:
-    refused = [image for image in images if image.refused]
+    refused = [f"worker:{image.variant} ({image.refused})" for image in images if image.refused]
     usable = [f"worker:{image.variant}" for image in images if not image.refused]
-    named = " or ".join(f"worker:{image.variant} ({image.refused})" for image in refused)
-    answer = f"No: do not use {named}." if refused else "Yes:"
-    return f"{answer} {' and '.join(usable)} may be used." if usable else answer
+    words = ["Yes:"]
+    if refused:
+        words = [f"No: do not use {' or '.join(refused)}."]
+    if usable:
+        words.append(f"{' and '.join(usable)} may be used.")
+    return " ".join(words)
 
 
 def _counts(rows: tuple[Row, ...]) -> str:
     passed = sum(row.passed for row in rows)
     failed = sum(row.failed for row in rows)
     not_run = sum(row.not_run for row in rows)
-    never = [
-        row.layer.name if row.variant == ALL else f"{row.layer.name} of {row.variant}"
-        for row in rows
-        if not row.at
-    ]
-    end = f"; never run: {', '.join(never)}." if never else "."
-    return f"{passed} checks passed, {failed} failed, {not_run} did not run{end}"
+    words = f"{passed} checks passed, {failed} failed, {not_run} did not run"
+    never = [_name(row) for row in rows if not row.at]
+    if never:
+        words += f"; never run: {', '.join(never)}"
+    return f"{words}."
+
+
+def _name(row: Row) -> str:
+    if row.variant == ALL:
+        return row.layer.name
+    return f"{row.layer.name} of {row.variant}"

@@ -39,13 +39,25 @@ def rows(found: dict[str, Run], variants: Sequence[str]) -> tuple[Row, ...]:
     checks = [check for run in found.values() for check in run.checks]
     result = []
     for layer in LAYERS:
+        own = [check for check in checks if check.layer == layer.name]
         for variant in (*variants, ALL):
-            own = [each for each in checks if (each.layer, each.variant) == (layer.name, variant)]
-            if own or layer.per_variant == (variant != ALL):
-                at = found[layer.file_of(variant)].at if own else ""
-                count = results.count(own)
-                result.append(Row(layer, variant, at, count[PASSED], count[FAILED], count[NOT_RUN]))
+            counted = [check for check in own if check.variant == variant]
+            at = found[layer.file_of(variant)].at if counted else ""
+            if counted or layer.per_variant == (variant != ALL):
+                result.append(_row(layer, variant, at, counted))
     return tuple(result)
+
+
+def _row(layer: Layer, variant: str, at: str, checks: Sequence[Check]) -> Row:
+    count = results.count(checks)
+    return Row(
+        layer=layer,
+        variant=variant,
+        at=at,
+        passed=count[PASSED],
+        failed=count[FAILED],
+        not_run=count[NOT_RUN],
+    )
 
 
 def _run(root: Path, name: str, variant: str) -> Run:

@@ -38,6 +38,14 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Results:
+    """The results of the tests, and of each suite without results why."""
+
+    checks: Sequence[Check]
+    missing: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Entry:
     """A row and its result; `selected` says whether an option selects it."""
 
@@ -48,10 +56,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Checklist:
-    """All entries, of which image."""
+    """All entries, of which image, and why a suite could not run."""
 
     entries: tuple[Entry, ...]
     image: str
+    missing: Mapping[str, str]
 
     @property
     def counts(self) -> Counter[str]:
@@ -66,12 +75,16 @@ class Checklist:
     @property
     def verdict(self) -> str:
         """The answer in one line."""
-        counts = self.counts
-        parts = [f"{counts[PASSED]} of {counts.total()} checks passed"]
-        parts += [f"{counts[each]} {each}" for each in (FAILED, NOT_RUN) if counts[each]]
-        rest = len(self.entries) - counts.total()
-        end = f"; {rest} not selected." if rest else "."
-        return f"{'Yes' if self.passed else 'No'}: {', '.join(parts)}{end}"
+        answer = "Yes" if self.passed else "No"
+        total = self.counts.total()
+        words = f"{answer}: {self.counts[PASSED]} of {total} checks passed"
+        for outcome in (FAILED, NOT_RUN):
+            if self.counts[outcome]:
+                words += f", {self.counts[outcome]} {outcome}"
+        rest = len(self.entries) - total
+        if rest:
+            words += f"; {rest} not selected"
+        return f"{words}."
 
 
 def load() -> tuple[Row, ...]:
@@ -85,25 +98,35 @@ def suite_of(test: str) -> str:
     return test.split("/")[1]
 
 
-def joined(row: Row, checks: Sequence[Check], missing: Mapping[str, str], drivers: Table) -> Result:
-    """A row's result by its tests; `missing` says of each suite without results why.
+def joined(row: Row, found: Results, drivers: Table) -> Result:
+    """A row's result by its tests.
 
     A failed test fails the row. A suite whose tests all passed is enough: where one cannot run,
     another may.
     """
-    found = {test: _result(test, checks, missing) for test in row.tests}
-    outcomes: dict[str, set[str]] = {}
-    for test, result in found.items():
-        outcomes.setdefault(suite_of(test), set()).add(result.outcome)
+    results = {test: _result(test, found) for test in row.tests}
+    for test, result in results.items():
         if result.outcome == FAILED:
             return _failed(row, test, result, drivers)
-    if {PASSED} not in outcomes.values():
-        reasons = [result.reason for result in found.values() if result.outcome == NOT_RUN]
-        return Result(NOT_RUN, reason="; ".join(dict.fromkeys(reasons)))
-    passed = [test for test in found if outcomes[suite_of(test)] == {PASSED}]
-    seen = [found[test].seen for test in passed if found[test].seen]
-    count = f"{len(passed)} {'test' if len(passed) == 1 else 'tests'} passed"
-    return Result(PASSED, "; ".join(dict.fromkeys(seen)) or count)
+    passed = _of_passed_suites(results)
+    if not passed:
+        reasons = dict.fromkeys(result.reason for result in results.values() if result.reason)
+        return Result(NOT_RUN, reason="; ".join(reasons))
+    seen = dict.fromkeys(result.seen for result in passed if result.seen)
+    noun = "test" if len(passed) == 1 else "tests"
+    return Result(PASSED, "; ".join(seen) or f"{len(passed)} {noun} passed")
+
+
+def _of_passed_suites(results: Mapping[str, Result]) -> list[Result]:
+    """The results in each suite whose tests all passed."""
+    suites: dict[str, list[Result]] = {}
+    for test, result in results.items():
+        suites.setdefault(suite_of(test), []).append(result)
+    passed = []
+    for own in suites.values():
+        if all(result.outcome == PASSED for result in own):
+            passed += own
+    return passed
 
 
 def _failed(row: Row, test: str, result: Result, drivers: Table) -> Result:
@@ -114,13 +137,14 @@ def _failed(row: Row, test: str, result: Result, drivers: Table) -> Result:
     return Result(FAILED, test, reason, row.step)
 
 
-def _result(test: str, checks: Sequence[Check], missing: Mapping[str, str]) -> Result:
+def _result(test: str, found: Results) -> Result:
     """The worst result of a test's parameters."""
-    suite = suite_of(test)
-    if suite in missing:
-        return Result(NOT_RUN, reason=missing[suite])
-    found = {check.result.outcome: check.result for check in checks if check.test == test}
+    reason = found.missing.get(suite_of(test))
+    if reason:
+        return Result(NOT_RUN, reason=reason)
+    own = [check.result for check in found.checks if check.test == test]
     for outcome in (FAILED, NOT_RUN, PASSED):
-        if outcome in found:
-            return found[outcome]
+        for result in own:
+            if result.outcome == outcome:
+                return result
     return Result(NOT_RUN, reason=f"no result of {test}")

@@ -32,15 +32,22 @@ def text(checklist: Checklist) -> str:
         if entry.selected and entry.result.outcome != PASSED:
             lines += ["    reason  as above"] if why == before else _why(entry)
         before = why
-    return "\n".join([*lines, "", checklist.verdict])
+    return "\n".join([*lines, "", *_missing(checklist), checklist.verdict])
+
+
+def _missing(checklist: Checklist) -> list[str]:
+    """A row may have passed without a suite that could not run, so it is named."""
+    return [f"not run: {why}" for why in checklist.missing.values()]
 
 
 def _line(entry: Entry) -> str:
-    row, result = entry.row, entry.result
+    row = entry.row
+    result = entry.result
+    where = f"{row.layer:9}{row.check:{WIDTH}}"
     if not entry.selected:
-        return f"· {row.layer:9}{row.check:{WIDTH}} {NOT_SELECTED}: {result.reason}"
-    seen = result.seen or result.outcome
-    return f"{MARKS[result.outcome]} {row.layer:9}{row.check:{WIDTH}} {short(seen)}"
+        return f"· {where} {NOT_SELECTED}: {result.step}"
+    seen = short(result.seen or result.outcome)
+    return f"{MARKS[result.outcome]} {where} {seen}"
 
 
 def _why(entry: Entry) -> list[str]:
@@ -65,6 +72,7 @@ def as_json(checklist: Checklist) -> str:
         "passed": checklist.passed,
         "image": checklist.image,
         "counts": dict(checklist.counts),
+        "not_run": dict(checklist.missing),
         "rows": rows,
     }
     return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
@@ -78,6 +86,7 @@ def html(checklist: Checklist) -> str:
     return string.Template(PAGE.read_text(encoding="utf-8")).substitute(
         verdict=markup.escape(checklist.verdict),
         style=PASSED if checklist.passed else FAILED,
+        missing="".join(f"<p>{markup.escape(line)}</p>" for line in _missing(checklist)),
         layers="".join(_layer(checklist, name) for name in layers),
         image=markup.escape(checklist.image or "none"),
         at=at,

@@ -8,7 +8,7 @@ from pathlib import Path
 from worker_images.model import results
 from worker_images.model.results import Check
 from worker_images.node import suite
-from worker_images.node.verify.checklist import Row, suite_of
+from worker_images.node.verify.checklist import Results, Row, suite_of
 from worker_images.node.verify.target import last_line
 
 # pytest's status of a run that came to its end: every test passed, or some failed.
@@ -25,37 +25,35 @@ class Request:
     folder: Path
 
 
-def run(
-    rows: Sequence[Row], request: Request, log: Callable[[str], None]
-) -> tuple[tuple[Check, ...], dict[str, str]]:
-    """The results of the rows' tests, and why a suite has none."""
+def run(rows: Sequence[Row], request: Request, log: Callable[[str], None]) -> Results:
+    """The results of the rows' tests."""
     tests = dict.fromkeys(test for row in rows for test in row.tests)
+    suites: dict[str, list[str]] = {}
+    for test in tests:
+        suites.setdefault(suite_of(test), []).append(test)
     checks: list[Check] = []
     missing: dict[str, str] = {}
-    for name in dict.fromkeys(map(suite_of, tests)):
-        if reason := _unusable(name, request):
-            missing[name] = reason
-            continue
-        log(f"running tests/{name}")
-        own = [test for test in tests if suite_of(test) == name]
+    for name, own in suites.items():
         try:
+            _check_usable(name, request)
+            log(f"running tests/{name}")
             checks += _results(name, own, request)
         except _NoResultsError as error:
             missing[name] = str(error)
-    return tuple(checks), missing
+    return Results(checks, missing)
 
 
 class _NoResultsError(Exception):
     """A suite could not run; the message says why."""
 
 
-def _unusable(name: str, request: Request) -> str:
-    """Why a suite cannot test this image here; empty where it can."""
-    if not (request.root / "tests" / name).is_dir():
-        return f"tests/{name} is in a checkout only, not in the GPU kit"
+def _check_usable(name: str, request: Request) -> None:
+    """Refuse a suite that cannot test this image here."""
+    folder = f"tests/{name}"
+    if not (request.root / folder).is_dir():
+        raise _NoResultsError(f"{folder} is in a checkout only, not in the GPU kit")
     if name == "image" and not variant_of(request.image, request.root):
-        return "tests/image tests what this checkout built: out/VARIANT/image.tar"
-    return ""
+        raise _NoResultsError(f"{folder} tests what this checkout built: out/VARIANT/image.tar")
 
 
 def variant_of(image: Path | str, root: Path) -> str:
@@ -76,9 +74,11 @@ def _options(name: str, request: Request) -> list[str]:
 
 
 def _results(name: str, tests: Sequence[str], request: Request) -> tuple[Check, ...]:
-    report, log = request.folder / f"{name}.xml", request.folder / f"{name}.log"
+    report = request.folder / f"{name}.xml"
+    log = request.folder / f"{name}.log"
+    options = _options(name, request)
     with log.open("wb") as output:
-        status = suite.run(request.root, tests, _options(name, request), report, output)
+        status = suite.run(request.root, tests, options, report, output)
     if status not in COMPLETE or not report.exists():
         words = last_line(log.read_text(errors="replace"))
         raise _NoResultsError(f"tests/{name}: status {status}: {words}")

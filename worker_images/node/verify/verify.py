@@ -4,7 +4,7 @@ import argparse
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def main(given: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
         # Other users pass through it: a sandbox without rights reads its bundle there.
         Path(scratch).chmod(0o711)
         run = Run(given, root, log, table.read(root / DRIVERS), Path(scratch))
-        made = Checklist(tuple(_entries(run, image)), image)
+        made = _checked(run, image)
     for path, write in ((given.json, page.as_json), (given.html, page.html)):
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,23 +125,37 @@ def _usage(given: argparse.Namespace, image: str) -> str:
     return ""
 
 
-def _entries(run: Run, image: str) -> Iterator[Entry]:
+def _checked(run: Run, image: str) -> Checklist:
     """Every row with its result."""
     rows = checklist.load()
-    unselected = {row: _unselected(row, run, image) for row in rows}
-    selected = [row for row in rows if not unselected[row]]
+    options = {row: _unselected(row, run, image) for row in rows}
+    selected = [row for row in rows if not options[row]]
     file = _opened(image, run) if image else Path()
     request = suites.Request(file, run.given, run.root, run.scratch)
-    checks, missing = suites.run(selected, request, run.log)
-    target = _target(run, file) if any(row.probe for row in selected) else None
+    results = suites.run(selected, request, run.log)
+    probed = _probed(selected, file, run)
+    entries = []
     for row in rows:
-        if reason := unselected[row]:
-            yield Entry(row, Result(NOT_RUN, reason=reason), selected=False)
-        elif target and row.probe:
-            run.log(f"pod: {row.check}")
-            yield Entry(row, PROBES[row.probe].result(target))
+        if option := options[row]:
+            entries.append(Entry(row, Result(NOT_RUN, step=option), selected=False))
+        elif row.probe:
+            entries.append(Entry(row, probed[row]))
         else:
-            yield Entry(row, checklist.joined(row, checks, missing, run.drivers))
+            entries.append(Entry(row, checklist.joined(row, results, run.drivers)))
+    return Checklist(tuple(entries), image, results.missing)
+
+
+def _probed(rows: Sequence[Row], image: Path, run: Run) -> dict[Row, Result]:
+    """The results of the rows with a probe."""
+    found: dict[Row, Result] = {}
+    own = [row for row in rows if row.probe]
+    if not own:
+        return found
+    target = _target(run, image)
+    for row in own:
+        run.log(f"pod: {row.check}")
+        found[row] = PROBES[row.probe].result(target)
+    return found
 
 
 def _unselected(row: Row, run: Run, image: str) -> str:

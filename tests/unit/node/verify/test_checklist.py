@@ -6,7 +6,7 @@ from worker_images.files import ROOT
 from worker_images.model.drivers import table
 from worker_images.model.results import FAILED, NOT_RUN, PASSED, Check, Result
 from worker_images.node.verify import checklist
-from worker_images.node.verify.checklist import Checklist, Entry, Row, joined
+from worker_images.node.verify.checklist import Checklist, Entry, Results, Row, joined
 
 IMAGE, BOTH = "tests/image/test_a.py::test_one", "tests/image/test_a.py::test_two"
 NODE = "tests/workload/test_b.py::test_three"
@@ -20,7 +20,7 @@ def row(*tests: str) -> Row:
 
 def join(tests: tuple[str, ...], results: dict[str, Result], **missing: str) -> Result:
     checks = [Check(identity, result) for identity, result in results.items()]
-    return joined(row(*tests), checks, missing, DRIVERS)
+    return joined(row(*tests), Results(checks, missing), DRIVERS)
 
 
 def test_row_passes_when_all_its_tests_passed() -> None:
@@ -72,7 +72,7 @@ def test_test_has_the_worst_result_of_its_parameters(worst: str) -> None:
 def made(*outcomes: str, unselected: int = 0) -> Checklist:
     entries = [Entry(row(), Result(outcome)) for outcome in outcomes]
     rest = [Entry(row(), Result(NOT_RUN), selected=False)] * unselected
-    return Checklist((*entries, *rest), "")
+    return Checklist((*entries, *rest), "", {})
 
 
 @pytest.mark.parametrize(

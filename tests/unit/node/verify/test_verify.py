@@ -50,6 +50,7 @@ def test_image_rows_pass_by_the_workload_suite_in_a_kit(kit: Path) -> None:
     text, status, rows = run(kit, image_of(kit), "--driver", "580.159.04")
     assert (status, text.splitlines()[-1]) == (0, "Yes: 5 of 5 checks passed; 17 not selected.")
     assert rows[BOOT.check]["seen"] == "test_it_is_gvisor"
+    assert "\nnot run: tests/image is in a checkout only" in text
     assert {row["layer"] for row in rows.values() if row["selected"]} == {"image"}
 
 
@@ -83,7 +84,7 @@ def test_drivers_of_nodes_are_checked_where_some_are_known(kit: Path) -> None:
     suite(kit, "workload")
     unknown = run(kit, image_of(kit))[2][SERVED.check]
     named = run(kit, image_of(kit), "--driver", "580.159.04")[2][SERVED.check]
-    assert (unknown["selected"], unknown["reason"]) == (False, "--driver VERSION")
+    assert (unknown["selected"], unknown["step"]) == (False, "--driver VERSION")
     assert (named["selected"], named["outcome"]) == (True, PASSED)
 
 
@@ -144,6 +145,21 @@ def test_node_needs_root(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(PlaceError, match="run as root"):
         run(kit, image_of(kit), "--node")
+
+
+def test_workload_rows_have_the_results_of_their_tests_on_a_node(
+    kit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pod's rows look at the node too; a root that holds no runsc answers none of them."""
+    suite(kit, "workload", test_no_call_went_unanswered="assert not 'a call'")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    _, status, rows = run(kit, image_of(kit), "--node")
+    workload = {row["check"]: row["outcome"] for row in rows.values() if row["layer"] == "workload"}
+    assert (status, workload.popitem()) == (5, (ROWS[-1].check, FAILED))
+    assert set(workload.values()) == {PASSED}
+    selected = [row for row in rows.values() if row["layer"] == "pod" and row["selected"]]
+    assert [(row["outcome"], row["seen"]) for row in selected] == [(FAILED, "no answer")] * 6
 
 
 def test_page_holds_every_row_and_escapes_what_it_shows(worker: Worker, kit_root: Path) -> None:
