@@ -1,6 +1,6 @@
 # Names of commands; each does its set-up first. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor engine engine-stop slim full all example test test-images test-workload gpu-kit verify test-mutants test-offline test-engines test-examples report lint lock render bench clean
+.PHONY: help setup doctor engine engine-stop slim full all example test test-images test-workload gpu-kit verify test-mutants test-offline test-engines test-examples report lint lock accept render bench clean
 PYTHON := .venv/bin/python
 # They would lead the machine's Python, and .venv's, to other modules.
 unexport PYTHONHOME PYTHONPATH
@@ -78,6 +78,9 @@ lint: ## ruff, mypy, hadolint, shellcheck, drift
 
 lock: setup ## write versions.lock, go.mod and go.sum: what the pins mean today
 	@./build.py lock
+
+accept: setup ## after a change: resolve what is new, build, test, write the ledger and the documents
+	@./build.py accept
 
 render: setup ## write the committed Dockerfiles and versions.schema.json
 	@./build.py render

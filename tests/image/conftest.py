@@ -76,7 +76,7 @@ def unprivileged(container: str, case: Case) -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def release(case: Case) -> str:
-    """The gVisor release that both supplies share."""
+    """The gVisor release that both sources share."""
     return case.pins.components["gvisor"].version
 
 

@@ -13,15 +13,13 @@ from worker_images.harness.closed_world import Control, Declared
 from worker_images.harness.collection import Case
 from worker_images.model.oci.image import Entry, Image
 
-pytestmark = pytest.mark.supply("packages")
+pytestmark = pytest.mark.source("packages")
 
 
 @pytest.mark.mode("built")
 def test_no_package_is_there_without_need(packages: Mapping[str, Control], case: Case) -> None:
-    components = [case.pins.components[name].packages.debian for name in case.components]
-    assert not closed_world.unneeded(
-        packages, [*case.catalog.packages.base, *(name for name in components if name)]
-    )
+    wanted = [*case.catalog.packages.base, *case.debian_packages]
+    assert not closed_world.unneeded(packages, wanted)
 
 
 def test_every_package_that_was_asked_for_is_there(

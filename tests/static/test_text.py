@@ -7,7 +7,7 @@ from pathlib import Path
 import dockerfile
 import pytest
 
-from worker_images.build import pipeline, plan, record, render
+from worker_images.build import generated, plan, record, render, requirements
 from worker_images.files import ROOT
 from worker_images.model import catalog, pins, project
 
@@ -24,10 +24,8 @@ def tracked() -> list[Path]:
 
 
 def test_generated_files_are_what_their_sources_say() -> None:
-    stale = [
-        path.name for path, text in pipeline.generated(ROOT).items() if path.read_text() != text
-    ]
-    assert not stale, "run: make render"
+    files = generated.files(project.load(ROOT))
+    assert not [path.name for path, text in files.items() if path.read_text() != text]
 
 
 def test_every_buildable_variant_is_committed() -> None:
@@ -104,12 +102,12 @@ def test_components_are_linked_overlays(path: Path) -> None:
 
 
 @pytest.mark.parametrize("variant", [path.parent.name for path in FILES])
-@pytest.mark.parametrize("supply", ["packages", "vendor"])
-def test_dockerfile_sets_no_mode_by_copy(variant: str, supply: pins.Supply) -> None:
+@pytest.mark.parametrize("source", ["packages", "upstream"])
+def test_dockerfile_sets_no_mode_by_copy(variant: str, source: pins.Source) -> None:
     """From BuildKit 0.21, COPY --chmod also sets the mode of the folders that it creates."""
-    pinned, known = project.load(ROOT, ROOT / "versions.yaml")
-    text = render.dockerfile(plan.make(pinned, known, variant, supply), ROOT)
-    assert copies_with_mode(text) == []
+    loaded = project.load(ROOT)
+    planned = plan.make(loaded, requirements.load(loaded), variant, source)
+    assert copies_with_mode(render.dockerfile(planned, ROOT)) == []
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support import fake_worker
 from tests.support.fake_worker import Worker
+from worker_images.build import requirements
 from worker_images.engine.builder import Builder, Engine
 from worker_images.engine.daemon import Address
 from worker_images.engine.endpoint import Endpoint
@@ -15,8 +16,11 @@ from worker_images.files import ROOT
 from worker_images.model.catalog import Catalog
 from worker_images.model.catalog import load as load_catalog
 from worker_images.model.drivers.table import DRIVERS
+from worker_images.model.lock import Lock
 from worker_images.model.pins import Pins
 from worker_images.model.pins import load as load_pins
+from worker_images.model.project import Project
+from worker_images.model.project import load as load_project
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +33,18 @@ def root() -> Path:
 def pins() -> Pins:
     """The committed pins."""
     return load_pins(ROOT / "versions.yaml")[0]
+
+
+@pytest.fixture(scope="session")
+def project() -> Project:
+    """The committed project."""
+    return load_project(ROOT)
+
+
+@pytest.fixture(scope="session")
+def locked(project: Project) -> Lock:
+    """The committed lock."""
+    return requirements.load(project)
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,11 @@ CERTIFICATES = ("usr/share/ca-certificates/mozilla/*.crt",)
 SHADOW_GROUP = 42
 
 
+def digest() -> str:
+    """The text of this program: a change of it is a change of every tar."""
+    return Path(__file__).read_text()
+
+
 @dataclass
 class _Writer:
     """A tar under way: which paths it holds, and the few contents that generated files need."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from worker_images.build.record import Record
 from worker_images.build.tars import cleared
-from worker_images.build.work import Work
+from worker_images.build.work import BuildJob
 from worker_images.engine.buildx import ended
 from worker_images.errors import EngineError, JudgeError
 from worker_images.model import results
@@ -28,7 +28,7 @@ CHECKS_FAILED = 1
 
 
 @contextlib.contextmanager
-def trial(work: Work, made: Record, archive: Path) -> Iterator[Callable[[], None]]:
+def trial(work: BuildJob, made: Record, archive: Path) -> Iterator[Callable[[], None]]:
     """The tests of an archive under way, for the block; what it yields waits for their end.
 
     Raises JudgeError where the report names a failed check, EngineError where it does not show that
@@ -58,15 +58,15 @@ def trial(work: Work, made: Record, archive: Path) -> Iterator[Callable[[], None
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _command(work: Work, archive: Path, report: Path) -> list[str]:
+def _command(work: BuildJob, archive: Path, report: Path) -> list[str]:
     """pytest in isolation, on an archive."""
     program = [sys.executable, "-I", "-X", "utf8", str(work.root / PROGRAM), "-q"]
     options = {
         "--variant": work.plan.variant,
-        "--supply": work.plan.supply,
+        "--source": work.plan.source,
         "--arch": work.plan.architecture,
         "--image": str(archive),
-        "--versions": str(work.request.versions),
+        "--versions": str(work.project.versions),
         "--junit-xml": str(report),
     }
     return [*program, *(word for option in options.items() for word in option)]
@@ -84,7 +84,7 @@ def environment(caller: Mapping[str, str], scratch: Path) -> dict[str, str]:
     return kept | {"TMPDIR": str(scratch)}
 
 
-def _verdict(work: Work, made: Record, status: int, where: str) -> None:
+def _verdict(work: BuildJob, made: Record, status: int, where: str) -> None:
     log = (work.out / "judge.log").read_text(errors="replace").strip()
     run = _read(work.out / "judge.xml")
     failed = run.having(results.FAILED) if run else ()
@@ -114,7 +114,7 @@ def _read(report: Path) -> Run | None:
         return None
 
 
-def _unfinished(work: Work, what: str, fault: str) -> EngineError:
+def _unfinished(work: BuildJob, what: str, fault: str) -> EngineError:
     """The error of a run that shows nothing of the image; its results go."""
     (work.out / "judge.xml").unlink(missing_ok=True)
     if shutil.disk_usage(work.out).free < LEAST_BYTES:

@@ -5,10 +5,16 @@ from pathlib import Path
 
 from worker_images import console
 from worker_images.build import uptodate
-from worker_images.build.record import Outcome
+from worker_images.build.record import Outcome, default_tag
 
 # A command: arguments, the checkout and what tells progress, to the text of an answer.
 Command = Callable[[list[str], Path, Callable[[str], None]], str]
+
+
+def _accept() -> Command:
+    from worker_images.cli import chores
+
+    return chores.accept
 
 
 def _build() -> Command:
@@ -79,6 +85,7 @@ def _update() -> Command:
 
 # Each imports its command when it is given: a plan is shown before what builds could be imported.
 COMMANDS: Mapping[str, Callable[[], Command]] = {
+    "accept": _accept,
     "compat": _compat,
     "doctor": _doctor,
     "engine": _engine,
@@ -101,7 +108,7 @@ def main(argv: list[str], root: Path) -> int:
 def _run(argv: list[str], root: Path) -> str:
     if record := uptodate.look(argv, root):
         console.say(f"nothing to build: no input changed and the engine holds {record.image_id}")
-        return summary(Outcome(record, f"worker:{record.variant}", built=False, seconds=0.0))
+        return summary(Outcome(record, default_tag(record.variant), built=False, seconds=0.0))
     named = COMMANDS.get("".join(argv[:1]))
     command = (named or _build)()
     return command(argv[1:] if named else argv, root, console.say)
@@ -110,8 +117,8 @@ def _run(argv: list[str], root: Path) -> str:
 def summary(outcome: Outcome) -> str:
     """What a person wants to know after a build."""
     record, tag = outcome.record, outcome.tag
-    locked = f"packages of {record.resolved}, by versions.lock; make lock takes today's"
-    resolved = locked if record.resolved else "packages of the vendor's build day"
+    locked = f"packages locked on {record.resolved}; `make lock` updates them"
+    resolved = locked if record.resolved else "packages of the build day, not locked"
     rows = [
         ("image", tag or "(not tagged)"),
         ("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())),
@@ -121,13 +128,13 @@ def summary(outcome: Outcome) -> str:
         ("engine", record.engine),
         ("time", f"{outcome.seconds:.1f} s" + ("" if outcome.built else ", nothing was built")),
         ("debian", resolved),
-        *(("cannot", text) for text in record.limits),
+        *(("lacks", text) for text in record.lacks),
         (
             "next",
             (
                 f'eval "$(./build.py engine env)" && docker run --rm {tag} runsc --version'
                 if tag
-                else "the same without --no-judge"
+                else "run it again without --no-test"
             ),
         ),
     ]

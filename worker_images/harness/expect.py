@@ -24,12 +24,11 @@ Patterns = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
 class Holding(Strict):
-    """Paths that somebody answers for, what their layer may weigh at most, unpacked."""
+    """Paths that a layer holds beside those of its Debian packages."""
 
     files: dict[Path_, Rights]
     links: dict[Path_, str] = Field(default_factory=dict)
     sha256: dict[Path_, Sha256] = Field(default_factory=dict)
-    megabytes: Megabytes
 
     @property
     def declared(self) -> dict[str, Entry]:

@@ -13,7 +13,7 @@ import pytest
 
 from worker_images.model.results import NOT_RUN_PREFIX
 
-LAYERS = ("image", "workload", "engines")
+LAYERS = ("image", "ledger", "workload", "engines")
 # The exit code of a run that the machine ended.
 MACHINE = 4
 FULL = {errno.ENOSPC, errno.EDQUOT}
