@@ -4,6 +4,7 @@
 PYTHON := .venv/bin/python
 # They would lead the machine's Python, and .venv's, to other modules.
 unexport PYTHONHOME PYTHONPATH
+IMAGES := ./build.py test && { $(PYTHON) -m pytest -q --junit-xml out/images/junit.xml tests/relation tests/push tests/kit tests/machine || exit 5; }
 IMAGES := ./build.py test && { $(PYTHON) -m pytest -q tests/relation tests/push tests/kit tests/machine || exit 5; }
 # One process a core: these tests share nothing.
 PARALLEL := -n auto --maxprocesses 8 --dist worksteal
@@ -39,10 +40,11 @@ example: full ## build examples/beta9 on the full image, into out/beta9/image.ta
 	@$(PYTHON) -m examples.beta9
 
 test: setup ## unit, static, image and workload layers of all variants, how they relate, and a push
-	@rm -f out/test/junit.xml
-	@($(PYTHON) -m pytest -q $(PARALLEL) --junit-xml out/test/junit.xml tests/unit tests/static || exit 5; $(IMAGES) && $(WORKLOAD)); $(REPORT)
+	@rm -f out/test/junit.xml out/images/junit.xml
+	@($(PYTHON) -m pytest -q --junit-xml out/test/junit.xml tests/unit tests/static || exit 5; $(IMAGES) && $(WORKLOAD)); $(REPORT)
 
 test-images: setup ## the image layer, how the images relate, and a push
+	@rm -f out/images/junit.xml
 	@($(IMAGES)); $(REPORT)
 
 test-workload: all ## CUDA in each image's own runsc, as far as this machine can
@@ -62,13 +64,16 @@ report: setup ## what is known of the images: out/report/index.html and report.j
 	@./build.py report --json out/report/report.json --html out/report/index.html
 
 test-offline: slim ## without a network to the same digest, and slim for arm64
-	@$(PYTHON) -m pytest -q tests/offline || exit 5
+	@rm -f out/offline/junit.xml
+	@$(PYTHON) -m pytest -q --junit-xml out/offline/junit.xml tests/offline || exit 5
 
 test-engines: slim ## images on other engines: Docker, BuildKit and Podman of today, from package registries
-	@$(PYTHON) -m pytest -q tests/engines || exit 5
+	@rm -f out/engines/junit.xml
+	@$(PYTHON) -m pytest -q --junit-xml out/engines/junit.xml tests/engines || exit 5
 
 test-examples: full ## build the example, run what it adds, judge it
-	@$(PYTHON) -m pytest -q tests/examples || exit 5
+	@rm -f out/examples/junit.xml
+	@$(PYTHON) -m pytest -q --junit-xml out/examples/junit.xml tests/examples || exit 5
 
 lint: ## ruff, mypy, hadolint, shellcheck, drift
 	@scripts/setup lint

@@ -116,11 +116,13 @@ def test_label_and_file_say_what_runsc_serves(image: Image, host: Host) -> None:
     assert label == file["supported"] == sorted(served, key=order)
 
 
-def test_every_fleet_driver_is_served(host: Host, case: Case) -> None:
-    """But those that fleet.allow_unserved names, with the reason."""
+def test_every_fleet_driver_is_served(host: Host, case: Case, pytestconfig: pytest.Config) -> None:
+    """But those that fleet.allow_unserved names, with the reason; those of --driver too."""
     served = host.run(f"{RUNSC} nvproxy list-supported-drivers").stdout.split()
     allowed = {each.driver for each in case.pins.fleet.allow_unserved}
-    unserved = [driver for driver in case.pins.fleet.drivers if driver not in {*served, *allowed}]
+    fleet = [driver for driver in case.pins.fleet.drivers if driver not in allowed]
+    wanted = [*fleet, *pytestconfig.getoption("driver")]
+    unserved = [driver for driver in wanted if driver not in served]
     assert not unserved, f"nodes with {unserved} would see only EOF; served: {served}"
 
 

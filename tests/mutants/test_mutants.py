@@ -5,7 +5,6 @@ it.
 import shutil
 import subprocess
 import sys
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from worker_images.engine import buildx
 from worker_images.engine.endpoint import Endpoint
 from worker_images.fetch import apt
 from worker_images.files import ROOT
-from worker_images.model import pins
+from worker_images.model import pins, results
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS
 from worker_images.model.lock import Package
@@ -149,9 +148,7 @@ def _judge(mutant: Mutant, archive: Path, scratch: Path) -> set[str]:
     command += ["--image", str(archive), "--junit-xml", str(report)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode in {0, 1}, result.stdout + result.stderr
-    cases = ET.parse(report).getroot().iter("testcase")  # noqa: S314 - pytest wrote it
     return {
-        f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
-        for case in cases
-        if case.find("failure") is not None or case.find("error") is not None
+        check.identity.removeprefix("tests/image/").replace(".py::", "::", 1)
+        for check in results.read(report).having(results.FAILED)
     }

@@ -47,6 +47,44 @@ def test_every_outside_image_has_a_digest(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
+def test_every_download_has_a_checksum(path: Path) -> None:
+    """A file: address is of the build context, whose files were checked before they came there."""
+    assert unchecked_downloads(path.read_text()) == []
+
+
+DIGEST = f"sha256:{'0' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("line", "checked"),
+    [
+        ("ADD https://example.com/runsc ./", False),
+        (f"ADD --checksum={DIGEST} https://example.com/runsc ./", True),
+        ('ADD https://example.com/x ./\nRUN echo "0  x" | sha512sum --check --strict', True),
+        ("RUN curl -fsSL https://example.com/runsc -o /usr/local/bin/runsc", False),
+        ("RUN GOPROXY=file:///inputs go build", True),
+    ],
+)
+def test_download_without_a_checksum_is_found(line: str, checked: bool) -> None:
+    """The control of the test above."""
+    assert (unchecked_downloads(f"FROM scratch\n{line}\n") == []) is checked
+
+
+def unchecked_downloads(text: str) -> list[str]:
+    """The steps that download without a checksum, in their own line or in the next step."""
+    steps = [(step.cmd.lower(), step.original) for step in dockerfile.parse_string(text)]
+    following = [*(line for _, line in steps[1:]), ""]
+    return [
+        line
+        for (name, line), after in zip(steps, following, strict=True)
+        if name in {"add", "run"}
+        and re.search(r"(?<!file)://", line)
+        and not (name == "add" and "--checksum=sha256:" in line)
+        and not (name == "add" and "sha512sum --check" in after)
+    ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
 def test_nothing_is_piped_into_a_shell(path: Path) -> None:
     assert not re.search(r"(curl|wget)\b", path.read_text())
     assert not re.search(r"\|\s*(ba|da)?sh\b", path.read_text())

@@ -1,8 +1,6 @@
 """The project's own files, and copies of them to spoil."""
 
-import contextlib
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,8 +21,6 @@ from worker_images.model.pins import Pins
 from worker_images.model.pins import load as load_pins
 from worker_images.model.project import Project
 from worker_images.model.project import load as load_project
-from worker_images.node.place import Place
-from worker_images.node.verify import verify
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +81,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Worker:
-    """A fake pod, which is a fake image too, in which all is well."""
+    """A fake pod in which all is well."""
     tree = tmp_path / "worker"
     tree.mkdir()
     return fake_worker.make(tree)
@@ -98,15 +94,3 @@ def kit_root(tmp_path: Path) -> Path:
     target.parent.mkdir(parents=True)
     shutil.copy(ROOT / DRIVERS, target)
     return tmp_path / "travelled"
-
-
-@pytest.fixture
-def image(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Worker:
-    """The fake worker is what any image opens as."""
-
-    @contextlib.contextmanager
-    def opened(*_: object) -> Iterator[Place]:
-        yield worker
-
-    monkeypatch.setattr(verify, "opened", opened)
-    return worker

@@ -1,15 +1,11 @@
-"""The command line's outside: only `main` prints and exits. What is heavy is imported when it is
-needed.
-"""
+"""The commands of build.py. What is heavy is imported when it is needed."""
 
-import contextlib
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from worker_images import console
 from worker_images.build import uptodate
 from worker_images.build.record import Outcome, default_tag
-from worker_images.errors import EngineError, ImageBuildError
 
 # A command: arguments, the checkout and what tells progress, to the text of an answer.
 Command = Callable[[list[str], Path, Callable[[str], None]], str]
@@ -105,47 +101,17 @@ COMMANDS: Mapping[str, Callable[[], Command]] = {
 
 def main(argv: list[str], root: Path) -> int:
     """Run one command and return its exit code."""
-    try:
-        if record := uptodate.look(argv, root):
-            tell(f"nothing to build: no input changed and the engine holds {record.image_id}")
-            print(
-                summary(Outcome(record, default_tag(record.variant), built=False, seconds=0.0)),
-                flush=True,
-            )
-            return 0
-        named = COMMANDS.get("".join(argv[:1]))
-        command = (named or _build)()
-        text = command(argv[1:] if named else argv, root, tell)
-        print(text, end="\n" if text else "", flush=True)
-    except ImageBuildError as error:
-        print(error.answer, end="\n" if error.answer else "", flush=True)
-        print(f"build.py: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        return 1
-    except OSError as error:
-        where = error.filename or "standard output"
-        print(
-            f"build.py: {where}: {error.strerror or error}; correct that and run again",
-            file=sys.stderr,
-        )
-        return EngineError.exit_code
-    except KeyboardInterrupt:
-        print(
-            "build.py: interrupted; nothing was tagged; the same command starts again",
-            file=sys.stderr,
-        )
-        return 130
-    return 0
+    interrupted = "interrupted; nothing was tagged; the same command starts again"
+    return console.main("build.py", lambda: (0, _run(argv, root)), interrupted)
 
 
-def tell(text: str) -> None:
-    """One line of progress, beside the result.
-
-    A reader who is gone, or a full disk, does not end the work.
-    """
-    with contextlib.suppress(OSError):
-        print(f"» {text}", file=sys.stderr, flush=True)
+def _run(argv: list[str], root: Path) -> str:
+    if record := uptodate.look(argv, root):
+        console.say(f"nothing to build: no input changed and the engine holds {record.image_id}")
+        return summary(Outcome(record, default_tag(record.variant), built=False, seconds=0.0))
+    named = COMMANDS.get("".join(argv[:1]))
+    command = (named or _build)()
+    return command(argv[1:] if named else argv, root, console.say)
 
 
 def summary(outcome: Outcome) -> str:

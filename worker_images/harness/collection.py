@@ -86,15 +86,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def address(item: pytest.Item) -> str:
-    """A check's name as the JUnit file writes it: class and name."""
-    file, _, name = item.nodeid.partition("::")
-    return f"{file.removesuffix('.py').replace('/', '.')}.{name}"
-
-
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Note each check when it is found: what is left out later, by whomever, is missed."""
-    item.config.stash.setdefault(COLLECTED, set()).add(address(item))
+    item.config.stash.setdefault(COLLECTED, set()).add(item.nodeid)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -114,7 +108,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item, name, mark in marks if mark and mark.args[0] not in answerable[name]]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
-    config.stash.setdefault(COLLECTED, set()).difference_update(map(address, left_out))
+    config.stash.setdefault(COLLECTED, set()).difference_update(item.nodeid for item in left_out)
 
 
 @pytest.hookimpl(trylast=True)

@@ -32,11 +32,7 @@ MADE = record.Record(
     0.0,
     "",
 )
-
-
-CHECKS = ("tests.image.test_a.test_one", "tests.image.test_a.test_two[x]")
-
-
+CHECKS = ("tests/image/test_a.py::test_one", "tests/image/test_a.py::test_two[x]")
 NOT_RUN = "not run: no CAP_SYS_TIME"
 
 
@@ -70,7 +66,7 @@ def write(
     """A report as the image layer writes it: each check with the tag of its outcome, a skip's
     reason, or nothing.
     """
-    suite = ET.Element("testsuite")
+    suite = ET.Element("testsuite", timestamp="2026-11-23T15:37:29.041817+01:00")
     properties = ET.SubElement(suite, "properties")
     names = "[" + ", ".join(f'"{name}"' for name in collected) + "]"
     for name, value in (
@@ -80,8 +76,8 @@ def write(
     ):
         ET.SubElement(properties, "property", name=name, value=value)
     for name, outcome in ran.items():
-        module, _, test = name.rpartition(".")
-        case = ET.SubElement(suite, "testcase", classname=module, name=test)
+        module, _, test = name.partition(".py::")
+        case = ET.SubElement(suite, "testcase", classname=module.replace("/", "."), name=test)
         if outcome in {"failure", "error"}:
             ET.SubElement(case, outcome, message="")
         elif outcome:
@@ -143,12 +139,12 @@ INCOMPLETE = {
     "a check left out": (
         {"ran": {CHECKS[0]: ""}},
         0,
-        "1 of 2 checks ran: tests.image.test_a.test_two[x]",
+        "1 of 2 checks ran: tests/image/test_a.py::test_two[x]",
     ),
     "a check of somebody else": (
-        {"ran": ALL_PASSED | {"other.test": ""}},
+        {"ran": ALL_PASSED | {"other.py::test": ""}},
         0,
-        "3 of 2 checks ran: other.test",
+        "3 of 2 checks ran: other.py::test",
     ),
     "no check": ({"ran": {}, "collected": ()}, 0, "0 of 0 checks ran"),
     "another image": (

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from worker_images import console
 from worker_images.build import work
 from worker_images.cli import build, main
 from worker_images.files import ROOT
@@ -200,7 +201,7 @@ def test_a_full_disk_is_one_line(
     assert main.main(["--variant", "slim", "--no-cache"], ROOT) == 4
     assert (
         capsys.readouterr().err
-        == "build.py: /somewhere: No space left on device; correct that and run again\n"
+        == "build.py: /somewhere: No space left on device; fix this and retry\n"
     )
 
 
@@ -252,14 +253,14 @@ def test_streams_that_are_closed_or_full_do_not_end_in_a_traceback(
     if status:
         assert (
             result.stderr
-            == "build.py: standard output: No space left on device; correct that and run again\n"
+            == "build.py: standard output: No space left on device; fix this and retry\n"
         )
 
 
 def test_progress_that_nobody_reads_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stderr", full)
-        main.tell("building")
+        console.say("building")
         monkeypatch.undo()
         # The control: to write there does fail.
         with pytest.raises(OSError, match="No space left on device"):

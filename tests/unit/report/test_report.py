@@ -96,7 +96,10 @@ def counts(found: Report) -> dict[tuple[str, str], tuple[int, int, int]]:
 def test_all_passed(judged: Callable[..., Report]) -> None:
     found = judged()
     assert (found.usable, found.verdict) == (True, "Yes: worker:slim and worker:full may be used.")
-    assert found.counts == "7 checks passed, 0 failed, 0 did not run; never run: mutants of slim."
+    assert found.counts == (
+        "7 checks passed, 0 failed, 0 did not run; never run: relation, push, kit, machine,"
+        " mutants of slim, offline, engines, examples."
+    )
     assert counts(found) == {
         ("unit", "all"): (1, 0, 0),
         ("static", "all"): (1, 0, 0),
@@ -114,7 +117,7 @@ def test_a_failed_check_makes_the_answer_no(tag: str, judged: Callable[..., Repo
     found = judged(("tests.image.test_x", "test_two", tag, "it broke\nmore"))
     assert (found.usable, counts(found)["image", "slim"]) == (False, (1, 1, 0))
     assert found.verdict == "No: do not use worker:slim (1 check failed). worker:full may be used."
-    assert "\nfailed: tests.image.test_x::test_two (slim): it broke more\n" in report.text(found)
+    assert "\nfailed: tests/image/test_x.py::test_two (slim): it broke more\n" in report.text(found)
     assert "<h1>No: do not use worker:slim" in report.page(found)
 
 
@@ -151,7 +154,7 @@ def test_what_did_not_run_says_why_and_is_not_passed(judged: Callable[..., Repor
 
 def test_another_image_than_the_judged_one_is_not_usable(judged: Callable[..., Report]) -> None:
     assert (
-        "worker:slim (it was not judged; run: make test-images)"
+        "worker:slim (it was not tested; run: make test-images)"
         in judged(judged=f"sha256:{'0' * 64}").verdict
     )
 
@@ -185,7 +188,7 @@ def test_half_a_file_is_told(text: str, checkout: Path, capsys: pytest.CaptureFi
     path.parent.mkdir(parents=True)
     path.write_text(text)
     assert cli.main(["report"], checkout) == JudgeError.exit_code
-    assert capsys.readouterr().err.startswith("build.py: out/test/junit.xml: not a JUnit file")
+    assert capsys.readouterr().err.startswith(f"build.py: {path}: not a JUnit file")
 
 
 def test_a_hostile_message_is_text(judged: Callable[..., Report]) -> None:
@@ -225,7 +228,7 @@ def test_json_table_and_page_count_alike(
             if (check["layer"], check["variant"]) == (row["layer"]["name"], row["variant"])
         ]
         found = [
-            sum(check["outcome"] == outcome for check in own)
+            sum(check["result"]["outcome"] == outcome for check in own)
             for outcome in ("passed", "failed", "not run")
         ]
         assert found == [row["passed"], row["failed"], row["not_run"]]
@@ -257,7 +260,7 @@ def test_words_come_from_the_test_and_its_docstrings(
     ]
     assert ("Is it whole?", "Two words", "A hint.", "a") in said
     assert (
-        "tests.mutants.test_mutants",
+        "tests/mutants/test_mutants.py",
         "Runsc was built for arm64",
         "test_runsc::test_machine",
         "a",
@@ -326,11 +329,9 @@ def test_a_recipe_ends_with_the_table_and_the_status_of_its_tests(
     )
     lines = [line for line in result.stdout.splitlines() if not line.startswith("make")]
     judged = ["build.py test"]
-    judged += (
-        ["python -m pytest -q tests/relation tests/push tests/kit tests/machine"]
-        if not judge
-        else []
-    )
+    suites = "tests/relation tests/push tests/kit tests/machine"
+    tests = f"python -m pytest -q --junit-xml out/images/junit.xml {suites}"
+    judged += [tests] if not judge else []
     judged += ["python -m worker_images.node workload"] if not judge and target == "test" else []
     assert lines[-len(judged) - 1 :] == [*judged, "build.py report --json out/report/report.json"]
     assert (result.returncode == 0, said in result.stderr) == (judge == 0, True)
