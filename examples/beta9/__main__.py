@@ -1,5 +1,5 @@
-"""`make example`: build beta9's worker on top of worker:full here, also where no image registry
-answers.
+"""Build beta9's worker on top of worker:full, also where no image registry answers:
+`.venv/bin/python -m examples.beta9`.
 """
 
 import sys
@@ -78,7 +78,7 @@ def main() -> int:
     try:
         engine = find(PrivateEngine(ROOT))
         if engine is None:
-            raise EngineError("no container engine answers; run: make engine")
+            raise EngineError("no container engine answers; run: ./build.py engine start")
         _, image_id, size = record.manifest(build(engine.endpoint, ARCHIVE))
     except ImageBuildError as error:
         print(f"example: {error}", file=sys.stderr)

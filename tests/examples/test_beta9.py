@@ -162,7 +162,7 @@ def test_additions_are_recorded(image: Image, full: Image) -> None:
 
 
 def test_judge_finds_full_in_it(built: Path, tmp_path: Path) -> None:
-    report = tmp_path / "judge.xml"
+    report = tmp_path / "image.xml"
     command = [
         sys.executable,
         "-m",

@@ -35,7 +35,7 @@ def trial(work: BuildJob, made: Record, archive: Path) -> Iterator[Callable[[], 
     all passed.
     """
     work.tell(f"testing {made.variant} {made.image_id}")
-    log, report, scratch = work.out / "judge.log", work.out / "judge.xml", cleared(work.out / "tmp")
+    log, report, scratch = work.out / "image.log", work.out / "image.xml", cleared(work.out / "tmp")
     report.unlink(missing_ok=True)
     with log.open("wb") as output:
         # A session of its own: Ctrl-C reaches it once, from here, so that it can remove its
@@ -85,8 +85,8 @@ def environment(caller: Mapping[str, str], scratch: Path) -> dict[str, str]:
 
 
 def _verdict(work: BuildJob, made: Record, status: int, where: str) -> None:
-    log = (work.out / "judge.log").read_text(errors="replace").strip()
-    run = _read(work.out / "judge.xml")
+    log = (work.out / "image.log").read_text(errors="replace").strip()
+    run = _read(work.out / "image.xml")
     failed = run.having(results.FAILED) if run else ()
     if failed and status == CHECKS_FAILED:
         with contextlib.suppress(EngineError):
@@ -116,7 +116,7 @@ def _read(report: Path) -> Run | None:
 
 def _unfinished(work: BuildJob, what: str, fault: str) -> EngineError:
     """The error of a run that shows nothing of the image; its results go."""
-    (work.out / "judge.xml").unlink(missing_ok=True)
+    (work.out / "image.xml").unlink(missing_ok=True)
     if shutil.disk_usage(work.out).free < LEAST_BYTES:
         fault = f"{work.out}: no space left on device; free some space there and run again"
     return EngineError(f"{what}: {fault}")

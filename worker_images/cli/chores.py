@@ -5,16 +5,25 @@ import shlex
 from pathlib import Path
 
 from worker_images.build import accept as accepting
-from worker_images.build import generated, pipeline, provision, requirements
+from worker_images.build import generated, provision, requirements, suites
 from worker_images.build.inputs import BUILDER
 from worker_images.build.requirements import ARCHITECTURES
 from worker_images.build.tars import Tell
-from worker_images.build.work import Request
 from worker_images.engine.endpoint import PrivateEngine, has_docker_with_buildx, locate
+from worker_images.errors import JudgeError
 from worker_images.fetch.store import Store
 from worker_images.files import check_cache
 from worker_images.model import project
+from worker_images.report import report
 
+TEST_EXAMPLES = """\
+examples:
+  ./build.py test                    the layers of `make test`
+  ./build.py test image workload     these two
+  make test-mutation                 the same as ./build.py test mutation
+
+exit codes: 0 ok, 4 engine or build, 5 a test failed; the others as those of a build
+"""
 ACCEPT_EXAMPLES = """\
 examples:
   ./build.py accept                  after a change of pins, templates or packages
@@ -75,20 +84,25 @@ def render(argv: list[str], root: Path, _: Tell) -> str:
 
 
 def test(argv: list[str], root: Path, tell: Tell) -> str:
-    """Build what is missing and test it again."""
+    """Run test layers and say what they came to."""
     parser = argparse.ArgumentParser(
-        prog="build.py test", description="Build what is missing and run the image layer on it."
+        prog="build.py test",
+        description="Run test layers, each after the images that it needs are built.",
+        epilog=TEST_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "variants",
+        "layers",
         nargs="*",
-        metavar="VARIANT",
-        help="default: every variant whose components all exist",
+        metavar="LAYER",
+        help=f"default: {', '.join(suites.COMMON)}",
     )
-    loaded = project.load(root)
-    chosen = tuple(dict.fromkeys(parser.parse_args(argv).variants)) or loaded.catalog.buildable
-    pipeline.run([Request(variant, retest=True) for variant in chosen], loaded, tell)
-    return f"image layer passed: {', '.join(chosen)}"
+    names = tuple(dict.fromkeys(parser.parse_args(argv).layers)) or suites.COMMON
+    try:
+        suites.run(project.load(root), names, tell)
+    except JudgeError as error:
+        raise JudgeError(str(error), report.text(report.read(root))) from error
+    return report.text(report.read(root))
 
 
 def accept(argv: list[str], root: Path, tell: Tell) -> str:

@@ -101,6 +101,10 @@ COMMANDS: Mapping[str, Callable[[], Command]] = {
 
 def main(argv: list[str], root: Path) -> int:
     """Run one command and return its exit code."""
+    if argv[:1] == ["verify"]:
+        from worker_images.node import cli
+
+        return cli.main(argv, root)
     interrupted = "interrupted; nothing was tagged; the same command starts again"
     return console.main("build.py", lambda: (0, _run(argv, root)), interrupted)
 

@@ -1,26 +1,34 @@
-"""The test layers: one folder of tests/ each, its question, its make target and what it needs."""
+"""The test layers: one folder of tests/ each, its question, what it needs and what it builds."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A folder of tests/; `file` is the JUnit file, with {} where each variant has its own.
+    """A folder of tests/.
 
-    `per_variant` layers are counted by variant.
+    `images` are the variants that must be built: none, a name, or all. Layers in `make test` are
+    `common`; those `per_variant` are run and counted by variant; `parallel` tests share nothing.
     """
 
     name: str
     question: str
-    target: str
     needs: str
-    file: str
+    images: str = ""
+    common: bool = False
     per_variant: bool = False
+    parallel: bool = False
 
     @property
     def command(self) -> str:
         """What runs it."""
-        return f"make {self.target}"
+        return f"make test-{self.name}"
+
+    @property
+    def file(self) -> str:
+        """The JUnit file below the checkout, with {} where each variant has its own."""
+        folder = "{}" if self.name in {"image", "workload"} else "tests"
+        return f"out/{folder}/{self.name}.xml"
 
     def file_of(self, variant: str) -> str:
         """The JUnit file of a variant's results, below the checkout."""
@@ -31,91 +39,93 @@ LAYERS = (
     Layer(
         "unit",
         "Do the build and the test harness do what they say?",
-        "test",
         "nothing",
-        "out/test/junit.xml",
+        common=True,
+        parallel=True,
     ),
     Layer(
         "static",
         "Is the committed text what versions.yaml says, pinned and complete?",
-        "test",
         "nothing",
-        "out/test/junit.xml",
+        common=True,
+        parallel=True,
     ),
     Layer(
         "image",
         "Does the image hold what it must and nothing else? Do its programs work?",
-        "test-images",
         "an engine",
-        "out/{}/judge.xml",
+        images="all",
+        common=True,
         per_variant=True,
     ),
     Layer(
-        "relation",
-        "Are the parts that slim and full share the same bytes, is the rest declared?",
-        "test-images",
+        "variants",
+        "Are the parts that slim and full share the same bytes, and is the rest declared?",
         "an engine",
-        "out/images/junit.xml",
+        images="all",
+        common=True,
     ),
     Layer(
-        "push",
+        "registry",
         "Does a registry get exactly the bytes that were tested?",
-        "test-images",
         "an engine",
-        "out/images/junit.xml",
+        images="slim",
+        common=True,
     ),
     Layer(
-        "kit",
+        "node_kit",
         "Does the GPU kit run with Python alone, as the checkout does?",
-        "test-images",
         "root, an engine",
-        "out/images/junit.xml",
+        images="slim",
+        common=True,
     ),
     Layer(
         "machine",
         "Do a hostile environment, a full disk, a strict kernel or a dead container change the"
         " results?",
-        "test-images",
         "root, an engine",
-        "out/images/junit.xml",
+        images="slim",
+        common=True,
     ),
     Layer(
         "workload",
         "Does CUDA work in the image's own runsc, and fail where it must? Without a GPU: does a"
         " sandbox boot with everything in its place?",
-        "test-workload",
         "root; a GPU for all of it",
-        "out/{}/workload.xml",
+        images="all",
+        common=True,
         per_variant=True,
     ),
     Layer(
-        "mutants",
-        "Does the test harness fail images made wrong on purpose, and pass the controls?",
-        "test-mutants",
+        "component",
+        "Is a component that is added as CONTRIBUTING.md says built and tested?",
         "an engine",
-        "out/mutants/judge.xml",
+        images="full",
+    ),
+    Layer(
+        "mutation",
+        "Does the test harness fail images made wrong on purpose, and pass the controls?",
+        "an engine",
+        images="all",
         per_variant=True,
     ),
     Layer(
         "offline",
         "Does a build without a network give the same image ID? Is slim for arm64 built and read?",
-        "test-offline",
         "root, an engine",
-        "out/offline/junit.xml",
+        images="slim",
     ),
     Layer(
         "engines",
         "Do other versions of Docker, BuildKit and Podman give the same image ID, and push only"
         " what was tested?",
-        "test-engines",
         "root, an engine",
-        "out/engines/junit.xml",
+        images="slim",
     ),
     Layer(
         "examples",
         "Does a Dockerfile on top of an image build, and is the image still in it?",
-        "test-examples",
         "an engine",
-        "out/examples/junit.xml",
+        images="full",
     ),
 )

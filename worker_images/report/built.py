@@ -77,5 +77,5 @@ def _refused(
     if not image_id:
         return f"it was not built; run: make {name}"
     if {tested, record.get("image_id")} != {image_id}:
-        return "it was not tested; run: make test-images"
+        return "it was not tested; run: make test-image"
     return ""

@@ -39,7 +39,7 @@ def read(root: Path) -> Report:
     runs = results.runs(root, variants)
     checks = tuple(check for run in runs.values() for check in run.checks)
     images = tuple(
-        built.read(root, name, known[name], runs.get(f"out/{name}/judge.xml"), checks)
+        built.read(root, name, known[name], runs.get(f"out/{name}/image.xml"), checks)
         for name in variants
     )
     rows = results.rows(runs, variants)

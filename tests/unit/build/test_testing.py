@@ -82,13 +82,13 @@ def write(
             ET.SubElement(case, outcome, message="")
         elif outcome:
             ET.SubElement(case, "skipped", message=outcome)
-    ET.ElementTree(suite).write(folder / "judge.xml")
+    ET.ElementTree(suite).write(folder / "image.xml")
 
 
 @pytest.fixture
 def verdict(tmp_path: Path) -> Callable[[int], list[str]]:
     """Judge the report below the folder by a status, and return what was said."""
-    (tmp_path / "judge.log").write_text("line one\nthe last line")
+    (tmp_path / "image.log").write_text("line one\nthe last line")
 
     def run(status: int) -> list[str]:
         work = Work(tmp_path, Removed.__new__(Removed), [])
@@ -179,7 +179,7 @@ def test_report_that_does_not_show_all_passed_is_the_machines_fault(
     write(tmp_path, **report)  # type: ignore[arg-type]
     with pytest.raises(EngineError, match=re.escape(words)):
         verdict(status)
-    assert not (tmp_path / "judge.xml").exists()
+    assert not (tmp_path / "image.xml").exists()
 
 
 @pytest.mark.parametrize("text", [None, "", "<testsuites>", "<testsuites/>"])
@@ -188,7 +188,7 @@ def test_run_without_a_report_is_the_machines_fault(
     text: str | None, status: int, verdict: Callable[[int], list[str]], tmp_path: Path
 ) -> None:
     if text is not None:
-        (tmp_path / "judge.xml").write_text(text)
+        (tmp_path / "image.xml").write_text(text)
     with pytest.raises(EngineError, match="the tag is unchanged"):
         verdict(status)
 

@@ -44,7 +44,7 @@ WRONG = {
     ),
     "malformed tag": (["--variant", "slim", "--tag", "Not A Name"], "not an image name"),
     "unknown command": (["engine", "restart"], "start"),
-    "unknown variant to test": (["test", "smal"], "no such variant"),
+    "unknown layer": (["test", "smal"], "no such test layer"),
 }
 
 

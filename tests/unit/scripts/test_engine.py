@@ -96,7 +96,9 @@ def private(tmp_path: Path) -> Iterator[Engine]:
     The command pivot_root, which Debian 14 does not have, does nothing here.
     """
     if not (ENGINE / "root/usr/sbin/dockerd").exists():
-        pytest.skip(f"{NOT_RUN_PREFIX}this machine has no private engine; run: make engine")
+        pytest.skip(
+            f"{NOT_RUN_PREFIX}this machine has no private engine; run: ./build.py engine start"
+        )
     state = tmp_path / "e"
     state.mkdir()
     (state / "root").symlink_to(ENGINE / "root")

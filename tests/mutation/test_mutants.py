@@ -21,7 +21,7 @@ from worker_images.model.drivers.table import DRIVERS
 from worker_images.model.lock import Package
 from worker_images.model.oci.archive import load
 
-HERE = ROOT / "tests/mutants"
+HERE = ROOT / "tests/mutation"
 PINS = pins.load(ROOT / "versions.yaml")[0]
 TABLE = table.read(ROOT / DRIVERS)
 
@@ -133,7 +133,7 @@ def _served(archive: Path, scratch: Path) -> tuple[str, ...]:
 
 def _judge(mutant: Mutant, archive: Path, scratch: Path) -> set[str]:
     """Run the whole image layer on an archive and name what failed."""
-    report = scratch / "judge.xml"
+    report = scratch / "image.xml"
     command = [
         sys.executable,
         "-m",

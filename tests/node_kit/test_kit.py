@@ -22,7 +22,7 @@ BARE = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 @pytest.fixture(scope="module")
 def archive() -> Path:
-    """The kit with slim, as make gpu-kit writes it."""
+    """The kit with slim, as ./build.py gpu-kit writes it."""
     return gpukit.kit(ROOT, "slim")
 
 
