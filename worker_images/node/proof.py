@@ -66,20 +66,27 @@ def _run(folder: Path, root: Path) -> Iterator[str]:
     facts = _json(folder / RUN)
     run = results.read(folder / CHECKS)
     count = results.count(run.checks)
-    counts = ", ".join(f"{count[outcome]} {outcome}" for outcome in OUTCOMES)
-    yield f"## {facts['variant']}: {counts}\n"
+    counts = [f"{count[outcome]} {outcome}" for outcome in OUTCOMES]
+    yield f"## {facts['variant']}: {', '.join(counts)}\n"
     yield from _facts(facts, run)
     for name, title in TITLES.items():
-        checks = [check for check in run.checks if Path(check.file).stem == name]
-        if checks:
-            yield f"\n### {title}\n"
-            yield from _table("check", "", "seen", "s")
-            yield from (_row(results.described(check, root)) for check in checks)
-    if (folder / FIGURES).exists():
-        yield from _figures(_json(folder / FIGURES))
-    if (folder / CHECKLIST).exists():
-        yield from _checklist(_json(folder / CHECKLIST))
+        own = [check for check in run.checks if Path(check.file).stem == name]
+        if own:
+            yield from _module(title, own, root)
+    figures = folder / FIGURES
+    if figures.exists():
+        yield from _figures(_json(figures))
+    checklist = folder / CHECKLIST
+    if checklist.exists():
+        yield from _checklist(_json(checklist))
     yield ""
+
+
+def _module(title: str, checks: Sequence[Check], root: Path) -> Iterator[str]:
+    yield f"\n### {title}\n"
+    yield from _table("check", "", "seen", "s")
+    for check in checks:
+        yield _row(results.described(check, root))
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -110,10 +117,18 @@ def _facts(facts: dict[str, Any], run: Run) -> Iterator[str]:
 
 def _row(check: Check) -> str:
     result = check.result
-    words = f"**{check.title}.** {check.note}".strip()
     reason = result.reason.partition("\n")[0]
-    seen = _cell(reason or result.seen)
-    return f"| {words} | {result.outcome} | {seen} | {check.seconds:.1f} |"
+    cells = [
+        f"**{check.title}.** {check.note}".strip(),
+        result.outcome,
+        _cell(reason or result.seen),
+        f"{check.seconds:.1f}",
+    ]
+    return _line(cells)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _figures(measured: dict[str, Any]) -> Iterator[str]:
@@ -121,15 +136,24 @@ def _figures(measured: dict[str, Any]) -> Iterator[str]:
     yield from _table("figure", "node", "sandbox", "sandbox : node", "bar")
     for row in measured["figures"]:
         figure = row["figure"]
-        values = " | ".join(f"{row[name]:.3f}" for name in ("node", "sandbox", "ratio"))
-        yield f"| {figure['name']}, {figure['unit']} | {values} | {_bar(row)} |"
+        cells = [
+            f"{figure['name']}, {figure['unit']}",
+            f"{row['node']:.3f}",
+            f"{row['sandbox']:.3f}",
+            f"{row['ratio']:.3f}",
+            _bar(row),
+        ]
+        yield _line(cells)
 
 
 def _bar(row: dict[str, Any]) -> str:
     kept = "kept" if row["kept"] else "missed"
-    for sign, key in (("≥", "least"), ("≤", "most")):
-        if row["figure"][key] is not None:
-            return f"{sign} {row['figure'][key]}: {kept}"
+    least = row["figure"]["least"]
+    most = row["figure"]["most"]
+    if least is not None:
+        return f"≥ {least}: {kept}"
+    if most is not None:
+        return f"≤ {most}: {kept}"
     return ""
 
 
@@ -137,12 +161,16 @@ def _checklist(made: dict[str, Any]) -> Iterator[str]:
     yield f"\n### The requirements' checklist\n\n{made['verdict']}\n"
     yield from _table("layer", "the requirements' check", "assessment", "ours", "", "found")
     for row in made["rows"]:
-        own = _cell(row["requirement"].partition("\n")[0])
-        state = row["outcome"] if row["selected"] else "not selected"
-        yield (
-            f"| {row['layer']} | {own} | {row['assessment']} | {row['check']} | {state} |"
-            f" {_cell(row['seen'])} |"
-        )
+        own = row["requirement"].partition("\n")[0]
+        cells = [
+            row["layer"],
+            _cell(own),
+            row["assessment"],
+            row["check"],
+            row["outcome"] if row["selected"] else "not selected",
+            _cell(row["seen"]),
+        ]
+        yield _line(cells)
 
 
 def _cell(text: str) -> str:

@@ -58,8 +58,12 @@ def _command(root: Path, tests: Sequence[str], options: Sequence[str], report: P
 
 def _environment(root: Path) -> dict[str, str]:
     """The caller's, without pytest settings of the caller's own."""
-    found = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    if (root / SITE).is_dir():
-        paths = [str(root / SITE), str(root), found.get("PYTHONPATH", "")]
+    found = dict(os.environ)
+    for name in os.environ:
+        if name.startswith("PYTEST_"):
+            del found[name]
+    site = root / SITE
+    if site.is_dir():
+        paths = [str(site), str(root), found.get("PYTHONPATH", "")]
         found["PYTHONPATH"] = os.pathsep.join(paths)
     return found

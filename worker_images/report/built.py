@@ -60,10 +60,12 @@ def read(
 
 def _image(folder: Path) -> tuple[Outline, dict[str, Any]]:
     """The image's outline and record, empty where one of the two is missing."""
-    archive, record = folder / "image.tar", folder / "build.json"
+    archive = folder / "image.tar"
+    record = folder / "build.json"
     if not archive.exists() or not record.exists():
         return Outline("", (), 0), {}
-    return outline(archive), json.loads(record.read_text())
+    found = json.loads(record.read_text())
+    return outline(archive), found
 
 
 def _refused(

@@ -68,12 +68,15 @@ def text(report: Report) -> str:
 
 
 def _line(row: Row) -> str:
-    passed, failed = str(row.passed), str(row.failed)
-    not_run = f"{row.not_run:>8}"
-    if not row.at:
-        passed = failed = "-"
-        not_run = f"all; run: {row.layer.command}"
-    return f"{row.layer.name:8} {row.variant:8} {passed:>7} {failed:>7} {not_run}"
+    cells = [f"{row.layer.name:8}", f"{row.variant:8}"]
+    if row.at:
+        cells.append(f"{row.passed:>7}")
+        cells.append(f"{row.failed:>7}")
+        cells.append(f"{row.not_run:>8}")
+    else:
+        cells += ["      -", "      -"]
+        cells.append(f"all; run: {row.layer.command}")
+    return " ".join(cells)
 
 
 def _failed(checks: tuple[Check, ...]) -> Iterator[str]:

@@ -36,15 +36,17 @@ def runs(root: Path, variants: Sequence[str]) -> dict[str, Run]:
 
 def rows(found: dict[str, Run], variants: Sequence[str]) -> tuple[Row, ...]:
     """The table of layers and variants; checks of no variant have a row where there are any."""
-    checks = [check for run in found.values() for check in run.checks]
+    checks: dict[tuple[str, str], list[Check]] = {}
+    for run in found.values():
+        for check in run.checks:
+            checks.setdefault((check.layer, check.variant), []).append(check)
     result = []
     for layer in LAYERS:
-        own = [check for check in checks if check.layer == layer.name]
         for variant in (*variants, ALL):
-            counted = [check for check in own if check.variant == variant]
-            at = found[layer.file_of(variant)].at if counted else ""
-            if counted or layer.per_variant == (variant != ALL):
-                result.append(_row(layer, variant, at, counted))
+            own = checks.get((layer.name, variant), [])
+            if own or layer.per_variant == (variant != ALL):
+                at = found[layer.file_of(variant)].at if own else ""
+                result.append(_row(layer, variant, at, own))
     return tuple(result)
 
 

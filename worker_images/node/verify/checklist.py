@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,11 +110,15 @@ def joined(row: Row, found: Results, drivers: Table) -> Result:
             return _failed(row, test, result, drivers)
     passed = _of_passed_suites(results)
     if not passed:
-        reasons = dict.fromkeys(result.reason for result in results.values() if result.reason)
-        return Result(NOT_RUN, reason="; ".join(reasons))
-    seen = dict.fromkeys(result.seen for result in passed if result.seen)
+        return Result(NOT_RUN, reason=_once(result.reason for result in results.values()))
     noun = "test" if len(passed) == 1 else "tests"
-    return Result(PASSED, "; ".join(seen) or f"{len(passed)} {noun} passed")
+    seen = _once(result.seen for result in passed)
+    return Result(PASSED, seen or f"{len(passed)} {noun} passed")
+
+
+def _once(texts: Iterable[str]) -> str:
+    """Each text once, without empty ones."""
+    return "; ".join(dict.fromkeys(filter(None, texts)))
 
 
 def _of_passed_suites(results: Mapping[str, Result]) -> list[Result]:
@@ -133,7 +137,8 @@ def _failed(row: Row, test: str, result: Result, drivers: Table) -> Result:
     """By the reason in runsc's own messages, where one is known."""
     for known in cause.explain(result.reason, drivers):
         return Result(FAILED, test, known.words, known.step)
-    reason = result.reason.partition("\n")[0].removeprefix("AssertionError: ")
+    first, _, _ = result.reason.partition("\n")
+    reason = first.removeprefix("AssertionError: ")
     return Result(FAILED, test, reason, row.step)
 
 

@@ -78,9 +78,9 @@ def _missing(nodes: Mapping[str, _Node], step: str) -> Iterator[Problem]:
 
 
 def _plain(nodes: Mapping[str, _Node], step: str) -> Iterator[Problem]:
-    plain = [f"{each.name} is a {each.kind}" for each in nodes.values() if each.kind != DEVICE]
-    if plain:
-        yield ", ".join(plain), f"not a device: remove it, and {step}"
+    for each in nodes.values():
+        if each.kind != DEVICE:
+            yield f"{each.name} is a {each.kind}", f"not a device: remove it, and {step}"
 
 
 def _misnumbered(nodes: Mapping[str, _Node], text: str) -> Iterator[Problem]:
@@ -110,10 +110,12 @@ def _minor(name: str) -> int:
 def _refused(nodes: Mapping[str, _Node], text: str, step: str) -> Iterator[Problem]:
     names: dict[str, list[str]] = {}
     for name, words in REFUSES.findall(text):
-        if name in nodes and nodes[name].kind == DEVICE:
+        node = nodes.get(name)
+        if node and node.kind == DEVICE:
             names.setdefault(words, []).append(name)
     for words, refused in names.items():
-        yield f"{', '.join(refused)}: {words}", STEPS.get(words, step)
+        reason = f"{', '.join(refused)}: {words}"
+        yield reason, STEPS.get(words, step)
 
 
 def counted(target: Target, found: Answer) -> Result:

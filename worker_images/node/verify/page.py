@@ -19,18 +19,18 @@ NOT_SELECTED = "not selected"
 QUESTIONS = {layer.name: layer.question for layer in LAYERS} | {
     "pod": "Does the worker have the GPU, and may it make sandboxes?"
 }
+AS_ABOVE = ["    reason  as above"]
 WIDTH, CHARACTERS = 58, 300
 
 
 def text(checklist: Checklist) -> str:
     """A line a row, below it why where it did not pass, and the verdict."""
     lines: list[str] = []
-    before = ("", "")
+    before: list[str] = []
     for entry in checklist.entries:
-        why = (entry.result.reason, entry.result.step)
+        why = _why(entry)
         lines.append(_line(entry))
-        if entry.selected and entry.result.outcome != PASSED:
-            lines += ["    reason  as above"] if why == before else _why(entry)
+        lines += AS_ABOVE if why and why == before else why
         before = why
     return "\n".join([*lines, "", *_missing(checklist), checklist.verdict])
 
@@ -51,8 +51,16 @@ def _line(entry: Entry) -> str:
 
 
 def _why(entry: Entry) -> list[str]:
-    lines = {"reason": entry.result.reason, "next": entry.result.step}
-    return [f"    {name:7} {short(words)}" for name, words in lines.items() if words]
+    """The reason and the next step of a selected row that did not pass."""
+    result = entry.result
+    if not entry.selected or result.outcome == PASSED:
+        return []
+    lines = []
+    if result.reason:
+        lines.append(f"    reason  {short(result.reason)}")
+    if result.step:
+        lines.append(f"    next    {short(result.step)}")
+    return lines
 
 
 def short(words: str) -> str:
@@ -95,13 +103,17 @@ def html(checklist: Checklist) -> str:
 
 def _layer(checklist: Checklist, name: str) -> str:
     entries = [entry for entry in checklist.entries if entry.row.layer == name]
-    counts = Counter(map(_state, entries))
-    pills = " ".join(
-        _pill(f"{counts[each]} {each}", each) for each in (*OUTCOMES, NOT_SELECTED) if counts[each]
-    )
-    sections = "\n".join(map(_section, entries))
     question = markup.escape(QUESTIONS[name])
-    return f"<h2>{name} {pills}</h2>\n<p>{question}</p>\n<div class=sheet>{sections}</div>\n"
+    sections = "\n".join(map(_section, entries))
+    return (
+        f"<h2>{name} {_pills(entries)}</h2>\n<p>{question}</p>\n<div class=sheet>{sections}</div>\n"
+    )
+
+
+def _pills(entries: list[Entry]) -> str:
+    counts = Counter(map(_state, entries))
+    states = [state for state in (*OUTCOMES, NOT_SELECTED) if counts[state]]
+    return " ".join(_pill(f"{counts[state]} {state}", state) for state in states)
 
 
 def _state(entry: Entry) -> str:

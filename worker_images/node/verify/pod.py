@@ -29,6 +29,7 @@ NO_DRIVER = (
 LOAD = "load the driver on the node (nvidia-smi must work there), then recreate the pod"
 DRIVER_LINE = re.compile(r"^\d{3}\.\d{2,3}\.\d{2}$", re.MULTILINE)
 LIBRARY = re.compile(r"/(libcuda|libnvidia-ml)\.so\.(\d+\.\d+(?:\.\d+)?)$", re.MULTILINE)
+WANTED = ("libcuda", "libnvidia-ml")
 WHOLE_GPUS = re.compile(r"(?:\d+|GPU-[^,]+)(?:,(?:\d+|GPU-[^,]+))*")
 NO_GPU = ("", "void", "none")
 
@@ -86,18 +87,23 @@ def driver(target: Target, found: Answer) -> Result:
 
 def libraries(target: Target, found: Answer) -> Result:
     """libcuda and NVML are there, of the kernel driver's version and no other."""
-    version, text = version_in(found.output), found.output
+    version = version_in(found.output)
+    text = found.output
     if target.node:
-        version, text = target.node.driver, "\n".join(map(str, target.node.libraries))
+        version = target.node.driver
+        text = "\n".join(map(str, target.node.libraries))
     files = sorted(set(LIBRARY.findall(text)))
-    seen = ", ".join(f"{name}.so.{each}" for name, each in files) or "no libcuda, no libnvidia-ml"
-    missing = sorted({"libcuda", "libnvidia-ml"} - {name for name, _ in files})
+    names = {name for name, _ in files}
+    versions = {each for _, each in files}
+    seen = ", ".join(".so.".join(file) for file in files)
+    missing = [name for name in WANTED if name not in names]
     if missing:
         reason, step = _not_there(target)
-        return Result(FAILED, seen, f"no {' and no '.join(missing)}: {reason}", step)
+        absent = f"no {' and no '.join(missing)}"
+        return Result(FAILED, seen or absent, f"{absent}: {reason}", step)
     if not version:
         return Result(FAILED, seen, NO_DRIVER, LOAD)
-    if {each for _, each in files} != {version}:
+    if versions != {version}:
         reason = "CUDA and NVML refuse a driver of another version"
         return Result(FAILED, f"{seen}; driver {version}", reason, "recreate the pod")
     return Result(PASSED, seen)
@@ -135,8 +141,9 @@ def boots(target: Target, found: Answer) -> Result:
     """gVisor's kernel answers."""
     if found.status == 0 and "gvisor" in found.output:
         return Result(PASSED, found.output.strip())
-    seen = last_line(found.errors + found.output)
-    return Result(FAILED, seen, *explained(f"{found.output}\n{found.errors}", target.table))
+    text = f"{found.output}\n{found.errors}"
+    reason, step = explained(text, target.table)
+    return Result(FAILED, last_line(text), reason, step)
 
 
 # By the name in checklist.json.

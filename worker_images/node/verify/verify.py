@@ -97,19 +97,24 @@ def main(given: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
 
     Raises PlaceError, ImageError and OSError where the machine is at fault.
     """
-    image = given.image or (str(root / IMAGE) if (root / IMAGE).exists() else "")
+    built = root / IMAGE
+    image = given.image or (str(built) if built.exists() else "")
     if problem := _usage(given, image):
         return USAGE, problem
     with tempfile.TemporaryDirectory() as scratch:
         # Other users pass through it: a sandbox without rights reads its bundle there.
         Path(scratch).chmod(0o711)
-        run = Run(given, root, log, table.read(root / DRIVERS), Path(scratch))
-        made = _checked(run, image)
-    for path, write in ((given.json, page.as_json), (given.html, page.html)):
-        if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(write(made), encoding="utf-8")
+        drivers = table.read(root / DRIVERS)
+        made = _checked(Run(given, root, log, drivers, Path(scratch)), image)
+    _write(given.json, page.as_json(made))
+    _write(given.html, page.html(made))
     return OK if made.passed else REFUSED, page.text(made)
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 def _usage(given: argparse.Namespace, image: str) -> str:
