@@ -20,6 +20,7 @@ from worker_images.files import ROOT
 from worker_images.model import pins
 
 ARCHIVE = ROOT / "out/slim/image.tar"
+TEST = ["./build.py", "test", "image", "--variant", "slim"]
 PLUGIN = "def pytest_collection_modifyitems(items):\n    del items[3:]\n"
 TESTS = [sys.executable, "-m", "pytest", "-q", "--variant", "slim", "--image", str(ARCHIVE)]
 
@@ -69,9 +70,9 @@ def test_odd_environment_does_not_change_the_verdict(tmp_path: Path) -> None:
         "LC_ALL": "C",
         "TMPDIR": str(tmp_path / "small"),
     }
-    plain = run(["./build.py", "test", "slim"])
+    plain = run(TEST)
     odd = run(
-        ["./build.py", "test", "slim"],
+        TEST,
         mounts=small_disk(tmp_path / "small"),
         environment=environment,
     )
@@ -145,9 +146,7 @@ def results() -> Iterator[None]:
 @pytest.mark.usefixtures("results")
 def test_container_that_dies_is_the_machines_fault(endpoint: Endpoint) -> None:
     """The check that meets it fails, and says nothing about the image."""
-    process = subprocess.Popen(
-        ["./build.py", "test", "slim"], cwd=ROOT, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(TEST, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     found, deadline = "", time.monotonic() + 60
     while not found and time.monotonic() < deadline and process.poll() is None:
         found = container_of(process.pid, endpoint)

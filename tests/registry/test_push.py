@@ -160,11 +160,11 @@ def test_registry_that_is_not_there_is_exit_6() -> None:
     [
         ["--push"],
         ["--push", "--tag", "worker:1"],
-        ["--push", "--tag", "r.example/worker:1", "--no-judge"],
+        ["--push", "--tag", "r.example/worker:1", "--no-test"],
     ],
 )
 def test_what_may_not_be_pushed(words: list[str]) -> None:
     command = [sys.executable, "build.py", "--variant", "slim", *words]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (2, "")
-    assert "--push: only a judged image" in result.stderr
+    assert "--push: only a tested image" in result.stderr

@@ -20,7 +20,7 @@ commands:
   ./build.py doctor [--json]                     what this machine lacks, with the fixes
   ./build.py compat --driver VERSION ...         which gVisor releases serve these NVIDIA drivers
   ./build.py engine start|stop|status|env        the private engine of a machine that has none
-  ./build.py test [VARIANT ...]                  the image layer; builds what is missing
+  ./build.py test [LAYER ...]                    test layers; builds what is missing
   ./build.py lock [--check]                      resolve all pins again
   ./build.py accept [VARIANT ...]                after a change: write what it means
   ./build.py fetch --into DIR                    all that the lock names, to build without a network

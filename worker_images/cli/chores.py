@@ -20,6 +20,7 @@ TEST_EXAMPLES = """\
 examples:
   ./build.py test                    the layers of `make test`
   ./build.py test image workload     these two
+  ./build.py test image --variant slim
   make test-mutation                 the same as ./build.py test mutation
 
 exit codes: 0 ok, 4 engine or build, 5 a test failed; the others as those of a build
@@ -97,9 +98,17 @@ def test(argv: list[str], root: Path, tell: Tell) -> str:
         metavar="LAYER",
         help=f"default: {', '.join(suites.COMMON)}",
     )
-    names = tuple(dict.fromkeys(parser.parse_args(argv).layers)) or suites.COMMON
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="test this one only, where a layer tests every variant; may be repeated",
+    )
+    given = parser.parse_args(argv)
+    names = tuple(dict.fromkeys(given.layers)) or suites.COMMON
     try:
-        suites.run(project.load(root), names, tell)
+        suites.run(project.load(root), names, tell, tuple(given.variant))
     except JudgeError as error:
         raise JudgeError(str(error), report.text(report.read(root))) from error
     return report.text(report.read(root))
