@@ -99,11 +99,11 @@ class RegistryError(ImageBuildError):
     exit_code = 6
 
 
-class UnfitError(EngineError):
+class MachineError(EngineError):
     """The machine was looked at and is at fault; what was seen is the answer."""
 
 
-class JudgeError(ImageBuildError):
+class FailedTestsError(ImageBuildError):
     """The image was built and does not hold what it must."""
 
     exit_code = 5

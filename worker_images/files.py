@@ -87,7 +87,7 @@ def scratch() -> Path:
     return swept(CACHE / "tmp")
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomic(path: Path, text: str) -> None:
     """Write text so that no reader ever sees half of it."""
     with whole(path) as part:
         part.write_text(text)

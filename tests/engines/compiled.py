@@ -10,7 +10,7 @@ from tests.engines.space import finished
 from tests.engines.suite import Parts
 from worker_images.build import gotoolchain, tars
 from worker_images.build.inputs import Toolchain
-from worker_images.build.tars import Tell, cleared
+from worker_images.build.tars import Progress, cleared
 from worker_images.errors import EngineError, NoAnswerError
 from worker_images.fetch import gomod, web
 from worker_images.files import CACHE, swept, text_digest, whole
@@ -50,7 +50,7 @@ def _numbers(release: str) -> list[int]:
     return [int(number) for number in release.removeprefix("v").split(".")]
 
 
-def buildkitd(scratch: Path, parts: Parts, tell: Tell) -> Path:
+def buildkitd(scratch: Path, parts: Parts, progress: Progress) -> Path:
     """The program, kept by the digest of all that it is compiled from.
 
     Raises FetchError where that cannot be fetched.
@@ -60,28 +60,28 @@ def buildkitd(scratch: Path, parts: Parts, tell: Tell) -> Path:
     toolchain = gotoolchain.key(parts.locked.toolchain.sum)
     key = text_digest("".join([*texts, *flags, toolchain]))
     kept = swept(CACHE / "buildkit") / f"buildkitd-{key[:16]}"
-    tell(described(parts))
+    progress(described(parts))
     if not kept.is_file():
         folder = cleared(scratch)
-        _lay_out(folder, parts, tell)
-        tell("compiling BuildKit: about two minutes on two cores")
+        _lay_out(folder, parts, progress)
+        progress("compiling BuildKit: about two minutes on two cores")
         begun = time.monotonic()
         with whole(kept) as part:
             _compile(folder, [*flags, "-o", str(part)])
-        tell(f"compiled BuildKit in {time.monotonic() - begun:.0f} s")
+        progress(f"compiled BuildKit in {time.monotonic() - begun:.0f} s")
         shutil.rmtree(folder)
     return kept
 
 
-def _lay_out(folder: Path, parts: Parts, tell: Tell) -> None:
+def _lay_out(folder: Path, parts: Parts, progress: Progress) -> None:
     """The compiler, go.mod, go.sum, and the modules as the files of a proxy."""
     locked = parts.locked.toolchain
     toolchain = Toolchain(gomod.toolchain(locked.version, locked.sum))
-    tars.place(folder, [toolchain], parts.write, parts.epoch, tell)
+    tars.place(folder, [toolchain], parts.write, parts.epoch, progress)
     command = ["tar", "--extract", "--file", str(folder / "go.tar"), "--directory", str(folder)]
     subprocess.run(command, check=True)
     files = gomod.files((HERE / "go.sum").read_text(), "tests/engines/buildkit/go.sum")
-    tell(f"fetching {len(files)} files of Go modules, where they are not here yet")
+    progress(f"fetching {len(files)} files of Go modules, where they are not here yet")
     for file, path in zip(files, parts.store.modules(files), strict=True):
         tars.link(path, folder / "modules" / file.name)
     for each in FILES:

@@ -15,7 +15,7 @@ import pytest
 from worker_images.build import record
 from worker_images.engine import buildx
 from worker_images.engine.endpoint import Endpoint
-from worker_images.engine.images import JUDGE_LABEL
+from worker_images.engine.images import TEST_LABEL
 from worker_images.files import ROOT
 from worker_images.model import pins
 
@@ -123,7 +123,7 @@ def container_of(build: int, endpoint: Endpoint) -> str:
 
     Empty before it runs.
     """
-    command = [endpoint.docker, "ps", "--format", f'{{{{.ID}}}} {{{{.Label "{JUDGE_LABEL}"}}}}']
+    command = [endpoint.docker, "ps", "--format", f'{{{{.ID}}}} {{{{.Label "{TEST_LABEL}"}}}}']
     rows = subprocess.run(
         command, env=endpoint.environment, capture_output=True, text=True, check=True
     ).stdout.splitlines()

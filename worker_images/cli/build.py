@@ -121,7 +121,7 @@ def _add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
     parser.set_defaults(versions=root / "versions.yaml")
 
 
-def build(argv: list[str], root: Path, tell: Callable[[str], None]) -> str:
+def build(argv: list[str], root: Path, progress: Callable[[str], None]) -> str:
     """Build, test and tag, or show what would be built; raises ImageBuildError."""
     arguments = vars(_parser(root).parse_args(argv))
     show, as_json, variant = arguments.pop("show"), arguments.pop("json"), arguments["variant"]
@@ -140,8 +140,8 @@ def build(argv: list[str], root: Path, tell: Callable[[str], None]) -> str:
 
     requests = [Request(**(arguments | {"variant": name})) for name in names]
     if show:
-        return bake.bake_file(requests, loaded, tell)
-    outcomes = pipeline.run(requests, loaded, tell)
+        return bake.bake_file(requests, loaded, progress)
+    outcomes = pipeline.run(requests, loaded, progress)
     if not as_json:
         return "\n\n".join(main.summary(outcome) for outcome in outcomes)
     rows = [outcome.as_data() for outcome in outcomes]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from worker_images.errors import PolicyError, UsageError
-from worker_images.files import write_whole
+from worker_images.files import write_atomic
 from worker_images.model import document
 from worker_images.model.drivers import answer, chart, fleet, kernel, version
 from worker_images.model.drivers.answer import Answer, Pinned
@@ -150,7 +150,7 @@ def _answer(given: argparse.Namespace, table: Table, pinned: Pinned) -> Answer:
                 f"--svg {str(given.svg)!r}: no file can be written there; name one in a folder that"
                 " there is"
             )
-        write_whole(given.svg, chart.svg(table, pinned))
+        write_atomic(given.svg, chart.svg(table, pinned))
         return Answer({"svg": str(given.svg)}, str(given.svg))
     if given.old:
         old, new = (_row(name, table, pinned) for name in (given.old, given.new))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from worker_images.build.tars import Tell
+from worker_images.build.tars import Progress
 from worker_images.build.update import commits, edit, show
 from worker_images.build.update.proposals import current, proposals
 from worker_images.build.update.values import (
@@ -63,7 +63,7 @@ class Options:
     versions: Path
 
 
-def command(argv: list[str], root: Path, tell: Tell) -> str:
+def command(argv: list[str], root: Path, progress: Progress) -> str:
     """Find newer commits of gVisor, and write the pins of the one that is offered."""
     options = Options(**vars(_parser(root).parse_args(argv)))
     # Not checked against the fleet: a pin that does not serve it may be corrected here.
@@ -71,7 +71,7 @@ def command(argv: list[str], root: Path, tell: Tell) -> str:
     pinned, known = project.pins, facts(root, project.table)
     _check_commits(pinned, options.commit)
     policy = Policy(datetime.now(UTC).date(), options.cool_down)
-    tell(f"reading the sources of gVisor; at most {options.within:g} s")
+    progress(f"reading the sources of gVisor; at most {options.within:g} s")
     rows = list(proposals(pinned, _offers(project, known, options), known, policy))
     table = show.table(rows, policy.today)
     if not options.write:

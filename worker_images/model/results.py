@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from worker_images.docstrings import summary
-from worker_images.errors import JudgeError
+from worker_images.errors import FailedTestsError
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 OUTCOMES = (PASSED, FAILED, NOT_RUN)
@@ -23,7 +23,7 @@ ALL = "all"
 _TAGS = {"failure": FAILED, "error": FAILED, "skipped": NOT_RUN}
 
 
-class ResultsError(JudgeError):
+class ResultsError(FailedTestsError):
     """A file holds no complete results."""
 
 
