@@ -1,18 +1,11 @@
-# Names of commands; each does its set-up first. `make help` lists them.
+# Each command does its set-up first. `make help` lists them; build.py has the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor engine engine-stop slim full all example test test-images test-workload gpu-kit verify test-mutants test-offline test-engines test-examples report lint lock render bench clean
-PYTHON := .venv/bin/python
-# They would lead the machine's Python, and .venv's, to other modules.
+.PHONY: help setup doctor slim full all test accept lock lint bench clean
+# These variables would lead Python to other modules.
 unexport PYTHONHOME PYTHONPATH
-IMAGES := ./build.py test && { $(PYTHON) -m pytest -q tests/relation tests/push tests/kit tests/machine || exit 5; }
-# One process a core: these tests share nothing.
-PARALLEL := -n auto --maxprocesses 8 --dist worksteal
-WORKLOAD := $(PYTHON) -m worker_images.node workload
-# Ends a recipe with the table, also where its tests failed, and with their status.
-REPORT := status=$$?; ./build.py report --json out/report/report.json && exit $$status
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
 
 setup: ## install what is missing: Debian packages and .venv
 	@scripts/setup
@@ -20,68 +13,33 @@ setup: ## install what is missing: Debian packages and .venv
 doctor: setup ## say what this machine lacks, with the fixes
 	@./build.py doctor
 
-engine: setup ## start the private container engine, where none answers
-	@./build.py engine start
-
-engine-stop: ## stop the private container engine
-	@./build.py engine stop
-
-slim: setup ## build, judge and tag worker:slim
+slim: setup ## build, test and tag worker:slim
 	@./build.py --variant slim
 
-all: setup ## build both at once, then judge and tag each
-	@./build.py --variant all
-
-full: setup ## build, judge and tag worker:full
+full: setup ## build, test and tag worker:full
 	@./build.py --variant full
 
-example: full ## build examples/beta9 on the full image, into out/beta9/image.tar
-	@$(PYTHON) -m examples.beta9
+all: setup ## build both in one build, then test and tag each
+	@./build.py --variant all
 
-test: setup ## unit, static, image and workload layers of all variants, how they relate, and a push
-	@rm -f out/test/junit.xml
-	@($(PYTHON) -m pytest -q $(PARALLEL) --junit-xml out/test/junit.xml tests/unit tests/static || exit 5; $(IMAGES) && $(WORKLOAD)); $(REPORT)
+test: setup ## run the common test layers: unit, static, image, variants, registry, node_kit, machine, workload
+	@./build.py test
 
-test-images: setup ## the image layer, how the images relate, and a push
-	@($(IMAGES)); $(REPORT)
+test-%: setup ## run one test layer, such as test-image or test-mutation
+	@./build.py test $*
 
-test-workload: all ## CUDA in each image's own runsc, as far as this machine can
-	@$(WORKLOAD); $(REPORT)
+accept: setup ## after a change: resolve what is new, build, test, write the ledger and the documents
+	@./build.py accept
 
-verify: slim ## the requirements' checklist; VERIFY="--node" asks this machine, "--context NAME --pod POD" a cluster
-	@$(PYTHON) -m worker_images.node verify --image out/slim/image.tar --json out/verify/verify.json --html out/verify/index.html $(VERIFY)
+lock: setup ## resolve all pins again: versions.lock, go.mod, go.sum
+	@./build.py lock
 
-gpu-kit: slim ## the workload layer and slim as one archive, for a GPU node that has only Python
-	@./build.py gpu-kit
-
-test-mutants: all ## prove that the judge fails what is wrong
-	@rm -f out/mutants/judge.xml
-	@$(PYTHON) -m pytest -q --junit-xml out/mutants/judge.xml tests/mutants || (exit 5); $(REPORT)
-
-report: setup ## what is known of the images: out/report/index.html and report.json
-	@./build.py report --json out/report/report.json --html out/report/index.html
-
-test-offline: slim ## without a network to the same digest, and slim for arm64
-	@$(PYTHON) -m pytest -q tests/offline || exit 5
-
-test-engines: slim ## images on other engines: Docker, BuildKit and Podman of today, from package registries
-	@$(PYTHON) -m pytest -q tests/engines || exit 5
-
-test-examples: full ## build the example, run what it adds, judge it
-	@$(PYTHON) -m pytest -q tests/examples || exit 5
-
-lint: ## ruff, mypy, hadolint, shellcheck, drift
+lint: ## run ruff, mypy, import-linter, hadolint, shellcheck, and check the generated files
 	@scripts/setup lint
 	@scripts/lint
 
-lock: setup ## write versions.lock, go.mod and go.sum: what the pins mean today
-	@./build.py lock
-
-render: setup ## write the committed Dockerfiles and versions.schema.json
-	@./build.py render
-
 bench: all ## measure against the bars, as ratios
-	@$(PYTHON) -m bench
+	@.venv/bin/python -m bench
 
 clean: ## remove out/ and .venv; the cache under ~/.cache/worker-images stays
 	rm -rf out .venv

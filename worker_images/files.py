@@ -1,6 +1,7 @@
 """Where things lie on the machine, outside the checkout."""
 
 import contextlib
+import hashlib
 import os
 import secrets
 import shutil
@@ -90,3 +91,8 @@ def write_whole(path: Path, text: str) -> None:
     """Write text so that no reader ever sees half of it."""
     with whole(path) as part:
         part.write_text(text)
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 of text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()

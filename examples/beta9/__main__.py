@@ -1,5 +1,5 @@
-"""`make example`: build beta9's worker on top of worker:full here, also where no image registry
-answers.
+"""Build beta9's worker on top of worker:full, also where no image registry answers:
+`.venv/bin/python -m examples.beta9`.
 """
 
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from worker_images.build import record, rootfs
-from worker_images.cli.main import tell
+from worker_images.console import say
 from worker_images.engine import buildx
 from worker_images.engine.builder import find
 from worker_images.engine.endpoint import Endpoint, PrivateEngine
@@ -16,8 +16,7 @@ from worker_images.errors import EngineError, ImageBuildError, UsageError
 from worker_images.fetch import apt
 from worker_images.files import CACHE
 from worker_images.model import project
-from worker_images.model.catalog import Catalog
-from worker_images.model.pins import Pins
+from worker_images.model.project import Project
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
@@ -32,37 +31,40 @@ def build(endpoint: Endpoint, archive: Path) -> Path:
     """Build the example on the judged full image and return its archive; raises ImageBuildError."""
     if not FULL.exists():
         raise UsageError(f"no {FULL}; run: make full")
-    pinned, known = project.load(ROOT, ROOT / "versions.yaml")
+    loaded = project.load(ROOT)
     archive.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=archive.parent) as name:
         scratch = Path(name)
         contexts = {
             "full": record.layout(FULL, scratch / "full"),
-            "tools": record.layout(_tools(endpoint, pinned, known, scratch), scratch / "tools"),
+            "tools": record.layout(_tools(endpoint, loaded, scratch), scratch / "tools"),
         }
         part = scratch / "image.tar"
         job = buildx.Job(
             HERE / "Dockerfile",
             HERE,
             buildx.archive(part),
-            int(pinned.source_date_epoch),
+            loaded.epoch,
             contexts=contexts,
         )
         buildx.build(endpoint, {"beta9": job}, archive.with_name("build.log"))
         return part.replace(archive)
 
 
-def _tools(endpoint: Endpoint, pinned: Pins, known: Catalog, scratch: Path) -> Path:
+def _tools(endpoint: Endpoint, loaded: Project, scratch: Path) -> Path:
     """A Debian with apt as an image archive, assembled from packages as the base of the images
     is.
     """
-    epoch = int(pinned.source_date_epoch)
-    packages = apt.resolve(pinned.debian, {"tools": [*known.packages.base, *TOOLS]})["tools"]
-    tell(f"assembling tools.tar, a Debian with apt, from {len(packages)} Debian packages")
+    epoch = loaded.epoch
+    debian = loaded.pins.debian
+    names = (*loaded.catalog.packages.base, *TOOLS)
+    packages = apt.resolve(debian, {"tools": names})["tools"]
+    say(f"assembling tools.tar, a Debian with apt, from {len(packages)} Debian packages")
     files = apt.fetch(packages, CACHE / "debs")
     named = {package.name: file for package, file in zip(packages, files, strict=True)}
-    rootfs.assemble(named, scratch / "tools.tar", epoch, base=True)
-    (scratch / "sources.list").write_text(apt.sources(pinned.debian))
+    rules = loaded.catalog.rules
+    rootfs.assemble(named, scratch / "tools.tar", epoch, rules, base=True)
+    (scratch / "sources.list").write_text(apt.sources(debian))
     (scratch / "Dockerfile").write_text(DOCKERFILE)
     archive = scratch / "tools-image.tar"
     job = buildx.Job(scratch / "Dockerfile", scratch, buildx.archive(archive), epoch)
@@ -76,7 +78,7 @@ def main() -> int:
     try:
         engine = find(PrivateEngine(ROOT))
         if engine is None:
-            raise EngineError("no container engine answers; run: make engine")
+            raise EngineError("no container engine answers; run: ./build.py engine start")
         _, image_id, size = record.manifest(build(engine.endpoint, ARCHIVE))
     except ImageBuildError as error:
         print(f"example: {error}", file=sys.stderr)

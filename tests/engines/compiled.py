@@ -4,18 +4,16 @@ import re
 import shutil
 import subprocess
 import time
-import urllib.request
 from pathlib import Path
 
 from tests.engines.space import finished
-from tests.engines.suite import Project
+from tests.engines.suite import Parts
 from worker_images.build import gotoolchain, tars
-from worker_images.build.record import text_digest
+from worker_images.build.inputs import Toolchain
 from worker_images.build.tars import Tell, cleared
-from worker_images.errors import EngineError
-from worker_images.fetch import gomod
-from worker_images.fetch.http import request
-from worker_images.files import CACHE, swept, whole
+from worker_images.errors import EngineError, NoAnswerError
+from worker_images.fetch import gomod, web
+from worker_images.files import CACHE, swept, text_digest, whole
 
 HERE = Path(__file__).parent / "buildkit"
 MODULE = "github.com/moby/buildkit"
@@ -33,17 +31,16 @@ def version() -> str:
     return found[1]
 
 
-def described(project: Project) -> str:
+def described(parts: Parts) -> str:
     """The release, the compiler, and whether the module proxy has a newer release."""
-    return f"BuildKit {version()} ({_standing()}), by Go {project.inputs.lock.toolchain.version}"
+    return f"BuildKit {version()} ({_standing()}), by Go {parts.locked.toolchain.version}"
 
 
 def _standing() -> str:
     try:
         address = f"{next(iter(gomod.proxies()), gomod.PROXY)}/{MODULE}/@v/list"
-        with urllib.request.urlopen(request(address), timeout=SECONDS) as answer:  # noqa: S310
-            found = RELEASE.findall(answer.read().decode())
-    except (OSError, ValueError) as error:
+        found = RELEASE.findall(web.get(address, SECONDS).decode())
+    except (NoAnswerError, ValueError) as error:
         return f"whether it is the newest is not known: {error}"
     newest = max(found, key=_numbers, default=version())
     return "the newest" if newest == version() else f"{newest} is newer: see CONTRIBUTING.md"
@@ -53,20 +50,20 @@ def _numbers(release: str) -> list[int]:
     return [int(number) for number in release.removeprefix("v").split(".")]
 
 
-def buildkitd(scratch: Path, project: Project, tell: Tell) -> Path:
+def buildkitd(scratch: Path, parts: Parts, tell: Tell) -> Path:
     """The program, kept by the digest of all that it is compiled from.
 
     Raises FetchError where that cannot be fetched.
     """
     flags = ["-ldflags", f"-s -w -X {MODULE}/version.Version={version()}"]
     texts = [(HERE / name).read_text() for name in FILES]
-    toolchain = gotoolchain.key(project.inputs.lock.toolchain.sum)
+    toolchain = gotoolchain.key(parts.locked.toolchain.sum)
     key = text_digest("".join([*texts, *flags, toolchain]))
     kept = swept(CACHE / "buildkit") / f"buildkitd-{key[:16]}"
-    tell(described(project))
+    tell(described(parts))
     if not kept.is_file():
         folder = cleared(scratch)
-        _lay_out(folder, project, tell)
+        _lay_out(folder, parts, tell)
         tell("compiling BuildKit: about two minutes on two cores")
         begun = time.monotonic()
         with whole(kept) as part:
@@ -76,20 +73,16 @@ def buildkitd(scratch: Path, project: Project, tell: Tell) -> Path:
     return kept
 
 
-def _lay_out(folder: Path, project: Project, tell: Tell) -> None:
+def _lay_out(folder: Path, parts: Parts, tell: Tell) -> None:
     """The compiler, go.mod, go.sum, and the modules as the files of a proxy."""
-    inputs, epoch = project.inputs, project.plan.epoch
-    release = gomod.toolchain(inputs.lock.toolchain.version, inputs.lock.toolchain.sum)
-
-    def write(path: Path) -> None:
-        gotoolchain.write(inputs.store.modules([release])[0], path, epoch)
-
-    tars.place(folder, {f"go-{gotoolchain.key(release.sum)[:16]}": write}, project.plan, tell)
+    locked = parts.locked.toolchain
+    toolchain = Toolchain(gomod.toolchain(locked.version, locked.sum))
+    tars.place(folder, [toolchain], parts.write, parts.epoch, tell)
     command = ["tar", "--extract", "--file", str(folder / "go.tar"), "--directory", str(folder)]
     subprocess.run(command, check=True)
     files = gomod.files((HERE / "go.sum").read_text(), "tests/engines/buildkit/go.sum")
     tell(f"fetching {len(files)} files of Go modules, where they are not here yet")
-    for file, path in zip(files, inputs.store.modules(files), strict=True):
+    for file, path in zip(files, parts.store.modules(files), strict=True):
         tars.link(path, folder / "modules" / file.name)
     for each in FILES:
         shutil.copyfile(HERE / each, folder / each)

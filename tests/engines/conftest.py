@@ -13,7 +13,7 @@ from tests.engines import compiled, foreign, miniature, suite
 from tests.engines.foreign import Foreign
 from tests.engines.miniature import Miniature
 from tests.engines.space import Place, place, terminated
-from tests.engines.suite import Project
+from tests.engines.suite import Parts
 from worker_images.engine.builder import find
 from worker_images.engine.endpoint import Endpoint, PrivateEngine
 from worker_images.errors import FetchError
@@ -49,14 +49,14 @@ def progress(pytestconfig: pytest.Config) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
-def project() -> Project:
+def parts() -> Parts:
     """The committed pins and lock."""
-    return Project.of(ROOT)
+    return Parts.of(ROOT)
 
 
 @pytest.fixture(scope="session")
 def where(
-    project: Project, progress: Callable[[str], None], pytestconfig: pytest.Config
+    parts: Parts, progress: Callable[[str], None], pytestconfig: pytest.Config
 ) -> Iterator[Place]:
     """The folder of this run, with the root file system of the engines."""
     if os.geteuid():
@@ -72,7 +72,7 @@ def where(
                 f"engines keep no images on {kind}: set XDG_CACHE_HOME to a volume, not {folder}",
             )
         try:
-            newest = suite.unpacked(suite.SUITES, found.root, project, progress)
+            newest = suite.unpacked(suite.SUITES, found.root, parts, progress)
         except FetchError as error:
             not_run(pytestconfig, LAYER, str(error))
         progress(str(newest))
@@ -126,13 +126,13 @@ def reference(endpoint: Endpoint) -> Foreign:
 def builder(
     where: Place,
     endpoint: Endpoint,
-    project: Project,
+    parts: Parts,
     progress: Callable[[str], None],
     pytestconfig: pytest.Config,
 ) -> Iterator[str]:
     """The name of a remote builder: the newest BuildKit."""
     try:
-        program = compiled.buildkitd(where.folder / "compile", project, progress)
+        program = compiled.buildkitd(where.folder / "compile", parts, progress)
     except FetchError as error:
         not_run(pytestconfig, LAYER, str(error))
     shutil.copy(program, where.root / "usr/bin/buildkitd")
@@ -166,22 +166,22 @@ def elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture(scope="session")
-def context(where: Place, project: Project) -> Path:
+def context(where: Place, parts: Parts) -> Path:
     """What the miniature image is built from."""
-    return miniature.context(where.root, where.folder / "miniature", project.plan.epoch)
+    return miniature.context(where.root, where.folder / "miniature", parts.epoch)
 
 
 @pytest.fixture(scope="session")
-def at_home(endpoint: Endpoint, context: Path, project: Project) -> Miniature:
+def at_home(endpoint: Endpoint, context: Path, parts: Parts) -> Miniature:
     """The miniature image as the reference builds it."""
     archive = context.with_suffix(".home.tar")
-    return miniature.built(endpoint, context, archive, project.plan.epoch)
+    return miniature.built(endpoint, context, archive, parts.epoch)
 
 
 @pytest.fixture
-def image(elsewhere: Endpoint, context: Path, project: Project, tmp_path: Path) -> Miniature:
+def image(elsewhere: Endpoint, context: Path, parts: Parts, tmp_path: Path) -> Miniature:
     """The miniature image as a foreign engine builds it."""
-    return miniature.built(elsewhere, context, tmp_path / "image.tar", project.plan.epoch)
+    return miniature.built(elsewhere, context, tmp_path / "image.tar", parts.epoch)
 
 
 @pytest.fixture

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from worker_images.build import plan, requirements, tars
-from worker_images.build.plan import Plan
-from worker_images.build.tars import Root, Tell, cleared
+from worker_images.build import requirements, tars
+from worker_images.build.inputs import ENGINE, Root
+from worker_images.build.tars import Tell, cleared
 from worker_images.errors import EngineError, FetchError
 from worker_images.fetch import apt
-from worker_images.fetch.store import Inputs, Store
+from worker_images.fetch.store import Store
 from worker_images.model import project
-from worker_images.model.lock import Package
+from worker_images.model.lock import Lock, Package
 from worker_images.model.pins import DebianPin
+from worker_images.model.project import Project
 
 SUITES = ("testing", "sid")
 PACKAGES = (
@@ -36,18 +37,29 @@ SETTINGS = 'Acquire::Check-Valid-Until "false";\n'
 
 
 @dataclass(frozen=True)
-class Project:
+class Parts:
     """What the project's images and engines are made from."""
 
-    inputs: Inputs
-    plan: Plan
+    project: Project
+    locked: Lock
+    store: Store
 
     @classmethod
     def of(cls, root: Path) -> Self:
         """The committed pins and lock of a checkout."""
-        pinned, known = project.load(root, root / "versions.yaml")
-        locked = requirements.load(root / "versions.yaml", pinned, known, root)
-        return cls(Inputs(locked, Store()), plan.make(pinned, known, "slim"))
+        loaded = project.load(root)
+        return cls(loaded, requirements.load(loaded), Store())
+
+    @property
+    def epoch(self) -> int:
+        """The time of every file."""
+        return self.project.epoch
+
+    @property
+    def write(self) -> tars.Write:
+        """What writes a tar."""
+        debian = self.project.pins.debian
+        return tars.writer(self.store, debian, self.locked.debian.resolved, self.epoch)
 
 
 @dataclass(frozen=True)
@@ -68,13 +80,13 @@ class Suite:
         return f"Debian {self.name}, index of {self.date}: {versions}"
 
 
-def unpacked(suites: Sequence[str], root: Path, project: Project, tell: Tell) -> Suite:
+def unpacked(suites: Sequence[str], root: Path, parts: Parts, tell: Tell) -> Suite:
     """Unpack the first suite that installs; raises FetchError with why none does."""
     causes = []
     for name in suites:
         try:
-            suite = _resolved(project.plan.debian, name, root.parent)
-            _unpack(suite, root, project, tell)
+            suite = _resolved(parts.project.pins.debian, name, root.parent)
+            _unpack(suite, root, parts, tell)
         except (EngineError, FetchError) as error:
             causes.append(f"{name}: {error}")
         else:
@@ -94,14 +106,12 @@ def _resolved(pin: DebianPin, name: str, scratch: Path) -> Suite:
     return Suite(fields["Codename"], fields["Date"], packages)
 
 
-def _unpack(suite: Suite, root: Path, project: Project, tell: Tell) -> None:
+def _unpack(suite: Suite, root: Path, parts: Parts, tell: Tell) -> None:
     """The tar is kept by the digest of its packages, as the roots of images are."""
     folder = cleared(root.with_suffix(".tars"))
-    writers = tars.root_writers(
-        [Root(requirements.ENGINE, suite.packages)], project.inputs, project.plan
-    )
-    tars.place(folder, writers, project.plan, tell)
-    archive = folder / f"{requirements.ENGINE}.tar"
+    engine = Root(ENGINE, suite.packages, parts.project.catalog.rules)
+    tars.place(folder, [engine], parts.write, parts.epoch, tell)
+    archive = folder / engine.place
     command = ["tar", "--extract", "--file", str(archive), "--directory", str(cleared(root))]
     subprocess.run(command, check=True)
     shutil.rmtree(folder)

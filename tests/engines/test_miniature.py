@@ -10,7 +10,7 @@ import pytest
 from tests.engines import miniature
 from tests.engines.foreign import registered
 from tests.engines.miniature import Miniature
-from tests.engines.suite import Project
+from tests.engines.suite import Parts
 from worker_images.engine.endpoint import Endpoint
 from worker_images.engine.push import push
 from worker_images.errors import ImageBuildError
@@ -38,13 +38,13 @@ def test_image_id_is_equal_on_every_engine(image: Miniature, at_home: Miniature)
 
 
 def test_image_id_differs_when_an_input_differs(
-    elsewhere: Endpoint, context: Path, at_home: Miniature, project: Project, tmp_path: Path
+    elsewhere: Endpoint, context: Path, at_home: Miniature, parts: Parts, tmp_path: Path
 ) -> None:
     """The control of the test above: another input gives another image ID on every engine."""
     changed = tmp_path / "changed"
     shutil.copytree(context, changed)
     (changed / "table.json").write_text('{"rows": [1]}\n')
-    built = miniature.built(elsewhere, changed, tmp_path / "changed.tar", project.plan.epoch)
+    built = miniature.built(elsewhere, changed, tmp_path / "changed.tar", parts.epoch)
     assert built.image_id != at_home.image_id
 
 

@@ -13,7 +13,7 @@ from tests.engines import suite
 from tests.engines.foreign import Foreign
 from tests.engines.miniature import Miniature
 from tests.engines.space import Place, first, place, running, until
-from tests.engines.suite import Project
+from tests.engines.suite import Parts
 from worker_images.engine.daemon import address_of
 from worker_images.engine.images import Images
 from worker_images.errors import FetchError
@@ -112,7 +112,7 @@ def test_place_of_a_killed_run_is_removed_by_the_next() -> None:
         assert not folder.exists()
 
 
-def test_suites_that_do_not_install_are_all_named(project: Project, tmp_path: Path) -> None:
+def test_suites_that_do_not_install_are_all_named(parts: Parts, tmp_path: Path) -> None:
     """Without a suite that installs, the reason names every suite that was tried."""
     with pytest.raises(FetchError, match=r"one-suite: .*; other-suite: "):
-        suite.unpacked(("one-suite", "other-suite"), tmp_path / "root", project, lambda _: None)
+        suite.unpacked(("one-suite", "other-suite"), tmp_path / "root", parts, lambda _: None)

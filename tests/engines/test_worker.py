@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from tests.engines.space import finished
 from worker_images.build import record
 from worker_images.engine.endpoint import Endpoint
 from worker_images.files import ROOT
+from worker_images.model.results import read
 
 ARCHIVE = ROOT / "out/slim/image.tar"
 Results = dict[str, str]
@@ -40,11 +40,7 @@ def results(engine: Foreign, settings: dict[str, str], scratch: Path) -> Results
     ]
     run = finished([*command, "--junit-xml", str(report)], ROOT, engine.environment | settings)
     assert run.returncode == 0, run.stdout + run.stderr
-    cases = ET.parse(report).getroot().iter("testcase")  # noqa: S314 - pytest wrote it
-    return {
-        f"{case.get('classname')}.{case.get('name')}": ",".join(child.tag for child in case)
-        for case in cases
-    }
+    return {check.identity: check.result.outcome for check in read(report).checks}
 
 
 @pytest.fixture(scope="session")

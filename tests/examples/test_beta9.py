@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from examples.beta9 import __main__ as example
-from worker_images.build import testing
 from worker_images.engine import buildx
 from worker_images.engine.endpoint import Endpoint
 from worker_images.errors import ImageBuildError
 from worker_images.files import ROOT
+from worker_images.model import results
 from worker_images.model.oci import archive
 from worker_images.model.oci.image import Image
 
@@ -162,7 +162,7 @@ def test_additions_are_recorded(image: Image, full: Image) -> None:
 
 
 def test_judge_finds_full_in_it(built: Path, tmp_path: Path) -> None:
-    report = tmp_path / "judge.xml"
+    report = tmp_path / "image.xml"
     command = [
         sys.executable,
         "-m",
@@ -184,9 +184,8 @@ def test_judge_finds_full_in_it(built: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    found = testing.Report.read(report)
-    assert found
-    assert (len(found.ran) > 50, found.failed) == (True, ())
+    run = results.read(report)
+    assert (len(run.checks) > 50, run.having(results.FAILED)) == (True, ())
 
 
 def test_other_bytes_are_refused(endpoint: Endpoint, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from worker_images.harness import closed_world, expect, shell
 from worker_images.harness.closed_world import Control, Declared
 from worker_images.harness.collection import COLLECTED, Case
 from worker_images.harness.plugin import UNPRIVILEGED, Subject, told
+from worker_images.model import rootfs
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS, Release
 from worker_images.model.oci import archive, elf
@@ -76,7 +77,7 @@ def unprivileged(container: str, case: Case) -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def release(case: Case) -> str:
-    """The gVisor release that both supplies share."""
+    """The gVisor release that both sources share."""
     return case.pins.components["gvisor"].version
 
 
@@ -128,7 +129,8 @@ def declared(packages: Mapping[str, Control], case: Case) -> dict[str, Declared]
                 case.lock.packages[case.architecture],
                 case.architecture,
                 every=case.mode == "built",
-            )
+            ),
+            rootfs.load(ROOT),
         )
 
 

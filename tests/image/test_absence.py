@@ -33,19 +33,14 @@ def test_programs_of_components_are_where_they_belong(
     """Go's build information names the culprit under any file name: an absent component's, or a
     second one of a held component.
     """
-    modules = {
-        name: pin.packages.module
-        for name, pin in case.pins.components.items()
-        if pin.packages.module
-    }
     found = {
         path: name
         for path, main in programs.items()
-        for name, module in modules.items()
+        for name, module in case.modules.items()
         if _is_of(main, module)
     }
     declared = {path for name in case.components for path in expect.component(ROOT, name).files}
-    assert set(case.components) & set(modules) <= set(found.values())
+    assert set(case.components) & set(case.modules) <= set(found.values())
     assert not {
         path: name
         for path, name in found.items()

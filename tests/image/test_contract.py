@@ -67,7 +67,7 @@ def test_shadow_is_not_for_everyone(host: Host) -> None:
 
 
 @pytest.mark.mode("built")
-@pytest.mark.supply("packages")
+@pytest.mark.source("packages")
 def test_generated_files_are_made_from_debians(image: Image) -> None:
     """The closed world holds Debian's files to Debian's bytes.
 
@@ -98,6 +98,12 @@ def test_generated_files_are_made_from_debians(image: Image) -> None:
 
 def test_names_resolve_by_files_and_dns(host: Host) -> None:
     assert host.file("/etc/nsswitch.conf").contains("^hosts:.*files.*dns")
+
+
+@pytest.mark.parametrize(("locale", "characters"), [("C.UTF-8", "1"), ("C", "2")])
+def test_locale_reads_characters(locale: str, characters: str, host: Host) -> None:
+    """Without the C library's modules for other character sets."""
+    assert host.check_output(f"printf '\\303\\274' | LC_ALL={locale} wc -m") == characters
 
 
 def test_root_has_an_account_and_its_shell_exists(host: Host) -> None:
@@ -145,17 +151,12 @@ def test_settings_are_no_more_than_the_contract(image: Image) -> None:
 def test_labels_say_what_it_is(image: Image, case: Case, contract: Release) -> None:
     labels = image.settings["Labels"]
     assert isinstance(labels, dict)
-    pins = {name: case.pins.components[name] for name in case.components}
-    stamps = {
-        pin.argument: (case.supply == "packages" and pin.packages.describe) or pin.version
-        for pin in pins.values()
-    }
     due = {
-        f"worker.{argument.lower().replace('_', '-')}": stamp for argument, stamp in stamps.items()
+        case.catalog.components[name].label: case.reported_version(name) for name in case.components
     }
     assert {name: text for name, text in labels.items() if name.startswith("worker.")} == due | {
         "worker.drivers": " ".join(contract.supported),
-        "worker.supply": case.supply,
+        "worker.source": case.source,
         "worker.variant": case.variant,
     }
 

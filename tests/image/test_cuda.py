@@ -18,7 +18,7 @@ LIBRARY = "/usr/local/cuda/targets/x86_64-linux/lib/libcudart.so.12"
 
 
 def test_release_is_the_pinned_tags(case: Case) -> None:
-    """12.8.57 is the runtime of 12.8.0: the pins of both supplies mean one release."""
+    """12.8.57 is the runtime of 12.8.0: the pins of both sources mean one release."""
     pin = case.pins.components["cuda-runtime"]
     assert pin.packages.version
     assert pin.version.split(".")[:2] == pin.packages.version.split(".")[:2]
@@ -46,7 +46,7 @@ def test_every_library_of_the_cache_exists(host: Host) -> None:
     assert not [path for path in paths if not host.file(path).exists]
 
 
-@pytest.mark.supply("packages")
+@pytest.mark.source("packages")
 def test_it_loads_and_says_its_version(image: Image, tmp_path: Path) -> None:
     """In a process of its own, without a driver: the version of the runtime needs none."""
     entry = image.find(LIBRARY)

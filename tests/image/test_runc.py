@@ -31,19 +31,15 @@ def test_modules_are_those_of_go_sum(image: Image, case: Case, tmp_path: Path) -
     entry = image.find(RUNC)
     assert entry
     image.extract(entry, tmp_path / "runc")
-    if case.supply == "vendor":
-        assert (
-            hashlib.sha256((tmp_path / "runc").read_bytes()).hexdigest()
-            == case.pins.components["runc"].vendor.sha256
-        )
+    if case.source == "upstream":
+        pinned = case.pins.components["runc"].upstream
+        assert pinned
+        assert hashlib.sha256((tmp_path / "runc").read_bytes()).hexdigest() == pinned.sha256
         return
-    pin, sums, found = (
-        case.pins.components["runc"].packages,
-        golang.sums("runc"),
-        golang.modules(tmp_path / "runc", "runc"),
-    )
-    assert elf.build_info(tmp_path / "runc").path == pin.module
-    assert f"{pin.module} {pin.version}" in found
+    version = case.pins.components["runc"].packages.version
+    sums, found = golang.sums("runc"), golang.modules(tmp_path / "runc", "runc")
+    assert elf.build_info(tmp_path / "runc").path == case.modules["runc"]
+    assert f"{case.modules['runc']} {version}" in found
     assert found == {name: sums.get(name) for name in found}
 
 

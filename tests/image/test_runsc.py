@@ -40,11 +40,12 @@ def test_path_finds_the_judged_one(host: Host) -> None:
 
 
 def test_version_line(host: Host, case: Case) -> None:
-    pin = case.pins.components["gvisor"]
-    stamp = (case.supply == "packages" and pin.packages.describe) or pin.version
     answer = host.run(f"{RUNSC} --version")
     lines = answer.stdout.splitlines()
-    assert (answer.rc, lines[:1]) == (0, [f"runsc version release-{stamp}"])
+    assert (answer.rc, lines[:1]) == (
+        0,
+        [f"runsc version release-{case.reported_version('gvisor')}"],
+    )
     assert re.fullmatch(r"spec: [0-9]+\.[0-9]+\.[0-9]+(-[0-9a-z.]+)?", lines[1])
 
 
@@ -53,14 +54,15 @@ def test_bytes_are_the_pinned_ones(runsc: Path, case: Case) -> None:
     SHA-512.
     """
     pin = case.pins.components["gvisor"]
-    if case.supply == "vendor":
-        assert hashlib.sha512(runsc.read_bytes()).hexdigest() == pin.vendor.sha512
+    if case.source == "upstream":
+        assert pin.upstream
+        assert hashlib.sha512(runsc.read_bytes()).hexdigest() == pin.upstream.sha512
         return
     info = elf.build_info(runsc)
     sums, found = golang.sums("gvisor"), golang.modules(runsc, "gvisor")
-    assert info.path == f"{pin.packages.module}/runsc"
+    assert info.path == f"{case.modules['gvisor']}/runsc"
     assert info.go == f"go{case.pins.go.toolchain}"
-    assert f"{pin.packages.module} {pin.packages.version}" in found
+    assert f"{case.modules['gvisor']} {pin.packages.version}" in found
     assert found == {name: sums.get(name) for name in found}
 
 
@@ -114,11 +116,13 @@ def test_label_and_file_say_what_runsc_serves(image: Image, host: Host) -> None:
     assert label == file["supported"] == sorted(served, key=order)
 
 
-def test_every_fleet_driver_is_served(host: Host, case: Case) -> None:
-    """But those that fleet.allow_unserved names, with the reason."""
+def test_every_fleet_driver_is_served(host: Host, case: Case, pytestconfig: pytest.Config) -> None:
+    """But those that fleet.allow_unserved names, with the reason; those of --driver too."""
     served = host.run(f"{RUNSC} nvproxy list-supported-drivers").stdout.split()
     allowed = {each.driver for each in case.pins.fleet.allow_unserved}
-    unserved = [driver for driver in case.pins.fleet.drivers if driver not in {*served, *allowed}]
+    fleet = [driver for driver in case.pins.fleet.drivers if driver not in allowed]
+    wanted = [*fleet, *pytestconfig.getoption("driver")]
+    unserved = [driver for driver in wanted if driver not in served]
     assert not unserved, f"nodes with {unserved} would see only EOF; served: {served}"
 
 
@@ -132,7 +136,7 @@ def test_sidecars(image: Image, release: str, case: Case) -> None:
 
     A compiled one has them inside.
     """
-    due = SIDECARS if case.supply == "vendor" and order(release) >= order(SIDECARS_SINCE) else ()
+    due = SIDECARS if case.source == "upstream" and order(release) >= order(SIDECARS_SINCE) else ()
     found = [name for name in SIDECARS if image.find(f"/usr/local/bin/gvisor-bin/{name}")]
     assert found == list(due)
 

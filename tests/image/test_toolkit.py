@@ -42,10 +42,10 @@ def test_modules_are_those_of_go_sum(
     assert entry
     image.extract(entry, tmp_path / program)
     info = elf.build_info(tmp_path / program)
-    assert info.path == f"{pin.module}/cmd/{program}"
-    if case.supply == "packages":
+    assert info.path == f"{case.modules[COMPONENT]}/cmd/{program}"
+    if case.source == "packages":
         sums, found = golang.sums(COMPONENT), golang.modules(tmp_path / program, COMPONENT)
-        assert f"{pin.module} {pin.version}" in found
+        assert f"{case.modules[COMPONENT]} {pin.version}" in found
         assert found == {name: sums.get(name) for name in found}
 
 

@@ -8,20 +8,19 @@ from collections.abc import Mapping
 import pytest
 
 from worker_images.files import ROOT
-from worker_images.harness import closed_world, expect
+from worker_images.harness import closed_world, expect, libraries
 from worker_images.harness.closed_world import Control, Declared
 from worker_images.harness.collection import Case
+from worker_images.model import rootfs
 from worker_images.model.oci.image import Entry, Image
 
-pytestmark = pytest.mark.supply("packages")
+pytestmark = pytest.mark.source("packages")
 
 
 @pytest.mark.mode("built")
 def test_no_package_is_there_without_need(packages: Mapping[str, Control], case: Case) -> None:
-    components = [case.pins.components[name].packages.debian for name in case.components]
-    assert not closed_world.unneeded(
-        packages, [*case.catalog.packages.base, *(name for name in components if name)]
-    )
+    wanted = [*case.catalog.packages.base, *case.debian_packages]
+    assert not closed_world.unneeded(packages, wanted)
 
 
 def test_every_package_that_was_asked_for_is_there(
@@ -32,10 +31,33 @@ def test_every_package_that_was_asked_for_is_there(
 
 
 @pytest.mark.mode("built")
+def test_packages_have_every_dependency_they_name(packages: Mapping[str, Control]) -> None:
+    """Else apt would install nothing in a derived image."""
+    assert closed_world.unmet(packages) == set()
+
+
+@pytest.mark.mode("built")
+def test_left_out_packages_are_absent(packages: Mapping[str, Control]) -> None:
+    assert not rootfs.load(ROOT).packages.keys() & packages.keys()
+
+
+@pytest.mark.mode("built")
+def test_dropped_paths_are_absent_from_every_layer(image: Image) -> None:
+    assert closed_world.leftovers(image, rootfs.load(ROOT)) == []
+
+
+@pytest.mark.mode("built")
+def test_programs_find_their_shared_libraries(image: Image) -> None:
+    """No library that a program or another library names was dropped or left out."""
+    assert libraries.needed(image)["/usr/bin/ip"] >= {"libc.so.6"}
+    assert libraries.missing(image) == {}
+
+
+@pytest.mark.mode("built")
 def test_every_path_of_every_layer_is_declared(
     image: Image, declared: Mapping[str, Declared]
 ) -> None:
-    found = closed_world.findings(image, declared, expect.base(ROOT).dropped)
+    found = closed_world.findings(image, declared, rootfs.load(ROOT))
     assert not found, "\n".join(found)
 
 
@@ -44,7 +66,7 @@ def test_what_is_not_ours_is_listed(
     image: Image, declared: Mapping[str, Declared], case: Case, listed: list[str]
 ) -> None:
     """A derived image may hold anything; what it adds or changes is told, for its owner to read."""
-    listed += closed_world.findings(image, declared, expect.base(ROOT).dropped)
+    listed += closed_world.findings(image, declared, rootfs.load(ROOT))
     assert len(image.layers) >= 1 + len(case.components), (
         "fewer layers than ours: this is not made from it"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from worker_images.files import ROOT
+from worker_images.model.layers import LAYERS
 from worker_images.node.lint import RULES
 
 FOLDERS = ("docs/*.md", "images/*/README.md", "examples/*/README.md")
@@ -16,7 +17,10 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     *(page for folder in FOLDERS for page in sorted(ROOT.glob(folder))),
 ]
-TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+TARGETS = {
+    *re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE),
+    *(f"test-{layer.name}" for layer in LAYERS),
+}
 PROGRAMS = [
     path
     for folder in ("worker_images", "scripts", "tests/image")
@@ -34,7 +38,7 @@ SOURCES = "".join(path.read_text() for path in [ROOT / "build.py", *PROGRAMS])
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_exist(page: Path) -> None:
     text = page.read_text()
-    assert set(re.findall(r"(?:^|`|\$ )make ([a-z-]+)", text, re.MULTILINE)) <= TARGETS
+    assert set(re.findall(r"(?:^|`|\$ )make ([a-z_-]+)", text, re.MULTILINE)) <= TARGETS
     ours = [
         line
         for line in re.findall(r".*(?:build\.py|pytest tests|-m worker_images).*", text)

@@ -7,7 +7,7 @@ from pathlib import Path
 import dockerfile
 import pytest
 
-from worker_images.build import pipeline, plan, record, render
+from worker_images.build import generated, plan, record, render, requirements
 from worker_images.files import ROOT
 from worker_images.model import catalog, pins, project
 
@@ -24,10 +24,8 @@ def tracked() -> list[Path]:
 
 
 def test_generated_files_are_what_their_sources_say() -> None:
-    stale = [
-        path.name for path, text in pipeline.generated(ROOT).items() if path.read_text() != text
-    ]
-    assert not stale, "run: make render"
+    files = generated.files(project.load(ROOT))
+    assert not [path.name for path, text in files.items() if path.read_text() != text]
 
 
 def test_every_buildable_variant_is_committed() -> None:
@@ -49,6 +47,44 @@ def test_every_outside_image_has_a_digest(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
+def test_every_download_has_a_checksum(path: Path) -> None:
+    """A file: address is of the build context, whose files were checked before they came there."""
+    assert unchecked_downloads(path.read_text()) == []
+
+
+DIGEST = f"sha256:{'0' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("line", "checked"),
+    [
+        ("ADD https://example.com/runsc ./", False),
+        (f"ADD --checksum={DIGEST} https://example.com/runsc ./", True),
+        ('ADD https://example.com/x ./\nRUN echo "0  x" | sha512sum --check --strict', True),
+        ("RUN curl -fsSL https://example.com/runsc -o /usr/local/bin/runsc", False),
+        ("RUN GOPROXY=file:///inputs go build", True),
+    ],
+)
+def test_download_without_a_checksum_is_found(line: str, checked: bool) -> None:
+    """The control of the test above."""
+    assert (unchecked_downloads(f"FROM scratch\n{line}\n") == []) is checked
+
+
+def unchecked_downloads(text: str) -> list[str]:
+    """The steps that download without a checksum, in their own line or in the next step."""
+    steps = [(step.cmd.lower(), step.original) for step in dockerfile.parse_string(text)]
+    following = [*(line for _, line in steps[1:]), ""]
+    return [
+        line
+        for (name, line), after in zip(steps, following, strict=True)
+        if name in {"add", "run"}
+        and re.search(r"(?<!file)://", line)
+        and not (name == "add" and "--checksum=sha256:" in line)
+        and not (name == "add" and "sha512sum --check" in after)
+    ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
 def test_nothing_is_piped_into_a_shell(path: Path) -> None:
     assert not re.search(r"(curl|wget)\b", path.read_text())
     assert not re.search(r"\|\s*(ba|da)?sh\b", path.read_text())
@@ -66,12 +102,12 @@ def test_components_are_linked_overlays(path: Path) -> None:
 
 
 @pytest.mark.parametrize("variant", [path.parent.name for path in FILES])
-@pytest.mark.parametrize("supply", ["packages", "vendor"])
-def test_dockerfile_sets_no_mode_by_copy(variant: str, supply: pins.Supply) -> None:
+@pytest.mark.parametrize("source", ["packages", "upstream"])
+def test_dockerfile_sets_no_mode_by_copy(variant: str, source: pins.Source) -> None:
     """From BuildKit 0.21, COPY --chmod also sets the mode of the folders that it creates."""
-    pinned, known = project.load(ROOT, ROOT / "versions.yaml")
-    text = render.dockerfile(plan.make(pinned, known, variant, supply), ROOT)
-    assert copies_with_mode(text) == []
+    loaded = project.load(ROOT)
+    planned = plan.make(loaded, requirements.load(loaded), variant, source)
+    assert copies_with_mode(render.dockerfile(planned, ROOT)) == []
 
 
 @pytest.mark.parametrize(

@@ -1,41 +1,27 @@
-"""A worker that is a folder: programs and a tree that stand in for a pod's, each to be spoiled."""
+"""A worker that is a folder: programs and a tree that stand in for a pod's, each to be changed by a test."""
 
 import argparse
 import json
 import stat
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from worker_images.files import ROOT
 from worker_images.model.drivers import table
-from worker_images.node.node import Device, Node
+from worker_images.model.results import PASSED
 from worker_images.node.verify import verify
-from worker_images.node.verify.rows import NOT_ASKED, PASSED
 
 DRIVER = "580.159.04"
 RELEASE = "20260817.0"
 DRIVERS = next(each.supported for each in table.read(ROOT / table.DRIVERS) if each.name == RELEASE)
-DEVICES = (
-    Device("/dev/nvidiactl", 195, 255),
-    Device("/dev/nvidia-uvm", 510, 0),
-    Device("/dev/nvidia0", 195, 0),
-)
-GPU = Node(DRIVER, DEVICES, (), (), "a test")
 VERSION = f"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {DRIVER}  Release Build\n"
-# What it says is in the folder `said`, so that a test spoils a text, not a program.
+# Its output is in the folder `said`, so that a test changes a text, not a program.
 RUNSC = """#!/bin/sh
 said={tree}/said
 case "$*" in
-  --version) cat "$said/version" ;;
-  flags) cat "$said/flags" >&2 ;;
-  help) cat "$said/help" ;;
   "nvproxy list-supported-drivers") cat "$said/drivers" ;;
   *do\\ cat*) cat "$said/boot"; cat "$said/errors" >&2; test -s "$said/boot" ;;
-  *run*) exec {python} {tree}/bin/run "$@" ;;
-  *--version) cat "$said/status-of-$1" > {tree}/status && exit "$(cat {tree}/status)" ;;
 esac
 """
 # Of the tree's devices alone; of the machine's own it says what is true.
@@ -43,14 +29,6 @@ STAT = """#!/bin/sh
 numbers={tree}/numbers/${{4#{tree}/dev/}}
 test -f "$numbers" || exec /usr/bin/stat "$@"
 echo "$4 is character special file $(cat "$numbers")"
-"""
-# A sandbox that is none: what a bundle would run, run beside it.
-RUN = """import json, os, sys
-(bundle,) = (each.removeprefix("--bundle=") for each in sys.argv if each.startswith("--bundle="))
-config = json.load(open(bundle + "/config.json"))
-(probes,) = (mount["source"] for mount in config["mounts"] if mount["destination"] == "/mnt")
-words = [word.replace("/mnt/", probes + "/") for word in config["process"]["args"]]
-os.execvp(words[0], words)
 """
 KUBECTL = """#!/bin/sh
 while [ "${{1#--}}" != "$1" ]; do shift; done
@@ -76,23 +54,13 @@ exit $status
 
 @dataclass(frozen=True)
 class Worker:
-    """The folder, which is a place too: one whose programs come first on PATH."""
+    """The folder."""
 
     tree: Path
-    name: str = "a fake image"
-    host: str = ""
-    user: str = "/user"
-
-    @property
-    def runsc(self) -> str:
-        return str(self.tree / "bin/runsc")
 
     @property
     def kubectl(self) -> str:
         return str(self.tree / "bin/kubectl")
-
-    def argv(self, command: Sequence[str]) -> list[str]:
-        return ["env", f"PATH={self.tree}/bin:/usr/bin:/bin", *command]
 
     def write(self, name: str, text: str) -> None:
         """A file of the tree."""
@@ -128,10 +96,8 @@ class Worker:
 def make(tree: Path) -> Worker:
     """A worker in which all is well."""
     made = Worker(tree)
-    for name, text in (("runsc", RUNSC), ("stat", STAT), ("run", RUN), ("kubectl", KUBECTL)):
-        made.write(
-            f"bin/{name}", text if name == "run" else text.format(tree=tree, python=sys.executable)
-        )
+    for name, text in (("runsc", RUNSC), ("stat", STAT), ("kubectl", KUBECTL)):
+        made.write(f"bin/{name}", text.format(tree=tree))
         (tree / "bin" / name).chmod(stat.S_IRWXU)
     for name, text in _said().items():
         made.write(f"said/{name}", text)
@@ -156,33 +122,24 @@ def make(tree: Path) -> Worker:
 
 def _said() -> dict[str, str]:
     return {
-        "version": f"runsc version release-{RELEASE}\nspec: 1.2.1\n",
-        "flags": "  -network value\n  -nvproxy\n    \tLEGACY\n",
-        "help": "\tnvproxy          shows information about nvproxy support\n",
         "drivers": "".join(f"{driver}\n" for driver in DRIVERS),
         "boot": "Linux version 4.19.0-gvisor\n",
         "errors": "",
-        "status-of---nvproxy": "0",
-        "status-of---nvproxy=true": "0",
-        "status-of---no-such-flag": "2",
     }
 
 
 def run(root: Path, *words: str) -> tuple[str, int, dict[str, dict[str, Any]]]:
-    """What the command says, its status, and its rows by their check, out of the JSON."""
+    """The command's text, its status, and its rows by their check, out of the JSON."""
     parser = argparse.ArgumentParser()
     verify.arguments(parser)
-    text, status = verify.main(
-        parser.parse_args([*words, f"--json={root}/result.json"]), root, lambda _: None
+    result = root / "result.json"
+    status, text = verify.main(
+        parser.parse_args([*words, f"--json={result}"]), root, lambda _: None
     )
-    rows = (
-        json.loads((root / "result.json").read_text())["rows"]
-        if (root / "result.json").exists()
-        else []
-    )
+    rows = json.loads(result.read_text())["rows"] if result.exists() else []
     return text, status, {row["check"]: row for row in rows}
 
 
 def failed(rows: dict[str, dict[str, Any]]) -> set[str]:
-    """Checks that were asked and did not pass."""
-    return {check for check, row in rows.items() if row["state"] not in {PASSED, NOT_ASKED}}
+    """Checks that were selected and did not pass."""
+    return {check for check, row in rows.items() if row["selected"] and row["outcome"] != PASSED}

@@ -13,14 +13,15 @@ CONTENT = bytes(range(256)) * 64
 
 @dataclass
 class Server:
-    """What it does at each request, then well behaved; which paths it was asked for.
+    """What it does at each request, then well behaved; the paths and passwords of requests.
 
     What it serves other than CONTENT.
     """
 
     address: str
     faults: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    passwords: list[str | None] = field(default_factory=list)
     serves: dict[str, bytes] = field(default_factory=dict)
     stalled: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
@@ -33,7 +34,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         state = self.server_state
-        state.asked.append(self.path)
+        state.requests.append(self.path)
+        state.passwords.append(self.headers.get("Authorization"))
         fault = state.faults.pop(0) if state.faults else ""
         content = state.serves.get(self.path, CONTENT)
         if fault.isdigit():

@@ -1,4 +1,4 @@
-"""The folders of tests/mutants, as values."""
+"""The folders of tests/mutation, as values."""
 
 from typing import Annotated
 
@@ -38,5 +38,5 @@ class Mutant(Strict):
 
 MUTANTS = {
     path.parent.name: validated(read(path), Mutant)
-    for path in sorted((ROOT / "tests/mutants").glob("*/mutant.yaml"))
+    for path in sorted((ROOT / "tests/mutation").glob("*/mutant.yaml"))
 }

@@ -1,5 +1,5 @@
-"""A real loopback server that speaks the Go proxy's, PyPI's and a vendor's protocols, and
-misbehaves on purpose.
+"""A real loopback server that speaks the protocols of a Go module proxy and of a release bucket,
+and misbehaves on purpose.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ class Registry:
     address: str
     rows: dict[str, bytes | int | str] = field(default_factory=dict)
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
     sent: list[dict[str, str]] = field(default_factory=list)
     open: threading.Event = field(default_factory=threading.Event)
     hanging: threading.Event = field(default_factory=threading.Event)
@@ -38,12 +38,6 @@ class Registry:
             ).encode()
             self.rows[f"/{path}/@v/{version}.zip"] = size
 
-    def project(self, name: str, files: Sequence[dict[str, object]]) -> None:
-        """A project of a Python index."""
-        self.rows[f"/{name}/"] = json.dumps(
-            {"meta": {"api-version": "1.1"}, "name": name, "files": list(files)}
-        ).encode()
-
 
 class Handler(BaseHTTPRequestHandler):
     """Answers as the registry's rows say."""
@@ -52,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         registry, path = self.registry, self.path.partition("?")[0]
-        registry.asked.append((self.command, self.path))
+        registry.requests.append((self.command, self.path))
         registry.sent.append(dict(self.headers))
         row = registry.rows.get(path, 404)
         if row == "hang":

@@ -1,14 +1,13 @@
 """The project's own files, and copies of them to spoil."""
 
-import contextlib
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support import fake_worker
 from tests.support.fake_worker import Worker
+from worker_images.build import requirements
 from worker_images.engine.builder import Builder, Engine
 from worker_images.engine.daemon import Address
 from worker_images.engine.endpoint import Endpoint
@@ -17,10 +16,11 @@ from worker_images.files import ROOT
 from worker_images.model.catalog import Catalog
 from worker_images.model.catalog import load as load_catalog
 from worker_images.model.drivers.table import DRIVERS
+from worker_images.model.lock import Lock
 from worker_images.model.pins import Pins
 from worker_images.model.pins import load as load_pins
-from worker_images.node.place import Place
-from worker_images.node.verify import verify
+from worker_images.model.project import Project
+from worker_images.model.project import load as load_project
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +33,18 @@ def root() -> Path:
 def pins() -> Pins:
     """The committed pins."""
     return load_pins(ROOT / "versions.yaml")[0]
+
+
+@pytest.fixture(scope="session")
+def project() -> Project:
+    """The committed project."""
+    return load_project(ROOT)
+
+
+@pytest.fixture(scope="session")
+def locked(project: Project) -> Lock:
+    """The committed lock."""
+    return requirements.load(project)
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +81,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Worker:
-    """A fake pod, which is a fake image too, in which all is well."""
+    """A fake pod in which all is well."""
     tree = tmp_path / "worker"
     tree.mkdir()
     return fake_worker.make(tree)
@@ -82,15 +94,3 @@ def kit_root(tmp_path: Path) -> Path:
     target.parent.mkdir(parents=True)
     shutil.copy(ROOT / DRIVERS, target)
     return tmp_path / "travelled"
-
-
-@pytest.fixture
-def image(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Worker:
-    """The fake worker is what any image opens as."""
-
-    @contextlib.contextmanager
-    def opened(*_: object) -> Iterator[Place]:
-        yield worker
-
-    monkeypatch.setattr(verify, "opened", opened)
-    return worker

@@ -1,20 +1,30 @@
-"""renovate.json against the real versions.yaml: every pin that Renovate manages is found, whole,
-and a text without its line is not.
+"""renovate.json against the real versions.yaml: every pin has one owner, and is found by Renovate
+whole or not at all.
 """
 
 import json
 import re
+from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 
+from worker_images.build.update import edit
+from worker_images.build.update.proposals import UPSTREAM, proposals
+from worker_images.build.update.values import Offer, Policy
+from worker_images.cli import update
 from worker_images.files import ROOT
-from worker_images.model import pins
-from worker_images.model.document import parse
-from worker_images.model.pins import Pins
+from worker_images.model.document import Location, parse
+from worker_images.model.drivers.table import DRIVERS, read
+from worker_images.model.pins import Pins, load
 
 CONFIGURATION = json.loads((ROOT / "renovate.json").read_text())
 TEXT = (ROOT / "versions.yaml").read_text()
 Found = tuple[str, str, str, str]
+# The keys of versions.yaml whose values change with a version.
+PINS = {"version", "toolchain", "image", "digest", "describe", "sha256", "sha512"}
+# NVIDIA's key.
+BY_HAND: tuple[Location, ...] = (("components", "nvidia-container-toolkit", UPSTREAM, "sha256"),)
 
 
 def patterns() -> list[str]:
@@ -42,12 +52,43 @@ def found(text: str) -> list[Found]:
     return sorted(rows)
 
 
+def disabled() -> set[str]:
+    """Packages of which Renovate changes nothing."""
+    return {
+        name
+        for rule in CONFIGURATION["packageRules"]
+        if rule.get("enabled") is False
+        for name in rule.get("matchPackageNames", ())
+    }
+
+
+def scalars(text: str) -> dict[Location, object]:
+    return dict(edit.scalars(parse(text.encode(), "versions.yaml").value))
+
+
+def moved() -> list[Location]:
+    """Every value that Renovate would replace, by its place in versions.yaml."""
+    places = []
+    for pattern in patterns():
+        for match in re.finditer(pattern.replace("(?<", "(?P<"), TEXT):
+            groups = match.groupdict()
+            if groups["depName"] in disabled():
+                continue
+            for name in {"currentValue", "currentDigest"} & set(groups):
+                begin, end = match.span(name)
+                after = scalars(f"{TEXT[:begin]}0{TEXT[end:]}")
+                places += [place for place, old in scalars(TEXT).items() if after[place] != old]
+    return places
+
+
 def expected(pins: Pins) -> list[Found]:
     """Written by hand from the pins: what a reader would manage."""
     gvisor, runc, criu, toolkit, cuda = (
         pins.components[name]
         for name in ("gvisor", "runc", "criu", "nvidia-container-toolkit", "cuda-runtime")
     )
+    assert runc.upstream
+    assert cuda.upstream
     return sorted(
         [
             ("docker", "debian", pins.debian.image.partition(":")[2], pins.debian.digest),
@@ -58,7 +99,7 @@ def expected(pins: Pins) -> list[Found]:
                 "github-release-attachments",
                 "opencontainers/runc",
                 runc.packages.version or "",
-                runc.vendor.sha256 or "",
+                runc.upstream.sha256 or "",
             ),
             ("deb", "criu", criu.version, ""),
             ("go", "github.com/NVIDIA/nvidia-container-toolkit", toolkit.version, ""),
@@ -68,23 +109,38 @@ def expected(pins: Pins) -> list[Found]:
                 toolkit.packages.version or "",
                 "",
             ),
-            ("docker", "nvidia/cuda", cuda.version, cuda.vendor.digest or ""),
+            ("docker", "nvidia/cuda", cuda.version, cuda.upstream.digest or ""),
             ("pypi", "nvidia-cuda-runtime-cu12", cuda.packages.version or "", ""),
         ]
     )
 
 
-def test_every_managed_pin_is_found(pins: Pins) -> None:
+def test_renovate_finds_every_pin_that_it_manages(pins: Pins) -> None:
     assert found(TEXT) == expected(pins)
     assert TEXT.count("\n  # renovate: ") + TEXT.count("\n    # renovate: ") + TEXT.count(
         "\n      # renovate: "
     ) == len(expected(pins))
 
 
+def test_every_pin_has_one_owner(pins: Pins) -> None:
+    """Renovate, `build.py update`, or a person for what does not change with a version."""
+    known = update.facts(ROOT, read(ROOT / DRIVERS))
+    release = known.releases.get(known.releases.newest)
+    moment = datetime(2099, 1, 1, tzinfo=UTC)
+    commit = "v0.0.0-20990101000000-0123456789ab"
+    offer = Offer(commit, moment, 1, release, known.releases.newest, "0" * 128)
+    (proposal,) = proposals(pins, [offer], known, Policy(moment.date(), 0))
+    ours = [change.location for change in proposal.changes]
+    assert len(ours) == 4
+    owned = Counter([*moved(), *ours, *BY_HAND])
+    pins_of_a_version = {place for place in scalars(TEXT) if place[-1] in PINS}
+    assert owned == Counter(pins_of_a_version)
+
+
 @pytest.mark.parametrize(
     "line", [line for line in TEXT.splitlines() if line.strip().startswith("# renovate: ")]
 )
-def test_without_its_line_a_pin_is_not_found(line: str, pins: Pins) -> None:
+def test_renovate_does_not_find_a_pin_without_its_line(line: str, pins: Pins) -> None:
     assert len(found(TEXT.replace(f"{line}\n", "", 1))) == len(expected(pins)) - 1
 
 
@@ -98,12 +154,12 @@ def test_without_its_line_a_pin_is_not_found(line: str, pins: Pins) -> None:
         ("depName=criu ", "depName="),
     ],
 )
-def test_a_spoiled_pin_is_not_found(old: str, new: str, pins: Pins) -> None:
+def test_renovate_does_not_find_a_pin_of_another_form(old: str, new: str, pins: Pins) -> None:
     assert TEXT.count(old) == 1
     assert len(found(TEXT.replace(old, new))) == len(expected(pins)) - 1
 
 
-def test_a_pin_that_renovate_moves_still_loads() -> None:
+def test_versions_load_after_renovate_moved_them() -> None:
     text = TEXT
     for source, _, value, _ in found(TEXT):
         if source in {
@@ -114,37 +170,43 @@ def test_a_pin_that_renovate_moves_still_loads() -> None:
             text = text.replace(f'"{value}"', f'"{value[:-1]}9"')
     assert (
         Pins.model_validate(parse(text.encode(), "versions.yaml").value)
-        != pins.load(ROOT / "versions.yaml")[0]
+        != load(ROOT / "versions.yaml")[0]
     )
 
 
-def test_patterns_are_of_re2() -> None:
-    """Renovate's engine knows neither look-around nor back references."""
+def test_patterns_use_only_what_re2_has() -> None:
+    """Neither look-around nor back references."""
     assert len(patterns()) == 5
     assert not [
         pattern for pattern in patterns() if re.search(r"\(\?(?:[=!]|<[=!])|\\[1-9]", pattern)
     ]
 
 
-def test_digests_are_never_looked_up_as_releases() -> None:
+def test_digests_are_looked_up_as_attachments() -> None:
     text = json.dumps(CONFIGURATION)
     assert "github-release-attachments" in text
     assert "github-releases" not in text
     assert "datasource=github-releases" not in TEXT
 
 
-def test_renovate_waits_and_leaves_gvisor_to_us() -> None:
+def test_renovate_waits_except_where_no_release_time_exists() -> None:
+    """An age check without a release time would stay pending for ever."""
+    rules = CONFIGURATION["packageRules"]
     assert CONFIGURATION["minimumReleaseAge"] == "7 days"
-    rules = [
-        rule
-        for rule in CONFIGURATION["packageRules"]
-        if "gvisor.dev/gvisor" in rule.get("matchPackageNames", ())
+    waived = [rule for rule in rules if rule.get("minimumReleaseAge", "") is None]
+    assert [{key: rule[key] for key in rule if key.startswith("match")} for rule in waived] == [
+        {"matchUpdateTypes": ["digest", "pinDigest"]},
+        {"matchDatasources": ["deb"]},
     ]
-    assert [rule["enabled"] for rule in rules] == [False]
+    assert [rule for rule in rules if "minimumReleaseAge" in rule] == waived
+
+
+def test_renovate_leaves_gvisor_to_update() -> None:
+    assert disabled() == {"gvisor.dev/gvisor"}
     assert CONFIGURATION["enabledManagers"] == ["custom.regex"]
 
 
-def test_every_rule_is_of_a_pin_that_exists(pins: Pins) -> None:
+def test_rules_name_pins_that_exist(pins: Pins) -> None:
     names = {name for _, name, _, _ in expected(pins)}
     ruled = {
         name for rule in CONFIGURATION["packageRules"] for name in rule.get("matchPackageNames", ())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from worker_images.errors import EngineError
-from worker_images.model.pins import Supply
+from worker_images.model.pins import Source
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Machine:
         )
 
 
-def check(machine: Machine, supply: Supply, variant: str) -> None:
+def check(machine: Machine, source: Source, variant: str) -> None:
     """Refuse what can never work here; raises EngineError with the exact alternative."""
     build = f"./build.py --variant {variant}"
     if machine.architecture not in {"x86_64", "amd64"}:
@@ -34,24 +34,23 @@ def check(machine: Machine, supply: Supply, variant: str) -> None:
             f"this machine is {machine.architecture}, images are built for amd64; on an amd64"
             f" machine run: {build}"
         )
-    if supply == "packages" and not machine.debian:
-        fix = f"with Docker on any other run: {build} --supply vendor"
+    if source == "packages" and not machine.debian:
+        fix = f"with Docker on any other run: {build} --source upstream"
         raise EngineError(
-            f"supply packages needs apt-get and dpkg-deb, so a Debian-family machine; {fix}"
+            f"--source packages needs apt-get and dpkg-deb, so a Debian-family machine; {fix}"
         )
 
 
-def check_engine_can_start(machine: Machine, variant: str) -> None:
+def check_engine_can_start(machine: Machine) -> None:
     """Refuse where no engine answers and none can be started.
 
     Raises EngineError with the exact alternative.
     """
-    build = f"./build.py --variant {variant}"
     if not machine.root:
-        fix = f"run: sudo {build}, or set DOCKER_HOST to an engine of yours"
+        fix = "run the same command with sudo, or set DOCKER_HOST to an engine of yours"
         raise EngineError(f"no container engine answers, and starting one needs root; {fix}")
     if not machine.debian:
-        fix = f"install Docker 26 or later and run: {build} --supply vendor"
+        fix = "install Docker 26 or later and add: --source upstream"
         raise EngineError(
             f"no container engine answers, and starting one needs a Debian-family machine; {fix}"
         )

@@ -1,166 +1,142 @@
-"""Pins to a judged, tagged image: the stages in order."""
+"""Pins to a tested, tagged image: the stages in order."""
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from worker_images.build import context, gotoolchain, plan, record, render, tars, testing, uptodate
+from worker_images.build import context, layers, record, tars, testing, uptodate
 from worker_images.build.plan import ALL
+from worker_images.build.record import Outcome, Record
 from worker_images.build.tars import Tell
-from worker_images.build.work import Request, Work, planned, prepare
+from worker_images.build.work import BuildJob, Request, prepare
 from worker_images.engine import buildx, push
 from worker_images.errors import EngineError, InterruptedBuildError, JudgeError
-from worker_images.files import swept, whole
-from worker_images.model import pins, project
+from worker_images.files import swept, text_digest, whole, write_whole
+from worker_images.model.ledger import INPUTS
 from worker_images.model.oci.image import ImageError
 from worker_images.model.oci.outline import outline
+from worker_images.model.project import Project
+
+Verdict = Callable[[], None]
+Key = Mapping[str, str]
 
 
-def run(requests: Sequence[Request], root: Path, tell: Tell) -> tuple[record.Outcome, ...]:
-    """Build what changed, at once, then judge what was not judged and tag it, one by one."""
+def run(requests: Sequence[Request], project: Project, tell: Tell) -> tuple[Outcome, ...]:
+    """Build what changed, in one build, then test what was not tested and tag it, one by one."""
     begun = time.monotonic()
-    works = prepare(requests, root, tell)
+    jobs = prepare(requests, project, tell)
     with contextlib.ExitStack() as held:
-        for work in sorted(works, key=lambda work: work.out):
-            held.enter_context(record.exclusive(work.out, tell))
-        # Before anything is made: what is edited from here on is another input.
-        keys = {work.plan.variant: _key(work) for work in works}
-        made = {
-            work.plan.variant: earlier
-            for work in works
-            if (earlier := _unchanged(work, keys[work.plan.variant]))
-        }
-        stale = [work for work in works if work.plan.variant not in made]
-        made |= _build(stale, keys) if stale else {}
-        # Before it is applied: what is edited from here on is another law.
-        law = uptodate.digest([*uptodate.judge_files(root), requests[0].versions], root)
+        for job in sorted(jobs, key=lambda job: job.out):
+            held.enter_context(record.exclusive(job.out, tell))
+        made, built = _made(jobs)
+        # Before the tests start: the next run sees later edits as changes.
+        tests = [*uptodate.test_files(project.root), project.versions]
+        digest = uptodate.digest(tests, project.root)
         verdicts = [
-            held.enter_context(_trial(work, made[work.plan.variant], law)) for work in works
+            held.enter_context(_testing(job, made[job.plan.variant], digest)) for job in jobs
         ]
-        outcomes, refused, tagged = [], [], list[str]()
-        try:
-            for work, verdict in zip(works, verdicts, strict=True):
-                try:
-                    verdict()
-                    done, tag = _accepted(work, made[work.plan.variant], law, tagged)
-                    outcomes.append(
-                        record.Outcome(done, tag, work in stale, time.monotonic() - begun)
-                    )
-                except JudgeError as error:
-                    refused.append(str(error))
-        except KeyboardInterrupt as error:
-            raise _interrupted(tagged, pushing=requests[0].push) from error
-    if refused:
-        raise JudgeError(
-            "\n".join([*refused, *(f"passed and tagged: {outcome.tag}" for outcome in outcomes)])
+        done = _accept_all(jobs, made, verdicts, digest)
+        return tuple(
+            Outcome(each, tag, each.variant in built, time.monotonic() - begun)
+            for each, tag in done
         )
-    return tuple(outcomes)
 
 
-def _interrupted(tagged: Sequence[str], *, pushing: bool) -> BaseException:
-    """What an interrupt leaves behind, in words."""
-    if not tagged:
-        return KeyboardInterrupt()
-    what = f"interrupted; tested and tagged: {', '.join(tagged)}"
-    if pushing:
-        what += "; the push did not end: the registry may hold some of its layers"
-    return InterruptedBuildError(f"{what}; the same command does the rest")
+def _made(jobs: Sequence[BuildJob]) -> tuple[dict[str, Record], set[str]]:
+    """The images of all jobs by variant, and the variants that were built now."""
+    # Before anything is made: the next build sees later edits as changes.
+    keys = {job.plan.variant: key_of(job) for job in jobs}
+    made = {
+        job.plan.variant: earlier
+        for job in jobs
+        if (earlier := _unchanged(job, keys[job.plan.variant]))
+    }
+    stale = [job for job in jobs if job.plan.variant not in made]
+    if stale:
+        made |= _build(stale, keys)
+    return made, {job.plan.variant for job in stale}
 
 
-def _key(work: Work) -> dict[str, str]:
+def key_of(job: BuildJob) -> dict[str, str]:
     """A digest of each input, by name."""
-    key = {
-        "Dockerfile": record.text_digest(work.dockerfile),
-        "source_date_epoch": str(work.plan.epoch),
-    }
-    key |= {
-        f"{each.name} packages": each.key
-        for each in context.roots(work.plan, work.inputs.lock, work.root)
-    }
-    key |= {
-        f"{component.name} wheel": work.inputs.lock.wheels[component.name].sha256
-        for component in work.plan.wheels
-    }
-    key |= (
-        {"Go toolchain": gotoolchain.key(work.inputs.lock.toolchain.sum)}
-        if work.plan.modules
-        else {}
-    )
-    return key | {
-        name: record.text_digest(text) for name, text in context.texts(work.plan, work.root).items()
+    return {
+        "Dockerfile": text_digest(job.dockerfile),
+        "source_date_epoch": str(job.plan.epoch),
+        **{each.name: each.digest for each in job.plan.inputs},
     }
 
 
-def _unchanged(work: Work, key: Mapping[str, str]) -> record.Record | None:
+def _unchanged(job: BuildJob, key: Key) -> Record | None:
     """The recorded image, when no input changed and the engine still holds it.
 
     Says why where not.
     """
-    earlier = record.Record.read(work.out / "build.json")
-    reasons = record.changed(key, earlier) or (("--no-cache",) if work.request.no_cache else ())
+    earlier = Record.read(job.out / "build.json")
+    reasons = record.changed(key, earlier) or (("--no-cache",) if job.request.no_cache else ())
     if earlier and not reasons:
-        if record.is_of(work.out / "image.tar", earlier) and work.images.holds(earlier.engine_id):
-            work.tell(f"nothing to build: no input changed and the engine holds {earlier.image_id}")
+        if record.is_of(job.out / "image.tar", earlier) and job.images.holds(earlier.engine_id):
+            job.tell(f"nothing to build: no input changed and the engine holds {earlier.image_id}")
             return earlier
         reasons = ("the built image is gone",)
-    work.tell(f"building {work.plan.variant}: {', '.join(reasons)}")
+    job.tell(f"building {job.plan.variant}: {', '.join(reasons)}")
     return None
 
 
-def _build(
-    works: Sequence[Work], keys: Mapping[str, Mapping[str, str]]
-) -> dict[str, record.Record]:
-    """One build of all that is stale, in one context, so that what variants share is made once."""
-    begun, first = time.monotonic(), works[0]
-    out = first.out if len(works) == 1 else first.root / "out" / ALL
+def _build(jobs: Sequence[BuildJob], keys: Mapping[str, Key]) -> dict[str, Record]:
+    """One build of all that is stale, in one context, so that shared stages run once."""
+    begun, first = time.monotonic(), jobs[0]
+    out = first.out if len(jobs) == 1 else first.root / "out" / ALL
     folder = tars.cleared(out / "context")
-    jobs = {}
+    targets = {}
     with contextlib.ExitStack() as held:
         parts = {
-            work.plan.variant: held.enter_context(whole(swept(work.out) / "candidate.tar"))
-            for work in works
+            job.plan.variant: held.enter_context(whole(swept(job.out) / "candidate.tar"))
+            for job in jobs
         }
-        for work in works:
-            dockerfile = context.lay_out(
-                folder, work.dockerfile, work.plan, work.inputs, work.root, work.tell
+        for job in jobs:
+            plan = job.plan
+            dockerfile = context.lay_out(folder, job.dockerfile, plan, job.store, job.tell)
+            targets[plan.variant] = buildx.Job(
+                dockerfile,
+                folder,
+                buildx.archive(parts[plan.variant]),
+                plan.epoch,
+                architecture=plan.architecture,
+                no_cache=job.request.no_cache,
             )
-            output = buildx.archive(parts[work.plan.variant])
-            job = buildx.Job(
-                dockerfile, folder, output, work.plan.epoch, architecture=work.plan.architecture
-            )
-            jobs[work.plan.variant] = replace(job, no_cache=work.request.no_cache)
-        buildx.build(first.endpoint, jobs, out / "build.log")
+        buildx.build(first.endpoint, targets, out / "build.log")
+
+        def loaded(job: BuildJob) -> Record:
+            return _loaded(job, parts[job.plan.variant], keys[job.plan.variant], begun)
+
         with ThreadPoolExecutor() as pool:
-            made = pool.map(
-                lambda work: _loaded(
-                    work, parts[work.plan.variant], keys[work.plan.variant], begun
-                ),
-                works,
-            )
-            return {each.variant: each for each in made}
+            return {each.variant: each for each in pool.map(loaded, jobs)}
 
 
-def _loaded(work: Work, archive: Path, key: Mapping[str, str], begun: float) -> record.Record:
+def _loaded(job: BuildJob, archive: Path, key: Key, begun: float) -> Record:
+    """The record of an archive that was just built, once the engine holds its image."""
     digest, image_id, size = record.manifest(archive)
-    return record.Record(
-        variant=work.plan.variant,
-        supply=work.plan.supply,
-        versions={component.name: component.stamp for component in work.plan.components},
+    plan = job.plan
+    return Record(
+        variant=plan.variant,
+        source=plan.source,
+        versions={each.name: each.reported_version for each in plan.components},
         key=key,
         image_id=image_id,
         manifest_digest=digest,
         size=_unpacked_size(archive),
         compressed_size=size,
-        engine_id=work.images.load(archive),
-        engine=str(work.engine),
-        archive=record.stamp(archive),
+        engine_id=job.images.load(archive),
+        engine=str(job.engine),
+        archive_stat=record.stamp(archive),
         seconds=round(time.monotonic() - begun, 1),
-        revision=work.revision,
-        limits=render.limits(work.plan, work.root),
-        resolved=work.inputs.lock.debian.resolved if work.plan.supply == "packages" else None,
+        revision=job.revision,
+        lacks=plan.lacks,
+        resolved=plan.resolved,
     )
 
 
@@ -172,76 +148,76 @@ def _unpacked_size(archive: Path) -> int:
         raise EngineError(f"reading {error}; build it again with --no-cache") from error
 
 
-def _trial(
-    work: Work, made: record.Record, law: str
-) -> contextlib.AbstractContextManager[Callable[[], None]]:
-    """The judge of an image that this judge has not passed already."""
-    if not work.request.judge or (made.judged == law and not work.request.again):
+def _testing(
+    job: BuildJob, made: Record, digest: str
+) -> contextlib.AbstractContextManager[Verdict]:
+    """The tests of an image under way, unless these very tests have passed before."""
+    if not job.request.test or (made.tests_digest == digest and not job.request.retest):
         return contextlib.nullcontext(lambda: None)
-    # The judge reads them; it knows of no folder that stands for the network.
-    for each in context.roots(work.plan, work.inputs.lock, work.root):
-        if each.name not in {"cgo", tars.NATIVE}:
-            work.inputs.store.debs(
-                each.packages, work.plan.debian, work.inputs.lock.debian.resolved
-            )
-    accepted = work.out / "image.tar"
-    return testing.trial(
-        work, made, accepted if record.is_of(accepted, made) else work.out / "candidate.tar"
-    )
+    # The test harness reads the packages from the store, and knows nothing of --offline.
+    context.fetch_packages(job.plan, job.store)
+    digests = layers.input_digests(job.plan, job.root)
+    write_whole(job.out / INPUTS, json.dumps(digests, indent=1) + "\n")
+    accepted = job.out / "image.tar"
+    archive = accepted if record.is_of(accepted, made) else job.out / "candidate.tar"
+    return testing.trial(job, made, archive)
 
 
-def _accepted(
-    work: Work, made: record.Record, law: str, tagged: list[str]
-) -> tuple[record.Record, str | None]:
-    """What passed, and only that, is recorded and tagged."""
-    candidate, accepted = work.out / "candidate.tar", work.out / "image.tar"
-    if not work.request.judge:
-        work.tell(f"not judged, so not tagged: {candidate if candidate.exists() else accepted}")
+def _accept_all(
+    jobs: Sequence[BuildJob],
+    made: Mapping[str, Record],
+    verdicts: Sequence[Verdict],
+    digest: str,
+) -> list[tuple[Record, str | None]]:
+    """Record and tag each image that passes; raises JudgeError for those that do not."""
+    done: list[tuple[Record, str | None]] = []
+    failed, tagged = list[str](), list[str]()
+    try:
+        for job, verdict in zip(jobs, verdicts, strict=True):
+            try:
+                verdict()
+                done.append(_accept(job, made[job.plan.variant], digest, tagged))
+            except JudgeError as error:
+                failed.append(str(error))
+    except KeyboardInterrupt as error:
+        raise _interrupted(tagged, pushing=jobs[0].request.push) from error
+    if failed:
+        raise JudgeError("\n".join([*failed, *(f"passed and tagged: {tag}" for _, tag in done)]))
+    return done
+
+
+def _accept(
+    job: BuildJob, made: Record, digest: str, tagged: list[str]
+) -> tuple[Record, str | None]:
+    """Record and tag one image that passed."""
+    candidate, accepted = job.out / "candidate.tar", job.out / "image.tar"
+    if not job.request.test:
+        job.tell(f"not tested, so not tagged: {candidate if candidate.exists() else accepted}")
         return made, None
     if not record.is_of(accepted, made):
         candidate.replace(accepted)
     candidate.unlink(missing_ok=True)
-    tag = work.request.tag or f"worker:{work.plan.name}"
-    work.images.tag(made.engine_id, tag)
+    tag = job.request.tag or job.plan.tag
+    job.images.tag(made.engine_id, tag)
     tagged.append(tag)
-    # Only the plain request is answered quickly: its answer depends on files alone.
-    plain = replace(work.request, again=False) == Request(made.variant, work.root / "versions.yaml")
-    seen = work.seen if plain else ""
-    done = replace(made, judged=law, inputs=seen, archive=record.stamp(accepted))
-    done.write(work.out / "build.json")
-    if work.request.push:
-        work.tell(f"pushing {tag}")
-        push.push(work.endpoint.address, tag, made.manifest_digest)
+    done = replace(
+        made,
+        tests_digest=digest,
+        source_digest=job.source_digest if job.answers_from_files else "",
+        archive_stat=record.stamp(accepted),
+    )
+    done.write(job.out / "build.json")
+    if job.request.push:
+        job.tell(f"pushing {tag}")
+        push.push(job.endpoint.address, tag, made.manifest_digest)
     return done, tag
 
 
-def generated(root: Path) -> dict[Path, str]:
-    """Every committed file that a program writes, with the text it must have."""
-    pinned, known = project.load(root, root / "versions.yaml")
-    files = {
-        root / "images" / name / render.COMMITTED: render.dockerfile(
-            plan.make(pinned, known, name), root
-        )
-        for name in known.buildable
-    }
-    return {root / "versions.schema.json": pins.json_schema(), **files}
-
-
-def bake_file(requests: Sequence[Request], root: Path, tell: Tell) -> str:
-    """A bake file that builds what is requested, from the repository root, and the context that it
-    reads.
-    """
-    plans, inputs, texts = planned(requests, root)
-    place = Path("out") / (plans[0].name if len(plans) == 1 else ALL) / "bake"
-    jobs = {}
-    with record.exclusive(root / place, tell):
-        folder = tars.cleared(root / place / "context")
-        for each, text in zip(plans, texts, strict=True):
-            # bake takes it for a path of the context.
-            dockerfile = context.lay_out(folder, text, each, inputs, root, tell).relative_to(folder)
-            # Not the archive of a build: that one is tested and recorded.
-            output = buildx.archive(place / f"{each.name}.tar")
-            jobs[each.variant] = buildx.Job(
-                dockerfile, place / "context", output, each.epoch, architecture=each.architecture
-            )
-    return buildx.bake(jobs)
+def _interrupted(tagged: Sequence[str], *, pushing: bool) -> BaseException:
+    """What an interrupt leaves behind."""
+    if not tagged:
+        return KeyboardInterrupt()
+    what = f"interrupted; tested and tagged: {', '.join(tagged)}"
+    if pushing:
+        what += "; the push did not end: the registry may hold some of its layers"
+    return InterruptedBuildError(f"{what}; the same command does the rest")

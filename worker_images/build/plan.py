@@ -1,69 +1,63 @@
-"""What one build will hold: pins and catalogue, resolved for one variant and one supply."""
+"""What one build will hold: pins, catalog and lock, resolved for one variant and one source."""
 
-from dataclasses import asdict, dataclass, replace
-from typing import Literal, get_args
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
 
+from worker_images.build import inputs
+from worker_images.build.inputs import BUILDER, GO, Input
+from worker_images.build.record import default_tag
 from worker_images.errors import UsageError
-from worker_images.model.catalog import Catalog
-from worker_images.model.pins import (
-    ComponentPin,
-    DebianPin,
-    PackagesSource,
-    Pins,
-    Supply,
-    VendorSource,
-)
+from worker_images.model.component import Architecture, GoModule, Origin
+from worker_images.model.drivers.table import COMPONENT
+from worker_images.model.lock import Lock
+from worker_images.model.pins import DebianPin, PackagesPin, Source, UpstreamPin
+from worker_images.model.project import Project
 
-Architecture = Literal["amd64", "arm64"]
-ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
-# What compilers run on; other architectures are compiled for from there.
-BUILDER: Architecture = "amd64"
-# What --variant names for every variant at once.
-ALL = "all"
+# The value of --variant that names every variant at once.
+ALL: Literal["all"] = "all"
 
 
 @dataclass(frozen=True)
 class Component:
-    """A component with the source that this build takes it from."""
+    """A component as this build takes it."""
 
     name: str
     argument: str
-    release: str
-    source: PackagesSource | VendorSource
+    label: str
+    version: str
+    reported_version: str
+    template: str
+    origin: Origin
+    pin: PackagesPin | UpstreamPin | None
 
     @property
-    def stamp(self) -> str:
-        """The version that the component reports of itself."""
-        return (isinstance(self.source, PackagesSource) and self.source.describe) or self.release
+    def builder(self) -> str | None:
+        """The stage that compiles it, for a Go component."""
+        return self.origin.builder if isinstance(self.origin, GoModule) else None
 
-    @property
-    def debian(self) -> tuple[str, ...]:
-        """The Debian package that it is, if it is one."""
-        return (
-            (self.source.debian,)
-            if isinstance(self.source, PackagesSource) and self.source.debian
-            else ()
-        )
+    def address(self, url: str) -> str:
+        """A URL of component.yaml, with the version as the Dockerfile's argument."""
+        return url.replace("{version}", f"${{{self.argument}}}")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that rendering needs; nothing in it depends on the machine."""
+    """Everything that rendering and building need; nothing in it depends on the machine."""
 
     variant: str
-    supply: Supply
+    source: Source
     purpose: str
     components: tuple[Component, ...]
     missing: tuple[str, ...]
     base_packages: tuple[str, ...]
-    cgo_packages: tuple[str, ...]
-    lock_packages: tuple[str, ...]
-    unused_packages: tuple[str, ...]
-    engine_packages: tuple[str, ...]
+    drivers: tuple[str, ...]
     debian: DebianPin
     toolchain: str
     epoch: int
-    architecture: Architecture = "amd64"
+    resolved: str | None
+    inputs: tuple[Input, ...]
+    architecture: Architecture = BUILDER
 
     @property
     def cross(self) -> bool:
@@ -72,76 +66,132 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """What the image is called: its variant, and its architecture where that is not the usual
-        one.
-        """
+        """The variant, and the architecture where it is not the builder's."""
         return f"{self.variant}-{self.architecture}" if self.cross else self.variant
+
+    @property
+    def tag(self) -> str:
+        """The default name of the image."""
+        return default_tag(self.name)
 
     @property
     def modules(self) -> tuple[Component, ...]:
         """The components that a Go compiler builds."""
-        return tuple(
-            c for c in self.components if isinstance(c.source, PackagesSource) and c.source.module
-        )
+        return tuple(each for each in self.components if each.builder)
 
     @property
-    def wheels(self) -> tuple[Component, ...]:
-        """The components that are a wheel of PyPI."""
-        return tuple(
-            c for c in self.components if isinstance(c.source, PackagesSource) and c.source.wheel
-        )
+    def uses_cgo(self) -> bool:
+        """Whether a component is compiled with C."""
+        return any(each.builder == inputs.CGO for each in self.components)
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What this source cannot give."""
+        return tuple(dict.fromkeys(text for each in self.components for text in each.origin.lacks))
+
+    def inputs_of(self, component: Component) -> tuple[Input, ...]:
+        """The inputs that decide a component's bytes: its own, and its compiler's."""
+        owners = {component.name, *_BELOW[component.builder]}
+        return tuple(each for each in self.inputs if each.owner in owners)
 
     def as_data(self) -> dict[str, object]:
         """Plain data for JSON."""
-        data = asdict(self)
-        data["debian"] = self.debian.model_dump()
-        for component, row in zip(self.components, data["components"], strict=True):
-            row["source"] = component.source.model_dump(exclude_none=True)
-        return data
+        rows = []
+        for component in self.components:
+            row = asdict(component)
+            row["origin"] = component.origin.model_dump()
+            row["pin"] = component.pin.model_dump(exclude_none=True) if component.pin else None
+            rows.append(row)
+        return {
+            "variant": self.variant,
+            "source": self.source,
+            "architecture": self.architecture,
+            "purpose": self.purpose,
+            "components": rows,
+            "missing": self.missing,
+            "base_packages": self.base_packages,
+            "drivers": self.drivers,
+            "debian": self.debian.model_dump(),
+            "toolchain": self.toolchain,
+            "source_date_epoch": self.epoch,
+            "packages_resolved": self.resolved,
+            "lacks": self.lacks,
+            "inputs": [
+                {"name": each.name, "digest": each.digest, "place": each.place}
+                for each in self.inputs
+            ],
+        }
 
 
-def everything(pins: Pins, catalog: Catalog, supply: Supply | None = None) -> Plan:
-    """A plan that holds every component, whichever variant it belongs to."""
-    some = make(pins, catalog, next(iter(catalog.variants)), supply)
-    components = tuple(
-        _component(name, pins.components[name], some.supply) for name in catalog.components
-    )
-    return replace(some, variant="everything", components=components, missing=())
+# What a component without a compiler is laid out with: the base's own programs.
+_BELOW: dict[str | None, tuple[str, ...]] = {
+    None: (inputs.BASE,),
+    GO: (GO, inputs.NATIVE),
+    inputs.CGO: (GO, inputs.BASE, inputs.CGO),
+}
 
 
 def make(
-    pins: Pins,
-    catalog: Catalog,
+    project: Project,
+    locked: Lock,
     variant: str,
-    supply: Supply | None = None,
+    source: Source | None = None,
     architecture: Architecture = BUILDER,
 ) -> Plan:
-    """Choose what goes in; raises UsageError for a variant that no folder describes."""
+    """Plan a variant; raises UsageError for one that no folder describes."""
+    catalog = project.catalog
     if variant not in catalog.variants:
-        raise UsageError(
-            f"planning: no variant {variant!r}; there are: {', '.join(catalog.variants)}"
-        )
-    chosen = supply or pins.supply
+        known = ", ".join(catalog.variants)
+        raise UsageError(f"--variant {variant!r}: no such variant; known variants: {known}")
     names = [name for name in catalog.variants[variant].components if name in catalog.components]
+    return of_components(project, locked, variant, names, source, architecture)
+
+
+def of_components(
+    project: Project,
+    locked: Lock,
+    variant: str,
+    names: Sequence[str],
+    source: Source | None = None,
+    architecture: Architecture = BUILDER,
+) -> Plan:
+    """Plan any components, under a variant's name."""
+    pins, catalog = project.pins, project.catalog
+    chosen = source or pins.source
+    served = project.table.get(pins.components[COMPONENT].version)
+    fit = [
+        name
+        for name in names
+        if architecture in catalog.components[name].origin(chosen).architectures
+    ]
+    described = catalog.variants.get(variant)
     return Plan(
         variant=variant,
-        supply=chosen,
-        purpose=catalog.variants[variant].purpose,
-        components=tuple(_component(name, pins.components[name], chosen) for name in names),
-        missing=catalog.missing(variant),
+        source=chosen,
+        purpose=described.purpose if described else "",
+        components=tuple(component(project, name, chosen) for name in names),
+        missing=catalog.missing(variant) if described else (),
         base_packages=tuple(sorted(catalog.packages.base)),
-        cgo_packages=tuple(sorted(catalog.packages.cgo)),
-        lock_packages=tuple(sorted(catalog.packages.lock)),
-        unused_packages=tuple(sorted(catalog.packages.unused)),
-        engine_packages=tuple(sorted(catalog.packages.engine)),
+        drivers=served.supported if served and COMPONENT in names else (),
         debian=pins.debian,
         toolchain=pins.go.toolchain,
-        epoch=int(pins.source_date_epoch),
+        epoch=project.epoch,
+        resolved=locked.debian.resolved if chosen == "packages" else None,
+        inputs=inputs.of_plan(project, locked, fit, chosen, architecture),
         architecture=architecture,
     )
 
 
-def _component(name: str, pin: ComponentPin, supply: Supply) -> Component:
+def component(project: Project, name: str, source: Source) -> Component:
+    """One component from one source."""
+    pin, definition = project.pins.components[name], project.catalog.components[name]
     return Component(
-        name, pin.argument, pin.version, pin.packages if supply == "packages" else pin.vendor
+        name=name,
+        argument=definition.argument,
+        label=definition.label,
+        version=pin.version,
+        reported_version=pin.reported_version(source),
+        template=definition.template(name, source),
+        origin=definition.origin(source),
+        pin=pin.packages if source == "packages" else pin.upstream,
     )

@@ -4,31 +4,33 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from worker_images.build import machine, requirements
-from worker_images.build.plan import BUILDER, Plan
+from worker_images.build import inputs, machine, requirements
+from worker_images.build.inputs import BUILDER, Root
 from worker_images.build.record import exclusive
-from worker_images.build.tars import Root, Tell, cleared, root_writer
+from worker_images.build.tars import Tell, cleared, writer
 from worker_images.engine.builder import Engine, buildable, find
 from worker_images.engine.endpoint import PrivateEngine
 from worker_images.errors import ClientError, EngineError, FetchError
 from worker_images.fetch import apt
-from worker_images.fetch.store import Inputs
+from worker_images.fetch.store import Store
+from worker_images.model.lock import Lock
+from worker_images.model.project import Project
 
 
 def ensure_engine(
-    root: Path, plan: Plan, builder: str | None, inputs: Inputs, tell: Tell
+    project: Project, locked: Lock, store: Store, builder: str | None, tell: Tell
 ) -> Engine:
     """The engine that answers, or a private one started here; raises EngineError."""
-    private = PrivateEngine(root)
+    private = PrivateEngine(project.root)
     try:
         found = find(private, builder)
     except ClientError:
-        _make_root(private, plan, inputs, tell)
+        _make_root(private, project, locked, store, tell)
         found = find(private, builder)
     if found is not None:
         return _noted(found, tell)
-    machine.check_engine_can_start(machine.Machine.here(), plan.variant)
-    _make_root(private, plan, inputs, tell)
+    machine.check_engine_can_start(machine.Machine.here())
+    _make_root(private, project, locked, store, tell)
     tell("engine: starting")
     if slower := private.run("start"):
         tell(slower)
@@ -43,40 +45,42 @@ def _noted(engine: Engine, tell: Tell) -> Engine:
     return engine
 
 
-def _make_root(private: PrivateEngine, plan: Plan, inputs: Inputs, tell: Tell) -> None:
-    """The private engine's root filesystem, with its clients, where there is none."""
+def _make_root(
+    private: PrivateEngine, project: Project, locked: Lock, store: Store, tell: Tell
+) -> None:
+    """The private engine's root filesystem, with its clients, where it does not exist yet."""
     with exclusive(private.state, tell):
         if not (private.root / "usr" / "sbin" / "dockerd").exists():
             tell("engine: making its root filesystem from Debian packages")
-            archive, fresh = private.state / "root.tar", private.state / "root.part"
-            packages = inputs.lock.packages[BUILDER].of(requirements.ENGINE)
-            try:
-                root_writer(Root(requirements.ENGINE, packages), inputs, plan)(archive)
-            except FetchError:
-                if inputs.store.source:
-                    raise
-                # Debian replaced a package since it was locked; no image is made of these, so
-                # today's serve as well.
-                tell("engine: its locked packages are to be had no more; taking Debian's of today")
-                packages = apt.resolve(plan.debian, {requirements.ENGINE: plan.engine_packages})[
-                    requirements.ENGINE
-                ]
-                root_writer(Root(requirements.ENGINE, packages), inputs, plan)(archive)
-            command = [
-                "tar",
-                "--extract",
-                "--file",
-                str(archive),
-                "--directory",
-                str(cleared(fresh)),
-            ]
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-            if result.returncode:
-                raise EngineError(
-                    f"unpacking {archive}: {result.stderr.strip()}; free some space there and run"
-                    " again"
-                )
-            archive.unlink()
-            shutil.rmtree(private.root, ignore_errors=True)
-            fresh.rename(private.root)
+            archive = private.state / "root.tar"
+            _write_root(archive, project, locked, store, tell)
+            _unpack(archive, private)
         private.write_client()
+
+
+def _write_root(archive: Path, project: Project, locked: Lock, store: Store, tell: Tell) -> None:
+    debian = project.pins.debian
+    write = writer(store, debian, locked.debian.resolved, project.epoch)
+    try:
+        write(inputs.engine(project, locked), archive)
+    except FetchError:
+        if store.source:
+            raise
+        # No image is made of these packages, so current ones serve as well.
+        tell("engine: locked packages are gone from the mirror; using current ones")
+        names = requirements.roots(project.catalog, BUILDER).names[inputs.ENGINE]
+        packages = apt.resolve(debian, {inputs.ENGINE: names})[inputs.ENGINE]
+        write(Root(inputs.ENGINE, packages, project.catalog.rules), archive)
+
+
+def _unpack(archive: Path, private: PrivateEngine) -> None:
+    fresh = cleared(private.state / "root.part")
+    command = ["tar", "--extract", "--file", str(archive), "--directory", str(fresh)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise EngineError(
+            f"unpacking {archive}: {result.stderr.strip()}; free some space there and run again"
+        )
+    archive.unlink()
+    shutil.rmtree(private.root, ignore_errors=True)
+    fresh.rename(private.root)

@@ -1,7 +1,6 @@
-"""What was built, from what, and whether it was judged: out/VARIANT/build.json."""
+"""What was built, from what, and whether it was tested: out/VARIANT/build.json."""
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -21,11 +20,13 @@ class Record:
 
     The image ID is the digest of the image's configuration, which names its unpacked layers: it is
     the same from every engine. The manifest digest is that of one archive, whose compressed bytes
-    may differ between engines. The engine's own id is one of the two.
+    may differ between engines. The engine's own id is one of the two. The key holds the digest of
+    each input. The digest of the tests is set once they have passed; that of the source only for
+    `--variant NAME` alone, so that the same command can be answered without a plan.
     """
 
     variant: str
-    supply: str
+    source: str
     versions: Mapping[str, str]
     key: Mapping[str, str]
     image_id: str
@@ -37,10 +38,10 @@ class Record:
     seconds: float
     revision: str
     resolved: str | None = None
-    judged: str = ""
-    inputs: str = ""
-    archive: str = ""
-    limits: tuple[str, ...] = ()
+    tests_digest: str = ""
+    source_digest: str = ""
+    archive_stat: str = ""
+    lacks: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
         """Replace the file as a whole."""
@@ -57,12 +58,22 @@ class Record:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command came to; without a tag the image was not judged."""
+    """The result of a command; without a tag the image was not tested."""
 
     record: Record
     tag: str | None
     built: bool
     seconds: float
+
+    def as_data(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        own = {"tag": self.tag, "built": self.built, "seconds": round(self.seconds, 1)}
+        return asdict(self.record) | own
+
+
+def default_tag(name: str) -> str:
+    """The name of an image where --tag names none."""
+    return f"worker:{name}"
 
 
 def changed(key: Mapping[str, str], record: Record | None) -> tuple[str, ...]:
@@ -95,11 +106,6 @@ def revision(root: Path) -> str:
     except FileNotFoundError:
         return UNKNOWN
     return found if (root / ".git").exists() and found else UNKNOWN
-
-
-def text_digest(text: str) -> str:
-    """SHA-256 of text, in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def manifest(archive: Path) -> tuple[str, str, int]:
@@ -149,7 +155,7 @@ def is_of(archive: Path, record: Record) -> bool:
     manifest.
     """
     try:
-        same_size = stamp(archive).split()[0] == record.archive.split()[0]
+        same_size = stamp(archive).split()[0] == record.archive_stat.split()[0]
         return same_size and manifest(archive)[0] == record.manifest_digest
     except (OSError, IndexError, EngineError):
         return False

@@ -1,109 +1,104 @@
-"""What builds ask of the registries: the lock must hold an answer to just these questions."""
+"""What builds need of the registries: the lock must have been made for exactly this."""
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from worker_images.build import plan, render
-from worker_images.build.plan import Architecture, Plan
-from worker_images.build.record import text_digest
 from worker_images.errors import DriftError
+from worker_images.files import text_digest
 from worker_images.model import lock_check
 from worker_images.model.catalog import Catalog
-from worker_images.model.lock import Lock, Published, faults, lock_of
-from worker_images.model.pins import PackagesSource, Pins
+from worker_images.model.component import (
+    Architecture,
+    DebianPackage,
+    GoModule,
+    UpstreamFile,
+    UpstreamImage,
+    Wheel,
+)
+from worker_images.model.lock import Lock, Published, differences, lock_of
+from worker_images.model.project import Project
 
-# The private engine's root filesystem, for whatever architecture images are.
-ENGINE = "engine"
+ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 
 
 @dataclass(frozen=True)
-class Asked:
+class RootRequest:
     """Names of Debian packages for each root filesystem, and the root that each is unpacked on."""
 
     names: Mapping[str, tuple[str, ...]]
     below: Mapping[str, str]
 
 
-def roots(everything: Plan, root: Path) -> Asked:
-    """The root filesystems of one architecture: the base, the compilers', those of components."""
-    names = {"base": everything.base_packages}
-    if not everything.cross:
-        names |= {
-            "cgo": (*names["base"], *everything.cgo_packages),
-            ENGINE: everything.engine_packages,
-        }
+def roots(catalog: Catalog, architecture: Architecture) -> RootRequest:
+    """The root filesystems of one architecture: the base's, the compilers', those of components."""
+    base = tuple(sorted(catalog.packages.base))
+    names = {"base": base}
+    # Compilers and the private engine run on amd64.
+    if architecture == "amd64":
+        names["cgo"] = (*base, *sorted(catalog.packages.cgo))
+        names["engine"] = tuple(sorted(catalog.packages.engine))
     below = {"cgo": "base"}
-    for component in everything.components:
-        below[component.name] = "cgo" if render.uses_cgo(everything, component, root) else "base"
-        if extra := (*render.builder_packages(everything, component, root), *component.debian):
-            names[component.name] = (*names[below[component.name]], *extra)
-    return Asked(names, below)
+    for name, definition in catalog.components.items():
+        origin = definition.packages
+        cgo = isinstance(origin, GoModule) and origin.builder == "cgo"
+        below[name] = "cgo" if cgo else "base"
+        own = (origin.package,) if isinstance(origin, DebianPackage) else origin.builder_packages
+        if own and architecture in origin.architectures:
+            names[name] = (*names[below[name]], *own)
+    return RootRequest(names, below)
 
 
-def everything(pins: Pins, known: Catalog, root: Path, architecture: Architecture) -> Plan:
-    """A plan of every component that can be built for an architecture, from package registries."""
-    whole = replace(plan.everything(pins, known, "packages"), architecture=architecture)
-    return replace(
-        whole,
-        components=tuple(
-            each
-            for each in whole.components
-            if architecture in render.architectures(whole, each, root)
-        ),
-    )
-
-
-def published(pins: Pins, known: Catalog, root: Path) -> tuple[Published, ...]:
-    """What the other supply fetches by digest; its Debian packages are signed, not pinned."""
-    text = render.dockerfile(plan.everything(pins, known, "vendor"), root)
-    arguments = dict(re.findall(r'^ARG (\w+)="([^"]*)"$', text, re.MULTILINE))
-    text = re.sub(r"\$\{(\w+)\}", lambda match: arguments.get(match[1], match[0]), text)
-    images = re.findall(r"^FROM (\S+)@(sha256:[0-9a-f]{64})", text, re.MULTILINE)
-    files = re.findall(r"^ADD --checksum=(\S+) (http\S+)", text, re.MULTILINE)
-    summed = re.findall(r'^ADD (http\S+) \S+\nRUN echo "([0-9a-f]{128})  ', text, re.MULTILINE)
-    found = {
-        *images,
-        *((address, digest) for digest, address in files),
-        *((address, f"sha512:{digest}") for address, digest in summed),
-    }
-    return tuple(Published(*each) for each in sorted(found))
-
-
-def asked(pins: Pins, known: Catalog, root: Path) -> dict[str, str]:
-    """Every question, by the key that the lock's answer has."""
-    plans = {
-        architecture: everything(pins, known, root, architecture)
-        for architecture in plan.ARCHITECTURES
-    }
+def request(project: Project) -> dict[str, str]:
+    """All that the lock must have been made for, by key."""
+    pins, catalog = project.pins, project.catalog
     found = {
         f"debian.{key}": getattr(pins.debian, key) for key in ("suite", "mirror", "security")
     } | {"go.toolchain": pins.go.toolchain}
-    for architecture, planned in plans.items():
-        found |= {
-            f"packages.{architecture}.{name}": " ".join(names)
-            for name, names in roots(planned, root).names.items()
-        }
-    for component in plans[plan.BUILDER].components:
-        source = component.source
-        assert isinstance(source, PackagesSource)
-        if source.module:
-            found[f"modules.{component.name}"] = f"{source.module} {source.version}"
-        if source.wheel:
-            found[f"wheels.{component.name}"] = f"{source.wheel} {source.version} {source.sha256}"
-    return found | {
-        f"published.{each.address}": each.digest for each in published(pins, known, root)
-    }
+    for architecture in ARCHITECTURES:
+        for name, names in roots(catalog, architecture).names.items():
+            found[f"packages.{architecture}.{name}"] = " ".join(names)
+    for name, definition in catalog.components.items():
+        origin, version = definition.packages, pins.components[name].packages.version
+        if isinstance(origin, GoModule):
+            found[f"modules.{name}"] = f"{origin.module} {version}"
+        if isinstance(origin, Wheel):
+            found[f"wheels.{name}"] = f"{origin.project} {version}"
+    for _, each in published(project, tuple(catalog.components)):
+        found[f"published.{each.address}"] = each.digest
+    return found
 
 
-def load(versions: Path, pins: Pins, known: Catalog, root: Path) -> Lock:
+def published(project: Project, components: Sequence[str]) -> Iterator[tuple[str, Published]]:
+    """What the source upstream fetches by digest, each with its owner: the base or a component.
+
+    Debian packages are signed and not pinned.
+    """
+    debian = project.pins.debian
+    yield "base", Published(debian.image, debian.digest)
+    for name in components:
+        pin, origin = project.pins.components[name], project.catalog.components[name].upstream
+        if pin.upstream is None or isinstance(origin, DebianPackage):
+            continue
+        if isinstance(origin, UpstreamImage):
+            yield name, Published(f"{origin.image}:{pin.version}", str(pin.upstream.digest))
+            continue
+        address = origin.url if isinstance(origin, UpstreamFile) else origin.key
+        kind = "sha512" if pin.upstream.sha512 else "sha256"
+        digest = f"{kind}:{pin.upstream.sha512 or pin.upstream.sha256}"
+        yield name, Published(address.replace("{version}", pin.version), digest)
+
+
+def load(project: Project) -> Lock:
     """The lock, held against pins and folders; raises DriftError with everything that changed."""
-    path = lock_of(versions)
+    path = lock_of(project.versions)
     lock = Lock.read(path)
-    odd = [f"{path.name}: {fault}; run: make lock" for fault in lock_check.faults(lock)]
-    if found := [*odd, *faults(lock, asked(pins, known, root), path.name), *_sums(lock, root)]:
-        raise DriftError("\n".join(found))
+    faults = [f"{path.name}: {fault}; run: make lock" for fault in lock_check.faults(lock)]
+    faults += differences(lock, request(project), path.name)
+    faults += _sums(lock, project.root)
+    if faults:
+        raise DriftError("\n".join(faults))
     return lock
 
 
@@ -112,4 +107,4 @@ def _sums(lock: Lock, root: Path) -> Iterator[str]:
         for file, digest in (("go.mod", module.mod), ("go.sum", module.sum)):
             path = Path("images/components") / name / file
             if not (root / path).is_file() or text_digest((root / path).read_text()) != digest:
-                yield f"{path}:1:1: not the file that versions.lock names; run: make lock"
+                yield f"{path}:1:1: differs from versions.lock; run: make lock"

@@ -1,123 +1,141 @@
-"""`make lock`: what the pins mean today, asked of Debian, the Go module proxy and PyPI, as a new
-lock.
-"""
+"""`make lock`: what the pins mean today, asked of Debian, the Go module proxy and PyPI."""
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from worker_images.build import (
-    context,
-    machine,
-    plan,
-    provision,
-    record,
-    render,
-    requirements,
-    tars,
-)
-from worker_images.build.plan import BUILDER, Plan
-from worker_images.build.tars import Root, Tell
+from worker_images.build import inputs, machine, plan, provision, record, render, requirements, tars
+from worker_images.build.inputs import BUILDER, Root
+from worker_images.build.plan import Component
+from worker_images.build.requirements import ARCHITECTURES
+from worker_images.build.tars import Tell
 from worker_images.engine import buildx
 from worker_images.errors import DriftError, FetchError
 from worker_images.fetch import apt, gomod
-from worker_images.fetch.store import Inputs, Store
-from worker_images.files import write_whole
-from worker_images.model import lock, project
-from worker_images.model.lock import Lock, Module, Package, Roots, Toolchain, Wheel
-from worker_images.model.pins import PackagesSource
+from worker_images.fetch.store import Store
+from worker_images.files import text_digest, write_whole
+from worker_images.model import lock
+from worker_images.model.component import Architecture, GoModule, Wheel
+from worker_images.model.lock import Lock, Module, Package, Roots, Toolchain
+from worker_images.model.project import Project
 
 LOCK = "lock"
-Files = dict[Path, str]
+NOTHING = Lock(lock.Debian("", "", "", ""), {}, Toolchain("", "", 0), {}, {}, ())
 
 
-def write(versions: Path, root: Path, tell: Tell, *, check: bool = False) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Task:
+    """What to resolve: the keys of the request that the kept lock has no answer to."""
+
+    project: Project
+    kept: Lock
+    stale: frozenset[str]
+    tell: Tell
+
+    def of(self, section: str) -> tuple[str, ...]:
+        """The names under a section of the request that are to be resolved."""
+        prefix = f"{section}."
+        return tuple(
+            sorted(key.removeprefix(prefix) for key in self.stale if key.startswith(prefix))
+        )
+
+
+def write(
+    project: Project, tell: Tell, *, check: bool = False, kept: Lock = NOTHING
+) -> tuple[str, ...]:
     """Write versions.lock, go.mod and go.sum where they changed; returns what changed.
 
-    On `check` raises DriftError instead.
+    What the kept lock answers stays as it is. On `check` raises DriftError instead of writing.
     """
-    files = _resolved(versions, root, tell)
+    files = _resolved(project, kept, tell)
+    path, root = lock.lock_of(project.versions), project.root
     stale = [path for path, text in files.items() if not path.is_file() or path.read_text() != text]
     names = [str(path.relative_to(root) if path.is_relative_to(root) else path) for path in stale]
-    told = [*names, *lock.changes(lock.lock_of(versions), files[lock.lock_of(versions)])]
+    changes = (*names, *lock.changes(path, files[path]))
     if check and stale:
         raise DriftError(
-            "\n".join(
-                [*told, "this is what the registries answer today; to take it, run: make lock"]
-            )
+            "\n".join([*changes, "the registries have other versions now; run: make lock"])
         )
     for path in stale:
         write_whole(path, files[path])
-    return tuple(told)
+    return changes
 
 
-def _resolved(versions: Path, root: Path, tell: Tell) -> Files:
+def _resolved(project: Project, kept: Lock, tell: Tell) -> dict[Path, str]:
     if os.environ.get("GOSUMDB") == "off":
         raise FetchError(
-            "GOSUMDB=off: nobody would vouch for Go and its modules; unset it, or name a checksum"
+            "GOSUMDB=off: Go and its modules would not be verified; unset it, or name a checksum"
             " database, and run again"
         )
-    pinned, known = project.load(root, versions)
-    plans = {
-        architecture: requirements.everything(pinned, known, root, architecture)
-        for architecture in plan.ARCHITECTURES
-    }
-    everything = plans[BUILDER]
-    machine.check(machine.Machine.here(), everything.supply, everything.variant)
-    packages, resolver = _packages(plans, root, tell)
-    path = lock.lock_of(versions)
-    asked = lock.Debian(
-        everything.debian.suite,
-        everything.debian.mirror,
-        everything.debian.security,
-        date_of(path, packages),
+    machine.check(machine.Machine.here(), "packages", "slim")
+    wanted, had = requirements.request(project), kept.request
+    stale = {key for key, value in wanted.items() if had.get(key) != value}
+    if "go.toolchain" in stale:
+        # go.mod names the release that resolved it.
+        stale |= {key for key in wanted if key.startswith("modules.")}
+    task = Task(project, kept, frozenset(stale), tell)
+    debian, packages = project.pins.debian, _packages(task)
+    date = kept.debian.resolved or date_of(lock.lock_of(project.versions), packages)
+    made = replace(
+        kept,
+        debian=lock.Debian(debian.suite, debian.mirror, debian.security, date),
+        packages=packages,
+        wheels=_wheels(task),
+        published=_published(project),
     )
-    made = Lock(
-        asked,
-        packages,
-        Toolchain(everything.toolchain, "", 0),
-        {},
-        {},
-        requirements.published(pinned, known, root),
-    )
-    with record.exclusive(root / "out" / LOCK, tell):
-        found = _modules(everything, Inputs(made, Store()), resolver, root, tell)
-        tell("having the modules and wheels, for their sizes and sums")
-        made = _with_modules(made, everything, found)
-        made = replace(made, wheels={each.name: _wheel(each) for each in everything.wheels})
-        sums = {
-            root / "images" / "components" / file.relative_to(found): file.read_text()
-            for file in sorted(found.glob("*/go.*"))
-        }
-    return {**sums, path: made.as_text()}
+    made, sums = _with_modules(task, made)
+    return {**sums, lock.lock_of(project.versions): made.as_text()}
 
 
-def _packages(
-    plans: Mapping[plan.Architecture, Plan], root: Path, tell: Tell
-) -> tuple[dict[str, Roots], tuple[Package, ...]]:
-    """Debian's packages for each architecture, and those that resolve modules, which no build
-    takes.
-    """
+def _published(project: Project) -> tuple[lock.Published, ...]:
+    found = requirements.published(project, tuple(project.catalog.components))
+    return tuple(sorted((each for _, each in found), key=lambda each: each.address))
+
+
+def _packages(task: Task) -> dict[str, Roots]:
+    """Debian's packages for each architecture."""
     found: dict[str, Roots] = {}
-    resolver: tuple[Package, ...] = ()
-    for architecture, planned in plans.items():
-        tell(f"asking Debian for {architecture}")
-        names = requirements.roots(planned, root).names
-        more = {LOCK: (*names["base"], *planned.lock_packages)} if architecture == BUILDER else {}
-        answers = apt.resolve(planned.debian, {**names, **more}, architecture)
-        resolver = answers.pop(LOCK, resolver)
-        files = sorted(
-            {package for packages in answers.values() for package in packages},
+    for architecture in ARCHITECTURES:
+        names = requirements.roots(task.project.catalog, architecture).names
+        kept = task.kept.packages.get(architecture, Roots({}, {}, ()))
+        resolved = _resolve_roots(task, architecture, names)
+        files = {package.name: package for package in kept.files}
+        for package in (package for packages in resolved.values() for package in packages):
+            known = files.setdefault(package.name, package)
+            if known != package:
+                raise DriftError(
+                    f"versions.lock: {package.name}: locked {known.version}, the mirror has"
+                    f" {package.version} now; run: make lock"
+                )
+        holds = {
+            name: tuple(package.name for package in resolved[name])
+            if name in resolved
+            else kept.holds[name]
+            for name in names
+        }
+        used = {package for held in holds.values() for package in held}
+        rows = sorted(
+            (package for package in files.values() if package.name in used),
             key=lambda package: package.name,
         )
-        holds = {
-            name: tuple(package.name for package in packages) for name, packages in answers.items()
-        }
-        found[architecture] = Roots(names, holds, tuple(files))
-    return found, resolver
+        found[architecture] = Roots(names, holds, tuple(rows))
+    return found
+
+
+def _resolve_roots(
+    task: Task, architecture: Architecture, names: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[Package, ...]]:
+    stale = task.of(f"packages.{architecture}")
+    if task.of("debian"):
+        stale = tuple(names)
+    if not stale:
+        return {}
+    task.tell(f"resolving Debian packages for {architecture}")
+    wanted = {name: names[name] for name in stale}
+    return dict(apt.resolve(task.project.pins.debian, wanted, architecture))
 
 
 def date_of(path: Path, packages: Mapping[str, Roots]) -> str:
@@ -131,29 +149,72 @@ def date_of(path: Path, packages: Mapping[str, Roots]) -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _modules(
-    everything: Plan, inputs: Inputs, resolver: tuple[Package, ...], root: Path, tell: Tell
-) -> Path:
+def _wheels(task: Task) -> dict[str, lock.Wheel]:
+    found = {}
+    for name, definition in task.project.catalog.components.items():
+        origin, pin = definition.packages, task.project.pins.components[name].packages
+        if not isinstance(origin, Wheel):
+            continue
+        if name in task.of("wheels"):
+            task.tell(f"fetching {origin.project} {pin.version}, for its digest")
+            found[name] = Store().resolve_wheel(origin.project, str(pin.version))
+        else:
+            found[name] = task.kept.wheels[name]
+    return found
+
+
+def _with_modules(task: Task, made: Lock) -> tuple[Lock, dict[Path, str]]:
+    """The lock with each Go component's modules, and the go.mod and go.sum files that are new."""
+    catalog, stale = task.project.catalog, task.of("modules")
+    names = [
+        name for name, each in catalog.components.items() if isinstance(each.packages, GoModule)
+    ]
+    if not stale:
+        modules = {name: task.kept.modules[name] for name in names}
+        return replace(made, modules=modules), {}
+    components = [plan.component(task.project, name, "packages") for name in stale]
+    with record.exclusive(task.project.root / "out" / LOCK, task.tell):
+        found = _run_go(task, made, components)
+        task.tell("fetching the modules, for their sizes and sums")
+        toolchain = _toolchain(task.project.pins.go.toolchain, found)
+        modules = {
+            name: _module(name, catalog.components[name].packages, task, found)
+            if name in stale
+            else task.kept.modules[name]
+            for name in names
+        }
+        folder = task.project.root / "images" / "components"
+        sums = {
+            folder / file.relative_to(found): file.read_text()
+            for file in sorted(found.glob("*/go.*"))
+        }
+    return replace(made, toolchain=toolchain, modules=modules), sums
+
+
+def _run_go(task: Task, made: Lock, components: Sequence[Component]) -> Path:
     """A folder with what the go command resolved: go.mod and go.sum of each component, and the
     toolchain's sum.
     """
-    endpoint = provision.ensure_engine(root, everything, None, inputs, tell).endpoint
-    out = root / "out" / LOCK
+    project, store = task.project, Store()
+    endpoint = provision.ensure_engine(project, made, store, None, task.tell).endpoint
+    out = project.root / "out" / LOCK
     folder, found = tars.cleared(out / "context"), tars.cleared(out / "found")
-    base = inputs.lock.packages[BUILDER].of("base")
-    rows = [Root("base", base), Root(LOCK, context.without(everything, resolver, base))]
-    tars.place(folder, tars.root_writers(rows, inputs, everything), everything, tell)
+    names = requirements.roots(project.catalog, BUILDER).names["base"]
+    wanted = {LOCK: (*names, *sorted(project.catalog.packages.lock))}
+    resolver = apt.resolve(project.pins.debian, wanted)[LOCK]
+    base = made.packages[BUILDER].of("base")
+    rules, further = project.catalog.rules, inputs.without(project, resolver, base)
+    roots = [Root("base", base, rules), Root(LOCK, further, rules)]
+    write = tars.writer(store, project.pins.debian, made.debian.resolved, project.epoch)
+    tars.place(folder, roots, write, project.epoch, task.tell)
+    values = {"toolchain": project.pins.go.toolchain, "components": components}
     dockerfile = folder / "Dockerfile"
-    dockerfile.write_text(
-        render.dockerfile(
-            replace(everything, components=everything.modules), root, "Dockerfile.lock.j2"
-        )
-    )
+    dockerfile.write_text(render.text("Dockerfile.lock.j2", project.root, values))
     job = buildx.Job(
         dockerfile,
         folder,
         f"type=local,dest={found}",
-        everything.epoch,
+        project.epoch,
         target=LOCK,
         no_cache=True,
         network=True,
@@ -162,35 +223,21 @@ def _modules(
     return found
 
 
-def _with_modules(made: Lock, everything: Plan, found: Path) -> Lock:
-    told = json.loads((found / "toolchain.json").read_text())
-    if not told.get("Sum"):
+def _toolchain(version: str, found: Path) -> Toolchain:
+    answer = json.loads((found / "toolchain.json").read_text())
+    if not answer.get("Sum"):
         raise FetchError(
-            f"resolving Go {everything.toolchain}: {told.get('Error', 'no sum')}; check"
-            " go.toolchain in versions.yaml"
+            f"resolving Go {version}: {answer.get('Error', 'no sum')}; check go.toolchain in"
+            " versions.yaml"
         )
-    (zipped,) = Store().modules([gomod.toolchain(everything.toolchain, told["Sum"])])
-    rows = {}
-    for component in everything.modules:
-        assert isinstance(component.source, PackagesSource)
-        mod, total = ((found / component.name / name).read_text() for name in ("go.mod", "go.sum"))
-        size = sum(
-            path.stat().st_size
-            for path in Store().modules(gomod.files(total, f"{component.name}/go.sum"))
-        )
-        module, version = str(component.source.module), str(component.source.version)
-        rows[component.name] = Module(
-            module, version, record.text_digest(mod), record.text_digest(total), size
-        )
-    return replace(
-        made,
-        modules=rows,
-        toolchain=Toolchain(everything.toolchain, told["Sum"], zipped.stat().st_size),
-    )
+    (zipped,) = Store().modules([gomod.toolchain(version, answer["Sum"])])
+    return Toolchain(version, answer["Sum"], zipped.stat().st_size)
 
 
-def _wheel(component: plan.Component) -> Wheel:
-    source = component.source
-    assert isinstance(source, PackagesSource)
-    wheel = Wheel(str(source.wheel), str(source.version), str(source.sha256), 0)
-    return replace(wheel, size=Store().wheel(wheel).stat().st_size)
+def _module(name: str, origin: object, task: Task, found: Path) -> Module:
+    assert isinstance(origin, GoModule)
+    mod, total = ((found / name / file).read_text() for file in ("go.mod", "go.sum"))
+    files = Store().modules(gomod.files(total, f"{name}/go.sum"))
+    size = sum(path.stat().st_size for path in files)
+    version = str(task.project.pins.components[name].packages.version)
+    return Module(origin.module, version, text_digest(mod), text_digest(total), size)

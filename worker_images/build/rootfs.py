@@ -6,42 +6,24 @@ import fnmatch
 import io
 import re
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from worker_images.errors import EngineError
 from worker_images.fetch.apt import members
+from worker_images.model.rootfs import PLACE, Rules
 
-# Read by people and translators only; copyright files stay, licences ask for them.
-UNWANTED = (
-    "usr/share/man/*",
-    "usr/share/locale/*",
-    "usr/share/info/*",
-    "usr/share/bash-completion/*",
-    "usr/share/lintian/*",
-    "usr/share/bug/*",
-    "usr/share/doc/*",
-    # For compilers of BPF programs; no image holds a compiler.
-    "usr/include/iproute2*",
-)
-WANTED = ("usr/share/doc/*/copyright",)
 ROOTS = ("usr", "etc", "var", "opt")
-
-LINKS = {
-    f"usr/sbin/{name}": "xtables-nft-multi"
-    for family in ("iptables", "ip6tables")
-    for name in (family, f"{family}-save", f"{family}-restore")
-}
-COPIES = {
-    "etc/passwd": ("usr/share/base-passwd/passwd.master", 0o644, 0),
-    "etc/group": ("usr/share/base-passwd/group.master", 0o644, 0),
-    "etc/nsswitch.conf": ("usr/share/libc-bin/nsswitch.conf", 0o644, 0),
-}
-SOURCES = {source for source, _, _ in COPIES.values()}
-CERTIFICATES = ("usr/share/ca-certificates/mozilla/*.crt",)
+ACCOUNTS = "/etc/passwd"
 SHADOW_GROUP = 42
+DEPENDS = re.compile(rb"^(?P<field>(?:Pre-)?Depends: )(?P<needs>.*)\n", re.MULTILINE)
+
+
+def source() -> str:
+    """The text of this program: a change of it is a change of every tar."""
+    return Path(__file__).read_text()
 
 
 @dataclass
@@ -98,20 +80,22 @@ class _Writer:
         self.add(info, "generated", io.BytesIO(content))
 
 
-def assemble(packages: Mapping[str, Path], destination: Path, epoch: int, *, base: bool) -> None:
+def assemble(
+    packages: Mapping[str, Path], destination: Path, epoch: int, rules: Rules, *, base: bool
+) -> None:
     """Merge .deb files (name to path) into one tar.
 
     A base also gets what its packages' scripts would have written.
     """
     with tarfile.open(destination, "w", format=tarfile.PAX_FORMAT, encoding="utf-8") as tar:
         writer = _Writer(tar, epoch)
-        for name, path in sorted(packages.items()):
-            _add_package(writer, name, path)
+        for name in sorted(packages.keys() - rules.packages.keys()):
+            _add_package(writer, name, packages[name], rules)
         if base:
-            _finish(writer)
+            _finish(writer, rules)
 
 
-def _add_package(writer: _Writer, name: str, path: Path) -> None:
+def _add_package(writer: _Writer, name: str, path: Path, rules: Rules) -> None:
     with members(path, "--fsys-tarfile") as stream:
         for info in stream:
             if fault := _odd(info):
@@ -121,7 +105,7 @@ def _add_package(writer: _Writer, name: str, path: Path) -> None:
             info.name = re.sub(r"^\./?", "", info.name).rstrip("/")
             if info.islnk():
                 info.linkname = info.linkname.removeprefix("./")
-            if not info.name or (_matches(info.name, UNWANTED) and not _matches(info.name, WANTED)):
+            if not info.name or _is_dropped(info.name, rules):
                 continue
             # No package of a merged-/usr release writes elsewhere but the one that makes the links.
             if name != "base-files" and info.name.split("/")[0] not in ROOTS:
@@ -131,7 +115,7 @@ def _add_package(writer: _Writer, name: str, path: Path) -> None:
                 )
             info.mode &= 0o1777 if info.isdir() else 0o777
             content: IO[bytes] | None = stream.extractfile(info) if info.isfile() else None
-            if content and (_matches(info.name, CERTIFICATES) or info.name in SOURCES):
+            if content and _matches(info.name, rules.files.values()):
                 writer.contents[info.name] = content.read()
                 content = io.BytesIO(writer.contents[info.name])
             writer.add(info, name, content)
@@ -141,8 +125,16 @@ def _add_package(writer: _Writer, name: str, path: Path) -> None:
             for info in stream
             if info.isfile()
         }
-    writer.file(f"var/lib/dpkg/status.d/{name}", control["control"])
+    record = DEPENDS.sub(lambda line: _without(line, rules), control["control"])
+    writer.file(f"var/lib/dpkg/status.d/{name}", record)
     writer.file(f"var/lib/dpkg/status.d/{name}.md5sums", control.get("md5sums", b""))
+
+
+def _without(line: re.Match[bytes], rules: Rules) -> bytes:
+    """A line of dependencies without those on packages that are left out."""
+    needs = line["needs"].split(b", ")
+    kept = [need for need in needs if re.split(rb"[ :]", need)[0].decode() not in rules.packages]
+    return line["field"] + b", ".join(kept) + b"\n" if kept else b""
 
 
 def _odd(info: tarfile.TarInfo) -> str:
@@ -157,29 +149,31 @@ def _odd(info: tarfile.TarInfo) -> str:
     )
 
 
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+def _is_dropped(name: str, rules: Rules) -> bool:
+    return _matches(name, rules.dropped) and not _matches(name, rules.kept)
 
 
-def _finish(writer: _Writer) -> None:
-    for name, (source, mode, group) in COPIES.items():
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(f"/{name}", pattern) for pattern in patterns)
+
+
+def _finish(writer: _Writer, rules: Rules) -> None:
+    for path, pattern in rules.files.items():
+        parts = [name for name in sorted(writer.contents) if _matches(name, [pattern])]
+        if not parts:
+            raise EngineError(
+                f"assembling: no package holds {pattern}, of which {path} is made; correct {PLACE}"
+            )
+        content = b"".join(writer.contents[name] for name in parts)
         # Debian's root account names bash, which is not here.
-        writer.file(
-            name, writer.contents[source].replace(b":/bin/bash\n", b":/bin/sh\n"), mode, group
-        )
-    writer.file(
-        "etc/shadow",
-        _shadow(writer.contents["usr/share/base-passwd/passwd.master"]),
-        0o640,
-        SHADOW_GROUP,
-    )
-    certificates = [
-        content for name, content in sorted(writer.contents.items()) if _matches(name, CERTIFICATES)
-    ]
-    writer.file("etc/ssl/certs/ca-certificates.crt", b"".join(certificates))
-    for name, target in LINKS.items():
-        writer.link(name, target)
-    writer.folder("run/gvisor")
+        content = content.replace(b":/bin/bash\n", b":/bin/sh\n")
+        writer.file(path.lstrip("/"), content)
+        if path == ACCOUNTS:
+            writer.file("etc/shadow", _shadow(content), 0o640, SHADOW_GROUP)
+    for path, target in rules.links.items():
+        writer.link(path.lstrip("/"), target)
+    for path in rules.folders:
+        writer.folder(path.lstrip("/"))
 
 
 def _shadow(passwd: bytes) -> bytes:

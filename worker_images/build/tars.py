@@ -1,42 +1,23 @@
 """Tars that stages add: root filesystems from Debian packages, the compiler.
 
-Made once, hashed again at each use.
+Each is written once and hashed again at each use.
 """
 
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-from worker_images.build import requirements, rootfs
-from worker_images.build.plan import Plan
-from worker_images.build.record import text_digest
+from worker_images.build import gotoolchain, rootfs
+from worker_images.build.inputs import Root, Toolchain
 from worker_images.fetch import apt
-from worker_images.fetch.store import Inputs
+from worker_images.fetch.store import Store
 from worker_images.files import CACHE, swept, whole, write_whole
-from worker_images.model.lock import Package
+from worker_images.model.pins import DebianPin
 
 Tell = Callable[[str], None]
-# Tars by name and key, each with what writes it.
-Writers = dict[str, Callable[[Path], None]]
-# In a context, the compilers' base where it is not the image's own.
-NATIVE = "native"
-
-
-@dataclass(frozen=True)
-class Root:
-    """One root filesystem tar: the packages in it, without those of what lies below."""
-
-    name: str
-    packages: tuple[Package, ...]
-
-    @property
-    def key(self) -> str:
-        """A digest of the packages and of the program that merges them."""
-        return text_digest(
-            "".join(package.sha256 for package in self.packages) + Path(rootfs.__file__).read_text()
-        )
+# Writes an input's tar under a name.
+Write = Callable[[Root | Toolchain, Path], None]
 
 
 def cleared(folder: Path) -> Path:
@@ -46,53 +27,50 @@ def cleared(folder: Path) -> Path:
     return folder
 
 
-def place(folder: Path, writers: Writers, plan: Plan, tell: Tell) -> None:
-    """Put tars into a context, made where they are not yet."""
-    for name, tar in _tars(writers, plan.epoch, tell).items():
-        link(tar, folder / f"{name.rpartition('-')[0]}.tar")
+def writer(store: Store, debian: DebianPin, resolved: str, epoch: int) -> Write:
+    """What writes a tar, of files that are checked first."""
 
-
-def root_writers(rows: Sequence[Root], inputs: Inputs, plan: Plan) -> Writers:
-    """What writes each root filesystem tar."""
-    return {f"{each.name}-{each.key[:16]}": root_writer(each, inputs, plan) for each in rows}
-
-
-def root_writer(root: Root, inputs: Inputs, plan: Plan) -> Callable[[Path], None]:
-    """What writes one, of packages that are checked first."""
-
-    def write(path: Path) -> None:
-        files = inputs.store.debs(root.packages, plan.debian, inputs.lock.debian.resolved)
-        named = {package.name: file for package, file in zip(root.packages, files, strict=True)}
-        rootfs.assemble(
-            named, path, plan.epoch, base=root.name in {"base", NATIVE, requirements.ENGINE}
-        )
+    def write(tar: Root | Toolchain, path: Path) -> None:
+        if isinstance(tar, Toolchain):
+            gotoolchain.write(store.modules([tar.file])[0], path, epoch)
+            return
+        files = store.debs(tar.packages, debian, resolved)
+        named = {package.name: file for package, file in zip(tar.packages, files, strict=True)}
+        rootfs.assemble(named, path, epoch, tar.rules, base=tar.is_base)
 
     return write
 
 
-def _tars(writers: Writers, epoch: int, tell: Tell) -> dict[str, Path]:
-    """Tars by name and key, made once and hashed again at each use."""
-    folder = swept(CACHE / "roots")
-    tars = {name: folder / f"{name}-{epoch}.tar" for name in writers}
-    # Most of it is spent in other processes, which unpack, and in hashing.
+def place(
+    folder: Path, tars: Sequence[Root | Toolchain], write: Write, epoch: int, tell: Tell
+) -> None:
+    """Put tars into a context; those that are in the cache and intact are not written again."""
+    cache = swept(CACHE / "roots")
+    paths = [cache / f"{Path(tar.place).stem}-{tar.digest[:16]}-{epoch}.tar" for tar in tars]
+    # Most of the time is spent in other processes, which unpack, and in hashing.
     with ThreadPoolExecutor() as pool:
-        whole_ones = dict(zip(tars, pool.map(_is_whole, tars.values()), strict=True))
-        absent = [name for name, is_whole in whole_ones.items() if not is_whole]
-        for name in absent:
-            tell(f"assembling {name.rpartition('-')[0]}.tar")
-        list(pool.map(lambda name: _make(writers[name], tars[name]), absent))
-    return tars
+        intact = list(pool.map(_is_intact, paths))
+        absent = [
+            pair
+            for pair, good in zip(zip(tars, paths, strict=True), intact, strict=True)
+            if not good
+        ]
+        for tar, _ in absent:
+            tell(f"assembling {tar.place}")
+        list(pool.map(lambda pair: _make(write, *pair), absent))
+    for tar, path in zip(tars, paths, strict=True):
+        link(path, folder / tar.place)
 
 
-def _is_whole(tar: Path) -> bool:
-    noted = tar.with_suffix(".sha256")
-    return tar.is_file() and noted.is_file() and apt.sha256(tar) == noted.read_text()
+def _is_intact(path: Path) -> bool:
+    noted = path.with_suffix(".sha256")
+    return path.is_file() and noted.is_file() and apt.sha256(path) == noted.read_text()
 
 
-def _make(write: Callable[[Path], None], tar: Path) -> None:
-    with whole(tar) as part:
-        write(part)
-        write_whole(tar.with_suffix(".sha256"), apt.sha256(part))
+def _make(write: Write, tar: Root | Toolchain, path: Path) -> None:
+    with whole(path) as part:
+        write(tar, part)
+        write_whole(path.with_suffix(".sha256"), apt.sha256(part))
 
 
 def link(source: Path, target: Path) -> None:

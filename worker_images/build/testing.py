@@ -7,78 +7,35 @@ import shutil
 import signal
 import subprocess
 import sys
-import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from worker_images.build.record import Record
 from worker_images.build.tars import cleared
-from worker_images.build.work import Work
+from worker_images.build.work import BuildJob
 from worker_images.engine.buildx import ended
 from worker_images.errors import EngineError, JudgeError
+from worker_images.model import results
+from worker_images.model.results import NOT_RUN, UNEXPLAINED, Run
 
 PROGRAM = "worker_images/harness/isolated.py"
-# With these words a check says that the machine, not the image, is at fault.
-NOT_RUN = "not run: "
 LAST_LINES = 5
 # Less than this is a full disk, on which no report can be written.
 LEAST_BYTES = 1 << 20
 # pytest's status of a run that came to its end, in which a check failed.
-FAILED = 1
-
-
-@dataclass(frozen=True)
-class Report:
-    """What pytest wrote of one run: the image, which checks were collected, and what became of
-    each.
-    """
-
-    image_id: str
-    engine_id: str
-    collected: frozenset[str]
-    ran: frozenset[str]
-    failed: tuple[str, ...]
-    skipped: Mapping[str, str]
-
-    @classmethod
-    def read(cls, path: Path) -> "Report | None":
-        """The report, None where pytest wrote none."""
-        try:
-            suite = ET.parse(path).getroot()  # noqa: S314 - pytest wrote it
-        except (OSError, ET.ParseError):
-            return None
-        properties = {each.get("name"): each.get("value", "") for each in suite.iter("property")}
-        cases = {
-            f"{case.get('classname')}.{case.get('name')}": case for case in suite.iter("testcase")
-        }
-        skips = {name: case.find("skipped") for name, case in cases.items()}
-        return cls(
-            image_id=properties.get("image_id", ""),
-            engine_id=properties.get("engine_id", ""),
-            collected=frozenset(json.loads(properties.get("checks") or "[]")),
-            ran=frozenset(cases),
-            failed=tuple(name for name, case in cases.items() if _failed(case)),
-            skipped={
-                name: skip.get("message", "") for name, skip in skips.items() if skip is not None
-            },
-        )
-
-
-def _failed(case: ET.Element) -> bool:
-    return case.find("failure") is not None or case.find("error") is not None
+CHECKS_FAILED = 1
 
 
 @contextlib.contextmanager
-def trial(work: Work, made: Record, archive: Path) -> Iterator[Callable[[], None]]:
+def trial(work: BuildJob, made: Record, archive: Path) -> Iterator[Callable[[], None]]:
     """The tests of an archive under way, for the block; what it yields waits for their end.
 
     Raises JudgeError where the report names a failed check, EngineError where it does not show that
     all passed.
     """
     work.tell(f"testing {made.variant} {made.image_id}")
-    log, report, scratch = work.out / "judge.log", work.out / "judge.xml", cleared(work.out / "tmp")
+    log, report, scratch = work.out / "image.log", work.out / "image.xml", cleared(work.out / "tmp")
     report.unlink(missing_ok=True)
     with log.open("wb") as output:
         # A session of its own: Ctrl-C reaches it once, from here, so that it can remove its
@@ -101,15 +58,15 @@ def trial(work: Work, made: Record, archive: Path) -> Iterator[Callable[[], None
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _command(work: Work, archive: Path, report: Path) -> list[str]:
+def _command(work: BuildJob, archive: Path, report: Path) -> list[str]:
     """pytest in isolation, on an archive."""
     program = [sys.executable, "-I", "-X", "utf8", str(work.root / PROGRAM), "-q"]
     options = {
         "--variant": work.plan.variant,
-        "--supply": work.plan.supply,
+        "--source": work.plan.source,
         "--arch": work.plan.architecture,
         "--image": str(archive),
-        "--versions": str(work.request.versions),
+        "--versions": str(work.project.versions),
         "--junit-xml": str(report),
     }
     return [*program, *(word for option in options.items() for word in option)]
@@ -127,47 +84,70 @@ def environment(caller: Mapping[str, str], scratch: Path) -> dict[str, str]:
     return kept | {"TMPDIR": str(scratch)}
 
 
-def _verdict(work: Work, made: Record, status: int, where: str) -> None:
-    said = (work.out / "judge.log").read_text(errors="replace").strip()
-    report = Report.read(work.out / "judge.xml")
-    if report and report.failed and status == FAILED:
+def _verdict(work: BuildJob, made: Record, status: int, where: str) -> None:
+    log = (work.out / "image.log").read_text(errors="replace").strip()
+    run = _read(work.out / "image.xml")
+    failed = run.having(results.FAILED) if run else ()
+    if failed and status == CHECKS_FAILED:
         with contextlib.suppress(EngineError):
             work.images.remove(made.engine_id)
-        count = f"{len(report.failed)} {'check' if len(report.failed) == 1 else 'checks'}"
-        raise JudgeError(f"{said}\n\n{made.variant} failed {count}; the tag is unchanged; {where}")
-    if fault := _incomplete(report, made, status, said):
-        # Whoever reads it later must not take it for results of the image.
-        (work.out / "judge.xml").unlink(missing_ok=True)
-        if shutil.disk_usage(work.out).free < LEAST_BYTES:
-            raise EngineError(
-                f"testing {made.variant}: {work.out}: no space left on device; free some space"
-                " there and run again"
-            )
-        raise EngineError(f"testing {made.variant}: {fault}; the tag is unchanged; {where}")
-    assert report
-    rows = Counter(reason.removeprefix(NOT_RUN) for reason in report.skipped.values())
-    reasons = "".join(
-        f"; not run: {reason} ({count} checks)" for reason, count in sorted(rows.items())
-    )
-    work.tell(f"{made.variant} passed {len(report.ran) - len(report.skipped)} checks{reasons}")
-
-
-def _incomplete(report: Report | None, made: Record, status: int, said: str) -> str:
-    """Why a run without a failed check does not show that all passed; empty where it does."""
-    if status or not report or report.failed:
-        cause = os.linesep.join(said.splitlines()[-LAST_LINES:]) or "it wrote nothing"
-        return f"the tests could not finish (status {status}): {cause}"
-    if (report.image_id, report.engine_id) != (made.image_id, made.engine_id):
-        return (
-            f"the report is of image {report.image_id or 'unknown'} ({report.engine_id}), not of"
-            f" {made.image_id}"
+        count = f"{len(failed)} {'check' if len(failed) == 1 else 'checks'}"
+        raise JudgeError(f"{log}\n\n{made.variant} failed {count}; the tag is unchanged; {where}")
+    if status or not run or failed:
+        cause = os.linesep.join(log.splitlines()[-LAST_LINES:]) or "it wrote nothing"
+        fault = f"the tests could not finish (status {status}): {cause}"
+    else:
+        fault = _incomplete(run, made)
+    if fault:
+        raise _unfinished(
+            work, f"testing {made.variant}", f"{fault}; the tag is unchanged; {where}"
         )
-    if not report.collected or report.ran != report.collected:
-        missing = sorted(report.collected ^ report.ran)[:LAST_LINES]
-        return f"{len(report.ran)} of {len(report.collected)} checks ran: {', '.join(missing)}"
-    silent = [name for name, reason in report.skipped.items() if not reason.startswith(NOT_RUN)]
-    return (
-        f"skipped without a reason of the machine: {', '.join(silent[:LAST_LINES])}"
-        if silent
-        else ""
-    )
+    assert run
+    work.tell(f"{made.variant} {_passed(run)}")
+
+
+def _read(report: Path) -> Run | None:
+    """The results, None where pytest wrote none."""
+    try:
+        return results.read(report)
+    except (OSError, results.ResultsError):
+        return None
+
+
+def _unfinished(work: BuildJob, what: str, fault: str) -> EngineError:
+    """The error of a run that shows nothing of the image; its results go."""
+    (work.out / "image.xml").unlink(missing_ok=True)
+    if shutil.disk_usage(work.out).free < LEAST_BYTES:
+        fault = f"{work.out}: no space left on device; free some space there and run again"
+    return EngineError(f"{what}: {fault}")
+
+
+def _passed(run: Run) -> str:
+    reasons = Counter(check.result.reason for check in run.having(NOT_RUN))
+    words = f"passed {len(run.checks) - reasons.total()} checks"
+    for reason, count in sorted(reasons.items()):
+        words += f"; not run: {reason} ({count} checks)"
+    return words
+
+
+def _incomplete(run: Run, made: Record) -> str:
+    """Why a run without a failed check does not show that all passed; empty where it does."""
+    image_id = run.properties.get("image_id", "unknown")
+    engine_id = run.properties.get("engine_id", "")
+    if (image_id, engine_id) != (made.image_id, made.engine_id):
+        return f"the report is of image {image_id} ({engine_id}), not of {made.image_id}"
+    ran = {check.identity for check in run.checks}
+    collected = {*json.loads(run.properties.get("checks", "[]"))}
+    if not collected or ran != collected:
+        missing = sorted(collected ^ ran)
+        return f"{len(ran)} of {len(collected)} checks ran: {_first(missing)}"
+    silent = [
+        check.identity
+        for check in run.having(NOT_RUN)
+        if check.result.reason.startswith(UNEXPLAINED)
+    ]
+    return f"{UNEXPLAINED}{_first(silent)}" if silent else ""
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:LAST_LINES])

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from worker_images.build.record import Record, stamp
+from worker_images.build.record import Record, default_tag, stamp
 from worker_images.files import MACHINE_SOCKET, PRIVATE_SOCKET
 
 
-def judge_files(root: Path) -> Iterator[Path]:
-    """What decides whether an image passes."""
+def test_files(root: Path) -> Iterator[Path]:
+    """The files that decide whether an image passes."""
     for pattern in (
         "build.py",
         "worker_images/**/*.py",
@@ -42,7 +42,7 @@ def digest(paths: Iterable[Path], root: Path) -> str:
 def sources(root: Path) -> str:
     """One digest of every file of the checkout that a build or its judge reads."""
     made_from = filter(Path.is_file, root.glob("images/**/*"))
-    return digest([*judge_files(root), *made_from], root)
+    return digest([*test_files(root), *made_from], root)
 
 
 def look(argv: list[str], root: Path) -> Record | None:
@@ -56,9 +56,9 @@ def look(argv: list[str], root: Path) -> Record | None:
     out = root / "out" / argv[1]
     found = Record.read(out / "build.json")
     try:
-        if not found or not found.inputs or stamp(out / "image.tar") != found.archive:
+        if not found or not found.source_digest or stamp(out / "image.tar") != found.archive_stat:
             return None
-        if sources(root) != found.inputs:
+        if sources(root) != found.source_digest:
             return None
     except OSError:
         return None
@@ -67,5 +67,5 @@ def look(argv: list[str], root: Path) -> Record | None:
         return None
     host = named or f"unix://{MACHINE_SOCKET if MACHINE_SOCKET.exists() else PRIVATE_SOCKET}"
     # An engine elsewhere is not asked: that may take its time.
-    known = ask(host, f"/images/{quote(f'worker:{argv[1]}')}/json") if is_local(host) else None
+    known = ask(host, f"/images/{quote(default_tag(argv[1]))}/json") if is_local(host) else None
     return found if known and known.get("Id") == found.engine_id else None

@@ -5,20 +5,23 @@ Everything that can be refused is refused here.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from worker_images.build import machine, plan, provision, render, requirements, uptodate
+from worker_images.build.inputs import BUILDER
 from worker_images.build.record import UNKNOWN, revision
 from worker_images.build.tars import Tell
 from worker_images.engine.builder import Engine, check_push
 from worker_images.engine.endpoint import Endpoint, check_space
 from worker_images.engine.images import Images
 from worker_images.errors import UsageError
-from worker_images.fetch import reach
-from worker_images.fetch.store import Inputs, Store
+from worker_images.fetch.store import Store
 from worker_images.files import CACHE, check_cache
-from worker_images.model import pins, project
+from worker_images.model import pins
+from worker_images.model.component import Architecture
+from worker_images.model.lock import Lock
+from worker_images.model.project import Project
 
 NEEDED_BYTES = 4 * 10**9
 # A registry's host and port, the path's parts, and the tag
@@ -35,37 +38,57 @@ class Request:
     """What the command line asks for."""
 
     variant: str
-    versions: Path
-    supply: pins.Supply | None = None
+    source: pins.Source | None = None
     builder: str | None = None
     tag: str | None = None
-    architecture: plan.Architecture = plan.BUILDER
+    architecture: Architecture = BUILDER
     offline: Path | None = None
     no_cache: bool = False
-    judge: bool = True
+    test: bool = True
     push: bool = False
-    again: bool = False
+    retest: bool = False
 
 
 @dataclass(frozen=True)
-class Work:
+class Planned:
+    """Plans of requests that can be built, with their Dockerfiles and the store of their files."""
+
+    plans: tuple[plan.Plan, ...]
+    dockerfiles: tuple[str, ...]
+    locked: Lock
+    store: Store
+
+
+@dataclass(frozen=True)
+class BuildJob:
     """A request with everything that its stages share."""
 
     request: Request
+    project: Project
     plan: plan.Plan
     dockerfile: str
-    root: Path
     out: Path
     engine: Engine
-    inputs: Inputs
+    store: Store
     tell: Tell
-    seen: str
+    source_digest: str
     revision: str = UNKNOWN
+
+    @property
+    def root(self) -> Path:
+        """The checkout."""
+        return self.project.root
 
     @property
     def images(self) -> Images:
         """The images of the engine that does the work."""
         return self.engine.endpoint.images
+
+    @property
+    def answers_from_files(self) -> bool:
+        """Whether the answer to the request depends on the checkout's files alone."""
+        plain = replace(self.request, retest=False) == Request(self.request.variant)
+        return plain and self.project.versions == self.root / "versions.yaml"
 
     @property
     def endpoint(self) -> Endpoint:
@@ -78,55 +101,50 @@ def folders(out: Path) -> dict[str, Path]:
     return {"images": out, "the engine": CACHE}
 
 
-def prepare(requests: Sequence[Request], root: Path, tell: Tell) -> list[Work]:
-    """Plan, refuse what cannot be, and have an engine.
+def prepare(requests: Sequence[Request], project: Project, tell: Tell) -> list[BuildJob]:
+    """Plan, refuse what cannot be built, and have an engine.
 
     Raises UsageError, EngineError or FetchError.
     """
-    # Before anything is read: what is edited from here on is seen as a change by the next build.
-    seen = uptodate.sources(root)
-    first = requests[0]
-    plans, inputs, texts = planned(requests, root)
+    root, first = project.root, requests[0]
+    # Before anything is read: the next build sees later edits as changes.
+    source_digest = uptodate.sources(root)
+    planned = plan_all(requests, project)
     check_space(folders(root / "out"), NEEDED_BYTES)
     if (known_as := revision(root)) == UNKNOWN:
         tell("revision unknown: git is missing, or this is not a clone; the record says so")
-    engine = provision.ensure_engine(root, plans[0], first.builder, inputs, tell)
+    engine = provision.ensure_engine(project, planned.locked, planned.store, first.builder, tell)
     if first.push:
         check_push(engine, first.variant)
     return [
-        Work(
-            request,
-            made,
-            text,
-            root,
-            root / "out" / made.name,
-            engine,
-            inputs,
-            tell,
-            seen,
-            known_as,
+        BuildJob(
+            request=request,
+            project=project,
+            plan=made,
+            dockerfile=text,
+            out=root / "out" / made.name,
+            engine=engine,
+            store=planned.store,
+            tell=tell,
+            source_digest=source_digest,
+            revision=known_as,
         )
-        for request, made, text in zip(requests, plans, texts, strict=True)
+        for request, made, text in zip(requests, planned.plans, planned.dockerfiles, strict=True)
     ]
 
 
-def planned(requests: Sequence[Request], root: Path) -> tuple[list[plan.Plan], Inputs, list[str]]:
-    """Plans, what they are made of, and their Dockerfiles; raises UsageError or FetchError."""
-    first = requests[0]
-    pinned, known = project.load(root, first.versions)
-    plans = [
-        plan.make(pinned, known, request.variant, first.supply, first.architecture)
-        for request in requests
-    ]
+def plan_all(requests: Sequence[Request], project: Project) -> Planned:
+    """Plan requests and render their Dockerfiles; raises UsageError or DriftError."""
     check_cache()
-    inputs = Inputs(
-        requirements.load(first.versions, pinned, known, root), Store(source=first.offline)
+    locked = requirements.load(project)
+    plans = tuple(
+        plan.make(project, locked, each.variant, each.source, each.architecture)
+        for each in requests
     )
-    return (
-        plans,
-        inputs,
-        [_checked(request, made, root) for request, made in zip(requests, plans, strict=True)],
-    )
+    for request, made in zip(requests, plans, strict=True):
+        _check(request, made)
+    texts = tuple(render.dockerfile(made, project.root) for made in plans)
+    return Planned(plans, texts, locked, Store(source=requests[0].offline))
 
 
 def _is_name(tag: str) -> bool:
@@ -136,44 +154,40 @@ def _is_name(tag: str) -> bool:
     return len(tag) <= LONGEST_NAME and bool(TAG.fullmatch(tag)) and not IMAGE_ID.fullmatch(tag)
 
 
-def _checked(request: Request, planned: plan.Plan, root: Path) -> str:
-    """The Dockerfile of a request that can be done."""
+def _check(request: Request, planned: plan.Plan) -> None:
+    """Refuse a request that cannot be done; raises UsageError or EngineError."""
     if request.tag and not _is_name(request.tag):
         raise UsageError(f"--tag {request.tag!r}: not an image name; write it as team/worker:1.2")
-    if request.push and not (request.judge and request.tag and "/" in request.tag):
+    if request.push and not (request.test and request.tag and "/" in request.tag):
         raise UsageError(
-            "--push: only a judged image with a name of its own is pushed; add --tag"
+            "--push: only a tested image with a name of its own is pushed; add --tag"
             " REGISTRY/NAME:TAG"
         )
-    machine.check(machine.Machine.here(), planned.supply, request.variant)
+    machine.check(machine.Machine.here(), planned.source, request.variant)
     if planned.missing:
         raise UsageError(
-            f"variant {planned.variant} cannot be built yet: no images/components/ folder for"
+            f"variant {planned.variant} cannot be built yet: images/components/ has no folder for"
             f" {', '.join(planned.missing)}"
         )
-    _check_architecture(planned, root)
-    if request.offline and planned.supply == "vendor":
+    if request.offline and planned.source == "upstream":
         raise UsageError(
-            "--offline serves --supply packages; with vendor, replace the stage of downloads:"
+            "--offline works with --source packages; with upstream, replace the downloads stage:"
             " docker buildx --build-context"
         )
-    text = render.dockerfile(planned, root)
-    if planned.supply == "vendor":
-        reach.check(text)
-    return text
+    _check_architecture(planned)
 
 
-def _check_architecture(planned: plan.Plan, root: Path) -> None:
+def _check_architecture(planned: plan.Plan) -> None:
     """Refuse what cannot be compiled for the architecture; raises UsageError."""
+    if planned.cross and planned.source == "upstream":
+        raise UsageError(f"--arch {planned.architecture} works with --source packages only")
     unfit = [
         each.name
         for each in planned.components
-        if planned.architecture not in render.architectures(planned, each, root)
+        if planned.architecture not in each.origin.architectures
     ]
-    if planned.cross and planned.supply == "vendor":
-        raise UsageError(f"--arch {planned.architecture} is built with --supply packages alone")
     if unfit:
         raise UsageError(
-            f"--arch {planned.architecture}: {planned.variant} holds {', '.join(unfit)}, built for"
-            " amd64 alone; build slim"
+            f"--arch {planned.architecture}: {planned.variant} holds {', '.join(unfit)}, which is"
+            " built for amd64 only; build slim"
         )

@@ -5,11 +5,12 @@ for what builds to be imported.
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 
-from worker_images.build import plan
+from worker_images.build import plan, requirements
+from worker_images.build.inputs import BUILDER
 from worker_images.build.plan import ALL
+from worker_images.build.requirements import ARCHITECTURES
 from worker_images.cli import main
 from worker_images.errors import UsageError
 from worker_images.model import project
@@ -20,7 +21,8 @@ commands:
   ./build.py compat --driver VERSION ...         which gVisor releases serve these NVIDIA drivers
   ./build.py engine start|stop|status|env        the private engine of a machine that has none
   ./build.py test [VARIANT ...]                  the image layer; builds what is missing
-  ./build.py lock [--check]                      versions.lock, go.mod and go.sum of today
+  ./build.py lock [--check]                      resolve all pins again
+  ./build.py accept [VARIANT ...]                after a change: write what it means
   ./build.py fetch --into DIR                    all that the lock names, to build without a network
   ./build.py update [--write [COMPONENT ...]]    newer pins, and what they would mean for the fleet
   ./build.py render [--check]                    the committed Dockerfiles and versions.schema.json
@@ -28,7 +30,7 @@ commands:
   ./build.py gpu-kit [--variant NAME]            the workload tests and an image, for a GPU node
 
 examples:
-  ./build.py --variant slim                      build, judge and tag worker:slim
+  ./build.py --variant slim                      build, test and tag worker:slim
   ./build.py --variant all                       build slim and full at once, what they share once
   ./build.py --variant slim --print dockerfile   show what would be built
   ./build.py --variant slim --print bake > bake.json && docker buildx bake --file bake.json
@@ -45,7 +47,7 @@ exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 a chec
 def _parser(root: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="build.py",
-        description="Build a worker image from versions.yaml, judge it, and tag what passed.",
+        description="Build a worker image from versions.yaml, test it, and tag it if it passes.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -55,8 +57,8 @@ def _parser(root: Path) -> argparse.ArgumentParser:
         help="a folder of images/ with a variant.yaml: slim, full; or all: every one at once",
     )
     parser.add_argument(
-        "--supply",
-        choices=("packages", "vendor"),
+        "--source",
+        choices=("packages", "upstream"),
         help="where parts come from; default: versions.yaml",
     )
     _add_versions(parser, root)
@@ -78,8 +80,8 @@ def _add_builder(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--arch",
-        choices=plan.ARCHITECTURES,
-        default=plan.BUILDER,
+        choices=ARCHITECTURES,
+        default=BUILDER,
         dest="architecture",
         help="default: %(default)s",
     )
@@ -95,16 +97,16 @@ def _add_builder(parser: argparse.ArgumentParser) -> None:
 def _add_result(parser: argparse.ArgumentParser) -> None:
     """What becomes of the image."""
     parser.add_argument(
-        "--tag", metavar="REF", help="name of the judged image; default: worker:VARIANT"
+        "--tag", metavar="REF", help="name of the tested image; default: worker:VARIANT"
     )
     parser.add_argument(
-        "--push", action="store_true", help="send the judged image to the registry that --tag names"
+        "--push", action="store_true", help="push the tested image to the registry that --tag names"
     )
     parser.add_argument(
-        "--no-judge",
+        "--no-test",
         action="store_false",
-        dest="judge",
-        help="build and load, judge and tag nothing",
+        dest="test",
+        help="build and load only; test and tag nothing",
     )
     parser.add_argument("--json", action="store_true", help="the result as JSON on standard output")
 
@@ -120,42 +122,29 @@ def _add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
 
 
 def build(argv: list[str], root: Path, tell: Callable[[str], None]) -> str:
-    """Build, judge and tag, or show what would be; raises ImageBuildError."""
+    """Build, test and tag, or show what would be built; raises ImageBuildError."""
     arguments = vars(_parser(root).parse_args(argv))
     show, as_json, variant = arguments.pop("show"), arguments.pop("json"), arguments["variant"]
     if variant == ALL and (arguments["tag"] or arguments["push"]):
-        raise UsageError(
-            "--variant all: --tag and --push want one image each; build them one by one"
-        )
-    pinned, known = project.load(root, arguments["versions"])
-    names = known.buildable if variant == ALL else (variant,)
+        raise UsageError("--variant all: --tag and --push name one image; build one variant")
+    loaded = project.load(root, arguments.pop("versions"))
+    names = loaded.catalog.buildable if variant == ALL else (variant,)
     if show in {"plan", "dockerfile"}:
-        return _shown(
-            show,
-            [
-                plan.make(pinned, known, name, arguments["supply"], arguments["architecture"])
-                for name in names
-            ],
-            root,
-        )
-    from worker_images.build import pipeline
+        source, architecture = arguments["source"], arguments["architecture"]
+        locked = requirements.load(loaded)
+        plans = [plan.make(loaded, locked, name, source, architecture) for name in names]
+        return _shown(show, plans, root)
+    # Slow to import, and not needed to show a plan.
+    from worker_images.build import bake, pipeline
     from worker_images.build.work import Request
 
-    requests = [replace(Request(**arguments), variant=name) for name in names]
+    requests = [Request(**(arguments | {"variant": name})) for name in names]
     if show:
-        return pipeline.bake_file(requests, root, tell)
-    outcomes = pipeline.run(requests, root, tell)
+        return bake.bake_file(requests, loaded, tell)
+    outcomes = pipeline.run(requests, loaded, tell)
     if not as_json:
         return "\n\n".join(main.summary(outcome) for outcome in outcomes)
-    rows = [
-        asdict(each.record)
-        | {
-            "tag": each.tag,
-            "built": each.built,
-            "seconds": round(each.seconds, 1),
-        }
-        for each in outcomes
-    ]
+    rows = [outcome.as_data() for outcome in outcomes]
     return json.dumps(rows if variant == ALL else rows[0], indent=1)
 
 

@@ -1,17 +1,36 @@
-"""`build.py engine`, `render` and `test`: arguments to the text of an answer."""
+"""`build.py accept`, `engine`, `render` and `test`: arguments to the text of an answer."""
 
 import argparse
 import shlex
 from pathlib import Path
 
-from worker_images.build import pipeline, plan, provision, requirements
+from worker_images.build import accept as accepting
+from worker_images.build import generated, provision, requirements, suites
+from worker_images.build.inputs import BUILDER
+from worker_images.build.requirements import ARCHITECTURES
 from worker_images.build.tars import Tell
-from worker_images.build.work import Request
 from worker_images.engine.endpoint import PrivateEngine, has_docker_with_buildx, locate
-from worker_images.errors import DriftError
-from worker_images.fetch.store import Inputs, Store
-from worker_images.files import check_cache, write_whole
+from worker_images.errors import JudgeError
+from worker_images.fetch.store import Store
+from worker_images.files import check_cache
 from worker_images.model import project
+from worker_images.report import report
+
+TEST_EXAMPLES = """\
+examples:
+  ./build.py test                    the layers of `make test`
+  ./build.py test image workload     these two
+  make test-mutation                 the same as ./build.py test mutation
+
+exit codes: 0 ok, 4 engine or build, 5 a test failed; the others as those of a build
+"""
+ACCEPT_EXAMPLES = """\
+examples:
+  ./build.py accept                  after a change of pins, templates or packages
+  ./build.py accept slim --arch arm64    the same for an image of another architecture
+
+exit codes: as those of a build; 5 where an image fails its tests: the ledger is unchanged then
+"""
 
 
 def engine(argv: list[str], root: Path, tell: Tell) -> str:
@@ -29,11 +48,9 @@ def engine(argv: list[str], root: Path, tell: Tell) -> str:
     if action == "stop":
         return private.run("stop") or "stopped"
     if action == "start":
-        pinned, known = project.load(root, root / "versions.yaml")
-        inputs = Inputs(requirements.load(root / "versions.yaml", pinned, known, root), Store())
-        endpoint = provision.ensure_engine(
-            root, plan.make(pinned, known, known.buildable[0]), None, inputs, tell
-        ).endpoint
+        loaded = project.load(root)
+        locked = requirements.load(loaded)
+        endpoint = provision.ensure_engine(loaded, locked, Store(), None, tell).endpoint
         return f"running: {endpoint.host}"
     found = locate(private)
     if found is None:
@@ -63,31 +80,52 @@ def render(argv: list[str], root: Path, _: Tell) -> str:
         help="change nothing; exit 2 where a file is not what its source says",
     )
     check = parser.parse_args(argv).check
-    files = pipeline.generated(root)
-    stale = [path for path, text in files.items() if not path.is_file() or path.read_text() != text]
-    if check and stale:
-        names = ", ".join(str(path.relative_to(root)) for path in stale)
-        raise DriftError(f"{names}: not what versions.yaml and images/ render; run: make render")
-    for path in stale:
-        write_whole(path, files[path])
-    return "\n".join(str(path.relative_to(root)) for path in stale)
+    return "\n".join(generated.write(project.load(root), check=check))
 
 
 def test(argv: list[str], root: Path, tell: Tell) -> str:
-    """Build what is missing and judge it again."""
+    """Run test layers and say what they came to."""
     parser = argparse.ArgumentParser(
-        prog="build.py test", description="Build what is missing and run the image layer on it."
+        prog="build.py test",
+        description="Run test layers, each after the images that it needs are built.",
+        epilog=TEST_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "variants",
+        "layers",
         nargs="*",
-        metavar="VARIANT",
-        help="default: every variant whose components all exist",
+        metavar="LAYER",
+        help=f"default: {', '.join(suites.COMMON)}",
     )
-    versions = root / "versions.yaml"
-    chosen = (
-        tuple(dict.fromkeys(parser.parse_args(argv).variants))
-        or project.load(root, versions)[1].buildable
+    names = tuple(dict.fromkeys(parser.parse_args(argv).layers)) or suites.COMMON
+    try:
+        suites.run(project.load(root), names, tell)
+    except JudgeError as error:
+        raise JudgeError(str(error), report.text(report.read(root))) from error
+    return report.text(report.read(root))
+
+
+def accept(argv: list[str], root: Path, tell: Tell) -> str:
+    """Take what a change means, once the images pass."""
+    parser = argparse.ArgumentParser(
+        prog="build.py accept",
+        description=(
+            "Resolve what versions.lock lacks, render the committed files, build and test the"
+            " images, then write images/ledger.json and the documents. Prints the differences: they"
+            " are the review."
+        ),
+        epilog=ACCEPT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    pipeline.run([Request(variant, versions, again=True) for variant in chosen], root, tell)
-    return f"image layer passed: {', '.join(chosen)}"
+    parser.add_argument(
+        "variants", nargs="*", metavar="VARIANT", help="default: every variant that can be built"
+    )
+    parser.add_argument(
+        "--arch", choices=ARCHITECTURES, default=BUILDER, help="default: %(default)s"
+    )
+    given = parser.parse_args(argv)
+    check_cache()
+    loaded = project.load(root)
+    variants = tuple(dict.fromkeys(given.variants)) or loaded.catalog.buildable
+    lines = accepting.accept(loaded, variants, given.arch, tell)
+    return "\n".join(lines) or "nothing changed"

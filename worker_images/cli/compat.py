@@ -13,7 +13,7 @@ from worker_images.files import write_whole
 from worker_images.model import document
 from worker_images.model.drivers import answer, chart, fleet, kernel, version
 from worker_images.model.drivers.answer import Answer, Pinned
-from worker_images.model.drivers.table import DRIVERS, Release, Table, read
+from worker_images.model.drivers.table import COMPONENT, DRIVERS, Release, Table, read
 from worker_images.model.drivers.version import VersionError
 
 EXAMPLES = """\
@@ -57,7 +57,7 @@ def _pinned(path: Path) -> Pinned:
     """
     value: Any = document.read(path).value
     try:
-        release, drivers = value["components"]["gvisor"]["version"], value["fleet"]["drivers"]
+        release, drivers = value["components"][COMPONENT]["version"], value["fleet"]["drivers"]
         allowed = {
             each["driver"]: each["reason"] for each in value["fleet"].get("allow_unserved", [])
         }
@@ -72,7 +72,7 @@ def _pinned(path: Path) -> Pinned:
     from worker_images.model import pins
 
     pinned, _ = pins.load(path)
-    release = pinned.components["gvisor"].version if "gvisor" in pinned.components else ""
+    release = pinned.components[COMPONENT].version if COMPONENT in pinned.components else ""
     return Pinned(
         release,
         pinned.fleet.drivers,

@@ -5,13 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from worker_images.build import requirements, resolve
+from worker_images.build import inputs, plan, requirements, resolve
+from worker_images.build.inputs import Input
+from worker_images.build.plan import ALL
+from worker_images.build.requirements import ARCHITECTURES
 from worker_images.build.tars import Tell
-from worker_images.fetch import apt, gomod
+from worker_images.fetch import apt
 from worker_images.fetch.store import Store, copied, pip_failure, wanted_wheel
 from worker_images.files import check_cache
-from worker_images.model import pins, project
+from worker_images.model import project
 from worker_images.model.lock import Lock
+from worker_images.model.project import Project
 
 # Debian 12's and Debian 13's.
 PYTHONS = ("3.11", "3.13")
@@ -48,8 +52,8 @@ def lock(argv: list[str], root: Path, tell: Tell) -> str:
     )
     arguments = parser.parse_args(argv)
     check_cache()
-    changed = resolve.write(arguments.versions, root, tell, check=arguments.check)
-    return "\n".join(changed) or "nothing changed: the lock is what the registries answer today"
+    changed = resolve.write(project.load(root, arguments.versions), tell, check=arguments.check)
+    return "\n".join(changed) or "nothing changed: the registries have no other versions"
 
 
 def fetch(argv: list[str], root: Path, tell: Tell) -> str:
@@ -69,18 +73,44 @@ def fetch(argv: list[str], root: Path, tell: Tell) -> str:
     )
     arguments = parser.parse_args(argv)
     check_cache()
-    pinned, known = project.load(root, arguments.versions)
-    found = requirements.load(arguments.versions, pinned, known, root)
-    into = arguments.into.absolute()
-    files = (
-        _debs(found, pinned, into, tell) + _modules(found, root, into, tell) + _wheels(found, into)
-    )
+    loaded = project.load(root, arguments.versions)
+    into, store = arguments.into.absolute(), Store()
+    locked = requirements.load(loaded)
+    files = sum(_copy(each, loaded, locked, store, into, tell) for each in _all(loaded, locked))
     tell("fetching Python packages, for make setup")
     _python(root, into / "python")
-    return (
-        f"{into}: {files} files of the lock,"
-        f" {sum(path.stat().st_size for path in into.rglob('*') if path.is_file()) / 1e6:.0f} MB"
-    )
+    size = sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
+    return f"{into}: {files} files of the lock, {size / 1e6:.0f} MB"
+
+
+def _all(loaded: Project, locked: Lock) -> tuple[Input, ...]:
+    """The inputs of every component for every architecture, and the private engine, each once."""
+    names = tuple(loaded.catalog.components)
+    found: list[Input] = [inputs.engine(loaded, locked)]
+    for architecture in ARCHITECTURES:
+        everything = plan.of_components(loaded, locked, ALL, names, "packages", architecture)
+        found += everything.inputs
+    return tuple(dict.fromkeys(found))
+
+
+def _copy(each: Input, loaded: Project, locked: Lock, store: Store, into: Path, tell: Tell) -> int:
+    """Have one input in the store and copy it to the folder; returns how many files it is."""
+    if isinstance(each, inputs.Root):
+        tell(f"fetching {len(each.packages)} Debian packages: {each.name}")
+        paths = store.debs(each.packages, loaded.pins.debian, locked.debian.resolved)
+        for package, path in zip(each.packages, paths, strict=True):
+            copied(store, path, apt.wanted(package).fault, into)
+        return len(paths)
+    if isinstance(each, inputs.Wheel):
+        copied(store, store.wheel(each.wheel), wanted_wheel(each.wheel).fault, into)
+        return 1
+    if isinstance(each, inputs.Text | inputs.Download):
+        return 0
+    files = each.files if isinstance(each, inputs.Modules) else (each.file,)
+    tell(f"fetching {len(files)} files of Go modules: {each.name}")
+    for file, path in zip(files, store.modules(files), strict=True):
+        copied(store, path, file.fault, into)
+    return len(files)
 
 
 def _parser(name: str, words: str, examples: str) -> argparse.ArgumentParser:
@@ -98,38 +128,6 @@ def _add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
         default=root / "versions.yaml",
         help="other pins",
     )
-
-
-def _debs(found: Lock, pinned: pins.Pins, into: Path, tell: Tell) -> int:
-    packages = tuple({package for roots in found.packages.values() for package in roots.files})
-    tell(f"fetching {len(packages)} Debian packages")
-    store = Store()
-    for package, path in zip(
-        packages, store.debs(packages, pinned.debian, found.debian.resolved), strict=True
-    ):
-        copied(store, path, apt.wanted(package).fault, into)
-    return len(packages)
-
-
-def _modules(found: Lock, root: Path, into: Path, tell: Tell) -> int:
-    store, rows = (
-        Store(),
-        [
-            gomod.toolchain(found.toolchain.version, found.toolchain.sum),
-            *gomod.of_components(root, found.modules),
-        ],
-    )
-    tell(f"fetching {len(rows)} files of Go modules")
-    for file, path in zip(rows, store.modules(rows), strict=True):
-        copied(store, path, file.fault, into)
-    return len(rows)
-
-
-def _wheels(found: Lock, into: Path) -> int:
-    store = Store()
-    for wheel in found.wheels.values():
-        copied(store, store.wheel(wheel), wanted_wheel(wheel).fault, into)
-    return len(found.wheels)
 
 
 def _python(root: Path, into: Path) -> None:

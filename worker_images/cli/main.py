@@ -1,18 +1,20 @@
-"""The command line's outside: only `main` prints and exits. What is heavy is imported when it is
-needed.
-"""
+"""The commands of build.py. What is heavy is imported when it is needed."""
 
-import contextlib
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from worker_images import console
 from worker_images.build import uptodate
-from worker_images.build.record import Outcome
-from worker_images.errors import EngineError, ImageBuildError
+from worker_images.build.record import Outcome, default_tag
 
 # A command: arguments, the checkout and what tells progress, to the text of an answer.
 Command = Callable[[list[str], Path, Callable[[str], None]], str]
+
+
+def _accept() -> Command:
+    from worker_images.cli import chores
+
+    return chores.accept
 
 
 def _build() -> Command:
@@ -83,6 +85,7 @@ def _update() -> Command:
 
 # Each imports its command when it is given: a plan is shown before what builds could be imported.
 COMMANDS: Mapping[str, Callable[[], Command]] = {
+    "accept": _accept,
     "compat": _compat,
     "doctor": _doctor,
     "engine": _engine,
@@ -98,54 +101,28 @@ COMMANDS: Mapping[str, Callable[[], Command]] = {
 
 def main(argv: list[str], root: Path) -> int:
     """Run one command and return its exit code."""
-    try:
-        if record := uptodate.look(argv, root):
-            tell(f"nothing to build: no input changed and the engine holds {record.image_id}")
-            print(
-                summary(Outcome(record, f"worker:{record.variant}", built=False, seconds=0.0)),
-                flush=True,
-            )
-            return 0
-        named = COMMANDS.get("".join(argv[:1]))
-        command = (named or _build)()
-        text = command(argv[1:] if named else argv, root, tell)
-        print(text, end="\n" if text else "", flush=True)
-    except ImageBuildError as error:
-        print(error.answer, end="\n" if error.answer else "", flush=True)
-        print(f"build.py: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        return 1
-    except OSError as error:
-        where = error.filename or "standard output"
-        print(
-            f"build.py: {where}: {error.strerror or error}; correct that and run again",
-            file=sys.stderr,
-        )
-        return EngineError.exit_code
-    except KeyboardInterrupt:
-        print(
-            "build.py: interrupted; nothing was tagged; the same command starts again",
-            file=sys.stderr,
-        )
-        return 130
-    return 0
+    if argv[:1] == ["verify"]:
+        from worker_images.node import cli
+
+        return cli.main(argv, root)
+    interrupted = "interrupted; nothing was tagged; the same command starts again"
+    return console.main("build.py", lambda: (0, _run(argv, root)), interrupted)
 
 
-def tell(text: str) -> None:
-    """One line of progress, beside the result.
-
-    A reader who is gone, or a full disk, does not end the work.
-    """
-    with contextlib.suppress(OSError):
-        print(f"» {text}", file=sys.stderr, flush=True)
+def _run(argv: list[str], root: Path) -> str:
+    if record := uptodate.look(argv, root):
+        console.say(f"nothing to build: no input changed and the engine holds {record.image_id}")
+        return summary(Outcome(record, default_tag(record.variant), built=False, seconds=0.0))
+    named = COMMANDS.get("".join(argv[:1]))
+    command = (named or _build)()
+    return command(argv[1:] if named else argv, root, console.say)
 
 
 def summary(outcome: Outcome) -> str:
     """What a person wants to know after a build."""
     record, tag = outcome.record, outcome.tag
-    locked = f"packages of {record.resolved}, by versions.lock; make lock takes today's"
-    resolved = locked if record.resolved else "packages of the vendor's build day"
+    locked = f"packages locked on {record.resolved}; `make lock` updates them"
+    resolved = locked if record.resolved else "packages of the build day, not locked"
     rows = [
         ("image", tag or "(not tagged)"),
         ("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())),
@@ -155,13 +132,13 @@ def summary(outcome: Outcome) -> str:
         ("engine", record.engine),
         ("time", f"{outcome.seconds:.1f} s" + ("" if outcome.built else ", nothing was built")),
         ("debian", resolved),
-        *(("cannot", text) for text in record.limits),
+        *(("lacks", text) for text in record.lacks),
         (
             "next",
             (
                 f'eval "$(./build.py engine env)" && docker run --rm {tag} runsc --version'
                 if tag
-                else "the same without --no-judge"
+                else "run it again without --no-test"
             ),
         ),
     ]

@@ -1,106 +1,135 @@
 """`build.py update`: arguments to the text of an answer."""
 
 import argparse
+import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from worker_images.build.tars import Tell
-from worker_images.build.update import edit, gather, order, show
-from worker_images.build.update.proposals import CUDA, GVISOR, proposals
-from worker_images.build.update.values import Policy, Proposal, Verdict
+from worker_images.build.update import commits, edit, show
+from worker_images.build.update.proposals import current, proposals
+from worker_images.build.update.values import (
+    PSEUDO,
+    Facts,
+    Offer,
+    Policy,
+    Proposal,
+    Verdict,
+    date_of,
+)
 from worker_images.errors import DocumentError, FetchError, ImageBuildError, PolicyError, UsageError
+from worker_images.fetch import reach
 from worker_images.files import whole
-from worker_images.model import pins, project
+from worker_images.model import pins
+from worker_images.model.component import GoModule
 from worker_images.model.drivers import gate
+from worker_images.model.drivers.table import COMPONENT, Table
+from worker_images.model.pins import Pins
+from worker_images.model.project import Project, read
 
+CHECKSUMS = "images/components/gvisor/checksums.json"
 EXAMPLES = """\
 examples:
-  ./build.py update                              what is newer, and what that means for the fleet
-  ./build.py update --write                      take all that is offered
-  ./build.py update --write runc go              take these two
-  ./build.py update --cool-down 14 --json        nothing younger than two weeks, for machines
-  ./build.py update --major                      other release lines of Go and CUDA too
-  ./build.py update --gvisor v0.0.0-20260905035102-160fafc42237
-                                                 a commit that was too young when it was the latest
+  ./build.py update                              newer commits, and what they mean for the fleet
+  ./build.py update --write                      take the one that is offered
+  ./build.py update --cool-down 14 --json        nothing younger than two weeks, as JSON
+  ./build.py update --commit v0.0.0-20260905035102-160fafc42237
+                                                 a commit that cooled down when it was the latest
 
-verdicts: offered; too young, with the day on which it is ripe; held, where a digest or a date is
-missing, with the source that does not give it; refused, where a driver of the fleet would be lost.
+All other pins are updated by Renovate: docs/updating.md.
 
-exit codes: 0 ok, also where nothing is to be written; 2 usage or versions.yaml; 3 no source
-answers, or not that of a component named with --write; 7 --write would lose a driver of the fleet;
+verdicts: offered; cooling down, with the day on which that ends; held, where a source does not
+answer or no release serves the same drivers; refused, where the fleet would lose a driver.
+
+exit codes: 0 ok, also where nothing is offered; 2 usage or versions.yaml; 3 the module proxy does
+not answer, or a source that --write needs; 7 --write would lose a driver of the fleet;
 130 interrupted. versions.yaml is written whole or not at all.
 """
-# What a bump of a component leaves to do by hand.
-BY_HAND = {
-    CUDA: (
-        "images/components/cuda-runtime names the library's file, its SHA-256 and its folder:"
-        " change them too"
-    )
-}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the reader typed."""
+
+    write: bool
+    cool_down: int
+    commit: list[str]
+    within: float
+    json: bool
+    versions: Path
 
 
 def command(argv: list[str], root: Path, tell: Tell) -> str:
-    """Ask the sources, and write what may be taken where that is asked for."""
-    arguments = _parser(root).parse_args(argv)
-    # Not held against the fleet: the way out of a pin that does not serve it may be found here.
-    pinned, _, _ = project.read(root, arguments.versions)
-    known = gather.facts(root)
-    policy = Policy(datetime.now(UTC).date(), arguments.cool_down, arguments.major)
-    asked = gather.questions(
-        pinned, known, gather.Asking(os.environ, tuple(arguments.gvisor), arguments.within)
-    )
-    names = [each.component for each in asked]
-    _check_commits(pinned, arguments.gvisor)
-    if unknown := sorted(set(arguments.write or ()) - set(names)):
-        raise UsageError(
-            f"--write {' '.join(unknown)}: no such component; there are: {', '.join(names)}"
-        )
-    tell(f"asking the sources of {', '.join(names)}; at most {arguments.within:g} s")
-    answers = gather.ask(pinned, asked, known, arguments.within)
-    if not answers.found:
-        raise FetchError(
-            f"no source answers: {'; '.join(answers.unanswered.values())}; check the network,"
-            " proxies, GOPROXY, PIP_INDEX_URL"
-        )
-    rows = [row for found in answers.found for row in proposals(pinned, found, known, policy)]
-    current = [found.component for found in answers.found if not found.offers]
-    table = show.table(rows, answers.unanswered, current, policy.today)
+    """Find newer commits of gVisor, and write the pins of the one that is offered."""
+    options = Options(**vars(_parser(root).parse_args(argv)))
+    # Not checked against the fleet: a pin that does not serve it may be corrected here.
+    project = read(root, options.versions)
+    pinned, known = project.pins, facts(root, project.table)
+    _check_commits(pinned, options.commit)
+    policy = Policy(datetime.now(UTC).date(), options.cool_down)
+    tell(f"reading the sources of gVisor; at most {options.within:g} s")
+    rows = list(proposals(pinned, _offers(project, known, options), known, policy))
+    table = show.table(rows, policy.today)
+    if not options.write:
+        return show.as_json(rows, "") if options.json else f"{table}\n{show.step(rows)}"
     try:
-        chosen = [] if arguments.write is None else _chosen(rows, answers, arguments.write)
-        _write(arguments.versions, chosen, root)
+        chosen = _chosen(rows)
+        _write(project, chosen)
     except ImageBuildError as error:
-        error.answer = (
-            show.as_json(rows, answers.unanswered, current, ()) if arguments.json else table
-        )
+        error.answer = show.as_json(rows, "") if options.json else table
         raise
-    written = [row.component for row in chosen]
-    if arguments.json:
-        return show.as_json(rows, answers.unanswered, current, written)
-    if arguments.write is None:
-        return f"{table}\n{show.step(rows, answers.unanswered)}"
-    return f"{table}\n{_told(arguments.versions, chosen)}"
+    if options.json:
+        return show.as_json(rows, chosen.version if chosen else "")
+    return f"{table}\n{_result(options.versions, chosen)}"
+
+
+def facts(root: Path, releases: Table) -> Facts:
+    """The tables beside the component."""
+    checksums = json.loads((root / CHECKSUMS).read_text())["runsc_sha512"]
+    sha512 = {release: row["amd64"] for release, row in checksums.items()}
+    return Facts(releases, sha512)
+
+
+def _offers(project: Project, known: Facts, options: Options) -> list[Offer]:
+    """What the sources have, in bounded time; raises FetchError."""
+
+    def found() -> list[Offer] | ImageBuildError:
+        try:
+            ours = commits.sources(os.environ, _module(project))
+            return commits.newer(ours, current(project.pins), options.commit, known)
+        except ImageBuildError as error:
+            return error
+
+    late = FetchError(f"no answer in {options.within:g} s; allow more: --within SECONDS")
+    answer = reach.ask({COMPONENT: found}, options.within).get(COMPONENT, late)
+    if isinstance(answer, ImageBuildError):
+        raise FetchError(f"gvisor: {answer}; check the network, proxies and GOPROXY") from answer
+    return answer
+
+
+def _module(project: Project) -> str:
+    """The Go module that component.yaml names."""
+    definition = project.catalog.components[COMPONENT].packages
+    if not isinstance(definition, GoModule):
+        raise UsageError(f"{COMPONENT}: component.yaml names no Go module")
+    return definition.module
 
 
 def _parser(root: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="build.py update",
         description=(
-            "Propose newer pins for versions.yaml, from the registries and sites that the pins come"
-            " from."
+            "Propose newer pins of gVisor for versions.yaml, with the NVIDIA drivers that they gain"
+            " and lose."
         ),
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--write",
-        nargs="*",
-        metavar="COMPONENT",
-        help="edit versions.yaml in place; default: all that is offered",
-    )
+    parser.add_argument("--write", action="store_true", help="edit versions.yaml in place")
     _add_bounds(parser)
     parser.add_argument(
         "--json", action="store_true", help="the proposals as JSON on standard output"
@@ -108,118 +137,100 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     parser.add_argument(
         "--versions",
         type=lambda name: Path(name).absolute(),
+        default=root / "versions.yaml",
         metavar="FILE",
         help="pins to use instead of versions.yaml",
     )
-    parser.set_defaults(versions=root / "versions.yaml")
     return parser
 
 
 def _add_bounds(parser: argparse.ArgumentParser) -> None:
-    """What is offered, and how long it may take to find out."""
+    """Which commits are considered, and for how long."""
     parser.add_argument(
         "--cool-down",
         type=_days,
         default=7,
         metavar="DAYS",
-        help="take nothing younger; default: 7",
+        help="offer nothing younger; default: 7",
     )
     parser.add_argument(
-        "--major", action="store_true", help="also other release lines of Go and CUDA"
-    )
-    parser.add_argument(
-        "--gvisor",
+        "--commit",
         type=_commit,
         action="append",
         default=[],
         metavar="VERSION",
-        help="also ask for this commit of gVisor",
+        help="also consider this commit, a version of the Go module",
     )
     parser.add_argument(
         "--within",
         type=_seconds,
         default=60.0,
         metavar="SECONDS",
-        help="how long all sources have; default: 60",
+        help="how long the sources may take; default: 60",
     )
 
 
 def _days(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,3}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of days")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days")
     return int(text)
 
 
 def _seconds(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]+)?", text) or not float(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return float(text)
 
 
 def _commit(text: str) -> str:
-    if not order.PSEUDO.fullmatch(text):
+    if not PSEUDO.fullmatch(text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no pseudo-version, such as v0.0.0-20260518063529-209a0ce076a1"
+            f"{text!r} is not a pseudo-version, such as v0.0.0-20260518063529-209a0ce076a1"
         )
     return text
 
 
-def _check_commits(pinned: pins.Pins, named: Sequence[str]) -> None:
-    now = pinned.components[GVISOR].packages.version or ""
-    if older := [version for version in named if order.numbers(version) <= order.numbers(now)]:
+def _check_commits(pinned: Pins, named: Sequence[str]) -> None:
+    now = current(pinned)
+    if older := [version for version in named if date_of(version) <= date_of(now)]:
         raise UsageError(
-            f"--gvisor {' '.join(older)}: not newer than {now}, which is pinned; name a later"
-            " commit"
+            f"--commit {' '.join(older)}: not newer than the pinned {now}; name a later commit"
         )
 
 
-def _chosen(
-    rows: Sequence[Proposal], answers: gather.Answers, named: Sequence[str]
-) -> list[Proposal]:
-    """The proposals to write.
+def _chosen(rows: Sequence[Proposal]) -> Proposal | None:
+    """The proposal to write.
 
-    Raises PolicyError for one that the fleet forbids, FetchError for one that nobody answered.
+    Raises PolicyError where the fleet forbids all, FetchError where a source did not answer.
     """
-    if missing := [
-        f"{name}: {answers.unanswered[name]}" for name in named if name in answers.unanswered
-    ]:
-        raise FetchError(
-            f"--write {'; '.join(missing)}; nothing was written; run again when the source answers,"
-            " or name the others"
-        )
-    wanted = [row for row in rows if not named or row.component in named]
-    offered = [row for row in wanted if row.verdict is Verdict.OFFERED]
-    taken = {row.component for row in offered}
-    if broken := [
-        row for row in wanted if row.verdict is Verdict.REFUSED and row.component not in taken
-    ]:
-        told = "; ".join(f"{row.component} {row.version}: {row.reason}" for row in broken)
-        more = (
-            f", or write the others: ./build.py update --write {' '.join(sorted(taken))}"
-            if taken
-            else ""
-        )
+    by_verdict = {row.verdict: row for row in rows}
+    if offered := by_verdict.get(Verdict.OFFERED):
+        return offered
+    if refused := by_verdict.get(Verdict.REFUSED):
         raise PolicyError(
-            f"{told}; nothing was written; keep the pin, or change the nodes and fleet.drivers"
-            f" first{more}"
+            f"gvisor {refused.version}: {refused.reason}; nothing was written; keep the pin, or"
+            " change the nodes and fleet.drivers first"
         )
-    return offered
+    if silent := next((row for row in rows if row.unanswered), None):
+        raise FetchError(
+            f"gvisor {silent.version}: {silent.reason}; nothing was written; run again when the"
+            " source answers"
+        )
+    return None
 
 
-def _write(versions: Path, chosen: Sequence[Proposal], root: Path) -> None:
+def _write(project: Project, chosen: Proposal | None) -> None:
     """The file as it is now, edited and put in place at once."""
-    changes = [change for row in chosen for change in row.changes]
-    if not changes:
+    if chosen is None:
         return
-    path = versions.resolve()
-    before = gate.findings(*pins.load(path, str(versions)), root)
-    data = edit.edited(path.read_bytes(), str(versions), changes)
+    path, name = project.versions.resolve(), str(project.versions)
+    before = gate.findings(*pins.load(path, name), project.table)
+    data = edit.edited(path.read_bytes(), name, chosen.changes)
     with whole(path) as part:
         part.write_bytes(data)
         part.chmod(path.stat().st_mode)
-        after = gate.findings(*pins.load(part, str(versions)), root)
-        # A fault that stood there before is no reason to keep the pin: this may be the way out of
-        # it.
+        after = gate.findings(*pins.load(part, name), project.table)
+        # A fault that was there before is not a reason to keep the pin: this may correct it.
         if new := [found for found in after if found.key not in {each.key for each in before}]:
             raise DocumentError(
                 [
@@ -229,14 +240,10 @@ def _write(versions: Path, chosen: Sequence[Proposal], root: Path) -> None:
             )
 
 
-def _told(versions: Path, chosen: Sequence[Proposal]) -> str:
-    if not chosen:
-        return "nothing to write: nothing is offered"
-    rows = [
-        f"wrote {row.component} {row.version}: {len(row.changes)} of its pins in {versions.name}"
-        for row in chosen
-    ]
-    rows += [f"by hand: {BY_HAND[row.component]}" for row in chosen if row.component in BY_HAND]
-    return "\n".join(
-        [*rows, "next: make lock, make render, make slim; read what changed, then commit"]
+def _result(versions: Path, chosen: Proposal | None) -> str:
+    if chosen is None:
+        return "nothing was written: no commit is offered"
+    return (
+        f"wrote gvisor {chosen.version}: {len(chosen.changes)} pins in {versions.name}\n"
+        "next: make lock, then make accept; review the differences and commit them"
     )

@@ -1,17 +1,13 @@
 """One run of docker buildx: its progress to the reader, its whole log to a file."""
 
-import codecs
 import contextlib
-import fcntl
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
 import sys
-import termios
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,40 +128,25 @@ def build(endpoint: Endpoint, jobs: Mapping[str, Job], log: Path) -> None:
 
 
 def _run(command: list[str], environment: dict[str, str], log: Path) -> int:
-    """Give BuildKit a terminal of its own where the reader has one, so that it draws, and keep what
-    it wrote without the drawing.
-    """
-    draws = sys.stderr.isatty()
-    ours, theirs = pty.openpty() if draws else os.pipe()
-    with contextlib.suppress(OSError):
-        fcntl.ioctl(
-            theirs,
-            termios.TIOCSWINSZ,
-            fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, bytes(8)),
-        )
-    command = [*command, f"--progress={'tty' if draws else 'plain'}"]
+    """Run buildx; its progress goes to the reader and to the log."""
     with subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
+        [*command, "--progress=plain"],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     ) as process:
-        os.close(theirs)
-        # So ended, buildx cancels its build on the engine.
-        with log.open("w", errors="replace") as file, ended(process, signal.SIGTERM):
-            _copy(ours, lambda text: file.write(ESCAPES.sub("", text)))
-    os.close(ours)
+        assert process.stdout
+        # On SIGTERM, buildx cancels its build on the engine.
+        with log.open("wb") as file, ended(process, signal.SIGTERM):
+            for line in process.stdout:
+                file.write(line)
+                _show(line)
     return process.returncode
 
 
-def _copy(source: int, keep: Callable[[str], object]) -> None:
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    # Linux ends a terminal whose other side is closed with an I/O error, not with an empty read.
-    with contextlib.suppress(OSError):
-        while data := os.read(source, 1 << 16):
-            keep(decoder.decode(data))
-            _show(data)
-
-
 def _show(data: bytes) -> None:
-    """Progress for the reader; where nobody reads, the work goes on."""
+    """Progress for the reader; a closed standard error does not end the work."""
     with contextlib.suppress(OSError):
         sys.stderr.buffer.write(data)
         sys.stderr.buffer.flush()

@@ -65,7 +65,9 @@ class PrivateEngine:
             [str(self.script), action, str(self.state)], capture_output=True, text=True, check=False
         )
         if result.returncode:
-            raise EngineError(result.stderr.strip() or f"{result.stdout.strip()}; run: make engine")
+            raise EngineError(
+                result.stderr.strip() or f"{result.stdout.strip()}; run: ./build.py engine start"
+            )
         return result.stdout.strip()
 
     def endpoint(self, builder: str | None = None) -> Endpoint:
@@ -144,7 +146,7 @@ def _outside(address: Address, private: PrivateEngine, builder: str | None) -> E
     own = private.endpoint(builder)
     if Path(own.docker).exists():
         return replace(own, address=address)
-    fix = "install docker-cli and docker-buildx, or run: make engine"
+    fix = "install docker-cli and docker-buildx, or run: ./build.py engine start"
     raise ClientError(f"an engine answers, no docker command with buildx is here; {fix}")
 
 

@@ -93,7 +93,9 @@ def client_of(address: Address) -> Iterator["docker.DockerClient"]:
 
     host = address.host
     if not answers(host):
-        raise EngineError(f"the engine at {host} does not answer; start it, or run: make engine")
+        raise EngineError(
+            f"the engine at {host} does not answer; start it, or run: ./build.py engine start"
+        )
     try:
         with contextlib.ExitStack() as held:
             # The SDK's own ssh knows neither ports nor names of ~/.ssh/config.

@@ -81,7 +81,7 @@ def escaped(text: str) -> str:
 
 
 def named(setting: str) -> tuple[str, ...]:
-    """The proxies of a setting such as GOPROXY that are asked over HTTP."""
+    """The HTTP proxies of a setting such as GOPROXY."""
     entries = (entry.strip().rstrip("/") for entry in re.split(r"[,|]", setting))
     return tuple(entry for entry in entries if entry.startswith(("http://", "https://")))
 
@@ -133,12 +133,10 @@ def files(go_sum: str, name: str) -> tuple[File, ...]:
     return tuple(sorted(set(found)))
 
 
-def of_components(root: Path, components: Iterable[str]) -> tuple[File, ...]:
-    """Every file that components of a checkout are compiled from; raises DriftError."""
-    paths = [Path("images/components") / name / "go.sum" for name in components]
-    return tuple(
-        sorted({file for path in paths for file in files((root / path).read_text(), str(path))})
-    )
+def of_component(root: Path, name: str) -> tuple[File, ...]:
+    """Every file that a component of a checkout is compiled from; raises DriftError."""
+    path = Path("images/components") / name / "go.sum"
+    return files((root / path).read_text(), str(path))
 
 
 def toolchain(release: str, total: str) -> File:

@@ -2,12 +2,13 @@
 each use.
 """
 
+import contextlib
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from worker_images.errors import EngineError, FetchError, ImageBuildError
 from worker_images.fetch import apt, gomod
 from worker_images.fetch.http import CHANGED, Wanted, all_of, have
 from worker_images.files import CACHE, swept, whole
-from worker_images.model.lock import Lock, Package, Wheel
+from worker_images.model.lock import Package, Wheel
 from worker_images.model.pins import DebianPin
 
 WHEEL_PLATFORM = ("--platform", "manylinux2014_x86_64", "--only-binary", ":all:", "--no-deps")
@@ -32,7 +33,7 @@ class Store:
     source: Path | None = None
 
     def debs(self, packages: Sequence[Package], pin: DebianPin, resolved: str) -> list[Path]:
-        """Debian packages; what the mirror has replaced is asked of Debian's snapshots of the day.
+        """Debian packages; what the mirror has replaced comes from Debian's snapshots of the day.
 
         Raises FetchError.
         """
@@ -59,6 +60,15 @@ class Store:
             _by_pip(wheel, wanted.fault, path)
         return path
 
+    def resolve_wheel(self, project: str, version: str) -> Wheel:
+        """The wheel that the index has for a version today; raises FetchError."""
+        folder = swept(self.folder / "wheels")
+        with _downloaded(f"{project}=={version}", "--no-deps", folder) as found:
+            digest = apt.sha256(found)
+            with whole(folder / f"{digest}.whl") as part:
+                shutil.copyfile(found, part)
+            return Wheel(project, version, digest, found.stat().st_size)
+
     def _have(self, wanted: Sequence[Wanted], names: Sequence[str]) -> list[Path]:
         files = [
             (self._from_source(each, name), self.folder / name)
@@ -72,37 +82,15 @@ class Store:
         if self.source is None:
             return wanted
         step = f"fill the folder where there is a network: ./build.py fetch --into {self.source}"
-        return Wanted(
-            wanted.what,
-            ((self.source / name).absolute().as_uri(),),
-            wanted.most,
-            wanted.fault,
-            step,
-        )
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What builds may take: the lock, and the store that holds its files."""
-
-    lock: Lock
-    store: Store
+        return replace(wanted, copy=self.source / name, step=step)
 
 
 def copied(store: Store, path: Path, fault: Callable[[Path], str], into: Path) -> Path:
     """The same file of a store in another folder of that layout; raises FetchError."""
     target = into / path.relative_to(store.folder)
     swept(target.parent)
-    return have(
-        Wanted(
-            path.name,
-            (path.absolute().as_uri(),),
-            path.stat().st_size,
-            fault,
-            f"free some space in {into} and run again",
-        ),
-        target,
-    )
+    step = f"free some space in {into} and run again"
+    return have(Wanted(path.name, (), path.stat().st_size, fault, step, copy=path), target)
 
 
 def snapshots(address: str, pin: DebianPin, resolved: str) -> tuple[str, ...]:
@@ -131,46 +119,42 @@ def wanted_wheel(wheel: Wheel) -> Wanted:
     )
 
 
-def pip_failure(what: str, said: str) -> ImageBuildError:
+def pip_failure(what: str, output: str) -> ImageBuildError:
     """What pip's words on standard error mean, and the next step."""
-    cause = next((line for line in said.splitlines() if "ERROR" in line), said.strip())
-    if "No space left on device" in said:
+    cause = next((line for line in output.splitlines() if "ERROR" in line), output.strip())
+    if "No space left on device" in output:
         return EngineError(
             f"fetching {what}: {cause}; free some space in {CACHE} and {tempfile.gettempdir()},"
             " then run again"
         )
     step = (
         CHANGED
-        if "DO NOT MATCH THE HASHES" in said
+        if "DO NOT MATCH THE HASHES" in output
         else "check the network and PIP_INDEX_URL, then run again"
     )
     return FetchError(f"fetching {what}: {cause}; {step}")
 
 
 def _by_pip(wheel: Wheel, fault: Callable[[Path], str], path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix="part-") as folder:
-        requirement = Path(folder) / "wanted.txt"
-        requirement.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--require-hashes",
-            *WHEEL_PLATFORM,
-        ]
-        result = subprocess.run(
-            [*command, "--dest", folder, "--requirement", str(requirement)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        found = list(Path(folder).glob("*.whl"))
-        if result.returncode or len(found) != 1:
-            raise pip_failure(f"{wheel.project} {wheel.version}", result.stderr)
-        if cause := fault(found[0]):
+    line = f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}"
+    with _downloaded(line, "--require-hashes", path.parent) as found:
+        if cause := fault(found):
             raise FetchError(f"fetching {wheel.project} {wheel.version}: {cause}; {CHANGED}")
         with whole(path) as part:
-            shutil.copyfile(found[0], part)
+            shutil.copyfile(found, part)
+
+
+@contextlib.contextmanager
+def _downloaded(line: str, option: str, folder: Path) -> Iterator[Path]:
+    """The one wheel that pip downloads for a line of requirements; raises FetchError."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix="part-") as scratch:
+        requirement = Path(scratch) / "wanted.txt"
+        requirement.write_text(f"{line}\n")
+        command = [sys.executable, "-m", "pip", "download", "--quiet"]
+        command += ["--disable-pip-version-check", option, *WHEEL_PLATFORM]
+        command += ["--dest", scratch, "--requirement", str(requirement)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        found = list(Path(scratch).glob("*.whl"))
+        if result.returncode or len(found) != 1:
+            raise pip_failure(line.partition(" ")[0], result.stderr)
+        yield found[0]

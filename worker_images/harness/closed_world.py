@@ -17,6 +17,7 @@ from worker_images.model.lock import Package, Roots
 from worker_images.model.oci.archive import entry_of
 from worker_images.model.oci.image import Entry, Image, ImageError, plain
 from worker_images.model.pins import PACKAGE, DebianPin
+from worker_images.model.rootfs import Rules
 
 STATUS = "/var/lib/dpkg/status.d"
 VERSION = re.compile(r"[0-9][0-9A-Za-z.+:~-]*")
@@ -25,19 +26,23 @@ ALTERNATIVE = re.compile(r"(?:^|[,|])\s*([a-z0-9][a-z0-9+.-]+)")
 
 @dataclass(frozen=True)
 class Declared:
-    """What an owner says of one path; `sha256` is None where any contents will do."""
+    """What an owner says of one path; `sha256` is None where any contents will do.
+
+    `reduced` is that of a package's record without dependencies that images leave out.
+    """
 
     owner: str
     entry: Entry
     sha256: str | None = None
+    reduced: str | None = None
 
 
 @dataclass(frozen=True)
 class Control:
-    """What an installed package says of itself."""
+    """What an installed package says of itself; any one of the names of a need will do."""
 
     version: str
-    needs: tuple[str, ...]
+    needs: tuple[tuple[str, ...], ...]
     provides: tuple[str, ...]
 
 
@@ -51,7 +56,7 @@ def installed(image: Image) -> dict[str, Control]:
             and not entry.path.endswith(".md5sums")
         ):
             fields = email.parser.BytesParser().parsebytes(image.read(entry))
-            needs = (*_names(fields["Depends"]), *_names(fields["Pre-Depends"]))
+            needs = (*_needs(fields["Depends"]), *_needs(fields["Pre-Depends"]))
             name, version = PurePosixPath(entry.path).name, str(fields["Version"])
             # Both become words of a question to Debian.
             if not (re.fullmatch(PACKAGE, name) and VERSION.fullmatch(version)):
@@ -60,8 +65,21 @@ def installed(image: Image) -> dict[str, Control]:
     return found
 
 
+def _needs(field: str | None) -> Iterator[tuple[str, ...]]:
+    for need in (field or "").split(","):
+        if names := _names(need):
+            yield tuple(names)
+
+
 def _names(field: str | None) -> list[str]:
     return ALTERNATIVE.findall(field or "")
+
+
+def unmet(packages: Mapping[str, Control]) -> set[str]:
+    """The first names of needs that no installed package meets."""
+    met = {name for each, control in packages.items() for name in (each, *control.provides)}
+    needs = (need for control in packages.values() for need in control.needs)
+    return {need[0] for need in needs if not met.intersection(need)}
 
 
 def unneeded(packages: Mapping[str, Control], wanted: Iterable[str]) -> set[str]:
@@ -74,7 +92,7 @@ def unneeded(packages: Mapping[str, Control], wanted: Iterable[str]) -> set[str]
     while waiting:
         for name in providers.get(waiting.pop(), set()) - reached:
             reached.add(name)
-            waiting += packages[name].needs
+            waiting += [each for need in packages[name].needs for each in need]
     return set(packages) - reached
 
 
@@ -111,14 +129,14 @@ def _asked(
     }
 
 
-def of_packages(files: Mapping[str, Path]) -> dict[str, Declared]:
+def of_packages(files: Mapping[str, Path], rules: Rules) -> dict[str, Declared]:
     """Every path of every package, and the two records that the image keeps of each."""
     with ThreadPoolExecutor() as pool:
-        rows = pool.map(lambda item: dict(_of_package(*item)), files.items())
+        rows = pool.map(lambda item: dict(_of_package(item[0], item[1], rules)), files.items())
     return {path: declared for row in rows for path, declared in row.items()}
 
 
-def _of_package(name: str, path: Path) -> Iterator[tuple[str, Declared]]:
+def _of_package(name: str, path: Path, rules: Rules) -> Iterator[tuple[str, Declared]]:
     with members(path, "--fsys-tarfile") as stream:
         for info in stream:
             content = stream.extractfile(info) if info.isreg() else None
@@ -138,14 +156,45 @@ def _of_package(name: str, path: Path) -> Iterator[tuple[str, Declared]]:
             if (content := stream.extractfile(info))
         }
     for suffix, part in (("", "control"), (".md5sums", "md5sums")):
-        data = hashlib.sha256(control.get(part, b"")).hexdigest()
-        yield (
-            f"{STATUS}/{name}{suffix}",
-            Declared(name, plain(f"{STATUS}/{name}{suffix}", "file", "0644"), data),
-        )
+        data, place = control.get(part, b""), f"{STATUS}/{name}{suffix}"
+        digests = [hashlib.sha256(each).hexdigest() for each in (data, _reduced(data, rules))]
+        yield place, Declared(name, plain(place, "file", "0644"), *digests)
 
 
-def findings(image: Image, declared: Mapping[str, Declared], dropped: Iterable[str]) -> list[str]:
+def _reduced(record: bytes, rules: Rules) -> bytes:
+    """A package's record without its dependencies on packages that are left out."""
+    lines = []
+    for line in record.splitlines(keepends=True):
+        field, _, value = line.decode(errors="surrogateescape").rstrip("\n").partition(": ")
+        if field not in {"Depends", "Pre-Depends"}:
+            lines.append(line)
+        elif kept := [need for need in value.split(", ") if not _is_left_out(need, rules)]:
+            lines.append(f"{field}: {', '.join(kept)}\n".encode(errors="surrogateescape"))
+    return b"".join(lines)
+
+
+def _is_left_out(need: str, rules: Rules) -> bool:
+    return not rules.packages.keys().isdisjoint(_names(need)[:1])
+
+
+def leftovers(image: Image, rules: Rules) -> list[str]:
+    """Every path of any layer that the rules drop; folders may hold what they keep."""
+    return [
+        entry.path
+        for entry in image.entries
+        if entry.kind != "folder" and _is_dropped(entry.path, rules)
+    ]
+
+
+def _is_dropped(path: str, rules: Rules) -> bool:
+    # Independent of the rules: no licence may be dropped.
+    kept = (*rules.kept, "*/copyright")
+    return any(fnmatch.fnmatchcase(path, pattern) for pattern in rules.dropped) and not any(
+        fnmatch.fnmatchcase(path, pattern) for pattern in kept
+    )
+
+
+def findings(image: Image, declared: Mapping[str, Declared], rules: Rules) -> list[str]:
     """Every path that nobody declared, that is not what its owner says, or that is missing.
 
     In layer order.
@@ -164,12 +213,7 @@ def findings(image: Image, declared: Mapping[str, Declared], dropped: Iterable[s
         for path in declared.keys() - {entry.path for entry in image.entries}
         if declared[path].entry.kind != "folder"
     ]
-    lost = [
-        path
-        for path in sorted(absent)
-        if path.endswith("/copyright")
-        or not any(fnmatch.fnmatchcase(path, pattern) for pattern in dropped)
-    ]
+    lost = [path for path in sorted(absent) if not _is_dropped(path, rules)]
     return [*found, *(f"{path}: {declared[path].owner} holds it, no layer does" for path in lost)]
 
 
@@ -183,7 +227,7 @@ def _fault(image: Image, entry: Entry, declared: Declared | None, parents: set[s
         return "" if plain_folder else f"a {entry.kind} that no package and no component declares"
     if _shown(entry) != _shown(declared.entry):
         return f"{_shown(entry)}, where {declared.owner} has {_shown(declared.entry)}"
-    if declared.sha256 and image.sha256(entry) != declared.sha256:
+    if declared.sha256 and image.sha256(entry) not in {declared.sha256, declared.reduced}:
         return f"its contents are not those of {declared.owner}"
     return ""
 

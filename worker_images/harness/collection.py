@@ -8,6 +8,7 @@ import pytest
 from worker_images.errors import ImageBuildError
 from worker_images.files import ROOT
 from worker_images.model import catalog, pins
+from worker_images.model.component import DebianPackage, GoModule
 from worker_images.model.lock import Lock, lock_of
 
 LAYER = ROOT / "tests" / "image"
@@ -22,7 +23,7 @@ class Case:
     """What is judged, and by which pins."""
 
     variant: str
-    supply: str
+    source: pins.Source
     archive: str
     pins: pins.Pins
     catalog: catalog.Catalog
@@ -36,13 +37,29 @@ class Case:
         """What the variant's folder says it holds."""
         return self.catalog.variants[self.variant].components
 
+    @property
+    def modules(self) -> dict[str, str]:
+        """The Go module of each component that has one, held by the variant or not."""
+        found = {name: each.packages for name, each in self.catalog.components.items()}
+        return {name: each.module for name, each in found.items() if isinstance(each, GoModule)}
+
+    @property
+    def debian_packages(self) -> tuple[str, ...]:
+        """The Debian package of each held component that is one."""
+        held = (self.catalog.components[name].packages for name in self.components)
+        return tuple(each.package for each in held if isinstance(each, DebianPackage))
+
+    def reported_version(self, component: str) -> str:
+        """The version that a component of this image reports of itself."""
+        return self.pins.components[component].reported_version(self.source)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The judge's own options."""
     group = parser.getgroup("worker images")
     group.addoption(
-        "--supply",
-        choices=("packages", "vendor"),
+        "--source",
+        choices=("packages", "upstream"),
         help="where its parts came from; default: versions.yaml",
     )
     group.addoption(
@@ -69,15 +86,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def address(item: pytest.Item) -> str:
-    """A check's name as the JUnit file writes it: class and name."""
-    file, _, name = item.nodeid.partition("::")
-    return f"{file.removesuffix('.py').replace('/', '.')}.{name}"
-
-
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Note each check when it is found: what is left out later, by whomever, is missed."""
-    item.config.stash.setdefault(COLLECTED, set()).add(address(item))
+    item.config.stash.setdefault(COLLECTED, set()).add(item.nodeid)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -90,14 +101,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     answerable = {
         "component": case.components,
         "variant": (case.variant,),
-        "supply": (case.supply,),
+        "source": (case.source,),
         "mode": (case.mode,),
     }
     marks = [(item, name, item.get_closest_marker(name)) for item in items for name in answerable]
     left_out = [item for item, name, mark in marks if mark and mark.args[0] not in answerable[name]]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
-    config.stash.setdefault(COLLECTED, set()).difference_update(map(address, left_out))
+    config.stash.setdefault(COLLECTED, set()).difference_update(item.nodeid for item in left_out)
 
 
 @pytest.hookimpl(trylast=True)
@@ -131,7 +142,7 @@ def case_of(config: pytest.Config) -> Case:
     archive = config.getoption("image") or str(ROOT / "out" / variant / "image.tar")
     return Case(
         variant,
-        config.getoption("supply") or pinned.supply,
+        config.getoption("source") or pinned.source,
         archive,
         pinned,
         known,

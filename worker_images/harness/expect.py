@@ -5,10 +5,9 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from worker_images.model.catalog import checked
 from worker_images.model.oci.image import Entry, plain
 from worker_images.model.pins import Sha256
-from worker_images.model.schema import Strict, form
+from worker_images.model.schema import Strict, checked, form
 
 PATH = form(r"^/[^\x00-\x20]*$", "an absolute path; a folder ends in /")
 RIGHTS = form(
@@ -24,12 +23,11 @@ Patterns = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
 class Holding(Strict):
-    """Paths that somebody answers for, what their layer may weigh at most, unpacked."""
+    """Paths that a layer holds beside those of its Debian packages."""
 
     files: dict[Path_, Rights]
     links: dict[Path_, str] = Field(default_factory=dict)
     sha256: dict[Path_, Sha256] = Field(default_factory=dict)
-    megabytes: Megabytes
 
     @property
     def declared(self) -> dict[str, Entry]:
@@ -46,11 +44,10 @@ class Holding(Strict):
 
 
 class BaseExpectation(Holding):
-    """What the base holds beside its packages, what it leaves out of them, and what would be a
-    danger elsewhere, with reasons.
+    """What the base holds beside its packages, and, with reasons, what would be a danger
+    elsewhere.
     """
 
-    dropped: Patterns
     special: dict[Path_, str]
 
 

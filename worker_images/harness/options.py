@@ -11,8 +11,9 @@ from typing import NoReturn
 
 import pytest
 
-LAYERS = ("image", "workload", "engines")
-NOT_RUN = "not run: "
+from worker_images.model.results import NOT_RUN_PREFIX
+
+LAYERS = ("image", "ledger", "workload", "engines")
 # The exit code of a run that the machine ended.
 MACHINE = 4
 FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -43,6 +44,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=LAYERS,
         help="a check of this layer that the machine cannot run is a failure",
     )
+    group.addoption(
+        "--driver",
+        action="append",
+        default=[],
+        metavar="VERSION",
+        help="a driver of nodes that the image must serve; may be repeated",
+    )
+    _add_workload(parser)
+
+
+def _add_workload(parser: pytest.Parser) -> None:
     group = parser.getgroup("worker images, the workload layer")
     places = ("unpacked", "engine")
     group.addoption(
@@ -69,7 +81,7 @@ def not_run(config: pytest.Config, layer: str, reason: str) -> NoReturn:
     """
     if layer in config.getoption("require"):
         pytest.fail(f"required, and not run: {reason}")
-    pytest.skip(f"{NOT_RUN}{reason}")
+    pytest.skip(f"{NOT_RUN_PREFIX}{reason}")
 
 
 def pytest_exception_interact(call: pytest.CallInfo[None]) -> None:

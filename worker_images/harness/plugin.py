@@ -79,7 +79,7 @@ def endpoint() -> Endpoint:
     with told():
         found = locate(PrivateEngine(ROOT))
         if found is None:
-            raise EngineError("no container engine answers; run: make engine")
+            raise EngineError("no container engine answers; run: ./build.py engine start")
     os.environ |= found.address.environment
     os.environ["WORKER_DOCKER"] = found.docker
     return found

@@ -26,8 +26,8 @@ class Package:
 
 @dataclass(frozen=True)
 class Roots:
-    """Debian's packages for one architecture: which names each root filesystem was asked for, which
-    packages it holds, and their files.
+    """Debian's packages for one architecture: the names that each root filesystem was resolved
+    from, the packages that it holds, and their files.
     """
 
     names: Mapping[str, tuple[str, ...]]
@@ -88,9 +88,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Published:
-    """What the other supply fetches: an address or an image's name, and the digest that it must
-    have.
-    """
+    """What the source upstream fetches: an address or an image's name, and its digest."""
 
     address: str
     digest: str
@@ -108,8 +106,8 @@ class Lock:
     published: tuple[Published, ...]
 
     @property
-    def answers(self) -> dict[str, str]:
-        """What it was made for, by key: text that `questions` of the same pins gives too."""
+    def request(self) -> dict[str, str]:
+        """What it was made for, by key: equal to the request of the pins that it was made from."""
         found = {
             f"debian.{key}": str(value)
             for key, value in asdict(self.debian).items()
@@ -125,8 +123,7 @@ class Lock:
             for name, each in self.modules.items()
         }
         found |= {
-            f"wheels.{name}": f"{each.project} {each.version} {each.sha256}"
-            for name, each in self.wheels.items()
+            f"wheels.{name}": f"{each.project} {each.version}" for name, each in self.wheels.items()
         }
         found |= {f"published.{each.address}": each.digest for each in self.published}
         return found | {"go.toolchain": self.toolchain.version}
@@ -200,23 +197,24 @@ def _text(value: object, indent: str = "") -> str:
     return "[\n" + ",\n".join(f"{deeper}{_text(each, deeper)}" for each in inner) + f"\n{indent}]"
 
 
-def faults(lock: Lock, questions: Mapping[str, str], name: str) -> Iterator[str]:
-    """Each thing that the lock was made for and that is asked otherwise now."""
-    answers = lock.answers
-    for key in sorted({*answers, *questions}):
-        had, asked = answers.get(key), questions.get(key)
-        if had != asked:
-            yield f"{name}: {key}: {_told(had, asked)}; run: make lock"
+def differences(lock: Lock, wanted: Mapping[str, str], name: str) -> Iterator[str]:
+    """Each key under which the lock was made for something else than what is wanted now."""
+    had = lock.request
+    for key in sorted({*had, *wanted}):
+        if had.get(key) != wanted.get(key):
+            yield f"{name}: {key}: {_difference(had.get(key), wanted.get(key))}; run: make lock"
 
 
-def _told(had: str | None, asked: str | None) -> str:
+def _difference(had: str | None, wanted: str | None) -> str:
     if had is None:
-        return f"not locked: {asked}"
-    if asked is None:
-        return "locked, and nothing asks for it any more"
-    before, after = had.split(), asked.split()
-    gone, new = (" ".join(sorted(set(a) - set(b))) for a, b in ((before, after), (after, before)))
-    return f"locked for {gone or 'less'}, asked for {new or 'less'}"
+        return f"not in the lock: {wanted}"
+    if wanted is None:
+        return "in the lock, and no longer needed"
+    before, after = set(had.split()), set(wanted.split())
+    gone, new = sorted(before - after), sorted(after - before)
+    parts = [f"not in the lock: {' '.join(new)}"] if new else []
+    parts += [f"no longer needed: {' '.join(gone)}"] if gone else []
+    return "; ".join(parts) or f"locked {had}, wanted {wanted}"
 
 
 def changes(path: Path, text: str) -> Iterator[str]:

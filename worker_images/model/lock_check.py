@@ -1,4 +1,4 @@
-"""What every row of a lock must look like: a review may miss what a build must not."""
+"""The form of every entry of a lock: a review may overlook what a build must not."""
 
 import re
 from collections.abc import Iterator
@@ -12,28 +12,28 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
 def faults(lock: Lock) -> Iterator[str]:
-    """Each row that cannot be, by its key."""
+    """Each invalid entry, by its key."""
     if not _is_time(lock.debian.resolved):
-        yield "debian.resolved: no time"
+        yield "debian.resolved: not an ISO 8601 timestamp"
     for architecture, roots in lock.packages.items():
         for fault in _of_roots(roots, (lock.debian.mirror, lock.debian.security)):
             yield f"packages.{architecture}.{fault}"
     if not SUM.fullmatch(lock.toolchain.sum) or not _is_size(lock.toolchain.size):
-        yield "toolchain: no sum or size of a Go module"
+        yield "toolchain: invalid entry (needs version, sum, size)"
     for name, module in lock.modules.items():
         if not all(
             re.fullmatch(SHA256, digest) for digest in (module.mod, module.sum)
         ) or not _is_size(module.size):
-            yield f"modules.{name}: no digests and size"
+            yield f"modules.{name}: invalid entry (needs mod, sum, size)"
     for name, wheel in lock.wheels.items():
         if not (
             re.fullmatch(SHA256, wheel.sha256)
             and re.fullmatch(VERSION, wheel.version)
             and _is_size(wheel.size)
         ):
-            yield f"wheels.{name}: no version, digest and size"
+            yield f"wheels.{name}: invalid entry (needs version, sha256, size)"
     yield from (
-        f"published.{each.address}: no digest"
+        f"published.{each.address}: invalid digest"
         for each in lock.published
         if not DIGEST.fullmatch(each.digest)
     )
@@ -48,7 +48,7 @@ def _of_roots(roots: Roots, mirrors: tuple[str, str]) -> Iterator[str]:
             and _is_size(package.size)
         )
         if not right or known.count(package.name) > 1:
-            yield f"files.{package.name}: no name, digest and size of one package"
+            yield f"files.{package.name}: invalid or duplicate entry (needs name, sha256, size)"
         if (
             not package.url.startswith(tuple(f"{mirror}/" for mirror in mirrors))
             or "/../" in package.url
@@ -57,7 +57,7 @@ def _of_roots(roots: Roots, mirrors: tuple[str, str]) -> Iterator[str]:
     for root, names in roots.names.items():
         held = roots.holds.get(root, ())
         if lost := sorted({*names, *held} - set(known)) or sorted(set(names) - set(held)):
-            yield f"holds.{root}: no package {', '.join(lost)}"
+            yield f"holds.{root}: not in files: {', '.join(lost)}"
 
 
 def _is_time(text: str) -> bool:

@@ -67,56 +67,47 @@ Digest = Annotated[str, StringConstraints(pattern=DIGEST), AfterValidator(_not_z
 Image = Annotated[str, StringConstraints(pattern=IMAGE), AfterValidator(_not_latest)]
 Driver = Annotated[str, StringConstraints(pattern=DRIVER)]
 Mirror = Annotated[str, StringConstraints(pattern=MIRROR)]
-Supply = Literal["packages", "vendor"]
+Source = Literal["packages", "upstream"]
 
 
-class PackagesSource(Strict):
-    """A component from a package registry: a Go module, a PyPI wheel or a Debian package."""
+class PackagesPin(Strict):
+    """What a package registry calls the version, and what the program reports, where they differ
+    from the release.
+    """
 
-    module: Annotated[str, StringConstraints(pattern=MODULE)] | None = None
-    wheel: Annotated[str, StringConstraints(pattern=WHEEL)] | None = None
-    debian: DebianName | None = None
     version: Annotated[str, StringConstraints(pattern=EITHER_VERSION)] | None = None
     describe: Version | None = None
-    sha256: Sha256 | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if sum(source is not None for source in (self.module, self.wheel, self.debian)) != 1:
-            raise ValueError("exactly one of module, wheel and debian names the source")
-        if (self.module or self.wheel) and not self.version:
-            raise ValueError("a module or wheel needs a version")
-        if self.wheel and not self.sha256:
-            raise ValueError("a wheel needs its sha256: a pin without a digest is no pin")
-        return self
 
 
-class VendorSource(Strict):
-    """A component as its project publishes it; the address stands in the component's vendor.j2."""
+class UpstreamPin(Strict):
+    """The digest of what the project publishes; component.yaml has its address."""
 
-    version: Version | None = None
     sha256: Sha256 | None = None
     sha512: Sha512 | None = None
     digest: Digest | None = None
 
     @model_validator(mode="after")
-    def _has_digest(self) -> Self:
-        if not (self.sha256 or self.sha512 or self.digest):
-            raise ValueError("no sha256, sha512 or digest: a pin without a digest is no pin")
+    def _has_one_digest(self) -> Self:
+        if sum(value is not None for value in (self.sha256, self.sha512, self.digest)) != 1:
+            raise ValueError("exactly one of sha256, sha512 and digest pins it")
         return self
 
 
 class ComponentPin(Strict):
-    """One component: the release that both supplies share, and where each takes it from."""
+    """One component: its release, and how each source names or pins it."""
 
     version: Version
-    argument: Annotated[str, StringConstraints(pattern=ARGUMENT)]
-    packages: PackagesSource
-    vendor: VendorSource
+    packages: PackagesPin = PackagesPin()
+    upstream: UpstreamPin | None = None
+
+    def reported_version(self, source: Source) -> str:
+        """The version that the program reports of itself."""
+        described = self.packages.describe if source == "packages" else None
+        return described or self.version
 
 
 class DebianPin(Strict):
-    """The base distribution, for every variant and both supplies."""
+    """The base distribution, for every variant and both sources."""
 
     suite: Name
     mirror: Mirror
@@ -151,7 +142,7 @@ class Fleet(Strict):
 class Pins(Strict):
     """The whole of versions.yaml."""
 
-    supply: Supply
+    source: Source
     source_date_epoch: Annotated[str, StringConstraints(pattern=EPOCH)]
     debian: DebianPin
     go: GoPin

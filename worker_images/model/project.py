@@ -1,30 +1,54 @@
-"""versions.yaml and images/ as they are read: pins and catalogue, held against each other and
-against the fleet.
-"""
+"""A checkout as it is read: pins, catalog and the table of drivers, held against each other."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from worker_images.model import catalog, pins
 from worker_images.model.catalog import Catalog
 from worker_images.model.document import Document
-from worker_images.model.drivers import gate
+from worker_images.model.drivers import gate, table
+from worker_images.model.drivers.table import COMPONENT, DRIVERS, Table
 from worker_images.model.pins import Pins
 
 
-def read(root: Path, versions: Path) -> tuple[Pins, Document, Catalog]:
-    """Pins, the document that they came from, and the catalogue; raises DocumentError."""
+@dataclass(frozen=True)
+class Project:
+    """What a command reads of a checkout, once."""
+
+    root: Path
+    versions: Path
+    pins: Pins
+    document: Document
+    catalog: Catalog
+    table: Table
+
+    @property
+    def release(self) -> str:
+        """The pinned release of gVisor; empty without one."""
+        pin = self.pins.components.get(COMPONENT)
+        return pin.version if pin else ""
+
+    @property
+    def epoch(self) -> int:
+        """The time of every file in an image, in seconds since 1970."""
+        return int(self.pins.source_date_epoch)
+
+
+def read(root: Path, versions: Path | None = None) -> Project:
+    """Read a checkout whose drivers need not be served; raises DocumentError."""
+    versions = versions or root / "versions.yaml"
     name = str(versions.relative_to(root)) if versions.is_relative_to(root) else str(versions)
     pinned, document = pins.load(versions, name)
     known = catalog.load(root)
     catalog.check(pinned, document, known, root)
-    return pinned, document, known
+    return Project(root, versions, pinned, document, known, table.read(root / DRIVERS))
 
 
-def load(root: Path, versions: Path) -> tuple[Pins, Catalog]:
-    """Pins and catalogue of what may be built.
+def load(root: Path, versions: Path | None = None) -> Project:
+    """Read what may be built.
 
     Raises DocumentError, and PolicyError where a driver of the fleet is not served.
     """
-    pinned, document, known = read(root, versions)
-    gate.check(pinned, document, root)
-    return pinned, known
+    project = read(root, versions)
+    gate.check(project.pins, project.document, project.table)
+    return project

@@ -2,13 +2,14 @@
 
 import difflib
 import functools
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from worker_images.errors import DocumentError, Finding
-from worker_images.model.document import Document, Location, refuse, shown
+from worker_images.model.document import Document, Location, read, refuse, shown
 
 Model = TypeVar("Model", bound=BaseModel)
 NOUNS: dict[type, str] = {dict: "mapping", list: "list", str: "text"}
@@ -37,6 +38,11 @@ def validated(document: Document, model: type[Model]) -> Model:
         raise DocumentError([*document.findings, *found]) from None
     refuse(list(document.findings))
     return result
+
+
+def checked(root: Path, path: Path, model: type[Model]) -> Model:
+    """Read a file of the checkout; raises DocumentError."""
+    return validated(read(path, str(path.relative_to(root))), model)
 
 
 def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Finding:

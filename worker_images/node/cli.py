@@ -4,45 +4,34 @@ requirements' checklist.
 
 import argparse
 import signal
-import sys
 from pathlib import Path
 
+from worker_images import console
+from worker_images.errors import EngineError
 from worker_images.model.oci.image import ImageError
 from worker_images.node import launching, working
-from worker_images.node.command import ENGINE, INTERRUPTED, Command
-from worker_images.node.place import PlaceError
-from worker_images.node.spec import SpecError
-from worker_images.node.verify import command as verifying
+from worker_images.node.command import Command
+from worker_images.node.verify import verify
 
-COMMANDS: tuple[Command, ...] = (*launching.COMMANDS, *working.COMMANDS, *verifying.COMMANDS)
+COMMANDS: tuple[Command, ...] = (*launching.COMMANDS, *working.COMMANDS, *verify.COMMANDS)
 
 
 def main(argv: list[str], root: Path) -> int:
-    """Run one command and return its exit code: 0 ok, 2 usage, 4 the machine, 5 the judge refuses,
+    """Run one command and return its exit code: 0 ok, 2 usage, 4 the machine, 5 a failed check,
     130 interrupted.
     """
     arguments = _parser().parse_args(argv)
-    command: Command = arguments.command
     # Whoever ends it by SIGTERM gets it as tidy as by Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return console.main(arguments.name, lambda: _run(arguments, root), "interrupted")
+
+
+def _run(arguments: argparse.Namespace, root: Path) -> tuple[int, str]:
+    command: Command = arguments.command
     try:
-        status, text = command.run(arguments, root, _say)
-    except (SpecError, ImageError, PlaceError) as error:
-        print(f"{arguments.name}: {error}", file=sys.stderr)
-        return ENGINE
-    except OSError as error:
-        print(
-            f"{arguments.name}: {error.filename or 'the machine'}: {error.strerror or error};"
-            " correct that and run again",
-            file=sys.stderr,
-        )
-        return ENGINE
-    except KeyboardInterrupt:
-        print(f"{arguments.name}: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    if text:
-        print(text)
-    return status
+        return command.run(arguments, root, console.say)
+    except ImageError as error:
+        raise EngineError(str(error)) from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,7 +49,3 @@ def _parser() -> argparse.ArgumentParser:
         each.describe(found)
         found.set_defaults(command=each)
     return parser
-
-
-def _say(words: str) -> None:
-    print(f"» {words}", file=sys.stderr)

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-OK, USAGE, ENGINE, REFUSED, INTERRUPTED = 0, 2, 4, 5, 130
+from worker_images.errors import JudgeError, UsageError
+
+OK, USAGE, REFUSED = 0, UsageError.exit_code, JudgeError.exit_code
 # Where containers have them: a folder that every image has, for a rootless runsc cannot make one in
 # a root that is another's.
 INSIDE = "/mnt"

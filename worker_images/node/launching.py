@@ -133,7 +133,7 @@ def _lint(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
         specification, node.read(), tuple(arguments.flags), arguments.runsc, arguments.host
     )
     try:
-        found = lint.findings(launch)
+        found = lint.violations(launch)
     except (AttributeError, KeyError, TypeError) as error:
         raise SpecError(
             f"{path}: not an OCI specification: {type(error).__name__}: {error}"

@@ -10,7 +10,7 @@ from worker_images.node.rules import Found
 
 
 @dataclass(frozen=True)
-class Finding:
+class Violation:
     """One thing that is wrong: by which rule, where in the specification, what, and what to do."""
 
     rule: str
@@ -46,6 +46,6 @@ RULES = (
 )
 
 
-def findings(launch: Launch) -> tuple[Finding, ...]:
+def violations(launch: Launch) -> tuple[Violation, ...]:
     """Everything that is wrong, by rule."""
-    return tuple(Finding(rule.name, *found) for rule in RULES for found in rule.look(launch))
+    return tuple(Violation(rule.name, *found) for rule in RULES for found in rule.look(launch))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from worker_images.errors import EngineError
 from worker_images.node.spec import PATH
 
 RUNSC = "/usr/local/bin/runsc"
@@ -59,7 +60,7 @@ exec sleep infinity
 """
 
 
-class PlaceError(Exception):
+class PlaceError(EngineError):
     """The place itself is at fault, not what was run in it."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from worker_images.errors import EngineError
 from worker_images.node.node import CONTROL, MEMORY, Device, Node
 
 # In the container, as GKE's device plugin lays them out.
@@ -20,7 +21,7 @@ CAPABILITIES = (
 )
 
 
-class SpecError(Exception):
+class SpecError(EngineError):
     """The node cannot give what the container asks for."""
 
 

@@ -5,11 +5,11 @@ import json
 import shutil
 import sys
 import tempfile
-import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 
 from worker_images.files import PROBES
+from worker_images.model.results import ResultsError
 from worker_images.node import figures, node, place, proof, suite
 from worker_images.node.command import OK, REFUSED, USAGE, Command, Log
 from worker_images.node.place import PlaceError
@@ -95,7 +95,7 @@ def _variant(arguments: argparse.Namespace, root: Path, variant: str, log: Log) 
     )
     options += ["--require", arguments.require] if arguments.require else []
     log(f"the workload layer of {variant}")
-    status = REFUSED if suite.test(root, options, results / proof.CHECKS) else OK
+    status = REFUSED if suite.run(root, ["tests/workload"], options, results / proof.CHECKS) else OK
     return status, (
         _measure(arguments.python, root, image, results, variant, log) if arguments.figures else ""
     )
@@ -131,8 +131,8 @@ def _describe_proof(parser: argparse.ArgumentParser) -> None:
 
 def _proof(arguments: argparse.Namespace, root: Path, _: Log) -> tuple[int, str]:
     try:
-        return OK, proof.page(arguments.results, root / "tests/workload")
-    except (ET.ParseError, KeyError, ValueError) as error:
+        return OK, proof.page(arguments.results, root)
+    except (ResultsError, KeyError, ValueError) as error:
         raise PlaceError(
             f"{', '.join(map(str, arguments.results))}: not results of a whole run: {error!r}"
         ) from error

@@ -8,16 +8,14 @@ import pytest
 
 from worker_images.build import pipeline, plan, record, testing
 from worker_images.build.tars import Tell
-from worker_images.build.work import Request, Work
+from worker_images.build.work import BuildJob, Request
 from worker_images.engine import builder, push
 from worker_images.engine.daemon import Address
 from worker_images.engine.images import Images
 from worker_images.errors import InterruptedBuildError, JudgeError, RegistryError
-from worker_images.fetch.store import Inputs, Store
-from worker_images.files import ROOT
-from worker_images.model.catalog import Catalog
+from worker_images.fetch.store import Store
 from worker_images.model.lock import Lock
-from worker_images.model.pins import Pins
+from worker_images.model.project import Project
 
 
 class Engine(Images):
@@ -37,11 +35,11 @@ class Engine(Images):
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     found = Engine()
-    monkeypatch.setattr(Work, "images", property(lambda _: found))
+    monkeypatch.setattr(BuildJob, "images", property(lambda _: found))
     return found
 
 
-def built(works: list[Work], *_: object) -> dict[str, record.Record]:
+def built(works: list[BuildJob], *_: object) -> dict[str, record.Record]:
     """Images as a build leaves them."""
     for work in works:
         (work.out / "candidate.tar").write_text("image")
@@ -70,24 +68,33 @@ def build(
     engine: Engine,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    pins: Pins,
-    catalog: Catalog,
+    project: Project,
+    locked: Lock,
     no_engine: builder.Engine,
 ) -> Callable[..., tuple[record.Outcome, ...]]:
     """Run the pipeline on two built images, of which the named ones are refused."""
     assert engine
 
-    def prepare(requests: list[Request], root: Path, tell: Tell) -> list[Work]:
-        inputs = Inputs(Lock.read(ROOT / "versions.lock"), Store())
-        plans = [plan.make(pins, catalog, request.variant) for request in requests]
+    def prepare(requests: list[Request], loaded: Project, tell: Tell) -> list[BuildJob]:
+        plans = [plan.make(loaded, locked, request.variant) for request in requests]
         return [
-            Work(each, made, "", root, tmp_path / made.variant, no_engine, inputs, tell, "")
+            BuildJob(
+                request=each,
+                project=loaded,
+                plan=made,
+                dockerfile="",
+                out=tmp_path / made.variant,
+                engine=no_engine,
+                store=Store(),
+                tell=tell,
+                source_digest="",
+            )
             for each, made in zip(requests, plans, strict=True)
         ]
 
     def run(*refused: str, interrupted: str = "", **options: object) -> tuple[record.Outcome, ...]:
         @contextlib.contextmanager
-        def trial(work: Work, made: record.Record, _: Path) -> Iterator[Callable[[], None]]:
+        def trial(work: BuildJob, made: record.Record, _: Path) -> Iterator[Callable[[], None]]:
             def verdict() -> None:
                 if made.variant == interrupted:
                     raise KeyboardInterrupt
@@ -97,8 +104,8 @@ def build(
             yield verdict
 
         monkeypatch.setattr(testing, "trial", trial)
-        requests = [Request(name, ROOT / "versions.yaml", **options) for name in ("full", "slim")]  # type: ignore[arg-type]
-        return pipeline.run(requests, ROOT, lambda _: None)
+        requests = [Request(name, **options) for name in ("full", "slim")]  # type: ignore[arg-type]
+        return pipeline.run(requests, project, lambda _: None)
 
     monkeypatch.setattr(pipeline, "prepare", prepare)
     monkeypatch.setattr(pipeline, "_build", built)
@@ -116,6 +123,7 @@ def test_what_passes_is_tagged_and_recorded(
         ".lock",
         "build.json",
         "image.tar",
+        "inputs.json",
     ]
 
 
@@ -140,7 +148,7 @@ def test_what_is_refused_is_not_tagged(
 def test_what_was_not_judged_is_not_tagged(
     build: Callable[..., tuple[record.Outcome, ...]], engine: Engine, tmp_path: Path
 ) -> None:
-    assert [outcome.tag for outcome in build(judge=False)] == [None, None]
+    assert [outcome.tag for outcome in build(test=False)] == [None, None]
     assert engine.tagged == []
     assert not list(tmp_path.glob("*/build.json"))
 

@@ -1,38 +1,45 @@
-"""The plan: what a variant and a supply mean."""
+"""The plan: what a variant and a source mean."""
+
+import json
 
 import pytest
 
 from worker_images.build import plan
 from worker_images.errors import UsageError
 from worker_images.model.catalog import Catalog
-from worker_images.model.pins import Pins
+from worker_images.model.lock import Lock
+from worker_images.model.project import Project
 
 
-def test_packages_stamp_is_the_description(pins: Pins, catalog: Catalog) -> None:
-    (gvisor,) = plan.make(pins, catalog, "slim", "packages").components
-    assert (gvisor.release, gvisor.stamp) == ("20260622.0", "20260622.0-46-g879cb2dc2")
+def test_packages_stamp_is_the_description(locked: Lock, project: Project) -> None:
+    (gvisor,) = plan.make(project, locked, "slim", "packages").components
+    assert (gvisor.version, gvisor.reported_version) == ("20260622.0", "20260622.0-46-g879cb2dc2")
 
 
-def test_vendor_stamp_is_the_release(pins: Pins, catalog: Catalog) -> None:
-    (gvisor,) = plan.make(pins, catalog, "slim", "vendor").components
-    assert gvisor.stamp == "20260622.0"
+def test_upstream_stamp_is_the_release(locked: Lock, project: Project) -> None:
+    (gvisor,) = plan.make(project, locked, "slim", "upstream").components
+    assert gvisor.reported_version == "20260622.0"
 
 
-def test_supply_defaults_to_the_pins(pins: Pins, catalog: Catalog) -> None:
-    assert plan.make(pins, catalog, "slim").supply == pins.supply
+def test_source_defaults_to_the_pins(locked: Lock, project: Project) -> None:
+    assert plan.make(project, locked, "slim").source == project.pins.source
 
 
-def test_unknown_variant_names_the_known(pins: Pins, catalog: Catalog) -> None:
-    with pytest.raises(UsageError, match=r"no variant 'smal'; there are: full, slim"):
-        plan.make(pins, catalog, "smal")
+def test_unknown_variant_names_the_known(locked: Lock, project: Project) -> None:
+    with pytest.raises(UsageError, match=r"no such variant; known variants: full, slim"):
+        plan.make(project, locked, "smal")
 
 
 def test_a_variant_with_unwritten_components_is_not_buildable(catalog: Catalog) -> None:
-    odd = Catalog(("gvisor",), catalog.variants, catalog.packages)
+    odd = Catalog(
+        {"gvisor": catalog.components["gvisor"]}, catalog.variants, catalog.packages, catalog.rules
+    )
     assert odd.missing("full") == ("runc", "criu", "nvidia-container-toolkit", "cuda-runtime")
     assert odd.buildable == ("slim",)
 
 
-def test_plan_is_plain_data(pins: Pins, catalog: Catalog) -> None:
-    data = plan.make(pins, catalog, "slim").as_data()
-    assert data["components"][0]["source"]["module"] == "gvisor.dev/gvisor"  # type: ignore[index]
+def test_plan_is_plain_data(locked: Lock, project: Project) -> None:
+    data = plan.make(project, locked, "slim").as_data()
+    assert data["components"][0]["origin"]["module"] == "gvisor.dev/gvisor"  # type: ignore[index]
+    assert {"name", "digest", "place"} == set(data["inputs"][0])  # type: ignore[index]
+    assert json.loads(json.dumps(data))["lacks"]

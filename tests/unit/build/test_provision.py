@@ -6,7 +6,7 @@ import pytest
 
 from worker_images.build import provision, work
 from worker_images.errors import EngineError
-from worker_images.files import ROOT
+from worker_images.model.project import Project
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,7 @@ def test_an_unknown_revision_is_said_before_an_engine_is_asked(
     revision: str,
     said: list[str],
     monkeypatch: pytest.MonkeyPatch,
+    project: Project,
 ) -> None:
     """A build of five minutes does not end with it."""
     told: list[str] = []
@@ -28,6 +29,6 @@ def test_an_unknown_revision_is_said_before_an_engine_is_asked(
     monkeypatch.setattr(work, "check_space", lambda *_: None)
     monkeypatch.setattr(provision, "ensure_engine", asked)
     with pytest.raises(EngineError) as ended:
-        work.prepare([work.Request("slim", ROOT / "versions.yaml")], ROOT, told.append)
+        work.prepare([work.Request("slim")], project, told.append)
     assert [line in str(ended.value) for line in said] == [True] * len(said)
     assert len(told) == len(said)

@@ -73,7 +73,7 @@ def test_revision_is_unknown_without_git(clone: Path, monkeypatch: pytest.Monkey
 
 MADE = record.Record(
     variant="slim",
-    supply="packages",
+    source="packages",
     versions={"gvisor": "1"},
     key={"a": "1", "b": "2"},
     image_id="sha256:c",
@@ -90,7 +90,7 @@ MADE = record.Record(
 
 def test_record_survives_the_disk(tmp_path: Path) -> None:
     MADE.write(tmp_path / "build.json")
-    assert replace(record.Record.read(tmp_path / "build.json") or MADE, limits=()) == MADE
+    assert replace(record.Record.read(tmp_path / "build.json") or MADE, lacks=()) == MADE
     assert [path.name for path in tmp_path.iterdir()] == ["build.json"]
 
 
@@ -154,7 +154,7 @@ def archived(tmp_path: Path) -> tuple[Path, record.Record]:
     made = replace(
         MADE, manifest_digest=manifest_digest, image_id=image_id, compressed_size=compressed
     )
-    return path, replace(made, size=outline(path).layers[0][1], archive=record.stamp(path))
+    return path, replace(made, size=outline(path).layers[0][1], archive_stat=record.stamp(path))
 
 
 def test_archive_of_the_record_is_recognised(archived: tuple[Path, record.Record]) -> None:

@@ -2,16 +2,16 @@
 
 from worker_images.build import plan, render
 from worker_images.files import ROOT
-from worker_images.model.catalog import Catalog
-from worker_images.model.pins import Pins
+from worker_images.model.lock import Lock
+from worker_images.model.project import Project
 
 
-def test_every_step_of_a_packages_build_is_without_a_network(pins: Pins, catalog: Catalog) -> None:
-    for name in catalog.buildable:
+def test_step_of_a_packages_build_has_no_network(locked: Lock, project: Project) -> None:
+    for name in project.catalog.buildable:
         steps = [
             line
             for line in render.dockerfile(
-                plan.make(pins, catalog, name, "packages"), ROOT
+                plan.make(project, locked, name, "packages"), ROOT
             ).splitlines()
             if line.startswith("RUN")
         ]
@@ -19,9 +19,9 @@ def test_every_step_of_a_packages_build_is_without_a_network(pins: Pins, catalog
         assert not [line for line in steps if not line.startswith("RUN --network=none ")]
 
 
-def test_every_file_that_a_stage_adds_is_the_locks(pins: Pins, catalog: Catalog) -> None:
+def test_every_file_that_a_stage_adds_is_the_locks(locked: Lock, project: Project) -> None:
     """Nothing is fetched by an instruction."""
-    for name in catalog.buildable:
-        text = render.dockerfile(plan.make(pins, catalog, name, "packages"), ROOT)
+    for name in project.catalog.buildable:
+        text = render.dockerfile(plan.make(project, locked, name, "packages"), ROOT)
         assert "http" not in text
         assert "ADD base.tar /" in text

@@ -9,6 +9,7 @@ from worker_images.build import resolve
 from worker_images.errors import FetchError
 from worker_images.files import ROOT
 from worker_images.model.lock import Lock
+from worker_images.model.project import Project
 
 COMMITTED = ROOT / "versions.lock"
 
@@ -26,7 +27,9 @@ def test_reading_the_lock_again_gives_its_date(tmp_path: Path) -> None:
     assert resolve.date_of(path, other) != found.debian.resolved
 
 
-def test_without_a_checksum_database_no_lock_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_checksum_database_no_lock_is_written(
+    monkeypatch: pytest.MonkeyPatch, project: Project
+) -> None:
     monkeypatch.setenv("GOSUMDB", "off")
-    with pytest.raises(FetchError, match="nobody would vouch"):
-        resolve.write(ROOT / "versions.yaml", ROOT, print)
+    with pytest.raises(FetchError, match="would not be verified"):
+        resolve.write(project, print)

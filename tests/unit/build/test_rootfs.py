@@ -1,6 +1,7 @@
 """Root filesystem tars, assembled from .debs that dpkg-deb made here."""
 
 import io
+import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -8,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from worker_images.build import rootfs
-from worker_images.errors import EngineError
+from worker_images.errors import DocumentError, EngineError
+from worker_images.files import ROOT
+from worker_images.model.rootfs import PLACE, load
 
 EPOCH = 1_700_000_000
+RULES = load(ROOT)
 BASE_FILES = {
     "usr/share/base-passwd/passwd.master": (
         "root:*:0:0:root:/root:/bin/bash\nnobody:*:65534:65534:nobody:/x:/usr/sbin/nologin\n"
@@ -22,13 +26,15 @@ BASE_FILES = {
 }
 
 
-def deb(folder: Path, name: str, files: dict[str, str], mode: int = 0o644) -> Path:
+def deb(
+    folder: Path, name: str, files: dict[str, str], mode: int = 0o644, control: str = ""
+) -> Path:
     """A real .deb with these files."""
     tree = folder / name
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN" / "control").write_text(
         f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: x"
-        " <x@example.org>\nDescription: x\n"
+        f" <x@example.org>\n{control}Description: x\n"
     )
     (tree / "DEBIAN" / "md5sums").write_text("".join(f"0  {path}\n" for path in files))
     for path, content in files.items():
@@ -61,7 +67,7 @@ def read(path: Path) -> dict[str, tuple[tarfile.TarInfo, bytes]]:
 
 def test_base_gets_what_scripts_would_have_written(tmp_path: Path) -> None:
     package = deb(tmp_path, "everything", BASE_FILES)
-    rootfs.assemble({"everything": package}, tmp_path / "base.tar", EPOCH, base=True)
+    rootfs.assemble({"everything": package}, tmp_path / "base.tar", EPOCH, RULES, base=True)
     found = read(tmp_path / "base.tar")
     assert found["etc/passwd"][1].startswith(b"root:*:0:0:root:/root:/bin/sh\n")
     assert found["etc/shadow"][1] == b"root:*:19000:0:99999:7:::\nnobody:*:19000:0:99999:7:::\n"
@@ -76,7 +82,7 @@ def test_base_gets_what_scripts_would_have_written(tmp_path: Path) -> None:
 def test_same_bytes_whatever_the_day(tmp_path: Path) -> None:
     package = deb(tmp_path, "one", {"usr/bin/one": "x"})
     for name in ("a.tar", "b.tar"):
-        rootfs.assemble({"one": package}, tmp_path / name, EPOCH, base=False)
+        rootfs.assemble({"one": package}, tmp_path / name, EPOCH, RULES, base=False)
     assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
     assert all(info.mtime <= EPOCH for info, _ in read(tmp_path / "a.tar").values())
 
@@ -91,22 +97,75 @@ def test_every_parent_is_written_first(tmp_path: Path) -> None:
             "usr/share/man/man1/one.1": "x",
         },
     )
-    rootfs.assemble({"one": package}, tmp_path / "a.tar", EPOCH, base=False)
+    rootfs.assemble({"one": package}, tmp_path / "a.tar", EPOCH, RULES, base=False)
     names = list(read(tmp_path / "a.tar"))
     for name in names:
         assert all(str(parent) in names[: names.index(name)] for parent in Path(name).parents[:-1])
 
 
-def test_documentation_goes_and_licences_stay(tmp_path: Path) -> None:
+def test_dropped_paths_are_left_out_and_kept_ones_stay(tmp_path: Path) -> None:
     files = {
         "usr/share/doc/one/copyright": "free",
         "usr/share/doc/one/changelog": "x",
         "usr/share/man/man1/one.1": "x",
+        "usr/bin/iconv": "x",
         "usr/bin/one": "x",
     }
-    rootfs.assemble({"one": deb(tmp_path, "one", files)}, tmp_path / "a.tar", EPOCH, base=False)
+    package = deb(tmp_path, "one", files)
+    rootfs.assemble({"one": package}, tmp_path / "a.tar", EPOCH, RULES, base=False)
     kept = {name for name, (info, _) in read(tmp_path / "a.tar").items() if info.isfile()}
     assert kept & set(files) == {"usr/share/doc/one/copyright", "usr/bin/one"}
+    nothing_dropped = RULES.model_copy(update={"dropped": {}})
+    rootfs.assemble({"one": package}, tmp_path / "b.tar", EPOCH, nothing_dropped, base=False)
+    assert set(files) <= set(read(tmp_path / "b.tar"))
+
+
+def test_left_out_packages_are_neither_unpacked_nor_named(tmp_path: Path) -> None:
+    rules = RULES.model_copy(update={"packages": {"gone": "not needed"}})
+    needs = "Pre-Depends: gone:any\nDepends: two (>= 1), gone (>= 0.5) | three, gone-not\n"
+    packages = {
+        "one": deb(tmp_path, "one", {"usr/bin/one": "x"}, control=needs),
+        "gone": deb(tmp_path, "gone", {"usr/bin/gone": "x"}),
+    }
+    rootfs.assemble(packages, tmp_path / "a.tar", EPOCH, rules, base=False)
+    found = read(tmp_path / "a.tar")
+    assert {"usr/bin/one", "var/lib/dpkg/status.d/one"} <= set(found)
+    assert not [path for path in found if path.endswith("/gone")]
+    record = found["var/lib/dpkg/status.d/one"][1].decode()
+    assert re.findall(r"^(?:Pre-)?Depends: .*", record, re.MULTILINE) == [
+        "Depends: two (>= 1), gone-not"
+    ]
+
+
+def test_a_file_made_of_nothing_is_refused(tmp_path: Path) -> None:
+    files = {path: text for path, text in BASE_FILES.items() if not path.endswith(".crt")}
+    package = deb(tmp_path, "one", files)
+    with pytest.raises(EngineError, match="no package holds /usr/share/ca-certificates/mozilla"):
+        rootfs.assemble({"one": package}, tmp_path / "a.tar", EPOCH, RULES, base=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "other", "message"),
+    [
+        ("dropped:\n", 'dropped:\n  "usr/x": "x"\n', ": dropped.usr/x: 'usr/x' is not allowed"),
+        ("dropped:\n", 'dropped:\n  "/usr/x/": "x"\n', "'/usr/x/' is not allowed"),
+        ("dropped:\n", 'dropped:\n  "/usr/x": ""\n', "dropped./usr/x: '' is not allowed"),
+        ("kept:\n", "keeps:\n", "keeps: unknown key"),
+        ("kept:\n", "dropped:\n", "dropped: written twice"),
+        ('copyright": "licences', 'copyright": 7 # "licences', "'7' is not quoted"),
+    ],
+)
+def test_rules_with_a_fault_are_refused_with_its_place(
+    line: str, other: str, message: str, tmp_path: Path
+) -> None:
+    text = (ROOT / PLACE).read_text()
+    assert text.count(line) == 1
+    (tmp_path / PLACE).parent.mkdir(parents=True)
+    (tmp_path / PLACE).write_text(text.replace(line, other))
+    with pytest.raises(DocumentError) as refusal:
+        load(tmp_path)
+    assert message in str(refusal.value)
+    assert re.match(rf"{PLACE}:[1-9][0-9]*:[1-9]", str(refusal.value))
 
 
 def test_no_file_keeps_a_setuid_bit(tmp_path: Path) -> None:
@@ -114,6 +173,7 @@ def test_no_file_keeps_a_setuid_bit(tmp_path: Path) -> None:
         {"one": deb(tmp_path, "one", {"usr/bin/su": "x"}, mode=0o4755)},
         tmp_path / "a.tar",
         EPOCH,
+        RULES,
         base=False,
     )
     assert read(tmp_path / "a.tar")["usr/bin/su"][0].mode == 0o755
@@ -122,14 +182,14 @@ def test_no_file_keeps_a_setuid_bit(tmp_path: Path) -> None:
 def test_two_owners_of_one_file_are_refused(tmp_path: Path) -> None:
     packages = {name: deb(tmp_path, name, {"usr/bin/same": name}) for name in ("one", "two")}
     with pytest.raises(EngineError, match="usr/bin/same is in both one and two"):
-        rootfs.assemble(packages, tmp_path / "a.tar", EPOCH, base=False)
+        rootfs.assemble(packages, tmp_path / "a.tar", EPOCH, RULES, base=False)
 
 
 @pytest.mark.parametrize("path", ["lib/x", "bin/x", "root/x", "srv/x"])
 def test_a_path_outside_merged_usr_is_refused(path: str, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=f"one holds {path.split('/', maxsplit=1)[0]}"):
         rootfs.assemble(
-            {"one": deb(tmp_path, "one", {path: "x"})}, tmp_path / "a.tar", EPOCH, base=False
+            {"one": deb(tmp_path, "one", {path: "x"})}, tmp_path / "a.tar", EPOCH, RULES, base=False
         )
 
 
@@ -169,4 +229,4 @@ def test_an_odd_member_is_refused(
     )
     (tmp_path / "odd.deb").write_bytes(b"!<arch>\n" + text)
     with pytest.raises(EngineError, match=told):
-        rootfs.assemble({"odd": tmp_path / "odd.deb"}, tmp_path / "a.tar", EPOCH, base=False)
+        rootfs.assemble({"odd": tmp_path / "odd.deb"}, tmp_path / "a.tar", EPOCH, RULES, base=False)

@@ -32,11 +32,7 @@ MADE = record.Record(
     0.0,
     "",
 )
-
-
-CHECKS = ("tests.image.test_a.test_one", "tests.image.test_a.test_two[x]")
-
-
+CHECKS = ("tests/image/test_a.py::test_one", "tests/image/test_a.py::test_two[x]")
 NOT_RUN = "not run: no CAP_SYS_TIME"
 
 
@@ -70,7 +66,7 @@ def write(
     """A report as the image layer writes it: each check with the tag of its outcome, a skip's
     reason, or nothing.
     """
-    suite = ET.Element("testsuite")
+    suite = ET.Element("testsuite", timestamp="2026-11-23T15:37:29.041817+01:00")
     properties = ET.SubElement(suite, "properties")
     names = "[" + ", ".join(f'"{name}"' for name in collected) + "]"
     for name, value in (
@@ -80,19 +76,19 @@ def write(
     ):
         ET.SubElement(properties, "property", name=name, value=value)
     for name, outcome in ran.items():
-        module, _, test = name.rpartition(".")
-        case = ET.SubElement(suite, "testcase", classname=module, name=test)
+        module, _, test = name.partition(".py::")
+        case = ET.SubElement(suite, "testcase", classname=module.replace("/", "."), name=test)
         if outcome in {"failure", "error"}:
             ET.SubElement(case, outcome, message="")
         elif outcome:
             ET.SubElement(case, "skipped", message=outcome)
-    ET.ElementTree(suite).write(folder / "judge.xml")
+    ET.ElementTree(suite).write(folder / "image.xml")
 
 
 @pytest.fixture
 def verdict(tmp_path: Path) -> Callable[[int], list[str]]:
     """Judge the report below the folder by a status, and return what was said."""
-    (tmp_path / "judge.log").write_text("line one\nthe last line")
+    (tmp_path / "image.log").write_text("line one\nthe last line")
 
     def run(status: int) -> list[str]:
         work = Work(tmp_path, Removed.__new__(Removed), [])
@@ -143,12 +139,12 @@ INCOMPLETE = {
     "a check left out": (
         {"ran": {CHECKS[0]: ""}},
         0,
-        "1 of 2 checks ran: tests.image.test_a.test_two[x]",
+        "1 of 2 checks ran: tests/image/test_a.py::test_two[x]",
     ),
     "a check of somebody else": (
-        {"ran": ALL_PASSED | {"other.test": ""}},
+        {"ran": ALL_PASSED | {"other.py::test": ""}},
         0,
-        "3 of 2 checks ran: other.test",
+        "3 of 2 checks ran: other.py::test",
     ),
     "no check": ({"ran": {}, "collected": ()}, 0, "0 of 0 checks ran"),
     "another image": (
@@ -183,7 +179,7 @@ def test_report_that_does_not_show_all_passed_is_the_machines_fault(
     write(tmp_path, **report)  # type: ignore[arg-type]
     with pytest.raises(EngineError, match=re.escape(words)):
         verdict(status)
-    assert not (tmp_path / "judge.xml").exists()
+    assert not (tmp_path / "image.xml").exists()
 
 
 @pytest.mark.parametrize("text", [None, "", "<testsuites>", "<testsuites/>"])
@@ -192,7 +188,7 @@ def test_run_without_a_report_is_the_machines_fault(
     text: str | None, status: int, verdict: Callable[[int], list[str]], tmp_path: Path
 ) -> None:
     if text is not None:
-        (tmp_path / "judge.xml").write_text(text)
+        (tmp_path / "image.xml").write_text(text)
     with pytest.raises(EngineError, match="the tag is unchanged"):
         verdict(status)
 

@@ -12,7 +12,7 @@ from worker_images.build import record, uptodate
 
 MADE = record.Record(
     variant="slim",
-    supply="packages",
+    source="packages",
     versions={"gvisor": "1"},
     key={"a": "1", "b": "2"},
     image_id="sha256:c",
@@ -63,7 +63,9 @@ def built(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     out.mkdir(parents=True)
     (out / "image.tar").write_bytes(b"image")
     seen = uptodate.sources(checkout)
-    replace(MADE, inputs=seen, archive=record.stamp(out / "image.tar")).write(out / "build.json")
+    replace(MADE, source_digest=seen, archive_stat=record.stamp(out / "image.tar")).write(
+        out / "build.json"
+    )
     served = Engine(tmp_path / "s.sock", MADE.engine_id)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/s.sock")
     yield checkout

@@ -1,42 +1,34 @@
-"""The inputs of a build: another row of the drivers is another input."""
+"""The key of a build: another row of the drivers is another input."""
 
 import json
 from pathlib import Path
 
-from worker_images.build import pipeline, plan, render, work
-from worker_images.engine.builder import Engine
-from worker_images.fetch.store import Inputs, Store
+from worker_images.build import requirements
+from worker_images.build.work import Request, plan_all
+from worker_images.files import text_digest
 from worker_images.model import project
 from worker_images.model.drivers.table import DRIVERS
-from worker_images.model.lock import Lock
 
 
-def test_another_row_is_another_input(checkout: Path, no_engine: Engine) -> None:
-    """The label is in the Dockerfile; what the release only knows is in the file alone."""
-    pinned, known = project.load(checkout, checkout / "versions.yaml")
-    planned = plan.make(pinned, known, "slim", "vendor")
-    request = work.Request("slim", checkout / "versions.yaml")
+def key(checkout: Path) -> dict[str, str]:
+    """The digest of each input and of the Dockerfile."""
+    planned = plan_all([Request("slim", "upstream")], project.load(checkout))
+    inputs = {each.name: each.digest for each in planned.plans[0].inputs}
+    return inputs | {"Dockerfile": text_digest(planned.dockerfiles[0])}
 
-    def key() -> dict[str, str]:
-        inputs = Inputs(Lock.read(checkout / "versions.lock"), Store())
-        made = work.Work(
-            request,
-            planned,
-            render.dockerfile(planned, checkout),
-            checkout,
-            checkout,
-            no_engine,
-            inputs,
-            print,
-            "",
-        )
-        return pipeline._key(made)  # noqa: SLF001
 
-    before = key()
+def test_driver_that_a_release_only_knows_changes_the_file_alone(checkout: Path) -> None:
+    before = key(checkout)
     path = checkout / DRIVERS
     data = json.loads(path.read_text())
     data["releases"]["20260622.0"]["known"].pop()
     path.write_text(json.dumps(data))
-    assert {name for name, text in key().items() if before[name] != text} == {
-        "components/gvisor/drivers.json"
-    }
+    changed = {name for name, digest in key(checkout).items() if before[name] != digest}
+    assert changed == {"components/gvisor/drivers.json"}
+
+
+def test_lock_is_read_once_for_all_variants(checkout: Path) -> None:
+    loaded = project.load(checkout)
+    planned = plan_all([Request("slim"), Request("full")], loaded)
+    assert planned.locked == requirements.load(loaded)
+    assert [each.variant for each in planned.plans] == ["slim", "full"]

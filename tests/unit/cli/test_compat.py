@@ -29,7 +29,7 @@ def test_the_pair_of_the_requirements_note(capsys: pytest.CaptureFixture[str]) -
     assert code == 7
     assert "535.129.03: dropped in 20240916.0, back in 20250611.0" in out
     assert (
-        "set gvisor.version to 20260817.0 with its other pins (./build.py update --write gvisor, or"
+        "set gvisor.version to 20260817.0 with its other pins (./build.py update --write, or"
         " all four by hand)" in err
     )
     assert "or install driver 535.183.01" in err

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from worker_images import console
 from worker_images.build import work
 from worker_images.cli import build, main
 from worker_images.files import ROOT
@@ -33,9 +34,9 @@ def run(
 
 WRONG = {
     "no variant": ([], "--variant"),
-    "unknown variant": (["--variant", "smal"], "no variant 'smal'; there are: full, slim"),
+    "unknown variant": (["--variant", "smal"], "no such variant; known variants: full, slim"),
     "unknown option": (["--variant", "slim", "--sply", "x"], "--sply"),
-    "unknown supply": (["--variant", "slim", "--supply", "magic"], "choose from"),
+    "unknown source": (["--variant", "slim", "--source", "magic"], "choose from"),
     "unknown print": (["--variant", "slim", "--print", "x"], "dockerfile"),
     "no such pins": (
         ["--variant", "slim", "--versions", "none.yaml"],
@@ -43,7 +44,7 @@ WRONG = {
     ),
     "malformed tag": (["--variant", "slim", "--tag", "Not A Name"], "not an image name"),
     "unknown command": (["engine", "restart"], "start"),
-    "unknown variant to test": (["test", "smal"], "no variant 'smal'"),
+    "unknown layer": (["test", "smal"], "no such test layer"),
 }
 
 
@@ -90,7 +91,7 @@ def test_help_shows_examples_and_exit_codes() -> None:
 def test_plan_is_json() -> None:
     result = run("--variant", "slim", "--print", "plan")
     assert (result.returncode, result.stderr) == (0, "")
-    assert json.loads(result.stdout)["supply"] == "packages"
+    assert json.loads(result.stdout)["source"] == "packages"
 
 
 def test_dockerfile_is_the_committed_one() -> None:
@@ -156,7 +157,7 @@ def test_nobody_is_told_to_use_sudo(tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 4, result.stderr
-    assert "sudo ./build.py --variant slim" in result.stderr
+    assert "run the same command with sudo" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -169,8 +170,8 @@ def test_a_stale_lock_is_exit_2(tmp_path: Path) -> None:
     result = run("--variant", "slim", "--versions", str(tmp_path / "v.yaml"))
     assert result.returncode == 2
     assert (
-        "v.lock: modules.gvisor: locked for v0.0.0-20260701204157-69c2d17aea96, asked for"
-        " v0.0.0-20260518063529" in result.stderr
+        "v.lock: modules.gvisor: not in the lock: v0.0.0-20260518063529-209a0ce076a1"
+        in result.stderr
     )
     assert "run: make lock" in result.stderr
 
@@ -200,7 +201,7 @@ def test_a_full_disk_is_one_line(
     assert main.main(["--variant", "slim", "--no-cache"], ROOT) == 4
     assert (
         capsys.readouterr().err
-        == "build.py: /somewhere: No space left on device; correct that and run again\n"
+        == "build.py: /somewhere: No space left on device; fix this and retry\n"
     )
 
 
@@ -215,7 +216,7 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_all_takes_no_single_name() -> None:
     result = run("--variant", "all", "--tag", "team/worker:1")
     assert result.returncode == 2
-    assert "want one image each" in result.stderr
+    assert "--tag and --push name one image" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -252,14 +253,14 @@ def test_streams_that_are_closed_or_full_do_not_end_in_a_traceback(
     if status:
         assert (
             result.stderr
-            == "build.py: standard output: No space left on device; correct that and run again\n"
+            == "build.py: standard output: No space left on device; fix this and retry\n"
         )
 
 
 def test_progress_that_nobody_reads_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stderr", full)
-        main.tell("building")
+        console.say("building")
         monkeypatch.undo()
         # The control: to write there does fail.
         with pytest.raises(OSError, match="No space left on device"):

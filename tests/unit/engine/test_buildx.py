@@ -2,10 +2,6 @@
 
 import csv
 import json
-import os
-import pty
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,34 +10,16 @@ from worker_images.engine import buildx
 from worker_images.engine.daemon import Address
 from worker_images.engine.endpoint import Endpoint
 from worker_images.errors import DriftError, EngineError, FetchError, ImageBuildError
-from worker_images.files import ROOT
 
 
-def test_buildx_draws_on_a_terminal_and_the_log_has_no_drawing(tmp_path: Path) -> None:
-    """A real terminal pair: the child believes in it, the log keeps its words without the
-    escapes.
-    """
-    ours, theirs = pty.openpty()
-    program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from"
-        " worker_images.engine import buildx\njob = buildx.Job(Path('f'), Path('c'), 'type=docker',"
-        " 1)\nfrom worker_images.engine.daemon import Address; from worker_images.engine.endpoint"
-        " import Endpoint\nend = Endpoint(Address('unix:///none'), ('sh', '-c', '[ -t 2 ] && printf"
-        " \"\\\\033[31mred\\\\033[0m\\\\n\"'), 'docker')\nbuildx.build(end, {'one': job},"
-        " Path(sys.argv[2]) / 'build.log')\n"
-    )
-    process = subprocess.run(
-        [sys.executable, "-c", program, str(ROOT), str(tmp_path)],
-        stderr=theirs,
-        capture_output=False,
-        check=False,
-    )
-    os.close(theirs)
-    drawn = os.read(ours, 4096)
-    os.close(ours)
-    assert process.returncode == 0
-    assert b"\x1b[31mred" in drawn
-    assert (tmp_path / "build.log").read_text() == "red\n"
+def test_progress_goes_to_the_reader_and_to_the_log(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    end = Endpoint(Address("unix:///none"), ("sh", "-c", "echo step >&2"), "docker")
+    job = buildx.Job(Path("f"), Path("c"), "type=docker", 1)
+    buildx.build(end, {"one": job}, tmp_path / "build.log")
+    assert (tmp_path / "build.log").read_text() == "step\n"
+    assert capfdbinary.readouterr().err == b"step\n"
 
 
 def test_a_failed_build_names_cause_and_log(tmp_path: Path) -> None:

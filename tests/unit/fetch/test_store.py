@@ -11,7 +11,7 @@ from tests.support import faulty
 from tests.support.faulty import Server
 from tests.support.modules import PREFIX, zipped
 from worker_images.errors import EngineError, FetchError, ImageBuildError
-from worker_images.fetch import apt, gomod, http, store
+from worker_images.fetch import apt, gomod, http, session, store
 from worker_images.fetch.gomod import File
 from worker_images.fetch.store import Store
 from worker_images.files import ROOT
@@ -36,14 +36,14 @@ def module(content: bytes = b"right") -> File:
     return File("a.org/b", "v1.0.0", gomod.hash1([(f"{PREFIX}a", content)]))
 
 
-def test_a_module_is_had(proxy: Server, tmp_path: Path) -> None:
+def test_module_is_fetched(proxy: Server, tmp_path: Path) -> None:
     """The control of the tests below."""
     proxy.serves["/a.org/b/@v/v1.0.0.zip"] = RIGHT
     assert Store(tmp_path).modules([module()])[0].read_bytes() == RIGHT
 
 
 @pytest.mark.parametrize("body", [WRONG, RIGHT[:-9], b"<html>", b""])
-def test_a_wrong_module_is_refused_and_the_next_run_heals(
+def test_module_is_refused_where_its_bytes_differ(
     body: bytes, proxy: Server, tmp_path: Path
 ) -> None:
     proxy.serves["/a.org/b/@v/v1.0.0.zip"] = body
@@ -56,9 +56,11 @@ def test_a_wrong_module_is_refused_and_the_next_run_heals(
     assert Store(tmp_path).modules([module()])[0].read_bytes() == RIGHT
 
 
-def test_a_sum_beside_the_file_is_not_believed(proxy: Server, tmp_path: Path) -> None:
-    """File and checksum swapped together, on the proxy's side: go.sum is ours, the .ziphash is not
-    asked for.
+def test_module_is_refused_where_its_published_sum_differs_too(
+    proxy: Server, tmp_path: Path
+) -> None:
+    """File and checksum swapped together, on the proxy's side: go.sum is ours, and no .ziphash is
+    requested.
     """
     proxy.serves |= {
         "/a.org/b/@v/v1.0.0.zip": WRONG,
@@ -66,7 +68,7 @@ def test_a_sum_beside_the_file_is_not_believed(proxy: Server, tmp_path: Path) ->
     }
     with pytest.raises(FetchError, match=module().sum.replace("+", r"\+")):
         Store(tmp_path).modules([module()])
-    assert {path.rpartition(".")[2] for path in proxy.asked} == {"zip"}
+    assert {path.rpartition(".")[2] for path in proxy.requests} == {"zip"}
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def filled(proxy: Server, tmp_path: Path) -> Path:
     (zip_file,) = source.modules([module()])
     store.copied(source, deb, apt.wanted(package(proxy)).fault, folder)
     store.copied(source, zip_file, module().fault, folder)
-    proxy.asked.clear()
+    proxy.requests.clear()
     return folder
 
 
@@ -93,7 +95,7 @@ def package(server: Server) -> Package:
     )
 
 
-def test_a_filled_folder_replaces_the_network(
+def test_filled_folder_replaces_the_network(
     filled: Path, proxy: Server, tmp_path: Path, pins: Pins
 ) -> None:
     offline = Store(tmp_path / "other", source=filled)
@@ -102,15 +104,15 @@ def test_a_filled_folder_replaces_the_network(
         == faulty.CONTENT
     )
     assert offline.modules([module()])[0].read_bytes() == RIGHT
-    assert proxy.asked == []
+    assert proxy.requests == []
 
 
-@pytest.mark.parametrize("spoiled", [b"", b"x"])
-def test_a_spoiled_folder_is_refused(
-    spoiled: bytes, filled: Path, proxy: Server, tmp_path: Path, pins: Pins
+@pytest.mark.parametrize("damaged", [b"", b"x"])
+def test_filled_folder_is_refused_where_a_file_is_damaged_or_missing(
+    damaged: bytes, filled: Path, proxy: Server, tmp_path: Path, pins: Pins
 ) -> None:
     for path in filled.rglob("*.deb"):
-        path.write_bytes(spoiled) if spoiled else path.unlink()
+        path.write_bytes(damaged) if damaged else path.unlink()
     with pytest.raises(
         FetchError,
         match=(
@@ -121,24 +123,24 @@ def test_a_spoiled_folder_is_refused(
         Store(tmp_path / "other", source=filled).debs(
             [package(proxy)], pins.debian, "2026-11-25T00:00:00Z"
         )
-    assert proxy.asked == []
+    assert proxy.requests == []
 
 
-def test_what_a_mirror_replaced_is_asked_of_the_snapshots(pins: Pins) -> None:
+def test_snapshot_address_follows_from_the_mirrors(pins: Pins) -> None:
     time, path = "2026-11-25T00:21:46Z", "pool/main/t/tini/tini_1.deb"
-    asked = {
+    found = {
         address: store.snapshots(f"{address}/{path}", pins.debian, time)
         for address in (pins.debian.mirror, pins.debian.security)
     }
     archive = "https://snapshot.debian.org/archive"
-    assert asked == {
+    assert found == {
         pins.debian.mirror: (f"{archive}/debian/20261125T002146Z/{path}",),
         pins.debian.security: (f"{archive}/debian-security/20261125T002146Z/{path}",),
     }
     assert store.snapshots("http://elsewhere.org/x.deb", pins.debian, time) == ()
 
 
-def test_a_replaced_package_comes_from_the_snapshots(
+def test_replaced_package_is_fetched_from_the_snapshots(
     proxy: Server, tmp_path: Path, pins: Pins
 ) -> None:
     pin = pins.debian.model_copy(
@@ -150,10 +152,10 @@ def test_a_replaced_package_comes_from_the_snapshots(
         Store(tmp_path).debs([wanted], pin, "2026-11-25T00:21:46Z")[0].read_bytes()
         == faulty.CONTENT
     )
-    assert proxy.asked == ["/debian/tini.deb", "/archive/debian/20261125T002146Z/tini.deb"]
+    assert proxy.requests == ["/debian/tini.deb", "/archive/debian/20261125T002146Z/tini.deb"]
 
 
-def test_a_damaged_zip_in_the_store_is_fetched_again(proxy: Server, tmp_path: Path) -> None:
+def test_stored_module_is_fetched_again_where_a_byte_differs(proxy: Server, tmp_path: Path) -> None:
     """Wherever the damage is: each byte, one after the other."""
     proxy.serves["/a.org/b/@v/v1.0.0.zip"] = RIGHT
     (path,) = Store(tmp_path).modules([module()])
@@ -162,22 +164,34 @@ def test_a_damaged_zip_in_the_store_is_fetched_again(proxy: Server, tmp_path: Pa
         assert gomod.hash_of_zip(Store(tmp_path).modules([module()])[0], PREFIX) == module().sum
 
 
-def test_a_proxys_password_is_sent_and_never_shown(
+def test_proxys_password_is_sent_and_not_shown(
     proxy: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = proxy.address.replace("http://", "http://me:s%65cret@")
     monkeypatch.setenv("GOPROXY", address)
-    asked = http.request(f"{address}/x")
-    assert asked.full_url == f"{proxy.address}/x"
-    assert asked.unredirected_hdrs["Authorization"] == "Basic bWU6c2VjcmV0"
     proxy.faults = ["404"]
-    with pytest.raises(FetchError) as told:
+    with pytest.raises(FetchError) as caught:
         Store(tmp_path).modules([module()])
-    assert "cret" not in str(told.value)
+    assert proxy.passwords == ["Basic bWU6c2VjcmV0"]
+    assert "cret" not in str(caught.value)
+
+
+def test_proxys_password_is_not_sent_to_another_host(
+    proxy: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A redirect that the reader allows; on the same host the password is sent again."""
+    monkeypatch.setenv("GOPROXY", proxy.address.replace("http://", "http://me:secret@"))
+    monkeypatch.setenv(session.REDIRECT_HOSTS, "localhost")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    proxy.serves |= dict.fromkeys(("/x", "/y"), RIGHT)
+    other = proxy.address.replace("127.0.0.1", "localhost")
+    proxy.faults = ["to /x", f"to {other}/y"]
+    assert Store(tmp_path).modules([module()])[0].read_bytes() == RIGHT
+    assert proxy.passwords == ["Basic bWU6c2VjcmV0", "Basic bWU6c2VjcmV0", None]
 
 
 @pytest.mark.parametrize(
-    ("said", "kind", "step"),
+    ("message", "kind", "step"),
     [
         (
             (
@@ -199,8 +213,10 @@ def test_a_proxys_password_is_sent_and_never_shown(
         ),
     ],
 )
-def test_advice_is_of_what_pip_said(said: str, kind: type[ImageBuildError], step: str) -> None:
+def test_pip_failure_advises_by_its_first_error(
+    message: str, kind: type[ImageBuildError], step: str
+) -> None:
     """The first of its words that is an error, and the next step."""
-    found = store.pip_failure("x 1", f"WARNING: a\n{said}\nERROR: b\n")
+    found = store.pip_failure("x 1", f"WARNING: a\n{message}\nERROR: b\n")
     assert type(found) is kind
-    assert str(found).startswith(f"fetching x 1: {said}{step}")
+    assert str(found).startswith(f"fetching x 1: {message}{step}")

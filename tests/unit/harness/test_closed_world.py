@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.archives import layer, write
-from worker_images.harness import closed_world
+from tests.support.elf_files import library
+from worker_images.harness import closed_world, libraries
 from worker_images.harness.closed_world import Control, Declared
 from worker_images.model.oci import archive
 from worker_images.model.oci.image import Image, ImageError, plain
+from worker_images.model.rootfs import Rules
 
 DECLARED = {
     "/usr/x": Declared(
@@ -24,6 +26,12 @@ DECLARED = {
     ),
     "/usr/y": Declared("hello", plain("/usr/y", "link", target="x")),
 }
+
+
+def rules(*dropped: str) -> Rules:
+    reasons = dict.fromkeys(dropped, "not needed")
+    left_out, kept = {"gone": "not needed"}, {"/usr/kept": "needed"}
+    return Rules(packages=left_out, dropped=reasons, kept=kept, links={}, files={}, folders={})
 
 
 def image(folder: Path, *members: tuple[str, str, str]) -> Image:
@@ -66,8 +74,29 @@ def image(folder: Path, *members: tuple[str, str, str]) -> Image:
     ],
 )
 def test_what_is_said(members: list[tuple[str, str, str]], said: str, tmp_path: Path) -> None:
-    found = closed_world.findings(image(tmp_path, *members), DECLARED, ["/usr/doc"])
+    found = closed_world.findings(image(tmp_path, *members), DECLARED, rules("/usr/doc"))
     assert [line[: len(said)] for line in found] == ([said] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"), [("libone.so.1", {}), ("libtwo.so.1", {"/usr/bin/x": {"libone.so.1"}})]
+)
+def test_libraries_that_no_folder_holds_are_named(
+    name: str, missing: dict[str, set[str]], tmp_path: Path
+) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path, data in {
+            f"usr/lib/{name}": b"",
+            "usr/bin/script": b"#!/bin/sh\n",
+            "usr/bin/x": library(("libone.so.1",)),
+        }.items():
+            info = tarfile.TarInfo(path)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    found = archive.load(write(tmp_path / "image.tar", [buffer.getvalue()]), tmp_path)
+    assert libraries.needed(found) == {"/usr/bin/x": {"libone.so.1"}}
+    assert libraries.missing(found) == missing
 
 
 def test_a_file_that_carries_a_capability(tmp_path: Path) -> None:
@@ -79,7 +108,7 @@ def test_a_file_that_carries_a_capability(tmp_path: Path) -> None:
     found = closed_world.findings(
         archive.load(write(tmp_path / "image.tar", [buffer.getvalue()]), tmp_path),
         DECLARED,
-        ["/usr/doc", "/usr/y"],
+        rules("/usr/doc", "/usr/y"),
     )
     assert [line.split(";")[0] for line in found] == ["/usr/x: carries security.capability"]
 
@@ -96,13 +125,28 @@ def test_a_file_that_carries_a_capability(tmp_path: Path) -> None:
 def test_packages_that_nobody_needs(wanted: list[str], unneeded: set[str]) -> None:
     """a needs b or something that c provides; c needs e."""
     packages = {
-        "a": Control("1", ("b", "virtual"), ()),
+        "a": Control("1", (("b",), ("virtual",)), ()),
         "b": Control("1", (), ()),
-        "c": Control("1", ("e",), ("virtual",)),
+        "c": Control("1", (("e",),), ("virtual",)),
         "d": Control("1", (), ()),
         "e": Control("1", (), ()),
     }
     assert closed_world.unneeded(packages, wanted) == unneeded
+
+
+@pytest.mark.parametrize(
+    ("need", "unmet"),
+    [
+        (("b",), set()),
+        (("virtual",), set()),
+        (("gone", "b"), set()),
+        (("gone",), {"gone"}),
+        (("gone", "lost"), {"gone"}),
+    ],
+)
+def test_needs_that_no_package_meets_are_named(need: tuple[str, ...], unmet: set[str]) -> None:
+    packages = {"a": Control("1", (("b",), need), ()), "b": Control("1", (), ("virtual",))}
+    assert closed_world.unmet(packages) == unmet
 
 
 def test_records_of_packages_are_read(tmp_path: Path) -> None:
@@ -117,7 +161,7 @@ def test_records_of_packages_are_read(tmp_path: Path) -> None:
             ("file", "var/lib/dpkg/status.d/aa.md5sums", ""),
         )
     )
-    assert found == {"aa": Control("1:2-3", ("dd", "ee", "bb", "cc"), ("ff",))}
+    assert found == {"aa": Control("1:2-3", (("dd",), ("ee",), ("bb", "cc")), ("ff",))}
 
 
 @pytest.fixture
@@ -129,7 +173,7 @@ def deb(tmp_path: Path) -> Callable[[int], Path]:
         (folder / "DEBIAN").mkdir(parents=True)
         (folder / "DEBIAN/control").write_text(
             "Package: a\nVersion: 1\nArchitecture: all\nMaintainer: nobody"
-            " <n@example.org>\nDescription: a\n"
+            " <n@example.org>\nPre-Depends: gone\nDepends: b, gone (>= 1) | c\nDescription: a\n"
         )
         (folder / "x").write_text("hello")
         (folder / "x").chmod(mode)
@@ -148,11 +192,16 @@ def deb(tmp_path: Path) -> Callable[[int], Path]:
 
 def test_a_package_says_what_it_holds(deb: Callable[[int], Path]) -> None:
     """Without the right that its file would give a caller: no file of a worker keeps one."""
-    found = closed_world.of_packages({"a": deb(0o4755)})
+    found = closed_world.of_packages({"a": deb(0o4755)}, rules())
     assert found["/x"] == Declared("a", found["/x"].entry, hashlib.sha256(b"hello").hexdigest())
     assert found["/x"].entry.mode == 0o755
     assert found["/var/lib/dpkg/status.d/a.md5sums"].sha256 == hashlib.sha256(b"").hexdigest()
-    assert found["/var/lib/dpkg/status.d/a"].sha256
+    record = found["/var/lib/dpkg/status.d/a"]
+    reduced = (
+        b"Package: a\nVersion: 1\nArchitecture: all\nMaintainer: nobody"
+        b" <n@example.org>\nDepends: b\nDescription: a\n"
+    )
+    assert record.reduced == hashlib.sha256(reduced).hexdigest() != record.sha256
 
 
 @pytest.mark.parametrize(
@@ -177,6 +226,36 @@ def test_a_record_that_is_none_never_becomes_a_question(
         )
 
 
+@pytest.mark.parametrize(("content", "faults"), [("whole", 0), ("reduced", 0), ("other", 1)])
+def test_a_record_may_be_whole_or_reduced(content: str, faults: int, tmp_path: Path) -> None:
+    digests = [hashlib.sha256(each).hexdigest() for each in (b"whole", b"reduced")]
+    declared = {"/usr/x": Declared("a", plain("/usr/x", "file", "0644"), *digests)}
+    found = image(tmp_path, ("file", "usr/x", content))
+    assert len(closed_world.findings(found, declared, rules())) == faults
+
+
+def test_dropped_files_in_a_layer_are_found(tmp_path: Path) -> None:
+    found = image(
+        tmp_path,
+        ("folder", "usr/doc", ""),
+        ("file", "usr/doc/manual", "text"),
+        ("file", "usr/doc/copyright", "free"),
+        ("link", "usr/x", "y"),
+        ("file", "usr/kept", "x"),
+        ("file", "usr/y", "x"),
+    )
+    dropped = rules("/usr/doc*", "/usr/x", "/usr/k*")
+    assert closed_world.leftovers(found, dropped) == ["/usr/doc/manual", "/usr/x"]
+
+
+def test_a_kept_file_may_not_be_absent(tmp_path: Path) -> None:
+    declared = {"/usr/kept": Declared("hello", plain("/usr/kept", "file", "0644"))}
+    found = closed_world.findings(
+        image(tmp_path, ("folder", "usr", "")), declared, rules("/usr/k*")
+    )
+    assert "/usr/kept: hello holds it, no layer does" in found
+
+
 def test_a_licence_may_not_be_dropped(tmp_path: Path) -> None:
     declared = {
         "/usr/share/doc/hello/copyright": Declared(
@@ -184,6 +263,6 @@ def test_a_licence_may_not_be_dropped(tmp_path: Path) -> None:
         )
     }
     found = closed_world.findings(
-        image(tmp_path, ("folder", "usr", "")), declared, ["/usr/share/doc/*"]
+        image(tmp_path, ("folder", "usr", "")), declared, rules("/usr/share/doc/*")
     )
     assert "/usr/share/doc/hello/copyright: hello holds it, no layer does" in found

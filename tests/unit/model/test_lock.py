@@ -26,8 +26,7 @@ def loaded(checkout: Path) -> Callable[[], Lock]:
     """Read the lock of a copied checkout against its pins."""
 
     def load() -> Lock:
-        pinned, known = project.load(checkout, checkout / "versions.yaml")
-        return requirements.load(checkout / "versions.yaml", pinned, known, checkout)
+        return requirements.load(project.load(checkout))
 
     return load
 
@@ -57,21 +56,22 @@ def test_the_lock_survives_its_text(tmp_path: Path) -> None:
             "20260701204157-69c2d17aea96",
             "20260518063529-209a0ce076a1",
             (
-                "versions.lock: modules.gvisor: locked for v0.0.0-20260701204157-69c2d17aea96,"
-                " asked for v0.0.0-20260518063529-209a0ce076a1"
+                "versions.lock: modules.gvisor: not in the lock:"
+                " v0.0.0-20260518063529-209a0ce076a1; no longer needed:"
+                " v0.0.0-20260701204157-69c2d17aea96"
             ),
         ),
         (
             "versions.yaml",
             "1.26.11",
             "1.26.10",
-            "versions.lock: go.toolchain: locked for 1.26.11, asked for 1.26.10",
+            "versions.lock: go.toolchain: not in the lock: 1.26.10; no longer needed: 1.26.11",
         ),
         (
             "versions.yaml",
             'version: "12.8.57"',
             'version: "12.8.90"',
-            "versions.lock: wheels.cuda-runtime: locked for 12.8.57",
+            "versions.lock: wheels.cuda-runtime: not in the lock: 12.8.90",
         ),
         (
             "versions.yaml",
@@ -83,25 +83,25 @@ def test_the_lock_survives_its_text(tmp_path: Path) -> None:
             "images/base/packages.yaml",
             "  tini:",
             '  tmux: "a terminal"\n  tini:',
-            "packages.amd64.base: locked for less, asked for tmux",
+            "packages.amd64.base: not in the lock: tmux",
         ),
         (
             "images/base/packages.yaml",
             '  tini: "reaps processes as PID 1"\n',
             "",
-            "packages.arm64.base: locked for tini, asked for less",
+            "packages.arm64.base: no longer needed: tini",
         ),
         (
             f"{GVISOR}/go.mod",
             "go 1.26.11",
             "go 1.26.10",
-            f"{GVISOR}/go.mod:1:1: not the file that versions.lock names",
+            f"{GVISOR}/go.mod:1:1: differs from versions.lock",
         ),
         (
             f"{GVISOR}/go.sum",
             "h1:",
             "h1:A",
-            f"{GVISOR}/go.sum:1:1: not the file that versions.lock names",
+            f"{GVISOR}/go.sum:1:1: differs from versions.lock",
         ),
     ],
 )
@@ -126,11 +126,11 @@ def test_all_that_changed_is_named_at_once(checkout: Path, loaded: Callable[[], 
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        (r'^    \{"name": "tini".*\n', "", "packages.amd64.holds.base: no package tini"),
+        (r'^    \{"name": "tini".*\n', "", "packages.amd64.holds.base: not in files: tini"),
         (
             r'"holds": \{\n    "base": \[[^\]]*\]',
             '"holds": {\n    "base": []',
-            "packages.amd64.holds.base: no package base-files",
+            "packages.amd64.holds.base: not in files: base-files",
         ),
         (
             r'"url": "http://deb.debian.org/debian/pool/main/t/tini',
@@ -145,22 +145,34 @@ def test_all_that_changed_is_named_at_once(checkout: Path, loaded: Callable[[], 
         (
             r'("name": "tini".*?"sha256": ")[0-9a-f]{64}',
             r"\1../../x",
-            "files.tini: no name, digest and size of one package",
+            "files.tini: invalid or duplicate entry (needs name, sha256, size)",
         ),
         (
             r'("name": "tini".*?"size": )[0-9]+',
             r'\1"9"',
-            "files.tini: no name, digest and size of one package",
+            "files.tini: invalid or duplicate entry (needs name, sha256, size)",
         ),
-        (r'"name": "tini"', '"name": "../../tini"', "files.../../tini: no name, digest and size"),
-        (r'"sum": "h1:KyINm[^"]*"', '"sum": "h1:AAAA"', "toolchain: no sum or size of a Go module"),
-        (r'"resolved": "[^"]*"', '"resolved": "soon"', "debian.resolved: no time"),
+        (r'"name": "tini"', '"name": "../../tini"', "files.../../tini: invalid or duplicate entry"),
+        (
+            r'"sum": "h1:KyINm[^"]*"',
+            '"sum": "h1:AAAA"',
+            "toolchain: invalid entry (needs version, sum, size)",
+        ),
+        (
+            r'"resolved": "[^"]*"',
+            '"resolved": "soon"',
+            "debian.resolved: not an ISO 8601 timestamp",
+        ),
         (
             r'("cuda-runtime": .*"sha256": ")[0-9a-f]',
             r"\1g",
-            "wheels.cuda-runtime: no version, digest and size",
+            "wheels.cuda-runtime: invalid entry (needs version, sha256, size)",
         ),
-        (r'"digest": "sha256:d7', '"digest": "md5:d7', "published.debian:trixie-slim: no digest"),
+        (
+            r'"digest": "sha256:d7',
+            '"digest": "md5:d7',
+            "published.debian:trixie-slim: invalid digest",
+        ),
         (r'^ "toolchain": .*\n', r"\g<0>\g<0>", "a key is written twice"),
     ],
 )
@@ -210,8 +222,8 @@ def test_the_command_says_what_is_stale(checkout: Path) -> None:
     )
     assert found.returncode == 2
     assert (
-        "versions.lock: go.toolchain: locked for 1.26.11, asked for 1.26.10; run: make lock"
-        in found.stderr
+        "versions.lock: go.toolchain: not in the lock: 1.26.10; no longer needed: 1.26.11; run:"
+        " make lock" in found.stderr
     )
 
 

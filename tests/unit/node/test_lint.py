@@ -15,7 +15,7 @@ from tests.support import stand_in
 from tests.support.stand_in import DRIVER
 from worker_images.node import bundle
 from worker_images.node.launch import Launch
-from worker_images.node.lint import RULES, findings
+from worker_images.node.lint import RULES, violations
 from worker_images.node.node import Device, Node
 from worker_images.node.spec import Container
 
@@ -193,17 +193,17 @@ BINARIES = (
 
 
 def test_a_sound_one_has_no_finding(sound: Launch) -> None:
-    assert findings(sound) == ()
+    assert violations(sound) == ()
 
 
 @pytest.mark.parametrize(("flags", "spoil"), SOUND_SPECIFICATIONS)
 def test_what_is_sound_too(flags: tuple[str, ...], spoil: Spoil, sound: Launch) -> None:
-    assert findings(replace(spoilt(sound, spoil), flags=flags)) == ()
+    assert violations(replace(spoilt(sound, spoil), flags=flags)) == ()
 
 
 def test_a_container_without_a_gpu(sound: Launch) -> None:
     assert (
-        findings(
+        violations(
             replace(
                 sound, specification={"linux": {"devices": None}, "hooks": None, "mounts": None}
             )
@@ -216,7 +216,7 @@ def test_ngx_is_never_allowed(sound: Launch) -> None:
     launch = spoilt(sound, variable("NVIDIA_DRIVER_CAPABILITIES", "ngx"))
     assert [
         each.rule
-        for each in findings(
+        for each in violations(
             replace(launch, flags=("--nvproxy-allowed-driver-capabilities=all,ngx",))
         )
     ] == ["F6"]
@@ -228,7 +228,7 @@ def test_ngx_is_never_allowed(sound: Launch) -> None:
     ids=lambda each: each if isinstance(each, str) else "",
 )
 def test_specification(rule: str, problem: str, spoil: Spoil, sound: Launch) -> None:
-    (found,) = findings(spoilt(sound, spoil))
+    (found,) = violations(spoilt(sound, spoil))
     assert found.rule == rule
     assert problem in found.problem
     assert found.step
@@ -236,7 +236,7 @@ def test_specification(rule: str, problem: str, spoil: Spoil, sound: Launch) -> 
 
 @pytest.mark.parametrize(("rule", "flags", "problem"), FLAGS)
 def test_flags(rule: str, flags: tuple[str, ...], problem: str, sound: Launch) -> None:
-    (found,) = findings(replace(sound, flags=flags))
+    (found,) = violations(replace(sound, flags=flags))
     assert (found.rule, found.where) == (rule, "flags")
     assert problem in found.problem
 
@@ -246,18 +246,18 @@ def test_binary(
     rule: str, problem: str, data: bytes, mode: int, sound: Launch, tmp_path: Path
 ) -> None:
     runsc = written(tmp_path / "runsc", data, mode)
-    (found,) = findings(replace(sound, runsc=runsc))
+    (found,) = violations(replace(sound, runsc=runsc))
     assert (found.rule, found.where) == (rule, "runsc")
     assert problem in found.problem
 
 
 def test_a_runsc_that_is_missing(sound: Launch, tmp_path: Path) -> None:
-    (found,) = findings(replace(sound, runsc=tmp_path / "none"))
+    (found,) = violations(replace(sound, runsc=tmp_path / "none"))
     assert (found.rule, found.problem) == ("F11", f"no file {tmp_path}/none")
 
 
 def test_a_program_of_this_machine(sound: Launch) -> None:
-    assert findings(replace(sound, runsc=Path("/bin/sh").resolve())) == ()
+    assert violations(replace(sound, runsc=Path("/bin/sh").resolve())) == ()
 
 
 def written(path: Path, data: bytes, mode: int) -> Path:
@@ -291,29 +291,29 @@ def test_a_release_wants_its_helpers_beside_it(sound: Launch, tmp_path: Path) ->
     runsc = written(
         tmp_path / "runsc", saying("runsc version release-20260817.0\nspec: 1.2.1\n"), 0o755
     )
-    (found,) = findings(replace(sound, runsc=runsc))
+    (found,) = violations(replace(sound, runsc=runsc))
     assert (found.rule, found.problem) == (
         "F11",
         f"no folder {tmp_path}/gvisor-bin, which this release needs",
     )
     (tmp_path / "gvisor-bin").mkdir()
-    assert findings(replace(sound, runsc=runsc)) == ()
+    assert violations(replace(sound, runsc=runsc)) == ()
 
 
 def test_any_socket(sound: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as service:
         service.bind("service")
-        (found,) = findings(spoilt(sound, bound(str(tmp_path / "service"))))
+        (found,) = violations(spoilt(sound, bound(str(tmp_path / "service"))))
     assert (found.rule, found.where) == ("F12", f"mounts[{len(sound.specification['mounts'])}]")
 
 
 def test_the_program_beside_the_socket_is_none(sound: Launch) -> None:
-    assert findings(spoilt(sound, bound("/usr/bin/nvidia-persistenced"))) == ()
+    assert violations(spoilt(sound, bound("/usr/bin/nvidia-persistenced"))) == ()
 
 
 def test_another_drivers_libcuda_is_named(sound: Launch) -> None:
-    (found,) = findings(replace(sound, node=replace(sound.node, driver="590.48.01")))
+    (found,) = violations(replace(sound, node=replace(sound.node, driver="590.48.01")))
     only = f"/usr/local/nvidia/lib64/libcuda.so.{DRIVER}"
     assert (found.rule, found.problem) == (
         "F4",
@@ -322,7 +322,7 @@ def test_another_drivers_libcuda_is_named(sound: Launch) -> None:
 
 
 def test_a_node_without_a_driver(sound: Launch) -> None:
-    (found,) = findings(replace(sound, node=replace(sound.node, driver="")))
+    (found,) = violations(replace(sound, node=replace(sound.node, driver="")))
     assert (found.rule, found.where) == ("F4", "linux.devices")
 
 
@@ -331,7 +331,7 @@ def test_an_older_libcuda_that_comes_first(sound: Launch, tmp_path: Path) -> Non
     compat.mkdir(parents=True)
     (compat / "libcuda.so.570.124.06").write_bytes(b"another")
     (compat / "libcuda.so.1").symlink_to("libcuda.so.570.124.06")
-    (found,) = findings(
+    (found,) = violations(
         spoilt(sound, variable("LD_LIBRARY_PATH", "/usr/local/cuda/compat:/usr/local/nvidia/lib64"))
     )
     assert found.rule == "F4"
@@ -341,7 +341,7 @@ def test_an_older_libcuda_that_comes_first(sound: Launch, tmp_path: Path) -> Non
         f" {DRIVER}"
     )
     assert (
-        findings(
+        violations(
             spoilt(
                 sound, variable("LD_LIBRARY_PATH", "/usr/local/nvidia/lib64:/usr/local/cuda/compat")
             )
@@ -352,7 +352,7 @@ def test_an_older_libcuda_that_comes_first(sound: Launch, tmp_path: Path) -> Non
 
 def test_a_mounted_file_that_is_not_there(sound: Launch) -> None:
     sound.node.libraries[0].unlink()
-    (found,) = findings(sound)
+    (found,) = violations(sound)
     assert (found.rule, found.where) == ("F4", "mounts")
 
 
@@ -369,14 +369,15 @@ def test_a_folder_of_the_nodes_own(
         "options": ["rbind", "ro"],
     }
     launch = spoilt(sound, lambda specification: specification.update(mounts=[folder]))
-    assert [found.rule for found in findings(launch)] == rules
+    assert [found.rule for found in violations(launch)] == rules
 
 
 def test_a_worker_that_sees_the_node_elsewhere(sound: Launch) -> None:
     text = json.dumps(sound.specification).replace('"source": "/', '"source": "/host/')
-    assert findings(replace(sound, specification=json.loads(text), host="/host")) == ()
+    assert violations(replace(sound, specification=json.loads(text), host="/host")) == ()
     assert [
-        found.rule for found in findings(replace(sound, specification=json.loads(text), host="/ho"))
+        found.rule
+        for found in violations(replace(sound, specification=json.loads(text), host="/ho"))
     ] == ["F4"]
 
 

@@ -13,7 +13,7 @@ from worker_images.node.figures import FIGURES, Measured
 
 def results(folder: Path) -> Path:
     """A run's results: a check that passed, one that did not run, one that failed."""
-    suite = """<testsuites><testsuite><properties><property name="image_id" value="sha256:abc"/></properties>
+    suite = """<testsuites><testsuite timestamp="2026-11-23T15:37:29+01:00"><properties><property name="image_id" value="sha256:abc"/></properties>
 <testcase classname="tests.workload.test_controls" name="test_without_devices" time="1.5">
 <properties><property name="seen" value="a | GPU-ca88b44b-2928-9bb9-81a5-0b48e83bdaba `x`"/></properties></testcase>
 <testcase classname="tests.workload.test_host" name="test_cuda_runs_a_kernel" time="0"><skipped message="not run: no driver"/></testcase>

@@ -21,7 +21,7 @@ import signal
 from pathlib import Path
 from worker_images.node import suite
 signal.signal(signal.SIGTERM, signal.default_int_handler)
-suite.test(Path({str(tmp_path)!r}), [], Path({str(tmp_path)!r}) / "x.xml")
+suite.run(Path({str(tmp_path)!r}), ["tests/workload"], [], Path({str(tmp_path)!r}) / "x.xml")
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     found = subprocess.run(

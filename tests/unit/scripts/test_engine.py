@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from worker_images.files import ENGINE, ROOT
-from worker_images.harness.options import NOT_RUN
+from worker_images.model.results import NOT_RUN_PREFIX
 
 SCRIPT = ROOT / "scripts" / "engine"
 RUNS = 5
@@ -39,7 +39,7 @@ def root() -> None:
     """Namespaces and mounts are root's."""
     tried = ["unshare", "--mount", "--net", "true"]
     if os.geteuid() or subprocess.run(tried, check=False).returncode:
-        pytest.skip(f"{NOT_RUN}mounts need root with CAP_SYS_ADMIN")
+        pytest.skip(f"{NOT_RUN_PREFIX}mounts need root with CAP_SYS_ADMIN")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,9 @@ def private(tmp_path: Path) -> Iterator[Engine]:
     The command pivot_root, which Debian 14 does not have, does nothing here.
     """
     if not (ENGINE / "root/usr/sbin/dockerd").exists():
-        pytest.skip(f"{NOT_RUN}this machine has no private engine; run: make engine")
+        pytest.skip(
+            f"{NOT_RUN_PREFIX}this machine has no private engine; run: ./build.py engine start"
+        )
     state = tmp_path / "e"
     state.mkdir()
     (state / "root").symlink_to(ENGINE / "root")

@@ -97,7 +97,7 @@ def _user(facts: Facts) -> Answer:
             "root" if facts.machine.root else "not root; only starting an engine would ask for it"
         )
     try:
-        check_engine_can_start(facts.machine, "slim")
+        check_engine_can_start(facts.machine)
     except EngineError as error:
         return Answer(refusal=str(error))
     lacking = " and ".join(
@@ -170,7 +170,7 @@ def _served(facts: Facts) -> Row:
         return Row(
             "gvisor",
             "warning",
-            f"nobody wrote what {release} serves",
+            f"drivers.json has no entry for {release}",
             "add it to images/components/gvisor/drivers.json",
         )
     answer = pinned.answer(driver)

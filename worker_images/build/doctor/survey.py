@@ -11,14 +11,13 @@ import re
 import ssl
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from worker_images.build import machine, work
+from worker_images.build import machine, requirements, work
 from worker_images.build.doctor import doctor
 from worker_images.build.doctor.doctor import Answer, Facts
 from worker_images.build.tars import Tell
@@ -29,9 +28,9 @@ from worker_images.errors import ClientError, EngineError, FetchError, ImageBuil
 from worker_images.fetch import apt, reach
 from worker_images.files import ENGINE, check_cache
 from worker_images.model import kernel_settings, pins, project
-from worker_images.model.drivers import table
 from worker_images.model.drivers.kernel import version_of
-from worker_images.model.drivers.table import DRIVERS
+from worker_images.model.drivers.table import COMPONENT
+from worker_images.model.project import Project
 
 GO_PROXY = "https://proxy.golang.org"
 PYTHON_INDEX = "https://pypi.org/simple"
@@ -67,8 +66,9 @@ def command(argv: list[str], root: Path, _: Tell) -> str:
 
 def gather(root: Path) -> Facts:
     """Ask everything; raises DocumentError where versions.yaml is refused."""
-    pinned, _ = project.load(root, root / "versions.yaml")
-    questions = _questions(root, pinned)
+    loaded = project.load(root)
+    pinned = loaded.pins
+    questions = _questions(root, loaded)
     answers = reach.ask(
         {matter: partial(_answer, question) for matter, question in questions.items()},
         reach.DEADLINE_SECONDS,
@@ -79,14 +79,14 @@ def gather(root: Path) -> Facts:
         capabilities=int(_first("/proc/self/status", r"^CapEff:\s*(\w+)") or "0", 16),
         proxies={
             f"{name}_proxy": address
-            for name, address in urllib.request.getproxies().items()
+            for name, address in reach.proxies().items()
             if name in {"http", "https"}
         },
         kernel=kernel_settings.values(),
         driver=driver(),
         devices=tuple(path.name for path in Path("/dev").glob("nvidia*")),
-        release=pinned.components["gvisor"].version,
-        releases=table.read(root / DRIVERS),
+        release=pinned.components[COMPONENT].version,
+        releases=loaded.table,
         copying=copying(root, ENGINE),
     )
 
@@ -122,12 +122,14 @@ def _first(file: str, pattern: str) -> str:
     return found[1] if found else ""
 
 
-def _questions(root: Path, pinned: pins.Pins) -> dict[str, Callable[[], str]]:
-    gvisor, suite = pinned.components["gvisor"].packages, pinned.debian
+def _questions(root: Path, loaded: Project) -> dict[str, Callable[[], str]]:
+    pinned, suite = loaded.pins, loaded.pins.debian
+    gvisor = requirements.request(loaded)[f"modules.{COMPONENT}"]
+    module, version = gvisor.split()
     proxy = re.split("[,|]", os.environ.get("GOPROXY") or GO_PROXY)[0]
     return {
         "python": partial(environment, root),
-        "debian tools": partial(tools, pinned.supply),
+        "debian tools": partial(tools, pinned.source),
         "disk": partial(disk, root),
         "engine": partial(engine, root),
         "certificates": certificates,
@@ -138,7 +140,7 @@ def _questions(root: Path, pinned: pins.Pins) -> dict[str, Callable[[], str]]:
         ),
         "go proxy": partial(
             reached,
-            f"{_bare(proxy)}/{gvisor.module}/@v/{gvisor.version}.info",
+            f"{_bare(proxy)}/{module}/@v/{version}.info",
             "set GOPROXY to one that has it",
         ),
         "python index": lambda: reached(
@@ -167,12 +169,12 @@ def environment(root: Path) -> str:
     return f"{platform.python_version()}, .venv as requirements.txt asks for"
 
 
-def tools(supply: pins.Supply) -> str:
-    """Whether this machine has what a supply needs; raises EngineError."""
-    machine.check(machine.Machine.here(), supply, "slim")
-    if supply == "packages" and not apt.KEYRING.exists():
+def tools(source: pins.Source) -> str:
+    """Whether this machine has what a source needs; raises EngineError."""
+    machine.check(machine.Machine.here(), source, "slim")
+    if source == "packages" and not apt.KEYRING.exists():
         raise EngineError(f"no {apt.KEYRING}; run: apt-get install debian-archive-keyring")
-    return f"what supply {supply} needs is here"
+    return f"--source {source}: all tools are installed"
 
 
 def disk(root: Path) -> str:

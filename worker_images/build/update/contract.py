@@ -1,16 +1,11 @@
-"""The driver contract of a runsc: what a release or a commit serves, and what a bump would gain and
-lose.
-"""
+"""The drivers of a commit of gVisor, and the release that serves the same ones."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection
 from datetime import datetime
-from pathlib import Path
 
-from worker_images.build.update.order import numbers
-from worker_images.build.update.values import Contract
 from worker_images.errors import NoAnswerError
-from worker_images.model.drivers import table as drivertable
+from worker_images.model.drivers.table import Release, Table, ordered
 
 SOURCE = "pkg/sentry/devices/nvproxy/version.go"
 CALL = re.compile(
@@ -18,45 +13,29 @@ CALL = re.compile(
 )
 
 
-def table(path: Path) -> dict[str, Contract]:
-    """gVisor's releases, oldest first."""
-    return {
-        release.name: Contract(frozenset(release.supported), frozenset(release.known))
-        for release in drivertable.read(path)
-    }
-
-
-def of_source(text: str) -> Contract:
-    """The drivers that version.go names; raises NoAnswerError where it names none."""
+def of_source(version: str, text: str) -> Release:
+    """The drivers that a commit's version.go names; raises NoAnswerError where it names none."""
     found: dict[str, set[str]] = {"": set(), "Unsupported": set()}
     for unsupported, major, minor, patch in CALL.findall(text):
         found[unsupported].add(f"{int(major)}.{int(minor):02}.{int(patch):02}")
     if not found[""]:
         raise NoAnswerError(f"{SOURCE} in its archive names no driver")
-    return Contract(frozenset(found[""]), frozenset(found["Unsupported"]))
+    return Release(version, ordered(found[""]), ordered(found["Unsupported"]))
 
 
-def in_order(drivers: frozenset[str]) -> tuple[str, ...]:
-    """Drivers, oldest first."""
-    return tuple(sorted(drivers, key=numbers))
-
-
-def before(releases: Mapping[str, Contract], moment: datetime) -> list[str]:
+def before(releases: Table, moment: datetime) -> list[Release]:
     """The releases of a day and all days before, newest first."""
     day = int(moment.strftime("%Y%m%d"))
-    return sorted((name for name in releases if numbers(name)[0] <= day), key=numbers, reverse=True)
+    return [each for each in reversed(tuple(releases)) if int(each.name.split(".")[0]) <= day]
 
 
-def matching(commit: Contract, moment: datetime, releases: Mapping[str, Contract]) -> str:
+def matching(commit: Release, moment: datetime, releases: Table) -> str:
     """The newest release up to a commit that serves the same drivers; empty where none does."""
-    return next(
-        (name for name in before(releases, moment) if releases[name].supported == commit.supported),
-        "",
-    )
+    rows = before(releases, moment)
+    return next((each.name for each in rows if each.supported == commit.supported), "")
 
 
-def keeping(drivers: Sequence[str], moment: datetime, releases: Mapping[str, Contract]) -> str:
+def keeping(drivers: Collection[str], moment: datetime, releases: Table) -> str:
     """The newest release up to a commit that serves all these drivers; empty where none does."""
-    return next(
-        (name for name in before(releases, moment) if releases[name].supported >= set(drivers)), ""
-    )
+    rows = before(releases, moment)
+    return next((each.name for each in rows if set(drivers) <= set(each.supported)), "")

@@ -1,4 +1,4 @@
-"""versions.yaml changed in place: the scalars that were asked for, and no other byte."""
+"""versions.yaml changed in place: the scalars of a change, and no other byte."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ def edited(data: bytes, name: str, changes: Sequence[Change]) -> bytes:
     Raises DriftError where an old value no longer stands there.
     """
     document = parse(data, name)
-    before = dict(_scalars(document.value, ()))
+    before = dict(scalars(document.value))
     lines = data.decode().split("\n")
     for change in changes:
         if before.get(change.location) != change.old:
@@ -24,7 +24,7 @@ def edited(data: bytes, name: str, changes: Sequence[Change]) -> bytes:
             )
         _replace(lines, document, change)
     result = "\n".join(lines).encode()
-    after = dict(_scalars(parse(result, name).value, ()))
+    after = dict(scalars(parse(result, name).value))
     if after != before | {change.location: change.new for change in changes}:
         raise DriftError(
             f"{name}: its layout does not let one value be changed alone; write each value on the"
@@ -50,12 +50,13 @@ def _replace(lines: list[str], document: Document, change: Change) -> None:
         )
 
 
-def _scalars(value: object, location: Location) -> Iterator[tuple[Location, object]]:
+def scalars(value: object, location: Location = ()) -> Iterator[tuple[Location, object]]:
+    """Every scalar of a document, with its place."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _scalars(item, (*location, key))
+            yield from scalars(item, (*location, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _scalars(item, (*location, index))
+            yield from scalars(item, (*location, index))
     else:
         yield location, value

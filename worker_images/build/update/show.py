@@ -1,43 +1,34 @@
 """Proposals as a table for people and as JSON for machines."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 
 from worker_images.build.update.values import Proposal, Verdict
 from worker_images.model.document import dotted
 
-COLUMNS = ("component", "from", "to", "age", "size", "verdict")
+COLUMNS = ("from", "to", "age", "size", "verdict")
 
 
-def table(
-    rows: Sequence[Proposal], unanswered: Mapping[str, str], current: Sequence[str], today: date
-) -> str:
-    """One line a proposal, its reason and drivers below it, then what has nothing newer and what
-    nobody answered.
-    """
+def table(rows: Sequence[Proposal], today: date) -> str:
+    """One line a proposal, its reason, drivers and pins below it."""
+    if not rows:
+        return "no newer commit of gVisor"
     cells = [COLUMNS, *(_cells(row, today) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in cells
     ]
-    shown = [lines[0]] if rows else []
+    shown = lines[:1]
     for row, line in zip(rows, lines[1:], strict=True):
         shown += [line, *(f"    {detail}" for detail in _details(row))]
-    shown += [f"nothing newer: {', '.join(current)}"] if current else []
-    shown += [f"not known: {component}: {reason}" for component, reason in unanswered.items()]
     return "\n".join(shown)
 
 
-def as_json(
-    rows: Sequence[Proposal],
-    unanswered: Mapping[str, str],
-    current: Sequence[str],
-    written: Sequence[str],
-) -> str:
-    """The same as data."""
+def as_json(rows: Sequence[Proposal], written: str) -> str:
+    """The same as data; `written` is the version that versions.yaml has now, empty for none."""
     proposals = [
         asdict(row)
         | {
@@ -49,49 +40,31 @@ def as_json(
         }
         for row in rows
     ]
-    data = {
-        "proposals": proposals,
-        "unanswered": dict(unanswered),
-        "nothing_newer": list(current),
-        "written": list(written),
-    }
-    return json.dumps(data, indent=1)
+    return json.dumps({"proposals": proposals, "written": written}, indent=1)
 
 
 def _cells(row: Proposal, today: date) -> tuple[str, ...]:
     age = f"{(today - row.published.date()).days} d" if row.published else "-"
     size = f"{row.size / 1e6:.1f} MB" if row.size is not None else "-"
-    return row.component, _short(row.current), _short(row.version), age, size, str(row.verdict)
-
-
-def _short(version: str) -> str:
-    """A commit without the zeros before it, a digest by its first digits."""
-    return version.removeprefix("v0.0.0-") if not version.startswith("sha256:") else version[:19]
+    versions = (version.removeprefix("v0.0.0-") for version in (row.current, row.version))
+    return *versions, age, size, str(row.verdict)
 
 
 def _details(row: Proposal) -> list[str]:
-    pins = (
-        ", ".join(dotted(change.location) for change in row.changes) if len(row.changes) > 1 else ""
+    drivers = "; ".join(
+        f"{word} {', '.join(names)}"
+        for word, names in (("gains", row.gains), ("loses", row.losses))
+        if names
     )
-    drivers = (
-        "gains " + ", ".join(row.gains) if row.gains else "",
-        "loses " + ", ".join(row.losses) if row.losses else "",
-    )
-    told = "; ".join(filter(None, drivers))
-    return list(
-        filter(
-            None, (row.reason, f"drivers: {told}" if told else "", f"moves {pins}" if pins else "")
-        )
-    )
+    pins = ", ".join(dotted(change.location) for change in row.changes)
+    rows = (row.reason, f"drivers: {drivers}" if drivers else "", f"moves {pins}" if pins else "")
+    return list(filter(None, rows))
 
 
-def step(rows: Sequence[Proposal], unanswered: Mapping[str, str]) -> str:
+def step(rows: Sequence[Proposal]) -> str:
     """What the reader does next."""
-    offered = [row.component for row in rows if row.verdict is Verdict.OFFERED]
-    if offered:
-        return f"next: ./build.py update --write {' '.join(offered)}"
-    return "next: nothing to take" + (
-        f"; run again where the sources of {', '.join(unanswered)} answer"
-        if unanswered
-        else " today"
-    )
+    if any(row.verdict is Verdict.OFFERED for row in rows):
+        return "next: ./build.py update --write"
+    if any(row.unanswered for row in rows):
+        return "next: run again where the sources above answer"
+    return "next: nothing to do today"

@@ -1,45 +1,40 @@
-"""What sources offer and what is proposed of it, as frozen values."""
+"""What the sources of gVisor offer and what is proposed of it, as frozen values."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
 from worker_images.model.document import Location
+from worker_images.model.drivers.table import Release, Table
+
+PSEUDO = re.compile(r"v0\.0\.0-([0-9]{14})-([0-9a-f]{12})")
 
 
 class Verdict(StrEnum):
-    """What becomes of a newer version."""
+    """What becomes of a newer commit."""
 
     OFFERED = "offered"
-    TOO_YOUNG = "too young"
+    COOLING = "cooling down"
     HELD = "held"
     REFUSED = "refused"
 
 
 @dataclass(frozen=True)
-class Contract:
-    """The NVIDIA drivers that a runsc serves, and those that it only knows."""
-
-    supported: frozenset[str]
-    known: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
 class Offer:
-    """A newer version of one component, as its sources tell it.
+    """A newer commit of gVisor's go branch, as the module proxy and the bucket describe it.
 
-    `fault` says why a digest that the pin needs cannot be had.
+    `unanswered` is what a source did not give.
     """
 
     version: str
     published: datetime | None = None
     size: int | None = None
-    digest: str = ""
-    vendor: str = ""
+    drivers: Release | None = None
     release: str = ""
-    fault: str = ""
-    contract: Contract | None = None
+    sha512: str = ""
+    unanswered: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,16 +48,15 @@ class Change:
 
 @dataclass(frozen=True)
 class Proposal:
-    """One newer version with its verdict; `changes` are all pins that move together."""
+    """A newer commit with its verdict; `changes` are the pins that move together."""
 
-    component: str
-    group: str
     current: str
     version: str
     published: datetime | None
     size: int | None
     verdict: Verdict
     reason: str = ""
+    unanswered: bool = False
     gains: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
@@ -70,20 +64,23 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Facts:
-    """What nobody is asked: which drivers gVisor releases serve, which CUDA release a wheel is,
-    which driver a CUDA needs at least.
+    """The tables beside the component: the drivers of each release, and the SHA-512 of its
+    runsc.
     """
 
-    releases: Mapping[str, Contract]
-    runsc: Mapping[str, str]
-    runtimes: Mapping[str, str]
-    floors: Mapping[str, str]
+    releases: Table
+    sha512: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What the reader asked for."""
+    """How old a commit must be."""
 
     today: date
     cool_down: int = 7
-    major: bool = False
+
+
+def date_of(version: str) -> str:
+    """The time of a commit, as its pseudo-version holds it; empty for another version."""
+    match = PSEUDO.fullmatch(version)
+    return match[1] if match else ""

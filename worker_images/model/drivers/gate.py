@@ -4,25 +4,24 @@ it builds.
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from worker_images.errors import Finding, PolicyError
 from worker_images.model.document import Document, refuse
 from worker_images.model.drivers.reason import TOGETHER, way_out, why
-from worker_images.model.drivers.table import DRIVERS, SUPPORTED, Release, Table, read
+from worker_images.model.drivers.table import COMPONENT, DRIVERS, SUPPORTED, Release, Table
 from worker_images.model.pins import Pins
 
-PIN = ("components", "gvisor", "version")
-DESCRIBE = ("components", "gvisor", "packages", "describe")
+PIN = ("components", COMPONENT, "version")
+DESCRIBE = ("components", COMPONENT, "packages", "describe")
 
 
-def check(pins: Pins, document: Document, root: Path) -> None:
+def check(pins: Pins, document: Document, table: Table) -> None:
     """Raises DocumentError where an entry of allow_unserved is idle or a pin stayed behind,
     PolicyError where a driver is not served.
     """
-    if "gvisor" not in pins.components:
+    if COMPONENT not in pins.components:
         return
-    table, name = read(root / DRIVERS), pins.components["gvisor"].version
+    name = pins.components[COMPONENT].version
     pinned = table.get(name)
     if not pinned:
         fix = (
@@ -34,7 +33,7 @@ def check(pins: Pins, document: Document, root: Path) -> None:
                 document.finding(
                     PIN,
                     f"{name} is not in the table of drivers",
-                    "nobody wrote what it serves",
+                    "drivers.json has no entry for this release",
                     fix,
                 )
             )
@@ -44,10 +43,9 @@ def check(pins: Pins, document: Document, root: Path) -> None:
         raise PolicyError("\n".join(map(str, found)))
 
 
-def findings(pins: Pins, document: Document, root: Path) -> list[Finding]:
+def findings(pins: Pins, document: Document, table: Table) -> list[Finding]:
     """All for which the gate would stop a command, where the pinned release is in the table."""
-    table = read(root / DRIVERS)
-    pinned = table.get(pins.components["gvisor"].version) if "gvisor" in pins.components else None
+    pinned = table.get(pins.components[COMPONENT].version) if COMPONENT in pins.components else None
     if not pinned:
         return []
     return [
@@ -61,7 +59,7 @@ def described(pins: Pins, document: Document) -> Iterator[Finding]:
     """A describe of another release than the pinned one: the image's label would name what its
     runsc is not.
     """
-    pin = pins.components["gvisor"]
+    pin = pins.components[COMPONENT]
     if pin.packages.describe and not re.match(
         re.escape(pin.version) + r"(?![0-9A-Za-z.])", pin.packages.describe
     ):

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from worker_images.model.drivers.table import KNOWN, SUPPORTED, Release, Table, order
 from worker_images.model.drivers.version import near
 
-# What moves with the release: version, packages.version, packages.describe and vendor.sha512.
-TOGETHER = "with its other pins (./build.py update --write gvisor, or all four by hand)"
+# What moves with the release: version, packages.version, packages.describe and upstream.sha512.
+TOGETHER = "with its other pins (./build.py update --write, or all four by hand)"
 FLAG = "--nvproxy-allow-unsupported-driver"
 
 

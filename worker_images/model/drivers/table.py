@@ -7,7 +7,9 @@ from functools import cache
 from itertools import groupby
 from pathlib import Path
 
-DRIVERS = "images/components/gvisor/drivers.json"
+# The component that drivers are asked of, and its table.
+COMPONENT = "gvisor"
+DRIVERS = f"images/components/{COMPONENT}/drivers.json"
 SUPPORTED, KNOWN, UNKNOWN = "supported", "known", "unknown"
 
 

@@ -4,15 +4,31 @@ import mmap
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+ELF = b"\x7fELF"
 MACHINES = {"amd64": 62, "arm64": 183}
 MAGIC = b"\xff Go buildinf:"
 # Go writes 16 bytes of its own before and after the module text.
 SENTINEL = 16
+# Where a header says where its program headers begin, how large one is, and how many there are.
+HEADERS = (("<Q", 32), ("<H", 54), ("<H", 56))
+PT_LOAD, PT_DYNAMIC = 1, 2
+DT_NEEDED, DT_STRTAB = 1, 5
+SEGMENT = "<I4xQQ8xQ"
 
 
 class ElfError(Exception):
     """The bytes are not what the format says."""
+
+
+class Segment(NamedTuple):
+    """One program header: which bytes of the file lie at which address."""
+
+    kind: int
+    offset: int
+    address: int
+    length: int
 
 
 @dataclass(frozen=True)
@@ -26,7 +42,7 @@ class BuildInfo:
 
 def machine(header: bytes) -> int:
     """The ELF machine number; raises ElfError for anything that is no ELF file."""
-    if header[:4] != b"\x7fELF" or len(header) < 20:
+    if header[:4] != ELF or len(header) < 20:
         raise ElfError(f"not an ELF file: begins with {header[:8]!r}")
     return int(struct.unpack_from("<H" if header[5] == 1 else ">H", header, 18)[0])
 
@@ -48,6 +64,42 @@ def build_info(path: Path) -> BuildInfo:
             return _parsed(go.decode(), modules[SENTINEL:-SENTINEL].decode())
         except (IndexError, UnicodeDecodeError) as error:
             raise ElfError(f"Go build information that ends early: {error}") from error
+
+
+def needed(data: bytes | mmap.mmap, start: int = 0) -> tuple[str, ...]:
+    """The shared libraries that a program or library, which begins at `start`, names.
+
+    None for a static program. Raises ElfError for anything but 64-bit little-endian ELF.
+    """
+    if data[start : start + 6] != ELF + b"\x02\x01":
+        raise ElfError("not a 64-bit little-endian ELF file")
+    begin, size, count = (struct.unpack_from(f, data, start + at)[0] for f, at in HEADERS)
+    headers = [
+        Segment(*struct.unpack_from(SEGMENT, data, start + begin + size * each))
+        for each in range(count)
+    ]
+    tags = list[tuple[int, int]]()
+    for each in headers:
+        if each.kind == PT_DYNAMIC:
+            part = start + each.offset
+            tags += struct.iter_unpack("<qQ", data[part : part + each.length])
+    names = [value for tag, value in tags if tag == DT_NEEDED]
+    if not names:
+        return ()
+    strings = start + _offset(headers, dict(tags).get(DT_STRTAB, -1))
+    return tuple(_string(data, strings + name) for name in names)
+
+
+def _offset(headers: list[Segment], address: int) -> int:
+    """Where in the file an address lies."""
+    for each in headers:
+        if each.kind == PT_LOAD and each.address <= address < each.address + each.length:
+            return each.offset + address - each.address
+    raise ElfError(f"address {address:#x} is in no segment")
+
+
+def _string(data: bytes | mmap.mmap, begin: int) -> str:
+    return data[begin : data.find(b"\0", begin)].decode()
 
 
 def _text(data: mmap.mmap, position: int) -> tuple[bytes, int]:

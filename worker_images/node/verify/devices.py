@@ -1,19 +1,21 @@
 """The driver's device nodes in a pod: what they are, whether they open, how many GPUs there are."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from worker_images.model.results import FAILED, PASSED, Result
 from worker_images.node.node import CONTROL, CONTROL_MINOR, FRONTEND_MAJOR, GPU, MEMORY
 from worker_images.node.place import Answer
-from worker_images.node.verify.rows import FAILED, PASSED, Finding, Scene
+from worker_images.node.verify.target import Target
 
 # A shell that opens a path for reading and writing would make it where it is not.
 DEVICES = """for each in /dev/nvidiactl /dev/nvidia-uvm /dev/nvidia[0-9]*; do
   [ -e "$each" ] || continue
   stat -L -c '%n is %F %t:%T' "$each"
-  if words=$( (exec 3<>"$each") 2>&1); then echo "$each opens"; else echo "$each refuses: ${words##*: }"; fi
+  if words=$( (exec 3<>"$each") 2>&1); then echo "$each opens"
+  else echo "$each refuses: ${words##*: }"; fi
 done
 grep nvidia /proc/devices || true"""
 COUNT = """for each in /dev/nvidia[0-9]*; do if [ -c "$each" ]; then echo "$each"; fi; done
@@ -23,15 +25,18 @@ REFUSES = re.compile(r"^/dev/(\S+) refuses: (.*)$", re.MULTILINE)
 MAJOR = re.compile(r"^\s*(\d+) nvidia-uvm$", re.MULTILINE)
 DEVICE = "character special file"
 LIMIT = "nvidia.com/gpu"
-ASK = "give the pod runtimeClassName nvidia and a limit nvidia.com/gpu"
+REQUEST = "give the pod runtimeClassName nvidia and a limit nvidia.com/gpu"
 LOAD = "load the driver's modules on the node: nvidia-modprobe -u -c 0"
 STEPS = {
     "No such device or address": LOAD,
-    "Operation not permitted": ASK,
+    "Operation not permitted": REQUEST,
     "Permission denied": (
         "its mode forbids it; run the worker as root, or open the node to its user"
     ),
 }
+
+# A reason, and the next step.
+Problem = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -42,99 +47,100 @@ class _Node:
     minor: int
 
 
-def devices(scene: Scene, said: Answer) -> Finding:
+def devices(target: Target, found: Answer) -> Result:
     """Character devices with the kernel's numbers, all there, all of which open."""
-    found = {
-        each[0]: _Node(each[0], each[1], int(each[2], 16), int(each[3], 16))
-        for each in IS.findall(said.output)
+    nodes = {
+        name: _Node(name, kind, int(major, 16), int(minor, 16))
+        for name, kind, major, minor in IS.findall(found.output)
     }
-    major = MAJOR.search(said.output)
-    give = ASK if scene.cluster else LOAD
+    step = REQUEST if target.cluster else LOAD
     problems = [
-        *_wrong(found, int(major[1]) if major else None, give),
-        *_refused(said.output, found, give),
+        *_missing(nodes, step),
+        *_plain(nodes, step),
+        *_misnumbered(nodes, found.output),
+        *_refused(nodes, found.output, step),
     ]
-    seen = (
-        ", ".join(f"{each.name} {each.major}:{each.minor}" for each in found.values())
-        or "no /dev/nvidia*"
-    )
-    if problems:
-        return Finding(
-            FAILED,
-            seen,
-            "; ".join(words for words, _ in problems),
-            "; ".join(dict.fromkeys(step for _, step in problems)),
-        )
-    return Finding(PASSED, f"{seen}; all open")
+    numbers = [f"{each.name} {each.major}:{each.minor}" for each in nodes.values()]
+    seen = ", ".join(numbers) or "no /dev/nvidia*"
+    if not problems:
+        return Result(PASSED, f"{seen}; all open")
+    reasons = "; ".join(reason for reason, _ in problems)
+    steps = "; ".join(dict.fromkeys(step for _, step in problems))
+    return Result(FAILED, seen, reasons, steps)
 
 
-def _wrong(found: dict[str, _Node], major: int | None, give: str) -> Iterator[tuple[str, str]]:
-    missing = [name for name in (CONTROL, MEMORY) if name not in found] + [
-        "nvidia0 or another GPU"
-    ] * (not any(map(GPU.match, found)))
+def _missing(nodes: Mapping[str, _Node], step: str) -> Iterator[Problem]:
+    missing = [name for name in (CONTROL, MEMORY) if name not in nodes]
+    if not any(map(GPU.match, nodes)):
+        missing.append("nvidia0 or another GPU")
     if missing:
-        yield f"no {', no '.join(missing)}", give
-    plain = [each for each in found.values() if each.kind != DEVICE]
-    if plain:
-        yield (
-            ", ".join(f"{each.name} is a {each.kind}" for each in plain),
-            f"not a device: remove it, and {give}",
-        )
-    for each in found.values():
-        gpu = GPU.match(each.name)
-        due = (
-            major if each.name == MEMORY else FRONTEND_MAJOR,
-            int(gpu[1]) if gpu else CONTROL_MINOR if each.name == CONTROL else 0,
-        )
-        if each in plain:
+        yield f"no {', no '.join(missing)}", step
+
+
+def _plain(nodes: Mapping[str, _Node], step: str) -> Iterator[Problem]:
+    for each in nodes.values():
+        if each.kind != DEVICE:
+            yield f"{each.name} is a {each.kind}", f"not a device: remove it, and {step}"
+
+
+def _misnumbered(nodes: Mapping[str, _Node], text: str) -> Iterator[Problem]:
+    memory = MAJOR.search(text)
+    for each in nodes.values():
+        if each.kind != DEVICE:
             continue
-        if due[0] is None:
+        if each.name == MEMORY and not memory:
             yield "/proc/devices has no nvidia-uvm", LOAD
-        elif due != (each.major, each.minor):
+            continue
+        major = int(memory[1]) if memory and each.name == MEMORY else FRONTEND_MAJOR
+        minor = _minor(each.name)
+        if (each.major, each.minor) != (major, minor):
             yield (
-                f"{each.name} is {each.major}:{each.minor}, the kernel's is {due[0]}:{due[1]}",
-                "make the pod anew; look at its CDI specification",
+                f"{each.name} is {each.major}:{each.minor}, the kernel's is {major}:{minor}",
+                "recreate the pod; look at its CDI specification",
             )
 
 
-def _refused(text: str, found: dict[str, _Node], give: str) -> Iterator[tuple[str, str]]:
-    by_words: dict[str, list[str]] = {}
+def _minor(name: str) -> int:
+    if name == CONTROL:
+        return CONTROL_MINOR
+    gpu = GPU.match(name)
+    return int(gpu[1]) if gpu else 0
+
+
+def _refused(nodes: Mapping[str, _Node], text: str, step: str) -> Iterator[Problem]:
+    names: dict[str, list[str]] = {}
     for name, words in REFUSES.findall(text):
-        if name in found and found[name].kind == DEVICE:
-            by_words.setdefault(words, []).append(name)
-    for words, names in by_words.items():
-        yield f"{', '.join(names)}: {words}", STEPS.get(words, give)
+        node = nodes.get(name)
+        if node and node.kind == DEVICE:
+            names.setdefault(words, []).append(name)
+    for words, refused in names.items():
+        reason = f"{', '.join(refused)}: {words}"
+        yield reason, STEPS.get(words, step)
 
 
-def counted(scene: Scene, said: Answer) -> Finding:
+def counted(target: Target, found: Answer) -> Result:
     """As many GPUs as the pod's limit; on a node, as many as its driver has."""
-    lines = said.output.splitlines()
-    found = sum(bool(GPU.search(line)) for line in lines if line.startswith("/dev/"))
-    if scene.cluster:
-        wanted, whose = limit(scene.cluster.get("pod", scene.cluster.pod)), "the limit"
+    lines = found.output.splitlines()
+    gpus = sum(line.startswith("/dev/") and bool(GPU.search(line)) for line in lines)
+    if target.cluster:
+        wanted, whose = limit(target.cluster.get("pod", target.cluster.pod)), "the limit"
     else:
         wanted, whose = sum(line.startswith("driver: ") for line in lines), "the driver"
-    seen = f"{found}, and {whose} says {wanted}"
-    if found < wanted or not found:
-        return Finding(FAILED, seen, "a GPU is missing", ASK if scene.cluster else LOAD)
-    if found > wanted:
-        words = (
-            "more GPUs than asked for: the pod is privileged, or its image sets"
-            " NVIDIA_VISIBLE_DEVICES=all"
-        )
-        return Finding(
+    seen = f"{gpus}, and {whose} says {wanted}"
+    if gpus < wanted or not gpus:
+        return Result(FAILED, seen, "a GPU is missing", REQUEST if target.cluster else LOAD)
+    if gpus > wanted:
+        return Result(
             FAILED,
             seen,
-            words,
-            "take away privileged and the variable, or hand the limit's GPUs alone down to"
-            " sandboxes",
+            "more GPUs than requested: the pod is privileged, or its image sets"
+            " NVIDIA_VISIBLE_DEVICES=all",
+            "remove privileged and the variable, or give sandboxes only the GPUs of the limit",
         )
-    return Finding(PASSED, seen)
+    return Result(PASSED, seen)
 
 
 def limit(pod: dict[str, Any]) -> int:
-    """The GPUs that a pod asks for, all its containers together."""
-    return sum(
-        int(each.get("resources", {}).get("limits", {}).get(LIMIT, 0))
-        for each in pod["spec"]["containers"]
-    )
+    """The GPUs that a pod requests, all its containers together."""
+    limits = [each.get("resources", {}).get("limits", {}) for each in pod["spec"]["containers"]]
+    return sum(int(each.get(LIMIT, 0)) for each in limits)

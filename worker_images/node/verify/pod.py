@@ -1,270 +1,159 @@
-"""The checklist's rows for the worker's pod: what Kubernetes was asked for, and what the pod
-has.
+"""Probes of the worker's pod: what Kubernetes was given, and what the pod has.
+
+No test layer looks at pods yet, so each probe gives the result of its row itself.
 """
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from worker_images.model.drivers.kernel import version_in
+from worker_images.model.results import FAILED, PASSED, Result
 from worker_images.node import cause
-from worker_images.node.place import Answer
+from worker_images.node.place import Answer, PlaceError
 from worker_images.node.verify.devices import COUNT, DEVICES, counted, devices, limit
-from worker_images.node.verify.image import BOOT, boots
-from worker_images.node.verify.rights import SURROUNDINGS, surroundings
-from worker_images.node.verify.rows import (
-    ABSENT,
-    FAILED,
-    NOT_ASKED,
-    PASSED,
-    RIGHT,
-    WEAK,
-    WRONG,
-    Finding,
-    Row,
-    Scene,
-    served,
-)
+from worker_images.node.verify.rights import RIGHTS, rights
+from worker_images.node.verify.target import Target, explained, last_line, shell
 
-CHECKLIST, LAYERS = "Verification Checklist: Worker Pod", "What Each Layer Needs: Worker Pod"
 CLASS = "nvidia"
-WITH_CLUSTER = Finding(NOT_ASKED, "", step="--context CTX")
+BOOT = "runsc --rootless --network=none --ignore-cgroups do cat /proc/version"
+DRIVER = "cat /proc/driver/nvidia/version; runsc nvproxy list-supported-drivers"
+FOLDERS = "/usr/lib/*-linux-gnu /usr/lib64 /usr/lib /usr/local/nvidia/lib64"
+LIBRARIES = f"""cat /proc/driver/nvidia/version
+for each in {FOLDERS}; do ls -d $each/libcuda.so.*.* $each/libnvidia-ml.so.*.*; done"""
+VISIBLE = 'echo "${NVIDIA_VISIBLE_DEVICES-unset}"'
 NO_DRIVER = (
     "no driver's version in /proc/driver/nvidia: the node's driver is not loaded, or the pod has"
     " no GPU"
 )
-LOAD = "load the driver on the node (nvidia-smi must work there), then make the pod anew"
-HANDED = (
-    "the container runtime handed none of the driver's files in",
-    f"runtimeClassName {CLASS}, and NVIDIA_DRIVER_CAPABILITIES=compute,utility for the pod",
-)
-INSTALLED = (
-    "this machine has not the files of its driver's version",
-    "install the driver's libraries of the very version of its kernel module",
-)
-FOLDERS = "/usr/lib/*-linux-gnu /usr/lib64 /usr/lib /usr/local/nvidia/lib64"
+LOAD = "load the driver on the node (nvidia-smi must work there), then recreate the pod"
+DRIVER_LINE = re.compile(r"^\d{3}\.\d{2,3}\.\d{2}$", re.MULTILINE)
 LIBRARY = re.compile(r"/(libcuda|libnvidia-ml)\.so\.(\d+\.\d+(?:\.\d+)?)$", re.MULTILINE)
+WANTED = ("libcuda", "libnvidia-ml")
 WHOLE_GPUS = re.compile(r"(?:\d+|GPU-[^,]+)(?:,(?:\d+|GPU-[^,]+))*")
-VISIBLE = {
-    "": "empty: the runtime hands no GPU in",
-    "void": "void: the runtime hands no GPU in",
-    "none": "none: the runtime hands no GPU in",
-    "all": (
-        "all: every GPU of the node, whatever the limit says; an image has set it, not the device"
-        " plugin"
-    ),
-}
+NO_GPU = ("", "void", "none")
 
 
-def runtime_class(scene: Scene, _: Answer) -> Finding:
-    """The class is there, the pod names it, and has a limit."""
-    if not scene.cluster:
-        return WITH_CLUSTER
-    pod = scene.cluster.get("pod", scene.cluster.pod)
-    named, wanted = pod["spec"].get("runtimeClassName", ""), limit(pod)
-    handler = scene.cluster.get("runtimeclass", CLASS)["handler"]
-    found = (
-        f"handler {handler}; the pod has runtimeClassName {named or 'none'} and nvidia.com/gpu"
-        f" {wanted}"
-    )
+@dataclass(frozen=True)
+class Probe:
+    """A line for a shell in the pod, and what its answer means."""
+
+    line: str
+    read: Callable[[Target, Answer], Result]
+
+    def result(self, target: Target) -> Result:
+        """Run it; a pod that gives no answer fails."""
+        try:
+            found = shell(target.place, self.line) if self.line else Answer(0, "", "")
+            return self.read(target, found)
+        except PlaceError as error:
+            return Result(FAILED, "no answer", str(error), "fix this and retry")
+
+
+def runtime_class(target: Target, _: Answer) -> Result:
+    """The class exists, the pod names it, and has a limit."""
+    assert target.cluster
+    pod = target.cluster.get("pod", target.cluster.pod)
+    handler = target.cluster.get("runtimeclass", CLASS)["handler"]
+    named = pod["spec"].get("runtimeClassName", "none")
+    gpus = limit(pod)
+    seen = f"handler {handler}; the pod has runtimeClassName {named} and nvidia.com/gpu {gpus}"
     if handler != CLASS:
-        return Finding(
-            FAILED,
-            found,
-            f"RuntimeClass {CLASS} leads to {handler}, not to NVIDIA's runtime",
-            f"set its handler to {CLASS}",
-        )
+        reason = f"RuntimeClass {CLASS} has handler {handler}, not NVIDIA's runtime"
+        return Result(FAILED, seen, reason, f"set its handler to {CLASS}")
     if named != CLASS:
-        return Finding(
-            FAILED,
-            found,
-            "the pod runs in another runtime, which adds no driver",
-            f"set runtimeClassName: {CLASS}",
-        )
-    if not wanted:
-        return Finding(
-            FAILED, found, "the pod asks for no GPU", "set resources.limits: nvidia.com/gpu: 1"
-        )
-    return Finding(PASSED, found)
+        reason = "the pod runs in another runtime, which adds no driver"
+        return Result(FAILED, seen, reason, f"set runtimeClassName: {CLASS}")
+    if not gpus:
+        reason = "the pod requests no GPU"
+        return Result(FAILED, seen, reason, "set resources.limits: nvidia.com/gpu: 1")
+    return Result(PASSED, seen)
 
 
-def driver(scene: Scene, said: Answer) -> Finding:
-    """The kernel driver's version, and that runsc here serves it."""
-    version, known = version_in(said.output), served(said.output)
+def driver(target: Target, found: Answer) -> Result:
+    """The kernel driver's version, which runsc here must serve."""
+    version = version_in(found.output)
+    served = DRIVER_LINE.findall(found.output)
     if not version:
-        return Finding(FAILED, "no /proc/driver/nvidia/version", NO_DRIVER, LOAD)
-    if version not in known:
-        words = (
-            f"runsc refuses {version}: a sandbox ends with EOF"
-            if known
-            else "runsc gives no list of drivers here"
-        )
-        return Finding(
-            FAILED, f"{version}, not among {len(known)}", words, cause.serving(version, scene.table)
-        )
-    return Finding(PASSED, f"{version}, among {len(known)}")
+        return Result(FAILED, "no /proc/driver/nvidia/version", NO_DRIVER, LOAD)
+    if version in served:
+        return Result(PASSED, f"{version}, among {len(served)}")
+    reason = f"runsc refuses {version}: a sandbox ends with EOF"
+    if not served:
+        reason = "runsc gives no list of drivers here"
+    step = cause.serving(version, target.table)
+    return Result(FAILED, f"{version}, not among {len(served)}", reason, step)
 
 
-def libraries(scene: Scene, said: Answer) -> Finding:
+def libraries(target: Target, found: Answer) -> Result:
     """libcuda and NVML are there, of the kernel driver's version and no other."""
-    version = version_in(said.output) if scene.node is None else scene.node.driver
-    text = (
-        said.output if scene.node is None else "\n".join(str(path) for path in scene.node.libraries)
-    )
-    found = {
-        name: {each for one, each in LIBRARY.findall(text) if one == name}
-        for name in ("libcuda", "libnvidia-ml")
-    }
-    seen = (
-        ", ".join(
-            f"{name}.so.{each}" for name, versions in found.items() for each in sorted(versions)
-        )
-        or "no libcuda, no libnvidia-ml"
-    )
-    missing = [name for name, versions in found.items() if not versions]
+    version = version_in(found.output)
+    text = found.output
+    if target.node:
+        version = target.node.driver
+        text = "\n".join(map(str, target.node.libraries))
+    files = sorted(set(LIBRARY.findall(text)))
+    names = {name for name, _ in files}
+    versions = {each for _, each in files}
+    seen = ", ".join(".so.".join(file) for file in files)
+    missing = [name for name in WANTED if name not in names]
     if missing:
-        words, step = HANDED if scene.cluster else INSTALLED
-        return Finding(FAILED, seen, f"no {' and no '.join(missing)}: {words}", step)
+        reason, step = _not_there(target)
+        absent = f"no {' and no '.join(missing)}"
+        return Result(FAILED, seen or absent, f"{absent}: {reason}", step)
     if not version:
-        return Finding(FAILED, seen, NO_DRIVER, LOAD)
-    if any(versions != {version} for versions in found.values()):
-        return Finding(
-            FAILED,
-            f"{seen}; driver {version}",
-            "CUDA and NVML refuse a driver of another version",
-            "make the pod anew",
+        return Result(FAILED, seen, NO_DRIVER, LOAD)
+    if versions != {version}:
+        reason = "CUDA and NVML refuse a driver of another version"
+        return Result(FAILED, f"{seen}; driver {version}", reason, "recreate the pod")
+    return Result(PASSED, seen)
+
+
+def _not_there(target: Target) -> tuple[str, str]:
+    if target.cluster:
+        return (
+            "the container runtime added none of the driver's files",
+            f"runtimeClassName {CLASS}, and NVIDIA_DRIVER_CAPABILITIES=compute,utility for the pod",
         )
-    return Finding(PASSED, seen)
+    return (
+        "this machine lacks the files of its driver's version",
+        "install the driver's libraries of the same version as its kernel module",
+    )
 
 
-def visible(scene: Scene, said: Answer) -> Finding:
+def visible(_: Target, found: Answer) -> Result:
     """Whole GPUs by number or identity."""
-    if not scene.cluster:
-        return WITH_CLUSTER
-    value = said.output.strip()
+    value = found.output.strip()
     if value == "unset":
-        return Finding(PASSED, "not set: the device plugin hands GPUs over in another way")
+        return Result(PASSED, "not set: the device plugin adds GPUs in another way")
     if WHOLE_GPUS.fullmatch(value):
-        return Finding(PASSED, value)
-    words = VISIBLE.get(
-        value, f"{value}: nvproxy knows whole GPUs only, by number or GPU-…, and no MIG"
-    )
-    return Finding(
-        FAILED,
-        value or "empty",
-        words,
-        "leave the variable to the device plugin; hand whole GPUs to these nodes",
-    )
+        return Result(PASSED, value)
+    reason = f"{value}: nvproxy supports whole GPUs only, by number or GPU-…, and no MIG"
+    if value in NO_GPU:
+        reason = f"{value or 'empty'}: the runtime adds no GPU"
+    if value == "all":
+        reason = "all: every GPU of the node, whatever the limit; an image or a pod has set it"
+    step = "leave the variable to the device plugin; give these nodes whole GPUs"
+    return Result(FAILED, value or "empty", reason, step)
 
 
-ROWS = (
-    Row(
-        layer="pod",
-        section=LAYERS,
-        note=(
-            "runtimeClassName: nvidia  # Gets GPU devices from device plugin\nnvidia.com/gpu: 1  #"
-            " Request GPU from device plugin"
-        ),
-        worth=RIGHT,
-        reason="both are needed; but a manifest says what was asked for, not what the pod has",
-        check="the pod has the RuntimeClass and a limit",
-        expected="handler nvidia, runtimeClassName nvidia, nvidia.com/gpu at least 1",
-        judge=runtime_class,
-    ),
-    Row(
-        layer="pod",
-        section=CHECKLIST,
-        note="kubectl exec -it <worker-pod> -- ls -la /dev/nvidia*",
-        worth=WEAK,
-        reason=(
-            "passes for plain files and folders and opens nothing; and the reader's own shell"
-            " expands the *, not the pod's"
-        ),
-        check="the devices are the driver's, and open",
-        expected=(
-            "nvidiactl 195:255, nvidia-uvm with the major of /proc/devices and minor 0, nvidiaN"
-            " 195:N; all open"
-        ),
-        judge=devices,
-        command=DEVICES,
-        own="ls -la /dev/nvidia*",
-    ),
-    Row(
-        layer="pod",
-        section=CHECKLIST,
-        note="kubectl exec -it <worker-pod> -- cat /proc/driver/nvidia/version",
-        worth=RIGHT,
-        reason=(
-            "in the pod; it is to be compared with runsc's list, and there is no such file in a"
-            " sandbox"
-        ),
-        check="runsc in the pod serves its driver",
-        expected="the version, among those of runsc nvproxy list-supported-drivers",
-        judge=driver,
-        command="cat /proc/driver/nvidia/version; runsc nvproxy list-supported-drivers",
-        own="cat /proc/driver/nvidia/version",
-    ),
-    Row(
-        layer="pod",
-        section=LAYERS,
-        note="GPU scheduling and isolation",
-        worth=ABSENT,
-        reason=(
-            "the note claims it and asks nothing: a privileged pod, or an image that sets"
-            " NVIDIA_VISIBLE_DEVICES=all, sees every GPU"
-        ),
-        check="the pod has as many GPUs as its limit",
-        expected="as many /dev/nvidiaN as nvidia.com/gpu",
-        judge=counted,
-        command=COUNT,
-    ),
-    Row(
-        layer="pod",
-        section="What's Actually Needed for nvproxy",
-        note="| NVIDIA user libraries | ❌ Not needed in worker | Inner container images |",
-        worth=WRONG,
-        reason="libcuda belongs to the node's driver, to its very version; no image can bring it",
-        check="the driver's own libcuda and NVML were handed in",
-        expected="libcuda.so.<driver> and libnvidia-ml.so.<driver>, of no other version",
-        judge=libraries,
-        command=(
-            f"cat /proc/driver/nvidia/version\nfor each in {FOLDERS}; do ls -d $each/libcuda.so.*.*"
-            " $each/libnvidia-ml.so.*.*; done"
-        ),
-    ),
-    Row(
-        layer="pod",
-        section=CHECKLIST,
-        note="",
-        worth=ABSENT,
-        reason=(
-            "the note does not ask; MIG, void and all are refused or give what was not asked for"
-        ),
-        check="NVIDIA_VISIBLE_DEVICES names whole GPUs",
-        expected="numbers or GPU-…, or not set",
-        judge=visible,
-        command='echo "${NVIDIA_VISIBLE_DEVICES-unset}"',
-    ),
-    Row(
-        layer="pod",
-        section=CHECKLIST,
-        note="",
-        worth=ABSENT,
-        reason=(
-            "the note does not ask; what seccomp, capabilities or Yama forbid, a user sees as EOF"
-        ),
-        check="its rights allow sandboxes, as far as they can tell",
-        expected="CAP_SYS_ADMIN or user namespaces; ptrace_scope at most 1",
-        judge=surroundings,
-        command=SURROUNDINGS,
-    ),
-    Row(
-        layer="pod",
-        section="Ensure Worker Pod Has GPU Access",
-        note="",
-        worth=ABSENT,
-        reason="the note starts no sandbox before a GPU workload does",
-        check="a sandbox boots in this very pod",
-        expected="Linux version … gvisor",
-        judge=boots,
-        command=BOOT,
-    ),
-)
+def boots(target: Target, found: Answer) -> Result:
+    """gVisor's kernel answers."""
+    if found.status == 0 and "gvisor" in found.output:
+        return Result(PASSED, found.output.strip())
+    text = f"{found.output}\n{found.errors}"
+    reason, step = explained(text, target.table)
+    return Result(FAILED, last_line(text), reason, step)
+
+
+# By the name in checklist.json.
+PROBES = {
+    "runtime class": Probe("", runtime_class),
+    "devices": Probe(DEVICES, devices),
+    "driver": Probe(DRIVER, driver),
+    "count": Probe(COUNT, counted),
+    "libraries": Probe(LIBRARIES, libraries),
+    "visible devices": Probe(VISIBLE, visible),
+    "rights": Probe(RIGHTS, rights),
+    "boot": Probe(BOOT, boots),
+}

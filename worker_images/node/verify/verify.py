@@ -1,41 +1,34 @@
-"""The requirements' checklist as a command: which rows are asked, where, and what comes of it."""
+"""The command verify: the requirements' checklist, by the test suites and probes of a pod."""
 
 import argparse
-import contextlib
 import os
-import shlex
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker_images.files import PROBES
 from worker_images.model.drivers import table
-from worker_images.model.drivers.kernel import NO_DRIVER
 from worker_images.model.drivers.table import DRIVERS, Table
-from worker_images.node import node, place
-from worker_images.node.command import OK, REFUSED, USAGE
-from worker_images.node.node import Node
-from worker_images.node.place import Answer, Place, PlaceError, answer
-from worker_images.node.spec import SpecError
+from worker_images.model.results import NOT_RUN, Result
+from worker_images.node import node
+from worker_images.node.command import OK, REFUSED, USAGE, Command, Log
+from worker_images.node.place import PlaceError, Unpacked, answer
 from worker_images.node.unpack import root_of
-from worker_images.node.verify import committed, image, pod, trial, verdict, workload
+from worker_images.node.verify import checklist, page, suites
+from worker_images.node.verify.checklist import Checklist, Entry, Row
 from worker_images.node.verify.cluster import Cluster
-from worker_images.node.verify.rows import NOT_ASKED, Finding, Result, Row, Scene, ask, shell
-from worker_images.node.verify.verdict import Report
+from worker_images.node.verify.pod import PROBES
+from worker_images.node.verify.target import Target
 
 IMAGE = "out/slim/image.tar"
-ROWS = (*committed.ROWS, *image.ROWS, *pod.ROWS, *workload.ROWS)
-# What asks a layer's rows.
-OPTIONS = {
+# What selects a layer's rows.
+SELECTED_BY = {
     "static": "run in a checkout, with --image",
     "image": "--image",
     "pod": "--context CTX, or --node",
     "workload": "--node",
 }
-
-Log = Callable[[str], None]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +48,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--node",
         action="store_true",
-        help="ask this machine too: the pod's rows, and CUDA in sandboxes of the image's runsc",
+        help="check this machine too: the pod's rows, and CUDA in sandboxes of the image's runsc",
     )
     parser.add_argument(
         "--python",
@@ -63,18 +56,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the user's python, with torch for all rows",
     )
     _add_pod(parser)
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the results for machines too"
-    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON too")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the results as a page too")
 
 
 def _add_pod(parser: argparse.ArgumentParser) -> None:
-    """Which pod of a cluster is asked."""
+    """Which pod of a cluster is checked."""
     parser.add_argument(
         "--context",
         metavar="CTX",
-        help="ask a pod of the cluster that kubectl reaches by this context",
+        help="check a pod of the cluster that kubectl reaches by this context",
     )
     parser.add_argument(
         "--namespace", default="default", metavar="N", help="the pod's namespace; default: default"
@@ -90,154 +81,145 @@ def _add_pod(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(given: argparse.Namespace, root: Path, log: Log) -> tuple[str, int]:
-    """What is to be printed, and the exit code.
+@dataclass(frozen=True)
+class Run:
+    """One run of the command: its options, the checkout or kit, and where progress goes."""
+
+    given: argparse.Namespace
+    root: Path
+    log: Log
+    drivers: Table
+    scratch: Path
+
+
+def main(given: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
+    """The exit code, and the text for standard output.
 
     Raises PlaceError, ImageError and OSError where the machine is at fault.
     """
-    image = given.image or (str(root / IMAGE) if (root / IMAGE).exists() else "")
+    built = root / IMAGE
+    image = given.image or (str(built) if built.exists() else "")
     if problem := _usage(given, image):
-        return problem, USAGE
-    with contextlib.ExitStack() as stack:
-        results = tuple(_results(_scenes(given, root, image, stack, log), log))
-    report = Report(results, image)
-    for path, text in ((given.json, verdict.as_json), (given.html, verdict.html)):
-        if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text(report))
-    return verdict.text(report), OK if report.well else REFUSED
+        return USAGE, problem
+    with tempfile.TemporaryDirectory() as scratch:
+        # Other users pass through it: a sandbox without rights reads its bundle there.
+        Path(scratch).chmod(0o711)
+        drivers = table.read(root / DRIVERS)
+        made = _checked(Run(given, root, log, drivers, Path(scratch)), image)
+    _write(given.json, page.as_json(made))
+    _write(given.html, page.html(made))
+    return OK if made.passed else REFUSED, page.text(made)
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 def _usage(given: argparse.Namespace, image: str) -> str:
     if not image and not given.context:
         return (
-            f"nothing to ask: no {IMAGE} here; run: make slim, or name an image with --image, or a"
-            " cluster with --context"
+            f"nothing to check: there is no {IMAGE}; run: make slim, or name an image with --image,"
+            " or a cluster with --context"
         )
     if given.node and not image:
-        return "--node needs the image whose runsc is asked: --image FILE, or run: make slim"
-    if given.node and not given.python:
+        return "--node needs the image whose runsc is used: --image FILE, or run: make slim"
+    if image and not given.python:
         return "no python3 on PATH for the user's program; name one with --python"
     return ""
 
 
-def _results(scenes: dict[str, Scene], log: Log) -> Iterator[Result]:
-    for row in ROWS:
-        if row.layer not in scenes:
-            yield Result(row, Finding(NOT_ASKED, "", step=OPTIONS[row.layer]))
-            continue
-        if not scenes[row.layer].unable:
-            log(f"{row.layer}: {row.check}")
-        yield ask(row, scenes[row.layer])
+def _checked(run: Run, image: str) -> Checklist:
+    """Every row with its result."""
+    rows = checklist.load()
+    options = {row: _unselected(row, run, image) for row in rows}
+    selected = [row for row in rows if not options[row]]
+    file = _opened(image, run) if image else Path()
+    request = suites.Request(file, run.given, run.root, run.scratch)
+    results = suites.run(selected, request, run.log)
+    probed = _probed(selected, file, run)
+    entries = []
+    for row in rows:
+        if option := options[row]:
+            entries.append(Entry(row, Result(NOT_RUN, step=option), selected=False))
+        elif row.probe:
+            entries.append(Entry(row, probed[row]))
+        else:
+            entries.append(Entry(row, checklist.joined(row, results, run.drivers)))
+    return Checklist(tuple(entries), image, results.missing)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What all scenes of the image share."""
-
-    given: argparse.Namespace
-    root: Path
-    place: Place
-    node: Node | None
-    drivers: Table
-
-
-def _scenes(
-    given: argparse.Namespace, root: Path, image: str, stack: contextlib.ExitStack, log: Log
-) -> dict[str, Scene]:
-    """Where each layer that is asked is asked."""
-    drivers = table.read(root / DRIVERS)
-    scenes = {"pod": _pod(given, drivers)} if given.context else {}
-    if image:
-        found = node.read() if given.node else None
-        log(f"opening {image}")
-        known = _Known(given, root, stack.enter_context(opened(image, found)), found, drivers)
-        scenes |= {"static": _static(root, drivers)} if (root / "build.py").exists() else {}
-        scenes |= {"image": _in_image(known)}
-        scenes = (
-            {"pod": _in_image(known), "workload": _workload(known, stack, log)} if found else {}
-        ) | scenes
-    return scenes
+def _probed(rows: Sequence[Row], image: Path, run: Run) -> dict[Row, Result]:
+    """The results of the rows with a probe."""
+    found: dict[Row, Result] = {}
+    own = [row for row in rows if row.probe]
+    if not own:
+        return found
+    target = _target(run, image)
+    for row in own:
+        run.log(f"pod: {row.check}")
+        found[row] = PROBES[row.probe].result(target)
+    return found
 
 
-@contextlib.contextmanager
-def opened(image: str, found: Node | None) -> Iterator[Place]:
-    """The image as a place to run in; raises PlaceError, ImageError and OSError."""
+def _unselected(row: Row, run: Run, image: str) -> str:
+    """The option that would select a row; empty where it is selected."""
+    given = run.given
+    selected = {
+        "static": image and (run.root / "build.py").exists(),
+        "image": image,
+        "pod": given.context or given.node,
+        "workload": given.node,
+    }
+    if not selected[row.layer]:
+        return SELECTED_BY[row.layer]
+    given_too = {
+        "": True,
+        "--context CTX": given.context,
+        "--driver VERSION": given.driver or given.node or suites.variant_of(image, run.root),
+    }
+    return "" if given_too[row.needs] else row.needs
+
+
+def _opened(image: str, run: Run) -> Path:
+    """The image as an archive or a root on disk; raises PlaceError."""
     path = Path(image)
-    if image.endswith((".tar", ".gz")) and not path.exists():
+    if path.exists():
+        return path.resolve()
+    if image.endswith((".tar", ".gz")):
         raise PlaceError(f"no file {image}")
-    if not path.exists():
-        nodes = [(device.path, device.path) for device in found.devices] if found else []
-        with place.container(image, nodes, os.environ.get("WORKER_DOCKER", "docker")) as made:
-            yield made
-        return
+    run.log(f"saving {image}")
+    file = run.scratch / "saved.tar"
+    docker = os.environ.get("WORKER_DOCKER", "docker")
+    saved = answer([docker, "save", f"--output={file}", image])
+    if saved.status:
+        raise PlaceError(f"docker save {image}: {saved.errors.strip()}")
+    return file
+
+
+def _target(run: Run, image: Path) -> Target:
+    """The pod that probes look at: a cluster's, or this node with the image's root."""
+    given = run.given
+    if given.context:
+        if not shutil.which(given.kubectl):
+            raise PlaceError(f"no program {given.kubectl}; install it, or name it with --kubectl")
+        cluster = Cluster(given.context, given.namespace, given.pod, given.kubectl)
+        return Target(cluster.place, run.drivers, cluster=cluster)
     if os.geteuid() != 0:
-        raise PlaceError(
-            "entering an image's root needs root: run as root, or name the image in an engine"
-        )
-    with tempfile.TemporaryDirectory() as scratch:
-        root, _ = root_of(path.resolve(), Path(scratch))
-        yield place.Unpacked(root)
+        raise PlaceError("entering an image's root needs root; run as root")
+    (run.scratch / "root").mkdir()
+    root, _ = root_of(image, run.scratch / "root")
+    return Target(Unpacked(root), run.drivers, node=node.read())
 
 
-def _in_image(known: _Known) -> Scene:
-    drivers = (
-        *known.given.driver,
-        *((known.node.driver,) if known.node and known.node.driver else ()),
-    )
-
-    def run(line: str) -> Answer:
-        return shell(known.place, line)
-
-    return Scene(run, lambda row: run(row.own), known.drivers, drivers, known.node)
-
-
-def _static(root: Path, drivers: Table) -> Scene:
-    def run(line: str) -> Answer:
-        return answer(["sh", "-c", f"cd {shlex.quote(str(root))}\n{line}"])
-
-    return Scene(run, lambda row: run(row.own), drivers)
-
-
-def _pod(given: argparse.Namespace, drivers: Table) -> Scene:
-    if not shutil.which(given.kubectl):
-        raise PlaceError(f"no program {given.kubectl}; install it, or name it with --kubectl")
-    cluster = Cluster(given.context, given.namespace, given.pod, given.kubectl)
-
-    def repeat(row: Row) -> Answer:
-        return cluster.type(row.note)
-
-    return Scene(lambda line: shell(cluster.place, line), repeat, drivers, cluster=cluster)
-
-
-def _workload(known: _Known, stack: contextlib.ExitStack, log: Log) -> Scene:
-    """The trial, which every row reads; a machine without a GPU cannot run it."""
-    nothing = Answer(0, "", "")
-    if not known.node or not known.node.driver:
-        return Scene(lambda _: nothing, lambda _: nothing, known.drivers, unable=NO_DRIVER)
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    commands = [
-        row.own for row in workload.ROWS if row.own and row.own not in (trial.LOGS, trial.PROCESSES)
-    ]
-    try:
-        made = trial.attempt(
-            known.place, known.node, known.given.python, known.root / PROBES, commands, folder, log
-        )
-    except (PlaceError, SpecError) as error:
-        return _refusing(str(error), known.drivers)
-    return Scene(
-        lambda _: made.outcome,
-        lambda row: made.said[row.own],
-        known.drivers,
-        node=known.node,
-        trial=made,
-    )
-
-
-def _refusing(words: str, drivers: Table) -> Scene:
-    """What every row fails by where no sandbox could be tried."""
-
-    def refuse(_: object) -> Answer:
-        raise PlaceError(words)
-
-    return Scene(refuse, refuse, drivers)
+COMMANDS = (
+    Command(
+        "verify",
+        "check an image, a node and a pod by the requirements' checklist: each requirement's own"
+        " check with its assessment, and the result of the tests that replace it",
+        "--image out/slim/image.tar --node",
+        arguments,
+        main,
+    ),
+)

@@ -8,12 +8,12 @@ import os
 import subprocess
 import sys
 import threading
-import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.support import registries
 from worker_images.build import work
 from worker_images.build.doctor import doctor, survey
 from worker_images.build.doctor.doctor import Answer, Facts, Row
@@ -85,12 +85,12 @@ def test_no_engine_is_well_where_one_can_be_started() -> None:
         (
             replace(NOBODY, machine=replace(GOOD.machine, root=False)),
             "starting one needs root",
-            "sudo ./build.py --variant slim",
+            "run the same command with sudo",
         ),
         (
             replace(NOBODY, machine=replace(GOOD.machine, debian=False)),
             "needs a Debian-family machine",
-            "--supply vendor",
+            "--source upstream",
         ),
         (
             replace(NOBODY, capabilities=1 << 12),
@@ -314,7 +314,7 @@ def test_the_archive_keyring_is_asked_for_where_it_is_used(
 ) -> None:
     monkeypatch.setattr(apt, "KEYRING", tmp_path / "none.gpg")
     monkeypatch.setattr(Machine, "here", lambda: GOOD.machine)
-    assert survey.tools("vendor") == "what supply vendor needs is here"
+    assert survey.tools("upstream") == "--source upstream: all tools are installed"
     with pytest.raises(
         EngineError, match=r"none\.gpg; run: apt-get install debian-archive-keyring"
     ):
@@ -355,14 +355,21 @@ def test_a_bad_certificate_file_is_named(
         survey.certificates()
 
 
-def test_an_address_that_answers_and_one_that_does_not(tmp_path: Path) -> None:
-    (tmp_path / "list").touch()
-    assert survey.reached(f"file://localhost{tmp_path}/list", "x") == "localhost answers"
+def test_an_address_that_answers_and_one_that_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with registries.serving() as registry:
+        registry.rows |= {"/list": b"", "/login": 401, "/gone": 404}
+        host = registry.address.removeprefix("http://")
+        for path in ("list", "login"):
+            assert survey.reached(f"{registry.address}/{path}", "x") == f"{host} answers"
+        with pytest.raises(FetchError, match=f"http://{host}/gone: HTTP 404; .*, or name another"):
+            survey.reached(f"{registry.address}/gone", "name another")
     with pytest.raises(
         FetchError,
-        match=r"localhost does not answer .*; check the network, proxies and CA, or name another",
+        match=r"http://127\.0\.0\.1:9/: Connection refused; check the network, proxies and CA, or"
+        r" name another",
     ):
-        survey.reached(f"file://localhost{tmp_path}/none", "name another")
+        survey.reached("http://127.0.0.1:9/", "name another")
 
 
 def test_a_question_without_an_answer_holds_nothing_up() -> None:
@@ -446,8 +453,6 @@ def test_a_malformed_proxy_does_not_tell_its_password(
 ) -> None:
     monkeypatch.setenv("http_proxy", proxy)
     monkeypatch.setenv("no_proxy", "")
-    # urllib reads the variables once a process.
-    monkeypatch.setattr(urllib.request, "_opener", None)
     fault = reach.fault("http://host.invalid/")
     assert "a proxy variable or the answer is malformed" in fault
     assert "s3cret" not in fault

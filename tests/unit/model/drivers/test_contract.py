@@ -1,46 +1,40 @@
-"""The driver contract is in the Dockerfile and the build context."""
+"""The driver contract is in the Dockerfile and in the build context."""
 
 import json
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.support.drivers import TABLE
 from worker_images.build import context, plan, render
-from worker_images.fetch.store import Inputs, Store
+from worker_images.fetch.store import Store
 from worker_images.files import ROOT
-from worker_images.model.catalog import Catalog
-from worker_images.model.drivers import contract
 from worker_images.model.lock import Lock
-from worker_images.model.pins import Pins
+from worker_images.model.pins import Source
+from worker_images.model.project import Project
 
 
-def test_label_and_file_are_the_row(pins: Pins, catalog: Catalog) -> None:
-    (row,) = [each for each in TABLE if each.name == pins.components["gvisor"].version]
-    for name in catalog.buildable:
-        for supply in ("packages", "vendor"):
-            planned = plan.make(pins, catalog, name, supply)
-            (label,) = re.findall(
-                r'^LABEL worker\.drivers="(.*)"$', render.dockerfile(planned, ROOT), re.MULTILINE
-            )
-            (text,) = contract.texts(ROOT, planned.components).values()
-            assert tuple(label.split()) == row.supported
-            assert json.loads(text) == {
-                "release": row.name,
-                "supported": list(row.supported),
-                "known": list(row.known),
-            }
+@pytest.mark.parametrize("source", ["packages", "upstream"])
+def test_label_and_file_are_the_row_of_the_release(
+    source: Source, locked: Lock, project: Project
+) -> None:
+    (row,) = [each for each in TABLE if each.name == project.release]
+    for name in project.catalog.buildable:
+        planned = plan.make(project, locked, name, source)
+        text = render.dockerfile(planned, ROOT)
+        (label,) = re.findall(r'^LABEL worker\.drivers="(.*)"$', text, re.MULTILINE)
+        (file,) = [each for each in planned.inputs if each.place.endswith("/drivers.json")]
+        assert tuple(label.split()) == row.supported
+        assert json.loads(file.content) == {  # type: ignore[union-attr]
+            "release": row.name,
+            "supported": list(row.supported),
+            "known": list(row.known),
+        }
 
 
-def test_the_context_holds_the_file(pins: Pins, catalog: Catalog, tmp_path: Path) -> None:
-    planned = plan.make(pins, catalog, "slim", "vendor")
-    context.lay_out(
-        tmp_path,
-        "FROM scratch\n",
-        planned,
-        Inputs(Lock.read(ROOT / "versions.lock"), Store()),
-        ROOT,
-        print,
-    )
-    assert (tmp_path / "components/gvisor/drivers.json").read_text() == contract.texts(
-        ROOT, planned.components
-    )["components/gvisor/drivers.json"]
+def test_context_holds_the_file(locked: Lock, project: Project, tmp_path: Path) -> None:
+    planned = plan.make(project, locked, "slim", "upstream")
+    context.lay_out(tmp_path, "FROM scratch\n", planned, Store(), print)
+    (file,) = [each for each in planned.inputs if each.place.endswith("/drivers.json")]
+    assert (tmp_path / file.place).read_text() == file.content  # type: ignore[union-attr]

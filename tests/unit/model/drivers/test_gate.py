@@ -35,7 +35,7 @@ def spoiled(folder: Path, *edits: tuple[str, str]) -> Path:
 
 
 def test_the_committed_pins_pass() -> None:
-    assert project.load(ROOT, ROOT / "versions.yaml")[0].fleet.allow_unserved == ()
+    assert project.load(ROOT).pins.fleet.allow_unserved == ()
 
 
 def test_a_pin_that_loses_a_driver_of_the_fleet(
@@ -56,7 +56,7 @@ def test_a_pin_that_loses_a_driver_of_the_fleet(
     )
     assert "first served in 20260608.0" in said.err
     assert (
-        "set gvisor.version to 20260817.0 with its other pins (./build.py update --write gvisor, or"
+        "set gvisor.version to 20260817.0 with its other pins (./build.py update --write, or"
         " all four by hand)" in said.err
     )
     assert 'fleet.allow_unserved: [{driver: "580.159.04", reason: "..."}]' in said.err
@@ -68,9 +68,7 @@ def test_a_version_that_moves_alone_is_refused(tmp_path: Path) -> None:
         match=r"packages.describe: 20260622.0-46-g879cb2dc2 is not of gvisor.version 20260817.0",
     ) as told:
         project.load(ROOT, spoiled(tmp_path, ('"20260622.0"', '"20260817.0"')))
-    assert "with its other pins (./build.py update --write gvisor, or all four by hand)" in str(
-        told.value
-    )
+    assert "with its other pins (./build.py update --write, or all four by hand)" in str(told.value)
     assert project.load(ROOT, spoiled(tmp_path, ('"20260622.0', '"20260817.0')))
 
 
@@ -117,8 +115,8 @@ def test_every_driver_that_is_not_served_is_told(tmp_path: Path) -> None:
 
 
 def test_what_is_allowed_with_a_reason_passes(tmp_path: Path) -> None:
-    pinned, _ = project.load(ROOT, spoiled(tmp_path, LOSES, allowing("580.159.04")))
-    assert [each.driver for each in pinned.fleet.allow_unserved] == ["580.159.04"]
+    pinned = project.load(ROOT, spoiled(tmp_path, LOSES, allowing("580.159.04")))
+    assert [each.driver for each in pinned.pins.fleet.allow_unserved] == ["580.159.04"]
 
 
 @pytest.mark.parametrize(

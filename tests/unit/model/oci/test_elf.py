@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.elf_files import library
 from worker_images.model.oci import elf
 
 MODULES = (
@@ -70,3 +71,27 @@ def test_no_build_information(tmp_path: Path) -> None:
 def test_old_build_information(tmp_path: Path) -> None:
     with pytest.raises(elf.ElfError, match=r"before 1\.18"):
         elf.build_info(written(tmp_path, program(flags=0)))
+
+
+@pytest.mark.parametrize("start", [0, 100])
+@pytest.mark.parametrize("names", [(), ("libc.so.6",), ("libm.so.6", "libc.so.6")])
+def test_needed_libraries_are_named_in_order(names: tuple[str, ...], start: int) -> None:
+    assert elf.needed(bytes(start) + library(names) + b"more", start) == names
+
+
+def test_needed_libraries_of_this_python_hold_the_c_library() -> None:
+    assert "libc.so.6" in elf.needed(Path(sys.executable).resolve().read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"#!/bin/sh\n", "not a 64-bit"),
+        (b"\x7fELF\x01\x01" + bytes(64), "not a 64-bit"),
+        (b"\x7fELF\x02\x02" + bytes(64), "not a 64-bit"),
+        (library(("libc.so.6",), strings_at=0x9000), "0x9000 is in no segment"),
+    ],
+)
+def test_needed_libraries_of_an_unreadable_file_are_refused(data: bytes, message: str) -> None:
+    with pytest.raises(elf.ElfError, match=message):
+        elf.needed(data)

@@ -12,19 +12,22 @@ import pytest
 
 from tests.support import fake_worker
 from tests.support.fake_worker import DRIVER, Worker, failed, run
-from worker_images.node.verify import pod
-from worker_images.node.verify.cluster import Cluster
-from worker_images.node.verify.rows import FAILED, PASSED, shell
+from worker_images.model.results import PASSED
+from worker_images.node.place import Answer, Contained, PlaceError
+from worker_images.node.verify import checklist
+from worker_images.node.verify.target import shell
 
 Spoil = Callable[[Worker], object]
-CLASS, DEVICES, SERVED, COUNT, FILES, VISIBLE, RIGHTS, BOOT = (row.check for row in pod.ROWS)
-POD = {row.check for row in pod.ROWS}
+CLASS, DEVICES, SERVED, COUNT, FILES, VISIBLE, RIGHTS, BOOT = (
+    row.check for row in checklist.load() if row.probe
+)
+POD = {CLASS, DEVICES, SERVED, COUNT, FILES, VISIBLE, RIGHTS, BOOT}
 
 
 def test_a_sound_pod_passes(worker: Worker, kit_root: Path) -> None:
     text, status, rows = run(kit_root, "--context", "lab", "--kubectl", worker.kubectl)
-    assert (status, {check for check, row in rows.items() if row["state"] == PASSED}) == (0, POD)
-    assert text.endswith("Yes: of 8 checks asked 8 passed; 14 were not asked.")
+    assert (status, {check for check, row in rows.items() if row["outcome"] == PASSED}) == (0, POD)
+    assert text.endswith("Yes: 8 of 8 checks passed; 14 not selected.")
 
 
 def plain(worker: Worker, name: str) -> None:
@@ -71,12 +74,12 @@ POD_FAULTS: dict[str, tuple[Spoil, set[str], str]] = {
     "another handler": (
         lambda w: w.write("runtimeclass.json", '{"handler": "runc"}'),
         {CLASS},
-        "leads to runc",
+        "has handler runc",
     ),
     "another class": (lambda w: w.pod("gvisor"), {CLASS}, "another runtime"),
-    "no limit": (lambda w: w.pod(gpus=0), {CLASS, COUNT}, "asks for no GPU"),
+    "no limit": (lambda w: w.pod(gpus=0), {CLASS, COUNT}, "requests no GPU"),
     "two asked for": (lambda w: w.pod(gpus=2), {COUNT}, "a GPU is missing"),
-    "one too many": (lambda w: w.device("nvidia1", "c3:1"), {COUNT}, "more GPUs than asked for"),
+    "one too many": (lambda w: w.device("nvidia1", "c3:1"), {COUNT}, "more GPUs than requested"),
     "plain file": (lambda w: plain(w, "nvidiactl"), {DEVICES}, "nvidiactl is a regular empty file"),
     "folder": (folder, {DEVICES, COUNT}, "nvidia0 is a directory"),
     "no devices": (
@@ -118,8 +121,8 @@ POD_FAULTS: dict[str, tuple[Spoil, set[str], str]] = {
         "refuse a driver of another version",
     ),
     "MIG": (values("NVIDIA_VISIBLE_DEVICES=MIG-7"), {VISIBLE}, "no MIG"),
-    "void": (values("NVIDIA_VISIBLE_DEVICES=void"), {VISIBLE}, "no GPU in"),
-    "empty": (values("NVIDIA_VISIBLE_DEVICES="), {VISIBLE}, "no GPU in"),
+    "void": (values("NVIDIA_VISIBLE_DEVICES=void"), {VISIBLE}, "the runtime adds no GPU"),
+    "empty": (values("NVIDIA_VISIBLE_DEVICES="), {VISIBLE}, "the runtime adds no GPU"),
     "all": (values("NVIDIA_VISIBLE_DEVICES=all"), {VISIBLE}, "every GPU of the node"),
     "no namespaces": (
         lambda w: w.write("proc/sys/user/max_user_namespaces", "0"),
@@ -131,7 +134,11 @@ POD_FAULTS: dict[str, tuple[Spoil, set[str], str]] = {
         {RIGHTS},
         "ptrace is forbidden",
     ),
-    "no status": (lambda w: (w.tree / "proc/self/status").unlink(), {RIGHTS}, "does not tell"),
+    "no status": (
+        lambda w: (w.tree / "proc/self/status").unlink(),
+        {RIGHTS},
+        "does not show the rights",
+    ),
     "no boot": (Worker.refuse_to_boot, {BOOT}, "the machine forbids runsc to make namespaces"),
     "lost": (lambda w: w.write("lost", ""), POD - {CLASS}, "unable to upgrade connection"),
 }
@@ -143,10 +150,10 @@ def test_a_spoilt_pod_fails(name: str, worker: Worker, kit_root: Path) -> None:
     spoil(worker)
     text, status, rows = run(kit_root, "--context", "lab", "--kubectl", worker.kubectl)
     assert (status, failed(rows)) == (5, checks)
-    assert words in " ".join(rows[check]["cause"] for check in checks)
+    assert words in " ".join(rows[check]["reason"] for check in checks)
     assert all(rows[check]["step"] for check in checks)
     assert text.splitlines()[-1].startswith(
-        f"No: of 8 checks asked {8 - len(checks)} passed, {len(checks)} failed"
+        f"No: {8 - len(checks)} of 8 checks passed, {len(checks)} failed"
     )
 
 
@@ -160,34 +167,36 @@ def test_rights_that_a_worker_may_have(worker: Worker, kit_root: Path) -> None:
     worker.write("proc/sys/kernel/yama/ptrace_scope", "2\n")
     _, status, rows = run(kit_root, "--context", "lab", "--kubectl", worker.kubectl)
     assert status == 0
-    assert rows[RIGHTS]["found"].startswith("a seccomp filter, which may forbid what runsc does")
+    assert rows[RIGHTS]["seen"].startswith("a seccomp filter, which may forbid what runsc does")
 
 
 def test_a_variable_that_is_not_set_is_well(worker: Worker, kit_root: Path) -> None:
     values("OTHER=1")(worker)
     _, status, rows = run(kit_root, "--context", "lab", "--kubectl", worker.kubectl)
-    assert (status, rows[VISIBLE]["state"]) == (0, PASSED)
+    assert (status, rows[VISIBLE]["outcome"]) == (0, PASSED)
 
 
 def test_asking_makes_no_device(worker: Worker, kit_root: Path) -> None:
     """A shell that opens a path for writing makes a file of it."""
     (worker.tree / "dev/nvidiactl").unlink()
     _, _, rows = run(kit_root, "--context", "lab", "--kubectl", worker.kubectl)
-    assert rows[DEVICES]["cause"] == "no nvidiactl"
+    assert rows[DEVICES]["reason"] == "no nvidiactl"
     assert sorted(path.name for path in (worker.tree / "dev").iterdir()) == [
         "nvidia-uvm",
         "nvidia0",
     ]
 
 
-def test_the_notes_ls_is_fooled(worker: Worker, kit_root: Path) -> None:
-    """It passes, asked in the pod, for a file that is no device."""
-    plain(worker, "nvidiactl")
-    _, _, rows = run(kit_root, "--context", "lab", "--kubectl", worker.kubectl)
-    assert rows[DEVICES]["state"] == FAILED
-    assert shell(Cluster("lab", kubectl=worker.kubectl).place, "ls -la /dev/nvidia*").status == 0
+def test_reason_that_repeats_is_printed_once(worker: Worker, kit_root: Path) -> None:
+    worker.write("lost", "")
+    text, _, _ = run(kit_root, "--context", "lab", "--kubectl", worker.kubectl)
+    assert text.count("unable to upgrade connection") == 1
+    assert text.count("reason  as above") == 6
 
 
-def test_the_notes_own_commands_go_through_kubectl(worker: Worker, kit_root: Path) -> None:
-    _, _, rows = run(kit_root, "--context", "lab", "--kubectl", worker.kubectl)
-    assert rows[SERVED]["note"]["here"] == {"status": 0, "said": fake_worker.VERSION.strip()}
+def test_status_is_that_of_the_command_not_of_its_carrier() -> None:
+    here = Contained(("env",), "here")
+    assert shell(here, "echo a; exit 3") == Answer(3, "a\n", "")
+    assert shell(here, "no-such-program").status == 127
+    with pytest.raises(PlaceError, match="nowhere gave no answer: status 1"):
+        shell(Contained(("false",), "nowhere"), "true")

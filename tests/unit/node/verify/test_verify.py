@@ -1,158 +1,188 @@
-"""The checklist as a command: what it asks, where, and what it says and ends with."""
+"""The command verify: what its options select, what it prints, and its exit code."""
 
+import json
 import os
-import shutil
-import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.support import archives, fake_worker
-from tests.support.fake_worker import DRIVER, GPU, Worker, run
-from worker_images import files
+from tests.support import archives
+from tests.support.fake_worker import Worker, run
+from worker_images.build.kit import PYTEST
 from worker_images.files import ROOT
-from worker_images.node import node
-from worker_images.node.node import Node
-from worker_images.node.place import Answer, Contained, PlaceError, Unpacked
-from worker_images.node.verify import image, pod, verdict, verify, workload
-from worker_images.node.verify.rows import FAILED, NOT_ASKED, NOT_RUN, PASSED, shell
-from worker_images.node.verify.verdict import Report
+from worker_images.model.results import FAILED, NOT_RUN, PASSED
+from worker_images.node.place import PlaceError
+from worker_images.node.verify import checklist, page, suites
+from worker_images.node.verify.checklist import Row
 
-CLASS, _, _, _, FILES, VISIBLE, _, BOOT = (row.check for row in pod.ROWS)
-_, _, _, DRIVERS, BOOTS = (row.check for row in image.ROWS)
-TORCH, _, _, ADDED, NAMED, ACTIVE, _ = (row.check for row in workload.ROWS)
-LIBRARY = Path(f"/usr/lib/x86_64-linux-gnu/libcuda.so.{DRIVER}")
+ROWS = checklist.load()
+IMAGE_ROWS = [row for row in ROWS if row.layer == "image"]
+BOOT = next(row for row in IMAGE_ROWS if "boots" in row.check)
+SERVED = next(row for row in IMAGE_ROWS if row.needs)
 
 
-def test_no_kubectl_is_the_machines_fault(kit_root: Path) -> None:
+def suite(root: Path, name: str, **bodies: str) -> None:
+    """A suite in which each test of the checklist passes, but for those with another body."""
+    tests = {test for row in ROWS for test in row.tests if checklist.suite_of(test) == name}
+    for test in sorted(tests):
+        file, function = test.split("::")
+        body = bodies.get(function, f"record_property('seen', {function!r})")
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        with (root / file).open("a") as text:
+            text.write(f"import pytest\ndef {function}(record_property): {body}\n")
+
+
+@pytest.fixture
+def kit(kit_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A GPU kit with a suite of stand-ins for tests/workload, and an image of its own."""
+    (kit_root / "pytest.ini").write_text(PYTEST)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    archives.write(kit_root / "image.tar", [archives.layer(("file", "etc/hello", "x"))])
+    return kit_root
+
+
+def image_of(root: Path) -> str:
+    return f"--image={root / 'image.tar'}"
+
+
+def test_image_rows_pass_by_the_workload_suite_in_a_kit(kit: Path) -> None:
+    suite(kit, "workload")
+    text, status, rows = run(kit, image_of(kit), "--driver", "580.159.04")
+    assert (status, text.splitlines()[-1]) == (0, "Yes: 5 of 5 checks passed; 17 not selected.")
+    assert rows[BOOT.check]["seen"] == "test_it_is_gvisor"
+    assert "\nnot run: tests/image is in a checkout only" in text
+    assert {row["layer"] for row in rows.values() if row["selected"]} == {"image"}
+
+
+def test_failed_test_fails_its_row_alone(kit: Path) -> None:
+    suite(kit, "workload", test_it_is_gvisor="assert False, 'no sandbox'")
+    text, status, rows = run(kit, image_of(kit))
+    assert (status, rows[BOOT.check]["outcome"]) == (5, FAILED)
+    assert rows[BOOT.check]["reason"] == "no sandbox"
+    assert text.count("✗") == 1
+    assert text.endswith("No: 3 of 4 checks passed, 1 failed; 18 not selected.")
+
+
+def test_not_run_test_makes_its_row_not_run(kit: Path) -> None:
+    suite(kit, "workload", test_it_is_gvisor="pytest.skip('not run: no root')")
+    text, status, rows = run(kit, image_of(kit))
+    assert (status, rows[BOOT.check]["outcome"]) == (5, NOT_RUN)
+    assert "no root" in rows[BOOT.check]["reason"]
+    assert "○ image    a sandbox boots in the image" in text
+
+
+def test_suite_that_cannot_run_says_why(kit: Path) -> None:
+    (kit / "tests/workload").mkdir(parents=True)
+    _, status, rows = run(kit, image_of(kit))
+    assert status == 5
+    reason = rows[BOOT.check]["reason"]
+    assert "tests/image is in a checkout only, not in the GPU kit" in reason
+    assert "tests/workload: status 4: ERROR: file or directory not found" in reason
+
+
+def test_drivers_of_nodes_are_checked_where_some_are_known(kit: Path) -> None:
+    suite(kit, "workload")
+    unknown = run(kit, image_of(kit))[2][SERVED.check]
+    named = run(kit, image_of(kit), "--driver", "580.159.04")[2][SERVED.check]
+    assert (unknown["selected"], unknown["step"]) == (False, "--driver VERSION")
+    assert (named["selected"], named["outcome"]) == (True, PASSED)
+
+
+def test_options_reach_the_tests(kit: Path) -> None:
+    suite(kit, "workload")
+    body = "def test_it_is_gvisor(pytestconfig, record_property):\n    record_property('seen', "
+    file = kit / BOOT.tests[1].partition("::")[0]
+    file.write_text(f"{body}repr([pytestconfig.getoption(x) for x in ('image', 'driver')]))\n")
+    _, _, rows = run(kit, image_of(kit), "--driver", "1.2.3", "--driver", "4.5.6")
+    assert rows[BOOT.check]["seen"] == repr([str(kit / "image.tar"), ["1.2.3", "4.5.6"]])
+
+
+def test_image_suite_tests_what_this_checkout_built_alone(tmp_path: Path) -> None:
+    assert suites.variant_of(tmp_path / "out/slim/image.tar", tmp_path) == "slim"
+    assert suites.variant_of(tmp_path / "out/slim/other.tar", tmp_path) == ""
+    assert suites.variant_of(tmp_path / "slim/image.tar", tmp_path) == ""
+    assert suites.variant_of("worker:slim", tmp_path) == ""
+
+
+def test_missing_kubectl_is_named(kit_root: Path) -> None:
     with pytest.raises(PlaceError, match="no program /no/kubectl; install it"):
         run(kit_root, "--context", "lab", "--kubectl", "/no/kubectl")
 
 
-@pytest.mark.usefixtures("image")
-def test_nothing_to_ask_is_a_matter_of_usage(kit_root: Path) -> None:
-    assert run(kit_root)[1] == 2
+def test_options_that_select_nothing_are_a_usage_error(kit_root: Path) -> None:
+    text, status, _ = run(kit_root)
+    assert (status, text.startswith("nothing to check")) == (2, True)
     assert "--node needs the image" in run(kit_root, "--node", "--context", "lab")[0]
-    assert run(kit_root, "--node", "--image", "any", "--python", "")[1] == 2
+    assert run(kit_root, "--image", "any", "--python", "")[1] == 2
 
 
-@pytest.mark.usefixtures("image")
-def test_a_machine_without_a_gpu(kit_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pod's rows are asked of the machine, the cluster's are not.
-
-    What needs a GPU is not run, and that is no pass.
-    """
-    monkeypatch.setattr(node, "read", lambda: Node("", (), (), (), ""))
-    text, status, rows = run(kit_root, "--image", "any", "--node")
-    by_state = {
-        state: {row["layer"] for row in rows.values() if row["state"] == state}
-        for state in (NOT_RUN, FAILED)
-    }
-    assert (status, by_state[NOT_RUN]) == (5, {"workload"})
-    assert (rows[CLASS]["state"], rows[VISIBLE]["state"]) == (NOT_ASKED, NOT_ASKED)
-    assert (rows[FILES]["state"], rows[BOOT]["state"]) == (FAILED, PASSED)
-    assert "no NVIDIA driver on this machine" in text
+def test_missing_archive_is_named(kit_root: Path) -> None:
+    with pytest.raises(PlaceError, match=r"no file /none/image\.tar"):
+        run(kit_root, "--image", "/none/image.tar")
 
 
-@pytest.mark.usefixtures("image")
-def test_a_node_whose_runsc_makes_no_sandbox(
+def test_missing_engine_is_named_for_an_image_by_its_name(
     kit_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A runsc that runs the program beside itself: CUDA is the node's, and the kernel is not
-    gVisor's.
-    """
-    (kit_root / files.PROBES).parent.mkdir(parents=True)
-    shutil.copytree(ROOT / files.PROBES, kit_root / files.PROBES)
-    for name in ("driver_api.py", "facts.py"):
-        assert (kit_root / files.PROBES / name).is_file()
-    monkeypatch.setattr(node, "read", lambda: replace(GPU, libraries=(LIBRARY,)))
-    monkeypatch.setattr("worker_images.node.bundle._lay_out", lambda *_: None)
-    _, status, rows = run(kit_root, "--image", "any", "--node", "--python", sys.executable)
-    assert status == 5
-    assert rows[DRIVERS]["found"] == f"{DRIVER} among {len(fake_worker.DRIVERS)}"
-    assert (rows[NAMED]["state"], rows[ACTIVE]["state"]) == (FAILED, FAILED)
-    assert rows[NAMED]["note"]["here"]["status"] == 1
-    assert rows[ACTIVE]["found"].endswith(" ".join(Path("/proc/version").read_text().split()))
-    assert "torch" in rows[TORCH]["note"]["here"]["said"]
+    monkeypatch.setenv("WORKER_DOCKER", str(kit_root / "docker"))
+    with pytest.raises(PlaceError, match="No such file"):
+        run(kit_root, "--image", "worker:slim")
 
 
-@pytest.mark.usefixtures("image")
-def test_devices_that_are_not_there_end_no_other_row(
-    kit_root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (kit_root / files.PROBES).mkdir(parents=True)
-    (kit_root / files.PROBES / "facts.py").write_text("print('{}')\n")
-    monkeypatch.setattr(node, "read", lambda: replace(GPU, devices=()))
-    _, status, rows = run(kit_root, "--image", "any", "--node", "--python", sys.executable)
-    assert (status, rows[BOOTS]["state"], rows[ADDED]["state"]) == (5, PASSED, FAILED)
-    assert "no /dev/nvidia-uvm, /dev/nvidiactl on this node" in rows[ADDED]["cause"]
+def test_image_by_its_name_is_saved_first(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite(kit, "workload", test_it_is_gvisor="assert pytest")
+    docker = kit / "docker"
+    docker.write_text('#!/bin/sh\ntouch "${2#--output=}"; test "$1 $3" = "save worker:slim"\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("WORKER_DOCKER", str(docker))
+    assert run(kit, "--image", "worker:slim")[1] == 0
+    with pytest.raises(PlaceError, match="docker save worker:full"):
+        run(kit, "--image", "worker:full")
 
 
-def test_how_an_image_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive = archives.write(tmp_path / "image.tar", [archives.layer(("file", "etc/hello", "x"))])
+def test_node_needs_root(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite(kit, "workload")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(PlaceError, match="needs root"), verify.opened(str(archive), None):
-        pass
+    with pytest.raises(PlaceError, match="run as root"):
+        run(kit, image_of(kit), "--node")
+
+
+def test_workload_rows_have_the_results_of_their_tests_on_a_node(
+    kit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pod's rows look at the node too; a root that holds no runsc answers none of them."""
+    suite(kit, "workload", test_no_call_went_unanswered="assert not 'a call'")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(os, "chown", lambda *_: None)
-    with verify.opened(str(archive), None) as found:
-        assert isinstance(found, Unpacked)
-        assert (found.root / "etc/hello").read_text() == "x"
-    assert not found.root.exists()
-    root = tmp_path / "root"
-    (root / "usr/local/bin").mkdir(parents=True)
-    with pytest.raises(PlaceError, match="is no worker's root"), verify.opened(str(root), None):
-        pass
-    (root / "usr/local/bin/runsc").touch()
-    with verify.opened(str(root), None) as found:
-        assert found == Unpacked(root)
-    with (
-        pytest.raises(PlaceError, match=r"no file /none/image\.tar"),
-        verify.opened("/none/image.tar", None),
-    ):
-        pass
+    _, status, rows = run(kit, image_of(kit), "--node")
+    workload = {row["check"]: row["outcome"] for row in rows.values() if row["layer"] == "workload"}
+    assert (status, workload.popitem()) == (5, (ROWS[-1].check, FAILED))
+    assert set(workload.values()) == {PASSED}
+    selected = [row for row in rows.values() if row["layer"] == "pod" and row["selected"]]
+    assert [(row["outcome"], row["seen"]) for row in selected] == [(FAILED, "no answer")] * 6
 
 
-def test_an_image_of_an_engine_that_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORKER_DOCKER", str(tmp_path / "docker"))
-    with pytest.raises(PlaceError, match="No such file"), verify.opened("worker:slim", GPU):
-        pass
-
-
-def test_a_status_is_the_commands_own() -> None:
-    """And never that of what carries it."""
-    here = Contained(("env",), "here")
-    assert shell(here, "echo a; exit 3") == Answer(3, "a\n", "")
-    assert shell(here, "no-such-program").status == 127
-    with pytest.raises(PlaceError, match="nowhere gave no answer: status 1"):
-        shell(Contained(("false",), "nowhere"), "true")
-
-
-def test_the_page_holds_every_row_and_no_markup_of_others(worker: Worker, kit_root: Path) -> None:
-    worker.write(
-        "environment", f"NVIDIA_VISIBLE_DEVICES=<b>&\nPATH={worker.tree}/bin:/usr/bin:/bin\n"
-    )
-    page = kit_root / "page.html"
-    text, _, _ = run(kit_root, "--context", "lab", "--kubectl", worker.kubectl, "--html", str(page))
-    html = page.read_text()
-    assert html.count("<section>") == len(verify.ROWS)
+def test_page_holds_every_row_and_escapes_what_it_shows(worker: Worker, kit_root: Path) -> None:
+    variable = "NVIDIA_VISIBLE_DEVICES=<b>&"
+    worker.write("environment", f"{variable}\nPATH={worker.tree}/bin:/usr/bin:/bin\n")
+    path = kit_root / "page.html"
+    run(kit_root, "--context", "lab", "--kubectl", worker.kubectl, "--html", str(path))
+    html = path.read_text()
+    assert html.count("<section>") == len(ROWS)
     assert "&lt;b&gt;&amp;" in html
     assert "<b>&" not in html
     assert "$" not in html.partition("<main>")[0]
-    assert "NVIDIA_VISIBLE_DEVICES names whole GPUs" in text
+    assert all(row.check.replace("'", "&#x27;") in html for row in ROWS)
 
 
-def test_what_repeats_is_said_once(worker: Worker, kit_root: Path) -> None:
-    worker.write("lost", "")
-    text, _, _ = run(kit_root, "--context", "lab", "--kubectl", worker.kubectl)
-    assert text.count("unable to upgrade connection") == 1
-    assert text.count("cause   as above") == 6
+def test_json_holds_the_requirements_and_the_results(worker: Worker, kit_root: Path) -> None:
+    run(kit_root, "--context", "lab", "--kubectl", worker.kubectl)
+    made = json.loads((kit_root / "result.json").read_text())
+    assert (made["passed"], made["counts"]) == (True, {PASSED: 8})
+    assert [row["requirement"] for row in made["rows"]] == [row.requirement for row in ROWS]
+    assert {*made["rows"][0]} >= {*Row.__dataclass_fields__, "outcome", "seen", "reason", "step"}
 
 
-def test_nothing_asked_is_no_pass() -> None:
-    assert not Report((), "").well
-    assert verdict.short("a " * 400).endswith("…")
-    assert verdict.first_lines(Answer(0, "1\n2\n3\n4\n", "")) == "1\n2\n3\n…"
+def test_long_text_is_cut() -> None:
+    assert page.short("a " * 400).endswith("…")
+    assert page.short("a\n b") == "a b"

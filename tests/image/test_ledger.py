@@ -1,0 +1,43 @@
+"""Is each layer the one that was reviewed?"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from worker_images.files import ROOT
+from worker_images.harness.collection import Case
+from worker_images.harness.options import not_run
+from worker_images.model.ledger import INPUTS, Entry, Ledger
+from worker_images.model.oci.image import Image
+
+pytestmark = [pytest.mark.mode("built"), pytest.mark.source("packages")]
+
+
+@pytest.fixture(scope="module")
+def layers(image: Image, case: Case) -> dict[str, Entry]:
+    """Size and diffID of the layer of the base and of each component."""
+    names = ("base", *case.components)
+    assert len(image.layers) == len(names), "one layer each for the base and every component"
+    return {
+        name: Entry(layer.unpacked, layer.diff_id)
+        for name, layer in zip(names, image.layers, strict=True)
+    }
+
+
+def test_layer_has_the_reviewed_bytes_where_its_inputs_were_reviewed(
+    layers: dict[str, Entry], case: Case, pytestconfig: pytest.Config
+) -> None:
+    """Equal inputs give the size and the diffID of images/ledger.json."""
+    file = Path(case.archive).parent / INPUTS
+    inputs: dict[str, str] = json.loads(file.read_text()) if file.is_file() else {}
+    ledger = Ledger.read(ROOT)
+    reviewed = {
+        name: entry
+        for name, digest in inputs.items()
+        if (entry := ledger.entry(name, case.architecture, digest))
+    }
+    assert {name: layers.get(name) for name in reviewed} == reviewed
+    if missing := sorted(layers.keys() - reviewed.keys()):
+        reason = f"not reviewed, no entry in images/ledger.json: {', '.join(missing)}"
+        not_run(pytestconfig, "ledger", reason)

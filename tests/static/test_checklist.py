@@ -1,0 +1,39 @@
+"""The requirements' checklist names tests and probes that exist."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from worker_images.files import ROOT
+from worker_images.node.verify import checklist
+from worker_images.node.verify.pod import PROBES
+
+TESTS = [test for row in checklist.load() for test in row.tests]
+
+
+def unknown(tests: list[str], root: Path) -> list[str]:
+    """Those that no module has."""
+    return [test for test in tests if test.partition("::")[2] not in functions(root, test)]
+
+
+def functions(root: Path, test: str) -> set[str]:
+    """The tests of a test's module."""
+    path = root / test.partition("::")[0]
+    tree = ast.parse(path.read_text() if path.exists() else "")
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_checklist_names_tests_that_exist() -> None:
+    assert len(TESTS) > 20
+    assert unknown(TESTS, ROOT) == []
+
+
+@pytest.mark.parametrize("test", ["tests/image/test_runsc.py::test_none", "tests/none.py::test_a"])
+def test_unknown_test_is_found(test: str) -> None:
+    """The control of the test above."""
+    assert unknown([test], ROOT) == [test]
+
+
+def test_checklist_names_every_probe_once() -> None:
+    assert [row.probe for row in checklist.load() if row.probe] == list(PROBES)

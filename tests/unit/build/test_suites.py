@@ -1,0 +1,43 @@
+"""`build.py test` runs layers, reports them, and exits 5 where a test failed."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from worker_images.build import suites
+from worker_images.errors import UsageError
+from worker_images.files import ROOT
+from worker_images.model.project import Project
+
+
+def run(checkout: Path, body: str) -> "subprocess.CompletedProcess[str]":
+    """`build.py test unit` in a checkout whose unit layer is one test."""
+    (checkout / ".venv").symlink_to(ROOT / ".venv")
+    (checkout / "tests/unit").mkdir(parents=True)
+    (checkout / "tests/unit/test_one.py").write_text(f"def test_one() -> None:\n    {body}\n")
+    return subprocess.run(
+        [str(ROOT / ".venv/bin/python"), "build.py", "test", "unit"],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_layer_that_passes_is_counted(checkout: Path) -> None:
+    done = run(checkout, "assert True")
+    assert done.returncode == 0, done.stderr
+    assert "unit     all            1       0        0" in done.stdout
+
+
+def test_layer_that_fails_is_exit_5_with_the_table(checkout: Path) -> None:
+    done = run(checkout, "assert False")
+    assert done.returncode == 5
+    assert "unit     all            0       1        0" in done.stdout
+    assert "failed test layers: unit" in done.stderr
+
+
+def test_unknown_layer_names_the_known(project: Project) -> None:
+    with pytest.raises(UsageError, match="no such test layer; known layers: unit, static, image"):
+        suites.run(project, ["smal"], print)

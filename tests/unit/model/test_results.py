@@ -1,0 +1,73 @@
+"""JUnit files as values."""
+
+from pathlib import Path
+
+import pytest
+
+from worker_images.model import results
+from worker_images.model.results import FAILED, NOT_RUN, PASSED, Check, Result, ResultsError
+
+SUITE = """<testsuites><testsuite timestamp="2026-11-23T15:37:29.041817+01:00">
+<properties><property name="image_id" value="sha256:abc"/></properties>
+<testcase classname="tests.image.test_a" name="test_one[x/y.z]" time="1.5">
+  <properties><property name="seen" value="a thing"/></properties></testcase>
+<testcase classname="tests.image.test_a" name="test_two" time="0">
+  <skipped message="not run: no engine"/></testcase>
+<testcase classname="tests.image.test_a" name="test_three" time="0">
+  <skipped message="got empty parameter set"/></testcase>
+<testcase classname="tests.image.test_a" name="test_four" time="0">
+  <failure message="AssertionError: no"/></testcase>
+<testcase classname="tests.image.test_a" name="test_five" time="0"><error>text</error></testcase>
+<testcase classname="" name="tests.image.test_b" time="0">
+  <error message="collection failure"/></testcase>
+</testsuite></testsuites>"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> results.Run:
+    (tmp_path / "junit.xml").write_text(SUITE)
+    return results.read(tmp_path / "junit.xml")
+
+
+def test_junit_file_gives_each_check_its_result(run: results.Run) -> None:
+    assert {check.identity: check.result for check in run.checks} == {
+        "tests/image/test_a.py::test_one[x/y.z]": Result(PASSED, "a thing"),
+        "tests/image/test_a.py::test_two": Result(NOT_RUN, reason="no engine"),
+        "tests/image/test_a.py::test_three": Result(
+            NOT_RUN, reason=f"{results.UNEXPLAINED}got empty parameter set"
+        ),
+        "tests/image/test_a.py::test_four": Result(FAILED, reason="AssertionError: no"),
+        "tests/image/test_a.py::test_five": Result(FAILED, reason="text"),
+        "tests/image/test_b.py": Result(FAILED, reason="collection failure"),
+    }
+
+
+def test_junit_file_gives_its_time_properties_and_counts(run: results.Run) -> None:
+    assert (run.at, run.properties) == ("2026-11-23 14:37Z", {"image_id": "sha256:abc"})
+    assert results.count(run.checks) == {PASSED: 1, NOT_RUN: 2, FAILED: 3}
+    assert [check.function for check in run.having(PASSED)] == ["test_one"]
+    assert run.checks[0].seconds == 1.5
+
+
+def test_identity_names_file_layer_test_and_parameter(run: results.Run) -> None:
+    check = run.checks[0]
+    assert (check.file, check.layer) == ("tests/image/test_a.py", "image")
+    assert (check.test, check.parameter) == ("tests/image/test_a.py::test_one", "x/y.z")
+
+
+@pytest.mark.parametrize("text", ["", "<testsuites>", "<testsuites/>", "<testsuite/>"])
+def test_half_a_junit_file_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "junit.xml").write_text(text)
+    with pytest.raises(ResultsError, match="not a JUnit file"):
+        results.read(tmp_path / "junit.xml")
+
+
+def test_words_of_a_check_are_its_docstrings(tmp_path: Path) -> None:
+    path = tmp_path / "tests/image/test_a.py"
+    path.parent.mkdir(parents=True)
+    path.write_text('"""Is it there?"""\n\ndef test_a_b():\n    """A\n    hint.\n\n    More."""\n')
+    check = Check("tests/image/test_a.py::test_a_b[x]", Result(PASSED))
+    found = results.described(check, tmp_path)
+    assert (found.subject, found.title, found.note) == ("Is it there?", "A b", "A hint.")
+    other = results.described(Check("tests/image/test_z.py::test_c", Result(PASSED)), tmp_path)
+    assert (other.subject, other.title, other.note) == ("tests/image/test_z.py", "C", "")

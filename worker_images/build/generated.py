@@ -1,0 +1,41 @@
+"""The committed files that are rendered from versions.yaml and images/."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from worker_images.build import plan, render, requirements
+from worker_images.errors import DriftError
+from worker_images.files import write_whole
+from worker_images.model import pins
+from worker_images.model.pins import Source
+from worker_images.model.project import Project
+
+UPSTREAM = "Dockerfile.upstream"
+SOURCES: Mapping[str, Source] = {render.COMMITTED: "packages", UPSTREAM: "upstream"}
+
+
+def files(project: Project) -> dict[Path, str]:
+    """Each file, with the text that it must have."""
+    locked = requirements.load(project)
+    found = {project.root / "versions.schema.json": pins.json_schema()}
+    for name in project.catalog.buildable:
+        folder = project.root / "images" / name
+        for file, source in SOURCES.items():
+            made = plan.make(project, locked, name, source)
+            found[folder / file] = render.dockerfile(made, project.root)
+    return found
+
+
+def write(project: Project, *, check: bool = False) -> tuple[str, ...]:
+    """Write each file that differs and return their names; on `check` raise DriftError instead."""
+    texts = files(project)
+    stale = [path for path, text in texts.items() if not path.is_file() or path.read_text() != text]
+    names = tuple(str(path.relative_to(project.root)) for path in stale)
+    if check and stale:
+        raise DriftError(
+            f"{', '.join(names)}: differs from what versions.yaml and images/ render;"
+            " run: ./build.py render"
+        )
+    for path in stale:
+        write_whole(path, texts[path])
+    return names

@@ -1,0 +1,213 @@
+"""Every input of a build: its name, its digest, its place in the context, and what needs it."""
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from worker_images.build import gotoolchain, requirements, rootfs
+from worker_images.fetch import gomod
+from worker_images.files import text_digest
+from worker_images.model import lock
+from worker_images.model.component import Architecture
+from worker_images.model.drivers import contract
+from worker_images.model.drivers.table import COMPONENT
+from worker_images.model.lock import Lock, Package
+from worker_images.model.pins import Source
+from worker_images.model.project import Project
+from worker_images.model.rootfs import Rules
+
+# Compilers run on this architecture; they compile for the others.
+BUILDER: Architecture = "amd64"
+# Root filesystems that hold no component.
+BASE, CGO, ENGINE, NATIVE = "base", "cgo", "engine", "native"
+# Owner of what every compiling stage needs.
+GO = "go"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A small file of the checkout, as it was when the build began."""
+
+    owner: str
+    place: str
+    content: str
+
+    @property
+    def name(self) -> str:
+        """Its path, below images/."""
+        return self.place
+
+    @property
+    def digest(self) -> str:
+        """SHA-256."""
+        return text_digest(self.content)
+
+
+@dataclass(frozen=True)
+class Root:
+    """Debian packages, merged into one root filesystem tar."""
+
+    owner: str
+    packages: tuple[Package, ...]
+    rules: Rules
+
+    @property
+    def name(self) -> str:
+        """Whose packages they are."""
+        return f"{self.owner} packages"
+
+    @property
+    def place(self) -> str:
+        """The tar."""
+        return f"{self.owner}.tar"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the packages' digests, and of the rules and the program that merge them."""
+        merged = [each.sha256 for each in self.packages]
+        return text_digest("".join([*merged, self.rules.model_dump_json(), rootfs.source()]))
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it also holds what packages' scripts would have written."""
+        return self.owner in {BASE, NATIVE, ENGINE}
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """The Go release that compiles, as a tar."""
+
+    file: gomod.File
+    owner: str = GO
+    name: str = "Go toolchain"
+    place: str = "go.tar"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its sum and of the program that lays it out."""
+        return gotoolchain.key(self.file.sum)
+
+
+@dataclass(frozen=True)
+class Modules:
+    """All modules that a component is compiled from, as files of a module proxy."""
+
+    owner: str
+    files: tuple[gomod.File, ...]
+    place: str = "modules"
+
+    @property
+    def name(self) -> str:
+        """Whose modules they are."""
+        return f"{self.owner} modules"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of their names and sums."""
+        return text_digest("".join(f"{each.name} {each.sum}\n" for each in self.files))
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel of PyPI."""
+
+    owner: str
+    wheel: lock.Wheel
+
+    @property
+    def name(self) -> str:
+        """Whose wheel it is."""
+        return f"{self.owner} wheel"
+
+    @property
+    def place(self) -> str:
+        """Its path."""
+        return f"wheels/{self.wheel.project}-{self.wheel.version}.whl"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256."""
+        return self.wheel.sha256
+
+
+@dataclass(frozen=True)
+class Download:
+    """What BuildKit itself fetches by digest: an image, or a file by its address."""
+
+    owner: str
+    name: str
+    digest: str
+    place: str = ""
+
+
+Input = Text | Root | Toolchain | Modules | Wheel | Download
+
+
+def of_plan(
+    project: Project,
+    locked: Lock,
+    components: Sequence[str],
+    source: Source,
+    architecture: Architecture,
+) -> tuple[Input, ...]:
+    """The inputs of the components from one source, in a fixed order; raises DriftError."""
+    if source == "upstream":
+        fetched = requirements.published(project, components)
+        downloads = (Download(owner, each.address, each.digest) for owner, each in fetched)
+        return (*_contract(project, components), *downloads)
+    found: list[Input] = list(_roots(project, locked, components, architecture))
+    modules = [name for name in components if name in locked.modules]
+    if modules:
+        release = gomod.toolchain(locked.toolchain.version, locked.toolchain.sum)
+        found.append(Toolchain(release))
+    for name in modules:
+        folder = project.root / "images"
+        for file in ("go.mod", "go.sum"):
+            place = f"components/{name}/{file}"
+            found.append(Text(name, place, (folder / place).read_text()))
+        found.append(Modules(name, gomod.of_component(project.root, name)))
+    found += [Wheel(name, locked.wheels[name]) for name in components if name in locked.wheels]
+    return (*found, *_contract(project, components))
+
+
+def engine(project: Project, locked: Lock) -> Root:
+    """The private engine's root filesystem."""
+    return Root(ENGINE, locked.packages[BUILDER].of(ENGINE), project.catalog.rules)
+
+
+def _contract(project: Project, components: Sequence[str]) -> Iterator[Text]:
+    row = project.table.get(project.release)
+    if row and COMPONENT in components:
+        place = f"components/{COMPONENT}/{contract.FILE}"
+        yield Text(COMPONENT, place, contract.text(row))
+
+
+def _roots(
+    project: Project, locked: Lock, components: Sequence[str], architecture: Architecture
+) -> Iterator[Root]:
+    """Each root filesystem, without the packages of the one that it is unpacked on."""
+    own, native = locked.packages[architecture], locked.packages[BUILDER]
+    below = requirements.roots(project.catalog, architecture).below
+    rules = project.catalog.rules
+    yield Root(BASE, own.of(BASE), rules)
+    compiled = [name for name in components if name in locked.modules]
+    if architecture != BUILDER and compiled:
+        yield Root(NATIVE, native.of(BASE), rules)
+    if any(below[name] == CGO for name in components):
+        yield Root(CGO, without(project, native.of(CGO), native.of(BASE)), rules)
+    for name in components:
+        if name in own.holds:
+            yield Root(name, without(project, own.of(name), own.of(below[name])), rules)
+
+
+def without(
+    project: Project, packages: tuple[Package, ...], below: tuple[Package, ...]
+) -> tuple[Package, ...]:
+    """Packages without those of the root below, and without those that no build uses."""
+    unused = tuple(project.catalog.packages.unused)
+    return tuple(
+        package
+        for package in packages
+        if package not in below
+        and not any(fnmatch.fnmatchcase(package.name, pattern) for pattern in unused)
+    )

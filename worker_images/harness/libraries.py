@@ -1,0 +1,31 @@
+"""Shared libraries: does the image hold what its programs and libraries name?"""
+
+import mmap
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from worker_images.model.oci import elf
+from worker_images.model.oci.image import Image, Layer
+
+
+def needed(image: Image) -> dict[str, set[str]]:
+    """The libraries that each program and library of any layer names, by its path."""
+    return {path: names for layer in image.layers for path, names in _of_layer(layer)}
+
+
+def missing(image: Image) -> dict[str, set[str]]:
+    """Those of them that no folder below /usr holds."""
+    held = {PurePosixPath(path).name for path in image.merged if path.startswith("/usr/")}
+    return {path: absent for path, names in needed(image).items() if (absent := names - held)}
+
+
+def _of_layer(layer: Layer) -> Iterator[tuple[str, set[str]]]:
+    # Mapped, because a program may be larger than the memory that checks may take.
+    with (
+        layer.tar.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
+        for entry in layer.entries:
+            head = data[entry.offset : entry.offset + len(elf.ELF)]
+            if entry.kind == "file" and entry.size and head == elf.ELF:
+                yield entry.path, set(elf.needed(data, entry.offset))

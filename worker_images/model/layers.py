@@ -1,0 +1,131 @@
+"""The test layers: one folder of tests/ each, its question, what it needs and what it builds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A folder of tests/.
+
+    `images` are the variants that must be built: none, a name, or all. Layers in `make test` are
+    `common`; those `per_variant` are run and counted by variant; `parallel` tests share nothing.
+    """
+
+    name: str
+    question: str
+    needs: str
+    images: str = ""
+    common: bool = False
+    per_variant: bool = False
+    parallel: bool = False
+
+    @property
+    def command(self) -> str:
+        """What runs it."""
+        return f"make test-{self.name}"
+
+    @property
+    def file(self) -> str:
+        """The JUnit file below the checkout, with {} where each variant has its own."""
+        folder = "{}" if self.name in {"image", "workload"} else "tests"
+        return f"out/{folder}/{self.name}.xml"
+
+    def file_of(self, variant: str) -> str:
+        """The JUnit file of a variant's results, below the checkout."""
+        return self.file.format(variant)
+
+
+LAYERS = (
+    Layer(
+        "unit",
+        "Do the build and the test harness do what they say?",
+        "nothing",
+        common=True,
+        parallel=True,
+    ),
+    Layer(
+        "static",
+        "Is the committed text what versions.yaml says, pinned and complete?",
+        "nothing",
+        common=True,
+        parallel=True,
+    ),
+    Layer(
+        "image",
+        "Does the image hold what it must and nothing else? Do its programs work?",
+        "an engine",
+        images="all",
+        common=True,
+        per_variant=True,
+    ),
+    Layer(
+        "variants",
+        "Are the parts that slim and full share the same bytes, and is the rest declared?",
+        "an engine",
+        images="all",
+        common=True,
+    ),
+    Layer(
+        "registry",
+        "Does a registry get exactly the bytes that were tested?",
+        "an engine",
+        images="slim",
+        common=True,
+    ),
+    Layer(
+        "node_kit",
+        "Does the GPU kit run with Python alone, as the checkout does?",
+        "root, an engine",
+        images="slim",
+        common=True,
+    ),
+    Layer(
+        "machine",
+        "Do a hostile environment, a full disk, a strict kernel or a dead container change the"
+        " results?",
+        "root, an engine",
+        images="slim",
+        common=True,
+    ),
+    Layer(
+        "workload",
+        "Does CUDA work in the image's own runsc, and fail where it must? Without a GPU: does a"
+        " sandbox boot with everything in its place?",
+        "root; a GPU for all of it",
+        images="all",
+        common=True,
+        per_variant=True,
+    ),
+    Layer(
+        "component",
+        "Is a component that is added as CONTRIBUTING.md says built and tested?",
+        "an engine",
+        images="full",
+    ),
+    Layer(
+        "mutation",
+        "Does the test harness fail images made wrong on purpose, and pass the controls?",
+        "an engine",
+        images="all",
+        per_variant=True,
+    ),
+    Layer(
+        "offline",
+        "Does a build without a network give the same image ID? Is slim for arm64 built and read?",
+        "root, an engine",
+        images="slim",
+    ),
+    Layer(
+        "engines",
+        "Do other versions of Docker, BuildKit and Podman give the same image ID, and push only"
+        " what was tested?",
+        "root, an engine",
+        images="slim",
+    ),
+    Layer(
+        "examples",
+        "Does a Dockerfile on top of an image build, and is the image still in it?",
+        "an engine",
+        images="full",
+    ),
+)

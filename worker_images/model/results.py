@@ -1,0 +1,170 @@
+"""Results of checks: passed, failed or not run; JUnit files as values, with each test's words."""
+
+import ast
+import functools
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from worker_images.docstrings import summary
+from worker_images.errors import JudgeError
+
+PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
+OUTCOMES = (PASSED, FAILED, NOT_RUN)
+MARKS = {PASSED: "✓", FAILED: "✗", NOT_RUN: "○"}
+# A test that the machine cannot run is skipped, and its reason begins so.
+NOT_RUN_PREFIX = f"{NOT_RUN}: "
+UNEXPLAINED = "skipped without a reason of the machine: "
+# The variant of a check that belongs to no single one.
+ALL = "all"
+_TAGS = {"failure": FAILED, "error": FAILED, "skipped": NOT_RUN}
+
+
+class ResultsError(JudgeError):
+    """A file holds no complete results."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """An outcome, what was seen, why it did not pass, and what to do next."""
+
+    outcome: str
+    seen: str = ""
+    reason: str = ""
+    step: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One test with its result.
+
+    `identity` is what pytest takes as an argument: tests/image/test_runc.py::test_version[x].
+    """
+
+    identity: str
+    result: Result
+    seconds: float = 0.0
+    variant: str = ALL
+    subject: str = ""
+    note: str = ""
+    title: str = ""
+
+    @property
+    def file(self) -> str:
+        """The test's module, below the checkout."""
+        return self.identity.partition("::")[0]
+
+    @property
+    def layer(self) -> str:
+        """The folder of tests/ that holds the module."""
+        return self.identity.split("/")[1]
+
+    @property
+    def test(self) -> str:
+        """The identity without the parameter."""
+        return self.identity.partition("[")[0]
+
+    @property
+    def function(self) -> str:
+        """The name of the test's function; empty for a module that could not be collected."""
+        return self.test.partition("::")[2]
+
+    @property
+    def parameter(self) -> str:
+        """The parameter's name, empty where there is none."""
+        return self.identity.partition("[")[2].removesuffix("]")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One JUnit file: when pytest began, its properties (image_id ...), and its checks."""
+
+    at: str
+    properties: Mapping[str, str]
+    checks: tuple[Check, ...]
+
+    def having(self, outcome: str) -> tuple[Check, ...]:
+        """The checks of one outcome."""
+        return tuple(check for check in self.checks if check.result.outcome == outcome)
+
+
+def count(checks: Iterable[Check]) -> Counter[str]:
+    """Checks by outcome."""
+    return Counter(check.result.outcome for check in checks)
+
+
+def read(path: Path) -> Run:
+    """Read a JUnit file that pytest wrote; raises OSError, and ResultsError for half a file."""
+    try:
+        suite = next(ET.parse(path).getroot().iter("testsuite"))  # noqa: S314 - pytest wrote it
+        at = datetime.fromisoformat(suite.get("timestamp", ""))
+    except (ET.ParseError, StopIteration, ValueError) as error:
+        raise ResultsError(
+            f"{path}: not a JUnit file: {error}; remove it and run its tests again"
+        ) from error
+    return Run(
+        # Python 3.10 has no datetime.UTC.
+        at.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%MZ"),  # noqa: UP017
+        _properties(suite.find("properties")),
+        tuple(_check(case) for case in suite.iter("testcase")),
+    )
+
+
+def _properties(element: ET.Element | None) -> dict[str, str]:
+    found = element if element is not None else ()
+    return {each.get("name", ""): each.get("value", "") for each in found}
+
+
+def _check(case: ET.Element) -> Check:
+    module, name = case.get("classname", ""), case.get("name", "")
+    # A module that could not be collected has no class, and its own name as the test's.
+    path = f"{(module or name).replace('.', '/')}.py"
+    return Check(
+        f"{path}::{name}" if module else path,
+        _result(case),
+        float(case.get("time", "0")),
+    )
+
+
+def _result(case: ET.Element) -> Result:
+    seen = _properties(case.find("properties")).get("seen", "")
+    for child in case:
+        if child.tag in _TAGS:
+            reason = child.get("message") or child.text or ""
+            outcome = _TAGS[child.tag]
+            return Result(outcome, seen, _explained(reason) if outcome == NOT_RUN else reason)
+    return Result(PASSED, seen)
+
+
+def _explained(reason: str) -> str:
+    if reason.startswith(NOT_RUN_PREFIX):
+        return reason.removeprefix(NOT_RUN_PREFIX)
+    return f"{UNEXPLAINED}{reason}"
+
+
+def described(check: Check, root: Path) -> Check:
+    """The check with its words: its module's question, its name as a title, its docstring."""
+    words = _docstrings(root / check.file)
+    title = check.function.removeprefix("test_").replace("_", " ")
+    return replace(
+        check,
+        subject=words.get("", check.file),
+        note=words.get(check.function, ""),
+        title=title[:1].upper() + title[1:],
+    )
+
+
+@functools.cache
+def _docstrings(path: Path) -> dict[str, str]:
+    """The first paragraph of a module's docstring, under the empty name, and of its functions'."""
+    if not path.exists():
+        return {}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = {"": ast.get_docstring(tree)}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            found[node.name] = ast.get_docstring(node)
+    return {name: summary(text) for name, text in found.items() if text}

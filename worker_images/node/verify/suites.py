@@ -1,0 +1,85 @@
+"""The test suites behind the checklist: what each needs here, and its results."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker_images.model import results
+from worker_images.model.results import Check
+from worker_images.node import suite
+from worker_images.node.verify.checklist import Results, Row, suite_of
+from worker_images.node.verify.target import last_line
+
+# pytest's status of a run that came to its end: every test passed, or some failed.
+COMPLETE = (0, 1)
+
+
+@dataclass(frozen=True)
+class Request:
+    """The tested image (an archive, or a root), the command's options, and the checkout or kit."""
+
+    image: Path
+    given: argparse.Namespace
+    root: Path
+    folder: Path
+
+
+def run(rows: Sequence[Row], request: Request, log: Callable[[str], None]) -> Results:
+    """The results of the rows' tests."""
+    tests = dict.fromkeys(test for row in rows for test in row.tests)
+    suites: dict[str, list[str]] = {}
+    for test in tests:
+        suites.setdefault(suite_of(test), []).append(test)
+    checks: list[Check] = []
+    missing: dict[str, str] = {}
+    for name, own in suites.items():
+        try:
+            _check_usable(name, request)
+            log(f"running tests/{name}")
+            checks += _results(name, own, request)
+        except _NoResultsError as error:
+            missing[name] = str(error)
+    return Results(checks, missing)
+
+
+class _NoResultsError(Exception):
+    """A suite could not run; the message says why."""
+
+
+def _check_usable(name: str, request: Request) -> None:
+    """Refuse a suite that cannot test this image here."""
+    folder = f"tests/{name}"
+    if not (request.root / folder).is_dir():
+        raise _NoResultsError(f"{folder} is in a checkout only, not in the GPU kit")
+    if name == "image" and not variant_of(request.image, request.root):
+        raise _NoResultsError(f"{folder} tests what this checkout built: out/VARIANT/image.tar")
+
+
+def variant_of(image: Path | str, root: Path) -> str:
+    """The variant that this checkout built as this image; empty for any other image."""
+    path = Path(image).resolve()
+    name = path.parent.name
+    return name if path == root.resolve() / "out" / name / "image.tar" else ""
+
+
+def _options(name: str, request: Request) -> list[str]:
+    image = [f"--image={request.image}"]
+    drivers = [f"--driver={driver}" for driver in request.given.driver]
+    if name == "image":
+        return [f"--variant={variant_of(request.image, request.root)}", *image, *drivers]
+    if name == "workload":
+        return [*image, *drivers, f"--python={request.given.python}"]
+    return []
+
+
+def _results(name: str, tests: Sequence[str], request: Request) -> tuple[Check, ...]:
+    report = request.folder / f"{name}.xml"
+    log = request.folder / f"{name}.log"
+    options = _options(name, request)
+    with log.open("wb") as output:
+        status = suite.run(request.root, tests, options, report, output)
+    if status not in COMPLETE or not report.exists():
+        words = last_line(log.read_text(errors="replace"))
+        raise _NoResultsError(f"tests/{name}: status {status}: {words}")
+    return results.read(report).checks

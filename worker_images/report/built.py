@@ -1,0 +1,83 @@
+"""A variant as it lies under out/: what it weighs, its record, and why not to use it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from worker_images.harness import expect
+from worker_images.harness.collection import HERE
+from worker_images.model import catalog
+from worker_images.model.oci.outline import Outline, outline
+from worker_images.model.results import ALL, FAILED, Check, Run
+
+
+@dataclass(frozen=True)
+class Built:
+    """A variant: its budget, its image's layers (component, diffID, bytes), its record, and why not
+    to use it.
+
+    Sizes are unpacked bytes, except for the download.
+    """
+
+    variant: str
+    purpose: str
+    budget: int
+    image_id: str
+    layers: tuple[tuple[str, str, int], ...]
+    size: int
+    download: int
+    record: Mapping[str, Any]
+    refused: str
+
+
+def read(
+    root: Path, name: str, variant: catalog.Variant, run: Run | None, checks: Sequence[Check]
+) -> Built:
+    """A variant's image, with the results of its image layer and all checks; raises ImageError."""
+    folder = root / "out" / name
+    found, record = _image(folder)
+    # The components are the last layers; what is below them is the base.
+    below = len(found.layers) - len(variant.components)
+    names = ("base",) * below + variant.components
+    layers = tuple((part, *layer) for part, layer in zip(names, found.layers, strict=False))
+    failed = sum(
+        check.result.outcome == FAILED and check.variant in {name, ALL} for check in checks
+    )
+    return Built(
+        variant=name,
+        purpose=variant.purpose,
+        budget=round(float(expect.variant(root, name).megabytes[HERE]) * 1e6),
+        image_id=found.image_id,
+        layers=layers,
+        size=sum(size for _, _, size in layers),
+        download=found.download,
+        record=record,
+        refused=_refused(name, found.image_id, record, run, failed),
+    )
+
+
+def _image(folder: Path) -> tuple[Outline, dict[str, Any]]:
+    """The image's outline and record, empty where one of the two is missing."""
+    archive = folder / "image.tar"
+    record = folder / "build.json"
+    if not archive.exists() or not record.exists():
+        return Outline("", (), 0), {}
+    found = json.loads(record.read_text())
+    return outline(archive), found
+
+
+def _refused(
+    name: str, image_id: str, record: Mapping[str, Any], run: Run | None, failed: int
+) -> str:
+    """Why not to use the image; empty where nothing speaks against it."""
+    tested = run.properties.get("image_id", "") if run else ""
+    if failed:
+        newer = " in a newer build" if image_id and run and tested != image_id else ""
+        return f"{failed} {'check' if failed == 1 else 'checks'} failed{newer}"
+    if not image_id:
+        return f"it was not built; run: make {name}"
+    if {tested, record.get("image_id")} != {image_id}:
+        return "it was not tested; run: make test-image"
+    return ""

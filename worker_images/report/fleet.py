@@ -1,0 +1,61 @@
+"""Which NVIDIA drivers the pinned gVisor release serves, and the fleet's through all releases."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker_images.model import pins
+from worker_images.model.drivers import table
+from worker_images.model.drivers.table import DRIVERS, Release, Table, ordered
+
+
+@dataclass(frozen=True)
+class Span:
+    """Neighbouring releases that treat a driver alike; `begin` counts from the first release."""
+
+    served: bool
+    first: str
+    last: str
+    begin: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Drivers:
+    """What the pinned gVisor release serves, what it knows or the fleet runs and it refuses, the
+    fleet through all releases.
+    """
+
+    release: str
+    releases: tuple[str, ...]
+    served: tuple[str, ...]
+    refused: tuple[str, ...]
+    fleet: Mapping[str, tuple[Span, ...]]
+
+
+def read(root: Path) -> Drivers:
+    """By the pins and the table of releases; raises ImageBuildError."""
+    pinned = pins.load(root / "versions.yaml")[0]
+    name, fleet = pinned.components["gvisor"].version, pinned.fleet.drivers
+    found = table.read(root / DRIVERS)
+    # A release that the table lacks serves nothing, as far as is known.
+    release = found.get(name) or Release(name, ())
+    known = found if found.get(name) else Table((*found, release))
+    return Drivers(
+        release=name,
+        releases=tuple(each.name for each in known),
+        served=release.supported,
+        refused=ordered({*release.known, *fleet} - {*release.supported}),
+        fleet={driver: _spans(driver, known) for driver in fleet},
+    )
+
+
+def _spans(driver: str, known: Table) -> tuple[Span, ...]:
+    spans = []
+    begin = 0
+    for served, group in itertools.groupby(known, key=lambda each: driver in each.supported):
+        names = [release.name for release in group]
+        spans.append(Span(served, names[0], names[-1], begin, len(names)))
+        begin += len(names)
+    return tuple(spans)
