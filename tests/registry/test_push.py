@@ -160,7 +160,7 @@ def test_registry_that_is_not_there_is_exit_6() -> None:
     [
         ["--push"],
         ["--push", "--tag", "worker:1"],
-        ["--push", "--tag", "r.example/worker:1", "--no-judge"],
+        ["--push", "--tag", "r.example/worker:1", "--no-test"],
     ],
 )
 def test_what_may_not_be_pushed(words: list[str]) -> None:
