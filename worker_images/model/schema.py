@@ -46,8 +46,17 @@ def checked(root: Path, path: Path, model: type[Model]) -> Model:
 
 
 def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Finding:
-    location = tuple(part for part in detail["loc"] if part != "[key]")
+    location = _location(document, detail)
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "union_tag_invalid":
+        key = str(context["discriminator"]).strip("'")
+        what = f"{shown(context['tag'])} is not allowed"
+        return document.finding(
+            (*location, key), what, f"one of {context['expected_tags']}", "correct it"
+        )
+    if kind == "union_tag_not_found":
+        key = str(context["discriminator"]).strip("'")
+        return document.finding((*location, key), "missing", "it has no default", "add the key")
     if kind == "missing":
         return document.finding(location, "missing", "it has no default", "add the key")
     if kind == "extra_forbidden":
@@ -71,6 +80,16 @@ def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails)
     return document.finding(
         location, shown(value), detail["msg"].removeprefix("Value error, "), "correct it"
     )
+
+
+def _location(document: Document, detail: ErrorDetails) -> Location:
+    """The place of a fault, without pydantic's names for keys and for members of a union."""
+    parts = [part for part in detail["loc"] if part != "[key]"]
+    location: Location = ()
+    for number, part in enumerate(parts):
+        if (*location, part) in document.marks or number == len(parts) - 1:
+            location = (*location, part)
+    return location
 
 
 def _suggest(location: Location, model: type[BaseModel]) -> str:
