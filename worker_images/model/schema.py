@@ -48,16 +48,12 @@ def read_model(root: Path, path: Path, model: type[Model]) -> Model:
 def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Finding:
     location = _location(document, detail)
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind.startswith("union_tag"):
+        location = (*location, str(context["discriminator"]).strip("'"))
     if kind == "union_tag_invalid":
-        key = str(context["discriminator"]).strip("'")
-        what = f"{shown(context['tag'])} is not allowed"
-        return document.finding(
-            (*location, key), what, f"one of {context['expected_tags']}", "correct it"
-        )
-    if kind == "union_tag_not_found":
-        key = str(context["discriminator"]).strip("'")
-        return document.finding((*location, key), "missing", "it has no default", "add the key")
-    if kind == "missing":
+        what, allowed = f"{quoted(context['tag'])} is not allowed", context["expected_tags"]
+        return document.finding(location, what, f"one of {allowed}", "correct it")
+    if kind in {"missing", "union_tag_not_found"}:
         return document.finding(location, "missing", "it has no default", "add the key")
     if kind == "extra_forbidden":
         return document.finding(
