@@ -10,10 +10,10 @@ from tests.engines.space import finished
 from tests.engines.suite import Parts
 from worker_images.build import gotoolchain, tars
 from worker_images.build.inputs import Toolchain
-from worker_images.build.tars import Tell, cleared
-from worker_images.errors import EngineError, NoAnswerError
+from worker_images.build.tars import Progress, cleared
+from worker_images.errors import EngineError, NoResponseError
 from worker_images.fetch import gomod, web
-from worker_images.files import CACHE, swept, text_digest, whole
+from worker_images.files import CACHE, atomic_path, text_digest, without_stale_parts
 
 HERE = Path(__file__).parent / "buildkit"
 MODULE = "github.com/moby/buildkit"
@@ -40,7 +40,7 @@ def _standing() -> str:
     try:
         address = f"{next(iter(gomod.proxies()), gomod.PROXY)}/{MODULE}/@v/list"
         found = RELEASE.findall(web.get(address, SECONDS).decode())
-    except (NoAnswerError, ValueError) as error:
+    except (NoResponseError, ValueError) as error:
         return f"whether it is the newest is not known: {error}"
     newest = max(found, key=_numbers, default=version())
     return "the newest" if newest == version() else f"{newest} is newer: see CONTRIBUTING.md"
@@ -50,7 +50,7 @@ def _numbers(release: str) -> list[int]:
     return [int(number) for number in release.removeprefix("v").split(".")]
 
 
-def buildkitd(scratch: Path, parts: Parts, tell: Tell) -> Path:
+def buildkitd(scratch: Path, parts: Parts, progress: Progress) -> Path:
     """The program, kept by the digest of all that it is compiled from.
 
     Raises FetchError where that cannot be fetched.
@@ -59,29 +59,29 @@ def buildkitd(scratch: Path, parts: Parts, tell: Tell) -> Path:
     texts = [(HERE / name).read_text() for name in FILES]
     toolchain = gotoolchain.key(parts.locked.toolchain.sum)
     key = text_digest("".join([*texts, *flags, toolchain]))
-    kept = swept(CACHE / "buildkit") / f"buildkitd-{key[:16]}"
-    tell(described(parts))
+    kept = without_stale_parts(CACHE / "buildkit") / f"buildkitd-{key[:16]}"
+    progress(described(parts))
     if not kept.is_file():
         folder = cleared(scratch)
-        _lay_out(folder, parts, tell)
-        tell("compiling BuildKit: about two minutes on two cores")
+        _lay_out(folder, parts, progress)
+        progress("compiling BuildKit: about two minutes on two cores")
         begun = time.monotonic()
-        with whole(kept) as part:
+        with atomic_path(kept) as part:
             _compile(folder, [*flags, "-o", str(part)])
-        tell(f"compiled BuildKit in {time.monotonic() - begun:.0f} s")
+        progress(f"compiled BuildKit in {time.monotonic() - begun:.0f} s")
         shutil.rmtree(folder)
     return kept
 
 
-def _lay_out(folder: Path, parts: Parts, tell: Tell) -> None:
+def _lay_out(folder: Path, parts: Parts, progress: Progress) -> None:
     """The compiler, go.mod, go.sum, and the modules as the files of a proxy."""
     locked = parts.locked.toolchain
     toolchain = Toolchain(gomod.toolchain(locked.version, locked.sum))
-    tars.place(folder, [toolchain], parts.write, parts.epoch, tell)
+    tars.place(folder, [toolchain], parts.write, parts.epoch, progress)
     command = ["tar", "--extract", "--file", str(folder / "go.tar"), "--directory", str(folder)]
     subprocess.run(command, check=True)
     files = gomod.files((HERE / "go.sum").read_text(), "tests/engines/buildkit/go.sum")
-    tell(f"fetching {len(files)} files of Go modules, where they are not here yet")
+    progress(f"fetching {len(files)} files of Go modules, where they are not here yet")
     for file, path in zip(files, parts.store.modules(files), strict=True):
         tars.link(path, folder / "modules" / file.name)
     for each in FILES:

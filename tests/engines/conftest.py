@@ -40,12 +40,12 @@ def progress(pytestconfig: pytest.Config) -> Callable[[str], None]:
     assert reporter
     assert capture
 
-    def tell(line: str) -> None:
+    def show(line: str) -> None:
         with capture.global_and_fixture_disabled():
             reporter.ensure_newline()
             reporter.write_line(f"» {line}")
 
-    return tell
+    return show
 
 
 @pytest.fixture(scope="session")

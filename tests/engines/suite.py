@@ -11,7 +11,7 @@ from typing import Self
 
 from worker_images.build import requirements, tars
 from worker_images.build.inputs import ENGINE, Root
-from worker_images.build.tars import Tell, cleared
+from worker_images.build.tars import Progress, cleared
 from worker_images.errors import EngineError, FetchError
 from worker_images.fetch import apt
 from worker_images.fetch.store import Store
@@ -80,13 +80,13 @@ class Suite:
         return f"Debian {self.name}, index of {self.date}: {versions}"
 
 
-def unpacked(suites: Sequence[str], root: Path, parts: Parts, tell: Tell) -> Suite:
+def unpacked(suites: Sequence[str], root: Path, parts: Parts, progress: Progress) -> Suite:
     """Unpack the first suite that installs; raises FetchError with why none does."""
     causes = []
     for name in suites:
         try:
             suite = _resolved(parts.project.pins.debian, name, root.parent)
-            _unpack(suite, root, parts, tell)
+            _unpack(suite, root, parts, progress)
         except (EngineError, FetchError) as error:
             causes.append(f"{name}: {error}")
         else:
@@ -106,11 +106,11 @@ def _resolved(pin: DebianPin, name: str, scratch: Path) -> Suite:
     return Suite(fields["Codename"], fields["Date"], packages)
 
 
-def _unpack(suite: Suite, root: Path, parts: Parts, tell: Tell) -> None:
+def _unpack(suite: Suite, root: Path, parts: Parts, progress: Progress) -> None:
     """The tar is kept by the digest of its packages, as the roots of images are."""
     folder = cleared(root.with_suffix(".tars"))
     engine = Root(ENGINE, suite.packages, parts.project.catalog.rules)
-    tars.place(folder, [engine], parts.write, parts.epoch, tell)
+    tars.place(folder, [engine], parts.write, parts.epoch, progress)
     archive = folder / engine.place
     command = ["tar", "--extract", "--file", str(archive), "--directory", str(cleared(root))]
     subprocess.run(command, check=True)

@@ -15,11 +15,12 @@ import pytest
 from worker_images.build import record
 from worker_images.engine import buildx
 from worker_images.engine.endpoint import Endpoint
-from worker_images.engine.images import JUDGE_LABEL
+from worker_images.engine.images import TEST_LABEL
 from worker_images.files import ROOT
 from worker_images.model import pins
 
 ARCHIVE = ROOT / "out/slim/image.tar"
+TEST = ["./build.py", "test", "image", "--variant", "slim"]
 PLUGIN = "def pytest_collection_modifyitems(items):\n    del items[3:]\n"
 TESTS = [sys.executable, "-m", "pytest", "-q", "--variant", "slim", "--image", str(ARCHIVE)]
 
@@ -69,9 +70,9 @@ def test_odd_environment_does_not_change_the_verdict(tmp_path: Path) -> None:
         "LC_ALL": "C",
         "TMPDIR": str(tmp_path / "small"),
     }
-    plain = run(["./build.py", "test", "slim"])
+    plain = run(TEST)
     odd = run(
-        ["./build.py", "test", "slim"],
+        TEST,
         mounts=small_disk(tmp_path / "small"),
         environment=environment,
     )
@@ -122,7 +123,7 @@ def container_of(build: int, endpoint: Endpoint) -> str:
 
     Empty before it runs.
     """
-    command = [endpoint.docker, "ps", "--format", f'{{{{.ID}}}} {{{{.Label "{JUDGE_LABEL}"}}}}']
+    command = [endpoint.docker, "ps", "--format", f'{{{{.ID}}}} {{{{.Label "{TEST_LABEL}"}}}}']
     rows = subprocess.run(
         command, env=endpoint.environment, capture_output=True, text=True, check=True
     ).stdout.splitlines()
@@ -145,9 +146,7 @@ def results() -> Iterator[None]:
 @pytest.mark.usefixtures("results")
 def test_container_that_dies_is_the_machines_fault(endpoint: Endpoint) -> None:
     """The check that meets it fails, and says nothing about the image."""
-    process = subprocess.Popen(
-        ["./build.py", "test", "slim"], cwd=ROOT, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(TEST, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     found, deadline = "", time.monotonic() + 60
     while not found and time.monotonic() < deadline and process.poll() is None:
         found = container_of(process.pid, endpoint)

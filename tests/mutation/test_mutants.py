@@ -178,5 +178,5 @@ def _failed(mutant: Mutant, archive: Path) -> frozenset[str]:
     assert result.returncode in {0, 1}, result.stdout + result.stderr
     return frozenset(
         check.identity.removeprefix("tests/image/").replace(".py::", "::", 1)
-        for check in results.read(report).having(results.FAILED)
+        for check in results.read(report).with_outcome(results.FAILED)
     )

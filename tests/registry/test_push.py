@@ -167,4 +167,4 @@ def test_what_may_not_be_pushed(words: list[str]) -> None:
     command = [sys.executable, "build.py", "--variant", "slim", *words]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (2, "")
-    assert "--push: only a judged image" in result.stderr
+    assert "--push: only a tested image" in result.stderr

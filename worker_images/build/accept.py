@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from worker_images.build import documents, generated, pipeline, requirements, resolve
-from worker_images.build.tars import Tell
+from worker_images.build.tars import Progress
 from worker_images.build.work import Request
 from worker_images.errors import EngineError
-from worker_images.files import write_whole
+from worker_images.files import write_atomic
 from worker_images.model import lock_check
 from worker_images.model.component import Architecture
 from worker_images.model.ledger import INPUTS, LEDGER, Entry, Ledger
@@ -23,30 +23,30 @@ MOST_LINES = 40
 
 
 def accept(
-    project: Project, variants: Sequence[str], architecture: Architecture, tell: Tell
+    project: Project, variants: Sequence[str], architecture: Architecture, progress: Progress
 ) -> tuple[str, ...]:
     """Resolve what the lock lacks, render, build and test; then write ledger and documents.
 
     Returns the differences, in lines. Raises what resolving, building and testing raise; the ledger
     is not written then.
     """
-    lines = [f"{name}: changed" for name in _lock(project, tell)]
+    lines = [f"{name}: changed" for name in _lock(project, progress)]
     lines += _write(project, generated.files(project))
     requests = [Request(name, architecture=architecture, retest=True) for name in variants]
-    for outcome in pipeline.run(requests, project, tell):
+    for outcome in pipeline.run(requests, project, progress):
         lines += _review(project, outcome.record.variant, architecture)
     lines += _write(project, dict(documents.files(project)))
     return tuple(lines)
 
 
-def _lock(project: Project, tell: Tell) -> tuple[str, ...]:
+def _lock(project: Project, progress: Progress) -> tuple[str, ...]:
     path = lock_of(project.versions)
     locked = Lock.read(path)
     if list(lock_check.faults(locked)):
         requirements.load(project)
     if not list(differences(locked, requirements.request(project), path.name)):
         return ()
-    return resolve.write(project, tell, kept=locked)
+    return resolve.write(project, progress, kept=locked)
 
 
 def _write(project: Project, files: dict[Path, str]) -> list[str]:
@@ -56,7 +56,7 @@ def _write(project: Project, files: dict[Path, str]) -> list[str]:
         before = path.read_text() if path.is_file() else ""
         if before == text:
             continue
-        write_whole(path, text)
+        write_atomic(path, text)
         name = str(path.relative_to(project.root))
         changes = difflib.unified_diff(
             before.splitlines(), text.splitlines(), f"{name} before", name, lineterm="", n=0

@@ -5,17 +5,17 @@ from pathlib import Path
 from worker_images.build import render, tars
 from worker_images.build.inputs import Modules, Root, Text, Toolchain, Wheel
 from worker_images.build.plan import Plan
-from worker_images.build.tars import Tell
+from worker_images.build.tars import Progress
 from worker_images.fetch.store import Store
 
 
-def lay_out(folder: Path, dockerfile: str, plan: Plan, store: Store, tell: Tell) -> Path:
+def lay_out(folder: Path, dockerfile: str, plan: Plan, store: Store, progress: Progress) -> Path:
     """Put a plan's inputs into a context, which may hold another plan's, and return the
     Dockerfile's path.
     """
     packed = [each for each in plan.inputs if isinstance(each, Root | Toolchain)]
     write = tars.writer(store, plan.debian, plan.resolved or "", plan.epoch)
-    tars.place(folder, packed, write, plan.epoch, tell)
+    tars.place(folder, packed, write, plan.epoch, progress)
     for each in plan.inputs:
         if isinstance(each, Text):
             (folder / each.place).parent.mkdir(parents=True, exist_ok=True)

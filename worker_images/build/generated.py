@@ -5,7 +5,7 @@ from pathlib import Path
 
 from worker_images.build import plan, render, requirements
 from worker_images.errors import DriftError
-from worker_images.files import write_whole
+from worker_images.files import write_atomic
 from worker_images.model import pins
 from worker_images.model.pins import Source
 from worker_images.model.project import Project
@@ -37,5 +37,5 @@ def write(project: Project, *, check: bool = False) -> tuple[str, ...]:
             " run: ./build.py render"
         )
     for path in stale:
-        write_whole(path, texts[path])
+        write_atomic(path, texts[path])
     return names

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from worker_images import files
-from worker_images.build.tars import Tell
+from worker_images.build.tars import Progress
 from worker_images.errors import EngineError
 from worker_images.fetch import apt
 from worker_images.fetch.store import pip_failure
@@ -68,7 +68,7 @@ PURE = (
 )
 
 
-def command(argv: list[str], root: Path, _: Tell) -> str:
+def command(argv: list[str], root: Path, _: Progress) -> str:
     """Write the archive, or the older runsc for the negative controls."""
     parser = argparse.ArgumentParser(prog="build.py gpu-kit", description=__doc__)
     parser.add_argument("--variant", default="slim", help="the image that travels; default: slim")

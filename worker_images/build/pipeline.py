@@ -11,11 +11,11 @@ from pathlib import Path
 from worker_images.build import context, layers, record, tars, testing, uptodate
 from worker_images.build.plan import ALL
 from worker_images.build.record import Outcome, Record
-from worker_images.build.tars import Tell
+from worker_images.build.tars import Progress
 from worker_images.build.work import BuildJob, Request, prepare
 from worker_images.engine import buildx, push
-from worker_images.errors import EngineError, InterruptedBuildError, JudgeError
-from worker_images.files import swept, text_digest, whole, write_whole
+from worker_images.errors import EngineError, FailedTestsError, InterruptedBuildError
+from worker_images.files import atomic_path, text_digest, without_stale_parts, write_atomic
 from worker_images.model.ledger import INPUTS
 from worker_images.model.oci.image import ImageError
 from worker_images.model.oci.outline import outline
@@ -25,13 +25,13 @@ Verdict = Callable[[], None]
 Key = Mapping[str, str]
 
 
-def run(requests: Sequence[Request], project: Project, tell: Tell) -> tuple[Outcome, ...]:
+def run(requests: Sequence[Request], project: Project, progress: Progress) -> tuple[Outcome, ...]:
     """Build what changed, in one build, then test what was not tested and tag it, one by one."""
     begun = time.monotonic()
-    jobs = prepare(requests, project, tell)
+    jobs = prepare(requests, project, progress)
     with contextlib.ExitStack() as held:
         for job in sorted(jobs, key=lambda job: job.out):
-            held.enter_context(record.exclusive(job.out, tell))
+            held.enter_context(record.exclusive(job.out, progress))
         made, built = _made(jobs)
         # Before the tests start: the next run sees later edits as changes.
         tests = [*uptodate.test_files(project.root), project.versions]
@@ -79,10 +79,12 @@ def _unchanged(job: BuildJob, key: Key) -> Record | None:
     reasons = record.changed(key, earlier) or (("--no-cache",) if job.request.no_cache else ())
     if earlier and not reasons:
         if record.is_of(job.out / "image.tar", earlier) and job.images.holds(earlier.engine_id):
-            job.tell(f"nothing to build: no input changed and the engine holds {earlier.image_id}")
+            job.progress(
+                f"nothing to build: no input changed and the engine holds {earlier.image_id}"
+            )
             return earlier
         reasons = ("the built image is gone",)
-    job.tell(f"building {job.plan.variant}: {', '.join(reasons)}")
+    job.progress(f"building {job.plan.variant}: {', '.join(reasons)}")
     return None
 
 
@@ -94,12 +96,14 @@ def _build(jobs: Sequence[BuildJob], keys: Mapping[str, Key]) -> dict[str, Recor
     targets = {}
     with contextlib.ExitStack() as held:
         parts = {
-            job.plan.variant: held.enter_context(whole(swept(job.out) / "candidate.tar"))
+            job.plan.variant: held.enter_context(
+                atomic_path(without_stale_parts(job.out) / "candidate.tar")
+            )
             for job in jobs
         }
         for job in jobs:
             plan = job.plan
-            dockerfile = context.lay_out(folder, job.dockerfile, plan, job.store, job.tell)
+            dockerfile = context.lay_out(folder, job.dockerfile, plan, job.store, job.progress)
             targets[plan.variant] = buildx.Job(
                 dockerfile,
                 folder,
@@ -157,7 +161,7 @@ def _testing(
     # The test harness reads the packages from the store, and knows nothing of --offline.
     context.fetch_packages(job.plan, job.store)
     digests = layers.input_digests(job.plan, job.root)
-    write_whole(job.out / INPUTS, json.dumps(digests, indent=1) + "\n")
+    write_atomic(job.out / INPUTS, json.dumps(digests, indent=1) + "\n")
     accepted = job.out / "image.tar"
     archive = accepted if record.is_of(accepted, made) else job.out / "candidate.tar"
     return testing.trial(job, made, archive)
@@ -169,7 +173,7 @@ def _accept_all(
     verdicts: Sequence[Verdict],
     digest: str,
 ) -> list[tuple[Record, str | None]]:
-    """Record and tag each image that passes; raises JudgeError for those that do not."""
+    """Record and tag each image that passes; raises FailedTestsError for those that do not."""
     done: list[tuple[Record, str | None]] = []
     failed, tagged = list[str](), list[str]()
     try:
@@ -177,12 +181,14 @@ def _accept_all(
             try:
                 verdict()
                 done.append(_accept(job, made[job.plan.variant], digest, tagged))
-            except JudgeError as error:
+            except FailedTestsError as error:
                 failed.append(str(error))
     except KeyboardInterrupt as error:
         raise _interrupted(tagged, pushing=jobs[0].request.push) from error
     if failed:
-        raise JudgeError("\n".join([*failed, *(f"passed and tagged: {tag}" for _, tag in done)]))
+        raise FailedTestsError(
+            "\n".join([*failed, *(f"passed and tagged: {tag}" for _, tag in done)])
+        )
     return done
 
 
@@ -192,7 +198,7 @@ def _accept(
     """Record and tag one image that passed."""
     candidate, accepted = job.out / "candidate.tar", job.out / "image.tar"
     if not job.request.test:
-        job.tell(f"not tested, so not tagged: {candidate if candidate.exists() else accepted}")
+        job.progress(f"not tested, so not tagged: {candidate if candidate.exists() else accepted}")
         return made, None
     if not record.is_of(accepted, made):
         candidate.replace(accepted)
@@ -208,7 +214,7 @@ def _accept(
     )
     done.write(job.out / "build.json")
     if job.request.push:
-        job.tell(f"pushing {tag}")
+        job.progress(f"pushing {tag}")
         push.push(job.endpoint.address, tag, made.manifest_digest)
     return done, tag
 

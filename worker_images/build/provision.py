@@ -7,7 +7,7 @@ from pathlib import Path
 from worker_images.build import inputs, machine, requirements
 from worker_images.build.inputs import BUILDER, Root
 from worker_images.build.record import exclusive
-from worker_images.build.tars import Tell, cleared, writer
+from worker_images.build.tars import Progress, cleared, writer
 from worker_images.engine.builder import Engine, buildable, find
 from worker_images.engine.endpoint import PrivateEngine
 from worker_images.errors import ClientError, EngineError, FetchError
@@ -18,47 +18,49 @@ from worker_images.model.project import Project
 
 
 def ensure_engine(
-    project: Project, locked: Lock, store: Store, builder: str | None, tell: Tell
+    project: Project, locked: Lock, store: Store, builder: str | None, progress: Progress
 ) -> Engine:
     """The engine that answers, or a private one started here; raises EngineError."""
     private = PrivateEngine(project.root)
     try:
         found = find(private, builder)
     except ClientError:
-        _make_root(private, project, locked, store, tell)
+        _make_root(private, project, locked, store, progress)
         found = find(private, builder)
     if found is not None:
-        return _noted(found, tell)
+        return _noted(found, progress)
     machine.check_engine_can_start(machine.Machine.here())
-    _make_root(private, project, locked, store, tell)
-    tell("engine: starting")
+    _make_root(private, project, locked, store, progress)
+    progress("engine: starting")
     if slower := private.run("start"):
-        tell(slower)
-    return _noted(find(private, builder) or buildable(private.endpoint(builder)), tell)
+        progress(slower)
+    return _noted(find(private, builder) or buildable(private.endpoint(builder)), progress)
 
 
-def _noted(engine: Engine, tell: Tell) -> Engine:
+def _noted(engine: Engine, progress: Progress) -> Engine:
     """Name the engine, and what could not be made certain about it."""
-    tell(f"engine: {engine}")
+    progress(f"engine: {engine}")
     for warning in engine.warnings:
-        tell(f"warning: {warning}")
+        progress(f"warning: {warning}")
     return engine
 
 
 def _make_root(
-    private: PrivateEngine, project: Project, locked: Lock, store: Store, tell: Tell
+    private: PrivateEngine, project: Project, locked: Lock, store: Store, progress: Progress
 ) -> None:
     """The private engine's root filesystem, with its clients, where it does not exist yet."""
-    with exclusive(private.state, tell):
+    with exclusive(private.state, progress):
         if not (private.root / "usr" / "sbin" / "dockerd").exists():
-            tell("engine: making its root filesystem from Debian packages")
+            progress("engine: making its root filesystem from Debian packages")
             archive = private.state / "root.tar"
-            _write_root(archive, project, locked, store, tell)
+            _write_root(archive, project, locked, store, progress)
             _unpack(archive, private)
         private.write_client()
 
 
-def _write_root(archive: Path, project: Project, locked: Lock, store: Store, tell: Tell) -> None:
+def _write_root(
+    archive: Path, project: Project, locked: Lock, store: Store, progress: Progress
+) -> None:
     debian = project.pins.debian
     write = writer(store, debian, locked.debian.resolved, project.epoch)
     try:
@@ -67,7 +69,7 @@ def _write_root(archive: Path, project: Project, locked: Lock, store: Store, tel
         if store.source:
             raise
         # No image is made of these packages, so current ones serve as well.
-        tell("engine: locked packages are gone from the mirror; using current ones")
+        progress("engine: locked packages are gone from the mirror; using current ones")
         names = requirements.roots(project.catalog, BUILDER).names[inputs.ENGINE]
         packages = apt.resolve(debian, {inputs.ENGINE: names})[inputs.ENGINE]
         write(Root(inputs.ENGINE, packages, project.catalog.rules), archive)

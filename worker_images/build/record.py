@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from worker_images.errors import EngineError
-from worker_images.files import write_whole
+from worker_images.files import write_atomic
 
 UNKNOWN = "unknown"
 
@@ -45,7 +45,7 @@ class Record:
 
     def write(self, path: Path) -> None:
         """Replace the file as a whole."""
-        write_whole(path, json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
+        write_atomic(path, json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
@@ -162,7 +162,7 @@ def is_of(archive: Path, record: Record) -> bool:
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path, tell: Callable[[str], None]) -> Iterator[None]:
+def exclusive(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
     """Hold the folder against a second build.
 
     Waits, and says for whom. The kernel frees it when a holder dies.
@@ -175,7 +175,7 @@ def exclusive(folder: Path, tell: Callable[[str], None]) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            tell(f"waiting: process {file.read().strip() or '?'} builds in {folder}")
+            progress(f"waiting: process {file.read().strip() or '?'} builds in {folder}")
             fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         file.truncate()

@@ -11,12 +11,12 @@ from worker_images.build import inputs, machine, plan, provision, record, render
 from worker_images.build.inputs import BUILDER, Root
 from worker_images.build.plan import Component
 from worker_images.build.requirements import ARCHITECTURES
-from worker_images.build.tars import Tell
+from worker_images.build.tars import Progress
 from worker_images.engine import buildx
 from worker_images.errors import DriftError, FetchError
 from worker_images.fetch import apt, gomod
 from worker_images.fetch.store import Store
-from worker_images.files import text_digest, write_whole
+from worker_images.files import text_digest, write_atomic
 from worker_images.model import lock
 from worker_images.model.component import Architecture, GoModule, Wheel
 from worker_images.model.lock import Lock, Module, Package, Roots, Toolchain
@@ -33,7 +33,7 @@ class Task:
     project: Project
     kept: Lock
     stale: frozenset[str]
-    tell: Tell
+    progress: Progress
 
     def of(self, section: str) -> tuple[str, ...]:
         """The names under a section of the request that are to be resolved."""
@@ -44,13 +44,13 @@ class Task:
 
 
 def write(
-    project: Project, tell: Tell, *, check: bool = False, kept: Lock = NOTHING
+    project: Project, progress: Progress, *, check: bool = False, kept: Lock = NOTHING
 ) -> tuple[str, ...]:
     """Write versions.lock, go.mod and go.sum where they changed; returns what changed.
 
     What the kept lock answers stays as it is. On `check` raises DriftError instead of writing.
     """
-    files = _resolved(project, kept, tell)
+    files = _resolved(project, kept, progress)
     path, root = lock.lock_of(project.versions), project.root
     stale = [path for path, text in files.items() if not path.is_file() or path.read_text() != text]
     names = [str(path.relative_to(root) if path.is_relative_to(root) else path) for path in stale]
@@ -60,11 +60,11 @@ def write(
             "\n".join([*changes, "the registries have other versions now; run: make lock"])
         )
     for path in stale:
-        write_whole(path, files[path])
+        write_atomic(path, files[path])
     return changes
 
 
-def _resolved(project: Project, kept: Lock, tell: Tell) -> dict[Path, str]:
+def _resolved(project: Project, kept: Lock, progress: Progress) -> dict[Path, str]:
     if os.environ.get("GOSUMDB") == "off":
         raise FetchError(
             "GOSUMDB=off: Go and its modules would not be verified; unset it, or name a checksum"
@@ -76,7 +76,7 @@ def _resolved(project: Project, kept: Lock, tell: Tell) -> dict[Path, str]:
     if "go.toolchain" in stale:
         # go.mod names the release that resolved it.
         stale |= {key for key in wanted if key.startswith("modules.")}
-    task = Task(project, kept, frozenset(stale), tell)
+    task = Task(project, kept, frozenset(stale), progress)
     debian, packages = project.pins.debian, _packages(task)
     date = kept.debian.resolved or date_of(lock.lock_of(project.versions), packages)
     made = replace(
@@ -111,9 +111,11 @@ def _packages(task: Task) -> dict[str, Roots]:
                     f" {package.version} now; run: make lock"
                 )
         holds = {
-            name: tuple(package.name for package in resolved[name])
-            if name in resolved
-            else kept.holds[name]
+            name: (
+                tuple(package.name for package in resolved[name])
+                if name in resolved
+                else kept.holds[name]
+            )
             for name in names
         }
         used = {package for held in holds.values() for package in held}
@@ -133,7 +135,7 @@ def _resolve_roots(
         stale = tuple(names)
     if not stale:
         return {}
-    task.tell(f"resolving Debian packages for {architecture}")
+    task.progress(f"resolving Debian packages for {architecture}")
     wanted = {name: names[name] for name in stale}
     return dict(apt.resolve(task.project.pins.debian, wanted, architecture))
 
@@ -156,7 +158,7 @@ def _wheels(task: Task) -> dict[str, lock.Wheel]:
         if not isinstance(origin, Wheel):
             continue
         if name in task.of("wheels"):
-            task.tell(f"fetching {origin.project} {pin.version}, for its digest")
+            task.progress(f"fetching {origin.project} {pin.version}, for its digest")
             found[name] = Store().resolve_wheel(origin.project, str(pin.version))
         else:
             found[name] = task.kept.wheels[name]
@@ -173,14 +175,16 @@ def _with_modules(task: Task, made: Lock) -> tuple[Lock, dict[Path, str]]:
         modules = {name: task.kept.modules[name] for name in names}
         return replace(made, modules=modules), {}
     components = [plan.component(task.project, name, "packages") for name in stale]
-    with record.exclusive(task.project.root / "out" / LOCK, task.tell):
+    with record.exclusive(task.project.root / "out" / LOCK, task.progress):
         found = _run_go(task, made, components)
-        task.tell("fetching the modules, for their sizes and sums")
+        task.progress("fetching the modules, for their sizes and sums")
         toolchain = _toolchain(task.project.pins.go.toolchain, found)
         modules = {
-            name: _module(name, catalog.components[name].packages, task, found)
-            if name in stale
-            else task.kept.modules[name]
+            name: (
+                _module(name, catalog.components[name].packages, task, found)
+                if name in stale
+                else task.kept.modules[name]
+            )
             for name in names
         }
         folder = task.project.root / "images" / "components"
@@ -196,7 +200,7 @@ def _run_go(task: Task, made: Lock, components: Sequence[Component]) -> Path:
     toolchain's sum.
     """
     project, store = task.project, Store()
-    endpoint = provision.ensure_engine(project, made, store, None, task.tell).endpoint
+    endpoint = provision.ensure_engine(project, made, store, None, task.progress).endpoint
     out = project.root / "out" / LOCK
     folder, found = tars.cleared(out / "context"), tars.cleared(out / "found")
     names = requirements.roots(project.catalog, BUILDER).names["base"]
@@ -206,7 +210,7 @@ def _run_go(task: Task, made: Lock, components: Sequence[Component]) -> Path:
     rules, further = project.catalog.rules, inputs.without(project, resolver, base)
     roots = [Root("base", base, rules), Root(LOCK, further, rules)]
     write = tars.writer(store, project.pins.debian, made.debian.resolved, project.epoch)
-    tars.place(folder, roots, write, project.epoch, task.tell)
+    tars.place(folder, roots, write, project.epoch, task.progress)
     values = {"toolchain": project.pins.go.toolchain, "components": components}
     dockerfile = folder / "Dockerfile"
     dockerfile.write_text(render.text("Dockerfile.lock.j2", project.root, values))

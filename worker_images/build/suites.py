@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from worker_images.build import pipeline
-from worker_images.build.tars import Tell
+from worker_images.build.tars import Progress
 from worker_images.build.work import Request
-from worker_images.errors import JudgeError, UsageError
+from worker_images.errors import FailedTestsError, UsageError
 from worker_images.model.layers import LAYERS, Layer
 from worker_images.model.project import Project
 
@@ -16,39 +16,39 @@ PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
 COMMON = tuple(layer.name for layer in LAYERS if layer.common)
 
 
-def run(project: Project, names: Sequence[str], tell: Tell) -> None:
-    """Run layers in order; raises JudgeError naming those that failed, and what a build raises."""
+def run(
+    project: Project, names: Sequence[str], progress: Progress, variants: tuple[str, ...] = ()
+) -> None:
+    """Run layers in order, those of every variant for the chosen ones.
+
+    Raises FailedTestsError naming the layers that failed, and what a build raises.
+    """
     known = {layer.name: layer for layer in LAYERS}
     if unknown := [name for name in names if name not in known]:
         raise UsageError(
             f"{', '.join(unknown)}: no such test layer; known layers: {', '.join(known)}"
         )
-    failed = [name for name in names if not _passes(project, known[name], tell)]
+    chosen = variants or project.catalog.buildable
+    failed = [name for name in names if not _passes(project, known[name], chosen, progress)]
     if failed:
-        raise JudgeError(f"failed test layers: {', '.join(failed)}")
+        raise FailedTestsError(f"failed test layers: {', '.join(failed)}")
 
 
-def _passes(project: Project, layer: Layer, tell: Tell) -> bool:
-    tell(f"test layer {layer.name}")
+def _passes(project: Project, layer: Layer, chosen: tuple[str, ...], progress: Progress) -> bool:
+    progress(f"test layer {layer.name}")
     is_image = layer.name == "image"
-    if variants := _variants(project, layer):
+    if variants := chosen if layer.images == "all" else tuple(filter(None, [layer.images])):
         requests = [Request(name, retest=is_image) for name in variants]
         try:
-            pipeline.run(requests, project, tell)
-        except JudgeError as error:
-            tell(str(error))
+            pipeline.run(requests, project, progress)
+        except FailedTestsError as error:
+            progress(str(error))
             return False
     if is_image:
         return True
     return (
         subprocess.run(_command(project.root, layer), cwd=project.root, check=False).returncode == 0
     )
-
-
-def _variants(project: Project, layer: Layer) -> tuple[str, ...]:
-    if layer.images == "all":
-        return project.catalog.buildable
-    return (layer.images,) if layer.images else ()
 
 
 def _command(root: Path, layer: Layer) -> list[str]:

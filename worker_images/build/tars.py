@@ -12,10 +12,10 @@ from worker_images.build import gotoolchain, rootfs
 from worker_images.build.inputs import Root, Toolchain
 from worker_images.fetch import apt
 from worker_images.fetch.store import Store
-from worker_images.files import CACHE, swept, whole, write_whole
+from worker_images.files import CACHE, atomic_path, without_stale_parts, write_atomic
 from worker_images.model.pins import DebianPin
 
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 # Writes an input's tar under a name.
 Write = Callable[[Root | Toolchain, Path], None]
 
@@ -42,10 +42,10 @@ def writer(store: Store, debian: DebianPin, resolved: str, epoch: int) -> Write:
 
 
 def place(
-    folder: Path, tars: Sequence[Root | Toolchain], write: Write, epoch: int, tell: Tell
+    folder: Path, tars: Sequence[Root | Toolchain], write: Write, epoch: int, progress: Progress
 ) -> None:
     """Put tars into a context; those that are in the cache and intact are not written again."""
-    cache = swept(CACHE / "roots")
+    cache = without_stale_parts(CACHE / "roots")
     paths = [cache / f"{Path(tar.place).stem}-{tar.digest[:16]}-{epoch}.tar" for tar in tars]
     # Most of the time is spent in other processes, which unpack, and in hashing.
     with ThreadPoolExecutor() as pool:
@@ -56,7 +56,7 @@ def place(
             if not good
         ]
         for tar, _ in absent:
-            tell(f"assembling {tar.place}")
+            progress(f"assembling {tar.place}")
         list(pool.map(lambda pair: _make(write, *pair), absent))
     for tar, path in zip(tars, paths, strict=True):
         link(path, folder / tar.place)
@@ -68,9 +68,9 @@ def _is_intact(path: Path) -> bool:
 
 
 def _make(write: Write, tar: Root | Toolchain, path: Path) -> None:
-    with whole(path) as part:
+    with atomic_path(path) as part:
         write(tar, part)
-        write_whole(path.with_suffix(".sha256"), apt.sha256(part))
+        write_atomic(path.with_suffix(".sha256"), apt.sha256(part))
 
 
 def link(source: Path, target: Path) -> None:

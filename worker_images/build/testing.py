@@ -15,7 +15,7 @@ from worker_images.build.record import Record
 from worker_images.build.tars import cleared
 from worker_images.build.work import BuildJob
 from worker_images.engine.buildx import ended
-from worker_images.errors import EngineError, JudgeError
+from worker_images.errors import EngineError, FailedTestsError
 from worker_images.model import results
 from worker_images.model.results import NOT_RUN, UNEXPLAINED, Run
 
@@ -31,10 +31,10 @@ CHECKS_FAILED = 1
 def trial(work: BuildJob, made: Record, archive: Path) -> Iterator[Callable[[], None]]:
     """The tests of an archive under way, for the block; what it yields waits for their end.
 
-    Raises JudgeError where the report names a failed check, EngineError where it does not show that
-    all passed.
+    Raises FailedTestsError where the report names a failed check, EngineError where it does not
+    show that all passed.
     """
-    work.tell(f"testing {made.variant} {made.image_id}")
+    work.progress(f"testing {made.variant} {made.image_id}")
     log, report, scratch = work.out / "image.log", work.out / "image.xml", cleared(work.out / "tmp")
     report.unlink(missing_ok=True)
     with log.open("wb") as output:
@@ -87,12 +87,14 @@ def environment(caller: Mapping[str, str], scratch: Path) -> dict[str, str]:
 def _verdict(work: BuildJob, made: Record, status: int, where: str) -> None:
     log = (work.out / "image.log").read_text(errors="replace").strip()
     run = _read(work.out / "image.xml")
-    failed = run.having(results.FAILED) if run else ()
+    failed = run.with_outcome(results.FAILED) if run else ()
     if failed and status == CHECKS_FAILED:
         with contextlib.suppress(EngineError):
             work.images.remove(made.engine_id)
         count = f"{len(failed)} {'check' if len(failed) == 1 else 'checks'}"
-        raise JudgeError(f"{log}\n\n{made.variant} failed {count}; the tag is unchanged; {where}")
+        raise FailedTestsError(
+            f"{log}\n\n{made.variant} failed {count}; the tag is unchanged; {where}"
+        )
     if status or not run or failed:
         cause = os.linesep.join(log.splitlines()[-LAST_LINES:]) or "it wrote nothing"
         fault = f"the tests could not finish (status {status}): {cause}"
@@ -103,7 +105,7 @@ def _verdict(work: BuildJob, made: Record, status: int, where: str) -> None:
             work, f"testing {made.variant}", f"{fault}; the tag is unchanged; {where}"
         )
     assert run
-    work.tell(f"{made.variant} {_passed(run)}")
+    work.progress(f"{made.variant} {_passed(run)}")
 
 
 def _read(report: Path) -> Run | None:
@@ -123,7 +125,7 @@ def _unfinished(work: BuildJob, what: str, fault: str) -> EngineError:
 
 
 def _passed(run: Run) -> str:
-    reasons = Counter(check.result.reason for check in run.having(NOT_RUN))
+    reasons = Counter(check.result.reason for check in run.with_outcome(NOT_RUN))
     words = f"passed {len(run.checks) - reasons.total()} checks"
     for reason, count in sorted(reasons.items()):
         words += f"; not run: {reason} ({count} checks)"
@@ -143,7 +145,7 @@ def _incomplete(run: Run, made: Record) -> str:
         return f"{len(ran)} of {len(collected)} checks ran: {_first(missing)}"
     silent = [
         check.identity
-        for check in run.having(NOT_RUN)
+        for check in run.with_outcome(NOT_RUN)
         if check.result.reason.startswith(UNEXPLAINED)
     ]
     return f"{UNEXPLAINED}{_first(silent)}" if silent else ""

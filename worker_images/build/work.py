@@ -11,7 +11,7 @@ from pathlib import Path
 from worker_images.build import machine, plan, provision, render, requirements, uptodate
 from worker_images.build.inputs import BUILDER
 from worker_images.build.record import UNKNOWN, revision
-from worker_images.build.tars import Tell
+from worker_images.build.tars import Progress
 from worker_images.engine.builder import Engine, check_push
 from worker_images.engine.endpoint import Endpoint, check_space
 from worker_images.engine.images import Images
@@ -70,7 +70,7 @@ class BuildJob:
     out: Path
     engine: Engine
     store: Store
-    tell: Tell
+    progress: Progress
     source_digest: str
     revision: str = UNKNOWN
 
@@ -101,7 +101,7 @@ def folders(out: Path) -> dict[str, Path]:
     return {"images": out, "the engine": CACHE}
 
 
-def prepare(requests: Sequence[Request], project: Project, tell: Tell) -> list[BuildJob]:
+def prepare(requests: Sequence[Request], project: Project, progress: Progress) -> list[BuildJob]:
     """Plan, refuse what cannot be built, and have an engine.
 
     Raises UsageError, EngineError or FetchError.
@@ -112,8 +112,10 @@ def prepare(requests: Sequence[Request], project: Project, tell: Tell) -> list[B
     planned = plan_all(requests, project)
     check_space(folders(root / "out"), NEEDED_BYTES)
     if (known_as := revision(root)) == UNKNOWN:
-        tell("revision unknown: git is missing, or this is not a clone; the record says so")
-    engine = provision.ensure_engine(project, planned.locked, planned.store, first.builder, tell)
+        progress("revision unknown: git is missing, or this is not a clone; the record says so")
+    engine = provision.ensure_engine(
+        project, planned.locked, planned.store, first.builder, progress
+    )
     if first.push:
         check_push(engine, first.variant)
     return [
@@ -125,7 +127,7 @@ def prepare(requests: Sequence[Request], project: Project, tell: Tell) -> list[B
             out=root / "out" / made.name,
             engine=engine,
             store=planned.store,
-            tell=tell,
+            progress=progress,
             source_digest=source_digest,
             revision=known_as,
         )

@@ -20,7 +20,7 @@ commands:
   ./build.py doctor [--json]                     what this machine lacks, with the fixes
   ./build.py compat --driver VERSION ...         which gVisor releases serve these NVIDIA drivers
   ./build.py engine start|stop|status|env        the private engine of a machine that has none
-  ./build.py test [VARIANT ...]                  the image layer; builds what is missing
+  ./build.py test [LAYER ...]                    test layers; builds what is missing
   ./build.py lock [--check]                      resolve all pins again
   ./build.py accept [VARIANT ...]                after a change: write what it means
   ./build.py fetch --into DIR                    all that the lock names, to build without a network
@@ -121,7 +121,7 @@ def _add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
     parser.set_defaults(versions=root / "versions.yaml")
 
 
-def build(argv: list[str], root: Path, tell: Callable[[str], None]) -> str:
+def build(argv: list[str], root: Path, progress: Callable[[str], None]) -> str:
     """Build, test and tag, or show what would be built; raises ImageBuildError."""
     arguments = vars(_parser(root).parse_args(argv))
     show, as_json, variant = arguments.pop("show"), arguments.pop("json"), arguments["variant"]
@@ -140,8 +140,8 @@ def build(argv: list[str], root: Path, tell: Callable[[str], None]) -> str:
 
     requests = [Request(**(arguments | {"variant": name})) for name in names]
     if show:
-        return bake.bake_file(requests, loaded, tell)
-    outcomes = pipeline.run(requests, loaded, tell)
+        return bake.bake_file(requests, loaded, progress)
+    outcomes = pipeline.run(requests, loaded, progress)
     if not as_json:
         return "\n\n".join(main.summary(outcome) for outcome in outcomes)
     rows = [outcome.as_data() for outcome in outcomes]

@@ -8,9 +8,9 @@ from worker_images.build import accept as accepting
 from worker_images.build import generated, provision, requirements, suites
 from worker_images.build.inputs import BUILDER
 from worker_images.build.requirements import ARCHITECTURES
-from worker_images.build.tars import Tell
-from worker_images.engine.endpoint import PrivateEngine, has_docker_with_buildx, locate
-from worker_images.errors import JudgeError
+from worker_images.build.tars import Progress
+from worker_images.engine.endpoint import PrivateEngine, has_buildx, locate
+from worker_images.errors import FailedTestsError
 from worker_images.fetch.store import Store
 from worker_images.files import check_cache
 from worker_images.model import project
@@ -20,6 +20,7 @@ TEST_EXAMPLES = """\
 examples:
   ./build.py test                    the layers of `make test`
   ./build.py test image workload     these two
+  ./build.py test image --variant slim
   make test-mutation                 the same as ./build.py test mutation
 
 exit codes: 0 ok, 4 engine or build, 5 a test failed; the others as those of a build
@@ -33,7 +34,7 @@ exit codes: as those of a build; 5 where an image fails its tests: the ledger is
 """
 
 
-def engine(argv: list[str], root: Path, tell: Tell) -> str:
+def engine(argv: list[str], root: Path, progress: Progress) -> str:
     """Start, stop or describe the private engine."""
     parser = argparse.ArgumentParser(
         prog="build.py engine",
@@ -50,25 +51,21 @@ def engine(argv: list[str], root: Path, tell: Tell) -> str:
     if action == "start":
         loaded = project.load(root)
         locked = requirements.load(loaded)
-        endpoint = provision.ensure_engine(loaded, locked, Store(), None, tell).endpoint
+        endpoint = provision.ensure_engine(loaded, locked, Store(), None, progress).endpoint
         return f"running: {endpoint.host}"
     found = locate(private)
     if found is None:
         return private.run("status")
     if action == "status":
         return f"running: {found.host}"
-    clients = (
-        ""
-        if has_docker_with_buildx()
-        else f'\nexport PATH={shlex.quote(str(private.client))}:"$PATH"'
-    )
+    clients = "" if has_buildx() else f'\nexport PATH={shlex.quote(str(private.client))}:"$PATH"'
     settings = "\n".join(
         f"export {name}={shlex.quote(value)}" for name, value in found.address.environment.items()
     )
     return f"{settings}{clients}"
 
 
-def render(argv: list[str], root: Path, _: Tell) -> str:
+def render(argv: list[str], root: Path, _: Progress) -> str:
     """Write or check every committed file that is rendered."""
     parser = argparse.ArgumentParser(
         prog="build.py render",
@@ -83,7 +80,7 @@ def render(argv: list[str], root: Path, _: Tell) -> str:
     return "\n".join(generated.write(project.load(root), check=check))
 
 
-def test(argv: list[str], root: Path, tell: Tell) -> str:
+def test(argv: list[str], root: Path, progress: Progress) -> str:
     """Run test layers and say what they came to."""
     parser = argparse.ArgumentParser(
         prog="build.py test",
@@ -97,15 +94,23 @@ def test(argv: list[str], root: Path, tell: Tell) -> str:
         metavar="LAYER",
         help=f"default: {', '.join(suites.COMMON)}",
     )
-    names = tuple(dict.fromkeys(parser.parse_args(argv).layers)) or suites.COMMON
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="test this one only, where a layer tests every variant; may be repeated",
+    )
+    given = parser.parse_args(argv)
+    names = tuple(dict.fromkeys(given.layers)) or suites.COMMON
     try:
-        suites.run(project.load(root), names, tell)
-    except JudgeError as error:
-        raise JudgeError(str(error), report.text(report.read(root))) from error
+        suites.run(project.load(root), names, progress, tuple(given.variant))
+    except FailedTestsError as error:
+        raise FailedTestsError(str(error), report.text(report.read(root))) from error
     return report.text(report.read(root))
 
 
-def accept(argv: list[str], root: Path, tell: Tell) -> str:
+def accept(argv: list[str], root: Path, progress: Progress) -> str:
     """Take what a change means, once the images pass."""
     parser = argparse.ArgumentParser(
         prog="build.py accept",
@@ -127,5 +132,5 @@ def accept(argv: list[str], root: Path, tell: Tell) -> str:
     check_cache()
     loaded = project.load(root)
     variants = tuple(dict.fromkeys(given.variants)) or loaded.catalog.buildable
-    lines = accepting.accept(loaded, variants, given.arch, tell)
+    lines = accepting.accept(loaded, variants, given.arch, progress)
     return "\n".join(lines) or "nothing changed"

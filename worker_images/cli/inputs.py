@@ -9,9 +9,9 @@ from worker_images.build import inputs, plan, requirements, resolve
 from worker_images.build.inputs import Input
 from worker_images.build.plan import ALL
 from worker_images.build.requirements import ARCHITECTURES
-from worker_images.build.tars import Tell
+from worker_images.build.tars import Progress
 from worker_images.fetch import apt
-from worker_images.fetch.store import Store, copied, pip_failure, wanted_wheel
+from worker_images.fetch.store import Store, copy_file, pip_failure, wheel_download
 from worker_images.files import check_cache
 from worker_images.model import project
 from worker_images.model.lock import Lock
@@ -37,7 +37,7 @@ exit codes: 0 ok, 2 usage, versions.yaml or a stale lock, 3 fetch, 7 a driver is
 """
 
 
-def lock(argv: list[str], root: Path, tell: Tell) -> str:
+def lock(argv: list[str], root: Path, progress: Progress) -> str:
     """Write or check versions.lock, go.mod and go.sum; the answer names what changed."""
     parser = _parser(
         "lock",
@@ -52,11 +52,11 @@ def lock(argv: list[str], root: Path, tell: Tell) -> str:
     )
     arguments = parser.parse_args(argv)
     check_cache()
-    changed = resolve.write(project.load(root, arguments.versions), tell, check=arguments.check)
+    changed = resolve.write(project.load(root, arguments.versions), progress, check=arguments.check)
     return "\n".join(changed) or "nothing changed: the registries have no other versions"
 
 
-def fetch(argv: list[str], root: Path, tell: Tell) -> str:
+def fetch(argv: list[str], root: Path, progress: Progress) -> str:
     """Put all that the lock names into a folder, for machines without a network."""
     parser = _parser(
         "fetch",
@@ -76,8 +76,8 @@ def fetch(argv: list[str], root: Path, tell: Tell) -> str:
     loaded = project.load(root, arguments.versions)
     into, store = arguments.into.absolute(), Store()
     locked = requirements.load(loaded)
-    files = sum(_copy(each, loaded, locked, store, into, tell) for each in _all(loaded, locked))
-    tell("fetching Python packages, for make setup")
+    files = sum(_copy(each, loaded, locked, store, into, progress) for each in _all(loaded, locked))
+    progress("fetching Python packages, for make setup")
     _python(root, into / "python")
     size = sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
     return f"{into}: {files} files of the lock, {size / 1e6:.0f} MB"
@@ -93,23 +93,25 @@ def _all(loaded: Project, locked: Lock) -> tuple[Input, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _copy(each: Input, loaded: Project, locked: Lock, store: Store, into: Path, tell: Tell) -> int:
+def _copy(
+    each: Input, loaded: Project, locked: Lock, store: Store, into: Path, progress: Progress
+) -> int:
     """Have one input in the store and copy it to the folder; returns how many files it is."""
     if isinstance(each, inputs.Root):
-        tell(f"fetching {len(each.packages)} Debian packages: {each.name}")
+        progress(f"fetching {len(each.packages)} Debian packages: {each.name}")
         paths = store.debs(each.packages, loaded.pins.debian, locked.debian.resolved)
         for package, path in zip(each.packages, paths, strict=True):
-            copied(store, path, apt.wanted(package).fault, into)
+            copy_file(store, path, apt.download(package).fault, into)
         return len(paths)
     if isinstance(each, inputs.Wheel):
-        copied(store, store.wheel(each.wheel), wanted_wheel(each.wheel).fault, into)
+        copy_file(store, store.wheel(each.wheel), wheel_download(each.wheel).fault, into)
         return 1
     if isinstance(each, inputs.Text | inputs.Download):
         return 0
     files = each.files if isinstance(each, inputs.Modules) else (each.file,)
-    tell(f"fetching {len(files)} files of Go modules: {each.name}")
+    progress(f"fetching {len(files)} files of Go modules: {each.name}")
     for file, path in zip(files, store.modules(files), strict=True):
-        copied(store, path, file.fault, into)
+        copy_file(store, path, file.fault, into)
     return len(files)
 
 

@@ -3,14 +3,14 @@
 import argparse
 from pathlib import Path
 
-from worker_images.build.tars import Tell
-from worker_images.errors import JudgeError
-from worker_images.files import write_whole
+from worker_images.build.tars import Progress
+from worker_images.errors import FailedTestsError
+from worker_images.files import write_atomic
 from worker_images.model.oci.image import ImageError
 from worker_images.report import report
 
 
-def command(argv: list[str], root: Path, _: Tell) -> str:
+def command(argv: list[str], root: Path, _: Progress) -> str:
     """The table; writes what else is asked for."""
     parser = argparse.ArgumentParser(
         prog="build.py report", description="What the checks came to: the table variant by layer."
@@ -23,9 +23,9 @@ def command(argv: list[str], root: Path, _: Tell) -> str:
     try:
         found = report.read(root)
     except ImageError as error:
-        raise JudgeError(str(error)) from error
+        raise FailedTestsError(str(error)) from error
     for path, write in ((arguments.json, report.as_json), (arguments.html, report.page)):
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, write(found))
+            write_atomic(path, write(found))
     return report.text(found)

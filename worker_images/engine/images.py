@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import docker
 
 SLEEP = ["sleep", "infinity"]
-JUDGE_LABEL = "worker-images.judge"
+TEST_LABEL = "worker-images.test"
 CONFLICT = 409
 # What programs of a worker need: soft and hard; -1 is no limit.
 LIMITS = {"nofile": (1024, 4096), "fsize": (-1, -1)}
@@ -113,7 +113,7 @@ class Images:
             # runc mounts a /proc there, which the kernel allows to nobody whose own /proc is
             # masked.
             rights |= {"MaskedPaths": [], "ReadonlyPaths": []}
-            labels = {JUDGE_LABEL: f"{_here()} {os.getpid()}"}
+            labels = {TEST_LABEL: f"{_here()} {os.getpid()}"}
             made = client.api.create_container(
                 image, SLEEP, host_config=rights, labels=labels, entrypoint=entrypoint
             )
@@ -142,8 +142,8 @@ def _here() -> str:
 def _sweep(client: "docker.DockerClient") -> None:
     """Remove the containers of judges that were killed here."""
     for container in client.containers.list(
-        all=True, filters={"label": JUDGE_LABEL}, ignore_removed=True
+        all=True, filters={"label": TEST_LABEL}, ignore_removed=True
     ):
-        place, _, process = container.labels[JUDGE_LABEL].rpartition(" ")
+        place, _, process = container.labels[TEST_LABEL].rpartition(" ")
         if place == _here() and not Path("/proc", process).exists():
             container.remove(force=True, v=True)

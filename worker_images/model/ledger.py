@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from worker_images.files import write_whole
+from worker_images.files import write_atomic
 
 LEDGER = "images/ledger.json"
 # Beside an image archive: the digest of each component's inputs.
@@ -66,4 +66,4 @@ class Ledger:
             }
             for name, architectures in self.rows.items()
         }
-        write_whole(root / LEDGER, json.dumps(rows, indent=1, sort_keys=True) + "\n")
+        write_atomic(root / LEDGER, json.dumps(rows, indent=1, sort_keys=True) + "\n")

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from worker_images.docstrings import summary
-from worker_images.errors import JudgeError
+from worker_images.errors import FailedTestsError
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 OUTCOMES = (PASSED, FAILED, NOT_RUN)
@@ -23,7 +23,7 @@ ALL = "all"
 _TAGS = {"failure": FAILED, "error": FAILED, "skipped": NOT_RUN}
 
 
-class ResultsError(JudgeError):
+class ResultsError(FailedTestsError):
     """A file holds no complete results."""
 
 
@@ -86,7 +86,7 @@ class Run:
     properties: Mapping[str, str]
     checks: tuple[Check, ...]
 
-    def having(self, outcome: str) -> tuple[Check, ...]:
+    def with_outcome(self, outcome: str) -> tuple[Check, ...]:
         """The checks of one outcome."""
         return tuple(check for check in self.checks if check.result.outcome == outcome)
 
@@ -145,7 +145,7 @@ def _explained(reason: str) -> str:
     return f"{UNEXPLAINED}{reason}"
 
 
-def described(check: Check, root: Path) -> Check:
+def with_docstrings(check: Check, root: Path) -> Check:
     """The check with its words: its module's question, its name as a title, its docstring."""
     words = _docstrings(root / check.file)
     title = check.function.removeprefix("test_").replace("_", " ")

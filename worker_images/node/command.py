@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker_images.errors import JudgeError, UsageError
+from worker_images.errors import FailedTestsError, UsageError
 
-OK, USAGE, REFUSED = 0, UsageError.exit_code, JudgeError.exit_code
+OK, USAGE, REFUSED = 0, UsageError.exit_code, FailedTestsError.exit_code
 # Where containers have them: a folder that every image has, for a rootless runsc cannot make one in
 # a root that is another's.
 INSIDE = "/mnt"

@@ -9,6 +9,8 @@ from worker_images.model.document import read
 from worker_images.model.layers import LAYERS, Layer
 from worker_images.model.results import ALL, FAILED, NOT_RUN, PASSED, Check, Run
 
+MUTATION = "mutation"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -64,7 +66,7 @@ def _row(layer: Layer, variant: str, at: str, checks: Sequence[Check]) -> Row:
 
 def _run(root: Path, name: str, variant: str) -> Run:
     run = results.read(root / name)
-    checks = (results.described(check, root) for check in run.checks)
+    checks = (results.with_docstrings(check, root) for check in run.checks)
     return replace(
         run, checks=tuple(_of_mutant(replace(each, variant=variant), root) for each in checks)
     )
@@ -72,8 +74,10 @@ def _run(root: Path, name: str, variant: str) -> Run:
 
 def _of_mutant(check: Check, root: Path) -> Check:
     """The check of a mutant in the mutant's own words; any other as it is."""
+    if check.layer != MUTATION or not check.parameter:
+        return check
     path = root / Path(check.file).parent / check.parameter / "mutant.yaml"
-    if not check.parameter or not path.is_file():
+    if not path.is_file():
         return check
     mutant = read(path).value
     assert isinstance(mutant, dict)

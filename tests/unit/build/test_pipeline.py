@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from worker_images.build import pipeline, plan, record, testing
-from worker_images.build.tars import Tell
+from worker_images.build.tars import Progress
 from worker_images.build.work import BuildJob, Request
 from worker_images.engine import builder, push
 from worker_images.engine.daemon import Address
 from worker_images.engine.images import Images
-from worker_images.errors import InterruptedBuildError, JudgeError, RegistryError
+from worker_images.errors import FailedTestsError, InterruptedBuildError, RegistryError
 from worker_images.fetch.store import Store
 from worker_images.model.lock import Lock
 from worker_images.model.project import Project
@@ -75,7 +75,7 @@ def build(
     """Run the pipeline on two built images, of which the named ones are refused."""
     assert engine
 
-    def prepare(requests: list[Request], loaded: Project, tell: Tell) -> list[BuildJob]:
+    def prepare(requests: list[Request], loaded: Project, progress: Progress) -> list[BuildJob]:
         plans = [plan.make(loaded, locked, request.variant) for request in requests]
         return [
             BuildJob(
@@ -86,7 +86,7 @@ def build(
                 out=tmp_path / made.variant,
                 engine=no_engine,
                 store=Store(),
-                tell=tell,
+                progress=progress,
                 source_digest="",
             )
             for each, made in zip(requests, plans, strict=True)
@@ -99,7 +99,7 @@ def build(
                 if made.variant == interrupted:
                     raise KeyboardInterrupt
                 if made.variant in refused:
-                    raise JudgeError(f"{made.variant} is refused, in {work.out}")
+                    raise FailedTestsError(f"{made.variant} is refused, in {work.out}")
 
             yield verdict
 
@@ -136,7 +136,7 @@ def test_what_is_refused_is_not_tagged(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(
-        JudgeError, match=f"{refused} is refused(.|\n)*passed and tagged: worker:{passed}"
+        FailedTestsError, match=f"{refused} is refused(.|\n)*passed and tagged: worker:{passed}"
     ):
         build(refused)
     assert engine.tagged == [f"worker:{passed} id-{passed}"]

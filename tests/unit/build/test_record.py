@@ -124,11 +124,11 @@ def test_a_second_build_waits_and_says_for_whom(tmp_path: Path) -> None:
     first.start()
     assert held.wait(30)
 
-    def tell(text: str) -> None:
+    def progress(text: str) -> None:
         said.append(text)
         release.set()
 
-    with record.exclusive(tmp_path, tell):
+    with record.exclusive(tmp_path, progress):
         first.join(30)
     assert said == [f"waiting: process {first.pid} builds in {tmp_path}"]
 

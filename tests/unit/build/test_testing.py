@@ -15,7 +15,7 @@ import pytest
 
 from worker_images.build import record, testing
 from worker_images.engine.images import Images
-from worker_images.errors import EngineError, JudgeError
+from worker_images.errors import EngineError, FailedTestsError
 from worker_images.files import ROOT
 
 MADE = record.Record(
@@ -44,7 +44,7 @@ class Work:
     images: Images
     said: list[str]
 
-    def tell(self, text: str) -> None:
+    def progress(self, text: str) -> None:
         self.said.append(text)
 
 
@@ -121,7 +121,7 @@ def test_failed_check_in_the_report_fails_the_image(
     outcome: str, verdict: Callable[[int], list[str]], tmp_path: Path
 ) -> None:
     write(tmp_path, ran=ALL_PASSED | {CHECKS[1]: outcome})
-    with pytest.raises(JudgeError, match="slim failed 1 check; the tag is unchanged; kept"):
+    with pytest.raises(FailedTestsError, match="slim failed 1 check; the tag is unchanged; kept"):
         verdict(1)
 
 

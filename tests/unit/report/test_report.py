@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.archives import layer, write
 from worker_images.cli import main as cli
-from worker_images.errors import JudgeError
+from worker_images.errors import FailedTestsError
 from worker_images.model.oci.outline import outline
 from worker_images.report import report
 from worker_images.report.report import Report
@@ -95,8 +95,9 @@ def counts(found: Report) -> dict[tuple[str, str], tuple[int, int, int]]:
 def test_all_passed(judged: Callable[..., Report]) -> None:
     found = judged()
     assert (found.usable, found.verdict) == (True, "Yes: worker:slim and worker:full may be used.")
-    assert found.counts == (
-        "7 checks passed, 0 failed, 0 did not run; never run: variants, registry, node_kit,"
+    assert (
+        found.counts
+        == "7 checks passed, 0 failed, 0 did not run; never run: variants, registry, node_kit,"
         " machine, component, mutation of slim, offline, engines, examples."
     )
     assert counts(found) == {
@@ -186,7 +187,7 @@ def test_half_a_file_is_told(text: str, checkout: Path, capsys: pytest.CaptureFi
     path = checkout / "out/tests/unit.xml"
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    assert cli.main(["report"], checkout) == JudgeError.exit_code
+    assert cli.main(["report"], checkout) == FailedTestsError.exit_code
     assert capsys.readouterr().err.startswith(f"build.py: {path}: not a JUnit file")
 
 

@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 from worker_images.build import machine, requirements, work
 from worker_images.build.doctor import doctor
 from worker_images.build.doctor.doctor import Answer, Facts
-from worker_images.build.tars import Tell
+from worker_images.build.tars import Progress
 from worker_images.engine import buildx
 from worker_images.engine.builder import find
 from worker_images.engine.endpoint import PrivateEngine, check_space, free_space
-from worker_images.errors import ClientError, EngineError, FetchError, ImageBuildError, UnfitError
+from worker_images.errors import ClientError, EngineError, FetchError, ImageBuildError, MachineError
 from worker_images.fetch import apt, reach
 from worker_images.files import ENGINE, check_cache
 from worker_images.model import kernel_settings, pins, project
@@ -39,10 +39,10 @@ LATE = Answer(
 )
 
 
-def command(argv: list[str], root: Path, _: Tell) -> str:
+def command(argv: list[str], root: Path, _: Progress) -> str:
     """Look at this machine and return the rows.
 
-    Raises UnfitError, which carries them, where one is a fault.
+    Raises MachineError, which carries them, where one is a fault.
     """
     parser = argparse.ArgumentParser(
         prog="build.py doctor",
@@ -58,7 +58,7 @@ def command(argv: list[str], root: Path, _: Tell) -> str:
     )
     faults = ", ".join(row.matter for row in rows if row.state == "fault")
     if faults:
-        raise UnfitError(
+        raise MachineError(
             f"this machine is not fit: {faults}; do what the rows say and run again", text
         )
     return text
@@ -69,7 +69,7 @@ def gather(root: Path) -> Facts:
     loaded = project.load(root)
     pinned = loaded.pins
     questions = _questions(root, loaded)
-    answers = reach.ask(
+    answers = reach.run_all(
         {matter: partial(_answer, question) for matter, question in questions.items()},
         reach.DEADLINE_SECONDS,
     )
