@@ -69,7 +69,7 @@ class Root:
 
     @property
     def is_base(self) -> bool:
-        """Whether it also contains the files that maintainer scripts would generate."""
+        """True if it also contains the files that maintainer scripts would generate."""
         return self.owner in {BASE, NATIVE, ENGINE}
 
 

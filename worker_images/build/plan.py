@@ -61,7 +61,7 @@ class Plan:
 
     @property
     def cross(self) -> bool:
-        """Whether the image is for another architecture than the builder's."""
+        """True if the image is for another architecture than the builder's."""
         return self.architecture != BUILDER
 
     @property
@@ -81,7 +81,7 @@ class Plan:
 
     @property
     def uses_cgo(self) -> bool:
-        """Whether a component is compiled with cgo."""
+        """True if a component is compiled with cgo."""
         return any(each.builder == inputs.CGO for each in self.components)
 
     @property
