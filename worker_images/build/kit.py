@@ -86,7 +86,7 @@ def kit(root: Path, variant: str) -> Path:
     """
     image = root / "out" / variant / "image.tar"
     if not image.exists():
-        raise EngineError(f"no {image.relative_to(root)}; run: make {variant}")
+        raise EngineError(f"{image.relative_to(root)} does not exist; run: make {variant}")
     target = image.parent / "gpu-kit.tar.gz"
     with tempfile.TemporaryDirectory(dir=root / "out") as scratch:
         part, site = Path(scratch) / "kit.tar.gz", Path(scratch) / "site"

@@ -167,7 +167,7 @@ def _check(request: Request, planned: plan.Plan) -> None:
     machine.check(machine.Machine.here(), planned.source, request.variant)
     if planned.missing:
         raise UsageError(
-            f"variant {planned.variant} cannot be built yet: images/components/ has no folder for"
+            f"variant {planned.variant} cannot be built: images/components/ has no folder for"
             f" {', '.join(planned.missing)}"
         )
     if request.offline and planned.source == "upstream":
