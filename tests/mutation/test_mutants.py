@@ -150,5 +150,5 @@ def _judge(mutant: Mutant, archive: Path, scratch: Path) -> set[str]:
     assert result.returncode in {0, 1}, result.stdout + result.stderr
     return {
         check.identity.removeprefix("tests/image/").replace(".py::", "::", 1)
-        for check in results.read(report).having(results.FAILED)
+        for check in results.read(report).with_outcome(results.FAILED)
     }

@@ -93,7 +93,7 @@ def _check_results(job: BuildJob, built: Record, status: int, where: str) -> Non
     """Raise FailedTestsError or EngineError unless the report shows that all checks passed."""
     log = (job.out / "image.log").read_text(errors="replace").strip()
     run = _read(job.out / "image.xml")
-    failed = run.having(results.FAILED) if run else ()
+    failed = run.with_outcome(results.FAILED) if run else ()
     if failed and status == CHECKS_FAILED:
         with contextlib.suppress(EngineError):
             job.images.remove(built.engine_id)
@@ -128,7 +128,7 @@ def _unfinished(job: BuildJob, variant: str, fault: str) -> EngineError:
 
 
 def _summary(run: Run) -> str:
-    reasons = Counter(check.result.reason for check in run.having(NOT_RUN))
+    reasons = Counter(check.result.reason for check in run.with_outcome(NOT_RUN))
     passed = f"passed {_count(len(run.checks) - reasons.total())}"
     not_run = [
         f"not run: {reason} ({_count(number)})" for reason, number in sorted(reasons.items())
@@ -153,7 +153,7 @@ def _incomplete(run: Run, built: Record) -> str:
         return f"{len(ran)} of {len(collected)} checks ran: {_first(missing)}"
     unexplained = [
         check.identity
-        for check in run.having(NOT_RUN)
+        for check in run.with_outcome(NOT_RUN)
         if check.result.reason.startswith(UNEXPLAINED)
     ]
     return f"{UNEXPLAINED}{_first(unexplained)}" if unexplained else ""

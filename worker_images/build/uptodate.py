@@ -53,7 +53,7 @@ def find_current(argv: list[str], root: Path) -> Record | None:
     """
     if len(argv) != 2 or argv[0] != "--variant" or not argv[1].isalnum():
         return None
-    from worker_images.engine.daemon import DEFAULT_CONTEXT, ask, current_context, is_local
+    from worker_images.engine.daemon import DEFAULT_CONTEXT, current_context, is_local, query
 
     out = root / "out" / argv[1]
     found = Record.read(out / "build.json")
@@ -71,5 +71,5 @@ def find_current(argv: list[str], root: Path) -> Record | None:
         return None
     host = docker_host or f"unix://{MACHINE_SOCKET if MACHINE_SOCKET.exists() else PRIVATE_SOCKET}"
     # A remote engine is not queried here, because that can be slow.
-    image = ask(host, f"/images/{quote(default_tag(argv[1]))}/json") if is_local(host) else None
+    image = query(host, f"/images/{quote(default_tag(argv[1]))}/json") if is_local(host) else None
     return found if image and image.get("Id") == found.engine_id else None
