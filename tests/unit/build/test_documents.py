@@ -23,7 +23,9 @@ def test_page_contains_commands() -> None:
 
 def test_output_is_replaced_when_it_is_old(tmp_path: Path) -> None:
     page = "before\n```\n$ printf 'new\\n'\nold\n```\nafter\n"
-    assert documents.with_output(page, tmp_path) == "before\n```\n$ printf 'new\\n'\nnew\n```\nafter\n"
+    assert (
+        documents.with_output(page, tmp_path) == "before\n```\n$ printf 'new\\n'\nnew\n```\nafter\n"
+    )
 
 
 def test_chart_changes_with_the_table(project: Project, tmp_path: Path) -> None:
