@@ -30,7 +30,7 @@ def test_checklist_names_tests_that_exist() -> None:
 
 
 @pytest.mark.parametrize("test", ["tests/image/test_runsc.py::test_none", "tests/none.py::test_a"])
-def test_unknown_test_is_found(test: str) -> None:
+def test_unknown_test_is_reported(test: str) -> None:
     """The control of the test above."""
     assert unknown([test], ROOT) == [test]
 

@@ -3,7 +3,7 @@
 from tests.support.mutants import MUTANTS
 
 
-def test_there_are_controls_of_both_kinds() -> None:
+def test_controls_exist_for_built_and_derived_images() -> None:
     """A judge that refuses everything would kill every mutant."""
     controls = [mutant for mutant in MUTANTS.values() if not mutant.caught_by]
     assert len(controls) >= 5

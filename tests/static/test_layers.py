@@ -9,7 +9,7 @@ from worker_images.model.layers import LAYERS
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 
-def test_every_suite_is_a_layer() -> None:
+def test_every_folder_of_tests_is_a_layer() -> None:
     folders = {
         path.relative_to(ROOT / "tests").parts[0] for path in ROOT.glob("tests/**/test_*.py")
     }
@@ -24,7 +24,7 @@ def test_readme_has_the_table_of_layers() -> None:
     assert rows in (ROOT / "README.md").read_text(), f"README.md must hold:\n{rows}"
 
 
-def test_make_test_runs_the_common_layers() -> None:
+def test_make_test_lists_the_common_layers() -> None:
     line = re.search(r"^test: setup ## run the common test layers: (.*)$", MAKEFILE, re.MULTILINE)
     assert line
     assert tuple(line[1].split(", ")) == suites.COMMON

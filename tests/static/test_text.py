@@ -23,17 +23,17 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in names if (ROOT / name).is_file()]
 
 
-def test_generated_files_are_what_their_sources_say() -> None:
+def test_generated_files_match_their_sources() -> None:
     files = generated.files(project.load(ROOT))
     assert not [path.name for path, text in files.items() if path.read_text() != text]
 
 
-def test_every_buildable_variant_is_committed() -> None:
+def test_every_buildable_variant_has_a_committed_dockerfile() -> None:
     assert [path.parent.name for path in FILES] == sorted(catalog.load(ROOT).buildable)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
-def test_every_outside_image_has_a_digest(path: Path) -> None:
+def test_every_base_image_has_a_digest(path: Path) -> None:
     steps = dockerfile.parse_file(str(path))
     stages = {step.value[2] for step in steps if step.cmd.lower() == "from"}
     outside = [
@@ -85,13 +85,13 @@ def unchecked_downloads(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
-def test_nothing_is_piped_into_a_shell(path: Path) -> None:
+def test_dockerfile_pipes_nothing_into_a_shell(path: Path) -> None:
     assert not re.search(r"(curl|wget)\b", path.read_text())
     assert not re.search(r"\|\s*(ba|da)?sh\b", path.read_text())
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
-def test_components_are_linked_overlays(path: Path) -> None:
+def test_components_are_copied_as_linked_layers(path: Path) -> None:
     """One COPY --link a component: its layer is the same in every variant."""
     steps = dockerfile.parse_file(str(path))
     last = max(number for number, step in enumerate(steps) if step.cmd.lower() == "from")
@@ -103,7 +103,7 @@ def test_components_are_linked_overlays(path: Path) -> None:
 
 @pytest.mark.parametrize("variant", [path.parent.name for path in FILES])
 @pytest.mark.parametrize("source", ["packages", "upstream"])
-def test_dockerfile_sets_no_mode_by_copy(variant: str, source: pins.Source) -> None:
+def test_dockerfile_sets_no_mode_in_copy(variant: str, source: pins.Source) -> None:
     """From BuildKit 0.21, COPY --chmod also sets the mode of the folders that it creates."""
     loaded = project.load(ROOT)
     planned = plan.make(loaded, requirements.load(loaded), variant, source)
@@ -113,12 +113,12 @@ def test_dockerfile_sets_no_mode_by_copy(variant: str, source: pins.Source) -> N
 @pytest.mark.parametrize(
     "path", sorted(ROOT.glob("examples/*/Dockerfile")), ids=lambda path: path.parent.name
 )
-def test_example_sets_no_mode_by_copy(path: Path) -> None:
+def test_example_sets_no_mode_in_copy(path: Path) -> None:
     assert copies_with_mode(path.read_text()) == []
 
 
 @pytest.mark.parametrize("line", ["COPY --chmod=0644 a /b/c", "ADD --link --chmod=0600 a /b/c"])
-def test_mode_by_copy_is_found(line: str) -> None:
+def test_copy_that_sets_a_mode_is_found(line: str) -> None:
     """The control of the two tests above."""
     assert copies_with_mode(f"FROM scratch\n{line}\n") == [line]
 
@@ -131,7 +131,7 @@ def copies_with_mode(text: str) -> list[str]:
     ]
 
 
-def test_no_binary_is_committed() -> None:
+def test_no_binary_file_is_committed() -> None:
     assert not [
         path for path in tracked() if b"\0" in path.read_bytes()[:8000] and path.suffix != ".png"
     ]
@@ -154,7 +154,7 @@ def test_python_requirements_are_pinned_by_hash() -> None:
         assert len(entries) == len(lines) > least
 
 
-def test_requirements_are_what_the_project_asks_for() -> None:
+def test_locked_requirements_match_pyproject() -> None:
     wanted = re.findall(
         r'^    "([a-z0-9-]+==[^"]+)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
     )
@@ -163,7 +163,7 @@ def test_requirements_are_what_the_project_asks_for() -> None:
     assert not [entry for entry in wanted if f"\n{entry} " not in f"\n{locked}"]
 
 
-def test_every_base_package_says_why() -> None:
+def test_every_package_has_a_reason() -> None:
     packages = catalog.load(ROOT).packages
     assert all(
         len(why.split()) >= 2
@@ -172,11 +172,11 @@ def test_every_base_package_says_why() -> None:
     )
 
 
-def test_engine_script_is_small() -> None:
+def test_engine_script_has_at_most_150_lines() -> None:
     assert len((ROOT / "scripts/engine").read_text().splitlines()) <= 150
 
 
-def test_compared_checks_exist() -> None:
+def test_checks_of_the_benchmark_exist() -> None:
     names = [
         line.partition("[")[0].split("::")
         for line in (ROOT / "bench/checks.txt").read_text().split()
