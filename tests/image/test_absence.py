@@ -1,4 +1,4 @@
-"""Is every component that the variant lacks absent, in every layer and under any name?
+"""Are the components that the variant does not contain absent from every layer?
 
 The components come from the catalog, so a new one is covered at once.
 """
@@ -13,7 +13,7 @@ from worker_images.model.oci.image import Image
 
 
 def test_absent_component_leaves_no_trace_in_any_layer(image: Image, case: Case) -> None:
-    """No path matches the patterns that reveal a component which the variant lacks."""
+    """No path matches the trace patterns of a component that the variant does not contain."""
     traces = {
         (name, trace): [
             entry.path for entry in image.entries if fnmatch.fnmatchcase(entry.path, trace)

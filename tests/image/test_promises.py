@@ -72,7 +72,7 @@ def test_no_layer_contains(content: str, image: Image) -> None:
 
 
 def test_go_programs_are_found(programs: dict[str, str]) -> None:
-    """The control of the next test: runsc is among the Go programs."""
+    """A control: the search for Go programs finds runsc."""
     assert "/usr/local/bin/runsc" in programs
 
 
@@ -88,7 +88,7 @@ def test_no_program_is_built_from(module: str, programs: dict[str, str]) -> None
 @pytest.mark.variant("slim")
 @pytest.mark.parametrize("text", ["NVIDIA_", "CUDA_"])
 def test_no_environment_variable_starts_with(text: str, image: Image) -> None:
-    """Neither in the environment nor in the history."""
+    """The text must not be in the history either."""
     variables, history = image.settings["Env"], image.config["history"]
     assert isinstance(variables, list)
     assert isinstance(history, list)

@@ -44,7 +44,7 @@ def test_runc_modules_match_go_sum(image: Image, case: Case, tmp_path: Path) -> 
 
 
 def test_runc_runs_an_isolated_container(run_in_container: RunInContainer) -> None:
-    """Without root or capabilities; the container has its own PID 1, host name and root."""
+    """Without root or capabilities, the container has its own PID 1, host name and root."""
     answer = run_in_container(RUNC, "cat /proc/1/comm /proc/sys/kernel/hostname; id -u; ls -d /etc")
     assert answer.stdout.splitlines() == ["sh", "runc", "0"], answer.stderr
     assert "cannot access '/etc'" in answer.stderr
@@ -60,5 +60,5 @@ def test_runc_applies_a_seccomp_filter(run_in_container: RunInContainer) -> None
 
 
 def test_runc_returns_the_exit_code_of_the_container(run_in_container: RunInContainer) -> None:
-    """The control of the tests above, which a runtime that always returns 0 would pass."""
+    """A control: a runtime that always returns 0 fails here."""
     assert run_in_container(RUNC, "exit 7").rc == 7

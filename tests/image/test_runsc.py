@@ -74,7 +74,7 @@ def test_nvproxy_flags_are_accepted(host: Host) -> None:
 
 
 def test_unknown_flag_is_refused(host: Host) -> None:
-    """The control of the test above, which a runsc that accepts any flag would pass."""
+    """A control: a runsc that accepts any flag fails here."""
     answer = host.run(f"{RUNSC} --no-such-flag --version")
     assert answer.rc == 2
     assert "flag provided but not defined: -no-such-flag" in answer.stderr
@@ -95,7 +95,7 @@ def published_drivers(image: Image) -> tuple[list[str], dict[str, object]]:
 
 
 def test_label_and_drivers_file_match_the_release(image: Image, contract: Release) -> None:
-    """Also on machines that cannot run the image's programs."""
+    """This check runs no program of the image, so it works for every architecture."""
     label, file = published_drivers(image)
     assert tuple(label) == contract.supported
     assert file == {
@@ -113,7 +113,7 @@ def test_label_and_drivers_file_match_runsc(image: Image, host: Host) -> None:
 
 
 def test_every_fleet_driver_is_served(host: Host, case: Case, pytestconfig: pytest.Config) -> None:
-    """Except those in fleet.allow_unserved; drivers given by --driver are included."""
+    """Drivers in fleet.allow_unserved are exempt; drivers given by --driver are included."""
     served = host.run(f"{RUNSC} nvproxy list-supported-drivers").stdout.split()
     allowed = {each.driver for each in case.pins.fleet.allow_unserved}
     fleet = [driver for driver in case.pins.fleet.drivers if driver not in allowed]
@@ -155,5 +155,5 @@ def test_sandbox_boots_unprivileged(unprivileged: Host, release: str) -> None:
 
 
 def test_marker_file_is_absent_outside_a_sandbox(unprivileged: Host) -> None:
-    """The control of the boot test: the file exists only in a sandbox."""
+    """A control: the file that the boot check reads exists only in a sandbox."""
     assert not unprivileged.file("/proc/gvisor/kernel_is_gvisor").exists

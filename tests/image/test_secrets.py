@@ -83,7 +83,7 @@ def test_no_secret_in_env_labels_or_history(settings: list[str]) -> None:
 
 
 def test_no_file_contains_a_secret(image: Image, case: Case, declared: dict[str, Declared]) -> None:
-    """Also in files that a later layer hides; unchanged files of Debian packages are skipped."""
+    """Files that a later layer hides are read too; unchanged Debian files are skipped."""
     known = {path: found.sha256 for path, found in declared.items() if found.sha256}
     files = [
         entry
@@ -108,5 +108,5 @@ def test_no_file_contains_a_secret(image: Image, case: Case, declared: dict[str,
     ],
 )
 def test_made_up_secret_is_found(text: str) -> None:
-    """The control of the tests above."""
+    """A control: the patterns match made-up secrets."""
     assert _secrets_in(f"x {text} y".encode())

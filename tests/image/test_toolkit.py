@@ -1,4 +1,4 @@
-"""Are the four programs of the toolkit of the pinned version, and do they work?"""
+"""Do the toolkit's four programs have the pinned version, and do they work?"""
 
 import json
 from pathlib import Path

@@ -22,7 +22,7 @@ def test_every_installed_package_is_needed(packages: Mapping[str, Installed], ca
 
 
 def test_requested_packages_are_installed(packages: Mapping[str, Installed], case: Case) -> None:
-    """The control of the test above: the image has package records."""
+    """A control: the image has records of its packages."""
     assert set(case.catalog.packages.base) <= set(packages)
 
 
@@ -70,7 +70,7 @@ def test_undeclared_paths_of_a_derived_image_are_listed(
 
 @pytest.mark.mode("built")
 def test_special_files_and_modes_are_declared(image: Image) -> None:
-    """Setuid, setgid and sticky bits, world-writable paths, devices, pipes, file capabilities."""
+    """They include setuid bits, world-writable paths, devices, pipes and file capabilities."""
     assert {entry.path for entry in image.entries if _special(entry)} == set(
         expect.base(ROOT).special
     )

@@ -1,6 +1,4 @@
-"""The documents: every command in them exists, every link leads somewhere, every message they
-explain is really said.
-"""
+"""Are the commands, links and messages in the documents valid?"""
 
 import re
 from pathlib import Path
@@ -63,11 +61,11 @@ def test_launcher_page_lists_every_lint_rule() -> None:
 
 
 def test_troubleshooting_quotes_existing_messages() -> None:
-    said = re.findall(
+    messages = re.findall(
         r"^### `([^`]+)`", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE
     )
-    assert len(said) > 8
-    assert not [message for message in said if message not in SOURCES]
+    assert len(messages) > 8
+    assert not [message for message in messages if message not in SOURCES]
 
 
 def test_readme_starts_with_two_commands() -> None:

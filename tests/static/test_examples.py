@@ -1,4 +1,4 @@
-"""The examples' text: pinned as the images are, and short enough to read."""
+"""Are the example Dockerfiles pinned and short?"""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ FILES = sorted(ROOT.glob("examples/*/Dockerfile"))
 
 
 def steps(path: Path, command: str) -> list[dockerfile.Command]:
-    """All steps of one kind."""
+    """Return the steps of one kind."""
     return [step for step in dockerfile.parse_file(str(path)) if step.cmd.lower() == command]
 
 

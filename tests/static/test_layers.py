@@ -1,4 +1,4 @@
-"""README, the Makefile and the folders of tests/ are as the table of test layers says."""
+"""Do README, the Makefile and the folders of tests/ match the table of test layers?"""
 
 import re
 
@@ -21,7 +21,7 @@ def test_readme_has_the_table_of_layers() -> None:
         f"| {layer.name} | {layer.question} | `{layer.command}` | {layer.needs} |\n"
         for layer in LAYERS
     )
-    assert rows in (ROOT / "README.md").read_text(), f"README.md must hold:\n{rows}"
+    assert rows in (ROOT / "README.md").read_text(), f"README.md must contain:\n{rows}"
 
 
 def test_make_test_lists_the_common_layers() -> None:

@@ -1,4 +1,4 @@
-"""The committed text: is it what versions.yaml says, pinned, and whole?"""
+"""Are the committed files generated from versions.yaml, pinned and complete?"""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ FILES = sorted(ROOT.glob("images/*/Dockerfile.worker"))
 
 
 def tracked() -> list[Path]:
-    """Files that are, or are about to be, in the repository."""
+    """Return the files that git tracks or does not ignore."""
     if record.revision(ROOT) == record.UNKNOWN:
         pytest.skip("not run: git is missing, or this is not a clone")
     command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
@@ -36,19 +36,19 @@ def test_every_buildable_variant_has_a_committed_dockerfile() -> None:
 def test_every_base_image_has_a_digest(path: Path) -> None:
     steps = dockerfile.parse_file(str(path))
     stages = {step.value[2] for step in steps if step.cmd.lower() == "from"}
-    outside = [
+    external = [
         step.value[0]
         for step in steps
         if step.cmd.lower() == "from" and step.value[0] not in stages
     ]
     assert all(
-        image == "scratch" or re.search(r"@sha256:[0-9a-f]{64}$", image) for image in outside
+        image == "scratch" or re.search(r"@sha256:[0-9a-f]{64}$", image) for image in external
     )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
 def test_every_download_has_a_checksum(path: Path) -> None:
-    """A file: address is of the build context, whose files were checked before they came there."""
+    """A file:// address is in the build context, whose files were verified before the build."""
     assert unchecked_downloads(path.read_text()) == []
 
 
@@ -66,12 +66,12 @@ DIGEST = f"sha256:{'0' * 64}"
     ],
 )
 def test_download_without_a_checksum_is_found(line: str, checked: bool) -> None:
-    """The control of the test above."""
+    """A control of the search for downloads."""
     assert (unchecked_downloads(f"FROM scratch\n{line}\n") == []) is checked
 
 
 def unchecked_downloads(text: str) -> list[str]:
-    """The steps that download without a checksum, in their own line or in the next step."""
+    """Return the downloads that have no checksum, in their own step or in the next one."""
     steps = [(step.cmd.lower(), step.original) for step in dockerfile.parse_string(text)]
     following = [*(line for _, line in steps[1:]), ""]
     return [
@@ -92,7 +92,7 @@ def test_dockerfile_pipes_nothing_into_a_shell(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
 def test_components_are_copied_as_linked_layers(path: Path) -> None:
-    """One COPY --link a component: its layer is the same in every variant."""
+    """Each component is one COPY --link, so that its layer is identical in every variant."""
     steps = dockerfile.parse_file(str(path))
     last = max(number for number, step in enumerate(steps) if step.cmd.lower() == "from")
     copies = [step for step in steps[last:] if step.cmd.lower() == "copy"]
@@ -104,7 +104,7 @@ def test_components_are_copied_as_linked_layers(path: Path) -> None:
 @pytest.mark.parametrize("variant", [path.parent.name for path in FILES])
 @pytest.mark.parametrize("source", ["packages", "upstream"])
 def test_dockerfile_sets_no_mode_in_copy(variant: str, source: pins.Source) -> None:
-    """From BuildKit 0.21, COPY --chmod also sets the mode of the folders that it creates."""
+    """From BuildKit 0.21 on, COPY --chmod also sets the mode of the folders that it creates."""
     loaded = project.load(ROOT)
     planned = plan.make(loaded, requirements.load(loaded), variant, source)
     assert copies_with_mode(render.dockerfile(planned, ROOT)) == []
@@ -119,12 +119,12 @@ def test_example_sets_no_mode_in_copy(path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["COPY --chmod=0644 a /b/c", "ADD --link --chmod=0600 a /b/c"])
 def test_copy_that_sets_a_mode_is_found(line: str) -> None:
-    """The control of the two tests above."""
+    """A control of the search for COPY and ADD steps that set a mode."""
     assert copies_with_mode(f"FROM scratch\n{line}\n") == [line]
 
 
 def copies_with_mode(text: str) -> list[str]:
-    """The COPY and ADD lines that set a mode."""
+    """Return the COPY and ADD steps that set a mode."""
     steps = [step for step in dockerfile.parse_string(text) if step.cmd.lower() in {"copy", "add"}]
     return [
         step.original for step in steps if any(flag.startswith("--chmod") for flag in step.flags)
@@ -138,7 +138,7 @@ def test_no_binary_file_is_committed() -> None:
 
 
 def test_python_requirements_are_pinned_by_hash() -> None:
-    for name, least in (
+    for name, minimum in (
         ("requirements.txt", 10),
         ("requirements-lint.txt", 10),
         ("requirements-kit.txt", 4),
@@ -151,24 +151,24 @@ def test_python_requirements_are_pinned_by_hash() -> None:
         lines = [
             line for line in (ROOT / name).read_text().splitlines() if line and line[0].isalpha()
         ]
-        assert len(entries) == len(lines) > least
+        assert len(entries) == len(lines) > minimum
 
 
 def test_locked_requirements_match_pyproject() -> None:
-    wanted = re.findall(
+    required = re.findall(
         r'^    "([a-z0-9-]+==[^"]+)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
     )
     locked = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-lint.txt").read_text()
-    assert len(wanted) > 8
-    assert not [entry for entry in wanted if f"\n{entry} " not in f"\n{locked}"]
+    assert len(required) > 8
+    assert not [entry for entry in required if f"\n{entry} " not in f"\n{locked}"]
 
 
 def test_every_package_has_a_reason() -> None:
     packages = catalog.load(ROOT).packages
     assert all(
-        len(why.split()) >= 2
+        len(reason.split()) >= 2
         for group in (packages.base, packages.cgo, packages.lock, packages.engine)
-        for why in group.values()
+        for reason in group.values()
     )
 
 
