@@ -17,7 +17,7 @@ from worker_images.harness.options import not_run
 from worker_images.harness.shell import TransportError
 from worker_images.model import kernel_settings
 from worker_images.model.oci.image import ImageError
-from worker_images.model.oci.names import nameless
+from worker_images.model.oci.names import without_names
 
 ENTRYPOINT = ["/usr/bin/tini", "--"]
 # The minimal set: CRIU fails without any one of these.
@@ -104,7 +104,7 @@ def candidate(
     known = images.identities()
     with one_line_errors():
         if named.is_file():
-            archive = nameless(named, scratch / "image.tar")
+            archive = without_names(named, scratch / "image.tar")
             engine_id = images.load(archive)
         else:
             archive = scratch / "image.tar"
