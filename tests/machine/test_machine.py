@@ -101,7 +101,7 @@ def test_sandbox_that_the_kernel_forbids_is_not_run(tmp_path: Path) -> None:
     result = run([*TESTS, "tests/image/test_runsc.py"], mounts=forbidden(tmp_path))
     assert result.returncode == 0, result.stdout
     assert (
-        "not run: user.max_user_namespaces is 0, so only root makes a sandbox on this machine"
+        "not run: user.max_user_namespaces is 0, so only root can create a sandbox on this machine"
         in result.stdout
     )
 
