@@ -454,5 +454,5 @@ def test_a_malformed_proxy_does_not_tell_its_password(
     monkeypatch.setenv("http_proxy", proxy)
     monkeypatch.setenv("no_proxy", "")
     fault = reach.fault("http://host.invalid/")
-    assert "a proxy variable or the answer is malformed" in fault
+    assert "a proxy variable or the response is malformed" in fault
     assert "s3cret" not in fault
