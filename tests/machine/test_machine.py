@@ -97,7 +97,7 @@ def test_sandbox_check_is_not_run_where_the_kernel_forbids_it(tmp_path: Path) ->
     result = run([*TESTS, "tests/image/test_runsc.py"], mounts=without_user_namespaces(tmp_path))
     assert result.returncode == 0, result.stdout
     assert (
-        "not run: user.max_user_namespaces is 0, so only root makes a sandbox on this machine"
+        "not run: user.max_user_namespaces is 0, so only root can create a sandbox on this machine"
         in result.stdout
     )
 
