@@ -74,7 +74,7 @@ def test_checkout_path_may_contain_special_characters(
 
 
 def test_hostile_plugin_selects_checks_without_isolation(tmp_path: Path) -> None:
-    """The control of the tests above: pytest without isolation loads the plugin."""
+    """A control: pytest without isolation loads the plugin."""
     (tmp_path / "hostile.py").write_text(HOSTILE_PLUGIN)
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTEST_PLUGINS": "hostile"}
     command = [

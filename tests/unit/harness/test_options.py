@@ -58,5 +58,5 @@ def test_machine_limit_ends_the_run_with_exit_code_4(error: str, tmp_path: Path)
 
 
 def test_other_error_is_a_failed_check(tmp_path: Path) -> None:
-    """The control of the two tests above."""
+    """A control: an error that an image can cause does not end the run."""
     assert run_test_raising(f"OSError({errno.ENOENT}, 'x')", tmp_path).returncode == 1
