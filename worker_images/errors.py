@@ -1,6 +1,6 @@
-"""Every way a command can end badly, one class and one exit code a cause.
+"""The errors of all commands: one class and one exit code for each cause.
 
-Only `cli.main` prints them.
+Only `console.main` prints them.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ MOST_FINDINGS = 100
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One fault in one place of a file, with what to do about it."""
+    """A fault at one place of a file, and how to fix it."""
 
     file: str
     line: int
@@ -28,9 +28,9 @@ class Finding:
 
 
 class ImageBuildError(Exception):
-    """The common root: its message is one line of cause and the next step.
+    """Base class: the message is one line with the cause and the next step.
 
-    `answer` goes to standard output all the same.
+    `output` is printed to standard output even though the command failed.
     """
 
     exit_code = 1
@@ -41,17 +41,17 @@ class ImageBuildError(Exception):
 
 
 class UsageError(ImageBuildError):
-    """The command line asks for something that cannot be."""
+    """The command line is not valid."""
 
     exit_code = 2
 
 
 class DriftError(UsageError):
-    """A generated file is not what its source says."""
+    """A generated file differs from what its source renders."""
 
 
 class DocumentError(UsageError):
-    """A YAML file is refused; all its faults are told at once."""
+    """A YAML file is not valid; the message lists all its faults."""
 
     def __init__(self, findings: list[Finding]) -> None:
         self.findings = sorted(set(findings))
@@ -61,21 +61,21 @@ class DocumentError(UsageError):
 
 
 class InterruptedBuildError(ImageBuildError):
-    """Ctrl-C or SIGTERM; says what was done by then."""
+    """Ctrl-C or SIGTERM; the message lists what was done before it."""
 
     exit_code = 130
 
 
 class FetchError(ImageBuildError):
-    """Bytes could not be had, or are not the bytes that were pinned."""
+    """A download failed, or its bytes differ from the pinned ones."""
 
     exit_code = 3
 
 
 class NoResponseError(FetchError):
-    """A source did not answer, or not with what was asked for.
+    """A server did not respond, or not with the requested data.
 
-    `status` is its HTTP status, 0 where it said nothing.
+    `status` is the HTTP status; 0 without a response.
     """
 
     def __init__(self, message: str, status: int = 0) -> None:
@@ -84,32 +84,32 @@ class NoResponseError(FetchError):
 
 
 class EngineError(ImageBuildError):
-    """The machine or its container engine cannot do the work."""
+    """The machine or its container engine cannot run the command."""
 
     exit_code = 4
 
 
 class ClientError(EngineError):
-    """An engine answers, and nothing here can talk to it."""
+    """An engine responds, but this machine has no client for it."""
 
 
 class RegistryError(ImageBuildError):
-    """A registry did not take an image, or not with the bytes that were judged."""
+    """A registry did not accept an image, or stored other bytes than those that were tested."""
 
     exit_code = 6
 
 
 class MachineError(EngineError):
-    """The machine was looked at and is at fault; what was seen is the answer."""
+    """The machine does not meet the requirements; `output` is the report about it."""
 
 
 class FailedTestsError(ImageBuildError):
-    """The image was built and does not hold what it must."""
+    """The image was built and failed its tests."""
 
     exit_code = 5
 
 
 class PolicyError(ImageBuildError):
-    """What was asked for breaks a promise to the fleet."""
+    """The request breaks a promise to the fleet."""
 
     exit_code = 7

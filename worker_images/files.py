@@ -1,4 +1,4 @@
-"""Where things lie on the machine, outside the checkout."""
+"""Paths outside the checkout: caches, sockets and temporary files; atomic writes."""
 
 import contextlib
 import hashlib
@@ -14,12 +14,12 @@ from worker_images.errors import EngineError
 # The checkout, or the GPU kit, that this package is part of.
 ROOT = Path(__file__).resolve().parents[1]
 MACHINE_SOCKET = Path("/var/run/docker.sock")
-# What stands for the home folder of a user who has none; nothing is ever there.
+# The home folder of a user who has none; it never exists.
 NO_HOME = Path("/proc/no-home")
 
 
 def home() -> Path:
-    """The user's home folder, or what stands for none."""
+    """The user's home folder, or NO_HOME."""
     try:
         return Path.home()
     except RuntimeError:
@@ -36,30 +36,28 @@ PROBES = "tests/workload/probes"
 
 
 def check_cache() -> None:
-    """Refuse a cache that cannot be written, before any work.
-
-    Raises EngineError. Nothing is made.
-    """
+    """Check that the cache can be written, without writing to it; raises EngineError."""
     fix = "set XDG_CACHE_HOME to a folder of yours"
     if CACHE.is_relative_to(NO_HOME):
         raise EngineError(
-            f"HOME is not set and user {os.getuid()} has no passwd entry, so there is no place for"
-            f" the cache; {fix}"
+            f"no folder for the cache: HOME is not set and user {os.getuid()} has no passwd entry;"
+            f" {fix}"
         )
     if not os.environ.get("XDG_CACHE_HOME") and not os.access(home(), os.X_OK):
         raise EngineError(f"user {os.getuid()} cannot enter the home folder {home()}; {fix}")
-    there = next(path for path in (CACHE, *CACHE.parents) if os.access(path, os.F_OK))
-    if not os.access(there, os.W_OK | os.X_OK):
+    existing = next(path for path in (CACHE, *CACHE.parents) if os.access(path, os.F_OK))
+    if not os.access(existing, os.W_OK | os.X_OK):
         raise EngineError(
-            f"user {os.getuid()} may not write to {there}, where the cache {CACHE} would be; {fix}"
+            f"user {os.getuid()} cannot write to {existing}, which is to hold the cache {CACHE};"
+            f" {fix}"
         )
 
 
 def without_stale_parts(folder: Path) -> Path:
-    """The folder, there and without the unfinished files of processes that were killed."""
+    """Create the folder, remove unfinished files of killed processes, and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("part-*"):
-        # Who writes one may put it in place meanwhile.
+        # Another process may move its file into place meanwhile.
         with contextlib.suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > STALE_SECONDS:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -68,10 +66,11 @@ def without_stale_parts(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A name to write a file under, which takes its own when the block ends well: no reader ever
-    sees half of it.
+    """A temporary path, renamed to `path` when the block succeeds.
+
+    Readers of `path` never see an unfinished file.
     """
-    # Two threads, or two machines that share a cache, may fetch one package.
+    # Two threads, or two machines that share a cache, may fetch the same package.
     part = path.with_name(f"part-{secrets.token_hex(6)}-{path.name}")
     try:
         yield part
@@ -81,14 +80,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def scratch() -> Path:
-    """A folder for temporary files with room for a package's contents, which TMPDIR need not
-    have.
+    """A folder for temporary files below the cache.
+
+    A package's contents may be larger than the disk of TMPDIR.
     """
     return without_stale_parts(CACHE / "tmp")
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write text so that no reader ever sees half of it."""
+    """Write text; readers of `path` never see an unfinished file."""
     with atomic_path(path) as part:
         part.write_text(text)
 

@@ -1,4 +1,4 @@
-"""A component that is added by the steps of CONTRIBUTING.md is built and tested."""
+"""Is a component that is added by the steps of CONTRIBUTING.md built and tested?"""
 
 import json
 import os
@@ -21,14 +21,14 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def steps() -> dict[str, str]:
-    """The files of the section, by path."""
+    """Return the files of the section `Add a component`, by path."""
     section = (ROOT / "CONTRIBUTING.md").read_text().split("## Add a component\n")[1]
     return {name: textwrap.dedent(text) for name, text in BLOCK.findall(section.split("\n## ")[0])}
 
 
 @pytest.fixture
 def run(endpoint: Endpoint, tmp_path: Path) -> Iterator[Run]:
-    """Run build.py in a copy of the checkout, with this machine's engine and cache."""
+    """Run build.py in a copy of the checkout, with the engine and cache of this machine."""
     copy = tmp_path / "checkout"
     ignored = shutil.ignore_patterns(".git", ".venv", "out", "__pycache__", ".*_cache")
     shutil.copytree(ROOT, copy, ignore=ignored)
@@ -45,13 +45,13 @@ def run(endpoint: Endpoint, tmp_path: Path) -> Iterator[Run]:
         )
 
     yield command
-    # The copy's image took the name of the checkout's.
+    # The copy's image took the tag of the checkout's image.
     built = json.loads((ROOT / "out/full/build.json").read_text())
     endpoint.images.tag(built["engine_id"], "worker:full")
 
 
-def follow(copy: Path) -> None:
-    """Write the files of every step; the pin goes to the end of the components."""
+def write_files_of_steps(copy: Path) -> None:
+    """Write the files of all steps; the pin is added after the other components."""
     for name, text in steps().items():
         path = copy / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,12 +62,12 @@ def follow(copy: Path) -> None:
 
 
 def with_pin(versions: str, pin: str) -> str:
-    """versions.yaml with one more component, before the section that follows them."""
+    """Return versions.yaml with one more component, before the section that follows."""
     components, fleet = versions.split("\n# The drivers that")
     return f"{components}\n{pin}\n# The drivers that{fleet}"
 
 
-def test_steps_touch_one_folder_a_pin_a_variant_and_a_test() -> None:
+def test_steps_write_one_folder_a_pin_a_variant_and_a_test() -> None:
     found = sorted(steps())
     assert found == [
         "images/components/jq/component.yaml",
@@ -80,7 +80,7 @@ def test_steps_touch_one_folder_a_pin_a_variant_and_a_test() -> None:
 
 def test_accept_builds_and_tests_the_component(run: Run, tmp_path: Path) -> None:
     copy = tmp_path / "checkout"
-    follow(copy)
+    write_files_of_steps(copy)
     accepted = run("accept", "full")
     if accepted.returncode == 2 and REPLACED in accepted.stderr:
         assert run("lock").returncode == 0
@@ -94,12 +94,12 @@ def test_accept_builds_and_tests_the_component(run: Run, tmp_path: Path) -> None
     assert record["versions"]["jq"] == "1.7"
 
 
-def test_accept_writes_nothing_where_the_component_is_invalid(run: Run, tmp_path: Path) -> None:
+def test_accept_writes_nothing_if_the_component_is_invalid(run: Run, tmp_path: Path) -> None:
     copy = tmp_path / "checkout"
-    follow(copy)
+    write_files_of_steps(copy)
     (copy / "images/components/jq/component.yaml").write_text('argument: "JQ"\n')
     before = (copy / "versions.lock").read_text()
-    refused = run("accept", "full")
-    assert refused.returncode == 2
-    assert "images/components/jq/component.yaml:1:1: packages: missing" in refused.stderr
+    rejected = run("accept", "full")
+    assert rejected.returncode == 2
+    assert "images/components/jq/component.yaml:1:1: packages: missing" in rejected.stderr
     assert (copy / "versions.lock").read_text() == before

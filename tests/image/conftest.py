@@ -1,4 +1,4 @@
-"""The judged image as its archive tells it, and as one open shell in a container of it shows it."""
+"""Fixtures of the image layer: the image as an archive, and as shells in containers of it."""
 
 import contextlib
 import json
@@ -12,50 +12,53 @@ from testinfra.host import Host
 
 from worker_images.files import ROOT
 from worker_images.harness import closed_world, expect, shell
-from worker_images.harness.closed_world import Control, Declared
+from worker_images.harness.closed_world import Declared, Installed
 from worker_images.harness.collection import COLLECTED, Case
-from worker_images.harness.plugin import UNPRIVILEGED, Subject, told
+from worker_images.harness.plugin import UNPRIVILEGED, Candidate, one_line_errors
 from worker_images.model import rootfs
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS, Release
 from worker_images.model.oci import archive, elf
 from worker_images.model.oci.image import Image, ImageError
 
-Contained = Callable[..., CommandResult]
+RunInContainer = Callable[..., CommandResult]
 
 
 @pytest.fixture(scope="session")
 def image(
-    subject: Subject,
+    candidate: Candidate,
     tmp_path_factory: pytest.TempPathFactory,
     record_testsuite_property: Callable[[str, object], None],
     case: Case,
     pytestconfig: pytest.Config,
 ) -> Image:
-    """Every layer and the configuration.
+    """The layers and the configuration, read from the archive.
 
-    The JUnit file says which image it was, and which checks there are.
+    The JUnit file records the image ID and the names of all collected checks.
     """
-    with told():
-        found = archive.load(subject.archive, tmp_path_factory.mktemp("layers"), case.architecture)
-        # An archive may tell two images; an engine names the one that it took by its manifest or
-        # its configuration.
-        if subject.identity not in found.digests:
+    with one_line_errors():
+        found = archive.load(
+            candidate.archive, tmp_path_factory.mktemp("layers"), case.architecture
+        )
+        # An archive can hold two images. An engine names the one that it loaded by the digest of
+        # its manifest or of its configuration.
+        if candidate.engine_id not in found.digests:
             raise ImageError(
-                f"{subject.archive}: read was {found.digest}, the engine took {subject.identity}"
+                f"{candidate.archive}: contains {found.digest}; the engine loaded"
+                f" {candidate.engine_id}"
             )
     record_testsuite_property("image_id", found.image_id)
-    record_testsuite_property("engine_id", subject.identity)
+    record_testsuite_property("engine_id", candidate.engine_id)
     checks: set[str] = pytestconfig.stash[COLLECTED]
     record_testsuite_property("checks", json.dumps(sorted(checks)))
     return found
 
 
-def opened(container: str, backend: str) -> Iterator[Host]:
-    """A shell in a container, alive before and after."""
+def open_shell(container: str, backend: str) -> Iterator[Host]:
+    """A shell in a container; it must respond before and after the checks."""
     shell.register()
     found = testinfra.get_host(f"{backend}://{container}")
-    # A positive control before anything is called absent: this is a shell, and it answers.
+    # The control of all checks for absence: the shell responds.
     assert found.run("echo alive").stdout == "alive\n"
     yield found
     assert found.run("echo alive").stdout == "alive\n"
@@ -65,32 +68,32 @@ def opened(container: str, backend: str) -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def host(container: str, case: Case) -> Iterator[Host]:
-    """A shell as root, whoever a derived image runs as."""
-    yield from opened(f"0@{container}", case.backend)
+    """A shell as root, also where a derived image sets another user."""
+    yield from open_shell(f"0@{container}", case.backend)
 
 
 @pytest.fixture(scope="session")
 def unprivileged(container: str, case: Case) -> Iterator[Host]:
-    """A shell as a user with no name and no rights."""
-    yield from opened(f"{UNPRIVILEGED}@{container}", case.backend)
+    """A shell as a user without a name and without privileges."""
+    yield from open_shell(f"{UNPRIVILEGED}@{container}", case.backend)
 
 
 @pytest.fixture(scope="session")
 def release(case: Case) -> str:
-    """The gVisor release that both sources share."""
+    """The pinned gVisor release, the same for both sources."""
     return case.pins.components["gvisor"].version
 
 
 @pytest.fixture(scope="session")
 def contract(release: str) -> Release:
-    """What this gVisor release serves and knows, by the table of all releases."""
+    """The drivers that this gVisor release serves and knows, from the table of all releases."""
     (row,) = [each for each in table.read(ROOT / DRIVERS) if each.name == release]
     return row
 
 
 @pytest.fixture(scope="session")
 def runsc(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The runsc of the image, copied out of its layer."""
+    """A copy of the image's runsc, outside the image."""
     entry = image.find("/usr/local/bin/runsc")
     assert entry, "no /usr/local/bin/runsc in any layer"
     target = tmp_path_factory.mktemp("runsc") / "runsc"
@@ -99,30 +102,28 @@ def runsc(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def packages(image: Image) -> Mapping[str, Control]:
-    """What the image says is installed.
+def packages(image: Image) -> Mapping[str, Installed]:
+    """The Debian packages that the image records.
 
-    Nothing where Debian's own image is the base, whose records are others.
+    Empty for the source `upstream`, whose base is Debian's own image.
     """
     return closed_world.installed(image)
 
 
 @pytest.fixture(scope="session")
-def declared(packages: Mapping[str, Control], case: Case) -> dict[str, Declared]:
-    """What the components and the base say of their paths, and Debian of its packages', which is
-    the last word.
-    """
-    holders: dict[str, expect.Holding] = {
+def declared(packages: Mapping[str, Installed], case: Case) -> dict[str, Declared]:
+    """The paths that components, base and Debian packages declare; the packages take precedence."""
+    owners: dict[str, expect.Holding] = {
         name: expect.component(ROOT, name) for name in case.components
     }
-    holders["base"] = expect.base(ROOT)
+    owners["base"] = expect.base(ROOT)
     own = {
-        path: Declared(name, entry, holder.sha256.get(path))
-        for name, holder in holders.items()
-        for path, entry in holder.declared.items()
+        path: Declared(name, entry, owner.sha256.get(path))
+        for name, owner in owners.items()
+        for path, entry in owner.declared.items()
     }
-    with told():
-        return own | closed_world.of_packages(
+    with one_line_errors():
+        return own | closed_world.declared_by_packages(
             closed_world.debs(
                 packages,
                 case.pins.debian,
@@ -136,7 +137,7 @@ def declared(packages: Mapping[str, Control], case: Case) -> dict[str, Declared]
 
 @pytest.fixture(scope="session")
 def programs(image: Image, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The main package of every Go program in any layer, by path, whatever its name and mode."""
+    """The main package of each Go program in any layer, by path."""
     copy = tmp_path_factory.mktemp("programs") / "program"
     found = {}
     for entry in image.entries:
@@ -149,7 +150,7 @@ def programs(image: Image, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 @pytest.fixture(scope="session")
 def bundle(unprivileged: Host) -> str:
-    """A folder with an OCI bundle whose root holds the image's own /usr, and no more."""
+    """The path of an OCI bundle whose root holds only the image's /usr."""
     folder = str(unprivileged.check_output("mktemp -d"))
     unprivileged.check_output(
         f"cd {folder} && mkdir -p rootfs/usr rootfs/proc rootfs/dev rootfs/sys && runc spec"
@@ -160,9 +161,10 @@ def bundle(unprivileged: Host) -> str:
 
 
 @pytest.fixture(scope="session")
-def contained(unprivileged: Host, bundle: str, *, user_namespaces: bool) -> Contained:
-    """Run a shell command in a container that a runtime of the image makes: no root, no capability,
-    a filter of system calls.
+def run_in_container(unprivileged: Host, bundle: str, *, user_namespaces: bool) -> RunInContainer:
+    """Run a shell command in a container of a runtime in the image.
+
+    The container has no root, no capability, and a seccomp filter that blocks mkdir.
     """
     assert user_namespaces
     specification = json.loads(unprivileged.file(f"{bundle}/config.json").content_string)

@@ -1,5 +1,6 @@
-"""What the variant does not hold must leave no trace: derived from the catalogue, so that a new
-component is covered at once.
+"""Are the components that the variant does not contain absent from every layer?
+
+The components come from the catalog, so a new one is covered at once.
 """
 
 import fnmatch
@@ -11,7 +12,8 @@ from worker_images.harness.collection import Case
 from worker_images.model.oci.image import Image
 
 
-def test_no_trace_of_other_components_in_any_layer(image: Image, case: Case) -> None:
+def test_absent_component_leaves_no_trace_in_any_layer(image: Image, case: Case) -> None:
+    """No path matches the trace patterns of a component that the variant does not contain."""
     traces = {
         (name, trace): [
             entry.path for entry in image.entries if fnmatch.fnmatchcase(entry.path, trace)
@@ -19,20 +21,18 @@ def test_no_trace_of_other_components_in_any_layer(image: Image, case: Case) -> 
         for name in case.catalog.components
         for trace in expect.component(ROOT, name).traces
     }
-    held = {
+    present = {
         name
         for name, _ in traces
         if any(paths for (owner, _), paths in traces.items() if owner == name)
     }
-    assert held == set(case.components), {key: paths for key, paths in traces.items() if paths}
+    assert present == set(case.components), {key: paths for key, paths in traces.items() if paths}
 
 
-def test_programs_of_components_are_where_they_belong(
+def test_component_program_is_only_at_its_declared_path(
     programs: Mapping[str, str], case: Case
 ) -> None:
-    """Go's build information names the culprit under any file name: an absent component's, or a
-    second one of a held component.
-    """
+    """Go's build information identifies a program under any file name."""
     found = {
         path: name
         for path, main in programs.items()

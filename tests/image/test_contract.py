@@ -1,4 +1,4 @@
-"""What every worker image promises downstream: base, entry point, environment, size."""
+"""Does the image have the base, entry point, environment and size that its users rely on?"""
 
 import fnmatch
 import re
@@ -25,36 +25,36 @@ from worker_images.model.oci.image import Image
         "ip6tables-restore",
     ],
 )
-def test_packet_filter(program: str, host: Host) -> None:
+def test_iptables_program_uses_nf_tables(program: str, host: Host) -> None:
     answer = host.run(f"{program} -V")
     assert answer.rc == 0
     assert re.match(rf"{program} v1\.[0-9.]+ \(nf_tables\)$", answer.stdout.strip())
 
 
-def test_iproute2(host: Host) -> None:
+def test_iproute2_runs(host: Host) -> None:
     assert host.run("ip -V").rc == 0
 
 
-def test_processes_can_be_listed(host: Host) -> None:
+def test_ps_lists_processes(host: Host) -> None:
     assert "sleep" in host.check_output("ps -A -o comm=")
 
 
-def test_mount_is_there(host: Host) -> None:
+def test_mount_is_from_util_linux(host: Host) -> None:
     assert host.check_output("mount --version").startswith("mount from util-linux")
 
 
-def test_it_is_the_pinned_suite(host: Host, case: Case) -> None:
+def test_os_release_names_the_pinned_debian_suite(host: Host, case: Case) -> None:
     assert (
         f"VERSION_CODENAME={case.pins.debian.suite}"
         in host.file("/etc/os-release").content_string.splitlines()
     )
 
 
-def test_temporary_folder_is_everyones_and_sticky(host: Host) -> None:
-    assert host.file("/tmp").mode == 0o1777  # noqa: S108 - the folder itself is judged
+def test_tmp_is_world_writable_and_sticky(host: Host) -> None:
+    assert host.file("/tmp").mode == 0o1777  # noqa: S108 - the folder itself is tested
 
 
-def test_no_password_is_set(image: Image) -> None:
+def test_shadow_contains_no_password(image: Image) -> None:
     entry = image.find("/etc/shadow")
     assert entry
     hashes = [line.split(":")[1] for line in image.read(entry).decode().splitlines()]
@@ -62,17 +62,14 @@ def test_no_password_is_set(image: Image) -> None:
     assert set(hashes) <= {"*", "!", "!*", "!!"}
 
 
-def test_shadow_is_not_for_everyone(host: Host) -> None:
+def test_shadow_is_not_world_readable(host: Host) -> None:
     assert host.file("/etc/shadow").mode == 0o640
 
 
 @pytest.mark.mode("built")
 @pytest.mark.source("packages")
-def test_generated_files_are_made_from_debians(image: Image) -> None:
-    """The closed world holds Debian's files to Debian's bytes.
-
-    These are joined or copied from them.
-    """
+def test_generated_files_match_their_debian_sources(image: Image) -> None:
+    """The CA bundle and three files in /etc are built from files of Debian packages."""
 
     def text(path: str) -> bytes:
         entry = image.find(path)
@@ -96,24 +93,24 @@ def test_generated_files_are_made_from_debians(image: Image) -> None:
         )
 
 
-def test_names_resolve_by_files_and_dns(host: Host) -> None:
+def test_host_names_resolve_from_files_and_dns(host: Host) -> None:
     assert host.file("/etc/nsswitch.conf").contains("^hosts:.*files.*dns")
 
 
 @pytest.mark.parametrize(("locale", "characters"), [("C.UTF-8", "1"), ("C", "2")])
-def test_locale_reads_characters(locale: str, characters: str, host: Host) -> None:
-    """Without the C library's modules for other character sets."""
+def test_locale_counts_characters(locale: str, characters: str, host: Host) -> None:
+    """Both locales work without the gconv modules, which the image does not contain."""
     assert host.check_output(f"printf '\\303\\274' | LC_ALL={locale} wc -m") == characters
 
 
-def test_root_has_an_account_and_its_shell_exists(host: Host) -> None:
+def test_root_has_an_account_and_an_existing_shell(host: Host) -> None:
     fields = host.check_output("getent passwd root").split(":")
     assert fields[:4] == ["root", "*", "0", "0"]
     assert host.file(fields[6]).exists
     assert host.check_output("getent group root").split(":")[:3] == ["root", "*", "0"]
 
 
-def test_certificates(host: Host) -> None:
+def test_ca_bundle_contains_certificates(host: Host) -> None:
     bundle = host.file("/etc/ssl/certs/ca-certificates.crt")
     assert bundle.contains("BEGIN CERTIFICATE")
     assert (
@@ -123,7 +120,7 @@ def test_certificates(host: Host) -> None:
 
 
 @pytest.mark.mode("built")
-def test_entry_point(image: Image) -> None:
+def test_entry_point_is_tini_as_root(image: Image) -> None:
     assert image.settings["Entrypoint"] == ["/usr/bin/tini", "--"]
     assert image.settings["User"] in {"0", "0:0", "root"}
     assert image.settings["Cmd"] == ["/bin/sh"]
@@ -132,10 +129,8 @@ def test_entry_point(image: Image) -> None:
 
 
 @pytest.mark.mode("built")
-def test_settings_are_no_more_than_the_contract(image: Image) -> None:
-    """No trigger for those who build on it, no volume, port, health check or shell that nobody
-    declared.
-    """
+def test_configuration_has_only_declared_settings(image: Image) -> None:
+    """No ONBUILD trigger, volume, port, health check or shell is set."""
     assert image.settings.keys() <= {
         "Env",
         "Entrypoint",
@@ -148,20 +143,24 @@ def test_settings_are_no_more_than_the_contract(image: Image) -> None:
 
 
 @pytest.mark.mode("built")
-def test_labels_say_what_it_is(image: Image, case: Case, contract: Release) -> None:
+def test_labels_match_versions_drivers_and_source(
+    image: Image, case: Case, contract: Release
+) -> None:
     labels = image.settings["Labels"]
     assert isinstance(labels, dict)
-    due = {
+    expected = {
         case.catalog.components[name].label: case.reported_version(name) for name in case.components
     }
-    assert {name: text for name, text in labels.items() if name.startswith("worker.")} == due | {
+    assert {
+        name: text for name, text in labels.items() if name.startswith("worker.")
+    } == expected | {
         "worker.drivers": " ".join(contract.supported),
         "worker.source": case.source,
         "worker.variant": case.variant,
     }
 
 
-def test_it_says_for_which_machines_it_is(image: Image, case: Case) -> None:
+def test_platform_is_linux_and_the_built_architecture(image: Image, case: Case) -> None:
     assert (image.config["os"], image.config["architecture"]) == ("linux", case.architecture)
 
 
@@ -170,7 +169,7 @@ def test_shell_is_posix(host: Host) -> None:
 
 
 @pytest.mark.mode("built")
-def test_environment_is_all_declared(image: Image, case: Case) -> None:
+def test_environment_is_the_declared_one(image: Image, case: Case) -> None:
     variables = image.settings["Env"]
     assert isinstance(variables, list)
     assert sorted(variables) == sorted(
@@ -179,15 +178,16 @@ def test_environment_is_all_declared(image: Image, case: Case) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "held" in metafunc.fixturenames:
-        metafunc.parametrize("held", case_of(metafunc.config).components)
+    if "component" in metafunc.fixturenames:
+        metafunc.parametrize("component", case_of(metafunc.config).components)
 
 
-def test_files_and_modes(held: str, image: Image) -> None:
-    """What a component must hold, with its modes: everyone may run runsc, which starts itself again
-    as nobody.
+def test_component_files_have_their_declared_modes(component: str, image: Image) -> None:
+    """Each file that a component declares exists with its mode.
+
+    runsc, for example, must be executable for everyone: it runs itself again as user nobody.
     """
-    files = expect.component(ROOT, held).files
+    files = expect.component(ROOT, component).files
     assert {path: (entry := image.find(path)) and f"{entry.mode:04o}" for path in files} == dict(
         files
     )
@@ -200,7 +200,7 @@ def test_size_is_within_budget(image: Image, case: Case) -> None:
 
 
 @pytest.mark.mode("built")
-def test_times_do_not_betray_the_build_day(image: Image, case: Case) -> None:
+def test_timestamps_are_at_most_the_pinned_time(image: Image, case: Case) -> None:
     epoch = int(case.pins.source_date_epoch)
     assert datetime.fromisoformat(str(image.config["created"])).timestamp() == epoch
     assert not [entry.path for entry in image.entries if entry.time > epoch]

@@ -1,72 +1,70 @@
-"""Is it the pinned CRIU, whole, and does it ask for no more than the right it needs?"""
+"""Is it the pinned CRIU, and does it checkpoint and restore a process?"""
 
 from collections.abc import Iterator
 
 import pytest
 from testinfra.host import Host
 
-from tests.image.conftest import opened
+from tests.image.conftest import open_shell
 from worker_images.harness.collection import Case
 from worker_images.harness.options import not_run
-from worker_images.harness.plugin import CHECKPOINT_RIGHTS
+from worker_images.harness.plugin import CHECKPOINT_CAPABILITIES
 
 pytestmark = pytest.mark.component("criu")
 
 CRIU = "/usr/sbin/criu"
 
 
-def test_version_line(host: Host, case: Case) -> None:
+def test_criu_reports_the_pinned_version(host: Host, case: Case) -> None:
     assert (
         host.check_output(f"{CRIU} --version").splitlines()[0]
         == f"Version: {case.pins.components['criu'].version}"
     )
 
 
-def test_libraries_are_all_there(host: Host) -> None:
-    """The loader itself is asked, and prints every library that it resolves."""
+def test_criu_finds_all_its_libraries(host: Host) -> None:
+    """The dynamic loader resolves every library of the program."""
     answer = host.check_output(f"LD_TRACE_LOADED_OBJECTS=1 {CRIU}")
     assert "libprotobuf-c.so.1 => /" in answer
     assert "not found" not in answer
 
 
-def test_without_the_right_it_says_which(host: Host) -> None:
-    """The judge's container has no capability.
-
-    The kernel's refusal is CRIU's own message, not a crash.
-    """
+def test_criu_names_the_missing_capability(host: Host) -> None:
+    """In a container without capabilities, CRIU fails with its own message."""
     answer = host.run(f"{CRIU} check")
     assert answer.rc == 1
     assert "CAP_SYS_ADMIN or the CAP_CHECKPOINT_RESTORE" in answer.stdout + answer.stderr
 
 
-# The kernel's numbers of these capabilities.
+# The numbers of these capabilities, from linux/capability.h.
 NUMBERS = {"SYS_ADMIN": 21, "NET_ADMIN": 12, "SYS_CHROOT": 18, "SYS_TIME": 25}
-# It reads its word once, at its start; from then on only its memory has it.
+# The shell reads the word once, at its start; after that only its memory holds it.
 COUNT = "word=$(cat word); i=0; while :; do i=$((i+1)); echo $i $word >> counted; sleep 0.05; done"
 
 
 @pytest.fixture(scope="module")
-def privileged(checkpointer: str, case: Case, pytestconfig: pytest.Config) -> Iterator[Host]:
-    """A shell in a container with the rights that CRIU needs, where the engine can give them."""
-    for found in opened(checkpointer, case.backend):
-        given = int(found.check_output("sed -n 's/^CapEff:\\s*//p' /proc/self/status"), 16)
-        lacking = [f"CAP_{name}" for name in CHECKPOINT_RIGHTS if not given >> NUMBERS[name] & 1]
-        if lacking:
-            not_run(pytestconfig, "image", f"the engine cannot give {', '.join(lacking)}")
+def privileged(
+    checkpoint_container: str, case: Case, pytestconfig: pytest.Config
+) -> Iterator[Host]:
+    """A shell in a container with the capabilities that CRIU needs, if the engine grants them."""
+    for found in open_shell(checkpoint_container, case.backend):
+        granted = int(found.check_output("sed -n 's/^CapEff:\\s*//p' /proc/self/status"), 16)
+        missing = [
+            f"CAP_{name}" for name in CHECKPOINT_CAPABILITIES if not granted >> NUMBERS[name] & 1
+        ]
+        if missing:
+            not_run(pytestconfig, "image", f"the engine cannot grant {', '.join(missing)}")
         yield found
 
 
-def test_the_kernel_has_all_it_needs(privileged: Host) -> None:
+def test_kernel_passes_the_criu_check(privileged: Host) -> None:
     answer = privileged.run(f"{CRIU} check")
     assert answer.rc == 0, answer.stderr
     assert "Looks good." in answer.stdout + answer.stderr
 
 
-def test_a_process_goes_on_where_it_was_dumped(privileged: Host) -> None:
-    """A shell that counts is dumped and gone.
-
-    Restored under its own number it counts on, with what it had in its memory.
-    """
+def test_process_continues_after_checkpoint_and_restore(privileged: Host) -> None:
+    """A restored shell continues to count, with the same process ID and memory."""
     script = f"""
         mkdir -p /tmp/dump/images && cd /tmp/dump && echo first > word || exit 9
         sh -c '{COUNT}' > /dev/null 2>&1 < /dev/null & process=$!

@@ -17,14 +17,14 @@ pytestmark = pytest.mark.component("cuda-runtime")
 LIBRARY = "/usr/local/cuda/targets/x86_64-linux/lib/libcudart.so.12"
 
 
-def test_release_is_the_pinned_tags(case: Case) -> None:
-    """12.8.57 is the runtime of 12.8.0: the pins of both sources mean one release."""
+def test_pins_of_both_sources_are_one_cuda_release(case: Case) -> None:
+    """The pinned versions of both sources have the same major and minor version."""
     pin = case.pins.components["cuda-runtime"]
     assert pin.packages.version
     assert pin.version.split(".")[:2] == pin.packages.version.split(".")[:2]
 
 
-def test_links_lead_to_it(image: Image, case: Case) -> None:
+def test_cuda_links_lead_to_the_pinned_libcudart(image: Image, case: Case) -> None:
     version = case.pins.components["cuda-runtime"].packages.version
     for path in (LIBRARY, "/usr/local/cuda/lib64/libcudart.so.12"):
         entry = image.find(path)
@@ -32,11 +32,11 @@ def test_links_lead_to_it(image: Image, case: Case) -> None:
         assert entry.path == f"/usr/local/cuda-12.8/targets/x86_64-linux/lib/libcudart.so.{version}"
 
 
-def test_loader_finds_it(host: Host) -> None:
+def test_loader_finds_libcudart(host: Host) -> None:
     assert f"libcudart.so.12 (libc6,x86-64) => {LIBRARY}" in host.check_output("ldconfig -p")
 
 
-def test_every_library_of_the_cache_exists(host: Host) -> None:
+def test_every_library_in_the_loader_cache_exists(host: Host) -> None:
     paths = [
         line.rpartition(" => ")[2]
         for line in host.check_output("ldconfig -p").splitlines()
@@ -47,11 +47,11 @@ def test_every_library_of_the_cache_exists(host: Host) -> None:
 
 
 @pytest.mark.source("packages")
-def test_it_loads_and_says_its_version(image: Image, tmp_path: Path) -> None:
-    """In a process of its own, without a driver: the version of the runtime needs none."""
+def test_libcudart_loads_and_reports_its_version(image: Image, tmp_path: Path) -> None:
+    """The runtime reports 12.8 in a process without an NVIDIA driver."""
     entry = image.find(LIBRARY)
     assert entry
-    # What runs here, outside of any container, is first known to be NVIDIA's.
+    # The library runs here outside a container, so its digest must be NVIDIA's.
     assert image.sha256(entry) in expect.component(ROOT, "cuda-runtime").sha256.values()
     image.extract(entry, tmp_path / "libcudart.so.12")
     program = (
@@ -67,7 +67,7 @@ def test_it_loads_and_says_its_version(image: Image, tmp_path: Path) -> None:
     assert result.stdout == "0 12080\n", result.stderr
 
 
-def test_capabilities_are_those_that_gvisor_allows(image: Image) -> None:
+def test_driver_capabilities_are_allowed_by_gvisor(image: Image) -> None:
     variables = image.settings["Env"]
     assert isinstance(variables, list)
     found = dict(line.split("=", 1) for line in variables)

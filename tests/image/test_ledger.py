@@ -1,4 +1,4 @@
-"""Is each layer the one that was reviewed?"""
+"""Does each layer have its reviewed size and diffID?"""
 
 import json
 from pathlib import Path
@@ -16,19 +16,21 @@ pytestmark = [pytest.mark.mode("built"), pytest.mark.source("packages")]
 
 @pytest.fixture(scope="module")
 def layers(image: Image, case: Case) -> dict[str, Entry]:
-    """Size and diffID of the layer of the base and of each component."""
+    """Size and diffID of each layer, by component."""
     names = ("base", *case.components)
-    assert len(image.layers) == len(names), "one layer each for the base and every component"
+    assert len(image.layers) == len(names), (
+        "expected one layer for the base and one for each component"
+    )
     return {
         name: Entry(layer.unpacked, layer.diff_id)
         for name, layer in zip(names, image.layers, strict=True)
     }
 
 
-def test_layer_has_the_reviewed_bytes_where_its_inputs_were_reviewed(
+def test_layer_matches_the_ledger_where_its_inputs_were_reviewed(
     layers: dict[str, Entry], case: Case, pytestconfig: pytest.Config
 ) -> None:
-    """Equal inputs give the size and the diffID of images/ledger.json."""
+    """A layer with reviewed inputs has the size and the diffID in images/ledger.json."""
     file = Path(case.archive).parent / INPUTS
     inputs: dict[str, str] = json.loads(file.read_text()) if file.is_file() else {}
     ledger = Ledger.read(ROOT)

@@ -1,5 +1,6 @@
-"""What each variant promises its users, written out by hand so that no wrong plan can hide a
-breach.
+"""Does the variant keep its promises?
+
+They are written here by hand, so that an error in a plan cannot hide a breach.
 """
 
 import fnmatch
@@ -9,7 +10,7 @@ import pytest
 from worker_images.harness.collection import case_of
 from worker_images.model.oci.image import Image
 
-THINGS = {
+FORBIDDEN_PATHS = {
     "runc": ("*/runc", "*/runc.*", "*/runc-*"),
     "criu": ("*/criu", "*/criu-*", "*/libcriu*", "*/crit", "*/compel"),
     "toolkit": (
@@ -48,44 +49,46 @@ THINGS = {
         "/wheels*",
     ),
 }
-MODULES = {
+FORBIDDEN_MODULES = {
     "runc": "github.com/opencontainers/runc",
     "toolkit": "github.com/NVIDIA/nvidia-container-toolkit",
 }
-LEFTOVERS = ("libcuda", "compilers", "sources", "caches")
-PROMISED = {"slim": ("runc", "criu", "toolkit", "cuda", *LEFTOVERS), "full": LEFTOVERS}
+BUILD_LEFTOVERS = ("libcuda", "compilers", "sources", "caches")
+PROMISES = {"slim": ("runc", "criu", "toolkit", "cuda", *BUILD_LEFTOVERS), "full": BUILD_LEFTOVERS}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "thing" in metafunc.fixturenames:
-        metafunc.parametrize("thing", PROMISED[case_of(metafunc.config).variant])
+    if "content" in metafunc.fixturenames:
+        metafunc.parametrize("content", PROMISES[case_of(metafunc.config).variant])
 
 
-def test_no_layer_holds(thing: str, image: Image) -> None:
+def test_no_layer_contains(content: str, image: Image) -> None:
     found = [
         entry.path
         for entry in image.entries
-        if any(fnmatch.fnmatchcase(entry.path, pattern) for pattern in THINGS[thing])
+        if any(fnmatch.fnmatchcase(entry.path, pattern) for pattern in FORBIDDEN_PATHS[content])
     ]
     assert not found
 
 
-def test_every_program_is_read(programs: dict[str, str]) -> None:
-    """The control of the test below."""
+def test_go_programs_are_found(programs: dict[str, str]) -> None:
+    """A control: the search for Go programs finds runsc."""
     assert "/usr/local/bin/runsc" in programs
 
 
 @pytest.mark.variant("slim")
-@pytest.mark.parametrize("module", MODULES)
-def test_no_program_is_of(module: str, programs: dict[str, str]) -> None:
-    """A renamed binary still carries its module."""
-    assert not [path for path, main in programs.items() if main.startswith(MODULES[module])]
+@pytest.mark.parametrize("module", FORBIDDEN_MODULES)
+def test_no_program_is_built_from(module: str, programs: dict[str, str]) -> None:
+    """A renamed Go program still names its module."""
+    assert not [
+        path for path, main in programs.items() if main.startswith(FORBIDDEN_MODULES[module])
+    ]
 
 
 @pytest.mark.variant("slim")
 @pytest.mark.parametrize("text", ["NVIDIA_", "CUDA_"])
-def test_no_variable_begins_with(text: str, image: Image) -> None:
-    """Neither in the environment nor in a line that a later one undid."""
+def test_no_environment_variable_starts_with(text: str, image: Image) -> None:
+    """The text must not be in the history either."""
     variables, history = image.settings["Env"], image.config["history"]
     assert isinstance(variables, list)
     assert isinstance(history, list)

@@ -1,6 +1,4 @@
-"""Is it the pinned runsc, does it know the flags of its release, does it serve the fleet, does it
-boot?
-"""
+"""Is it the pinned runsc, with the flags and drivers of its release, and does it boot?"""
 
 import hashlib
 import json
@@ -34,12 +32,12 @@ SIDECARS = ("gvisor_sentry", "checkpointgofer", "runsc-metric-server")
 BOOT = f"cd /tmp && {RUNSC} --rootless --network=none --ignore-cgroups --root=/tmp/runsc"
 
 
-def test_path_finds_the_judged_one(host: Host) -> None:
-    """What the other checks run by its path is what a worker runs by its name."""
+def test_runsc_on_path_is_the_tested_one(host: Host) -> None:
+    """The command runsc runs the file that the other checks test."""
     assert host.check_output("command -v runsc") == RUNSC
 
 
-def test_version_line(host: Host, case: Case) -> None:
+def test_runsc_reports_the_pinned_version(host: Host, case: Case) -> None:
     answer = host.run(f"{RUNSC} --version")
     lines = answer.stdout.splitlines()
     assert (answer.rc, lines[:1]) == (
@@ -49,10 +47,8 @@ def test_version_line(host: Host, case: Case) -> None:
     assert re.fullmatch(r"spec: [0-9]+\.[0-9]+\.[0-9]+(-[0-9a-z.]+)?", lines[1])
 
 
-def test_bytes_are_the_pinned_ones(runsc: Path, case: Case) -> None:
-    """A stamp can say anything: modules must be go.sum's, a published file must have its
-    SHA-512.
-    """
+def test_runsc_matches_its_pin(runsc: Path, case: Case) -> None:
+    """Its modules match go.sum; a published runsc has its pinned SHA-512."""
     pin = case.pins.components["gvisor"]
     if case.source == "upstream":
         assert pin.upstream
@@ -66,11 +62,11 @@ def test_bytes_are_the_pinned_ones(runsc: Path, case: Case) -> None:
     assert found == {name: sums.get(name) for name in found}
 
 
-def test_flags_are_those_of_the_release(host: Host, release: str) -> None:
+def test_runsc_flags_match_the_release(host: Host, release: str) -> None:
     answer = host.run(f"{RUNSC} flags")
     known = set(re.findall(r"^  -([a-z0-9-]+)", answer.stderr, re.MULTILINE))
-    due = {flag for flag, since in FLAGS.items() if order(since) <= order(release)}
-    assert known & set(FLAGS) == due
+    expected = {flag for flag, since in FLAGS.items() if order(since) <= order(release)}
+    assert known & set(FLAGS) == expected
 
 
 def test_nvproxy_flags_are_accepted(host: Host) -> None:
@@ -78,29 +74,29 @@ def test_nvproxy_flags_are_accepted(host: Host) -> None:
 
 
 def test_unknown_flag_is_refused(host: Host) -> None:
-    """The control of the test above: a runsc that takes any flag would pass it."""
+    """A control: a runsc that accepts any flag fails here."""
     answer = host.run(f"{RUNSC} --no-such-flag --version")
     assert answer.rc == 2
     assert "flag provided but not defined: -no-such-flag" in answer.stderr
 
 
-def test_drivers_are_those_of_the_release(host: Host, contract: Release) -> None:
+def test_runsc_drivers_match_the_release(host: Host, contract: Release) -> None:
     answer = host.run(f"{RUNSC} nvproxy list-supported-drivers")
     assert answer.rc == 0
     assert sorted(answer.stdout.split()) == sorted(contract.supported)
 
 
-def told(image: Image) -> tuple[list[str], dict[str, object]]:
-    """What a scheduler reads of the image without running it: its label, and its file."""
+def published_drivers(image: Image) -> tuple[list[str], dict[str, object]]:
+    """Return the drivers in the image's label, and its drivers.json."""
     labels, entry = image.settings["Labels"], image.find("/usr/share/worker/drivers.json")
     assert isinstance(labels, dict)
     assert entry, "no /usr/share/worker/drivers.json"
     return labels.get("worker.drivers", "").split(), json.loads(image.read(entry))
 
 
-def test_label_and_file_are_the_releases(image: Image, contract: Release) -> None:
-    """Also where no program of the image can run."""
-    label, file = told(image)
+def test_label_and_drivers_file_match_the_release(image: Image, contract: Release) -> None:
+    """This check runs no program of the image, so it works for every architecture."""
+    label, file = published_drivers(image)
     assert tuple(label) == contract.supported
     assert file == {
         "release": contract.name,
@@ -109,47 +105,46 @@ def test_label_and_file_are_the_releases(image: Image, contract: Release) -> Non
     }
 
 
-def test_label_and_file_say_what_runsc_serves(image: Image, host: Host) -> None:
-    """Which it only knows, runsc tells nobody."""
+def test_label_and_drivers_file_match_runsc(image: Image, host: Host) -> None:
+    """runsc lists the drivers that it serves, but not those that it only knows."""
     served = host.run(f"{RUNSC} nvproxy list-supported-drivers").stdout.split()
-    label, file = told(image)
+    label, file = published_drivers(image)
     assert label == file["supported"] == sorted(served, key=order)
 
 
 def test_every_fleet_driver_is_served(host: Host, case: Case, pytestconfig: pytest.Config) -> None:
-    """But those that fleet.allow_unserved names, with the reason; those of --driver too."""
+    """Drivers in fleet.allow_unserved are exempt; drivers given by --driver are included."""
     served = host.run(f"{RUNSC} nvproxy list-supported-drivers").stdout.split()
     allowed = {each.driver for each in case.pins.fleet.allow_unserved}
     fleet = [driver for driver in case.pins.fleet.drivers if driver not in allowed]
     wanted = [*fleet, *pytestconfig.getoption("driver")]
     unserved = [driver for driver in wanted if driver not in served]
-    assert not unserved, f"nodes with {unserved} would see only EOF; served: {served}"
+    assert not unserved, f"sandboxes fail on nodes with {unserved}; served: {served}"
 
 
-def test_machine(runsc: Path, case: Case) -> None:
+def test_runsc_is_built_for_the_architecture(runsc: Path, case: Case) -> None:
     with runsc.open("rb") as file:
         assert elf.machine(file.read(64)) == elf.MACHINES[case.architecture]
 
 
-def test_sidecars(image: Image, release: str, case: Case) -> None:
-    """From 20260721.0 the published runsc needs its helpers beside it.
-
-    A compiled one has them inside.
-    """
-    due = SIDECARS if case.source == "upstream" and order(release) >= order(SIDECARS_SINCE) else ()
+def test_sidecars_exist_where_the_release_needs_them(
+    image: Image, release: str, case: Case
+) -> None:
+    """The published runsc needs helper programs from release 20260721.0 on."""
+    expected = (
+        SIDECARS if case.source == "upstream" and order(release) >= order(SIDECARS_SINCE) else ()
+    )
     found = [name for name in SIDECARS if image.find(f"/usr/local/bin/gvisor-bin/{name}")]
-    assert found == list(due)
+    assert found == list(expected)
 
 
-def test_state_folder(host: Host) -> None:
+def test_state_folder_exists(host: Host) -> None:
     assert host.file("/run/gvisor").is_directory
 
 
 @pytest.mark.usefixtures("user_namespaces")
 def test_sandbox_boots_unprivileged(unprivileged: Host, release: str) -> None:
-    """No root, no capability, no device: the sentry, its gofer and its platform run inside this
-    very image.
-    """
+    """A sandbox boots in the image without root, capabilities or devices."""
     assert unprivileged.run("id -u").stdout == "1000\n"
     if order(release) < order(MARKER_SINCE):
         answer = unprivileged.run(f"{BOOT} do uname -r")
@@ -159,6 +154,6 @@ def test_sandbox_boots_unprivileged(unprivileged: Host, release: str) -> None:
     assert (answer.rc, answer.stdout) == (0, "gvisor\n"), answer.stderr
 
 
-def test_the_marker_is_the_sandboxs(unprivileged: Host) -> None:
-    """The control of the boot test: outside a sandbox there is no such file."""
+def test_marker_file_is_absent_outside_a_sandbox(unprivileged: Host) -> None:
+    """A control: the file that the boot check reads exists only in a sandbox."""
     assert not unprivileged.file("/proc/gvisor/kernel_is_gvisor").exists

@@ -1,6 +1,4 @@
-"""Does the image carry a secret: in its environment, labels, history, or in any file of any
-layer?
-"""
+"""Is the image free of secrets, in its configuration and in every file of every layer?"""
 
 import json
 import re
@@ -11,9 +9,9 @@ from worker_images.harness.closed_world import Declared
 from worker_images.harness.collection import Case
 from worker_images.model.oci.image import Image
 
-# A word that each form must contain, which is quick to look for in large files, and the form as its
-# issuer documents it.
-FORMS = {
+# A text that each secret of a kind contains, which is fast to find in large files, and the pattern
+# that its issuer documents.
+SECRET_PATTERNS = {
     b"PRIVATE KEY-----": (
         rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----\r?\n(?:[A-Za-z0-9-]+:"
         rb" [^\n]*\n|\r?\n)*[A-Za-z0-9+/=]{40}"
@@ -30,33 +28,33 @@ FORMS = {
     b"://": rb"\bhttps?://[A-Za-z0-9._~%-]+:[A-Za-z0-9._~%-]{3,}@[a-z0-9]",
     b'"auth"': rb'"auth"\s*:\s*"[A-Za-z0-9+/]{16,}={0,2}"',
 }
-# How far around its word a form reaches.
+# The bytes before and after that text which a pattern can match.
 BEFORE, AFTER = 64, 512
-# In a setting a name gives it away, whatever the value is.
-TELLING = re.compile(
+# A setting with such a name is a secret, whatever its value.
+SECRET_NAMES = re.compile(
     r"(?i)(passw(or)?d|secret|token|credential|api_?key|private_?key|access_?key)(_[0-9]+)?\s*=\s*['\"]?[^\s'\"$]{4,}"
 )
 
 
-def _found(text: bytes) -> set[str]:
-    """The words of the forms that a text holds."""
+def _secrets_in(text: bytes) -> set[str]:
+    """Return the kinds of secrets in a text."""
     return {
-        word.decode()
-        for word, form in FORMS.items()
-        if word in text and _has(text, word, re.compile(form))
+        marker.decode()
+        for marker, pattern in SECRET_PATTERNS.items()
+        if marker in text and _matches(text, marker, re.compile(pattern))
     }
 
 
-def _has(text: bytes, word: bytes, form: re.Pattern[bytes]) -> bool:
-    place = text.find(word)
-    while place >= 0 and not form.search(text, max(0, place - BEFORE), place + AFTER):
-        place = text.find(word, place + 1)
-    return place >= 0
+def _matches(text: bytes, marker: bytes, pattern: re.Pattern[bytes]) -> bool:
+    position = text.find(marker)
+    while position >= 0 and not pattern.search(text, max(0, position - BEFORE), position + AFTER):
+        position = text.find(marker, position + 1)
+    return position >= 0
 
 
 @pytest.fixture(scope="module")
 def settings(image: Image) -> list[str]:
-    """Every line of the configuration that a reader of the image sees."""
+    """The environment variables, labels and history of the image."""
     history, labels, variables = (
         image.config["history"],
         image.settings.get("Labels", {}),
@@ -72,18 +70,20 @@ def settings(image: Image) -> list[str]:
     ]
 
 
-def test_no_part_of_the_configuration_is_one(image: Image) -> None:
+def test_configuration_contains_no_secret(image: Image) -> None:
     assert image.config
-    assert not _found(json.dumps(image.config).encode())
+    assert not _secrets_in(json.dumps(image.config).encode())
 
 
-def test_no_setting_is_one(settings: list[str]) -> None:
+def test_no_secret_in_env_labels_or_history(settings: list[str]) -> None:
     assert settings
-    assert not [line for line in settings if TELLING.search(line) or _found(line.encode())]
+    assert not [
+        line for line in settings if SECRET_NAMES.search(line) or _secrets_in(line.encode())
+    ]
 
 
-def test_no_file_holds_one(image: Image, case: Case, declared: dict[str, Declared]) -> None:
-    """Also in files that a later layer hides; what is Debian's byte for byte is no secret."""
+def test_no_file_contains_a_secret(image: Image, case: Case, declared: dict[str, Declared]) -> None:
+    """Files that a later layer hides are read too; unchanged Debian files are skipped."""
     known = {path: found.sha256 for path, found in declared.items() if found.sha256}
     files = [
         entry
@@ -91,7 +91,7 @@ def test_no_file_holds_one(image: Image, case: Case, declared: dict[str, Declare
         if entry.kind == "file" and known.get(entry.path) != image.sha256(entry)
     ]
     assert len(files) > len(case.components)
-    assert not {entry.path: found for entry in files if (found := _found(image.read(entry)))}
+    assert not {entry.path: found for entry in files if (found := _secrets_in(image.read(entry)))}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,6 @@ def test_no_file_holds_one(image: Image, case: Case, declared: dict[str, Declare
         '{"auths": {"r": {"auth": "cm9ib3Q6aHVudGVyMg=="}}}',
     ],
 )
-def test_the_forms_are_known(text: str) -> None:
-    """The control of the tests above, with made-up ones."""
-    assert _found(f"x {text} y".encode())
+def test_made_up_secret_is_found(text: str) -> None:
+    """A control: the patterns match made-up secrets."""
+    assert _secrets_in(f"x {text} y".encode())

@@ -1,4 +1,4 @@
-"""Are the toolkit's four programs there, of one version and of their modules, and do they start?"""
+"""Do the toolkit's four programs have the pinned version, and do they work?"""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from tests.image.conftest import Contained
+from tests.image.conftest import RunInContainer
 from worker_images.harness import golang
 from worker_images.harness.collection import Case
 from worker_images.model.oci import elf
@@ -24,7 +24,7 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_version_line(program: str, host: Host, case: Case) -> None:
+def test_toolkit_program_reports_the_pinned_version(program: str, host: Host, case: Case) -> None:
     answer = host.run(f"/usr/bin/{program} --version")
     assert answer.rc == 0
     assert (
@@ -34,7 +34,7 @@ def test_version_line(program: str, host: Host, case: Case) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_modules_are_those_of_go_sum(
+def test_toolkit_modules_match_go_sum(
     program: str, image: Image, case: Case, tmp_path: Path
 ) -> None:
     pin = case.pins.components[COMPONENT].packages
@@ -49,36 +49,38 @@ def test_modules_are_those_of_go_sum(
         assert found == {name: sums.get(name) for name in found}
 
 
-def test_runtime_hands_on_to_runc(host: Host, case: Case) -> None:
-    """The wrapper finds the low-level runtime that the image holds."""
+def test_nvidia_runtime_finds_runc(host: Host, case: Case) -> None:
+    """nvidia-container-runtime finds the image's runc."""
     assert f"runc version {case.pins.components['runc'].version}" in host.check_output(
         "nvidia-container-runtime --version"
     )
 
 
-def test_runtime_runs_a_container(contained: Contained) -> None:
-    """Where no GPU is asked for it only hands on."""
-    assert contained("nvidia-container-runtime", "echo alive").stdout == "alive\n"
+def test_nvidia_runtime_runs_a_container_without_a_gpu(run_in_container: RunInContainer) -> None:
+    """Without a requested GPU it only starts runc."""
+    assert run_in_container("nvidia-container-runtime", "echo alive").stdout == "alive\n"
 
 
-def test_runtime_looks_for_the_gpu_that_is_asked_for(contained: Contained) -> None:
-    """In CDI mode, so by a specification that nobody wrote here: it says so, and nothing starts."""
-    answer = contained(
+def test_nvidia_runtime_fails_where_the_requested_gpu_is_missing(
+    run_in_container: RunInContainer,
+) -> None:
+    """No CDI specification exists, so the container is not started."""
+    answer = run_in_container(
         "nvidia-container-runtime", "echo alive", "NVIDIA_VISIBLE_DEVICES=all", action="create"
     )
     assert (answer.rc, answer.stdout) == (1, "")
     assert "unresolvable CDI devices" in answer.stdout + answer.stderr
 
 
-def test_legacy_hook_reads_the_containers_state(host: Host) -> None:
-    """It starts and reads the container's state, which here names a bundle that is not there."""
+def test_legacy_hook_reads_the_container_state(host: Host) -> None:
+    """The hook fails because the state names a bundle that does not exist."""
     answer = host.run('echo \'{"bundle": "/none"}\' | nvidia-container-runtime-hook prestart')
     assert answer.rc == 1
     assert "could not open OCI spec: open /none/config.json" in answer.stderr
 
 
-def test_cdi_hook_makes_links(unprivileged: Host, bundle: str) -> None:
-    """What CDI specifications call it for: a link in the container's root."""
+def test_cdi_hook_creates_links(unprivileged: Host, bundle: str) -> None:
+    """CDI specifications call the hook to create links in a container's root."""
     unprivileged.check_output("mkdir -p %s/rootfs/opt", bundle)
     state = json.dumps({"ociVersion": "1.0.0", "id": "check", "pid": 1, "bundle": bundle})
     answer = unprivileged.run(
@@ -88,21 +90,21 @@ def test_cdi_hook_makes_links(unprivileged: Host, bundle: str) -> None:
     assert unprivileged.check_output("readlink %s/rootfs/opt/libone.so", bundle) == "libone.so.1"
 
 
-def test_runtime_is_in_cdi_mode(host: Host) -> None:
+def test_nvidia_runtime_is_in_cdi_mode(host: Host) -> None:
     assert (
         'mode = "cdi"'
         in host.file("/etc/nvidia-container-runtime/config.toml").content_string.splitlines()
     )
 
 
-def test_without_a_gpu_no_specification_is_made(host: Host) -> None:
-    """It fails for its own reason: no driver library, not a missing program or a crash."""
+def test_cdi_generate_fails_without_a_driver(host: Host) -> None:
+    """The cause is the missing driver library, not a missing program or a crash."""
     answer = host.run("nvidia-ctk cdi generate")
     assert answer.rc == 1
     assert answer.stdout == ""
     assert "failed to initialize NVML: ERROR_LIBRARY_NOT_FOUND" in answer.stderr
 
 
-def test_no_library_is_missing_to_it(host: Host) -> None:
-    """The toolkit walks the cache of libraries and says which of them are not there."""
+def test_cdi_generate_resolves_every_library_link(host: Host) -> None:
+    """nvidia-ctk reports every library of the loader cache that does not exist."""
     assert "Failed to resolve symlink chain" not in host.run("nvidia-ctk cdi generate").stderr

@@ -1,6 +1,4 @@
-"""Is everything in the image declared by somebody, and nothing missing, altered, hidden or
-dangerous?
-"""
+"""Is every path of every layer declared, and nothing missing, changed or hidden?"""
 
 import stat
 from collections.abc import Mapping
@@ -9,7 +7,7 @@ import pytest
 
 from worker_images.files import ROOT
 from worker_images.harness import closed_world, expect, libraries
-from worker_images.harness.closed_world import Control, Declared
+from worker_images.harness.closed_world import Declared, Installed
 from worker_images.harness.collection import Case
 from worker_images.model import rootfs
 from worker_images.model.oci.image import Entry, Image
@@ -18,26 +16,24 @@ pytestmark = pytest.mark.source("packages")
 
 
 @pytest.mark.mode("built")
-def test_no_package_is_there_without_need(packages: Mapping[str, Control], case: Case) -> None:
+def test_every_installed_package_is_needed(packages: Mapping[str, Installed], case: Case) -> None:
     wanted = [*case.catalog.packages.base, *case.debian_packages]
     assert not closed_world.unneeded(packages, wanted)
 
 
-def test_every_package_that_was_asked_for_is_there(
-    packages: Mapping[str, Control], case: Case
-) -> None:
-    """The control of the test above: an empty record has nothing that is unneeded."""
+def test_requested_packages_are_installed(packages: Mapping[str, Installed], case: Case) -> None:
+    """A control: the image has records of its packages."""
     assert set(case.catalog.packages.base) <= set(packages)
 
 
 @pytest.mark.mode("built")
-def test_packages_have_every_dependency_they_name(packages: Mapping[str, Control]) -> None:
-    """Else apt would install nothing in a derived image."""
+def test_dependencies_of_packages_are_installed(packages: Mapping[str, Installed]) -> None:
+    """apt refuses to install packages in a derived image where a dependency is missing."""
     assert closed_world.unmet(packages) == set()
 
 
 @pytest.mark.mode("built")
-def test_left_out_packages_are_absent(packages: Mapping[str, Control]) -> None:
+def test_excluded_packages_are_absent(packages: Mapping[str, Installed]) -> None:
     assert not rootfs.load(ROOT).packages.keys() & packages.keys()
 
 
@@ -48,7 +44,7 @@ def test_dropped_paths_are_absent_from_every_layer(image: Image) -> None:
 
 @pytest.mark.mode("built")
 def test_programs_find_their_shared_libraries(image: Image) -> None:
-    """No library that a program or another library names was dropped or left out."""
+    """Each library that an ELF file needs is in the image."""
     assert libraries.needed(image)["/usr/bin/ip"] >= {"libc.so.6"}
     assert libraries.missing(image) == {}
 
@@ -62,51 +58,49 @@ def test_every_path_of_every_layer_is_declared(
 
 
 @pytest.mark.mode("derived")
-def test_what_is_not_ours_is_listed(
+def test_undeclared_paths_of_a_derived_image_are_listed(
     image: Image, declared: Mapping[str, Declared], case: Case, listed: list[str]
 ) -> None:
-    """A derived image may hold anything; what it adds or changes is told, for its owner to read."""
+    """Paths that a derived image adds or changes are listed, and do not fail the run."""
     listed += closed_world.findings(image, declared, rootfs.load(ROOT))
     assert len(image.layers) >= 1 + len(case.components), (
-        "fewer layers than ours: this is not made from it"
+        "fewer layers than the worker image: not derived from it"
     )
 
 
 @pytest.mark.mode("built")
-def test_what_could_be_a_danger_is_declared(image: Image) -> None:
-    """Setuid, setgid and sticky bits, what everyone may write to, devices, pipes and file
-    capabilities.
-    """
+def test_special_files_and_modes_are_declared(image: Image) -> None:
+    """They include setuid bits, world-writable paths, devices, pipes and file capabilities."""
     assert {entry.path for entry in image.entries if _special(entry)} == set(
         expect.base(ROOT).special
     )
 
 
 def _special(entry: Entry) -> bool:
-    rights = (
+    mode = (
         entry.mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX | stat.S_IWOTH)
         and entry.kind != "link"
     )
-    return bool(rights or entry.kind in {"device", "fifo"} or entry.attributes)
+    return bool(mode or entry.kind in {"device", "fifo"} or entry.attributes)
 
 
 @pytest.mark.mode("built")
-def test_no_layer_hides_what_another_holds(image: Image) -> None:
+def test_no_layer_deletes_files_of_another(image: Image) -> None:
     assert not [entry.path for entry in image.entries if entry.kind == "whiteout"]
 
 
 @pytest.mark.mode("built")
-def test_every_link_leads_to_something(image: Image) -> None:
-    """Symbolic links inside the image, hard links inside their layer."""
-    view = image.merged
+def test_every_link_has_a_target(image: Image) -> None:
+    """A symbolic link has its target in the image, a hard link in its own layer."""
+    merged = image.merged
     dangling = [
-        path for path, entry in view.items() if entry.kind == "link" and image.find(path) is None
+        path for path, entry in merged.items() if entry.kind == "link" and image.find(path) is None
     ]
     hard = [entry for entry in image.entries if entry.kind == "hardlink"]
-    lost = [
+    broken = [
         entry.path
         for entry in hard
         if all(each.path != entry.target for each in image.layers[entry.layer].entries)
     ]
-    assert view
-    assert not dangling + lost
+    assert merged
+    assert not dangling + broken

@@ -1,6 +1,4 @@
-"""Real builds and tests on machines that are odd in one way: the verdict on the image stays the
-same.
-"""
+"""Do builds and tests give the same results on machines with one unusual property?"""
 
 import json
 import os
@@ -27,7 +25,7 @@ TESTS = [sys.executable, "-m", "pytest", "-q", "--variant", "slim", "--image", s
 
 @pytest.fixture(autouse=True)
 def needs_root() -> None:
-    """Each machine here is a mount namespace."""
+    """Each machine is a mount namespace."""
     if os.geteuid() != 0:
         pytest.skip("not run: a mount namespace needs root")
 
@@ -35,7 +33,7 @@ def needs_root() -> None:
 def run(
     command: list[str], *, mounts: str = ":", environment: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """A command in a mount namespace of its own, in which a shell line has mounted something."""
+    """Run a command in its own mount namespace, after the shell command `mounts`."""
     return subprocess.run(
         ["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh", *command],
         cwd=ROOT,
@@ -47,21 +45,19 @@ def run(
 
 
 def small_disk(folder: Path) -> str:
-    """A shell line that mounts a file system of 1 MiB."""
+    """Return a shell command that mounts a file system of 1 MiB."""
     folder.mkdir()
     return f"mount -t tmpfs -o size=1m tmpfs {folder}"
 
 
-def forbidden(folder: Path) -> str:
-    """A shell line after which the kernel seems to allow no user namespaces."""
+def without_user_namespaces(folder: Path) -> str:
+    """Return a shell command after which the kernel appears to forbid user namespaces."""
     (folder / "setting").write_text("0\n")
     return f"mount --bind {folder}/setting /proc/sys/user/max_user_namespaces"
 
 
-def test_odd_environment_does_not_change_the_verdict(tmp_path: Path) -> None:
-    """A plugin on PYTHONPATH, optimized Python, a locale without UTF-8 and a small folder for
-    temporary files.
-    """
+def test_environment_does_not_change_the_results(tmp_path: Path) -> None:
+    """With a plugin in PYTHONPATH, optimized Python, no UTF-8 and a small temporary folder."""
     (tmp_path / "hostile.py").write_text(PLUGIN)
     environment = {
         "PYTHONPATH": str(tmp_path),
@@ -71,22 +67,22 @@ def test_odd_environment_does_not_change_the_verdict(tmp_path: Path) -> None:
         "TMPDIR": str(tmp_path / "small"),
     }
     plain = run(TEST)
-    odd = run(
+    unusual = run(
         TEST,
         mounts=small_disk(tmp_path / "small"),
         environment=environment,
     )
-    assert (plain.returncode, odd.returncode) == (0, 0), odd.stderr
-    verdicts = [
+    assert (plain.returncode, unusual.returncode) == (0, 0), unusual.stderr
+    results_of_slim = [
         line
-        for line in (plain.stderr + odd.stderr).splitlines()
+        for line in (plain.stderr + unusual.stderr).splitlines()
         if line.startswith("» slim passed ")
     ]
-    assert len(verdicts) == 2
-    assert verdicts[0] == verdicts[1]
+    assert len(results_of_slim) == 2
+    assert results_of_slim[0] == results_of_slim[1]
 
 
-def test_full_temporary_folder_is_the_machines_fault(tmp_path: Path) -> None:
+def test_full_temporary_folder_is_a_machine_error(tmp_path: Path) -> None:
     result = run(
         [*TESTS, "tests/image/test_contract.py"],
         mounts=small_disk(tmp_path / "small"),
@@ -97,20 +93,20 @@ def test_full_temporary_folder_is_the_machines_fault(tmp_path: Path) -> None:
     assert "set TMPDIR to a folder" in result.stdout
 
 
-def test_sandbox_that_the_kernel_forbids_is_not_run(tmp_path: Path) -> None:
-    result = run([*TESTS, "tests/image/test_runsc.py"], mounts=forbidden(tmp_path))
+def test_sandbox_check_is_not_run_where_the_kernel_forbids_it(tmp_path: Path) -> None:
+    result = run([*TESTS, "tests/image/test_runsc.py"], mounts=without_user_namespaces(tmp_path))
     assert result.returncode == 0, result.stdout
     assert (
-        "not run: user.max_user_namespaces is 0, so only root makes a sandbox on this machine"
+        "not run: user.max_user_namespaces is 0, so only root can create a sandbox on this machine"
         in result.stdout
     )
 
 
-def test_sandbox_that_the_kernel_forbids_fails_where_required(tmp_path: Path) -> None:
-    """The control of the test above, too: without the setting the same command passes."""
+def test_required_sandbox_check_fails_where_the_kernel_forbids_it(tmp_path: Path) -> None:
+    """Without the setting the same command passes."""
     command = [*TESTS, "tests/image/test_runsc.py", "--require", "image"]
     assert run(command).returncode == 0
-    result = run(command, mounts=forbidden(tmp_path))
+    result = run(command, mounts=without_user_namespaces(tmp_path))
     assert result.returncode == 1
     assert (
         "FAILED tests/image/test_runsc.py::test_sandbox_boots_unprivileged"
@@ -119,9 +115,9 @@ def test_sandbox_that_the_kernel_forbids_fails_where_required(tmp_path: Path) ->
 
 
 def container_of(build: int, endpoint: Endpoint) -> str:
-    """The container of a build's tests, by their process number, which its label ends with.
+    """Return the container of a build's tests, empty before it runs.
 
-    Empty before it runs.
+    The label of the container ends with the process ID of the tests.
     """
     command = [endpoint.docker, "ps", "--format", f'{{{{.ID}}}} {{{{.Label "{TEST_LABEL}"}}}}']
     rows = subprocess.run(
@@ -135,17 +131,17 @@ def container_of(build: int, endpoint: Endpoint) -> str:
 
 
 @pytest.fixture
-def results() -> Iterator[None]:
-    """What is known of slim stays known: a run that cannot finish takes its results away."""
+def restored_results() -> Iterator[None]:
+    """Restore the results of slim, which an interrupted run removes."""
     report = ROOT / "out/slim/image.xml"
     earlier = report.read_bytes()
     yield
     report.write_bytes(earlier)
 
 
-@pytest.mark.usefixtures("results")
-def test_container_that_dies_is_the_machines_fault(endpoint: Endpoint) -> None:
-    """The check that meets it fails, and says nothing about the image."""
+@pytest.mark.usefixtures("restored_results")
+def test_killed_container_is_a_machine_error(endpoint: Endpoint) -> None:
+    """The exit code is that of a machine error, not of a failed check."""
     process = subprocess.Popen(TEST, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     found, deadline = "", time.monotonic() + 60
     while not found and time.monotonic() < deadline and process.poll() is None:
@@ -159,10 +155,8 @@ def test_container_that_dies_is_the_machines_fault(endpoint: Endpoint) -> None:
     assert "the tag is unchanged" in errors
 
 
-def test_one_image_can_be_tested_twice_at_once(endpoint: Endpoint, tmp_path: Path) -> None:
-    """One that the engine does not hold: both load it, and the first to end leaves it to the
-    other.
-    """
+def test_image_can_be_tested_twice_at_once(endpoint: Endpoint, tmp_path: Path) -> None:
+    """Both runs load the image, and the first to end does not remove it for the other."""
     (tmp_path / "Dockerfile").write_text('FROM tested\nLABEL example="two tests at once"\n')
     archive = tmp_path / "image.tar"
     job = buildx.Job(
@@ -184,9 +178,7 @@ def test_one_image_can_be_tested_twice_at_once(endpoint: Endpoint, tmp_path: Pat
     assert [process.returncode for process in both] == [0, 0], "\n".join(output)
 
 
-def test_printed_bake_file_builds_the_same_image_beside_the_tested_one(
-    endpoint: Endpoint, tmp_path: Path
-) -> None:
+def test_printed_bake_file_builds_the_same_image(endpoint: Endpoint, tmp_path: Path) -> None:
     before = record.archive_stat(ARCHIVE)
     printed = run(["./build.py", "--variant", "slim", "--print", "bake"])
     assert printed.returncode == 0, printed.stderr

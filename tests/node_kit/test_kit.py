@@ -108,7 +108,10 @@ def test_what_is_required_fails_where_it_cannot_run(unpacked: Path) -> None:
         check=False,
     )
     assert found.returncode == 5
-    assert "required, and not run: no NVIDIA driver on this machine" in found.stdout
+    assert (
+        "required by --require workload, but not run: no NVIDIA driver on this machine"
+        in found.stdout
+    )
 
 
 def test_kit_verifies_its_image(unpacked: Path) -> None:

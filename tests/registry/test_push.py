@@ -1,4 +1,4 @@
-"""What reaches a registry is what was judged: a real one, Debian's, on a port of this machine."""
+"""Does a registry receive exactly the image that was tested? Debian's docker-registry runs here."""
 
 import contextlib
 import hashlib
@@ -30,7 +30,7 @@ http: {{addr: "127.0.0.1:{port}"}}
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Debian's docker-registry, unpacked."""
+    """The docker-registry program of Debian's package."""
     pin = pins.load(ROOT / "versions.yaml")[0].debian
     found = apt.resolve(pin, {"registry": ["docker-registry"]})["registry"]
     (file,) = apt.fetch(
@@ -42,8 +42,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.contextmanager
-def served(program: Path, folder: Path, *, readonly: bool = False) -> Iterator[str]:
-    """A registry's address, for the block."""
+def running_registry(program: Path, folder: Path, *, readonly: bool = False) -> Iterator[str]:
+    """Run a registry; yield its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -75,8 +75,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def untagged(endpoint: Endpoint) -> Iterator[None]:
-    """No name of a test stays in the engine."""
+def remove_tags(endpoint: Endpoint) -> Iterator[None]:
+    """Remove the tags that a test made in the engine."""
     yield
     environment = endpoint.environment
     listed = subprocess.run(
@@ -104,18 +104,18 @@ def push(name: str) -> subprocess.CompletedProcess[str]:
 
 
 def digest_at(address: str) -> str:
-    """The manifest digest that a registry serves under the tests' tag."""
+    """Return the manifest digest that a registry serves for the tests' tag."""
     request = urllib.request.Request(
         f"http://{address}/v2/team/worker/manifests/1",
         headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-        return f"sha256:{hashlib.sha256(answer.read()).hexdigest()}"
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+        return f"sha256:{hashlib.sha256(response.read()).hexdigest()}"
 
 
 def test_registry_serves_the_tested_manifest(program: Path, tmp_path: Path) -> None:
-    """Also when the same command runs again."""
-    with served(program, tmp_path) as address:
+    """A second push of the same image succeeds too."""
+    with running_registry(program, tmp_path) as address:
         for _ in range(2):
             result = push(f"{address}/team/worker:1")
             assert result.returncode == 0, result.stderr
@@ -125,14 +125,14 @@ def test_registry_serves_the_tested_manifest(program: Path, tmp_path: Path) -> N
             )
 
 
-def test_tag_that_names_another_image_stays(
+def test_push_fails_if_the_tag_has_another_image(
     program: Path, tmp_path: Path, endpoint: Endpoint
 ) -> None:
-    """A tag in a registry is somebody's deployment."""
-    with served(program, tmp_path) as address:
+    """A push never moves a tag that another image has."""
+    with running_registry(program, tmp_path) as address:
         name, docker = f"{address}/team/worker:1", endpoint.docker
-        for words in ([docker, "tag", "worker:full", name], [docker, "push", name]):
-            subprocess.run(words, env=endpoint.environment, capture_output=True, check=True)
+        for command in ([docker, "tag", "worker:full", name], [docker, "push", name]):
+            subprocess.run(command, env=endpoint.environment, capture_output=True, check=True)
         other = digest_at(address)
         result = push(name)
         assert result.returncode == 6
@@ -140,14 +140,14 @@ def test_tag_that_names_another_image_stays(
         assert digest_at(address) == other
 
 
-def test_registry_that_takes_nothing_is_exit_6(program: Path, tmp_path: Path) -> None:
-    with served(program, tmp_path, readonly=True) as address:
+def test_push_to_a_readonly_registry_ends_with_exit_code_6(program: Path, tmp_path: Path) -> None:
+    with running_registry(program, tmp_path, readonly=True) as address:
         result = push(f"{address}/team/worker:1")
     assert result.returncode == 6
     assert f"pushing {address}/team/worker:1: " in result.stderr
 
 
-def test_registry_that_is_not_there_is_exit_6() -> None:
+def test_push_without_a_registry_ends_with_exit_code_6() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         result = push(f"127.0.0.1:{closed.getsockname()[1]}/team/worker:1")
@@ -156,15 +156,15 @@ def test_registry_that_is_not_there_is_exit_6() -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["--push"],
         ["--push", "--tag", "worker:1"],
         ["--push", "--tag", "r.example/worker:1", "--no-test"],
     ],
 )
-def test_what_may_not_be_pushed(words: list[str]) -> None:
-    command = [sys.executable, "build.py", "--variant", "slim", *words]
+def test_push_needs_a_tested_image_and_a_registry(arguments: list[str]) -> None:
+    command = [sys.executable, "build.py", "--variant", "slim", *arguments]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (2, "")
     assert "--push: only a tested image" in result.stderr

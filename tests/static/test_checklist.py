@@ -1,4 +1,4 @@
-"""The requirements' checklist names tests and probes that exist."""
+"""Does the requirements' checklist name tests and probes that exist?"""
 
 import ast
 from pathlib import Path
@@ -13,12 +13,12 @@ TESTS = [test for row in checklist.load() for test in row.tests]
 
 
 def unknown(tests: list[str], root: Path) -> list[str]:
-    """Those that no module has."""
+    """Return the tests that do not exist."""
     return [test for test in tests if test.partition("::")[2] not in functions(root, test)]
 
 
 def functions(root: Path, test: str) -> set[str]:
-    """The tests of a test's module."""
+    """Return the functions of a test's module."""
     path = root / test.partition("::")[0]
     tree = ast.parse(path.read_text() if path.exists() else "")
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
@@ -30,8 +30,8 @@ def test_checklist_names_tests_that_exist() -> None:
 
 
 @pytest.mark.parametrize("test", ["tests/image/test_runsc.py::test_none", "tests/none.py::test_a"])
-def test_unknown_test_is_found(test: str) -> None:
-    """The control of the test above."""
+def test_unknown_test_is_reported(test: str) -> None:
+    """A control: the search for missing tests finds one."""
     assert unknown([test], ROOT) == [test]
 
 

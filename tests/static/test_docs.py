@@ -1,6 +1,4 @@
-"""The documents: every command in them exists, every link leads somewhere, every message they
-explain is really said.
-"""
+"""Are the commands, links and messages in the documents valid?"""
 
 import re
 from pathlib import Path
@@ -36,7 +34,7 @@ SOURCES = "".join(path.read_text() for path in [ROOT / "build.py", *PROGRAMS])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_exist(page: Path) -> None:
+def test_commands_and_options_in_a_page_exist(page: Path) -> None:
     text = page.read_text()
     assert set(re.findall(r"(?:^|`|\$ )make ([a-z_-]+)", text, re.MULTILINE)) <= TARGETS
     ours = [
@@ -51,25 +49,25 @@ def test_commands_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_in_a_page_have_a_target(page: Path) -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)", page.read_text()) if "://" not in link]
     assert not [link for link in links if not (page.parent / link).exists()]
 
 
-def test_every_rule_of_the_linter_is_told() -> None:
+def test_launcher_page_lists_every_lint_rule() -> None:
     text = (ROOT / "docs/launcher.md").read_text()
     assert [rule.name for rule in RULES if f"| {rule.name} | {rule.words} |" not in text] == []
     assert len(RULES) == text.count("\n| F")
 
 
-def test_every_explained_message_is_said() -> None:
-    said = re.findall(
+def test_troubleshooting_quotes_existing_messages() -> None:
+    messages = re.findall(
         r"^### `([^`]+)`", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE
     )
-    assert len(said) > 8
-    assert not [message for message in said if message not in SOURCES]
+    assert len(messages) > 8
+    assert not [message for message in messages if message not in SOURCES]
 
 
-def test_readme_gives_two_commands_first() -> None:
+def test_readme_starts_with_two_commands() -> None:
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert blocks[0] == "make slim\nmake test\n"

@@ -1,4 +1,4 @@
-"""The examples' text: pinned as the images are, and short enough to read."""
+"""Are the example Dockerfiles pinned and short?"""
 
 from pathlib import Path
 
@@ -12,16 +12,16 @@ FILES = sorted(ROOT.glob("examples/*/Dockerfile"))
 
 
 def steps(path: Path, command: str) -> list[dockerfile.Command]:
-    """All steps of one kind."""
+    """Return the steps of one kind."""
     return [step for step in dockerfile.parse_file(str(path)) if step.cmd.lower() == command]
 
 
-def test_there_is_one() -> None:
+def test_examples_exist() -> None:
     assert FILES
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
-def test_outside_images_are_ours_or_the_pinned_debian(path: Path) -> None:
+def test_base_images_are_worker_full_and_the_pinned_debian(path: Path) -> None:
     debian = pins.load(ROOT / "versions.yaml")[0].debian
     named = {step.value[2] for step in steps(path, "from") if len(step.value) == 3}
     assert {step.value[0] for step in steps(path, "from")} - named == {
@@ -48,5 +48,5 @@ def test_last_stage_only_copies(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
-def test_it_fits_a_page(path: Path) -> None:
+def test_dockerfile_has_at_most_60_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 60

@@ -1,4 +1,4 @@
-"""README, the Makefile and the folders of tests/ are as the table of test layers says."""
+"""Do README, the Makefile and the folders of tests/ match the table of test layers?"""
 
 import re
 
@@ -9,7 +9,7 @@ from worker_images.model.layers import LAYERS
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 
-def test_every_suite_is_a_layer() -> None:
+def test_every_folder_of_tests_is_a_layer() -> None:
     folders = {
         path.relative_to(ROOT / "tests").parts[0] for path in ROOT.glob("tests/**/test_*.py")
     }
@@ -21,10 +21,10 @@ def test_readme_has_the_table_of_layers() -> None:
         f"| {layer.name} | {layer.question} | `{layer.command}` | {layer.needs} |\n"
         for layer in LAYERS
     )
-    assert rows in (ROOT / "README.md").read_text(), f"README.md must hold:\n{rows}"
+    assert rows in (ROOT / "README.md").read_text(), f"README.md must contain:\n{rows}"
 
 
-def test_make_test_runs_the_common_layers() -> None:
+def test_make_test_lists_the_common_layers() -> None:
     line = re.search(r"^test: setup ## run the common test layers: (.*)$", MAKEFILE, re.MULTILINE)
     assert line
     assert tuple(line[1].split(", ")) == suites.COMMON

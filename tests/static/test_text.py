@@ -1,4 +1,4 @@
-"""The committed text: is it what versions.yaml says, pinned, and whole?"""
+"""Are the committed files generated from versions.yaml, pinned and complete?"""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ FILES = sorted(ROOT.glob("images/*/Dockerfile.worker"))
 
 
 def tracked() -> list[Path]:
-    """Files that are, or are about to be, in the repository."""
+    """Return the files that git tracks or does not ignore."""
     if record.revision(ROOT) == record.UNKNOWN:
         pytest.skip("not run: git is missing, or this is not a clone")
     command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
@@ -23,32 +23,32 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in names if (ROOT / name).is_file()]
 
 
-def test_generated_files_are_what_their_sources_say() -> None:
+def test_generated_files_match_their_sources() -> None:
     files = generated.files(project.load(ROOT))
     assert not [path.name for path, text in files.items() if path.read_text() != text]
 
 
-def test_every_buildable_variant_is_committed() -> None:
+def test_every_buildable_variant_has_a_committed_dockerfile() -> None:
     assert [path.parent.name for path in FILES] == sorted(catalog.load(ROOT).buildable)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
-def test_every_outside_image_has_a_digest(path: Path) -> None:
+def test_every_base_image_has_a_digest(path: Path) -> None:
     steps = dockerfile.parse_file(str(path))
     stages = {step.value[2] for step in steps if step.cmd.lower() == "from"}
-    outside = [
+    external = [
         step.value[0]
         for step in steps
         if step.cmd.lower() == "from" and step.value[0] not in stages
     ]
     assert all(
-        image == "scratch" or re.search(r"@sha256:[0-9a-f]{64}$", image) for image in outside
+        image == "scratch" or re.search(r"@sha256:[0-9a-f]{64}$", image) for image in external
     )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
 def test_every_download_has_a_checksum(path: Path) -> None:
-    """A file: address is of the build context, whose files were checked before they came there."""
+    """A file:// address is in the build context, whose files were verified before the build."""
     assert unchecked_downloads(path.read_text()) == []
 
 
@@ -66,12 +66,12 @@ DIGEST = f"sha256:{'0' * 64}"
     ],
 )
 def test_download_without_a_checksum_is_found(line: str, checked: bool) -> None:
-    """The control of the test above."""
+    """A control of the search for downloads."""
     assert (unchecked_downloads(f"FROM scratch\n{line}\n") == []) is checked
 
 
 def unchecked_downloads(text: str) -> list[str]:
-    """The steps that download without a checksum, in their own line or in the next step."""
+    """Return the downloads that have no checksum, in their own step or in the next one."""
     steps = [(step.cmd.lower(), step.original) for step in dockerfile.parse_string(text)]
     following = [*(line for _, line in steps[1:]), ""]
     return [
@@ -85,14 +85,14 @@ def unchecked_downloads(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
-def test_nothing_is_piped_into_a_shell(path: Path) -> None:
+def test_dockerfile_pipes_nothing_into_a_shell(path: Path) -> None:
     assert not re.search(r"(curl|wget)\b", path.read_text())
     assert not re.search(r"\|\s*(ba|da)?sh\b", path.read_text())
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
-def test_components_are_linked_overlays(path: Path) -> None:
-    """One COPY --link a component: its layer is the same in every variant."""
+def test_components_are_copied_as_linked_layers(path: Path) -> None:
+    """Each component is one COPY --link, so that its layer is identical in every variant."""
     steps = dockerfile.parse_file(str(path))
     last = max(number for number, step in enumerate(steps) if step.cmd.lower() == "from")
     copies = [step for step in steps[last:] if step.cmd.lower() == "copy"]
@@ -103,8 +103,8 @@ def test_components_are_linked_overlays(path: Path) -> None:
 
 @pytest.mark.parametrize("variant", [path.parent.name for path in FILES])
 @pytest.mark.parametrize("source", ["packages", "upstream"])
-def test_dockerfile_sets_no_mode_by_copy(variant: str, source: pins.Source) -> None:
-    """From BuildKit 0.21, COPY --chmod also sets the mode of the folders that it creates."""
+def test_dockerfile_sets_no_mode_in_copy(variant: str, source: pins.Source) -> None:
+    """From BuildKit 0.21 on, COPY --chmod also sets the mode of the folders that it creates."""
     loaded = project.load(ROOT)
     planned = plan.make(loaded, requirements.load(loaded), variant, source)
     assert copies_with_mode(render.dockerfile(planned, ROOT)) == []
@@ -113,32 +113,32 @@ def test_dockerfile_sets_no_mode_by_copy(variant: str, source: pins.Source) -> N
 @pytest.mark.parametrize(
     "path", sorted(ROOT.glob("examples/*/Dockerfile")), ids=lambda path: path.parent.name
 )
-def test_example_sets_no_mode_by_copy(path: Path) -> None:
+def test_example_sets_no_mode_in_copy(path: Path) -> None:
     assert copies_with_mode(path.read_text()) == []
 
 
 @pytest.mark.parametrize("line", ["COPY --chmod=0644 a /b/c", "ADD --link --chmod=0600 a /b/c"])
-def test_mode_by_copy_is_found(line: str) -> None:
-    """The control of the two tests above."""
+def test_copy_that_sets_a_mode_is_found(line: str) -> None:
+    """A control of the search for COPY and ADD steps that set a mode."""
     assert copies_with_mode(f"FROM scratch\n{line}\n") == [line]
 
 
 def copies_with_mode(text: str) -> list[str]:
-    """The COPY and ADD lines that set a mode."""
+    """Return the COPY and ADD steps that set a mode."""
     steps = [step for step in dockerfile.parse_string(text) if step.cmd.lower() in {"copy", "add"}]
     return [
         step.original for step in steps if any(flag.startswith("--chmod") for flag in step.flags)
     ]
 
 
-def test_no_binary_is_committed() -> None:
+def test_no_binary_file_is_committed() -> None:
     assert not [
         path for path in tracked() if b"\0" in path.read_bytes()[:8000] and path.suffix != ".png"
     ]
 
 
 def test_python_requirements_are_pinned_by_hash() -> None:
-    for name, least in (
+    for name, minimum in (
         ("requirements.txt", 10),
         ("requirements-lint.txt", 10),
         ("requirements-kit.txt", 4),
@@ -151,32 +151,32 @@ def test_python_requirements_are_pinned_by_hash() -> None:
         lines = [
             line for line in (ROOT / name).read_text().splitlines() if line and line[0].isalpha()
         ]
-        assert len(entries) == len(lines) > least
+        assert len(entries) == len(lines) > minimum
 
 
-def test_requirements_are_what_the_project_asks_for() -> None:
-    wanted = re.findall(
+def test_locked_requirements_match_pyproject() -> None:
+    required = re.findall(
         r'^    "([a-z0-9-]+==[^"]+)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
     )
     locked = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-lint.txt").read_text()
-    assert len(wanted) > 8
-    assert not [entry for entry in wanted if f"\n{entry} " not in f"\n{locked}"]
+    assert len(required) > 8
+    assert not [entry for entry in required if f"\n{entry} " not in f"\n{locked}"]
 
 
-def test_every_base_package_says_why() -> None:
+def test_every_package_has_a_reason() -> None:
     packages = catalog.load(ROOT).packages
     assert all(
-        len(why.split()) >= 2
+        len(reason.split()) >= 2
         for group in (packages.base, packages.cgo, packages.lock, packages.engine)
-        for why in group.values()
+        for reason in group.values()
     )
 
 
-def test_engine_script_is_small() -> None:
+def test_engine_script_has_at_most_150_lines() -> None:
     assert len((ROOT / "scripts/engine").read_text().splitlines()) <= 150
 
 
-def test_compared_checks_exist() -> None:
+def test_checks_of_the_benchmark_exist() -> None:
     names = [
         line.partition("[")[0].split("::")
         for line in (ROOT / "bench/checks.txt").read_text().split()

@@ -1,4 +1,4 @@
-"""Image archives to read and to spoil, made by the tests."""
+"""Image archives for tests, valid or corrupt."""
 
 import gzip
 import hashlib
@@ -12,7 +12,7 @@ Member = tuple[str, str, str]
 
 
 def layer(*members: Member) -> bytes:
-    """A layer tar of (kind, name, content or target)."""
+    """Return a layer as a tar archive of (kind, name, content or target)."""
     kinds = {
         "file": tarfile.REGTYPE,
         "folder": tarfile.DIRTYPE,
@@ -37,9 +37,9 @@ def digest(data: bytes) -> str:
 
 
 def write(
-    path: Path, layers: list[bytes], spoil: Callable[[dict[str, bytes]], None] = lambda _: None
+    path: Path, layers: list[bytes], corrupt: Callable[[dict[str, bytes]], None] = lambda _: None
 ) -> Path:
-    """An OCI archive; `spoil` may change any of its files before they are written."""
+    """Write an OCI archive, after `corrupt` has changed any of its files; return its path."""
     packed = [gzip.compress(data, mtime=0) for data in layers]
     config = json.dumps(
         {"config": {}, "rootfs": {"type": "layers", "diff_ids": [digest(data) for data in layers]}}
@@ -52,7 +52,7 @@ def write(
     ).encode()
     files = {f"blobs/sha256/{digest(data)[7:]}": data for data in (config, manifest, *packed)}
     files["index.json"] = json.dumps({"manifests": [{"digest": digest(manifest)}]}).encode()
-    spoil(files)
+    corrupt(files)
     with tarfile.open(path, "w") as tar:
         for name, data in files.items():
             info = tarfile.TarInfo(name)

@@ -1,4 +1,4 @@
-"""The table of drivers, and the text of a kernel module's version file."""
+"""The table of drivers, and the contents of a kernel module's version file."""
 
 from worker_images.files import ROOT
 from worker_images.model.drivers import table
@@ -24,5 +24,5 @@ CLOSED = (
 
 
 def row(name: str) -> Release:
-    """A release that the table holds."""
+    """Return a release of the table."""
     return next(each for each in TABLE if each.name == name)

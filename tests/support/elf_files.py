@@ -1,10 +1,10 @@
-"""ELF files made by the tests."""
+"""ELF files for tests."""
 
 import struct
 
 
 def library(names: tuple[str, ...], *, strings_at: int = 0x1000) -> bytes:
-    """A 64-bit library whose one loaded segment holds its dynamic section and its strings."""
+    """Return a 64-bit library whose only loaded segment contains the string table."""
     strings = b"\0" + b"".join(name.encode() + b"\0" for name in names)
     places = [strings.index(b"\0" + name.encode() + b"\0") + 1 for name in names]
     tags = [*((1, place) for place in places), (5, strings_at), (0, 0)]

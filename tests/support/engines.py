@@ -1,6 +1,4 @@
-"""A loopback engine: a socket that speaks as much of Docker's API as a test writes down, and notes
-each request.
-"""
+"""An engine for tests: a socket that serves configured responses of Docker's API."""
 
 import contextlib
 import hashlib
@@ -30,25 +28,25 @@ CLASSIC = {"DriverStatus": [["Backing Filesystem", "extfs"]]}
 
 @dataclass
 class Engine:
-    """What lies at each path, without the API's version: a status and a body."""
+    """A status and a body for each path, without the API version, and the received requests."""
 
     host: str
     rows: dict[str, tuple[int, str]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
 
     def answer(self, path: str, body: object, status: int = 200) -> None:
-        """Write down one answer; text stays as it is."""
+        """Set the response for a path; a body other than text is encoded as JSON."""
         self.rows[path] = (status, body if isinstance(body, str) else json.dumps(body))
 
     def is_a(self, version: object, store: object) -> None:
-        """Answer as an engine of one kind."""
+        """Respond as a kind of engine with a kind of image store."""
         self.answer("/_ping", "OK")
         self.answer("/version", version)
         self.answer("/info", store)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as the engine's rows say; what no row names is a 404."""
+    """Sends the engine's responses, and 404 for other paths."""
 
     engine: Engine
 
@@ -70,22 +68,22 @@ class Handler(BaseHTTPRequestHandler):
     do_DELETE = do_GET  # noqa: N815
 
     def address_string(self) -> str:
-        """A socket's peer has no address."""
+        """Return a name, because the peer of a Unix socket has no address."""
         return "local"
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Do not log."""
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """One thread a connection."""
+    """One thread for each connection."""
 
     daemon_threads = True
 
 
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[Engine]:
-    """An engine of its own, ended with the block."""
+    """Run an engine; yield it."""
     path = folder / "engine.sock"
     engine = Engine(f"unix://{path}")
     handler = type("Bound", (Handler,), {"engine": engine})
@@ -100,15 +98,13 @@ def serving(folder: Path) -> Iterator[Engine]:
 
 
 def configured(folder: Path, **settings: object) -> None:
-    """Write config.json of the docker command."""
+    """Write the docker command's config.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(settings))
 
 
 def context(folder: Path, name: str, **endpoint: object) -> Path:
-    """Write a docker context as `docker context create` does, and return its folder of TLS
-    files.
-    """
+    """Write a docker context, as `docker context create` does; return its folder of TLS files."""
     key = hashlib.sha256(name.encode()).hexdigest()
     meta = folder / "contexts/meta" / key / "meta.json"
     meta.parent.mkdir(parents=True)

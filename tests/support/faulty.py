@@ -1,4 +1,4 @@
-"""A real loopback server that misbehaves on purpose, by the number of the request."""
+"""An HTTP server on a loopback address that sends faulty responses on purpose."""
 
 import contextlib
 import threading
@@ -13,9 +13,9 @@ CONTENT = bytes(range(256)) * 64
 
 @dataclass
 class Server:
-    """What it does at each request, then well behaved; the paths and passwords of requests.
+    """The faults of the next requests, and the paths and passwords of the received ones.
 
-    What it serves other than CONTENT.
+    After the last fault responses are correct. `serves` overrides CONTENT by path.
     """
 
     address: str
@@ -28,7 +28,7 @@ class Server:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as the server's list of faults says."""
+    """Responds with the next fault of the server."""
 
     server_state: Server
 
@@ -68,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server_state.go_on.wait(60)
             return
         if fault == "drip":
-            # Until the other side has gone: a byte a moment, so that no single read is late.
+            # One byte at a time until the client closes: no single read times out.
             with contextlib.suppress(OSError):
                 for byte in body:
                     self.wfile.write(bytes([byte]))
@@ -77,12 +77,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[:sent])
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Do not log."""
 
 
 @contextlib.contextmanager
 def running() -> Iterator[Server]:
-    """The server, for the block."""
+    """Run a server; yield it."""
     handler = type("Bound", (Handler,), {})
     with Loopback(handler) as server:
         state = Server(f"http://127.0.0.1:{server.server_port}")

@@ -6,12 +6,12 @@ from socket import socket
 
 
 class Loopback(ThreadingHTTPServer):
-    """One thread a connection, on any free port."""
+    """One thread for each connection, on any free port."""
 
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
         super().__init__(("127.0.0.1", 0), handler)
 
     def handle_error(self, request: socket | tuple[bytes, socket], client_address: object) -> None:
-        """Report an error, but for a client that left, as clients in tests do."""
+        """Report an error, unless the client closed the connection."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)

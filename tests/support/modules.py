@@ -1,4 +1,4 @@
-"""Go module archives, made by the tests."""
+"""Go module archives for tests."""
 
 import io
 import zipfile
@@ -7,6 +7,7 @@ PREFIX = "a.org/b@v1.0.0/"
 
 
 def zipped(**files: bytes) -> bytes:
+    """Return a module archive of the files."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name, content in files.items():

@@ -10,9 +10,7 @@ from worker_images.model.schema import Strict, validate
 
 
 class PackageFile(Strict):
-    """One file of a Debian package: of the pinned one, or of the suite's where nothing is
-    pinned.
-    """
+    """One file of a Debian package, of the suite's version unless a version is pinned."""
 
     name: str
     file: str
@@ -23,16 +21,14 @@ class PackageFile(Strict):
 
 
 class Mutant(Strict):
-    """What is wrong with which image, and the checks that must say so: none for a control, which
-    must pass.
-    """
+    """An image with a defect, and the checks that must fail, or a control, which must pass."""
 
     defect: str
     variant: str
     mode: str = "built"
     caught_by: Annotated[tuple[str, ...], Field(strict=False)]
     package: PackageFile | None = None
-    # The release whose runsc it holds: what that serves must be the table's row.
+    # The release of its runsc, whose drivers must be those of the table.
     release: str = ""
 
 

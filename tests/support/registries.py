@@ -1,6 +1,4 @@
-"""A real loopback server that speaks the protocols of a Go module proxy and of a release bucket,
-and misbehaves on purpose.
-"""
+"""A Go module proxy and release bucket for tests, on a loopback address, with faults on purpose."""
 
 import contextlib
 import io
@@ -19,7 +17,7 @@ GO_BRANCH = "pkg/sentry/kernel/kernel_state_autogen.go"
 
 @dataclass
 class Registry:
-    """What lies at each path: a body, a status, or the name of a fault."""
+    """A body, a status, or the name of a fault for each path, and the received requests."""
 
     address: str
     rows: dict[str, bytes | int | str] = field(default_factory=dict)
@@ -30,7 +28,7 @@ class Registry:
     hanging: threading.Event = field(default_factory=threading.Event)
 
     def module(self, path: str, versions: dict[str, str], size: bytes = b"PK") -> None:
-        """A module with its versions and their dates."""
+        """Serve a module with its versions and their dates."""
         self.rows[f"/{path}/@v/list"] = "".join(f"{version}\n" for version in versions).encode()
         for version, date in versions.items():
             self.rows[f"/{path}/@v/{version}.info"] = json.dumps(
@@ -40,7 +38,7 @@ class Registry:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as the registry's rows say."""
+    """Sends the registry's responses."""
 
     registry: Registry
 
@@ -75,12 +73,12 @@ class Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Do not log."""
 
 
 @contextlib.contextmanager
 def serving() -> Iterator[Registry]:
-    """A server of its own, ended with the block."""
+    """Run a server; yield it."""
     handler = type("Bound", (Handler,), {})
     with Loopback(handler) as server:
         registry = Registry(f"http://127.0.0.1:{server.server_port}")
@@ -98,7 +96,7 @@ def serving() -> Iterator[Registry]:
 def archive(
     supported: Sequence[str], known: Sequence[str] = (), *, branch: str = GO_BRANCH
 ) -> bytes:
-    """gVisor's module archive, as far as it is read: the drivers in version.go's own words."""
+    """Return a module archive of gVisor with the files that are read, such as version.go."""
     calls = [("addDriverABI", driver, ', "00", "00", previous)') for driver in supported]
     calls += [("addUnsupportedDriverABI", driver, ", previous)") for driver in known]
     lines = [f"\t_ = {name}({', '.join(driver.split('.'))}{rest}" for name, driver, rest in calls]

@@ -1,6 +1,4 @@
-"""What import-linter cannot hold: who may print, what a node's Python must have, and how large a
-piece may be.
-"""
+"""Rules that import-linter cannot check: printing, the standard library on nodes, sizes."""
 
 import ast
 import sys
@@ -11,17 +9,17 @@ from worker_images.build import kit
 from worker_images.files import ROOT
 
 MODULES = sorted((ROOT / "worker_images").rglob("*.py"))
-MOST_LINES = 250
+MAX_LINES = 250
 CONSOLE = ROOT / "worker_images/console.py"
 
 
 def nodes(path: Path) -> Iterator[ast.AST]:
-    """Every part of a module."""
+    """Return the syntax nodes of a module."""
     return ast.walk(ast.parse(path.read_text()))
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The full name of each module, and of each name of a module, that a module imports."""
+    """Return the full names of the modules, and of the names in modules, that a module imports."""
     for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -29,7 +27,7 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def test_console_alone_prints() -> None:
+def test_only_console_prints() -> None:
     for path in set(MODULES) - {CONSOLE}:
         called = {
             node.func.id
@@ -40,7 +38,7 @@ def test_console_alone_prints() -> None:
 
 
 def test_gpu_kit_needs_only_the_standard_library() -> None:
-    """pytest travels with it, for its checks alone."""
+    """Its checks also import pytest, which the kit contains."""
     parts = {path for pattern in kit.PARTS for path in ROOT.glob(pattern) if path.suffix == ".py"}
     assert len(parts) > 40
     for path in parts - {ROOT / "tests/workload/probes/test_gpu.py"}:
@@ -53,7 +51,7 @@ def test_gpu_kit_needs_only_the_standard_library() -> None:
 
 
 def test_tests_import_only_support_and_their_own_suite() -> None:
-    """A suite shares files through tests/support; a module of tests is never imported."""
+    """Suites share code through tests/support; no test module imports another one."""
     modules = [path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py")]
     assert len(modules) > 100
     for path in modules:
@@ -64,9 +62,9 @@ def test_tests_import_only_support_and_their_own_suite() -> None:
                 assert not any(part.startswith("test_") for part in rest.split(".")), path
 
 
-def test_functions_and_modules_stay_small() -> None:
+def test_functions_and_modules_are_small() -> None:
     for path in MODULES:
-        assert len(path.read_text().splitlines()) <= MOST_LINES, path
+        assert len(path.read_text().splitlines()) <= MAX_LINES, path
         long = [
             node
             for node in nodes(path)

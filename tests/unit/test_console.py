@@ -1,4 +1,4 @@
-"""Errors become messages and exit codes in one place."""
+"""Errors become messages and exit codes."""
 
 import errno
 
@@ -15,7 +15,7 @@ def fail(error: BaseException) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [
-        (FetchError("no answer"), 3, "program: no answer\n"),
+        (FetchError("no response"), 3, "program: no response\n"),
         (EngineError("one\ntwo"), 4, "one\ntwo\n"),
         (OSError(errno.ENOSPC, "No space left on device", "/x"), 4,
          "program: /x: No space left on device; fix this and retry\n"),
@@ -32,16 +32,16 @@ def test_error_becomes_a_message_and_an_exit_code(
     assert capsys.readouterr() == ("", message)
 
 
-def test_answer_of_an_error_is_printed_too(capsys: pytest.CaptureFixture[str]) -> None:
-    error = FailedTestsError("it failed", output="what was seen")
+def test_output_of_an_error_is_printed_too(capsys: pytest.CaptureFixture[str]) -> None:
+    error = FailedTestsError("it failed", output="a report")
     assert console.main("program", lambda: fail(error), "") == 5
-    assert capsys.readouterr() == ("what was seen\n", "program: it failed\n")
+    assert capsys.readouterr() == ("a report\n", "program: it failed\n")
 
 
 def test_text_of_the_work_is_printed_with_its_exit_code(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert console.main("program", lambda: (5, "the answer"), "") == 5
-    assert capsys.readouterr() == ("the answer\n", "")
+    assert console.main("program", lambda: (5, "the output"), "") == 5
+    assert capsys.readouterr() == ("the output\n", "")
     assert console.main("program", lambda: (0, ""), "") == 0
     assert capsys.readouterr() == ("", "")

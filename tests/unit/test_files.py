@@ -1,4 +1,4 @@
-"""Users without a home folder and checkouts without git: one sentence, before any work."""
+"""The cache: a folder that cannot be written is an error before any work."""
 
 import os
 import subprocess
@@ -11,8 +11,8 @@ from worker_images import files
 from worker_images.errors import EngineError
 from worker_images.files import ROOT
 
-# build.py's command of a user whom no passwd entry names.
-NAMELESS = f"""
+# The command of build.py for a user without a passwd entry.
+PROGRAM = f"""
 import pwd, sys
 from pathlib import Path
 def none(_): raise KeyError
@@ -23,9 +23,9 @@ raise SystemExit(main(sys.argv[1:], Path({str(ROOT)!r})))
 """
 
 
-def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """A command of such a user, with nothing but these settings."""
-    command = [sys.executable, "-c", NAMELESS, *words]
+def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command as such a user, with no other environment."""
+    command = [sys.executable, "-c", PROGRAM, *arguments]
     environment = {"PATH": os.environ["PATH"], **environment}
     return subprocess.run(
         command,
@@ -38,7 +38,7 @@ def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["--variant", "slim"],
         ["--variant", "slim", "--tag", "x:y"],
@@ -47,24 +47,21 @@ def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         ["fetch", "--into", "x"],
     ],
 )
-def test_a_user_without_a_home_folder_is_told_of_the_cache(words: list[str]) -> None:
-    """Exit 4 in one sentence, before anything is fetched or asked."""
-    done = run(*words, DOCKER_HOST="unix:///proc/none.sock")
-    said = f"build.py: HOME is not set and user {os.getuid()} has no passwd entry, "
-    said += "so there is no place for the cache; set XDG_CACHE_HOME"
-    assert (done.returncode, done.stdout, done.stderr) == (4, "", f"{said} to a folder of yours\n")
+def test_missing_home_folder_is_an_error_before_any_work(arguments: list[str]) -> None:
+    done = run(*arguments, DOCKER_HOST="unix:///proc/none.sock")
+    message = "build.py: no folder for the cache: HOME is not set and user"
+    message += f" {os.getuid()} has no passwd entry; set XDG_CACHE_HOME to a folder of yours\n"
+    assert (done.returncode, done.stdout, done.stderr) == (4, "", message)
 
 
-def test_a_user_without_a_home_folder_can_read_and_name_a_cache(tmp_path: Path) -> None:
-    """What needs no cache goes on, and so does all else with one."""
+def test_missing_home_folder_is_allowed_without_a_cache_or_with_another(tmp_path: Path) -> None:
     assert run("--variant", "slim", "--print", "plan").returncode == 0
     engine = f"unix://{tmp_path}/none.sock"
     named = run("engine", "status", XDG_CACHE_HOME=str(tmp_path), DOCKER_HOST=engine)
     assert "DOCKER_HOST" in named.stderr
 
 
-def test_a_home_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """Also to root, who could make one where nobody looks for it."""
+def test_home_folder_that_does_not_exist_is_an_error_and_is_not_created(tmp_path: Path) -> None:
     done = run(
         "--variant",
         "slim",
@@ -82,14 +79,14 @@ def test_a_home_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("made", ["", "cache", "cache/worker-images"])
-def test_a_cache_that_cannot_be_written_is_named_before_any_work(
-    made: str,
+@pytest.mark.parametrize("existing", ["", "cache", "cache/worker-images"])
+def test_cache_that_cannot_be_written_is_an_error_and_is_not_changed(
+    existing: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whether it is there or not; root may write almost anywhere, so the answer is a stand-in's."""
-    (tmp_path / made).mkdir(parents=True, exist_ok=True)
+    """os.access is replaced, because root can write almost anywhere."""
+    (tmp_path / existing).mkdir(parents=True, exist_ok=True)
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(files, "CACHE", tmp_path / "cache/worker-images")
@@ -97,7 +94,7 @@ def test_a_cache_that_cannot_be_written_is_named_before_any_work(
     monkeypatch.setattr(os, "access", lambda path, mode: mode == os.F_OK and Path(path).exists())
     with pytest.raises(
         EngineError,
-        match=rf"may not write to {tmp_path / made}, where .*; set XDG_CACHE_HOME to a folder",
+        match=rf"cannot write to {tmp_path / existing}, which .*; set XDG_CACHE_HOME to a folder",
     ):
         files.check_cache()
     assert sorted(tmp_path.rglob("*")) == before

@@ -1,5 +1,6 @@
-"""Do the built images share what they say they share? It asks the archives that were judged, of
-every pair of variants.
+"""Do the built variants share the layers of their common components?
+
+Every pair of variants is compared by its tested archives.
 """
 
 import itertools
@@ -33,17 +34,17 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Image]:
 
 
 def layers(images: dict[str, Image], variant: str) -> dict[str, str]:
-    """The diffID of the base's layer and of each component's."""
+    """Return the diffID of each layer, by component."""
     names = ("base", *CATALOG.variants[variant].components)
     return dict(zip(names, [layer.diff_id for layer in images[variant].layers], strict=True))
 
 
-def test_there_are_pairs() -> None:
+def test_pairs_of_variants_exist() -> None:
     assert PAIRS
 
 
 @pytest.mark.parametrize(("smaller", "larger"), PAIRS)
-def test_shared_parts_are_the_same_bytes(
+def test_layers_of_common_components_are_identical(
     smaller: str, larger: str, images: dict[str, Image]
 ) -> None:
     one, other = layers(images, smaller), layers(images, larger)
@@ -54,8 +55,8 @@ def test_shared_parts_are_the_same_bytes(
 
 
 @pytest.mark.parametrize("variant", CATALOG.buildable)
-def test_every_layer_is_reviewed(variant: str, images: dict[str, Image]) -> None:
-    """Every engine and machine makes the layers of images/ledger.json, to the byte."""
+def test_every_layer_is_in_the_ledger(variant: str, images: dict[str, Image]) -> None:
+    """All engines and machines build the layers in images/ledger.json, byte for byte."""
     inputs = json.loads((ROOT / "out" / variant / INPUTS).read_text())
     ledger = Ledger.read(ROOT)
     entries = {name: ledger.entry(name, "amd64", digest) for name, digest in inputs.items()}
@@ -64,12 +65,10 @@ def test_every_layer_is_reviewed(variant: str, images: dict[str, Image]) -> None
 
 
 @pytest.mark.parametrize(("smaller", "larger"), PAIRS)
-def test_the_difference_is_the_declared_one(
+def test_larger_variant_adds_only_declared_files(
     smaller: str, larger: str, images: dict[str, Image]
 ) -> None:
-    """What the larger holds beyond the smaller is its further components' files, and their Debian
-    packages'.
-    """
+    """The larger variant adds only the files of its further components and their packages."""
     further = [
         name
         for name in CATALOG.variants[larger].components
@@ -88,15 +87,15 @@ def test_the_difference_is_the_declared_one(
     packaged = {
         entry.path
         for entry in images[larger].entries
-        if entry.layer in _places(larger, from_debian)
+        if entry.layer in _layer_numbers(larger, from_debian)
     }
     assert declared <= extra
     assert not extra - declared - packaged
 
 
-def _places(variant: str, names: list[str]) -> set[int]:
-    """The numbers of components' layers.
+def _layer_numbers(variant: str, names: list[str]) -> set[int]:
+    """Return the layer numbers of components.
 
-    What a Debian package may bring there is the closed world's matter.
+    test_world.py checks the files of Debian packages in these layers.
     """
     return {1 + CATALOG.variants[variant].components.index(name) for name in names}

@@ -1,7 +1,4 @@
-"""Whether an engine can build these images, by what it and its builder are.
-
-Asked before any work.
-"""
+"""The check that an engine and its builder can build these images, before any work."""
 
 import re
 import subprocess
@@ -13,11 +10,13 @@ from worker_images.engine.push import unpushable
 from worker_images.engine.sdk import Daemon, describe
 from worker_images.errors import EngineError
 
-# The first BuildKit that writes timestamps and OCI archives as every later one does, and the Docker
-# that brought it.
+# The first BuildKit that writes timestamps and OCI archives as later ones do, and the first Docker
+# that contains it.
 OLDEST_BUILDKIT = (0, 13, 2)
 OLDEST_DOCKER = (26, 1)
-NAME_A_BUILDER = "docker buildx create --name worker && ./build.py --variant slim --builder worker"
+CREATE_A_BUILDER = (
+    "docker buildx create --name worker && ./build.py --variant slim --builder worker"
+)
 SWITCH_STORES = (
     'set {"features": {"containerd-snapshotter": true}} in daemon.json of Docker 26.1 or later'
 )
@@ -25,7 +24,7 @@ SWITCH_STORES = (
 
 @dataclass(frozen=True)
 class Builder:
-    """A buildx builder, as `docker buildx inspect` prints it; the version may be no number."""
+    """A buildx builder, as `docker buildx inspect` prints it; `buildkit` need not be a number."""
 
     name: str
     driver: str
@@ -37,7 +36,7 @@ class Builder:
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine that builds: what it is, its builder, and what could not be made certain."""
+    """An engine that can build, its builder, and warnings about what could not be checked."""
 
     endpoint: Endpoint
     daemon: Daemon
@@ -49,33 +48,27 @@ class Engine:
 
 
 def find(private: PrivateEngine, builder: str | None = None) -> Engine | None:
-    """The engine that answers, fit to build, or None.
-
-    Raises EngineError for one that cannot build.
-    """
+    """The engine that responds, or None; raises EngineError if it cannot build."""
     endpoint = locate(private, builder)
     return buildable(endpoint) if endpoint else None
 
 
 def buildable(endpoint: Endpoint) -> Engine:
-    """The engine with its builder.
-
-    Raises EngineError where they cannot build these images, before any work.
-    """
+    """The engine with its builder; raises EngineError if they cannot build these images."""
     daemon = describe(endpoint.address)
     command = [*endpoint.buildx, "inspect", *([endpoint.builder] if endpoint.builder else [])]
     result = subprocess.run(
         command, capture_output=True, text=True, check=False, env=endpoint.environment
     )
     if result.returncode:
-        wanted = f"builder {endpoint.builder}" if endpoint.builder else "default builder"
-        raise EngineError(f"buildx has no {wanted}: {result.stderr.strip()}; see: docker buildx ls")
+        name = f"builder {endpoint.builder}" if endpoint.builder else "default builder"
+        raise EngineError(f"buildx has no {name}: {result.stderr.strip()}; see: docker buildx ls")
     builder = builder_of(result.stdout)
-    # buildx takes a daemon without BuildKit for one that builds in a container of its own.
+    # For a daemon without BuildKit, buildx assumes a builder in a container.
     if daemon.product == "Podman" and builder.name == DEFAULT_CONTEXT:
         raise EngineError(_without_buildkit(daemon, endpoint.host))
     if builder.driver == "docker" and builder.name != DEFAULT_CONTEXT:
-        fix = f"set DOCKER_CONTEXT={builder.name}, or name a builder of another driver"
+        fix = f"set DOCKER_CONTEXT={builder.name}, or use a builder with another driver"
         raise EngineError(f"builder {builder.name} is the engine of another docker context; {fix}")
     warnings = (
         check_daemon(daemon, builder) if builder.driver == "docker" else check_buildkit(builder)
@@ -84,7 +77,7 @@ def buildable(endpoint: Endpoint) -> Engine:
 
 
 def builder_of(inspected: str) -> Builder:
-    """A builder, by what `docker buildx inspect` prints."""
+    """A builder, from the output of `docker buildx inspect`."""
 
     def field(name: str) -> str:
         found = re.search(rf"^{name}: +(\S+)", inspected, re.MULTILINE)
@@ -94,53 +87,46 @@ def builder_of(inspected: str) -> Builder:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """The numbers of a version; empty for one that says nothing: dev, v0.0.0+unknown."""
+    """The numbers of a version; empty for one without meaning: dev, v0.0.0+unknown."""
     found = re.match(r"v?([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", version)
     parts = tuple(int(part or 0) for part in found.groups()) if found else ()
     return parts if any(parts) else ()
 
 
 def check_buildkit(builder: Builder) -> tuple[str, ...]:
-    """Warnings of a builder with a BuildKit of its own.
-
-    Raises EngineError where that is too old.
-    """
+    """Warnings about a builder that has its own BuildKit; raises EngineError if that is too old."""
     found, oldest = numbers(builder.buildkit), ".".join(map(str, OLDEST_BUILDKIT))
     if not found:
-        return (f"{builder}: no version that can be compared; {oldest} or later is needed",)
+        return (f"{builder}: version not recognized; needs BuildKit {oldest} or later",)
     if found < OLDEST_BUILDKIT:
-        raise EngineError(f"{builder} is too old, {oldest} is needed; {NAME_A_BUILDER}")
+        raise EngineError(
+            f"{builder} is too old; needs BuildKit {oldest} or later: {CREATE_A_BUILDER}"
+        )
     return ()
 
 
 def check_daemon(daemon: Daemon, builder: Builder) -> tuple[str, ...]:
-    """Warnings of a daemon that builds by itself.
-
-    Raises EngineError with the remedies where it cannot.
-    """
+    """Warnings about a daemon that builds by itself; raises EngineError if it cannot build."""
     if not daemon.containerd_store:
         raise EngineError(
-            f"{daemon} answers, and its classic image store cannot write OCI archives; "
-            f"either {SWITCH_STORES}, or name a builder: {NAME_A_BUILDER}"
+            f"{daemon} cannot be used: its classic image store cannot write OCI archives; "
+            f"either {SWITCH_STORES}, or create a builder: {CREATE_A_BUILDER}"
         )
     found, oldest = numbers(daemon.version), ".".join(map(str, OLDEST_DOCKER))
     if numbers(builder.buildkit):
         return check_buildkit(builder)
     if not found:
-        return (f"{daemon}: no version that can be compared; {oldest} or later is needed",)
+        return (f"{daemon}: version not recognized; needs Docker {oldest} or later",)
     if found < OLDEST_DOCKER:
         raise EngineError(
-            f"{daemon} answers, and {oldest} is needed; install a later Docker, or name a builder:"
-            f" {NAME_A_BUILDER}"
+            f"{daemon} is too old; install Docker {oldest} or later, or create a builder:"
+            f" {CREATE_A_BUILDER}"
         )
     return ()
 
 
 def check_push(engine: Engine, variant: str) -> None:
-    """Refuse a push that would send another manifest than the tested one, before any work.
-
-    Raises EngineError.
-    """
+    """Raise EngineError if a push would send another manifest than the tested one."""
     if not engine.daemon.containerd_store:
         cause = f"--push: {engine.daemon} stores images without their manifest"
         raise EngineError(unpushable(cause, variant))
@@ -148,6 +134,6 @@ def check_push(engine: Engine, variant: str) -> None:
 
 def _without_buildkit(daemon: Daemon, host: str) -> str:
     return (
-        f"{daemon} answers at {host}; it loads, tests and tags images, and has no BuildKit to build"
-        f" them and cannot push what was tested; name a builder: {NAME_A_BUILDER}"
+        f"{daemon} at {host} can load, test and tag images, but has no BuildKit to build them, and"
+        f" cannot push the tested manifest; create a builder: {CREATE_A_BUILDER}"
     )

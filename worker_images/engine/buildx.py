@@ -1,4 +1,4 @@
-"""One run of docker buildx: its progress to the reader, its whole log to a file."""
+"""A run of docker buildx, with progress on standard error and the full log in a file."""
 
 import contextlib
 import json
@@ -15,8 +15,8 @@ from worker_images.engine.endpoint import Endpoint
 from worker_images.errors import DriftError, EngineError, FetchError, ImageBuildError
 
 CERTIFICATES = Path(os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt")
-# Proxies, which BuildKit keeps out of history, and Go's mirrors, which only the builder's stage
-# declares.
+# Proxies, which BuildKit does not record in the history, and Go's mirrors, which only the builder
+# stage declares.
 PASSED_ON = (
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -37,22 +37,22 @@ FAILURES: tuple[tuple[str, type[ImageBuildError], str], ...] = (
     (
         r"SECURITY ERROR|checksum mismatch|WARNING: .* computed checksum",
         FetchError,
-        "these are not the pinned bytes; ask who changed them",
+        "these are not the pinned bytes; find out who changed them",
     ),
     (
         r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|x509:",
         FetchError,
-        "check network, proxies and CA; run again",
+        "check the network, proxies and CA certificates, then run again",
     ),
 )
-# What stands above and below the failed step's last lines.
+# The line above and below the failed step's last lines.
 RULE = "------"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
 @dataclass(frozen=True)
 class Job:
-    """What buildx is asked for: text and folder in, one output."""
+    """A build for buildx: a Dockerfile, a context and one output."""
 
     dockerfile: Path
     context: Path
@@ -62,7 +62,7 @@ class Job:
     no_cache: bool = False
     contexts: Mapping[str, str] = field(default_factory=dict)
     architecture: str = "amd64"
-    # Whether a step has a network, and so needs this machine's proxies and certificates.
+    # Whether a step uses a network, and thus needs this machine's proxies and certificates.
     network: bool = False
 
     @property
@@ -88,7 +88,7 @@ class Job:
 
 
 def archive(destination: Path) -> str:
-    """The output that writes an image as a file: a row of comma-separated values."""
+    """The output option that writes an image to a file, as comma-separated values."""
     field = f"dest={destination}"
     if "," in field or '"' in field:
         field = '"' + field.replace('"', '""') + '"'
@@ -96,14 +96,14 @@ def archive(destination: Path) -> str:
 
 
 def _literal(value: object) -> str:
-    """Text that bake does not take for a template."""
+    """Text with bake's template markers escaped."""
     return str(value).replace("${", "$${").replace("%{", "%%{")
 
 
 def bake(jobs: Mapping[str, Job]) -> str:
-    """A bake file of jobs by name.
+    """A bake file of jobs, by name.
 
-    What the environment passes on is named in it, its value is not.
+    It names variables of the environment, but does not hold their values.
     """
     passed = {name: {"default": ""} for name in PASSED_ON if os.environ.get(name)}
     targets = {name: job.target_definition for name, job in jobs.items()}
@@ -112,7 +112,7 @@ def bake(jobs: Mapping[str, Job]) -> str:
 
 
 def build(endpoint: Endpoint, jobs: Mapping[str, Job], log: Path) -> None:
-    """Run all jobs at once, what they share once; raises EngineError naming the log."""
+    """Run all jobs at once, and shared steps once; raises EngineError, which names the log."""
     file = log.with_suffix(".bake.json")
     file.write_text(bake(jobs))
     command = [
@@ -122,13 +122,13 @@ def build(endpoint: Endpoint, jobs: Mapping[str, Job], log: Path) -> None:
         str(file),
         *(["--builder", endpoint.builder] if endpoint.builder else []),
     ]
-    # The file is ours: newer releases would ask before they read what it names.
+    # Newer releases ask for permission to read the files that a bake file names; this one is ours.
     if _run(command, {**endpoint.environment, "BUILDX_BAKE_ENTITLEMENTS_FS": "0"}, log):
         raise _failure(log)
 
 
 def _run(command: list[str], environment: dict[str, str], log: Path) -> int:
-    """Run buildx; its progress goes to the reader and to the log."""
+    """Run buildx; copy its progress to standard error and to the log."""
     with subprocess.Popen(
         [*command, "--progress=plain"],
         env=environment,
@@ -146,7 +146,7 @@ def _run(command: list[str], environment: dict[str, str], log: Path) -> int:
 
 
 def _show(data: bytes) -> None:
-    """Progress for the reader; a closed standard error does not end the work."""
+    """Write progress to standard error; a closed one does not end the work."""
     with contextlib.suppress(OSError):
         sys.stderr.buffer.write(data)
         sys.stderr.buffer.flush()
@@ -154,7 +154,7 @@ def _show(data: bytes) -> None:
 
 @contextlib.contextmanager
 def ended(process: "subprocess.Popen[bytes]", by: signal.Signals) -> Iterator[None]:
-    """End the child where the block fails, and wait for it: it has to clean up, too."""
+    """If the block fails, send the process a signal and wait until it has cleaned up."""
     try:
         yield
     except BaseException:
@@ -164,23 +164,23 @@ def ended(process: "subprocess.Popen[bytes]", by: signal.Signals) -> Iterator[No
 
 
 def _failure(log: Path) -> ImageBuildError:
-    """What a failed build was: stale sums, bytes that could not be had or are wrong, or the build
-    itself.
-    """
+    """The error of a failed build: stale sums, a failed or wrong download, or a failed step."""
     text = ESCAPES.sub("", log.read_text(errors="replace"))
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["buildx said nothing"]
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [
+        "no output from buildx"
+    ]
     for pattern, kind, remedy in FAILURES:
-        found = [line for line in _of_the_failure(lines) if re.search(pattern, line)]
+        found = [line for line in _failed_step(lines) if re.search(pattern, line)]
         if found:
-            return kind(f"building: {found[-1]}; {remedy}; the whole log: {log}")
+            return kind(f"building: {found[-1]}; {remedy}; full log: {log}")
     errors = [line for line in lines if "ERROR" in line]
-    return EngineError(f"building: {(errors or lines)[-1]}; the whole log: {log}")
+    return EngineError(f"building: {(errors or lines)[-1]}; full log: {log}")
 
 
-def _of_the_failure(lines: list[str]) -> list[str]:
-    """The lines that BuildKit repeats of the failed step, and its errors.
+def _failed_step(lines: list[str]) -> list[str]:
+    """The failed step's last lines, which BuildKit repeats, and its errors.
 
-    What went wrong before and was retried is no cause.
+    Earlier failures that were retried are left out.
     """
     begin = lines.index(RULE) if RULE in lines else len(lines)
     errors = [line for line in lines[:begin] if "ERROR" in line]

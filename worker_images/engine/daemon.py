@@ -1,5 +1,6 @@
-"""Where an engine answers, and one question to its socket: with the standard library alone, cheap
-enough for the quick path.
+"""Addresses of engines, and simple queries to their sockets.
+
+Uses the standard library alone, so that it loads fast.
 """
 
 import contextlib
@@ -19,9 +20,7 @@ DEFAULT_CONTEXT = "default"
 
 @dataclass(frozen=True)
 class Address:
-    """An engine's URL and, where it is reached over TLS, the folder of ca.pem, cert.pem and
-    key.pem.
-    """
+    """An engine's URL, and for TLS the folder with ca.pem, cert.pem and key.pem."""
 
     host: str
     certificates: Path | None = None
@@ -29,7 +28,7 @@ class Address:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which the docker command finds the engine."""
+        """The environment variables with which the docker command finds the engine."""
         if not self.certificates:
             return {"DOCKER_HOST": self.host}
         switch = "DOCKER_TLS_VERIFY" if self.verify else "DOCKER_TLS"
@@ -42,7 +41,7 @@ def docker_folder() -> Path:
 
 
 def address_of(host: str) -> Address:
-    """The address of a host that the environment names, with the environment's TLS settings."""
+    """The address of a host, with the TLS settings of the environment."""
     verify = bool(os.environ.get("DOCKER_TLS_VERIFY"))
     if not host.startswith("tcp://") or not (verify or os.environ.get("DOCKER_TLS")):
         return Address(host)
@@ -50,7 +49,7 @@ def address_of(host: str) -> Address:
 
 
 def current_context() -> str:
-    """The name of the context that the docker command uses where DOCKER_HOST is not set."""
+    """The name of the context that the docker command uses without DOCKER_HOST."""
     if named := os.environ.get("DOCKER_CONTEXT"):
         return named
     with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -60,8 +59,8 @@ def current_context() -> str:
 
 
 def context_address(name: str) -> Address | None:
-    """The address that a docker context names; None where no such context can be read."""
-    # The folders that the docker command keeps contexts in.
+    """The address in a docker context; None if the context cannot be read."""
+    # The docker command keeps contexts in folders with these names.
     key = hashlib.sha256(name.encode()).hexdigest()
     contexts = docker_folder() / "contexts"
     try:
@@ -76,14 +75,14 @@ def context_address(name: str) -> Address | None:
 
 
 def is_local(host: str) -> bool:
-    """Whether the address is a socket on this machine."""
+    """Whether the URL is a socket on this machine."""
     return host.startswith("unix://")
 
 
 def query(host: str, path: str) -> dict[str, object] | None:
-    """The JSON object behind a path, empty for other text.
+    """The JSON object at a path of the API; empty for other text.
 
-    None where nobody answers or the answer is no.
+    None without a response, and for a status other than 200.
     """
     connection = http.client.HTTPConnection("engine", timeout=TIMEOUT_SECONDS)
     with socket.socket(socket.AF_UNIX) as channel:
@@ -92,10 +91,10 @@ def query(host: str, path: str) -> dict[str, object] | None:
             channel.connect(str(Path(host.removeprefix("unix://"))))
             connection.sock = channel
             connection.request("GET", path)
-            answer = connection.getresponse()
-            body = answer.read()
+            response = connection.getresponse()
+            body = response.read()
         except (OSError, http.client.HTTPException):
             return None
-    if answer.status != 200:
+    if response.status != 200:
         return None
     return dict(json.loads(body)) if body.startswith(b"{") else {}

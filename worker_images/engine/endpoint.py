@@ -1,6 +1,4 @@
-"""Which container engine does the work: the one that answers, or the private one of
-scripts/engine.
-"""
+"""The container engine to use: the machine's, or the private one of scripts/engine."""
 
 import os
 import shlex
@@ -25,7 +23,7 @@ from worker_images.files import ENGINE, MACHINE_SOCKET, PRIVATE_SOCKET
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A running engine: its address, and the commands that talk to it."""
+    """A running engine: its address, and the client commands for it."""
 
     address: Address
     buildx: tuple[str, ...]
@@ -39,18 +37,18 @@ class Endpoint:
 
     @property
     def images(self) -> Images:
-        """Its images and containers."""
+        """The images and containers of the engine."""
         return Images(self.address)
 
     @property
     def environment(self) -> dict[str, str]:
-        """The process environment for buildx and docker."""
+        """The environment for buildx and docker."""
         kept = {name: value for name, value in os.environ.items() if name != "DOCKER_CONTEXT"}
         return kept | self.address.environment
 
 
 class PrivateEngine:
-    """The engine of scripts/engine, kept under the user's cache."""
+    """The engine of scripts/engine, in the user's cache."""
 
     def __init__(self, root: Path) -> None:
         self.script = root / "scripts" / "engine"
@@ -60,7 +58,7 @@ class PrivateEngine:
         self.client = self.state / "bin"
 
     def run(self, action: str) -> str:
-        """Do start, stop or status; raises EngineError with what the script said."""
+        """Run start, stop or status; raises EngineError with the script's message."""
         result = subprocess.run(
             [str(self.script), action, str(self.state)], capture_output=True, text=True, check=False
         )
@@ -71,13 +69,13 @@ class PrivateEngine:
         return result.stdout.strip()
 
     def endpoint(self, builder: str | None = None) -> Endpoint:
-        """Its address, with the clients that came with it."""
+        """The private engine's address, with its own clients."""
         plugin = self.root / "usr" / "libexec" / "docker" / "cli-plugins" / "docker-buildx"
         docker = self.root / "usr" / "bin" / "docker"
         return Endpoint(Address(self.host), (str(plugin),), str(docker), builder)
 
     def write_client(self) -> None:
-        """Put a docker command with buildx in place, for shells on machines that have none."""
+        """Write a docker command with buildx, for shells on machines without one."""
         self.client.mkdir(parents=True, exist_ok=True)
         script, own = self.client / "docker", self.endpoint()
         docker, buildx = shlex.quote(own.docker), shlex.quote(own.buildx[0])
@@ -89,23 +87,21 @@ class PrivateEngine:
 
 
 def locate(private: PrivateEngine, builder: str | None = None) -> Endpoint | None:
-    """The engine that answers, as the docker command would find it, or the private one.
+    """The engine that the docker command would use, else the private one, else None.
 
-    None without either.
-
-    Raises EngineError for one that is named and does not answer.
+    Raises EngineError if DOCKER_HOST or a context names an engine that does not answer.
     """
     named = os.environ.get("DOCKER_HOST")
     context = DEFAULT_CONTEXT if named else current_context()
     if context != DEFAULT_CONTEXT:
-        return _outside(_of_context(context), private, builder)
+        return _with_clients(_of_context(context), private, builder)
     if not named and MACHINE_SOCKET.exists() and not os.access(MACHINE_SOCKET, os.W_OK):
         raise EngineError(
             f"permission denied on {MACHINE_SOCKET}; run with sudo, or join the group that owns it"
         )
     host = named or f"unix://{MACHINE_SOCKET}"
     if host != private.host and answers(host):
-        return _outside(address_of(host), private, builder)
+        return _with_clients(address_of(host), private, builder)
     if named and named != private.host:
         raise EngineError(
             f"DOCKER_HOST={named} does not answer; start that engine, or unset DOCKER_HOST"
@@ -116,7 +112,7 @@ def locate(private: PrivateEngine, builder: str | None = None) -> Endpoint | Non
 
 
 def has_buildx() -> bool:
-    """Whether the machine's own docker command can drive BuildKit."""
+    """Whether the machine has a docker command with buildx."""
     if not shutil.which("docker"):
         return False
     return (
@@ -139,22 +135,21 @@ def _of_context(name: str) -> Address:
     return address
 
 
-def _outside(address: Address, private: PrivateEngine, builder: str | None) -> Endpoint:
-    """An engine that is not ours, with the machine's clients, or with ours where it has none."""
+def _with_clients(address: Address, private: PrivateEngine, builder: str | None) -> Endpoint:
+    """An engine with the machine's clients, or with those of the private engine."""
     if has_buildx():
         return Endpoint(address, ("docker", "buildx"), "docker", builder)
     own = private.endpoint(builder)
     if Path(own.docker).exists():
         return replace(own, address=address)
     fix = "install docker-cli and docker-buildx, or run: ./build.py engine start"
-    raise ClientError(f"an engine answers, no docker command with buildx is here; {fix}")
+    raise ClientError(
+        f"an engine answers, but this machine has no docker command with buildx; {fix}"
+    )
 
 
 def check_space(folders: Mapping[str, Path], needed: int) -> None:
-    """Refuse to begin where a disk would fill; `needed` is bytes.
-
-    Raises EngineError naming the folder.
-    """
+    """Raise EngineError for a folder whose disk has less than `needed` bytes free."""
     for purpose, folder in folders.items():
         free = free_space(folder)
         if free < needed:
@@ -165,5 +160,5 @@ def check_space(folders: Mapping[str, Path], needed: int) -> None:
 
 
 def free_space(folder: Path) -> int:
-    """Bytes free on the disk of a folder, also of one that is not there yet."""
+    """Free bytes on the disk of a folder, which need not exist yet."""
     return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free

@@ -1,4 +1,4 @@
-"""Images and containers of one engine, through the docker SDK."""
+"""Images and containers of an engine, through the docker SDK."""
 
 import contextlib
 import os
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 SLEEP = ["sleep", "infinity"]
 TEST_LABEL = "worker-images.test"
 CONFLICT = 409
-# What programs of a worker need: soft and hard; -1 is no limit.
+# Soft and hard limits that a worker's programs need; -1 is unlimited.
 LIMITS = {"nofile": (1024, 4096), "fsize": (-1, -1)}
 
 
 class Images:
-    """The images and containers of one engine; every method raises EngineError."""
+    """The images and containers of an engine; all methods raise EngineError."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
 
     def holds(self, identity: str) -> bool:
-        """Whether the engine still has an image."""
+        """Whether the engine has an image."""
         import docker.errors
 
         with client_of(self.address) as client:
@@ -37,30 +37,30 @@ class Images:
                 return False
 
     def identities(self) -> set[str]:
-        """Every image that the engine holds."""
+        """The IDs of all images of the engine."""
         with client_of(self.address) as client:
             return set(client.api.images(quiet=True, all=True))
 
     def load(self, archive: Path) -> str:
-        """Load an image archive and return the id that the engine gives it."""
+        """Load an image archive, and return the ID that the engine gives it."""
         with client_of(self.address) as client, archive.open("rb") as stream:
             images = client.images.load(stream)
         if len(images) != 1:
-            raise EngineError(f"loading {archive}: {len(images)} images in it, one is wanted")
+            raise EngineError(f"loading {archive}: it holds {len(images)} images, want one")
         return str(images[0].id)
 
     def save(self, reference: str, destination: Path) -> str:
-        """Write an image as an archive and return its id."""
+        """Write an image to an archive, and return its ID."""
         import docker.errors
 
         with client_of(self.address) as client, destination.open("wb") as stream:
             try:
                 image = client.images.get(reference)
             except docker.errors.ImageNotFound as error:
-                fix = "build it, or name another"
+                fix = "build it, or use another name"
                 raise EngineError(
-                    f"no image {reference} in the engine at {self.address.host}, and no such file;"
-                    f" {fix}"
+                    f"{reference} is neither an image in the engine at {self.address.host} nor a"
+                    f" file; {fix}"
                 ) from error
             for chunk in image.save():
                 stream.write(chunk)
@@ -72,7 +72,7 @@ class Images:
             client.images.get(identity).tag(*split(reference))
 
     def remove(self, identity: str) -> None:
-        """Forget an image, unless a name points at it or a container uses it."""
+        """Remove an image, unless it has a name or a container uses it."""
         import docker.errors
 
         with client_of(self.address) as client:
@@ -89,16 +89,13 @@ class Images:
     def container(
         self, image: str, capabilities: Sequence[str] = (), entrypoint: list[str] | None = None
     ) -> Iterator[str]:
-        """The id of a container without network, which lives for the block.
-
-        Without more rights than those named.
-        """
+        """The ID of a container for the block, without a network and other capabilities."""
         import docker.types
 
         with client_of(self.address) as client:
-            _sweep(client)
-            rights = client.api.create_host_config(
-                # The engine's defaults may be too low for any sandbox.
+            _remove_stale(client)
+            host_config = client.api.create_host_config(
+                # The engine's defaults may be too low for a sandbox.
                 ulimits=[
                     docker.types.Ulimit(name=name, soft=soft, hard=hard)
                     for name, (soft, hard) in LIMITS.items()
@@ -106,18 +103,16 @@ class Images:
                 network_mode="none",
                 cap_drop=["ALL"],
                 cap_add=list(capabilities),
-                # gVisor and runc make namespaces of their own, which the engine's default filters
-                # forbid.
+                # gVisor and runc create namespaces, which the engine's default filters forbid.
                 security_opt=["seccomp=unconfined", "apparmor=unconfined", "no-new-privileges"],
             )
-            # runc mounts a /proc there, which the kernel allows to nobody whose own /proc is
-            # masked.
-            rights |= {"MaskedPaths": [], "ReadonlyPaths": []}
-            labels = {TEST_LABEL: f"{_here()} {os.getpid()}"}
-            made = client.api.create_container(
-                image, SLEEP, host_config=rights, labels=labels, entrypoint=entrypoint
+            # runc mounts a /proc, which the kernel forbids in a container with masked paths.
+            host_config |= {"MaskedPaths": [], "ReadonlyPaths": []}
+            labels = {TEST_LABEL: f"{_namespace()} {os.getpid()}"}
+            response = client.api.create_container(
+                image, SLEEP, host_config=host_config, labels=labels, entrypoint=entrypoint
             )
-            created = client.containers.get(made["Id"])
+            created = client.containers.get(response["Id"])
             try:
                 created.start()
                 yield str(created.id)
@@ -126,24 +121,24 @@ class Images:
 
 
 def split(reference: str) -> tuple[str, str]:
-    """A reference's name and tag."""
+    """The name and the tag of a reference."""
     name, separator, tag = reference.rpartition(":")
     return (name, tag) if separator and "/" not in tag else (reference, "latest")
 
 
-def _here() -> str:
-    """Where a process number means something: this boot of this machine, this process namespace."""
+def _namespace() -> str:
+    """The scope of a process number: this boot of this machine, and this PID namespace."""
     return (
         f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
         f" {Path('/proc/self/ns/pid').readlink()}"
     )
 
 
-def _sweep(client: "docker.DockerClient") -> None:
-    """Remove the containers of judges that were killed here."""
+def _remove_stale(client: "docker.DockerClient") -> None:
+    """Remove containers of test runs that were killed on this machine."""
     for container in client.containers.list(
         all=True, filters={"label": TEST_LABEL}, ignore_removed=True
     ):
-        place, _, process = container.labels[TEST_LABEL].rpartition(" ")
-        if place == _here() and not Path("/proc", process).exists():
+        namespace, _, process = container.labels[TEST_LABEL].rpartition(" ")
+        if namespace == _namespace() and not Path("/proc", process).exists():
             container.remove(force=True, v=True)

@@ -1,4 +1,4 @@
-"""Sending a tested image to a registry: exactly its manifest, under a tag that names no other."""
+"""Push of a tested image to a registry: its exact manifest, without moving another image's tag."""
 
 import contextlib
 import warnings
@@ -13,8 +13,7 @@ from worker_images.errors import RegistryError
 if TYPE_CHECKING:
     import docker
 
-# A registry that does not show a repository without a login says so with these words, also where
-# there is none.
+# Messages of registries that hide a repository without a login, whether it exists or not.
 HIDDEN = (
     "denied",
     "unauthorized",
@@ -22,7 +21,7 @@ HIDDEN = (
     "authentication required",
     "forbidden",
 )
-UNREACHED = (
+UNREACHABLE = (
     "dial tcp",
     "no such host",
     "timeout",
@@ -37,10 +36,10 @@ ABSENT = ("manifest unknown", "name unknown", "not found")
 
 
 def push(address: Address, reference: str, digest: str) -> None:
-    """Have a registry serve one manifest digest under a tag.
+    """Push an image, so that a tag names the manifest with this digest.
 
-    Raises RegistryError, before the tag moves, where the tag names another image or the engine
-    would push another manifest; and where the push fails.
+    Raises RegistryError before the tag moves if it names another image, or if the engine would
+    push another manifest; also if the push fails.
     """
     with client_of(address) as client, _registry(reference):
         present = _registered(client, reference)
@@ -54,7 +53,7 @@ def push(address: Address, reference: str, digest: str) -> None:
         held = client.images.get(reference).id
         if held != digest:
             raise RegistryError(
-                f"pushing {reference}: {unpushable(f'the image is {held} in this engine')}"
+                f"pushing {reference}: {unpushable(f'this engine names the image {held}')}"
             )
         lines = client.images.push(*split(reference), stream=True, decode=True)
         faults = [str(line["error"]) for line in lines if "error" in line]
@@ -66,12 +65,12 @@ def push(address: Address, reference: str, digest: str) -> None:
     if arrived != digest:
         fix = "remove the tag there, and use an engine with the containerd image store"
         raise RegistryError(
-            f"pushing {reference}: tested was {digest}, the registry has {arrived}; {fix}"
+            f"pushing {reference}: tested {digest}, but the registry has {arrived}; {fix}"
         )
 
 
 def unpushable(cause: str, variant: str = "VARIANT") -> str:
-    """Why an engine cannot push what was tested, and what can."""
+    """The message that an engine cannot push the tested manifest, with alternatives."""
     return (
         f"{cause}, so it would push another manifest than the tested archive's; use an engine with"
         " the containerd image store, or send the archive: skopeo copy"
@@ -81,12 +80,12 @@ def unpushable(cause: str, variant: str = "VARIANT") -> str:
 
 @contextlib.contextmanager
 def _registry(reference: str) -> Iterator[None]:
-    """Name the configuration file where the credentials for a registry cannot be had."""
+    """Turn errors of credential helpers into RegistryError, which names the configuration file."""
     import docker.errors
 
     try:
         with warnings.catch_warnings():
-            # The SDK warns of a missing helper, and then fails for it.
+            # The SDK warns about a missing helper before it fails.
             warnings.simplefilter("ignore", UserWarning)
             yield
     except docker.errors.APIError:
@@ -104,10 +103,7 @@ def _registry(reference: str) -> Iterator[None]:
 
 
 def _registered(client: "docker.DockerClient", reference: str) -> str | None:
-    """The digest that a registry has under a tag, None where it shows none.
-
-    Raises RegistryError.
-    """
+    """The digest of a tag in a registry; None if it shows none; raises RegistryError."""
     import docker.errors
 
     try:
@@ -116,16 +112,16 @@ def _registered(client: "docker.DockerClient", reference: str) -> str | None:
         return None
     except docker.errors.APIError as error:
         cause = str(error.explanation or error)
-        # Who may not read a tag may not push it either: the push itself says so.
-        if any(words in cause.lower() for words in (*HIDDEN, *ABSENT)):
+        # Without permission to read a tag, the push itself fails.
+        if any(text in cause.lower() for text in (*HIDDEN, *ABSENT)):
             return None
         raise RegistryError(f"pushing {reference}: {cause}; {_advice(cause, reference)}") from error
 
 
 def _advice(cause: str, reference: str) -> str:
-    """The next step after a registry's or an engine's words."""
-    if any(word in cause.lower() for word in HIDDEN):
+    """The next step after an error of a registry or an engine."""
+    if any(text in cause.lower() for text in HIDDEN):
         return f"run: docker login {reference.partition('/')[0]}"
-    if any(words in cause.lower() for words in UNREACHED):
+    if any(text in cause.lower() for text in UNREACHABLE):
         return "check the registry's name, the network and the engine's proxies and certificates"
-    return "the registry refused it; its log says why"
+    return "see the registry's log for the reason"

@@ -1,6 +1,4 @@
-"""The docker SDK's client of one engine: how it is reached, what it is, and its faults as this
-project's.
-"""
+"""The docker SDK's client of an engine; its errors become EngineError."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ CONTAINERD_STORE = "io.containerd.snapshotter"
 
 @dataclass(frozen=True)
 class Daemon:
-    """What answers at an address."""
+    """The product that responds at an address, and its version."""
 
     product: str
     version: str
@@ -30,16 +28,16 @@ class Daemon:
 
     @property
     def store(self) -> str:
-        """The kind of its image store, in words."""
+        """The kind of its image store, as text."""
         if self.product == "Podman":
             return "Podman's image store"
         return "containerd image store" if self.containerd_store else "classic image store"
 
 
 def _connected(url: str, address: Address) -> "docker.DockerClient":
-    """A client of the engine that answers at a URL.
+    """A client of the engine at a URL.
 
-    Raises docker's errors, and EngineError for TLS files that are missing.
+    Raises docker's errors, and EngineError for missing TLS files.
     """
     import docker
 
@@ -52,7 +50,7 @@ def _connected(url: str, address: Address) -> "docker.DockerClient":
             verify: Any,
             cert: Any,
         ) -> Any:
-            # REQUESTS_CA_BUNDLE would overrule the engine's own CA.
+            # REQUESTS_CA_BUNDLE would override the engine's CA.
             verify = self.verify if verify is None else verify
             return super().merge_environment_settings(url, proxies, stream, verify, cert)
 
@@ -77,7 +75,7 @@ def _tls(address: Address) -> "docker.tls.TLSConfig | bool":
     if address.verify and not authority.is_file():
         fix = "set DOCKER_CERT_PATH to the folder that holds ca.pem, cert.pem and key.pem"
         raise EngineError(
-            f"the engine at {address.host} is reached over TLS, and there is no {authority}; {fix}"
+            f"the engine at {address.host} needs TLS, but {authority} does not exist; {fix}"
         )
     return docker.tls.TLSConfig(
         client_cert=(str(pair[0]), str(pair[1])) if pair[0].is_file() else None,
@@ -88,7 +86,7 @@ def _tls(address: Address) -> "docker.tls.TLSConfig | bool":
 
 @contextlib.contextmanager
 def client_of(address: Address) -> Iterator["docker.DockerClient"]:
-    """A client of the engine, for the block; raises EngineError."""
+    """A client of the engine for the block; raises EngineError."""
     import docker
 
     host = address.host
@@ -97,29 +95,29 @@ def client_of(address: Address) -> Iterator["docker.DockerClient"]:
             f"the engine at {host} does not answer; start it, or run: ./build.py engine start"
         )
     try:
-        with contextlib.ExitStack() as held:
-            # The SDK's own ssh knows neither ports nor names of ~/.ssh/config.
-            url = held.enter_context(bridged(host)) if host.startswith("ssh://") else host
-            yield held.enter_context(contextlib.closing(_connected(url, address)))
+        with contextlib.ExitStack() as stack:
+            # The SDK's ssh supports neither ports nor names of ~/.ssh/config.
+            url = stack.enter_context(bridged(host)) if host.startswith("ssh://") else host
+            yield stack.enter_context(contextlib.closing(_connected(url, address)))
     except (docker.errors.DockerException, OSError) as error:
         cause = getattr(error, "explanation", None) or error
         raise EngineError(
-            f"the engine at {host}: {cause}; check that engine, or name another in DOCKER_HOST"
+            f"the engine at {host}: {cause}; check that engine, or set DOCKER_HOST to another"
         ) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        fix = "check what listens there, or name another engine in DOCKER_HOST"
+        fix = "check what listens there, or set DOCKER_HOST to another engine"
         raise EngineError(
             f"the engine at {host} sent a response that cannot be read ({error!r}); {fix}"
         ) from error
 
 
 def answers(host: str) -> bool:
-    """Whether an engine is there; an address on another machine is believed until it is used."""
+    """Whether an engine responds; assumed for an address on another machine."""
     return not is_local(host) or query(host, "/_ping") is not None
 
 
 def describe(address: Address) -> Daemon:
-    """What answers at an address; raises EngineError."""
+    """The product and version at an address; raises EngineError."""
     with client_of(address) as client:
         version, store = client.version(), str(client.info().get("DriverStatus"))
     names = [str(component.get("Name")) for component in version.get("Components") or ()]

@@ -1,6 +1,4 @@
-"""An engine on another machine, as the docker command reaches it: ssh, and the docker command
-there.
-"""
+"""An engine on another machine, through ssh and the docker command there."""
 
 import contextlib
 import shutil
@@ -16,14 +14,14 @@ from worker_images.errors import EngineError
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """A socket of this machine; each connection is one of ssh."""
+    """A socket of this machine; each of its connections starts ssh."""
 
     daemon_threads = True
     command: list[str]
 
 
 class _Connection(socketserver.BaseRequestHandler):
-    """What is sent here, the other machine's engine answers."""
+    """A connection that is forwarded to the other machine's engine."""
 
     server: _Server
 
@@ -32,9 +30,9 @@ class _Connection(socketserver.BaseRequestHandler):
 
 
 def command(host: str) -> list[str]:
-    """What connects standard input and output to the engine behind ssh://[USER@]HOST[:PORT]."""
+    """The command that connects its standard streams to the engine at ssh://[USER@]HOST[:PORT]."""
     address = urlsplit(host)
-    # What is not named is left to ~/.ssh/config.
+    # ~/.ssh/config decides what the URL does not contain.
     user = ["-l", address.username] if address.username else []
     port = ["-p", str(address.port)] if address.port else []
     return [
@@ -54,10 +52,11 @@ def command(host: str) -> list[str]:
 
 @contextlib.contextmanager
 def bridged(host: str) -> Iterator[str]:
-    """The URL of a socket here that reaches the engine, for the block; raises EngineError."""
+    """The URL of a local socket that forwards to the engine, for the block; raises EngineError."""
     if not shutil.which("ssh"):
         raise EngineError(
-            f"{host} is reached by the ssh command, which is not here; install openssh-client"
+            f"{host} needs the ssh command, which this machine does not have; install"
+            " openssh-client"
         )
     with tempfile.TemporaryDirectory(prefix="engine-") as folder:
         path = Path(folder) / "engine.sock"

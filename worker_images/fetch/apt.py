@@ -1,4 +1,4 @@
-"""Debian packages: which ones a set of names means today, and their bytes."""
+"""Debian packages: resolution of names with apt, and downloads."""
 
 import contextlib
 import hashlib
@@ -21,7 +21,7 @@ ADDRESS = re.compile(
     r"'(?P<url>[^']+)' (?P<file>\S+) (?P<size>[0-9]+) SHA256:(?P<sha256>[0-9a-f]{64})"
 )
 
-# What to do where apt-get failed for another reason than the network.
+# The next step for errors of apt-get that do not come from the network.
 FIXES = {
     "No space left|enough free space": "free some space in the cache, or set XDG_CACHE_HOME",
     "Unable to locate package|no installation candidate": (
@@ -31,7 +31,7 @@ FIXES = {
         "check the clock, debian-archive-keyring and debian.mirror in versions.yaml"
     ),
 }
-UNREACHED = "check debian.mirror in versions.yaml and the network"
+CHECK_NETWORK = "check debian.mirror in versions.yaml and the network"
 
 APT_CONFIGURATION = """\
 Dir "{folder}";
@@ -51,7 +51,7 @@ APT::Sandbox::User "";
 
 
 def sources(pin: DebianPin) -> str:
-    """The apt sources of a suite: release, updates and security, each signed by Debian."""
+    """The apt sources of a suite: release, updates and security, all signed by Debian."""
     rows = (
         (pin.mirror, pin.suite),
         (pin.mirror, f"{pin.suite}-updates"),
@@ -63,13 +63,14 @@ def sources(pin: DebianPin) -> str:
 def resolve(
     pin: DebianPin, names: Mapping[str, Sequence[str]], architecture: str = "amd64"
 ) -> dict[str, tuple[Package, ...]]:
-    """Ask Debian's signed index what each set of names needs, for one architecture.
+    """Resolve each set of names with Debian's signed index, for one architecture.
 
     Raises EngineError or FetchError.
     """
     if not KEYRING.exists():
         raise EngineError(
-            f"resolving Debian packages: no {KEYRING}; run: apt-get install debian-archive-keyring"
+            f"resolving Debian packages: {KEYRING} does not exist; run: apt-get install"
+            " debian-archive-keyring"
         )
     with tempfile.TemporaryDirectory(prefix="part-apt-", dir=scratch()) as folder:
         return closures(apt_folder(Path(folder), sources(pin), architecture), names)
@@ -78,18 +79,15 @@ def resolve(
 def closures(
     configuration: str, names: Mapping[str, Sequence[str]]
 ) -> dict[str, tuple[Package, ...]]:
-    """What each set of names needs, by the indexes of an apt folder, which it fetches.
-
-    Raises FetchError.
-    """
+    """Fetch the indexes of an apt folder, and resolve each set of names; raises FetchError."""
     _apt(configuration, "update", "--error-on=any")
-    return {root: _closure(configuration, wanted) for root, wanted in names.items()}
+    return {root: _closure(configuration, each) for root, each in names.items()}
 
 
 def apt_folder(folder: Path, sources_list: str, architecture: str) -> str:
-    """A folder in which apt knows these sources and nothing of the machine.
+    """Make a folder in which apt uses these sources and no setting of the machine.
 
-    Returns its configuration's path.
+    Returns the path of its configuration.
     """
     for name in (
         "etc/apt.conf.d",
@@ -114,7 +112,8 @@ def _apt(configuration: str, *arguments: str) -> str:
             (line for line in result.stderr.splitlines() if line.startswith("E:")),
             result.stderr.strip(),
         )
-        fix = next((fix for pattern, fix in FIXES.items() if re.search(pattern, cause)), UNREACHED)
+        fixes = (fix for pattern, fix in FIXES.items() if re.search(pattern, cause))
+        fix = next(fixes, CHECK_NETWORK)
         raise FetchError(f"resolving Debian packages: apt-get {arguments[0]}: {cause}; {fix}")
     return result.stdout
 
@@ -125,7 +124,7 @@ def _closure(configuration: str, names: Sequence[str]) -> tuple[Package, ...]:
 
 
 def package_of(match: re.Match[str]) -> Package:
-    """A package from one address that apt printed."""
+    """A package, from a line that apt printed."""
     name, version, _ = match["file"].removesuffix(".deb").rsplit("_", 2)
     return Package(
         name, urllib.parse.unquote(version), match["url"], int(match["size"]), match["sha256"]
@@ -133,7 +132,7 @@ def package_of(match: re.Match[str]) -> Package:
 
 
 def fetch(packages: Sequence[Package], cache: Path) -> list[Path]:
-    """Have the bytes of each package in a folder, checked again at each use; raises FetchError."""
+    """Download packages that the folder lacks, and check all; raises FetchError."""
     return ensure_all(
         [
             (download(package), without_stale_parts(cache) / file_name(package))
@@ -143,37 +142,31 @@ def fetch(packages: Sequence[Package], cache: Path) -> list[Path]:
 
 
 def file_name(package: Package) -> str:
-    """What a package is called where packages are kept: by its bytes."""
+    """The file name of a package in caches, which is its digest."""
     return f"{package.sha256}.deb"
 
 
-def download(package: Package, *elsewhere: str) -> Download:
-    """A package from the mirror that its index named, or from addresses that are tried next."""
+def download(package: Package, *fallbacks: str) -> Download:
+    """The download of a package from its mirror, or from one of the fallbacks."""
 
     def fault(file: Path) -> str:
         size, digest = file.stat().st_size, sha256(file)
-        right = (size, digest) == (package.size, package.sha256)
-        return (
-            ""
-            if right
-            else f"got {size} bytes with sha256 {digest}, want {package.size} with {package.sha256}"
-        )
+        if (size, digest) == (package.size, package.sha256):
+            return ""
+        return f"got {size} bytes with sha256 {digest}, want {package.size} with {package.sha256}"
 
     step = (
-        "where Debian has replaced it, take today's packages: make lock; else check the network and"
-        " run again"
+        "if Debian replaced it, use the current packages: make lock; else check the network and run"
+        " again"
     )
     return Download(
-        f"{package.name} {package.version}", (package.url, *elsewhere), package.size, fault, step
+        f"{package.name} {package.version}", (package.url, *fallbacks), package.size, fault, step
     )
 
 
 @contextlib.contextmanager
 def members(path: Path, archive: str) -> Iterator[tarfile.TarFile]:
-    """The entries of one of a .deb's two archives (--fsys-tarfile, --ctrl-tarfile).
-
-    Raises EngineError.
-    """
+    """One of a .deb's two archives (--fsys-tarfile, --ctrl-tarfile); raises EngineError."""
     with tempfile.TemporaryFile(dir=scratch()) as unpacked:
         result = subprocess.run(
             ["dpkg-deb", archive, str(path)],
@@ -193,6 +186,6 @@ def members(path: Path, archive: str) -> Iterator[tarfile.TarFile]:
 
 
 def sha256(path: Path) -> str:
-    """Digest of a file, in hexadecimal."""
+    """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

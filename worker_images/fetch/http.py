@@ -1,4 +1,4 @@
-"""Bytes over HTTP, which get their name only when they are the ones that were wanted."""
+"""Downloads over HTTP; a file gets its final name only after it was checked."""
 
 import contextlib
 import errno
@@ -18,25 +18,26 @@ LONGEST_PAUSE_SECONDS = 30
 TIMEOUT_SECONDS = 30.0
 TOTAL_SECONDS = 900
 CHUNK = 1 << 20
-# What a disk refuses whatever the address, with the way out.
-DISK = {
+# Errors of a disk, which do not depend on the address, with their fixes.
+DISK_FIXES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space there"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give this user access"),
 }
 CHANGED = (
-    "these are not the pinned bytes: the mirror or a proxy changed them; ask who did and run again"
+    "these are not the pinned bytes: the mirror or a proxy changed them; find out who did and run"
+    " again"
 )
 
 
 @dataclass(frozen=True)
 class Download:
-    """One file: a name for messages, its addresses, the most bytes that it has, and what is wrong
-    with a copy (empty: nothing).
+    """A file to download, or to copy from `copy` without a network.
 
-    Where `copy` names a file, no network is used.
+    `name` is used in messages, `most` is the largest allowed size in bytes. `fault` returns what is
+    wrong with a file, empty if nothing is; `step` is the next step after an error.
     """
 
-    what: str
+    name: str
     addresses: tuple[str, ...]
     most: int
     fault: Callable[[Path], str]
@@ -45,53 +46,53 @@ class Download:
 
 
 class _ChangedError(FetchError):
-    """All bytes came, and they are not those that were wanted."""
+    """The download is complete, but its bytes are wrong."""
 
 
-def ensure(wanted: Download, path: Path) -> Path:
-    """Have the file under its name, checked again at each use; raises FetchError."""
-    if path.is_file() and not wanted.fault(path):
+def ensure(file: Download, path: Path) -> Path:
+    """Check the file at a path, and download it if it is missing or wrong; raises FetchError."""
+    if path.is_file() and not file.fault(path):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    if wanted.copy:
-        _copied(wanted, wanted.copy, path)
+    if file.copy:
+        _copy(file, file.copy, path)
     else:
-        _fetched(wanted, path)
+        _fetch(file, path)
     return path
 
 
-def _copied(wanted: Download, source: Path, path: Path) -> None:
+def _copy(file: Download, source: Path, path: Path) -> None:
     try:
         with source.open("rb") as stream:
-            _put(wanted, iter(lambda: stream.read(CHUNK), b""), path, str(source))
+            _write(file, iter(lambda: stream.read(CHUNK), b""), path, str(source))
     except OSError as error:
         reason = f"{source}: {error.strerror}"
-        raise FetchError(f"copying {wanted.what}: {reason}; {wanted.step}") from error
+        raise FetchError(f"copying {file.name}: {reason}; {file.step}") from error
     except _ChangedError as error:
-        raise FetchError(f"copying {wanted.what}: {error}; {wanted.step}") from error
+        raise FetchError(f"copying {file.name}: {error}; {file.step}") from error
 
 
-def _fetched(wanted: Download, path: Path) -> None:
-    """From the first address that gives the file; raises FetchError with what each answered."""
-    if not wanted.addresses:
-        raise FetchError(f"fetching {wanted.what}: no address to fetch it from; {wanted.step}")
+def _fetch(file: Download, path: Path) -> None:
+    """Fetch from the first address that works; raises FetchError with the error of each."""
+    if not file.addresses:
+        raise FetchError(f"fetching {file.name}: no address to fetch it from; {file.step}")
     causes, changed = [], False
-    for address in wanted.addresses:
+    for address in file.addresses:
         try:
-            _from(wanted, address, path)
+            _fetch_from(file, address, path)
         except (NoResponseError, _ChangedError) as error:
             changed = isinstance(error, _ChangedError)
             causes.append(str(error))
         else:
             return
-    step = CHANGED if changed else wanted.step
-    raise FetchError(f"fetching {wanted.what}: {'; '.join(causes)}; {step}")
+    step = CHANGED if changed else file.step
+    raise FetchError(f"fetching {file.name}: {'; '.join(causes)}; {step}")
 
 
-def _from(wanted: Download, address: str, path: Path) -> None:
+def _fetch_from(file: Download, address: str, path: Path) -> None:
     """Fetch from one address; raises the error of the last attempt.
 
-    Requests are repeated by urllib3; a body that breaks off or is wrong is fetched again here.
+    urllib3 repeats requests; this function repeats those whose body is incomplete or wrong.
     """
     from worker_images.fetch import session
 
@@ -100,40 +101,38 @@ def _from(wanted: Download, address: str, path: Path) -> None:
         body = session.body(address, TIMEOUT_SECONDS, TOTAL_SECONDS, retries)
         try:
             with contextlib.closing(body):
-                _put(wanted, body, path, session.without_credentials(address))
+                _write(file, body, path, session.without_credentials(address))
         except (NoResponseError, _ChangedError) as error:
-            began = isinstance(error, _ChangedError) or error.status == session.OK
-            if not began or attempt == ATTEMPTS:
+            has_body = isinstance(error, _ChangedError) or error.status == session.OK
+            if not has_body or attempt == ATTEMPTS:
                 raise
         else:
             return
         time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
 
 
-def _put(wanted: Download, chunks: Iterable[bytes], path: Path, origin: str) -> None:
-    """Write to a temporary name, at most the bytes that are due, and rename when nothing is
-    wrong.
-    """
+def _write(file: Download, chunks: Iterable[bytes], path: Path, origin: str) -> None:
+    """Write to a temporary file until it is too large, check it, and rename it."""
     received = 0
     try:
         with atomic_path(path) as part:
-            with part.open("wb") as file:
+            with part.open("wb") as stream:
                 for chunk in chunks:
-                    received += file.write(chunk)
-                    if received > wanted.most:
+                    received += stream.write(chunk)
+                    if received > file.most:
                         break
-                file.flush()
-                os.fsync(file.fileno())
-            if fault := wanted.fault(part):
-                page = part.read_bytes()[:512].lstrip()[:1] == b"<"
-                hint = "; it looks like HTML: a proxy or a portal answered" if page else ""
+                stream.flush()
+                os.fsync(stream.fileno())
+            if fault := file.fault(part):
+                is_page = part.read_bytes()[:512].lstrip()[:1] == b"<"
+                hint = "; it looks like HTML from a proxy or a login page" if is_page else ""
                 raise _ChangedError(f"{origin}: {fault}{hint}")
     except OSError as error:
-        fix = DISK.get(error.errno or 0, "check that disk")
+        fix = DISK_FIXES.get(error.errno or 0, "check that disk")
         raise EngineError(f"{path.parent}: {error.strerror}; {fix} and run again") from error
 
 
 def ensure_all(files: Sequence[tuple[Download, Path]]) -> list[Path]:
-    """Have several at once; raises FetchError for the first that fails."""
+    """Download several files in parallel; raises FetchError for the first that fails."""
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(lambda each: ensure(*each), files))

@@ -1,4 +1,4 @@
-"""Questions put at once and for a bounded time, and whether a host answers."""
+"""Checks that run in parallel with a deadline, and a check that a host responds."""
 
 import threading
 import time
@@ -8,41 +8,41 @@ from urllib.request import getproxies
 
 from worker_images.errors import NoResponseError
 
-Answer = TypeVar("Answer")
+Value = TypeVar("Value")
 TIMEOUT_SECONDS = 8
 DEADLINE_SECONDS = 15
-# A registry asks who is there, a token service what is wanted: those are answers.
-ANSWERS = {400, 401, 405}
+# Registries and token services respond so to a request without credentials or parameters.
+RESPONDS = {400, 401, 405}
 
 
-def run_all(questions: Mapping[str, Callable[[], Answer]], seconds: float) -> dict[str, Answer]:
-    """Put all questions at once; what is not answered in time is left out."""
-    answers: dict[str, Answer] = {}
+def run_all(functions: Mapping[str, Callable[[], Value]], seconds: float) -> dict[str, Value]:
+    """Run all functions in parallel; those that do not return in time are left out."""
+    values: dict[str, Value] = {}
 
-    def put(name: str, question: Callable[[], Answer]) -> None:
-        answers[name] = question()
+    def run(name: str, function: Callable[[], Value]) -> None:
+        values[name] = function()
 
-    # Daemons: a look-up that never ends must not hold the answer back.
-    threads = [threading.Thread(target=put, args=each, daemon=True) for each in questions.items()]
+    # Daemon threads: a look-up that never ends must not delay the result.
+    threads = [threading.Thread(target=run, args=each, daemon=True) for each in functions.items()]
     deadline = time.monotonic() + seconds
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    return dict(answers)
+    return dict(values)
 
 
 def fault(address: str) -> str:
-    """What is wrong with the host of an address; empty where it answers."""
+    """The error of a request to an address; empty if its host responds."""
     from worker_images.fetch import session
 
     try:
         with session.open_response(address, TIMEOUT_SECONDS, method="HEAD"):
             return ""
     except NoResponseError as error:
-        return "" if error.status in ANSWERS else str(error)
+        return "" if error.status in RESPONDS else str(error)
 
 
 def proxies() -> dict[str, str]:
-    """The proxies that the environment names, by scheme."""
+    """The proxies of the environment, by scheme."""
     return getproxies()

@@ -1,6 +1,6 @@
-"""Requests over HTTP with the reader's proxies, certificates and passwords.
+"""HTTP requests with the proxies, certificates and passwords of the environment.
 
-Importing requests takes a tenth of a second: modules that every command loads import this one late.
+Importing requests takes 0.1 s, so modules that every command loads import this one late.
 """
 
 import contextlib
@@ -19,34 +19,34 @@ from worker_images.errors import NoResponseError
 MOST_REDIRECTS = 5
 CHUNK = 1 << 20
 OK = 200
-# Hosts that others may redirect to, separated by commas: for a mirror that keeps its files
-# elsewhere.
+# Hosts to which redirects are allowed, separated by commas, for a mirror with files on other hosts.
 REDIRECT_HOSTS = "WORKER_IMAGES_REDIRECT_HOSTS"
 NO_RETRIES = urllib3.Retry(0, read=False)
 
 
 class RefusedError(requests.RequestException):
-    """A redirect leads where it must not; the message is ours."""
+    """A redirect is not allowed."""
 
 
 class Session(requests.Session):
-    """Follows few redirects, to the same host or to one that the reader allows, never from https to
-    http.
+    """A session that follows few redirects, to the same host or to allowed hosts.
+
+    Redirects from https to http are refused.
     """
 
     def __init__(self, retries: urllib3.Retry) -> None:
         super().__init__()
         self.max_redirects = MOST_REDIRECTS
-        # Digests are of the bytes as they lie on the server.
+        # Digests are of the bytes on the server, without compression for the transfer.
         self.headers["Accept-Encoding"] = "identity"
-        # The machine's certificates, where REQUESTS_CA_BUNDLE does not name others.
+        # The machine's certificates, unless REQUESTS_CA_BUNDLE is set.
         paths = ssl.get_default_verify_paths()
         self.verify = paths.cafile or paths.capath or True
         for scheme in ("http://", "https://"):
             self.mount(scheme, HTTPAdapter(max_retries=retries))
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Where a redirect leads; raises RefusedError where it must not be followed."""
+        """The target of a redirect; raises RefusedError if it must not be followed."""
         target = super().get_redirect_target(resp)
         before, after = urlsplit(resp.url), urlsplit(urljoin(resp.url, target or ""))
         allowed = {before.hostname, *map(str.strip, os.environ.get(REDIRECT_HOSTS, "").split(","))}
@@ -62,9 +62,9 @@ class Session(requests.Session):
 def open_response(
     address: str, timeout: float, retries: urllib3.Retry = NO_RETRIES, method: str = "GET"
 ) -> Iterator[requests.Response]:
-    """A successful answer, whose body is read in the block.
+    """A successful response, whose body is read in the block.
 
-    Raises NoResponseError with the answer's status, 0 without one.
+    Raises NoResponseError with the HTTP status, 0 without a response.
     """
     status, follow = 0, method == "GET"
     try:
@@ -72,11 +72,11 @@ def open_response(
             Session(retries) as session,
             session.request(
                 method, address, stream=True, timeout=timeout, allow_redirects=follow
-            ) as answer,
+            ) as response,
         ):
-            status = answer.status_code
-            if answer.ok:
-                yield answer
+            status = response.status_code
+            if response.ok:
+                yield response
                 return
         reason = f"HTTP {status}"
     except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
@@ -85,7 +85,7 @@ def open_response(
 
 
 def without_credentials(address: str) -> str:
-    """An address without the name and password that it may hold."""
+    """An address without user name and password."""
     parts = urlsplit(address)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
@@ -93,10 +93,10 @@ def without_credentials(address: str) -> str:
 def body(
     address: str, timeout: float, seconds: float, retries: urllib3.Retry = NO_RETRIES
 ) -> Generator[bytes]:
-    """The bytes behind an address as they come, in bounded time; raises NoResponseError."""
+    """The body at an address, in chunks; raises NoResponseError, also after `seconds`."""
     deadline = time.monotonic() + seconds
-    with open_response(address, timeout, retries) as answer:
-        while chunk := answer.raw.read1(CHUNK, decode_content=False):
+    with open_response(address, timeout, retries) as response:
+        while chunk := response.raw.read1(CHUNK, decode_content=False):
             yield chunk
             if time.monotonic() > deadline:
                 raise NoResponseError(
@@ -105,7 +105,7 @@ def body(
 
 
 def retrying(times: int, pause: float, longest: int) -> urllib3.Retry:
-    """Repeat a request that gets no answer, or one that may be another a moment later."""
+    """Retries of requests without a response, or with one that may be temporary."""
     return urllib3.Retry(
         times,
         status_forcelist={429, *range(500, 600)},
@@ -117,7 +117,7 @@ def retrying(times: int, pause: float, longest: int) -> urllib3.Retry:
 
 
 def cause(error: BaseException) -> str:
-    """The system's words for a failure: those of libraries quote addresses, and their passwords."""
+    """The system's message for a failure; messages of libraries may contain passwords."""
     if isinstance(error, (RefusedError, requests.TooManyRedirects)):
         return str(error)
     chain = [error]
@@ -128,4 +128,4 @@ def cause(error: BaseException) -> str:
             return each.strerror or str(each)
     if any(isinstance(each, urllib3.exceptions.ProtocolError) for each in chain):
         return "the connection broke off"
-    return f"{type(error).__name__}: the address, a proxy variable or the answer is malformed"
+    return f"{type(error).__name__}: the address, a proxy variable or the response is malformed"

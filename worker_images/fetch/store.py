@@ -1,6 +1,4 @@
-"""Where fetched inputs are kept: by their digests or their proxy's names, each checked again at
-each use.
-"""
+"""The store of fetched inputs, which checks each file again when it is used."""
 
 import contextlib
 import shutil
@@ -25,18 +23,16 @@ WHEEL_PLATFORM = ("--platform", "manylinux2014_x86_64", "--only-binary", ":all:"
 
 @dataclass(frozen=True)
 class Store:
-    """The folder that builds take from, and the one that fills it instead of the network, if
-    any.
+    """The folder of inputs for builds.
+
+    If `source` is set, files are copied from that folder instead of the network.
     """
 
     folder: Path = CACHE
     source: Path | None = None
 
     def debs(self, packages: Sequence[Package], pin: DebianPin, resolved: str) -> list[Path]:
-        """Debian packages; what the mirror has replaced comes from Debian's snapshots of the day.
-
-        Raises FetchError.
-        """
+        """Debian packages, from the mirror or from Debian's snapshots; raises FetchError."""
         names = [f"debs/{apt.file_name(package)}" for package in packages]
         wanted = [
             apt.download(package, *snapshots(package.url, pin, resolved)) for package in packages
@@ -45,14 +41,17 @@ class Store:
 
     def modules(self, files: Sequence[gomod.File]) -> list[Path]:
         """Files of module proxies; raises FetchError."""
-        # A proxy is looked for only where a network is used.
+        # Proxies are needed only with a network.
         proxies = () if self.source else gomod.proxies()
         return self._ensure(
             [each.download(proxies) for each in files], [f"modules/{each.name}" for each in files]
         )
 
     def wheel(self, wheel: Wheel) -> Path:
-        """A wheel; pip knows the reader's mirrors, proxies and CA; raises FetchError."""
+        """A wheel, which pip downloads with the user's mirrors, proxies and CA certificates.
+
+        Raises FetchError.
+        """
         wanted, path = (
             wheel_download(wheel),
             without_stale_parts(self.folder / "wheels") / f"{wheel.sha256}.whl",
@@ -60,11 +59,11 @@ class Store:
         if self.source:
             return self._ensure([wanted], [f"wheels/{path.name}"])[0]
         if not path.is_file() or wanted.fault(path):
-            _by_pip(wheel, wanted.fault, path)
+            _fetch_with_pip(wheel, wanted.fault, path)
         return path
 
     def resolve_wheel(self, project: str, version: str) -> Wheel:
-        """The wheel that the index has for a version today; raises FetchError."""
+        """The current wheel of a version in the index; raises FetchError."""
         folder = without_stale_parts(self.folder / "wheels")
         with _downloaded(f"{project}=={version}", "--no-deps", folder) as found:
             digest = apt.sha256(found)
@@ -84,12 +83,12 @@ class Store:
     def _from_source(self, wanted: Download, name: str) -> Download:
         if self.source is None:
             return wanted
-        step = f"fill the folder where there is a network: ./build.py fetch --into {self.source}"
+        step = f"on a machine with a network, run: ./build.py fetch --into {self.source}"
         return replace(wanted, copy=self.source / name, step=step)
 
 
 def copy_file(store: Store, path: Path, fault: Callable[[Path], str], into: Path) -> Path:
-    """The same file of a store in another folder of that layout; raises FetchError."""
+    """Copy a file of a store to another folder with the same layout; raises FetchError."""
     target = into / path.relative_to(store.folder)
     without_stale_parts(target.parent)
     step = f"free some space in {into} and run again"
@@ -97,7 +96,7 @@ def copy_file(store: Store, path: Path, fault: Callable[[Path], str], into: Path
 
 
 def snapshots(address: str, pin: DebianPin, resolved: str) -> tuple[str, ...]:
-    """Where Debian keeps what its mirrors had at that time (https://snapshot.apt.org)."""
+    """The address of a file in Debian's snapshots of a time (https://snapshot.debian.org)."""
     stamp = datetime.fromisoformat(resolved).strftime("%Y%m%dT%H%M%SZ")
     for mirror in (pin.security, pin.mirror):
         if address.startswith(f"{mirror}/"):
@@ -107,7 +106,7 @@ def snapshots(address: str, pin: DebianPin, resolved: str) -> tuple[str, ...]:
 
 
 def wheel_download(wheel: Wheel) -> Download:
-    """A wheel by its digest."""
+    """The download of a wheel, checked by its digest."""
 
     def fault(file: Path) -> str:
         found = apt.sha256(file)
@@ -122,12 +121,12 @@ def wheel_download(wheel: Wheel) -> Download:
     )
 
 
-def pip_failure(what: str, output: str) -> ImageBuildError:
-    """What pip's words on standard error mean, and the next step."""
+def pip_failure(name: str, output: str) -> ImageBuildError:
+    """The error for pip's output on standard error, with the next step."""
     cause = next((line for line in output.splitlines() if "ERROR" in line), output.strip())
     if "No space left on device" in output:
         return EngineError(
-            f"fetching {what}: {cause}; free some space in {CACHE} and {tempfile.gettempdir()},"
+            f"fetching {name}: {cause}; free some space in {CACHE} and {tempfile.gettempdir()},"
             " then run again"
         )
     step = (
@@ -135,10 +134,10 @@ def pip_failure(what: str, output: str) -> ImageBuildError:
         if "DO NOT MATCH THE HASHES" in output
         else "check the network and PIP_INDEX_URL, then run again"
     )
-    return FetchError(f"fetching {what}: {cause}; {step}")
+    return FetchError(f"fetching {name}: {cause}; {step}")
 
 
-def _by_pip(wheel: Wheel, fault: Callable[[Path], str], path: Path) -> None:
+def _fetch_with_pip(wheel: Wheel, fault: Callable[[Path], str], path: Path) -> None:
     line = f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}"
     with _downloaded(line, "--require-hashes", path.parent) as found:
         if cause := fault(found):
@@ -149,9 +148,9 @@ def _by_pip(wheel: Wheel, fault: Callable[[Path], str], path: Path) -> None:
 
 @contextlib.contextmanager
 def _downloaded(line: str, option: str, folder: Path) -> Iterator[Path]:
-    """The one wheel that pip downloads for a line of requirements; raises FetchError."""
+    """The wheel that pip downloads for a line of requirements; raises FetchError."""
     with tempfile.TemporaryDirectory(dir=folder, prefix="part-") as scratch:
-        requirement = Path(scratch) / "wanted.txt"
+        requirement = Path(scratch) / "requirement.txt"
         requirement.write_text(f"{line}\n")
         command = [sys.executable, "-m", "pip", "download", "--quiet"]
         command += ["--disable-pip-version-check", option, *WHEEL_PLATFORM]

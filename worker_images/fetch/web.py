@@ -1,4 +1,4 @@
-"""Questions over HTTP, for a bounded time and size."""
+"""HTTP requests with limits on time and size."""
 
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ MOST_BYTES = 16 << 20
 
 
 def get(address: str, timeout: float, most: int = MOST_BYTES) -> bytes:
-    """The whole body; raises NoResponseError."""
+    """The body at an address; raises NoResponseError."""
     found = bytearray()
     for chunk in session.body(address, timeout, TOTAL_SECONDS):
         found += chunk
@@ -24,7 +24,7 @@ def get(address: str, timeout: float, most: int = MOST_BYTES) -> bytes:
 
 
 def record(address: str, model: type[Record], timeout: float) -> Record:
-    """A JSON body as a record; raises NoResponseError, also for another body."""
+    """A JSON body as a record; raises NoResponseError, also for an invalid body."""
     found = get(address, timeout)
     try:
         return model.model_validate_json(found)
@@ -33,7 +33,7 @@ def record(address: str, model: type[Record], timeout: float) -> Record:
 
 
 def unexpected(address: str, difference: str) -> NoResponseError:
-    """An answer that is not what was wanted."""
+    """The error for a response that differs from what was expected."""
     return NoResponseError(
         f"{session.without_credentials(address)}: unexpected response, {difference}"
     )

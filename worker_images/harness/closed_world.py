@@ -1,4 +1,4 @@
-"""The closed world: every path of every layer has an owner who declared what it is."""
+"""The closed world: every path of every layer has an owner that declares it."""
 
 import contextlib
 import email.parser
@@ -26,9 +26,10 @@ ALTERNATIVE = re.compile(r"(?:^|[,|])\s*([a-z0-9][a-z0-9+.-]+)")
 
 @dataclass(frozen=True)
 class Declared:
-    """What an owner says of one path; `sha256` is None where any contents will do.
+    """One path as its owner declares it.
 
-    `reduced` is that of a package's record without dependencies that images leave out.
+    `sha256` is None if any contents are valid. `reduced` is the SHA-256 of a package record without
+    the dependencies that worker images exclude.
     """
 
     owner: str
@@ -38,16 +39,19 @@ class Declared:
 
 
 @dataclass(frozen=True)
-class Control:
-    """What an installed package says of itself; any one of the names of a need will do."""
+class Installed:
+    """The version and dependencies of an installed package.
+
+    Each dependency is a tuple of alternatives, of which one is enough.
+    """
 
     version: str
-    needs: tuple[tuple[str, ...], ...]
+    depends: tuple[tuple[str, ...], ...]
     provides: tuple[str, ...]
 
 
-def installed(image: Image) -> dict[str, Control]:
-    """The Debian packages that any layer records, by name."""
+def installed(image: Image) -> dict[str, Installed]:
+    """Return the Debian packages that the layers record, by name; raises ImageError."""
     found = {}
     for entry in image.entries:
         if (
@@ -56,18 +60,18 @@ def installed(image: Image) -> dict[str, Control]:
             and not entry.path.endswith(".md5sums")
         ):
             fields = email.parser.BytesParser().parsebytes(image.read(entry))
-            needs = (*_needs(fields["Depends"]), *_needs(fields["Pre-Depends"]))
+            depends = (*_dependencies(fields["Depends"]), *_dependencies(fields["Pre-Depends"]))
             name, version = PurePosixPath(entry.path).name, str(fields["Version"])
-            # Both become words of a question to Debian.
+            # Both become arguments of apt-get.
             if not (re.fullmatch(PACKAGE, name) and VERSION.fullmatch(version)):
-                raise ImageError(f"{entry.path}: no record of a Debian package")
-            found[name] = Control(version, needs, tuple(_names(fields["Provides"])))
+                raise ImageError(f"{entry.path}: not a valid record of a Debian package")
+            found[name] = Installed(version, depends, tuple(_names(fields["Provides"])))
     return found
 
 
-def _needs(field: str | None) -> Iterator[tuple[str, ...]]:
-    for need in (field or "").split(","):
-        if names := _names(need):
+def _dependencies(field: str | None) -> Iterator[tuple[str, ...]]:
+    for dependency in (field or "").split(","):
+        if names := _names(dependency):
             yield tuple(names)
 
 
@@ -75,73 +79,73 @@ def _names(field: str | None) -> list[str]:
     return ALTERNATIVE.findall(field or "")
 
 
-def unmet(packages: Mapping[str, Control]) -> set[str]:
-    """The first names of needs that no installed package meets."""
-    met = {name for each, control in packages.items() for name in (each, *control.provides)}
-    needs = (need for control in packages.values() for need in control.needs)
-    return {need[0] for need in needs if not met.intersection(need)}
+def unmet(packages: Mapping[str, Installed]) -> set[str]:
+    """Return the dependencies that no installed package meets, each by its first alternative."""
+    available = {name for each, package in packages.items() for name in (each, *package.provides)}
+    depends = (dependency for package in packages.values() for dependency in package.depends)
+    return {dependency[0] for dependency in depends if not available.intersection(dependency)}
 
 
-def unneeded(packages: Mapping[str, Control], wanted: Iterable[str]) -> set[str]:
-    """Packages that nobody named and no named one needs."""
+def unneeded(packages: Mapping[str, Installed], wanted: Iterable[str]) -> set[str]:
+    """Return the packages that are neither requested nor needed by a requested one."""
     providers: dict[str, set[str]] = {}
-    for name, control in packages.items():
-        for provided in (name, *control.provides):
+    for name, package in packages.items():
+        for provided in (name, *package.provides):
             providers.setdefault(provided, set()).add(name)
     reached, waiting = set[str](), list(wanted)
     while waiting:
         for name in providers.get(waiting.pop(), set()) - reached:
             reached.add(name)
-            waiting += [each for need in packages[name].needs for each in need]
+            waiting += [each for dependency in packages[name].depends for each in dependency]
     return set(packages) - reached
 
 
 def debs(
-    packages: Mapping[str, Control],
+    packages: Mapping[str, Installed],
     pin: DebianPin,
     locked: Roots,
     architecture: str,
     *,
     every: bool,
 ) -> dict[str, Path]:
-    """The .deb of each package, by the digests of the lock or of Debian's index.
+    """Return the .deb of each package, verified by the digests of the lock or of Debian's index.
 
-    Raises FetchError where `every` one must be known.
+    Raises FetchError if `every` is set and a package is unknown.
     """
     index = {(package.name, package.version): package for package in locked.files}
-    wanted = {(name, control.version) for name, control in packages.items()}
+    wanted = {(name, package.version) for name, package in packages.items()}
     if not wanted <= set(index):
-        # A user's image may hold packages of others; what is not Debian's is told path by path.
+        # A derived image may hold packages from elsewhere; their paths are listed one by one.
         with contextlib.suppress(*(() if every else (FetchError,))):
-            index |= _asked(pin, wanted, architecture)
+            index |= _from_index(pin, wanted, architecture)
     known = sorted(wanted if every else wanted & set(index))
     files = fetch([index[each] for each in known], CACHE / "debs")
     return {name: file for (name, _), file in zip(known, files, strict=True)}
 
 
-def _asked(
+def _from_index(
     pin: DebianPin, wanted: Iterable[tuple[str, str]], architecture: str
 ) -> dict[tuple[str, str], Package]:
     names = [f"{name}={version}" for name, version in sorted(wanted)]
     return {
         (package.name, package.version): package
-        for package in resolve(pin, {"judged": names}, architecture)["judged"]
+        for package in resolve(pin, {"tested": names}, architecture)["tested"]
     }
 
 
-def of_packages(files: Mapping[str, Path], rules: Rules) -> dict[str, Declared]:
-    """Every path of every package, and the two records that the image keeps of each."""
+def declared_by_packages(files: Mapping[str, Path], rules: Rules) -> dict[str, Declared]:
+    """Return the paths of the packages, and the two records that the image keeps of each."""
     with ThreadPoolExecutor() as pool:
-        rows = pool.map(lambda item: dict(_of_package(item[0], item[1], rules)), files.items())
+        rows = pool.map(lambda item: dict(_declared_by(item[0], item[1], rules)), files.items())
     return {path: declared for row in rows for path, declared in row.items()}
 
 
-def _of_package(name: str, path: Path, rules: Rules) -> Iterator[tuple[str, Declared]]:
+def _declared_by(name: str, path: Path, rules: Rules) -> Iterator[tuple[str, Declared]]:
     with members(path, "--fsys-tarfile") as stream:
         for info in stream:
             content = stream.extractfile(info) if info.isreg() else None
             entry = entry_of(info, 0)
-            # No file of a worker keeps a right that its caller has not.
+            # No file of a worker image is setuid or setgid.
             entry = replace(entry, mode=entry.mode & (0o1777 if entry.kind == "folder" else 0o777))
             yield (
                 entry.path,
@@ -162,23 +166,25 @@ def _of_package(name: str, path: Path, rules: Rules) -> Iterator[tuple[str, Decl
 
 
 def _reduced(record: bytes, rules: Rules) -> bytes:
-    """A package's record without its dependencies on packages that are left out."""
+    """Return a package's record without its dependencies on excluded packages."""
     lines = []
     for line in record.splitlines(keepends=True):
         field, _, value = line.decode(errors="surrogateescape").rstrip("\n").partition(": ")
         if field not in {"Depends", "Pre-Depends"}:
             lines.append(line)
-        elif kept := [need for need in value.split(", ") if not _is_left_out(need, rules)]:
+        elif kept := [
+            dependency for dependency in value.split(", ") if not _is_excluded(dependency, rules)
+        ]:
             lines.append(f"{field}: {', '.join(kept)}\n".encode(errors="surrogateescape"))
     return b"".join(lines)
 
 
-def _is_left_out(need: str, rules: Rules) -> bool:
-    return not rules.packages.keys().isdisjoint(_names(need)[:1])
+def _is_excluded(dependency: str, rules: Rules) -> bool:
+    return not rules.packages.keys().isdisjoint(_names(dependency)[:1])
 
 
 def leftovers(image: Image, rules: Rules) -> list[str]:
-    """Every path of any layer that the rules drop; folders may hold what they keep."""
+    """Return the paths in any layer that the rules drop, except folders, which may hold others."""
     return [
         entry.path
         for entry in image.entries
@@ -195,9 +201,9 @@ def _is_dropped(path: str, rules: Rules) -> bool:
 
 
 def findings(image: Image, declared: Mapping[str, Declared], rules: Rules) -> list[str]:
-    """Every path that nobody declared, that is not what its owner says, or that is missing.
+    """Return a line for each path that is undeclared, differs from its declaration, or is missing.
 
-    In layer order.
+    The lines are in layer order; missing paths come last.
     """
     parents = {str(parent) for path in declared for parent in PurePosixPath(path).parents}
     faults = [
@@ -214,24 +220,27 @@ def findings(image: Image, declared: Mapping[str, Declared], rules: Rules) -> li
         if declared[path].entry.kind != "folder"
     ]
     lost = [path for path in sorted(absent) if not _is_dropped(path, rules)]
-    return [*found, *(f"{path}: {declared[path].owner} holds it, no layer does" for path in lost)]
+    return [
+        *found,
+        *(f"{path}: missing: declared by {declared[path].owner}, in no layer" for path in lost),
+    ]
 
 
 def _fault(image: Image, entry: Entry, declared: Declared | None, parents: set[str]) -> str:
     if entry.attributes:
-        return f"carries {', '.join(entry.attributes)}"
+        return f"has the attributes {', '.join(entry.attributes)}"
     if declared is None:
-        plain_folder = entry.path in parents and _shown(entry) == _shown(
+        plain_folder = entry.path in parents and _describe(entry) == _describe(
             plain(entry.path, "folder", "0755")
         )
         return "" if plain_folder else f"a {entry.kind} that no package and no component declares"
-    if _shown(entry) != _shown(declared.entry):
-        return f"{_shown(entry)}, where {declared.owner} has {_shown(declared.entry)}"
+    if _describe(entry) != _describe(declared.entry):
+        return f"{_describe(entry)}; {declared.owner} declares {_describe(declared.entry)}"
     if declared.sha256 and image.sha256(entry) not in {declared.sha256, declared.reduced}:
         return f"its contents are not those of {declared.owner}"
     return ""
 
 
-def _shown(entry: Entry) -> str:
+def _describe(entry: Entry) -> str:
     rights = "" if entry.kind == "link" else f" {entry.mode:04o} {entry.user}:{entry.group}"
     return f"a {entry.kind}{rights}{' to ' * bool(entry.target)}{entry.target}"

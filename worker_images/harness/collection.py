@@ -1,4 +1,4 @@
-"""pytest options of the image layer: which image is tested by which pins, and so which checks."""
+"""pytest options of the image layer: the image, its pins, and the checks that apply to it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +11,15 @@ from worker_images.model import catalog, pins
 from worker_images.model.component import DebianPackage, GoModule
 from worker_images.model.lock import Lock, lock_of
 
-LAYER = ROOT / "tests" / "image"
+IMAGE_TESTS = ROOT / "tests" / "image"
 COLLECTED = pytest.StashKey[set[str]]()
-# What the programs of an image must be for, to run on the machine that judges; builds are made
-# there, too.
-HERE = "amd64"
+# The architecture of the machines that build and test.
+HOST_ARCHITECTURE = "amd64"
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is judged, and by which pins."""
+    """The image under test, and the pins that it must match."""
 
     variant: str
     source: pins.Source
@@ -34,101 +33,108 @@ class Case:
 
     @property
     def components(self) -> tuple[str, ...]:
-        """What the variant's folder says it holds."""
+        """The components that the variant contains."""
         return self.catalog.variants[self.variant].components
 
     @property
     def modules(self) -> dict[str, str]:
-        """The Go module of each component that has one, held by the variant or not."""
+        """The Go module of each component that has one, in all variants."""
         found = {name: each.packages for name, each in self.catalog.components.items()}
         return {name: each.module for name, each in found.items() if isinstance(each, GoModule)}
 
     @property
     def debian_packages(self) -> tuple[str, ...]:
-        """The Debian package of each held component that is one."""
+        """The Debian packages among the variant's components."""
         held = (self.catalog.components[name].packages for name in self.components)
         return tuple(each.package for each in held if isinstance(each, DebianPackage))
 
     def reported_version(self, component: str) -> str:
-        """The version that a component of this image reports of itself."""
+        """Return the version that a component of this image must report."""
         return self.pins.components[component].reported_version(self.source)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The judge's own options."""
+    """Add the options of the image layer."""
     group = parser.getgroup("worker images")
     group.addoption(
         "--source",
         choices=("packages", "upstream"),
-        help="where its parts came from; default: versions.yaml",
+        help="the source that the image was built from; default: that of versions.yaml",
     )
     group.addoption(
         "--backend",
         default="dockersh",
         choices=("dockersh", "docker"),
-        help="docker is testinfra's own, for comparison only",
+        help="how checks reach the container; docker is testinfra's backend, for comparison only",
     )
     group.addoption(
         "--mode",
         default="built",
         choices=("built", "derived"),
-        help="derived: a user's image made FROM one of ours",
+        help="built: a worker image; derived: an image made FROM one; default: %(default)s",
     )
     group.addoption(
         "--arch",
-        default=HERE,
+        default=HOST_ARCHITECTURE,
         dest="architecture",
         choices=("amd64", "arm64"),
-        help="what the image is for; default: %(default)s",
+        help="the architecture of the image; default: %(default)s",
     )
     group.addoption(
-        "--versions", metavar="FILE", help="the pins that it must match; default: versions.yaml"
+        "--versions",
+        metavar="FILE",
+        help="the pins that the image must match; default: versions.yaml",
     )
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Note each check when it is found: what is left out later, by whomever, is missed."""
+    """Record each collected check, so that one which does not run later is noticed."""
     item.config.stash.setdefault(COLLECTED, set()).add(item.nodeid)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what other components and variants answer for: an absent component's traces are
-    judged elsewhere.
+    """Deselect the checks of other components, variants, sources and modes.
+
+    test_absence.py tests that components which the variant lacks left no trace.
     """
-    if not any(item.path.is_relative_to(LAYER) for item in items):
+    if not any(item.path.is_relative_to(IMAGE_TESTS) for item in items):
         return
     case = case_of(config)
-    answerable = {
+    applicable = {
         "component": case.components,
         "variant": (case.variant,),
         "source": (case.source,),
         "mode": (case.mode,),
     }
-    marks = [(item, name, item.get_closest_marker(name)) for item in items for name in answerable]
-    left_out = [item for item, name, mark in marks if mark and mark.args[0] not in answerable[name]]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
-    config.stash.setdefault(COLLECTED, set()).difference_update(item.nodeid for item in left_out)
+    marks = [(item, name, item.get_closest_marker(name)) for item in items for name in applicable]
+    deselected = [
+        item for item, name, mark in marks if mark and mark.args[0] not in applicable[name]
+    ]
+    config.hook.pytest_deselected(items=deselected)
+    items[:] = [item for item in items if item not in deselected]
+    config.stash.setdefault(COLLECTED, set()).difference_update(item.nodeid for item in deselected)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """A run that was cut short leaves no JUnit file: its results so far would read as the whole.
+    """Remove the JUnit file of an interrupted run, whose results are incomplete.
 
-    A check that met a fault of the machine is among them, as failed.
+    A check that met an error of the machine would be among them, as failed.
     """
-    whole = exitstatus == pytest.ExitCode.OK or (
+    complete = exitstatus == pytest.ExitCode.OK or (
         exitstatus == pytest.ExitCode.TESTS_FAILED and session.testsfailed
     )
-    if (path := session.config.getoption("xmlpath")) and not whole:
+    if (path := session.config.getoption("xmlpath")) and not complete:
         Path(path).unlink(missing_ok=True)
 
 
 def case_of(config: pytest.Config) -> Case:
-    """Read the options; raises pytest.UsageError in the words of the fault."""
+    """Read the options; raises pytest.UsageError."""
     variant = config.getoption("variant")
     if not variant:
-        raise pytest.UsageError("the image layer judges one image: add --variant slim")
+        raise pytest.UsageError(
+            "the image layer tests one image; add --variant slim or --variant full"
+        )
     try:
         versions = Path(config.getoption("versions") or ROOT / "versions.yaml")
         pinned, _ = pins.load(versions)
@@ -137,7 +143,7 @@ def case_of(config: pytest.Config) -> Case:
     except ImageBuildError as error:
         raise pytest.UsageError(str(error)) from error
     if variant not in known.variants:
-        raise pytest.UsageError(f"no variant {variant}; there are: {', '.join(known.variants)}")
+        raise pytest.UsageError(f"unknown variant {variant}; known: {', '.join(known.variants)}")
     options = {name: config.getoption(name) for name in ("backend", "mode", "architecture")}
     archive = config.getoption("image") or str(ROOT / "out" / variant / "image.tar")
     return Case(

@@ -1,4 +1,4 @@
-"""expect.yaml: what a component or a variant must hold and what betrays it, written by hand."""
+"""expect.yaml: the files and settings that an image must have, written by hand."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +9,10 @@ from worker_images.model.oci.image import Entry, plain
 from worker_images.model.pins import Sha256
 from worker_images.model.schema import Strict, pattern, read_model
 
-PATH = pattern(r"^/[^\x00-\x20]*$", "an absolute path; a folder ends in /")
+PATH = pattern(r"^/[^\x00-\x20]*$", "an absolute path, ending in / for a folder")
 RIGHTS = pattern(
     r"^[0-7]{4}( [0-9]{1,5}:[0-9]{1,5})?$",
-    "four octal digits, and user:group where they are not root: 0755, 0640 0:42",
+    "four octal digits, then user:group unless root owns the path, such as 0755 or 0640 0:42",
 )
 MEGABYTES = pattern(r"^[0-9]{1,4}(\.[0-9]{1,2})?$", "megabytes (10^6 bytes), such as 48")
 
@@ -23,7 +23,7 @@ Patterns = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
 class Holding(Strict):
-    """Paths that a layer holds beside those of its Debian packages."""
+    """Paths of a layer that belong to no Debian package."""
 
     files: dict[Path_, Rights]
     links: dict[Path_, str] = Field(default_factory=dict)
@@ -31,7 +31,7 @@ class Holding(Strict):
 
     @property
     def declared(self) -> dict[str, Entry]:
-        """Each path as an entry."""
+        """The declared entries, by path."""
         files = {
             path.rstrip("/"): plain(
                 path.rstrip("/"), "folder" if path.endswith("/") else "file", rights
@@ -44,23 +44,19 @@ class Holding(Strict):
 
 
 class BaseExpectation(Holding):
-    """What the base holds beside its packages, and, with reasons, what would be a danger
-    elsewhere.
-    """
+    """Paths of the base, and its special files and modes with the reason of each."""
 
     special: dict[Path_, str]
 
 
 class ComponentExpectation(Holding):
-    """What a component holds beside its packages, and the path patterns that betray it anywhere in
-    an image.
-    """
+    """Paths of a component, and the path patterns that reveal it anywhere in an image."""
 
     traces: Patterns
 
 
 class VariantExpectation(Strict):
-    """A variant's size budget by architecture, and its whole environment."""
+    """A variant's size budget by architecture, and all of its environment variables."""
 
     megabytes: dict[str, Megabytes]
     environment: dict[str, str]

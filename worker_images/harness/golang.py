@@ -1,4 +1,4 @@
-"""Go programs against the go.sum of the component that built them."""
+"""Compare Go programs with the go.sum of their component."""
 
 from pathlib import Path
 
@@ -7,14 +7,15 @@ from worker_images.model.oci import elf
 
 
 def sums(component: str) -> dict[str, str]:
-    """Module and version to hash, of a component's go.sum."""
+    """Return the hashes in a component's go.sum, by module and version."""
     lines = (ROOT / "images" / "components" / component / "go.sum").read_text().splitlines()
     return dict(line.rsplit(" ", 1) for line in lines)
 
 
 def modules(program: Path, component: str) -> dict[str, str]:
-    """Module and version to hash, of what a program was built from, without the component's own
-    module.
+    """Return the hashes of the modules that a program was built from, by module and version.
+
+    The component's own module, worker/NAME, is not included.
     """
     found = elf.build_info(program).modules.items()
     return {

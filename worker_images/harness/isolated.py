@@ -1,9 +1,10 @@
-"""pytest for the image layer, apart from the caller's environment: python -I
-worker_images/harness/isolated.py ARGUMENTS.
+"""Run the image layer in isolation from the caller's environment.
 
-Which checks run must depend on files of this checkout alone: no plugin of the environment is
-loaded, no configuration or conftest.py of another folder is read, and no module of the checkout
-stands in for one that is installed.
+Usage: python -I worker_images/harness/isolated.py ARGUMENTS
+
+Only files of this checkout decide which checks run. No plugin from the environment is loaded, no
+configuration or conftest.py of another folder is read, and no file in the checkout replaces an
+installed module.
 """
 
 import os
@@ -14,16 +15,15 @@ import types
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# pytest's own status for a fault of its plugins; Python would end with 1, which is that of failed
-# checks.
+# pytest's exit status for an error in a plugin; Python's own would be 1, as for failed checks.
 INTERNAL_ERROR = 3
 
 
 def _package(name: str) -> None:
-    """Make a folder of the checkout importable, without the modules that lie beside it."""
-    made = types.ModuleType(name)
-    made.__path__ = [str(ROOT / name)]
-    sys.modules[name] = made
+    """Make a folder of the checkout importable, but none of its siblings."""
+    package = types.ModuleType(name)
+    package.__path__ = [str(ROOT / name)]
+    sys.modules[name] = package
 
 
 def main() -> int:
@@ -31,7 +31,7 @@ def main() -> int:
     for name in [name for name in os.environ if name.startswith(("PYTHON", "PYTEST_"))]:
         del os.environ[name]
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    # A shell in the background has its children ignore Ctrl-C; build.py ends these tests by it.
+    # Background jobs of a shell ignore SIGINT, which build.py sends to end these tests.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("worker_images", "tests"):
         _package(name)
@@ -42,7 +42,7 @@ def main() -> int:
     fixed += ["--override-ini", "pythonpath=", "--import-mode", "importlib"]
     try:
         return int(pytest.main([*fixed, *sys.argv[1:], str(layer)]))
-    except Exception:  # noqa: BLE001 - whatever it is, it is not a failed check
+    except Exception:  # noqa: BLE001 - no exception here is a failed check
         traceback.print_exc()
         return INTERNAL_ERROR
 

@@ -1,4 +1,4 @@
-"""Shared libraries: does the image hold what its programs and libraries name?"""
+"""Find the shared libraries that programs need and the image lacks."""
 
 import mmap
 from collections.abc import Iterator
@@ -9,18 +9,18 @@ from worker_images.model.oci.image import Image, Layer
 
 
 def needed(image: Image) -> dict[str, set[str]]:
-    """The libraries that each program and library of any layer names, by its path."""
+    """Return the libraries that each ELF file of any layer needs, by its path."""
     return {path: names for layer in image.layers for path, names in _of_layer(layer)}
 
 
 def missing(image: Image) -> dict[str, set[str]]:
-    """Those of them that no folder below /usr holds."""
+    """Return the needed libraries that are nowhere below /usr, by the path that needs them."""
     held = {PurePosixPath(path).name for path in image.merged if path.startswith("/usr/")}
     return {path: absent for path, names in needed(image).items() if (absent := names - held)}
 
 
 def _of_layer(layer: Layer) -> Iterator[tuple[str, set[str]]]:
-    # Mapped, because a program may be larger than the memory that checks may take.
+    # Mapped, because a program may not fit in the memory that checks may use.
     with (
         layer.tar.open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,

@@ -1,5 +1,6 @@
-"""pytest options that every layer shares, and what a check says that the machine cannot run: no
-more than pytest is needed.
+"""pytest options that all layers share, and the handling of checks that cannot run here.
+
+This module needs pytest alone, because it travels with the GPU kit.
 """
 
 import errno
@@ -14,7 +15,7 @@ import pytest
 from worker_images.model.results import NOT_RUN_PREFIX
 
 LAYERS = ("image", "ledger", "workload", "engines")
-# The exit code of a run that the machine ended.
+# The exit code of a run that an error of the machine ended.
 MACHINE = 4
 FULL = {errno.ENOSPC, errno.EDQUOT}
 LIMITED = {
@@ -29,9 +30,9 @@ LIMITED = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """What is judged, and what must not be left out."""
+    """Add the options that all layers share."""
     group = parser.getgroup("worker images")
-    group.addoption("--variant", help="the variant that the image claims to be")
+    group.addoption("--variant", help="the variant of the image")
     group.addoption(
         "--image",
         metavar="REF|FILE",
@@ -42,65 +43,62 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         choices=LAYERS,
-        help="a check of this layer that the machine cannot run is a failure",
+        help="fail the checks of this layer that cannot run on this machine; may be repeated",
     )
     group.addoption(
         "--driver",
         action="append",
         default=[],
         metavar="VERSION",
-        help="a driver of nodes that the image must serve; may be repeated",
+        help="an NVIDIA driver that the image must serve; may be repeated",
     )
-    _add_workload(parser)
+    _add_workload_options(parser)
 
 
-def _add_workload(parser: pytest.Parser) -> None:
+def _add_workload_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("worker images, the workload layer")
     places = ("unpacked", "engine")
     group.addoption(
         "--place",
         default="unpacked",
         choices=places,
-        help="where the image's runsc runs; default: its unpacked root",
+        help="where the image's runsc runs; default: %(default)s, the image's root on this machine",
     )
     group.addoption(
         "--python",
         default=shutil.which("python3"),
-        help="the user's python, with torch for all checks; default: that on PATH",
+        help="the user's Python interpreter; some checks need torch; default: python3 on PATH",
     )
     group.addoption(
         "--other-runsc",
         type=Path,
-        help="an older runsc, whose list lacks the node's driver, for the negative controls",
+        help="an older runsc that does not serve the node's driver, for the negative controls",
     )
 
 
 def not_run(config: pytest.Config, layer: str, reason: str) -> NoReturn:
-    """End a check that this machine cannot run: reported with its reason, a failure where its layer
-    is required.
-    """
+    """Report a check as not run, with the reason, or as failed if its layer is required."""
     if layer in config.getoption("require"):
-        pytest.fail(f"required, and not run: {reason}")
+        pytest.fail(f"required by --require {layer}, but not run: {reason}")
     pytest.skip(f"{NOT_RUN_PREFIX}{reason}")
 
 
 def pytest_exception_interact(call: pytest.CallInfo[None]) -> None:
-    """A full disk or a limit of the machine says nothing about an image: end the run, and name
-    it.
-    """
+    """End the run on a full disk or another limit of the machine, and name the limit."""
     error = call.excinfo.value if call.excinfo else None
     if isinstance(error, OSError) and error.errno in FULL:
         folder = error.filename or tempfile.gettempdir()
-        fix = "layers are unpacked there: set TMPDIR to a folder with 2 GB free"
+        fix = "layers are unpacked there; set TMPDIR to a folder with 2 GB free"
         pytest.exit(f"{folder}: {error.strerror}; {fix}", returncode=MACHINE)
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in LIMITED):
         pytest.exit(
-            f"this machine: {error!r}; see: ulimit -a, and free memory or disks", returncode=MACHINE
+            f"a limit of this machine: {error!r}; check ulimit -a, memory and disk space",
+            returncode=MACHINE,
         )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell what did not run, a line for each reason."""
+    """Print a line for each reason why checks did not run."""
     skipped = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", [])]
     for reason, count in Counter(skipped).items():
         terminalreporter.write_line(

@@ -1,4 +1,4 @@
-"""pytest fixtures of the image layer: the image, and one open shell in one container of it."""
+"""pytest fixtures of the image layer: the engine, the image, and containers of it."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from worker_images.engine.daemon import is_local
 from worker_images.engine.endpoint import Endpoint, PrivateEngine, locate
 from worker_images.errors import EngineError, ImageBuildError
 from worker_images.files import ROOT
-from worker_images.harness.collection import HERE, LAYER, Case, case_of
+from worker_images.harness.collection import HOST_ARCHITECTURE, IMAGE_TESTS, Case, case_of
 from worker_images.harness.options import not_run
 from worker_images.harness.shell import TransportError
 from worker_images.model import kernel_settings
@@ -20,32 +20,32 @@ from worker_images.model.oci.image import ImageError
 from worker_images.model.oci.names import without_names
 
 ENTRYPOINT = ["/usr/bin/tini", "--"]
-# Found by leaving out one after the other: each of these is needed, nothing else is.
-CHECKPOINT_RIGHTS = ("SYS_ADMIN", "NET_ADMIN", "SYS_CHROOT", "SYS_TIME")
+# The minimal set: CRIU fails without any one of these.
+CHECKPOINT_CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "SYS_CHROOT", "SYS_TIME")
 LISTED = pytest.StashKey[list[str]]()
 UNPRIVILEGED = "1000:1000"
 
 
 @pytest.fixture
 def listed(pytestconfig: pytest.Config) -> list[str]:
-    """What the run tells at its end, and does not fail for."""
+    """Paths that are listed at the end of the run, without failing it."""
     return pytestconfig.stash.setdefault(LISTED, [])
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Tell what was listed."""
+    """Print the listed paths."""
     if found := config.stash.get(LISTED, []):
-        terminalreporter.section(f"not ours: {len(found)} paths, listed and not judged")
+        terminalreporter.section(
+            f"{len(found)} paths that are not from the worker image; listed, not tested"
+        )
         terminalreporter.write_line("\n".join(found))
 
 
 def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """End the run where the machine fails, and where the image cannot be read: every later check
-    would say the same.
-    """
-    if not node.path.is_relative_to(LAYER) or not call.excinfo:
+    """End the run after an engine error or an unreadable image, which fail every later check."""
+    if not node.path.is_relative_to(IMAGE_TESTS) or not call.excinfo:
         return
     error = call.excinfo.value
     if isinstance(error, TransportError | EngineError):
@@ -56,15 +56,13 @@ def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture(scope="session")
 def case(pytestconfig: pytest.Config) -> Case:
-    """What is judged."""
+    """The image under test, and the pins that it must match."""
     return case_of(pytestconfig)
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
-    """One line of cause: a fault of the machine ends the run, an image that cannot be read fails
-    the check.
-    """
+def one_line_errors() -> Iterator[None]:
+    """Report errors in one line: those of the machine end the run, those of the image fail."""
     try:
         yield
     except ImageBuildError as error:
@@ -75,49 +73,51 @@ def told() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def endpoint() -> Endpoint:
-    """A running engine; without one the layer errs, it never skips."""
-    with told():
+    """A running engine; without one the run ends with an error."""
+    with one_line_errors():
         found = locate(PrivateEngine(ROOT))
         if found is None:
-            raise EngineError("no container engine answers; run: ./build.py engine start")
+            raise EngineError("no container engine is running; run: ./build.py engine start")
     os.environ |= found.address.environment
     os.environ["WORKER_DOCKER"] = found.docker
     return found
 
 
 @dataclass(frozen=True)
-class Subject:
-    """The judged image: its archive on disk, and its id in the engine."""
+class Candidate:
+    """The image under test: its archive on disk, and its ID in the engine."""
 
     archive: Path
-    identity: str
+    engine_id: str
 
 
 @pytest.fixture(scope="session")
-def subject(
+def candidate(
     case: Case, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Subject]:
-    """Have the image both as a file and in the engine, whichever was named; no tag moves by it."""
-    images, named, scratch = endpoint.images, Path(case.archive), tmp_path_factory.mktemp("subject")
+) -> Iterator[Candidate]:
+    """The image as a file and in the engine, from either one; no tag changes."""
+    images, named, scratch = (
+        endpoint.images,
+        Path(case.archive),
+        tmp_path_factory.mktemp("candidate"),
+    )
     known = images.identities()
-    with told():
+    with one_line_errors():
         if named.is_file():
             archive = without_names(named, scratch / "image.tar")
-            identity = images.load(archive)
+            engine_id = images.load(archive)
         else:
             archive = scratch / "image.tar"
-            identity = images.save(case.archive, archive)
-    yield Subject(archive, identity)
-    if identity not in known:
-        images.remove(identity)
+            engine_id = images.save(case.archive, archive)
+    yield Candidate(archive, engine_id)
+    if engine_id not in known:
+        images.remove(engine_id)
 
 
 @pytest.fixture(scope="session")
 def user_namespaces(endpoint: Endpoint, pytestconfig: pytest.Config) -> bool:
-    """True; ends a check that makes a sandbox without root, where this machine's kernel forbids
-    that.
-    """
-    # What another machine's kernel forbids cannot be read from here.
+    """True where the kernel allows sandboxes without root; elsewhere the check is not run."""
+    # The settings of a remote engine's kernel cannot be read from here.
     reason = (
         kernel_settings.forbids_unprivileged(kernel_settings.values())
         if is_local(endpoint.host)
@@ -128,31 +128,35 @@ def user_namespaces(endpoint: Endpoint, pytestconfig: pytest.Config) -> bool:
     return True
 
 
-def _runnable(config: pytest.Config) -> None:
-    """End a check that runs the image's programs, where they are another machine's."""
-    if (architecture := config.getoption("architecture")) != HERE:
-        not_run(config, "image", f"programs for {architecture} do not run on this {HERE} machine")
+def _require_host_architecture(config: pytest.Config) -> None:
+    """Report a check as not run if the image is for another architecture."""
+    if (architecture := config.getoption("architecture")) != HOST_ARCHITECTURE:
+        not_run(
+            config,
+            "image",
+            f"programs for {architecture} do not run on this {HOST_ARCHITECTURE} machine",
+        )
 
 
 @pytest.fixture(scope="session")
 def container(
-    endpoint: Endpoint, subject: Subject, case: Case, pytestconfig: pytest.Config
+    endpoint: Endpoint, candidate: Candidate, case: Case, pytestconfig: pytest.Config
 ) -> Iterator[str]:
-    """One container of the image, without network or capabilities, for the whole run."""
-    _runnable(pytestconfig)
+    """One container of the image for the whole run, without network or capabilities."""
+    _require_host_architecture(pytestconfig)
     with endpoint.images.container(
-        subject.identity, entrypoint=ENTRYPOINT if case.mode == "derived" else None
-    ) as identity:
-        yield identity
+        candidate.engine_id, entrypoint=ENTRYPOINT if case.mode == "derived" else None
+    ) as container_id:
+        yield container_id
 
 
 @pytest.fixture(scope="session")
-def checkpointer(
-    endpoint: Endpoint, subject: Subject, pytestconfig: pytest.Config
+def checkpoint_container(
+    endpoint: Endpoint, candidate: Candidate, pytestconfig: pytest.Config
 ) -> Iterator[str]:
-    """A second container, with the rights that CRIU needs to dump and restore a process."""
-    _runnable(pytestconfig)
+    """A second container, with the capabilities that CRIU needs for checkpoint and restore."""
+    _require_host_architecture(pytestconfig)
     with endpoint.images.container(
-        subject.identity, CHECKPOINT_RIGHTS, entrypoint=ENTRYPOINT
-    ) as identity:
-        yield identity
+        candidate.engine_id, CHECKPOINT_CAPABILITIES, entrypoint=ENTRYPOINT
+    ) as container_id:
+        yield container_id

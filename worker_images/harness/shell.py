@@ -1,7 +1,7 @@
-"""Testinfra backends that keep one shell open and fail loudly when it is gone.
+"""Testinfra backends that keep one shell open and raise an error when it ends.
 
-Stock testinfra turns a dead container into exit status 1, so that `not host.exists("criu")` passes
-on nothing; these raise.
+Testinfra's own backends report a dead container as exit status 1, so that
+`not host.exists("criu")` passes without a container. These raise TransportError.
 """
 
 import os
@@ -17,16 +17,16 @@ import testinfra.backend
 from testinfra.backend.base import BaseBackend, CommandResult
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
-# The longest end mark: newline, 24 hexadecimal digits, space, status, newline.
+# The longest end mark: a newline, 24 hexadecimal digits, a space, the status, a newline.
 MARK_BYTES = 32
 
 
 class TransportError(RuntimeError):
-    """The target went away or does not answer; never an exit status."""
+    """The shell has ended or does not respond."""
 
 
 class OpenShell:
-    """One /bin/sh at the end of a command, with answers framed by a word that no program knows."""
+    """One /bin/sh that a command starts; random marks separate the outputs."""
 
     def __init__(self, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
         self.command = command
@@ -44,32 +44,33 @@ class OpenShell:
             os.set_blocking(stream.fileno(), False)
 
     def run(self, command: bytes, timeout: float) -> tuple[int, bytes, bytes]:
-        """Status, standard output and standard error of one command; raises TransportError."""
-        word = secrets.token_hex(12).encode()
+        """Run a command; return its status, output and error output; raises TransportError."""
+        mark = secrets.token_hex(12).encode()
         quoted = os.fsencode(shlex.quote(os.fsdecode(command)))
         script = (
             b"/bin/sh -c %b </dev/null; printf '\\n%b %%d\\n' \"$?\"; printf '\\n%b\\n' >&2\n"
-            % (quoted, word, word)
+            % (quoted, mark, mark)
         )
         if self.input.closed:
             raise TransportError(
-                f"the target is gone ({shlex.join(self.command)}): it was lost earlier"
+                f"the target is gone ({shlex.join(self.command)}): it was lost in an earlier"
+                " command"
             )
         try:
             self.input.write(script)
         except BrokenPipeError as error:
             raise self._gone(b"") from error
-        return self._answer(word, time.monotonic() + timeout, command)
+        return self._read(mark, time.monotonic() + timeout, command)
 
     def close(self) -> None:
-        """End the shell and whatever carries it."""
+        """End the shell and the command that started it."""
         self.process.kill()
         self.process.wait()
         for stream in (self.input, self.output, self.errors):
             stream.close()
 
-    def _answer(self, word: bytes, deadline: float, command: bytes) -> tuple[int, bytes, bytes]:
-        output, errors = _Stream(b"\n%b " % word), _Stream(b"\n%b\n" % word)
+    def _read(self, mark: bytes, deadline: float, command: bytes) -> tuple[int, bytes, bytes]:
+        output, errors = _Stream(b"\n%b " % mark), _Stream(b"\n%b\n" % mark)
         with selectors.DefaultSelector() as selector:
             selector.register(self.output, selectors.EVENT_READ, output)
             selector.register(self.errors, selectors.EVENT_READ, errors)
@@ -77,26 +78,26 @@ class OpenShell:
                 ready = selector.select(max(0.0, deadline - time.monotonic()))
                 if not ready:
                     self.close()
-                    raise TransportError(f"no answer in time to {command!r}")
+                    raise TransportError(f"no response in time to {command!r}")
                 for key, _ in ready:
                     if not key.data.take(key.fileobj):
                         raise self._gone(errors.data)
-        status = int(output.data[output.end + len(word) + 2 :].split(b"\n")[0])
+        status = int(output.data[output.end + len(mark) + 2 :].split(b"\n")[0])
         return status, bytes(output.data[: output.end]), bytes(errors.data[: errors.end])
 
-    def _gone(self, said: bytes | bytearray) -> TransportError:
-        # Without waiting for more: a grandchild may hold the pipe open for ever.
+    def _gone(self, errors: bytes | bytearray) -> TransportError:
+        # Do not wait for the end of the output: a grandchild may keep the pipe open.
         self.process.kill()
         self.process.wait()
-        text = (bytes(said) + (self.errors.read() or b"")).decode(errors="replace").strip()
+        text = (bytes(errors) + (self.errors.read() or b"")).decode(errors="replace").strip()
         self.close()
         return TransportError(
-            f"the target is gone ({shlex.join(self.command)}): {text or 'it said nothing'}"
+            f"the target is gone ({shlex.join(self.command)}): {text or 'no error output'}"
         )
 
 
 class _Stream:
-    """Bytes so far, and where the end mark begins once it has come."""
+    """Bytes read so far, and the position of the end mark, -1 until it is found."""
 
     def __init__(self, mark: bytes) -> None:
         self.mark = mark
@@ -108,7 +109,7 @@ class _Stream:
         return self.end >= 0 and self.data.endswith(b"\n")
 
     def take(self, source: IO[bytes]) -> bool:
-        """Read what is there; False at the end of the stream."""
+        """Read the available bytes; return False at the end of the stream."""
         chunk = source.read(1 << 16)
         if chunk is None:
             return True
@@ -120,12 +121,12 @@ class _Stream:
 
 
 class ShellBackend(BaseBackend):  # type: ignore[misc]
-    """A testinfra backend over one open shell; `argv` says how to reach it."""
+    """A testinfra backend that runs commands in one open shell."""
 
     NAME = "sh"
     HAS_RUN_SALT = False
 
-    # Testinfra's own signature.
+    # The signature is testinfra's.
     def __init__(self, name: str, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         self.name, self.user = self.parse_containerspec(name)
         self.limit = float(kwargs.get("timeout") or DEFAULT_TIMEOUT_SECONDS)
@@ -133,11 +134,11 @@ class ShellBackend(BaseBackend):  # type: ignore[misc]
         super().__init__(self.name, *args, **kwargs)
 
     def argv(self) -> list[str]:
-        """The command that ends in a shell reading standard input."""
+        """Return the command that starts the shell, which reads standard input."""
         return ["/bin/sh"]
 
     def run(self, command: str, *args: str, **_: Any) -> CommandResult:  # noqa: ANN401
-        """Run one command in the open shell, opening it first; raises TransportError."""
+        """Run a command in the shell, which the first call opens; raises TransportError."""
         if self.shell is None:
             self.shell = OpenShell(self.argv())
         data = os.fsencode(self.get_command(command, *args))
@@ -152,7 +153,7 @@ class ShellBackend(BaseBackend):  # type: ignore[misc]
 
 
 class DockerShell(ShellBackend):
-    """dockersh://[USER@]CONTAINER; the docker command is WORKER_DOCKER, or docker on PATH."""
+    """The backend dockersh://[USER@]CONTAINER, by the docker command in WORKER_DOCKER or PATH."""
 
     NAME = "dockersh"
 
@@ -169,6 +170,6 @@ class DockerShell(ShellBackend):
 
 
 def register() -> None:
-    """Teach testinfra.get_host the schemes of this module."""
+    """Register the backends of this module for testinfra.get_host."""
     for backend in (ShellBackend, DockerShell):
         testinfra.backend.BACKENDS[backend.NAME] = f"{backend.__module__}.{backend.__qualname__}"

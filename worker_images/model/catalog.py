@@ -1,6 +1,4 @@
-"""The folders under images/: which components exist, which variants hold them, what the base is
-made of.
-"""
+"""The folders below images/: components, variants and the packages of the base."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,21 +22,21 @@ from worker_images.model.pins import ComponentPin, DebianName, Name, Pins
 from worker_images.model.rootfs import Rules
 from worker_images.model.schema import Strict, pattern, read_model
 
-# It becomes a label, so nothing in it may end one.
-PURPOSE = pattern(r"^[0-9A-Za-z][0-9A-Za-z ,.:;()+-]{0,99}$", "one line of plain words")
+# It becomes the value of a label, so it holds no quotes.
+PURPOSE = pattern(
+    r"^[0-9A-Za-z][0-9A-Za-z ,.:;()+-]{0,99}$", "must be one line of plain text without quotes"
+)
 
 
 class Variant(Strict):
-    """images/NAME/variant.yaml: what the variant is for and which components it holds, in layer
-    order.
-    """
+    """images/NAME/variant.yaml: the variant's purpose, and its components in layer order."""
 
     purpose: Annotated[str, StringConstraints(pattern=PURPOSE)]
     components: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
 
 
 class BasePackages(Strict):
-    """images/base/packages.yaml: Debian package names, each with the reason why it is there."""
+    """images/base/packages.yaml: names of Debian packages, each with a reason."""
 
     base: dict[DebianName, str]
     cgo: dict[DebianName, str]
@@ -49,7 +47,7 @@ class BasePackages(Strict):
 
 @dataclass(frozen=True)
 class Catalog:
-    """All that can be built."""
+    """Everything that can be built."""
 
     components: Mapping[str, Definition]
     variants: Mapping[str, Variant]
@@ -57,7 +55,7 @@ class Catalog:
     rules: Rules
 
     def missing(self, variant: str) -> tuple[str, ...]:
-        """Components that a variant names and that have no folder yet."""
+        """Components of a variant that have no folder yet."""
         return tuple(
             name for name in self.variants[variant].components if name not in self.components
         )
@@ -69,7 +67,7 @@ class Catalog:
 
 
 def load(root: Path) -> Catalog:
-    """Read the tree below images/; raises DocumentError."""
+    """Read the folders below images/; raises DocumentError."""
     images = root / "images"
     folders = sorted(path for path in (images / "components").iterdir() if path.is_dir())
     components = {
@@ -84,7 +82,7 @@ def load(root: Path) -> Catalog:
 
 
 def check(pins: Pins, document: Document, catalog: Catalog, root: Path) -> None:
-    """Hold pins and folders against each other; raises DocumentError with every mismatch."""
+    """Compare pins with folders; raises DocumentError with every mismatch."""
     raise_findings(
         [
             *_unused(pins, document, catalog),
@@ -100,8 +98,8 @@ def _unused(pins: Pins, document: Document, catalog: Catalog) -> Iterator[Findin
     used = {name for variant in catalog.variants.values() for name in variant.components}
     for name in pins.components.keys() - used:
         place = ("components", name)
-        fix = "delete it or name it in a variant.yaml"
-        yield document.finding(place, "unused pin", "no variant holds it", fix)
+        fix = "delete it or add the component to a variant.yaml"
+        yield document.finding(place, "unused pin", "no variant has this component", fix)
 
 
 def _incomplete(pins: Pins, document: Document, catalog: Catalog, root: Path) -> Iterator[Finding]:
@@ -109,25 +107,26 @@ def _incomplete(pins: Pins, document: Document, catalog: Catalog, root: Path) ->
         folder = Path("images/components") / name
         if name not in pins.components:
             place = ("components", name)
-            yield document.finding(place, "missing", f"{folder} exists", "pin it")
+            yield document.finding(place, "missing", f"{folder} exists", "add a pin")
         templates = (definition.template(name, "packages"), definition.template(name, "upstream"))
         for file in (folder / "expect.yaml", *(Path("images") / each for each in templates)):
             if not (root / file).is_file():
-                why = "a component is a whole folder"
+                why = "every component needs this file"
                 yield Finding(str(file), 1, 1, name, "missing", why, "write it")
 
 
 def _mismatched(pins: Pins, document: Document, catalog: Catalog) -> Iterator[Finding]:
-    """Pins without the keys that the component's source needs, or with others."""
+    """Pins that lack keys which the component's source needs, or have keys which it ignores."""
     for name in catalog.components.keys() & pins.components.keys():
         definition, pin = catalog.components[name], pins.components[name]
         if isinstance(definition.packages, DebianPackage):
             if pin.packages.version or pin.packages.describe:
                 why = "versions.lock pins Debian packages"
-                yield _of(document, name, "packages", "not used", why, "delete it")
+                yield _finding(document, name, "packages", "not used", why, "delete it")
         elif not pin.packages.version:
             kind = "wheel" if isinstance(definition.packages, Wheel) else "Go module"
-            yield _of(document, name, "packages", "no version", f"it is a {kind}", "add version")
+            why = f"the component is a {kind}"
+            yield _finding(document, name, "packages", "no version", why, "add version")
         yield from _upstream(document, name, definition, pin)
 
 
@@ -138,7 +137,7 @@ def _upstream(
     if isinstance(origin, DebianPackage):
         if pinned:
             why = "the component is a Debian package, which apt verifies"
-            yield _of(document, name, "upstream", "not used", why, "delete it")
+            yield _finding(document, name, "upstream", "not used", why, "delete it")
         return
     needed = {
         UpstreamImage: ("digest",),
@@ -148,25 +147,26 @@ def _upstream(
     if not pinned or not any(getattr(pinned, key) for key in needed):
         keys = " or ".join(needed)
         why = "a pin without a digest is not a pin"
-        yield _of(document, name, "upstream", f"no {keys}", why, f"add {keys}")
+        yield _finding(document, name, "upstream", f"no {keys}", why, f"add {keys}")
 
 
-def _of(document: Document, name: str, key: str, what: str, why: str, fix: str) -> Finding:
+def _finding(document: Document, name: str, key: str, what: str, why: str, fix: str) -> Finding:
     return document.finding(("components", name, key), what, why, fix)
 
 
 def _arguments(catalog: Catalog, root: Path) -> Iterator[Finding]:
-    """Each component needs a build argument of its own."""
+    """Build arguments that two components share."""
     arguments = [each.argument for each in catalog.components.values()]
     for name, definition in catalog.components.items():
         if arguments.count(definition.argument) > 1:
             file = Path("images/components") / name / "component.yaml"
             document = read(root / file, str(file))
-            yield document.finding(("argument",), "used twice", "it becomes one ARG", "rename it")
+            why = "another component has the same build argument"
+            yield document.finding(("argument",), "used twice", why, "rename it")
 
 
 def _digests(pins: Pins, document: Document) -> Iterator[Finding]:
-    """Two artifacts cannot have one digest: one of them was pasted."""
+    """Digests that two components share: one was pasted by mistake."""
     seen: dict[str, str] = {}
     for name, pin in pins.components.items():
         digests = pin.upstream.model_dump(exclude_none=True) if pin.upstream else {}
@@ -174,5 +174,5 @@ def _digests(pins: Pins, document: Document) -> Iterator[Finding]:
             owner = seen.setdefault(value, name)
             if owner != name:
                 place = ("components", name, "upstream", key)
-                why = f"{owner} has it too"
-                yield document.finding(place, "a digest used twice", why, "look it up again")
+                why = f"{owner} has the same one"
+                yield document.finding(place, "digest used twice", why, "look it up again")

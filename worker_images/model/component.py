@@ -14,12 +14,14 @@ from worker_images.model.pins import (
 from worker_images.model.schema import Strict, pattern
 
 Architecture = Literal["amd64", "arm64"]
-LACK = pattern(r"^[0-9A-Za-z][ -~]{0,199}$", "one line of plain words")
-URL = pattern(r"^https://[0-9A-Za-z./_{}-]+$", "an https address; {version} is the pinned version")
-REPOSITORY = pattern(
-    r"^https://[0-9A-Za-z./_-]+ [0-9A-Za-z./_ -]+$", "an address, suite, components"
+LACK = pattern(r"^[0-9A-Za-z][ -~]{0,199}$", "must be one line of ASCII text")
+URL = pattern(
+    r"^https://[0-9A-Za-z./_{}-]+$", "must be an https URL; {version} is the pinned version"
 )
-NAME = pattern(r"^[a-z0-9][a-z0-9._/-]*$", "an image name without a tag")
+REPOSITORY = pattern(
+    r"^https://[0-9A-Za-z./_-]+ [0-9A-Za-z./_ -]+$", "must be an https URL, a suite and components"
+)
+NAME = pattern(r"^[a-z0-9][a-z0-9._/-]*$", "must be an image name without a tag")
 
 Text = Annotated[tuple[Annotated[str, StringConstraints(pattern=LACK)], ...], Field(strict=False)]
 Packages = Annotated[tuple[DebianName, ...], Field(strict=False)]
@@ -31,7 +33,7 @@ Architectures = Annotated[tuple[Architecture, ...], Field(strict=False, min_leng
 
 
 class _Origin(Strict):
-    """What every origin may say: its architectures, and what this source lacks."""
+    """Keys of every origin: its architectures, and what this source cannot provide."""
 
     architectures: Architectures = ("amd64",)
     lacks: Text = ()
@@ -63,21 +65,21 @@ class DebianPackage(_Origin):
 
 
 class UpstreamFile(_Origin):
-    """One file, by its SHA-256 or SHA-512."""
+    """A file, pinned by its SHA-256 or SHA-512."""
 
     kind: Literal["file"]
     url: Annotated[str, StringConstraints(pattern=URL)]
 
 
 class UpstreamImage(_Origin):
-    """A container image, tagged with the version, by digest."""
+    """A container image whose tag is the version, pinned by its digest."""
 
     kind: Literal["image"]
     image: Annotated[str, StringConstraints(pattern=NAME)]
 
 
 class UpstreamRepository(_Origin):
-    """Packages of a signed apt repository; the SHA-256 is its key's."""
+    """Packages of a signed apt repository, pinned by the SHA-256 of its key."""
 
     kind: Literal["apt"]
     key: Annotated[str, StringConstraints(pattern=URL)]
@@ -91,23 +93,23 @@ Origin = FromPackages | FromUpstream
 
 
 class Definition(Strict):
-    """The whole of a component.yaml."""
+    """A component.yaml."""
 
     argument: Annotated[str, StringConstraints(pattern=ARGUMENT)]
     packages: Annotated[FromPackages, Field(discriminator="kind")]
     upstream: Annotated[FromUpstream, Field(discriminator="kind")]
 
     def origin(self, source: Source) -> Origin:
-        """Where a source takes the component from."""
+        """The origin of the component in a source."""
         return self.packages if source == "packages" else self.upstream
 
     def template(self, name: str, source: Source) -> str:
-        """The file below images/ that renders the component, named NAME, from a source."""
+        """The template of the component for a source, below images/."""
         if isinstance(self.origin(source), DebianPackage):
             return f"base/debian.{source}.j2"
         return f"components/{name}/{source}.j2"
 
     @property
     def label(self) -> str:
-        """The image label that names the component's version."""
+        """The image label that holds the component's version."""
         return f"worker.{self.argument.lower().replace('_', '-')}"

@@ -1,6 +1,4 @@
-"""Strict YAML: quoted text, lists and mappings only, every fault at once with its line and
-column.
-"""
+"""Strict YAML: quoted strings, lists and mappings only; every fault has its line and column."""
 
 import itertools
 import unicodedata
@@ -20,7 +18,7 @@ Location = tuple[str | int, ...]
 
 
 class Mark(NamedTuple):
-    """A place in a file, counted from 1."""
+    """A position in a file, counted from 1."""
 
     line: int
     column: int
@@ -28,7 +26,7 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed file: its value, and where each key and item stands."""
+    """A parsed file: its value, the position of each key and item, and its faults."""
 
     file: str
     value: object
@@ -36,7 +34,7 @@ class Document:
     findings: tuple[Finding, ...]
 
     def finding(self, location: Location, what: str, why: str, fix: str) -> Finding:
-        """Say a fault at `location`, or at its nearest ancestor that is in the file."""
+        """A fault at `location`, or at its nearest ancestor that is in the file."""
         known = location
         while known not in self.marks and known:
             known = known[:-1]
@@ -46,20 +44,21 @@ class Document:
 
 
 def dotted(location: Location) -> str:
-    """Write a key path as a reader would: fleet.drivers[1]."""
+    """A key path as text: fleet.drivers[1]."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     return text.lstrip(".") or "(file)"
 
 
 def quoted(value: object) -> str:
-    """Quote a value for a message: ASCII only, so that no terminal is steered by it."""
+    """A value quoted for a message: ASCII only, so that it cannot control a terminal."""
     text = ascii(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def read(path: Path, name: str | None = None) -> Document:
-    """Parse a file; faults that leave a value to check further are kept in it, others raise
-    DocumentError.
+    """Parse a file; raises DocumentError.
+
+    Faults that leave a value to validate are kept in the document instead.
     """
     name = name or str(path)
     try:
@@ -69,25 +68,29 @@ def read(path: Path, name: str | None = None) -> Document:
         raise DocumentError(
             [
                 _fault(
-                    name, Mark(1, 1), "cannot be read", error.strerror or "I/O error", "name a file"
+                    name,
+                    Mark(1, 1),
+                    "cannot be read",
+                    error.strerror or "I/O error",
+                    "use a file that exists",
                 )
             ]
         ) from error
     if len(data) > MAX_BYTES:
         raise DocumentError(
-            [_fault(name, Mark(1, 1), "too large", "over 256 KiB", "keep pins only")]
+            [_fault(name, Mark(1, 1), "too large", "over 256 KiB", "remove what is not a pin")]
         )
     return parse(data, name)
 
 
 def parse(data: bytes, name: str) -> Document:
-    """Parse bytes; raises DocumentError where the text itself is refused."""
+    """Parse bytes; raises DocumentError for text that is not strict YAML."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         place = Mark(data.count(b"\n", 0, error.start) + 1, 1)
         raise DocumentError(
-            [_fault(name, place, "not UTF-8", f"byte {error.start}", "save as UTF-8")]
+            [_fault(name, place, "not UTF-8", f"byte {error.start}", "save it as UTF-8")]
         ) from error
     raise_findings(list(itertools.islice(_characters(text, name), MOST_FINDINGS)))
     try:
@@ -96,7 +99,7 @@ def parse(data: bytes, name: str) -> Document:
     except yaml.MarkedYAMLError as error:
         place = _mark(error.problem_mark or error.context_mark)
         raise DocumentError(
-            [_fault(name, place, "not YAML", str(error.problem), "correct the line")]
+            [_fault(name, place, "not valid YAML", str(error.problem), "correct the line")]
         ) from error
     if not isinstance(root, yaml.MappingNode):
         raise DocumentError(
@@ -108,6 +111,7 @@ def parse(data: bytes, name: str) -> Document:
 
 
 def raise_findings(findings: list[Finding]) -> None:
+    """Raise DocumentError if there are findings."""
     if findings:
         raise DocumentError(findings)
 
@@ -117,7 +121,7 @@ def _fault(name: str, place: Mark, what: str, why: str, fix: str) -> Finding:
 
 
 def _characters(text: str, name: str) -> Iterator[Finding]:
-    """Refuse what a reader cannot see: control, bidirectional and other invisible characters."""
+    """Invisible characters: control, bidirectional and others."""
     line, start = 1, 0
     for position, character in enumerate(text):
         if character == "\n":
@@ -127,15 +131,15 @@ def _characters(text: str, name: str) -> Iterator[Finding]:
                 name,
                 Mark(line, position - start + 1),
                 f"character U+{ord(character):04X}",
-                "invisible",
+                "it is invisible",
                 "delete it",
             )
 
 
 def _events(text: str, name: str) -> Iterator[Finding]:
-    """Refuse on the event stream what a composer would act on.
+    """YAML features that a composer would act on, such as aliases, anchors and tags.
 
-    Stops at the first place too deep.
+    Stops where the nesting is too deep or a second document begins.
     """
     depth = documents = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
@@ -143,16 +147,15 @@ def _events(text: str, name: str) -> Iterator[Finding]:
             event, yaml.CollectionEndEvent
         )
         documents += isinstance(event, yaml.DocumentStartEvent)
-        if what := _refused(event, depth, documents):
-            yield _fault(
-                name, _mark(event.start_mark), what, "plain data only", "write the value out"
-            )
+        if what := _not_allowed(event, depth, documents):
+            why = "only plain data is allowed"
+            yield _fault(name, _mark(event.start_mark), what, why, "write the value itself")
         if depth > MAX_DEPTH or documents > 1:
             return
 
 
-def _refused(event: yaml.Event, depth: int, documents: int) -> str:
-    refused = (
+def _not_allowed(event: yaml.Event, depth: int, documents: int) -> str:
+    features = (
         (depth > MAX_DEPTH, f"nested deeper than {MAX_DEPTH}"),
         (documents > 1, "a second document"),
         (isinstance(event, yaml.AliasEvent), "an alias"),
@@ -163,11 +166,11 @@ def _refused(event: yaml.Event, depth: int, documents: int) -> str:
             "a merge key",
         ),
     )
-    return next((what for holds, what in refused if holds), "")
+    return next((what for present, what in features if present), "")
 
 
 class _Builder:
-    """Turn nodes into plain values and remember where each stood."""
+    """Turn nodes into plain values and record the position of each."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -195,7 +198,7 @@ class _Builder:
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self._report(
-                    key, location, "a key that is not text", "keys are names", "write a name"
+                    key, location, "a key that is not text", "keys must be names", "use a name"
                 )
                 continue
             place = (*location, key.value)
@@ -204,7 +207,7 @@ class _Builder:
                     key,
                     place,
                     "written twice",
-                    "the first is at line " + str(self.marks[place].line),
+                    f"the first one is in line {self.marks[place].line}",
                     "delete one",
                 )
                 continue

@@ -1,4 +1,4 @@
-"""Kernel settings that decide whether runsc can start: values, and what each wrong one means."""
+"""Kernel settings that runsc depends on: good values, and what other values break."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ MOST = 2**63
 
 @dataclass(frozen=True)
 class Setting:
-    """The values that runsc works with, how bad others are, why, and what sets a good one."""
+    """The good values, how severe other values are, why, and a command that sets a good one."""
 
     good: range
     state: Literal["warning", "fault"]
     why: str
     fix: str
-    # Without a good value no user but root makes a sandbox.
+    # Without a good value, only root can create a sandbox.
     unprivileged: bool = False
 
 
@@ -24,11 +24,11 @@ SETTINGS: Mapping[str, Setting] = {
     "user.max_user_namespaces": Setting(
         range(2, MOST),
         "fault",
-        "runsc makes one for its sandbox and one for its gofer",
+        "runsc creates one for its sandbox and one for its gofer",
         "sysctl -w {}=256",
         unprivileged=True,
     ),
-    # Debian's.
+    # A setting of Debian.
     "kernel.unprivileged_userns_clone": Setting(
         range(1, MOST),
         "fault",
@@ -36,7 +36,7 @@ SETTINGS: Mapping[str, Setting] = {
         "sysctl -w {}=1",
         unprivileged=True,
     ),
-    # Ubuntu's: a user namespace is made there, and gets no capabilities.
+    # A setting of Ubuntu: a user namespace is created, but has no capabilities.
     "kernel.apparmor_restrict_unprivileged_userns": Setting(
         range(1),
         "warning",
@@ -44,8 +44,8 @@ SETTINGS: Mapping[str, Setting] = {
         "sysctl -w {}=0",
         unprivileged=True,
     ),
-    # With 2 it takes CAP_SYS_PTRACE, which runsc has in its own user namespace; 3 stays until the
-    # next boot.
+    # With 2, tracing needs CAP_SYS_PTRACE, which runsc has in its own user namespace; 3 cannot be
+    # changed until the next boot.
     "kernel.yama.ptrace_scope": Setting(
         range(3),
         "fault",
@@ -62,7 +62,7 @@ SETTINGS: Mapping[str, Setting] = {
 
 
 def values(folder: Path = Path("/proc/sys")) -> dict[str, int]:
-    """The settings that this kernel has."""
+    """The values of the settings that this kernel has."""
     found = {}
     for name in SETTINGS:
         try:
@@ -73,15 +73,12 @@ def values(folder: Path = Path("/proc/sys")) -> dict[str, int]:
 
 
 def forbids_unprivileged(found: Mapping[str, int]) -> str:
-    """Why no user but root can make a sandbox under these settings, and the remedy.
-
-    Empty where one can.
-    """
+    """Why these settings allow sandboxes to root only, and the fix; empty where all users can."""
     for name, value in found.items():
         setting = SETTINGS[name]
         if setting.unprivileged and value not in setting.good:
             return (
-                f"{name} is {value}, so only root makes a sandbox on this machine;"
+                f"{name} is {value}, so only root can create a sandbox on this machine;"
                 f" {setting.fix.format(name)}"
             )
     return ""

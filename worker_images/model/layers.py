@@ -1,4 +1,4 @@
-"""The test layers: one folder of tests/ each, its question, what it needs and what it builds."""
+"""The test layers, one folder of tests/ each: question, needs and images."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 class Layer:
     """A folder of tests/.
 
-    `images` are the variants that must be built: none, a name, or all. Layers in `make test` are
-    `common`; those `per_variant` are run and counted by variant; `parallel` tests share nothing.
+    `images` are the variants that must be built: none, one name, or all. `make test` runs the
+    `common` layers; `per_variant` layers run and count once for each variant; tests of `parallel`
+    layers share nothing.
     """
 
     name: str
@@ -21,17 +22,17 @@ class Layer:
 
     @property
     def command(self) -> str:
-        """What runs it."""
+        """The command that runs the layer."""
         return f"make test-{self.name}"
 
     @property
     def file(self) -> str:
-        """The JUnit file below the checkout, with {} where each variant has its own."""
+        """The JUnit file, relative to the checkout; {} is the variant where each has a file."""
         folder = "{}" if self.name in {"image", "workload"} else "tests"
         return f"out/{folder}/{self.name}.xml"
 
     def file_of(self, variant: str) -> str:
-        """The JUnit file of a variant's results, below the checkout."""
+        """The JUnit file with a variant's results, relative to the checkout."""
         return self.file.format(variant)
 
 

@@ -1,7 +1,7 @@
-"""images/ledger.json: sizes and diffIDs that were reviewed.
+"""images/ledger.json: reviewed sizes and diffIDs of layers.
 
-Keyed by component, architecture and digest of the component's inputs. Equal inputs must give equal
-bytes.
+The keys are component, architecture and digest of the component's inputs. Equal inputs must give
+equal bytes.
 """
 
 import json
@@ -13,13 +13,13 @@ from typing import Self
 from worker_images.files import write_atomic
 
 LEDGER = "images/ledger.json"
-# Beside an image archive: the digest of each component's inputs.
+# A file next to an image archive, with the digest of each component's inputs.
 INPUTS = "inputs.json"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One reviewed layer: bytes unpacked, and diffID."""
+    """A reviewed layer: its unpacked size in bytes, and its diffID."""
 
     bytes: int
     diff_id: str
@@ -27,7 +27,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Every reviewed layer."""
+    """All reviewed layers."""
 
     rows: Mapping[str, Mapping[str, Mapping[str, Entry]]]
 
@@ -45,15 +45,15 @@ class Ledger:
         )
 
     def entry(self, name: str, architecture: str, inputs: str) -> Entry | None:
-        """The entry of a component made from these inputs; None where they were not reviewed."""
+        """The entry of a component built from these inputs; None if they were not reviewed."""
         return self.rows.get(name, {}).get(architecture, {}).get(inputs)
 
     def latest(self, name: str, architecture: str) -> Entry | None:
-        """The entry of a component, whatever its inputs."""
+        """The entry of a component, for any inputs."""
         return next(iter(self.rows.get(name, {}).get(architecture, {}).values()), None)
 
     def with_entry(self, name: str, architecture: str, inputs: str, entry: Entry) -> Self:
-        """A ledger in which the entry replaces that of the component's earlier inputs."""
+        """A ledger in which the entry replaces the component's earlier one."""
         row = {**self.rows.get(name, {}), architecture: {inputs: entry}}
         return type(self)({**self.rows, name: row})
 

@@ -1,4 +1,4 @@
-"""versions.lock: all that a build takes in, as frozen values and as text."""
+"""versions.lock: the inputs of all builds, as frozen values and as text."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ ABOUT = (
 
 @dataclass(frozen=True)
 class Package:
-    """One .deb: where it lies and what its bytes are."""
+    """A .deb: its URL, size and SHA-256."""
 
     name: str
     version: str
@@ -26,8 +26,10 @@ class Package:
 
 @dataclass(frozen=True)
 class Roots:
-    """Debian's packages for one architecture: the names that each root filesystem was resolved
-    from, the packages that it holds, and their files.
+    """Debian packages for one architecture.
+
+    Each root filesystem has the names that it was resolved from, and the packages that it holds;
+    `files` are the packages of all roots.
     """
 
     names: Mapping[str, tuple[str, ...]]
@@ -35,14 +37,14 @@ class Roots:
     files: tuple[Package, ...]
 
     def of(self, root: str) -> tuple[Package, ...]:
-        """The packages of a root, by name."""
+        """The packages of a root, sorted by name."""
         held = set(self.holds[root])
         return tuple(package for package in self.files if package.name in held)
 
 
 @dataclass(frozen=True)
 class Debian:
-    """The suite, where it lies, and when its packages were last other ones."""
+    """The suite, its mirrors, and the time at which its packages last changed."""
 
     suite: str
     mirror: str
@@ -52,9 +54,9 @@ class Debian:
 
 @dataclass(frozen=True)
 class Toolchain:
-    """The Go release that compiles: the h1 that the checksum database vouches for.
+    """The Go release that compiles.
 
-    Bytes of its zip.
+    `sum` is the h1 in Go's checksum database, `size` the bytes of the zip.
     """
 
     version: str
@@ -64,9 +66,9 @@ class Toolchain:
 
 @dataclass(frozen=True)
 class Module:
-    """A Go component: its module, and the SHA-256 of its go.mod and go.sum, which name all others.
+    """A Go component's module, and the SHA-256 of its go.mod and go.sum.
 
-    Bytes of all zips.
+    `size` is the bytes of all zips that they name.
     """
 
     module: str
@@ -88,7 +90,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Published:
-    """What the source upstream fetches: an address or an image's name, and its digest."""
+    """An input of the source upstream: a URL or an image's name, and its digest."""
 
     address: str
     digest: str
@@ -96,7 +98,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Lock:
-    """All that any build takes in."""
+    """The inputs of all builds."""
 
     debian: Debian
     packages: Mapping[str, Roots]
@@ -107,7 +109,7 @@ class Lock:
 
     @property
     def request(self) -> dict[str, str]:
-        """What it was made for, by key: equal to the request of the pins that it was made from."""
+        """The versions and names that were resolved, by key; equal to the request of the pins."""
         found = {
             f"debian.{key}": str(value)
             for key, value in asdict(self.debian).items()
@@ -129,14 +131,14 @@ class Lock:
         return found | {"go.toolchain": self.toolchain.version}
 
     def as_text(self) -> str:
-        """JSON, a row a line where a review reads rows."""
+        """JSON with one row on each line, so that differences can be reviewed."""
         return _text({"about": ABOUT, **asdict(self)}) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `as_text` wrote; raises DriftError."""
+        """Read a lock that `as_text` wrote; raises DriftError."""
         try:
-            data = json.loads(path.read_text(), object_pairs_hook=_once)
+            data = json.loads(path.read_text(), object_pairs_hook=_unique_keys)
             return cls(
                 Debian(**data["debian"]),
                 {architecture: _roots(rows) for architecture, rows in data["packages"].items()},
@@ -152,20 +154,20 @@ class Lock:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             line = getattr(error, "lineno", 1)
             raise DriftError(
-                f"{path.name}:{line}:1: not a lock of this version ({error!r}); run: make lock"
+                f"{path.name}:{line}:1: not a valid lock ({error!r}); run: make lock"
             ) from error
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; raises ValueError where a key is written twice."""
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; raises ValueError for a duplicate key."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError(f"a key is written twice: {', '.join(sorted(key for key, _ in pairs))}")
+        raise ValueError(f"duplicate key among {', '.join(sorted(key for key, _ in pairs))}")
     return found
 
 
 def lock_of(versions: Path) -> Path:
-    """The lock of a file of pins lies beside it."""
+    """The path of the lock that belongs to a versions.yaml."""
     return versions.with_suffix(".lock")
 
 
@@ -177,7 +179,7 @@ def _roots(data: Mapping[str, Any]) -> Roots:
 
 
 def _text(value: object, indent: str = "") -> str:
-    """JSON in which whatever holds only plain values stands on one line."""
+    """JSON in which each object or list of plain values takes one line."""
     inner = (
         list(value.values())
         if isinstance(value, dict)
@@ -197,30 +199,31 @@ def _text(value: object, indent: str = "") -> str:
     return "[\n" + ",\n".join(f"{deeper}{_text(each, deeper)}" for each in inner) + f"\n{indent}]"
 
 
-def differences(lock: Lock, wanted: Mapping[str, str], name: str) -> Iterator[str]:
-    """Each key under which the lock was made for something else than what is wanted now."""
-    had = lock.request
-    for key in sorted({*had, *wanted}):
-        if had.get(key) != wanted.get(key):
-            yield f"{name}: {key}: {_difference(had.get(key), wanted.get(key))}; run: make lock"
+def differences(lock: Lock, request: Mapping[str, str], name: str) -> Iterator[str]:
+    """A line for each key in which the lock differs from the current request."""
+    locked = lock.request
+    for key in sorted({*locked, *request}):
+        if locked.get(key) != request.get(key):
+            difference = _difference(locked.get(key), request.get(key))
+            yield f"{name}: {key}: {difference}; run: make lock"
 
 
-def _difference(had: str | None, wanted: str | None) -> str:
-    if had is None:
-        return f"not in the lock: {wanted}"
-    if wanted is None:
-        return "in the lock, and no longer needed"
-    before, after = set(had.split()), set(wanted.split())
-    gone, new = sorted(before - after), sorted(after - before)
-    parts = [f"not in the lock: {' '.join(new)}"] if new else []
-    parts += [f"no longer needed: {' '.join(gone)}"] if gone else []
-    return "; ".join(parts) or f"locked {had}, wanted {wanted}"
+def _difference(locked: str | None, requested: str | None) -> str:
+    if locked is None:
+        return f"not in the lock: {requested}"
+    if requested is None:
+        return "no longer needed"
+    before, after = set(locked.split()), set(requested.split())
+    removed, added = sorted(before - after), sorted(after - before)
+    parts = [f"not in the lock: {' '.join(added)}"] if added else []
+    parts += [f"no longer needed: {' '.join(removed)}"] if removed else []
+    return "; ".join(parts) or f"locked {locked}, want {requested}"
 
 
 def changes(path: Path, text: str) -> Iterator[str]:
-    """The Debian packages that a new lock's text has otherwise than the lock on disk, a line each.
+    """A line for each Debian package that differs between the lock on disk and a new lock's text.
 
-    Nothing where there is none.
+    Yields nothing if the file is missing or not valid.
     """
     try:
         before = json.loads(path.read_text())["packages"]
@@ -234,6 +237,6 @@ def changes(path: Path, text: str) -> Iterator[str]:
         for name in sorted({*old, *new}):
             if old.get(name) != new.get(name):
                 yield (
-                    f"  {architecture}: {name}: {old.get(name, 'not there')} ->"
-                    f" {new.get(name, 'gone')}"
+                    f"  {architecture}: {name}: {old.get(name, 'absent')} ->"
+                    f" {new.get(name, 'removed')}"
                 )

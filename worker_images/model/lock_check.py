@@ -1,4 +1,4 @@
-"""The form of every entry of a lock: a review may overlook what a build must not."""
+"""Validation of every entry of a lock, because a reviewer may overlook a wrong one."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
 def faults(lock: Lock) -> Iterator[str]:
-    """Each invalid entry, by its key."""
+    """A line for each invalid entry, with its key."""
     if not _is_time(lock.debian.resolved):
         yield "debian.resolved: not an ISO 8601 timestamp"
     for architecture, roots in lock.packages.items():
@@ -42,12 +42,12 @@ def faults(lock: Lock) -> Iterator[str]:
 def _of_roots(roots: Roots, mirrors: tuple[str, str]) -> Iterator[str]:
     known = [package.name for package in roots.files]
     for package in roots.files:
-        right = (
+        valid = (
             re.fullmatch(PACKAGE, package.name)
             and re.fullmatch(SHA256, package.sha256)
             and _is_size(package.size)
         )
-        if not right or known.count(package.name) > 1:
+        if not valid or known.count(package.name) > 1:
             yield f"files.{package.name}: invalid or duplicate entry (needs name, sha256, size)"
         if (
             not package.url.startswith(tuple(f"{mirror}/" for mirror in mirrors))
@@ -56,8 +56,8 @@ def _of_roots(roots: Roots, mirrors: tuple[str, str]) -> Iterator[str]:
             yield f"files.{package.name}: {package.url} is not below {' or '.join(mirrors)}"
     for root, names in roots.names.items():
         held = roots.holds.get(root, ())
-        if lost := sorted({*names, *held} - set(known)) or sorted(set(names) - set(held)):
-            yield f"holds.{root}: not in files: {', '.join(lost)}"
+        if missing := sorted({*names, *held} - set(known)) or sorted(set(names) - set(held)):
+            yield f"holds.{root}: not in files: {', '.join(missing)}"
 
 
 def _is_time(text: str) -> bool:

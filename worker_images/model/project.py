@@ -1,4 +1,4 @@
-"""A checkout as it is read: pins, catalog and the table of drivers, held against each other."""
+"""A checkout as values: pins, catalog and the table of drivers, checked against each other."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from worker_images.model.pins import Pins
 
 @dataclass(frozen=True)
 class Project:
-    """What a command reads of a checkout, once."""
+    """The values that a command reads from a checkout, once."""
 
     root: Path
     versions: Path
@@ -24,7 +24,7 @@ class Project:
 
     @property
     def release(self) -> str:
-        """The pinned release of gVisor; empty without one."""
+        """The pinned release of gVisor; empty if none is pinned."""
         pin = self.pins.components.get(COMPONENT)
         return pin.version if pin else ""
 
@@ -35,19 +35,19 @@ class Project:
 
 
 def read(root: Path, versions: Path | None = None) -> Project:
-    """Read a checkout whose drivers need not be served; raises DocumentError."""
+    """Read a checkout without checking its drivers; raises DocumentError."""
     versions = versions or root / "versions.yaml"
     name = str(versions.relative_to(root)) if versions.is_relative_to(root) else str(versions)
     pinned, document = pins.load(versions, name)
-    known = catalog.load(root)
-    catalog.check(pinned, document, known, root)
-    return Project(root, versions, pinned, document, known, table.read(root / DRIVERS))
+    parts = catalog.load(root)
+    catalog.check(pinned, document, parts, root)
+    return Project(root, versions, pinned, document, parts, table.read(root / DRIVERS))
 
 
 def load(root: Path, versions: Path | None = None) -> Project:
-    """Read what may be built.
+    """Read a checkout for a build.
 
-    Raises DocumentError, and PolicyError where a driver of the fleet is not served.
+    Raises DocumentError, and PolicyError if a driver of the fleet is not served.
     """
     project = read(root, versions)
     gate.check(project.pins, project.document, project.table)

@@ -1,4 +1,4 @@
-"""Results of checks: passed, failed or not run; JUnit files as values, with each test's words."""
+"""Results of checks: passed, failed or not run; JUnit files as values, with test docstrings."""
 
 import ast
 import functools
@@ -15,21 +15,21 @@ from worker_images.errors import FailedTestsError
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 OUTCOMES = (PASSED, FAILED, NOT_RUN)
 MARKS = {PASSED: "✓", FAILED: "✗", NOT_RUN: "○"}
-# A test that the machine cannot run is skipped, and its reason begins so.
+# The prefix of the skip reason of a test that the machine cannot run.
 NOT_RUN_PREFIX = f"{NOT_RUN}: "
-UNEXPLAINED = "skipped without a reason of the machine: "
-# The variant of a check that belongs to no single one.
+UNEXPLAINED = f"skipped without a reason that begins with {NOT_RUN_PREFIX!r}: "
+# The variant of a check that does not belong to a single one.
 ALL = "all"
 _TAGS = {"failure": FAILED, "error": FAILED, "skipped": NOT_RUN}
 
 
 class ResultsError(FailedTestsError):
-    """A file holds no complete results."""
+    """A file does not hold complete results."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """An outcome, what was seen, why it did not pass, and what to do next."""
+    """An outcome, what was seen, why the check did not pass, and the next step."""
 
     outcome: str
     seen: str = ""
@@ -39,9 +39,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Check:
-    """One test with its result.
+    """A test with its result.
 
-    `identity` is what pytest takes as an argument: tests/image/test_runc.py::test_version[x].
+    `identity` is an argument for pytest: tests/image/test_runc.py::test_version[x].
     """
 
     identity: str
@@ -54,7 +54,7 @@ class Check:
 
     @property
     def file(self) -> str:
-        """The test's module, below the checkout."""
+        """The test's module, relative to the checkout."""
         return self.identity.partition("::")[0]
 
     @property
@@ -69,35 +69,35 @@ class Check:
 
     @property
     def function(self) -> str:
-        """The name of the test's function; empty for a module that could not be collected."""
+        """The name of the test function; empty for a module that could not be collected."""
         return self.test.partition("::")[2]
 
     @property
     def parameter(self) -> str:
-        """The parameter's name, empty where there is none."""
+        """The name of the parameter; empty if the test has none."""
         return self.identity.partition("[")[2].removesuffix("]")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One JUnit file: when pytest began, its properties (image_id ...), and its checks."""
+    """A JUnit file: when pytest began, its properties (image_id ...), and its checks."""
 
     at: str
     properties: Mapping[str, str]
     checks: tuple[Check, ...]
 
     def with_outcome(self, outcome: str) -> tuple[Check, ...]:
-        """The checks of one outcome."""
+        """The checks with an outcome."""
         return tuple(check for check in self.checks if check.result.outcome == outcome)
 
 
 def count(checks: Iterable[Check]) -> Counter[str]:
-    """Checks by outcome."""
+    """The number of checks with each outcome."""
     return Counter(check.result.outcome for check in checks)
 
 
 def read(path: Path) -> Run:
-    """Read a JUnit file that pytest wrote; raises OSError, and ResultsError for half a file."""
+    """Read a JUnit file of pytest; raises OSError, and ResultsError for an incomplete file."""
     try:
         suite = next(ET.parse(path).getroot().iter("testsuite"))  # noqa: S314 - pytest wrote it
         at = datetime.fromisoformat(suite.get("timestamp", ""))
@@ -120,7 +120,7 @@ def _properties(element: ET.Element | None) -> dict[str, str]:
 
 def _check(case: ET.Element) -> Check:
     module, name = case.get("classname", ""), case.get("name", "")
-    # A module that could not be collected has no class, and its own name as the test's.
+    # For a module that could not be collected, pytest writes no class, and the module as the name.
     path = f"{(module or name).replace('.', '/')}.py"
     return Check(
         f"{path}::{name}" if module else path,
@@ -146,20 +146,20 @@ def _explained(reason: str) -> str:
 
 
 def with_docstrings(check: Check, root: Path) -> Check:
-    """The check with its words: its module's question, its name as a title, its docstring."""
-    words = _docstrings(root / check.file)
+    """The check with its module's docstring, its name as a title, and its own docstring."""
+    texts = _docstrings(root / check.file)
     title = check.function.removeprefix("test_").replace("_", " ")
     return replace(
         check,
-        subject=words.get("", check.file),
-        note=words.get(check.function, ""),
+        subject=texts.get("", check.file),
+        note=texts.get(check.function, ""),
         title=title[:1].upper() + title[1:],
     )
 
 
 @functools.cache
 def _docstrings(path: Path) -> dict[str, str]:
-    """The first paragraph of a module's docstring, under the empty name, and of its functions'."""
+    """The first paragraphs of the docstrings of a module (empty name) and its functions."""
     if not path.exists():
         return {}
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""images/base/rootfs.yaml: how a root filesystem differs from what its Debian packages hold."""
+"""images/base/rootfs.yaml: how a root filesystem differs from its Debian packages."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,9 +19,10 @@ Line = Annotated[str, StringConstraints(pattern=LINE)]
 
 
 class Rules(Strict):
-    """Packages and patterns of paths that are left out, with reasons and exceptions, and what is
-    written beside: links with their targets, files with the pattern of what they are joined from,
-    folders.
+    """Packages and paths that are removed, and paths that are added.
+
+    `packages` and `dropped` have reasons, `kept` are exceptions. `links` have their targets,
+    `files` the pattern of the files that they are joined from, `folders` their reasons.
     """
 
     packages: dict[DebianName, Line]

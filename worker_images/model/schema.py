@@ -1,4 +1,4 @@
-"""Documents checked against pydantic models, with the fault told in the words of the file."""
+"""Validation of documents by pydantic models; faults use the names and positions of the file."""
 
 import difflib
 import functools
@@ -13,24 +13,24 @@ from worker_images.model.document import Document, Location, quoted, raise_findi
 
 Model = TypeVar("Model", bound=BaseModel)
 NOUNS: dict[type, str] = {dict: "mapping", list: "list", str: "text"}
-# What a pattern means, for text that does not match it.
+# The hint for text that does not match a pattern.
 _HINTS: dict[str, str] = {}
 
 
 def pattern(regex: str, hint: str) -> str:
-    """A pattern for text, remembered with the words that explain it."""
+    """Register the hint of a pattern, and return the pattern."""
     _HINTS[regex] = hint
     return regex
 
 
 class Strict(BaseModel):
-    """A frozen record that takes no unknown key and converts nothing."""
+    """A frozen record without unknown keys and without type conversion."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 def validate(document: Document, model: type[Model]) -> Model:
-    """Check a document against a model; raises DocumentError with every fault of both stages."""
+    """Validate a document; raises DocumentError with every fault of its text and values."""
     try:
         result = model.model_validate(document.value)
     except ValidationError as error:
@@ -57,13 +57,13 @@ def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails)
         return document.finding(location, "missing", "it has no default", "add the key")
     if kind == "extra_forbidden":
         return document.finding(
-            location, "unknown key", "unknown keys are refused", _suggest(location, model)
+            location, "unknown key", "it is not in the schema", _suggest(location, model)
         )
     if kind == "string_pattern_mismatch":
         return document.finding(
             location,
             f"{quoted(value)} is not allowed",
-            _HINTS.get(context["pattern"], "wrong form"),
+            _HINTS.get(context["pattern"], "wrong format"),
             "correct it",
         )
     if kind in {"model_type", "dict_type", "list_type", "tuple_type", "string_type"}:

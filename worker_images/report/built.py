@@ -1,4 +1,4 @@
-"""A variant as it lies under out/: what it weighs, its record, and why not to use it."""
+"""A built variant in out/: its size, its record, and why it must not be used."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from worker_images.harness import expect
-from worker_images.harness.collection import HERE
+from worker_images.harness.collection import HOST_ARCHITECTURE
 from worker_images.model import catalog
 from worker_images.model.oci.outline import Outline, outline
 from worker_images.model.results import ALL, FAILED, Check, Run
@@ -15,10 +15,10 @@ from worker_images.model.results import ALL, FAILED, Check, Run
 
 @dataclass(frozen=True)
 class Built:
-    """A variant: its budget, its image's layers (component, diffID, bytes), its record, and why not
-    to use it.
+    """A variant with its image and record.
 
-    Sizes are unpacked bytes, except for the download.
+    `layers` are (component, diffID, bytes). Sizes are unpacked bytes, except for `download`.
+    `refused` is the reason why the image must not be used, empty if there is none.
     """
 
     variant: str
@@ -35,10 +35,10 @@ class Built:
 def read(
     root: Path, name: str, variant: catalog.Variant, run: Run | None, checks: Sequence[Check]
 ) -> Built:
-    """A variant's image, with the results of its image layer and all checks; raises ImageError."""
+    """Read a variant's image; `run` is of its image layer, `checks` of all; raises ImageError."""
     folder = root / "out" / name
     found, record = _image(folder)
-    # The components are the last layers; what is below them is the base.
+    # The components are the last layers; the layers below them are the base.
     below = len(found.layers) - len(variant.components)
     names = ("base",) * below + variant.components
     layers = tuple((part, *layer) for part, layer in zip(names, found.layers, strict=False))
@@ -48,7 +48,7 @@ def read(
     return Built(
         variant=name,
         purpose=variant.purpose,
-        budget=round(float(expect.variant(root, name).megabytes[HERE]) * 1e6),
+        budget=round(float(expect.variant(root, name).megabytes[HOST_ARCHITECTURE]) * 1e6),
         image_id=found.image_id,
         layers=layers,
         size=sum(size for _, _, size in layers),
@@ -59,7 +59,7 @@ def read(
 
 
 def _image(folder: Path) -> tuple[Outline, dict[str, Any]]:
-    """The image's outline and record, empty where one of the two is missing."""
+    """Return the image's outline and record, both empty if one of the two is missing."""
     archive = folder / "image.tar"
     record = folder / "build.json"
     if not archive.exists() or not record.exists():
@@ -71,13 +71,13 @@ def _image(folder: Path) -> tuple[Outline, dict[str, Any]]:
 def _refused(
     name: str, image_id: str, record: Mapping[str, Any], run: Run | None, failed: int
 ) -> str:
-    """Why not to use the image; empty where nothing speaks against it."""
+    """Return why the image must not be used, or an empty text."""
     tested = run.properties.get("image_id", "") if run else ""
     if failed:
         newer = " in a newer build" if image_id and run and tested != image_id else ""
         return f"{failed} {'check' if failed == 1 else 'checks'} failed{newer}"
     if not image_id:
-        return f"it was not built; run: make {name}"
+        return f"not built; run: make {name}"
     if {tested, record.get("image_id")} != {image_id}:
-        return "it was not tested; run: make test-image"
+        return "not tested; run: make test-image"
     return ""

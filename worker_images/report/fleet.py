@@ -1,4 +1,4 @@
-"""Which NVIDIA drivers the pinned gVisor release serves, and the fleet's through all releases."""
+"""The NVIDIA drivers that the pinned gVisor release and all other releases serve."""
 
 import itertools
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from worker_images.model.drivers.table import DRIVERS, Release, Table, ordered
 
 @dataclass(frozen=True)
 class Span:
-    """Neighbouring releases that treat a driver alike; `begin` counts from the first release."""
+    """Consecutive releases that all serve or all refuse a driver, from release number `begin`."""
 
     served: bool
     first: str
@@ -23,8 +23,9 @@ class Span:
 
 @dataclass(frozen=True)
 class Drivers:
-    """What the pinned gVisor release serves, what it knows or the fleet runs and it refuses, the
-    fleet through all releases.
+    """The drivers of the pinned gVisor release, and the fleet's drivers in all releases.
+
+    `refused` are drivers that the release knows or the fleet has, and the release does not serve.
     """
 
     release: str
@@ -35,11 +36,11 @@ class Drivers:
 
 
 def read(root: Path) -> Drivers:
-    """By the pins and the table of releases; raises ImageBuildError."""
+    """Read the pins and the table of releases; raises ImageBuildError."""
     pinned = pins.load(root / "versions.yaml")[0]
     name, fleet = pinned.components["gvisor"].version, pinned.fleet.drivers
     found = table.read(root / DRIVERS)
-    # A release that the table lacks serves nothing, as far as is known.
+    # A release that the table lacks is shown as serving no driver.
     release = found.get(name) or Release(name, ())
     known = found if found.get(name) else Table((*found, release))
     return Drivers(

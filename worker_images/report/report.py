@@ -1,6 +1,4 @@
-"""What is known of the images, from what builds and checks left in out/: a table, JSON, one
-page.
-"""
+"""The report on the images in out/ and their checks, as a table, as JSON and as an HTML page."""
 
 import json
 from collections import Counter
@@ -21,7 +19,7 @@ from worker_images.report.results import Row
 
 @dataclass(frozen=True)
 class Report:
-    """All that is known, and what follows from it."""
+    """The images, all checks, and the verdict that follows from them."""
 
     usable: bool
     verdict: str
@@ -33,7 +31,7 @@ class Report:
 
 
 def read(root: Path) -> Report:
-    """Read what lies in out/ and images/; raises ImageBuildError and ImageError."""
+    """Read the files in out/ and images/; raises ImageBuildError and ImageError."""
     known = catalog.load(root).variants
     variants = sorted(known, key=lambda name: len(known[name].components))
     runs = results.runs(root, variants)
@@ -55,7 +53,7 @@ def read(root: Path) -> Report:
 
 
 def text(report: Report) -> str:
-    """The table of layers and variants, what did not pass and why, and the verdict."""
+    """Return the table of layers, the checks that did not pass, and the verdict."""
     lines = [
         f"{'layer':8} {'variant':8} {'passed':>7} {'failed':>7} {'not run':>8}",
         *map(_line, report.rows),
@@ -101,7 +99,7 @@ def _brief(check: Check) -> str:
 
 
 def as_json(report: Report) -> str:
-    """The same for machines, and all that the page shows."""
+    """Return the report as JSON, with everything that the page shows."""
     checks = [
         asdict(check) | {"layer": check.layer, "parameter": check.parameter}
         for check in report.checks
@@ -110,7 +108,7 @@ def as_json(report: Report) -> str:
 
 
 def page(report: Report) -> str:
-    """One HTML page that needs nothing beside it."""
+    """Return the report as one HTML page that needs no other file."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -125,23 +123,23 @@ def page(report: Report) -> str:
 def _verdict(images: tuple[Built, ...]) -> str:
     refused = [f"worker:{image.variant} ({image.refused})" for image in images if image.refused]
     usable = [f"worker:{image.variant}" for image in images if not image.refused]
-    words = ["Yes:"]
+    parts = ["Yes:"]
     if refused:
-        words = [f"No: do not use {' or '.join(refused)}."]
+        parts = [f"No: do not use {' or '.join(refused)}."]
     if usable:
-        words.append(f"{' and '.join(usable)} may be used.")
-    return " ".join(words)
+        parts.append(f"{' and '.join(usable)} may be used.")
+    return " ".join(parts)
 
 
 def _counts(rows: tuple[Row, ...]) -> str:
     passed = sum(row.passed for row in rows)
     failed = sum(row.failed for row in rows)
     not_run = sum(row.not_run for row in rows)
-    words = f"{passed} checks passed, {failed} failed, {not_run} did not run"
+    counts = f"{passed} checks passed, {failed} failed, {not_run} did not run"
     never = [_name(row) for row in rows if not row.at]
     if never:
-        words += f"; never run: {', '.join(never)}"
-    return f"{words}."
+        counts += f"; never run: {', '.join(never)}"
+    return f"{counts}."
 
 
 def _name(row: Row) -> str:

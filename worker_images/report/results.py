@@ -1,4 +1,4 @@
-"""Results of every test layer under out/, and how many checks came to what."""
+"""The results of the test layers in out/, counted by layer and variant."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ MUTATION = "mutation"
 
 @dataclass(frozen=True)
 class Row:
-    """The counts of a layer and a variant; without a time it was never run."""
+    """The counts of a layer and a variant; `at` is empty if it was never run."""
 
     layer: Layer
     variant: str
@@ -25,7 +25,7 @@ class Row:
 
 
 def runs(root: Path, variants: Sequence[str]) -> dict[str, Run]:
-    """Every JUnit file that exists, by its name below the root; raises ResultsError."""
+    """Read the JUnit files that exist, by their path below the root; raises ResultsError."""
     names = {
         layer.file_of(variant): variant
         for layer in LAYERS
@@ -37,7 +37,7 @@ def runs(root: Path, variants: Sequence[str]) -> dict[str, Run]:
 
 
 def rows(found: dict[str, Run], variants: Sequence[str]) -> tuple[Row, ...]:
-    """The table of layers and variants; checks of no variant have a row where there are any."""
+    """Return a row for each layer and variant; a row for all variants only if it has checks."""
     checks: dict[tuple[str, str], list[Check]] = {}
     for run in found.values():
         for check in run.checks:
@@ -73,7 +73,7 @@ def _run(root: Path, name: str, variant: str) -> Run:
 
 
 def _of_mutant(check: Check, root: Path) -> Check:
-    """The check of a mutant in the mutant's own words; any other as it is."""
+    """Describe a check of a mutant by the mutant's defect; other checks stay unchanged."""
     if check.layer != MUTATION or not check.parameter:
         return check
     path = root / Path(check.file).parent / check.parameter / "mutant.yaml"

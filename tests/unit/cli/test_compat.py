@@ -61,10 +61,10 @@ def test_what_no_release_serves_has_its_nearest(capsys: pytest.CaptureFixture[st
     [
         ("20250408.0", "the nearest are 20250407.0 and 20250414.0"),
         ("20990101.0", "the nearest are 20260817.0"),
-        ("20260622." + "9" * 5000, "is no gVisor release"),
+        ("20260622." + "9" * 5000, "is not a gVisor release"),
         ("20250407", "did you mean 20250407.0?"),
-        ("20250407.0\n", "no gVisor release"),
-        ("2025\u0660407.0", "no gVisor release"),
+        ("20250407.0\n", "not a gVisor release"),
+        ("2025\u0660407.0", "not a gVisor release"),
     ],
 )
 def test_an_unknown_release_is_named_with_the_nearest(

@@ -234,7 +234,7 @@ def test_exception_that_would_be_unused_stops_the_write(update: Update) -> None:
     update.versions.write_text(update.text)
     result = update.run("--write")
     assert result.returncode == 2
-    assert "fleet.allow_unserved[0].driver: 580.173.02 needs no permission" in result.stderr
+    assert "fleet.allow_unserved[0].driver: 580.173.02 does not need an exception" in result.stderr
     assert "nothing was written; delete the entry, and run again" in result.stderr
     assert update.untouched
     update.versions.write_text(bare)

@@ -1,4 +1,4 @@
-"""A loopback engine that the environment names."""
+"""A loopback engine in DOCKER_HOST."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +10,7 @@ from tests.support import engines
 
 @pytest.fixture
 def loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[engines.Engine]:
-    """A Docker with the containerd store, which the environment names.
-
-    No configuration of the user's is read.
-    """
+    """A loopback Docker with the containerd store; settings of the user are not read."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
     with engines.serving(tmp_path) as found:

@@ -1,4 +1,4 @@
-"""Engines: which one is found, what it is, whether it can build, and what it is told to push."""
+"""Engines and builders: which can build, and which can push."""
 
 import pytest
 
@@ -25,11 +25,11 @@ OWN = Builder("default", "docker", "v0.20.0")
         ("", ()),
     ],
 )
-def test_version_numbers_are_read_where_there_are_any(text: str, found: tuple[int, ...]) -> None:
+def test_numbers_of_a_version_are_read(text: str, found: tuple[int, ...]) -> None:
     assert builder.numbers(text) == found
 
 
-def test_docker_with_the_classic_store_is_refused_with_both_remedies() -> None:
+def test_docker_with_the_classic_store_is_refused_with_both_fixes() -> None:
     classic = Daemon("Docker", "28.5.2", containerd_store=False)
     with pytest.raises(
         EngineError, match=r"classic image store.*containerd-snapshotter.*docker buildx create"
@@ -41,8 +41,8 @@ def test_docker_with_the_classic_store_is_refused_with_both_remedies() -> None:
     ("version", "buildkit"),
     [("25.0.5", "v0.0.0+unknown"), ("26.1.0", "v0.13.1"), ("dev", "v0.12.5")],
 )
-def test_docker_too_old_is_refused(version: str, buildkit: str) -> None:
-    with pytest.raises(EngineError, match="needed"):
+def test_old_docker_is_refused(version: str, buildkit: str) -> None:
+    with pytest.raises(EngineError, match="is too old"):
         builder.check_daemon(
             Daemon("Docker", version, containerd_store=True), Builder("default", "docker", buildkit)
         )
@@ -75,7 +75,7 @@ def test_builder_is_refused_below_buildkit_0_13_2(version: str, *, passes: bool)
         assert builder.check_buildkit(found) == ()
         return
     with pytest.raises(
-        EngineError, match=rf"builder worker .*{version}.* is too old, 0\.13\.2 is needed"
+        EngineError, match=rf"builder worker .*{version}.* is too old; needs BuildKit 0\.13\.2"
     ):
         builder.check_buildkit(found)
 
@@ -86,24 +86,23 @@ def test_builder_without_comparable_version_is_a_warning() -> None:
 
 
 def engine_of(found: engines.Engine, inspected: str, name: str | None = None) -> Endpoint:
-    """An engine whose buildx prints this for `inspect`."""
+    """An engine whose `buildx inspect` prints a text."""
     return Endpoint(Address(found.host), ("sh", "-c", f"printf '{inspected}'"), "docker", name)
 
 
-# What buildx 0.29 prints for Podman's socket: it takes it for a daemon that it may start BuildKit
-# in.
-PODMANS = "Name: default\\nDriver: docker-container\\nStatus: inactive\\n"
+# The output of buildx 0.29 for Podman's socket, in which it expects to start BuildKit.
+INSPECTED_PODMAN = "Name: default\\nDriver: docker-container\\nStatus: inactive\\n"
 
 
-def test_podman_without_a_builder_is_named_with_what_works(loopback: engines.Engine) -> None:
+def test_podman_without_a_builder_is_refused_with_a_fix(loopback: engines.Engine) -> None:
     loopback.is_a(engines.PODMAN, engines.CLASSIC)
     with pytest.raises(
-        EngineError, match=r"Podman 5\.8\.6 answers .* has no BuildKit .*--builder worker"
+        EngineError, match=r"Podman 5\.8\.6 at .* has no BuildKit .*--builder worker"
     ):
-        builder.buildable(engine_of(loopback, PODMANS))
+        builder.buildable(engine_of(loopback, INSPECTED_PODMAN))
 
 
-def test_podman_with_a_builder_can_build_and_not_push(loopback: engines.Engine) -> None:
+def test_podman_with_a_builder_can_build_but_not_push(loopback: engines.Engine) -> None:
     loopback.is_a(engines.PODMAN, engines.CLASSIC)
     found = builder.buildable(
         engine_of(
@@ -120,7 +119,7 @@ def test_podman_with_a_builder_can_build_and_not_push(loopback: engines.Engine) 
         builder.check_push(found, "slim")
 
 
-def test_classic_store_with_a_builder_can_build_and_not_push(loopback: engines.Engine) -> None:
+def test_classic_store_with_a_builder_can_build_but_not_push(loopback: engines.Engine) -> None:
     loopback.is_a(engines.DOCKER, engines.CLASSIC)
     found = builder.buildable(
         engine_of(
@@ -139,7 +138,7 @@ def test_containerd_store_can_push(loopback: engines.Engine) -> None:
     assert builder.check_push(found, "slim") is None  # type: ignore[func-returns-value]
 
 
-def test_builder_of_another_context_is_refused_with_the_way_there(loopback: engines.Engine) -> None:
+def test_builder_of_another_context_is_refused_with_a_fix(loopback: engines.Engine) -> None:
     inspected = "Name: team\\nDriver: docker\\nBuildKit version: v0.20.0\\n"
     with pytest.raises(
         EngineError,

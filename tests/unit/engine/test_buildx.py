@@ -1,4 +1,4 @@
-"""One run of buildx: what the reader sees, what the log keeps, how a failure is told."""
+"""Runs of buildx: progress, log, and the message of a failure."""
 
 import csv
 import json
@@ -12,33 +12,33 @@ from worker_images.engine.endpoint import Endpoint
 from worker_images.errors import DriftError, EngineError, FetchError, ImageBuildError
 
 
-def test_progress_goes_to_the_reader_and_to_the_log(
+def test_progress_goes_to_standard_error_and_to_the_log(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    end = Endpoint(Address("unix:///none"), ("sh", "-c", "echo step >&2"), "docker")
+    endpoint = Endpoint(Address("unix:///none"), ("sh", "-c", "echo step >&2"), "docker")
     job = buildx.Job(Path("f"), Path("c"), "type=docker", 1)
-    buildx.build(end, {"one": job}, tmp_path / "build.log")
+    buildx.build(endpoint, {"one": job}, tmp_path / "build.log")
     assert (tmp_path / "build.log").read_text() == "step\n"
     assert capfdbinary.readouterr().err == b"step\n"
 
 
-def test_a_failed_build_names_cause_and_log(tmp_path: Path) -> None:
+def test_failed_build_reports_cause_and_log(tmp_path: Path) -> None:
     job = buildx.Job(Path("f"), Path("c"), "type=docker", 1)
-    end = Endpoint(
+    endpoint = Endpoint(
         Address("unix:///none"),
         ("sh", "-c", "echo fine; echo '#8 ERROR: process did not complete'; exit 1"),
         "docker",
     )
     with pytest.raises(
         EngineError,
-        match=r"building: #8 ERROR: process did not complete; the whole log: .*build\.log",
+        match=r"building: #8 ERROR: process did not complete; full log: .*build\.log",
     ):
-        buildx.build(end, {"one": job}, tmp_path / "build.log")
+        buildx.build(endpoint, {"one": job}, tmp_path / "build.log")
     assert (tmp_path / "build.log").read_text().startswith("fine\n")
 
 
 @pytest.mark.parametrize(
-    ("line", "kind", "words"),
+    ("line", "kind", "message"),
     [
         (
             "#8 1.2 missing go.sum entry for module providing package x",
@@ -51,24 +51,26 @@ def test_a_failed_build_names_cause_and_log(tmp_path: Path) -> None:
             FetchError,
             "not the pinned bytes",
         ),
-        ("#8 dial tcp: lookup proxy.golang.org: no such host", FetchError, "check network"),
+        ("#8 dial tcp: lookup proxy.golang.org: no such host", FetchError, "check the network"),
         ("#8 undefined: os.Foo", EngineError, "undefined: os.Foo"),
     ],
 )
-def test_a_failed_step_is_told_by_its_cause(
-    line: str, kind: type[ImageBuildError], words: str, tmp_path: Path
+def test_error_of_a_failed_step_depends_on_its_cause(
+    line: str, kind: type[ImageBuildError], message: str, tmp_path: Path
 ) -> None:
-    end = Endpoint(Address("unix:///none"), ("sh", "-c", f"echo '{line}'; exit 1"), "docker")
-    with pytest.raises(kind, match=words) as caught:
+    endpoint = Endpoint(Address("unix:///none"), ("sh", "-c", f"echo '{line}'; exit 1"), "docker")
+    with pytest.raises(kind, match=message) as caught:
         buildx.build(
-            end, {"one": buildx.Job(Path("f"), Path("c"), "type=docker", 1)}, tmp_path / "build.log"
+            endpoint,
+            {"one": buildx.Job(Path("f"), Path("c"), "type=docker", 1)},
+            tmp_path / "build.log",
         )
     assert type(caught.value) is kind
 
 
 @pytest.mark.parametrize("name", ["image.tar", "a,b.tar", 'a"b.tar', "a b.tar"])
-def test_archive_may_lie_anywhere(name: str) -> None:
-    """buildx reads the output as a row of comma-separated values."""
+def test_archive_may_have_any_path(name: str) -> None:
+    """buildx reads the output option as comma-separated values."""
     (row,) = csv.reader([buildx.archive(Path("/folder") / name)])
     assert row == [
         "type=docker",
@@ -78,7 +80,7 @@ def test_archive_may_lie_anywhere(name: str) -> None:
     ]
 
 
-def test_arguments_leave_secrets_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bake_file_contains_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:hunter2@proxy")
     text = buildx.bake(
         {"one": buildx.Job(Path("${f"), Path("c"), "type=docker", 1, no_cache=True, target="t")}

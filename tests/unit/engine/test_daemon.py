@@ -1,4 +1,4 @@
-"""The engine's address follows docker's settings."""
+"""The engine's address, from docker's settings."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from worker_images.engine import daemon
 from worker_images.engine.daemon import Address
 
 
-def test_default_context_is_the_machines_socket(
+def test_context_is_default_without_a_valid_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
@@ -22,7 +22,7 @@ def test_default_context_is_the_machines_socket(
 
 
 @pytest.mark.parametrize(("skip", "switch"), [(False, "DOCKER_TLS_VERIFY"), (True, "DOCKER_TLS")])
-def test_context_with_tls_passes_its_files_on(
+def test_context_with_tls_sets_the_folder_of_its_files(
     skip: bool, switch: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
@@ -37,7 +37,7 @@ def test_context_with_tls_passes_its_files_on(
     }
 
 
-def test_tls_of_the_environment_is_of_tcp_alone(
+def test_tls_settings_of_the_environment_apply_to_tcp_only(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")

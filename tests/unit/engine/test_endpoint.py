@@ -1,4 +1,4 @@
-"""Which engine is used: DOCKER_HOST, a context, or the private engine."""
+"""The engine that is used: of DOCKER_HOST, of a context, or the private one."""
 
 import subprocess
 from pathlib import Path
@@ -13,7 +13,7 @@ from worker_images.errors import EngineError
 from worker_images.files import ROOT
 
 
-def test_context_of_the_configuration_is_followed(
+def test_context_of_the_configuration_is_used(
     loopback: engines.Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("DOCKER_HOST")
@@ -26,7 +26,7 @@ def test_context_of_the_configuration_is_followed(
     assert "DOCKER_CONTEXT" not in found.environment
 
 
-def test_docker_host_comes_before_a_context(
+def test_docker_host_overrides_a_context(
     loopback: engines.Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     configured(tmp_path / "docker", currentContext="team")
@@ -38,7 +38,7 @@ def test_docker_host_comes_before_a_context(
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "words"),
+    ("name", "settings", "message"),
     [
         ("gone", None, "docker context gone cannot be read"),
         (
@@ -49,10 +49,10 @@ def test_docker_host_comes_before_a_context(
         ("empty", {}, "docker context empty cannot be read"),
     ],
 )
-def test_context_without_an_engine_is_named(
+def test_context_without_an_engine_is_an_error(
     name: str,
     settings: dict[str, object] | None,
-    words: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -61,14 +61,14 @@ def test_context_without_an_engine_is_named(
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     if settings is not None:
         context(tmp_path, name, **settings)
-    with pytest.raises(EngineError, match=words):
+    with pytest.raises(EngineError, match=message):
         endpoint.locate(PrivateEngine(ROOT))
 
 
 def test_client_of_the_private_engine_starts_from_any_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its script names a path of the cache, which may hold what a shell reads."""
+    """The script quotes paths, which may contain characters that a shell expands."""
     monkeypatch.setattr(endpoint, "ENGINE", tmp_path / 'a $HOME "b')
     private = PrivateEngine(ROOT)
     docker = private.root / "usr/bin/docker"
@@ -76,13 +76,15 @@ def test_client_of_the_private_engine_starts_from_any_folder(
     docker.write_text("#!/bin/sh\necho docker $*\n")
     docker.chmod(0o755)
     private.write_client()
-    said = subprocess.run(
+    printed = subprocess.run(
         [private.client / "docker", "version"], capture_output=True, text=True, check=True
     ).stdout
-    assert said == "docker version\n"
+    assert printed == "docker version\n"
 
 
-def test_a_named_engine_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_engine_of_docker_host_that_does_not_answer_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(
         EngineError, match="does not answer; start that engine, or unset DOCKER_HOST"
@@ -90,6 +92,6 @@ def test_a_named_engine_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_p
         builder.find(endpoint.PrivateEngine(ROOT))
 
 
-def test_a_full_disk_is_named(tmp_path: Path) -> None:
+def test_disk_with_too_little_space_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=rf"{tmp_path}/out: .* GB free for images"):
         endpoint.check_space({"images": tmp_path / "out"}, 10**18)

@@ -1,4 +1,4 @@
-"""Images in use are not removed."""
+"""Removal of images."""
 
 import pytest
 
@@ -11,10 +11,8 @@ TESTED, OTHER = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 
 
 @pytest.mark.parametrize(("status", "fails"), [(409, False), (404, False), (500, True)])
-def test_image_in_use_is_left_where_it_is(
-    status: int, fails: bool, loopback: engines.Engine
-) -> None:
-    """A second test of the same image has a container of it."""
+def test_image_in_use_is_not_removed(status: int, fails: bool, loopback: engines.Engine) -> None:
+    """Another test run may have a container of the same image."""
     loopback.answer(f"/images/{TESTED}/json", {"Id": TESTED, "RepoTags": []})
     loopback.answer(
         f"/images/{TESTED}", {"message": "unable to delete: image is being used"}, status

@@ -1,4 +1,4 @@
-"""A push moves no tag that names another image."""
+"""A push never moves a tag that names another image."""
 
 from pathlib import Path
 
@@ -34,13 +34,13 @@ def test_tag_that_names_another_image_is_not_moved(loopback: engines.Engine) -> 
     assert f"POST {PUSH}" not in loopback.requests
 
 
-def test_tag_that_names_the_image_is_success_without_a_push(loopback: engines.Engine) -> None:
+def test_tag_that_names_the_image_succeeds_without_a_push(loopback: engines.Engine) -> None:
     loopback.answer(REGISTRY, {"Descriptor": {"digest": TESTED}})
     push.push(Address(loopback.host), REFERENCE, TESTED)
     assert f"POST {PUSH}" not in loopback.requests
 
 
-def test_engine_that_names_the_image_otherwise_does_not_push(loopback: engines.Engine) -> None:
+def test_engine_with_another_digest_for_the_image_does_not_push(loopback: engines.Engine) -> None:
     loopback.answer(IMAGE, {"Id": OTHER})
     with pytest.raises(
         RegistryError, match="would push another manifest than the tested archive's"
@@ -49,7 +49,7 @@ def test_engine_that_names_the_image_otherwise_does_not_push(loopback: engines.E
     assert f"POST {PUSH}" not in loopback.requests
 
 
-def test_registry_that_cannot_be_asked_gets_no_push(loopback: engines.Engine) -> None:
+def test_registry_that_cannot_be_reached_gets_no_push(loopback: engines.Engine) -> None:
     loopback.answer(REGISTRY, {"message": "dial tcp: connection refused"}, 500)
     with pytest.raises(
         RegistryError, match="connection refused; check the registry's name, the network"
@@ -60,17 +60,14 @@ def test_registry_that_cannot_be_asked_gets_no_push(loopback: engines.Engine) ->
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
 def test_absent_or_hidden_tag_is_pushed(status: int, loopback: engines.Engine) -> None:
-    """Registries that hide a repository without a login hide a missing one alike.
-
-    The push itself is refused there.
-    """
-    words = {
+    """Without a login, registries respond alike for hidden and missing repositories."""
+    messages = {
         401: "unauthorized",
         403: "denied: requested access to the resource is denied",
         404: "",
         500: "manifest unknown",
     }
-    loopback.answer(REGISTRY, {"message": words[status]}, status)
+    loopback.answer(REGISTRY, {"message": messages[status]}, status)
     loopback.answer(IMAGE, {"Id": TESTED})
     loopback.answer(PUSH, '{"error": "refused here"}\r\n')
     with pytest.raises(RegistryError, match="refused here"):
@@ -81,7 +78,7 @@ def test_absent_or_hidden_tag_is_pushed(status: int, loopback: engines.Engine) -
 @pytest.mark.parametrize(
     "settings", [{"credsStore": "nowhere"}, {"credHelpers": {"registry.example": "nowhere"}}]
 )
-def test_missing_credential_helper_is_named_with_its_file(
+def test_missing_credential_helper_is_reported_with_its_file(
     settings: dict[str, object], loopback: engines.Engine, tmp_path: Path
 ) -> None:
     configured(tmp_path / "docker", **settings)

@@ -1,4 +1,4 @@
-"""Errors of the docker SDK are engine errors."""
+"""Errors of the docker SDK become engine errors."""
 
 from pathlib import Path
 
@@ -10,15 +10,17 @@ from worker_images.engine.daemon import Address
 from worker_images.errors import EngineError
 
 
-def test_tls_without_its_authority_is_named(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=rf"there is no {tmp_path}/ca\.pem; set DOCKER_CERT_PATH"):
+def test_missing_ca_for_tls_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=rf"{tmp_path}/ca\.pem does not exist; set"):
         sdk.describe(Address("tcp://127.0.0.1:9", tmp_path))
 
 
 @pytest.mark.parametrize(
     "body", ['{"errorDetail": {"message": "broken"}}', "[]", '"text"', "7", "plain text", "", "{"]
 )
-def test_error_that_the_sdk_cannot_read_is_an_engines(body: str, loopback: engines.Engine) -> None:
+def test_error_that_the_sdk_cannot_read_is_an_engine_error(
+    body: str, loopback: engines.Engine
+) -> None:
     loopback.answer("/info", body, 500)
     with pytest.raises(EngineError, match=loopback.host):
         sdk.describe(Address(loopback.host))

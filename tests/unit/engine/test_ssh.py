@@ -1,4 +1,4 @@
-"""Engines behind ssh."""
+"""Engines on other machines, through ssh."""
 
 import os
 import sys
@@ -16,22 +16,20 @@ DOCKER = Daemon("Docker", "28.5.2", containerd_store=True)
 
 
 @pytest.mark.parametrize(
-    ("host", "words"),
+    ("host", "arguments"),
     [
         ("ssh://engine", ["ssh", "-T"]),
         ("ssh://user@engine", ["ssh", "-l", "user", "-T"]),
         ("ssh://user@engine:2222", ["ssh", "-l", "user", "-p", "2222", "-T"]),
     ],
 )
-def test_ssh_leaves_to_its_configuration_what_the_address_does_not_name(
-    host: str, words: list[str]
-) -> None:
+def test_ssh_command_contains_only_what_the_address_names(host: str, arguments: list[str]) -> None:
     command = ssh.command(host)
-    assert command[: len(words)] == words
+    assert command[: len(arguments)] == arguments
     assert command[-5:] == ["--", "engine", "docker", "system", "dial-stdio"]
 
 
-# What `docker system dial-stdio` does: standard input and output are a connection to the engine.
+# A replacement for `docker system dial-stdio`: connects its standard streams to the engine.
 DIAL = """#!{python}
 import os, socket, threading
 channel = socket.socket(socket.AF_UNIX)
@@ -46,10 +44,10 @@ while data := channel.recv(65536):
 """
 
 
-def test_engine_behind_ssh_is_reached(
+def test_engine_on_another_machine_is_used_through_ssh(
     loopback: engines.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a stand-in for ssh, which connects to the loopback engine."""
+    """A program in place of ssh connects to the loopback engine."""
     program = tmp_path / "bin/ssh"
     program.parent.mkdir()
     program.write_text(
@@ -61,9 +59,9 @@ def test_engine_behind_ssh_is_reached(
     assert "GET /info" in loopback.requests
 
 
-def test_missing_ssh_command_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_ssh_command_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
-        EngineError, match="ssh://engine is reached by the ssh command, which is not here"
+        EngineError, match="ssh://engine needs the ssh command, which this machine does not have"
     ):
         sdk.describe(Address("ssh://engine"))

@@ -1,4 +1,4 @@
-"""Debian packages: what apt says of them, and what their archives may hold."""
+"""Debian packages: output of apt, and archives."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from worker_images.model import pins
 from worker_images.model.lock import Package
 
 
-def test_apts_answer_is_read_whole() -> None:
+def test_package_is_read_from_output_of_apt() -> None:
     line = (
         "'http://m/p/libssl3t64_3.5.7-1%7edeb13u3_amd64.deb' libssl3t64_3.5.7-1~deb13u3_amd64.deb"
         f" 17 SHA256:{'a' * 64}"
@@ -30,10 +30,10 @@ def test_apts_answer_is_read_whole() -> None:
     )
 
 
-def test_package_is_unpacked_without_the_temporary_folder(
+def test_package_is_unpacked_below_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is small on many machines."""
+    """The temporary folder is too small on many machines."""
     tree = tmp_path / "tree"
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN/control").write_text(
@@ -49,7 +49,7 @@ def test_package_is_unpacked_without_the_temporary_folder(
         assert "./control" in tar.getnames()
 
 
-SAID = {
+ERRORS = {
     "E: Unable to locate package tinni": (
         "correct the package's name, or debian.suite in versions.yaml"
     ),
@@ -65,22 +65,23 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("said", SAID)
-def test_advice_is_of_what_apt_said(
-    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", ERRORS)
+def test_next_step_depends_on_the_error_of_apt(
+    error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The network is named where the network failed."""
-    (tmp_path / "apt-get").write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 100\n')
+    (tmp_path / "apt-get").write_text(f'#!/bin/sh\necho "{error}" >&2\nexit 100\n')
     (tmp_path / "apt-get").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(apt, "KEYRING", tmp_path)
     pin = pins.load(ROOT / "versions.yaml")[0].debian
-    with pytest.raises(FetchError) as told:
+    with pytest.raises(FetchError) as caught:
         apt.resolve(pin, {"base": ["tini"]})
-    assert str(told.value) == f"resolving Debian packages: apt-get update: {said}; {SAID[said]}"
+    assert (
+        str(caught.value) == f"resolving Debian packages: apt-get update: {error}; {ERRORS[error]}"
+    )
 
 
-def test_a_broken_deb_is_named(tmp_path: Path) -> None:
+def test_broken_deb_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "x.deb"
     path.write_bytes(b"not a deb")
     with (

@@ -1,4 +1,4 @@
-"""Go modules: checksums, proxies and archives."""
+"""Go modules: hashes, proxies and zips."""
 
 import io
 import warnings
@@ -14,10 +14,8 @@ from worker_images.fetch.gomod import File
 from worker_images.files import ROOT
 
 
-def test_sums_are_gos(tmp_path: Path) -> None:
-    """Against what Go's checksum database has for the go.mod of golang.org/toolchain
-    v0.0.1-go1.26.11.linux-amd64.
-    """
+def test_hash_is_the_one_of_go(tmp_path: Path) -> None:
+    """The hash of the go.mod of golang.org/toolchain is the one in Go's checksum database."""
     assert (
         gomod.hash1([("go.mod", b"module golang.org/toolchain\n")])
         == "h1:8wlg68NqwW7eMnI1aABk/C2pDYXj8mrMY4TyRfiLeS0="
@@ -31,7 +29,7 @@ def test_sums_are_gos(tmp_path: Path) -> None:
     )
 
 
-def test_names_are_the_proxys() -> None:
+def test_name_is_escaped_as_on_proxies() -> None:
     assert (
         File("github.com/NVIDIA/go-nvml", "v0.13.0-1", "h1:").name
         == "github.com/!n!v!i!d!i!a/go-nvml/@v/v0.13.0-1.zip"
@@ -42,13 +40,13 @@ def test_names_are_the_proxys() -> None:
     )
 
 
-def test_every_line_of_every_go_sum_is_a_file() -> None:
+def test_every_line_of_every_go_sum_is_read() -> None:
     for path in ROOT.glob("images/components/*/go.sum"):
         lines = path.read_text().splitlines()
         assert len(gomod.files(path.read_text(), "go.sum")) == len(set(lines)) > 10
 
 
-RIGHT_SUM = f"h1:{43 * 'a'}="
+SUM = f"h1:{43 * 'a'}="
 
 
 @pytest.mark.parametrize(
@@ -57,30 +55,30 @@ RIGHT_SUM = f"h1:{43 * 'a'}="
         "",
         "a v1 h2:x",
         "a.org/b v1.0.0 h1:short=",
-        f"../x v1.0.0 {RIGHT_SUM}",
-        f"a.org/../../x v1.0.0 {RIGHT_SUM}",
-        f"a.org/b v/../../x {RIGHT_SUM}",
-        f"a.org/b v1/../../x {RIGHT_SUM}",
-        f"/etc/x v1.0.0 {RIGHT_SUM}",
-        f"a.org//x v1.0.0 {RIGHT_SUM}",
+        f"../x v1.0.0 {SUM}",
+        f"a.org/../../x v1.0.0 {SUM}",
+        f"a.org/b v/../../x {SUM}",
+        f"a.org/b v1/../../x {SUM}",
+        f"/etc/x v1.0.0 {SUM}",
+        f"a.org//x v1.0.0 {SUM}",
     ],
 )
-def test_what_is_no_sum_is_told_by_its_line(line: str) -> None:
-    good = f"a.org/b v1.0.0 {RIGHT_SUM}"
+def test_invalid_line_of_go_sum_is_an_error(line: str) -> None:
+    good = f"a.org/b v1.0.0 {SUM}"
     with pytest.raises(
-        DriftError, match=r"images/x/go\.sum:2:1: not a line of go\.sum; run: make lock"
+        DriftError, match=r"images/x/go\.sum:2:1: not a valid line of go\.sum; run: make lock"
     ):
         gomod.files(f"{good}\n{line}\n", "images/x/go.sum")
 
 
 @pytest.mark.parametrize("named", ["off", "direct", "file:///x"])
-def test_proxy_is_missed_where_a_module_has_to_be_fetched(
+def test_download_without_a_proxy_is_an_error(
     named: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Not before: what is in the cache needs none."""
+    """A module in the cache needs no proxy."""
     monkeypatch.setenv("GOPROXY", named)
     assert gomod.proxies() == ()
-    (file,) = gomod.files(f"a.org/b v1.0.0/go.mod {RIGHT_SUM}\n", "go.sum")
+    (file,) = gomod.files(f"a.org/b v1.0.0/go.mod {SUM}\n", "go.sum")
     with pytest.raises(
         FetchError,
         match=(
@@ -99,14 +97,14 @@ def test_proxy_is_missed_where_a_module_has_to_be_fetched(
         ("http://b.org|https://c.org", ("http://b.org", "https://c.org")),
     ],
 )
-def test_proxies_are_the_readers(
+def test_proxies_are_those_of_the_environment(
     named: str, found: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOPROXY", named)
     assert gomod.proxies() == found
 
 
-def odd_zip(*names: str) -> bytes:
+def zip_of(*names: str) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -119,25 +117,23 @@ def odd_zip(*names: str) -> bytes:
     "names",
     [(f"{PREFIX}a\nb",), (f"{PREFIX}a", f"{PREFIX}a"), ("elsewhere/a",), (f"{PREFIX}../../x\n",)],
 )
-def test_a_zip_that_could_stand_for_another_is_refused(
-    names: tuple[str, ...], tmp_path: Path
-) -> None:
-    """A name with a line break can read as two lines of the sum, so that a file vanishes and the
-    sum is right.
-    """
-    (tmp_path / "x.zip").write_bytes(odd_zip(*names))
-    with pytest.raises(ValueError, match="twice or with a line break"):
+def test_zip_with_ambiguous_names_is_refused(names: tuple[str, ...], tmp_path: Path) -> None:
+    """A name with a line break can hide a file without a change of the hash."""
+    (tmp_path / "x.zip").write_bytes(zip_of(*names))
+    with pytest.raises(ValueError, match="duplicate, contain a line break"):
         gomod.hash_of_zip(tmp_path / "x.zip", PREFIX)
 
 
-def test_a_plain_zip_is_not(tmp_path: Path) -> None:
+def test_zip_with_valid_names_is_hashed(tmp_path: Path) -> None:
     """The control of the test above."""
-    (tmp_path / "x.zip").write_bytes(odd_zip(f"{PREFIX}a", f"{PREFIX}b"))
+    (tmp_path / "x.zip").write_bytes(zip_of(f"{PREFIX}a", f"{PREFIX}b"))
     assert gomod.hash_of_zip(tmp_path / "x.zip", PREFIX).startswith("h1:")
 
 
-def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zip_that_is_too_large_unpacked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(gomod, "MOST_ZIP_BYTES", 1)
-    (tmp_path / "x.zip").write_bytes(odd_zip(f"{PREFIX}a", f"{PREFIX}b"))
+    (tmp_path / "x.zip").write_bytes(zip_of(f"{PREFIX}a", f"{PREFIX}b"))
     with pytest.raises(ValueError, match="more than 1 bytes unpacked"):
         gomod.hash_of_zip(tmp_path / "x.zip", PREFIX)

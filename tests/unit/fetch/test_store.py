@@ -1,4 +1,4 @@
-"""The store fetches, verifies and reads offline folders."""
+"""The store of inputs: downloads, verification and offline folders."""
 
 import hashlib
 from collections.abc import Iterator
@@ -43,9 +43,7 @@ def test_module_is_fetched(proxy: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("body", [WRONG, RIGHT[:-9], b"<html>", b""])
-def test_module_is_refused_where_its_bytes_differ(
-    body: bytes, proxy: Server, tmp_path: Path
-) -> None:
+def test_module_is_refused_if_its_bytes_differ(body: bytes, proxy: Server, tmp_path: Path) -> None:
     proxy.serves["/a.org/b/@v/v1.0.0.zip"] = body
     with pytest.raises(
         FetchError, match=r"Go module a\.org/b v1\.0\.0: .*want h1:.*these are not the pinned bytes"
@@ -56,12 +54,8 @@ def test_module_is_refused_where_its_bytes_differ(
     assert Store(tmp_path).modules([module()])[0].read_bytes() == RIGHT
 
 
-def test_module_is_refused_where_its_published_sum_differs_too(
-    proxy: Server, tmp_path: Path
-) -> None:
-    """File and checksum swapped together, on the proxy's side: go.sum is ours, and no .ziphash is
-    requested.
-    """
+def test_module_is_refused_if_its_published_hash_differs_too(proxy: Server, tmp_path: Path) -> None:
+    """The hash comes from go.sum, never from a proxy's .ziphash."""
     proxy.serves |= {
         "/a.org/b/@v/v1.0.0.zip": WRONG,
         "/a.org/b/@v/v1.0.0.ziphash": module(b"wrong").sum.encode(),
@@ -73,7 +67,7 @@ def test_module_is_refused_where_its_published_sum_differs_too(
 
 @pytest.fixture
 def filled(proxy: Server, tmp_path: Path) -> Path:
-    """A folder that holds a package and a module, as `build.py fetch` lays them out."""
+    """A folder with a package and a module, in the layout of `build.py fetch`."""
     proxy.serves["/a.org/b/@v/v1.0.0.zip"] = RIGHT
     source, folder = Store(tmp_path / "cache"), tmp_path / "media"
     pinned, _ = pins.load(ROOT / "versions.yaml")
@@ -108,7 +102,7 @@ def test_filled_folder_replaces_the_network(
 
 
 @pytest.mark.parametrize("damaged", [b"", b"x"])
-def test_filled_folder_is_refused_where_a_file_is_damaged_or_missing(
+def test_filled_folder_is_refused_if_a_file_is_damaged_or_missing(
     damaged: bytes, filled: Path, proxy: Server, tmp_path: Path, pins: Pins
 ) -> None:
     for path in filled.rglob("*.deb"):
@@ -116,7 +110,7 @@ def test_filled_folder_is_refused_where_a_file_is_damaged_or_missing(
     with pytest.raises(
         FetchError,
         match=(
-            r"tini 1: .*fill the folder where there is a network: \./build\.py fetch --into"
+            r"tini 1: .*on a machine with a network, run: \./build\.py fetch --into"
             rf" {filled}"
         ),
     ):
@@ -126,7 +120,7 @@ def test_filled_folder_is_refused_where_a_file_is_damaged_or_missing(
     assert proxy.requests == []
 
 
-def test_snapshot_address_follows_from_the_mirrors(pins: Pins) -> None:
+def test_snapshot_address_is_derived_from_the_mirror(pins: Pins) -> None:
     time, path = "2026-11-25T00:21:46Z", "pool/main/t/tini/tini_1.deb"
     found = {
         address: store.snapshots(f"{address}/{path}", pins.debian, time)
@@ -155,8 +149,8 @@ def test_replaced_package_is_fetched_from_the_snapshots(
     assert proxy.requests == ["/debian/tini.deb", "/archive/debian/20261125T002146Z/tini.deb"]
 
 
-def test_stored_module_is_fetched_again_where_a_byte_differs(proxy: Server, tmp_path: Path) -> None:
-    """Wherever the damage is: each byte, one after the other."""
+def test_stored_module_is_fetched_again_if_a_byte_differs(proxy: Server, tmp_path: Path) -> None:
+    """Each byte is altered, one after the other."""
     proxy.serves["/a.org/b/@v/v1.0.0.zip"] = RIGHT
     (path,) = Store(tmp_path).modules([module()])
     for position in range(len(RIGHT)):
@@ -179,7 +173,7 @@ def test_proxys_password_is_sent_and_not_shown(
 def test_proxys_password_is_not_sent_to_another_host(
     proxy: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A redirect that the reader allows; on the same host the password is sent again."""
+    """A redirect to an allowed host sends no password; one to the same host does."""
     monkeypatch.setenv("GOPROXY", proxy.address.replace("http://", "http://me:secret@"))
     monkeypatch.setenv(session.REDIRECT_HOSTS, "localhost")
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
@@ -213,10 +207,9 @@ def test_proxys_password_is_not_sent_to_another_host(
         ),
     ],
 )
-def test_pip_failure_advises_by_its_first_error(
+def test_next_step_depends_on_the_first_error_of_pip(
     message: str, kind: type[ImageBuildError], step: str
 ) -> None:
-    """The first of its words that is an error, and the next step."""
     found = store.pip_failure("x 1", f"WARNING: a\n{message}\nERROR: b\n")
     assert type(found) is kind
     assert str(found).startswith(f"fetching x 1: {message}{step}")

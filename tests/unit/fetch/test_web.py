@@ -1,4 +1,4 @@
-"""Questions over HTTP to a real loopback server."""
+"""HTTP requests to a loopback server."""
 
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ def test_password_is_sent_and_not_shown(registry: Registry) -> None:
         assert "cret" not in str(caught.value)
 
 
-def test_redirect_is_followed_to_the_same_host_alone(
+def test_redirect_is_followed_to_the_same_or_an_allowed_host_only(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = registry.address.replace("127.0.0.1", "localhost")
@@ -49,7 +49,7 @@ def test_redirect_is_followed_to_the_same_host_alone(
     assert web.get(f"{registry.address}/away", 5.0) == b"yes"
 
 
-def test_answer_over_the_limit_is_refused(registry: Registry) -> None:
+def test_body_over_the_limit_is_refused(registry: Registry) -> None:
     registry.rows["/much"] = b"x" * 101
     assert web.get(f"{registry.address}/much", 5.0, 101)
     with pytest.raises(NoResponseError, match="/much: unexpected response, more than 0 MiB"):

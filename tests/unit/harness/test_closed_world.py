@@ -1,4 +1,4 @@
-"""The closed world on small images: who owns a path, and what is said of each that nobody does."""
+"""The closed world on small images: owners of paths, and findings for all other paths."""
 
 import hashlib
 import io
@@ -12,7 +12,7 @@ import pytest
 from tests.support.archives import layer, write
 from tests.support.elf_files import library
 from worker_images.harness import closed_world, libraries
-from worker_images.harness.closed_world import Control, Declared
+from worker_images.harness.closed_world import Declared, Installed
 from worker_images.model.oci import archive
 from worker_images.model.oci.image import Image, ImageError, plain
 from worker_images.model.rootfs import Rules
@@ -30,8 +30,8 @@ DECLARED = {
 
 def rules(*dropped: str) -> Rules:
     reasons = dict.fromkeys(dropped, "not needed")
-    left_out, kept = {"gone": "not needed"}, {"/usr/kept": "needed"}
-    return Rules(packages=left_out, dropped=reasons, kept=kept, links={}, files={}, folders={})
+    excluded, kept = {"gone": "not needed"}, {"/usr/kept": "needed"}
+    return Rules(packages=excluded, dropped=reasons, kept=kept, links={}, files={}, folders={})
 
 
 def image(folder: Path, *members: tuple[str, str, str]) -> Image:
@@ -39,21 +39,21 @@ def image(folder: Path, *members: tuple[str, str, str]) -> Image:
 
 
 @pytest.mark.parametrize(
-    ("members", "said"),
+    ("members", "finding"),
     [
         ([("file", "usr/x", "hello"), ("link", "usr/y", "x")], ""),
         (
             [("file", "usr/x", "hellO"), ("link", "usr/y", "x")],
-            "/usr/x: its contents are not those of hello; layer 1, made by: an unrec",
+            "/usr/x: its contents are not those of hello; layer 1, made by: ",
         ),
         (
             [("file", "usr/x", "hello"), ("link", "usr/y", "z")],
-            "/usr/y: a link to z, where hello has a link to x;",
+            "/usr/y: a link to z; hello declares a link to x;",
         ),
-        ([("file", "usr/x", "hello")], "/usr/y: hello holds it, no layer does"),
+        ([("file", "usr/x", "hello")], "/usr/y: missing: declared by hello, in no layer"),
         (
             [("file", "usr/x", "hello"), ("file", "usr/y", "x")],
-            "/usr/y: a file 0644 0:0, where hello has a link to x;",
+            "/usr/y: a file 0644 0:0; hello declares a link to x;",
         ),
         (
             [("file", "usr/x", "hello"), ("link", "usr/y", "x"), ("file", "opt/z", "")],
@@ -73,15 +73,17 @@ def image(folder: Path, *members: tuple[str, str, str]) -> Image:
         ),
     ],
 )
-def test_what_is_said(members: list[tuple[str, str, str]], said: str, tmp_path: Path) -> None:
+def test_finding_names_path_and_fault(
+    members: list[tuple[str, str, str]], finding: str, tmp_path: Path
+) -> None:
     found = closed_world.findings(image(tmp_path, *members), DECLARED, rules("/usr/doc"))
-    assert [line[: len(said)] for line in found] == ([said] if said else [])
+    assert [line[: len(finding)] for line in found] == ([finding] if finding else [])
 
 
 @pytest.mark.parametrize(
     ("name", "missing"), [("libone.so.1", {}), ("libtwo.so.1", {"/usr/bin/x": {"libone.so.1"}})]
 )
-def test_libraries_that_no_folder_holds_are_named(
+def test_missing_libraries_are_reported_by_program(
     name: str, missing: dict[str, set[str]], tmp_path: Path
 ) -> None:
     buffer = io.BytesIO()
@@ -99,7 +101,7 @@ def test_libraries_that_no_folder_holds_are_named(
     assert libraries.missing(found) == missing
 
 
-def test_a_file_that_carries_a_capability(tmp_path: Path) -> None:
+def test_file_capability_is_a_finding(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         info = tarfile.TarInfo("usr/x")
@@ -110,7 +112,9 @@ def test_a_file_that_carries_a_capability(tmp_path: Path) -> None:
         DECLARED,
         rules("/usr/doc", "/usr/y"),
     )
-    assert [line.split(";")[0] for line in found] == ["/usr/x: carries security.capability"]
+    assert [line.split(";")[0] for line in found] == [
+        "/usr/x: has the attributes security.capability"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -122,20 +126,22 @@ def test_a_file_that_carries_a_capability(tmp_path: Path) -> None:
         ([], {"a", "b", "c", "d", "e"}),
     ],
 )
-def test_packages_that_nobody_needs(wanted: list[str], unneeded: set[str]) -> None:
-    """a needs b or something that c provides; c needs e."""
+def test_package_that_no_requested_one_needs_is_unneeded(
+    wanted: list[str], unneeded: set[str]
+) -> None:
+    """a depends on b and on something that c provides; c depends on e."""
     packages = {
-        "a": Control("1", (("b",), ("virtual",)), ()),
-        "b": Control("1", (), ()),
-        "c": Control("1", (("e",),), ("virtual",)),
-        "d": Control("1", (), ()),
-        "e": Control("1", (), ()),
+        "a": Installed("1", (("b",), ("virtual",)), ()),
+        "b": Installed("1", (), ()),
+        "c": Installed("1", (("e",),), ("virtual",)),
+        "d": Installed("1", (), ()),
+        "e": Installed("1", (), ()),
     }
     assert closed_world.unneeded(packages, wanted) == unneeded
 
 
 @pytest.mark.parametrize(
-    ("need", "unmet"),
+    ("dependency", "unmet"),
     [
         (("b",), set()),
         (("virtual",), set()),
@@ -144,12 +150,17 @@ def test_packages_that_nobody_needs(wanted: list[str], unneeded: set[str]) -> No
         (("gone", "lost"), {"gone"}),
     ],
 )
-def test_needs_that_no_package_meets_are_named(need: tuple[str, ...], unmet: set[str]) -> None:
-    packages = {"a": Control("1", (("b",), need), ()), "b": Control("1", (), ("virtual",))}
+def test_dependency_that_no_package_meets_is_unmet(
+    dependency: tuple[str, ...], unmet: set[str]
+) -> None:
+    packages = {
+        "a": Installed("1", (("b",), dependency), ()),
+        "b": Installed("1", (), ("virtual",)),
+    }
     assert closed_world.unmet(packages) == unmet
 
 
-def test_records_of_packages_are_read(tmp_path: Path) -> None:
+def test_package_records_are_read_with_their_dependencies(tmp_path: Path) -> None:
     text = (
         "Package: a\nVersion: 1:2-3\nPre-Depends: bb (>= 1) | cc:any\nDepends: dd,\n ee"
         " [amd64]\nProvides: ff (= 1)\n"
@@ -161,7 +172,7 @@ def test_records_of_packages_are_read(tmp_path: Path) -> None:
             ("file", "var/lib/dpkg/status.d/aa.md5sums", ""),
         )
     )
-    assert found == {"aa": Control("1:2-3", (("dd",), ("ee",), ("bb", "cc")), ("ff",))}
+    assert found == {"aa": Installed("1:2-3", (("dd",), ("ee",), ("bb", "cc")), ("ff",))}
 
 
 @pytest.fixture
@@ -190,9 +201,9 @@ def deb(tmp_path: Path) -> Callable[[int], Path]:
     return make
 
 
-def test_a_package_says_what_it_holds(deb: Callable[[int], Path]) -> None:
-    """Without the right that its file would give a caller: no file of a worker keeps one."""
-    found = closed_world.of_packages({"a": deb(0o4755)}, rules())
+def test_package_declares_its_files_and_records(deb: Callable[[int], Path]) -> None:
+    """The setuid bit of its file is removed: worker images contain no setuid file."""
+    found = closed_world.declared_by_packages({"a": deb(0o4755)}, rules())
     assert found["/x"] == Declared("a", found["/x"].entry, hashlib.sha256(b"hello").hexdigest())
     assert found["/x"].entry.mode == 0o755
     assert found["/var/lib/dpkg/status.d/a.md5sums"].sha256 == hashlib.sha256(b"").hexdigest()
@@ -214,10 +225,8 @@ def test_a_package_says_what_it_holds(deb: Callable[[int], Path]) -> None:
         ("Hello", "1"),
     ],
 )
-def test_a_record_that_is_none_never_becomes_a_question(
-    name: str, version: str, tmp_path: Path
-) -> None:
-    with pytest.raises(ImageError, match="no record of a Debian package"):
+def test_invalid_package_record_is_rejected(name: str, version: str, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="not a valid record of a Debian package"):
         closed_world.installed(
             image(
                 tmp_path,
@@ -226,15 +235,17 @@ def test_a_record_that_is_none_never_becomes_a_question(
         )
 
 
-@pytest.mark.parametrize(("content", "faults"), [("whole", 0), ("reduced", 0), ("other", 1)])
-def test_a_record_may_be_whole_or_reduced(content: str, faults: int, tmp_path: Path) -> None:
-    digests = [hashlib.sha256(each).hexdigest() for each in (b"whole", b"reduced")]
+@pytest.mark.parametrize(("content", "findings"), [("complete", 0), ("reduced", 0), ("other", 1)])
+def test_package_record_may_be_complete_or_reduced(
+    content: str, findings: int, tmp_path: Path
+) -> None:
+    digests = [hashlib.sha256(each).hexdigest() for each in (b"complete", b"reduced")]
     declared = {"/usr/x": Declared("a", plain("/usr/x", "file", "0644"), *digests)}
     found = image(tmp_path, ("file", "usr/x", content))
-    assert len(closed_world.findings(found, declared, rules())) == faults
+    assert len(closed_world.findings(found, declared, rules())) == findings
 
 
-def test_dropped_files_in_a_layer_are_found(tmp_path: Path) -> None:
+def test_dropped_files_in_a_layer_are_leftovers(tmp_path: Path) -> None:
     found = image(
         tmp_path,
         ("folder", "usr/doc", ""),
@@ -248,15 +259,15 @@ def test_dropped_files_in_a_layer_are_found(tmp_path: Path) -> None:
     assert closed_world.leftovers(found, dropped) == ["/usr/doc/manual", "/usr/x"]
 
 
-def test_a_kept_file_may_not_be_absent(tmp_path: Path) -> None:
+def test_absent_file_that_the_rules_keep_is_a_finding(tmp_path: Path) -> None:
     declared = {"/usr/kept": Declared("hello", plain("/usr/kept", "file", "0644"))}
     found = closed_world.findings(
         image(tmp_path, ("folder", "usr", "")), declared, rules("/usr/k*")
     )
-    assert "/usr/kept: hello holds it, no layer does" in found
+    assert "/usr/kept: missing: declared by hello, in no layer" in found
 
 
-def test_a_licence_may_not_be_dropped(tmp_path: Path) -> None:
+def test_absent_licence_is_a_finding(tmp_path: Path) -> None:
     declared = {
         "/usr/share/doc/hello/copyright": Declared(
             "hello", plain("/usr/share/doc/hello/copyright", "file", "0644")
@@ -265,4 +276,4 @@ def test_a_licence_may_not_be_dropped(tmp_path: Path) -> None:
     found = closed_world.findings(
         image(tmp_path, ("folder", "usr", "")), declared, rules("/usr/share/doc/*")
     )
-    assert "/usr/share/doc/hello/copyright: hello holds it, no layer does" in found
+    assert "/usr/share/doc/hello/copyright: missing: declared by hello, in no layer" in found

@@ -20,12 +20,10 @@ from worker_images.files import ROOT
         ("pass", "raise OSError(28, 'No space left on device')", False),
     ],
 )
-def test_run_that_was_cut_short_leaves_no_junit_file(
+def test_interrupted_run_leaves_no_junit_file(
     begin: str, end: str, kept: bool, tmp_path: Path
 ) -> None:
-    """Also where a check failed before, or by what cut the run short: a full disk, an engine that
-    went away.
-    """
+    """Also where a check failed before the interruption, or because of it, as on a full disk."""
     tests = tmp_path / "test_it.py"
     tests.write_text(f"import pytest\ndef test_first(): {begin}\ndef test_last(): {end}\n")
     command = [

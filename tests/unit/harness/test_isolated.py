@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(items):
 
 
 def collected(root: Path = ROOT, **environment: str) -> tuple[int, list[str]]:
-    """The checks that the isolated tests find, for an image that is not looked at yet."""
+    """Return the exit status and the checks that the isolated tests collect, without an image."""
     command = [
         sys.executable,
         "-I",
@@ -52,7 +52,7 @@ def all_checks() -> list[str]:
     ],
     ids=["plugin", "options with a plugin", "options", "shadowed modules"],
 )
-def test_callers_environment_does_not_choose_checks(
+def test_environment_does_not_select_checks(
     environment: dict[str, str], all_checks: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "hostile.py").write_text(HOSTILE_PLUGIN)
@@ -63,16 +63,18 @@ def test_callers_environment_does_not_choose_checks(
     ) == (0, all_checks)
 
 
-def test_checkout_may_lie_anywhere(all_checks: list[str], checkout: Path) -> None:
-    """pytest would read a variable's name in some of its paths."""
+def test_checkout_path_may_contain_special_characters(
+    all_checks: list[str], checkout: Path
+) -> None:
+    """pytest expands variables in some of its paths."""
     root = checkout.with_name("a $HOME, b")
     checkout.rename(root)
     shutil.copytree(ROOT / "tests/image", root / "tests/image")
     assert collected(root) == (0, all_checks)
 
 
-def test_hostile_plugin_would_choose_checks(tmp_path: Path) -> None:
-    """The control of the test above: pytest as a user starts it does load the plugin."""
+def test_hostile_plugin_selects_checks_without_isolation(tmp_path: Path) -> None:
+    """A control: pytest without isolation loads the plugin."""
     (tmp_path / "hostile.py").write_text(HOSTILE_PLUGIN)
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTEST_PLUGINS": "hostile"}
     command = [
@@ -91,8 +93,8 @@ def test_hostile_plugin_would_choose_checks(tmp_path: Path) -> None:
     assert len([line for line in result.stdout.splitlines() if "::" in line]) == 3
 
 
-def test_entry_ignores_shadowed_modules_and_optimization(tmp_path: Path) -> None:
-    """build.py itself, too: what it builds must not depend on a folder that PYTHONPATH names."""
+def test_build_py_ignores_shadowed_modules_and_optimization(tmp_path: Path) -> None:
+    """build.py must not depend on the folders in PYTHONPATH."""
     (tmp_path / "yaml.py").write_text("raise SystemExit(1)\n")
     environment = os.environ | {
         "PYTHONPATH": str(tmp_path),
@@ -104,10 +106,10 @@ def test_entry_ignores_shadowed_modules_and_optimization(tmp_path: Path) -> None
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_fault_of_the_tests_themselves_is_no_failed_check(tmp_path: Path) -> None:
-    """An engine that is gone fails the clean-up, too.
+def test_error_outside_a_check_is_not_a_failed_check(tmp_path: Path) -> None:
+    """An exception outside a check, as in the clean-up after an engine stopped, ends with status 3.
 
-    Python would end with the status of failed checks.
+    Python's own status would be 1, as for failed checks.
     """
     (tmp_path / "pytest.py").write_text(
         "def main(_):\n    raise RuntimeError('the target is gone')\n"
@@ -123,12 +125,8 @@ def test_fault_of_the_tests_themselves_is_no_failed_check(tmp_path: Path) -> Non
     assert "RuntimeError: the target is gone" in result.stderr
 
 
-def test_file_beside_the_package_stands_in_for_no_module(
-    all_checks: list[str], checkout: Path
-) -> None:
-    """Neither for one that is installed, nor for one that an installed one would use if it were
-    there.
-    """
+def test_file_in_the_checkout_replaces_no_module(all_checks: list[str], checkout: Path) -> None:
+    """Neither an installed module, nor one that an installed module imports if it exists."""
     shutil.copytree(ROOT / "tests/image", checkout / "tests/image")
     for name in ("json", "brotli", "zstandard", "yaml"):
         (checkout / f"{name}.py").write_text("raise SystemExit(7)\n")

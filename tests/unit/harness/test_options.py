@@ -11,8 +11,8 @@ import pytest
 from worker_images.files import ROOT
 
 
-def raising(error: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """pytest, with the harness's options, on a test that raises an error."""
+def run_test_raising(error: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run pytest with the harness's options on a test that raises an error."""
     (folder / "test_x.py").write_text(f"def test_x():\n    raise {error}\n")
     (folder / "pytest.ini").write_text("[pytest]\n")
     command = [
@@ -33,11 +33,13 @@ def raising(error: str, folder: Path) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_full_disk_ends_the_run_as_the_machines_fault(number: int, tmp_path: Path) -> None:
-    result = raising(f"OSError({number}, 'No space left on device', '/small/file')", tmp_path)
+def test_full_disk_ends_the_run_with_exit_code_4(number: int, tmp_path: Path) -> None:
+    result = run_test_raising(
+        f"OSError({number}, 'No space left on device', '/small/file')", tmp_path
+    )
     assert result.returncode == 4
     assert (
-        "/small/file: No space left on device; layers are unpacked there: set TMPDIR"
+        "/small/file: No space left on device; layers are unpacked there; set TMPDIR"
         in result.stdout
     )
 
@@ -49,12 +51,12 @@ def test_full_disk_ends_the_run_as_the_machines_fault(number: int, tmp_path: Pat
         *(f"OSError({number}, 'x')" for number in (errno.EFBIG, errno.EMFILE, errno.EROFS)),
     ],
 )
-def test_limit_of_the_machine_ends_the_run_as_its_fault(error: str, tmp_path: Path) -> None:
-    result = raising(error, tmp_path)
+def test_machine_limit_ends_the_run_with_exit_code_4(error: str, tmp_path: Path) -> None:
+    result = run_test_raising(error, tmp_path)
     assert result.returncode == 4
-    assert "; see: ulimit -a" in result.stdout
+    assert "; check ulimit -a" in result.stdout
 
 
-def test_error_that_an_image_may_cause_is_a_failed_check(tmp_path: Path) -> None:
-    """The control of the two tests above."""
-    assert raising(f"OSError({errno.ENOENT}, 'x')", tmp_path).returncode == 1
+def test_other_error_is_a_failed_check(tmp_path: Path) -> None:
+    """A control: an error that an image can cause does not end the run."""
+    assert run_test_raising(f"OSError({errno.ENOENT}, 'x')", tmp_path).returncode == 1

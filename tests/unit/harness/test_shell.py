@@ -1,4 +1,4 @@
-"""The open shell: the answers of a real sh, and an error, never a status, when it is gone."""
+"""The open shell returns the results of a real sh, and raises an error after its end."""
 
 from collections.abc import Iterator
 
@@ -27,41 +27,41 @@ COMMANDS = {
 
 
 @pytest.fixture
-def opened() -> Iterator[OpenShell]:
+def open_shell() -> Iterator[OpenShell]:
     found = OpenShell(["/bin/sh"])
     yield found
     found.close()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_answers(name: str, opened: OpenShell) -> None:
+def test_shell_returns_status_and_outputs(name: str, open_shell: OpenShell) -> None:
     command, status, output, errors = COMMANDS[name]
-    assert opened.run(command.encode(), 30) == (status, output, errors)
-    assert opened.run(b"echo alive", 30) == (0, b"alive\n", b"")
+    assert open_shell.run(command.encode(), 30) == (status, output, errors)
+    assert open_shell.run(b"echo alive", 30) == (0, b"alive\n", b"")
 
 
-def test_an_ended_shell_raises(opened: OpenShell) -> None:
-    opened.process.kill()
-    opened.process.wait()
+def test_ended_shell_raises_an_error(open_shell: OpenShell) -> None:
+    open_shell.process.kill()
+    open_shell.process.wait()
     with pytest.raises(TransportError, match="the target is gone"):
-        opened.run(b"true", 30)
+        open_shell.run(b"true", 30)
 
 
-def test_a_shell_that_dies_in_a_command_raises(opened: OpenShell) -> None:
+def test_shell_that_ends_in_a_command_raises_an_error(open_shell: OpenShell) -> None:
     with pytest.raises(TransportError, match="the target is gone"):
-        opened.run(b"kill -9 $PPID", 30)
+        open_shell.run(b"kill -9 $PPID", 30)
 
 
-def test_no_answer_raises(opened: OpenShell) -> None:
-    with pytest.raises(TransportError, match="no answer in time"):
-        opened.run(b"sleep 60", 0.2)
+def test_command_that_exceeds_its_time_raises_an_error(open_shell: OpenShell) -> None:
+    with pytest.raises(TransportError, match="no response in time"):
+        open_shell.run(b"sleep 60", 0.2)
 
 
 @pytest.mark.parametrize(
     "command",
     [["/bin/sh", "-c", "echo no such container >&2; exit 1"], ["/bin/false"], ["/bin/true"]],
 )
-def test_a_command_that_opens_no_shell_raises(command: list[str]) -> None:
+def test_command_that_starts_no_shell_raises_an_error(command: list[str]) -> None:
     found = OpenShell(command)
     with pytest.raises(TransportError, match="the target is gone"):
         found.run(b"true", 30)
@@ -75,14 +75,14 @@ def host() -> Iterator[Host]:
     found.backend.close()
 
 
-def test_testinfra_asks_through_it(host: Host) -> None:
+def test_testinfra_runs_commands_in_the_shell(host: Host) -> None:
     assert host.file("/bin/sh").exists
     assert not host.file("/no/such").exists
     assert host.run("echo %s", "it's").stdout == "it's\n"
 
 
-def test_absence_is_never_claimed_of_a_dead_target(host: Host) -> None:
-    """The hole in the stock backends: these are all True of nothing there."""
+def test_absence_check_raises_an_error_after_the_shell_ended(host: Host) -> None:
+    """Testinfra's own backends report a program as absent when the container is dead."""
     assert not host.exists("no-such-program")
     host.backend.shell.process.kill()
     host.backend.shell.process.wait()

@@ -1,6 +1,4 @@
-"""What a machine forbids: settings, full disks and locales decide what can run, never whether an
-image is good.
-"""
+"""Kernel settings that forbid sandboxes to users other than root."""
 
 from pathlib import Path
 
@@ -16,7 +14,7 @@ SETTINGS = {
 
 
 def stand_in(folder: Path, **changed: str) -> Path:
-    """A /proc/sys of one's own."""
+    """A folder in place of /proc/sys."""
     for name, value in (SETTINGS | changed).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +35,7 @@ def test_machine_that_allows_user_namespaces_forbids_nothing(tmp_path: Path) -> 
         ("user/max_user_namespaces", "0"),
     ],
 )
-def test_setting_that_forbids_user_namespaces_is_named_with_its_remedy(
+def test_setting_that_forbids_user_namespaces_is_reported_with_its_fix(
     name: str, value: str, tmp_path: Path
 ) -> None:
     reason = kernel_settings.forbids_unprivileged(
@@ -45,12 +43,12 @@ def test_setting_that_forbids_user_namespaces_is_named_with_its_remedy(
     )
     dotted = name.replace("/", ".")
     assert reason.startswith(
-        f"{dotted} is {value}, so only root makes a sandbox on this machine; sysctl -w {dotted}="
+        f"{dotted} is {value}, so only root can create a sandbox on this machine;"
+        f" sysctl -w {dotted}="
     )
 
 
-def test_setting_of_another_matter_forbids_nothing(tmp_path: Path) -> None:
-    """Root's sandboxes suffer from it alike."""
+def test_setting_that_affects_root_too_forbids_nothing(tmp_path: Path) -> None:
     folder = stand_in(tmp_path)
     (folder / "vm").mkdir()
     (folder / "vm/max_map_count").write_text("1")

@@ -1,4 +1,4 @@
-"""The lock, what it is held against, and the stores that builds take from."""
+"""versions.lock: its format, its validation, and its comparison with the pins."""
 
 import json
 import re
@@ -36,12 +36,12 @@ def replaced(path: Path, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
-def test_the_committed_lock_is_of_the_pins(loaded: Callable[[], Lock]) -> None:
+def test_committed_lock_matches_the_pins(loaded: Callable[[], Lock]) -> None:
     """The control of the tests below."""
     assert loaded().toolchain.sum.startswith("h1:")
 
 
-def test_the_lock_survives_its_text(tmp_path: Path) -> None:
+def test_lock_is_equal_after_writing_and_reading(tmp_path: Path) -> None:
     found = Lock.read(COMMITTED)
     (tmp_path / "versions.lock").write_text(found.as_text())
     assert Lock.read(tmp_path / "versions.lock") == found
@@ -49,7 +49,7 @@ def test_the_lock_survives_its_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "told"),
+    ("file", "old", "new", "message"),
     [
         (
             "versions.yaml",
@@ -105,17 +105,17 @@ def test_the_lock_survives_its_text(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_changed_is_named(
-    file: str, old: str, new: str, told: str, checkout: Path, loaded: Callable[[], Lock]
+def test_difference_from_the_pins_is_reported(
+    file: str, old: str, new: str, message: str, checkout: Path, loaded: Callable[[], Lock]
 ) -> None:
     replaced(checkout / file, old, new)
     with pytest.raises(DriftError, match="run: make lock") as error:
         loaded()
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert error.value.exit_code == 2
 
 
-def test_all_that_changed_is_named_at_once(checkout: Path, loaded: Callable[[], Lock]) -> None:
+def test_all_differences_are_reported_at_once(checkout: Path, loaded: Callable[[], Lock]) -> None:
     replaced(checkout / "versions.yaml", "1.26.11", "1.26.10")
     (checkout / GVISOR / "go.sum").unlink()
     with pytest.raises(DriftError) as error:
@@ -124,7 +124,7 @@ def test_all_that_changed_is_named_at_once(checkout: Path, loaded: Callable[[], 
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         (r'^    \{"name": "tini".*\n', "", "packages.amd64.holds.base: not in files: tini"),
         (
@@ -173,11 +173,11 @@ def test_all_that_changed_is_named_at_once(checkout: Path, loaded: Callable[[], 
             '"digest": "md5:d7',
             "published.debian:trixie-slim: invalid digest",
         ),
-        (r'^ "toolchain": .*\n', r"\g<0>\g<0>", "a key is written twice"),
+        (r'^ "toolchain": .*\n', r"\g<0>\g<0>", "duplicate key among"),
     ],
 )
-def test_a_row_that_cannot_be_is_named(
-    old: str, new: str, told: str, checkout: Path, loaded: Callable[[], Lock]
+def test_invalid_entry_is_reported(
+    old: str, new: str, message: str, checkout: Path, loaded: Callable[[], Lock]
 ) -> None:
     path = checkout / "versions.lock"
     text, count = re.subn(old, new, path.read_text(), count=1, flags=re.MULTILINE)
@@ -185,19 +185,21 @@ def test_a_row_that_cannot_be_is_named(
     path.write_text(text)
     with pytest.raises(DriftError) as error:
         loaded()
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"debian": {}}', '{"debian": 1}'])
-def test_what_is_no_lock_is_told(text: str, checkout: Path, loaded: Callable[[], Lock]) -> None:
+def test_file_that_is_not_a_lock_is_an_error(
+    text: str, checkout: Path, loaded: Callable[[], Lock]
+) -> None:
     (checkout / "versions.lock").write_text(text)
     with pytest.raises(
-        DriftError, match=r"versions\.lock:\d+:1: not a lock of this version .*run: make lock"
+        DriftError, match=r"versions\.lock:\d+:1: not a valid lock .*run: make lock"
     ):
         loaded()
 
 
-def test_a_missing_lock_is_told(checkout: Path, loaded: Callable[[], Lock]) -> None:
+def test_missing_lock_is_an_error(checkout: Path, loaded: Callable[[], Lock]) -> None:
     (checkout / "versions.lock").unlink()
     with pytest.raises(
         DriftError,
@@ -206,11 +208,11 @@ def test_a_missing_lock_is_told(checkout: Path, loaded: Callable[[], Lock]) -> N
         loaded()
 
 
-def test_other_pins_have_a_lock_of_their_own() -> None:
+def test_lock_is_next_to_its_pins() -> None:
     assert lock.lock_of(Path("/x/mine.yaml")) == Path("/x/mine.lock")
 
 
-def test_the_command_says_what_is_stale(checkout: Path) -> None:
+def test_build_reports_a_stale_lock(checkout: Path) -> None:
     (checkout / ".venv").symlink_to(ROOT / ".venv")
     replaced(checkout / "versions.yaml", "1.26.11", "1.26.10")
     found = subprocess.run(
@@ -227,8 +229,8 @@ def test_the_command_says_what_is_stale(checkout: Path) -> None:
     )
 
 
-def test_lock_rows_stand_on_lines_of_their_own() -> None:
-    """A review reads what changed, a line each."""
+def test_each_package_of_the_lock_takes_one_line() -> None:
+    """A difference of the lock is readable in a review."""
     data = json.loads(COMMITTED.read_text())
     lines = COMMITTED.read_text().splitlines()
     for roots in data["packages"].values():
@@ -236,7 +238,7 @@ def test_lock_rows_stand_on_lines_of_their_own() -> None:
             assert any(line.strip().rstrip(",") == json.dumps(row) for line in lines), row["name"]
 
 
-def test_what_a_new_lock_changes_is_told_by_package(tmp_path: Path) -> None:
+def test_changes_of_a_new_lock_are_listed_by_package(tmp_path: Path) -> None:
     found = Lock.read(COMMITTED)
     roots = found.packages["amd64"]
     first, second, *others = roots.files
@@ -250,6 +252,6 @@ def test_what_a_new_lock_changes_is_told_by_package(tmp_path: Path) -> None:
     assert list(lock.changes(COMMITTED, found.as_text())) == []
     assert list(lock.changes(COMMITTED, other.as_text())) == [
         f"  amd64: {first.name}: {first.version} -> 99",
-        f"  amd64: {second.name}: {second.version} -> gone",
+        f"  amd64: {second.name}: {second.version} -> removed",
     ]
     assert list(lock.changes(tmp_path / "none.lock", found.as_text())) == []

@@ -1,7 +1,4 @@
-"""versions.yaml: every wrong edit is refused at its place, with a way out, all at once.
-
-Right ones are not.
-"""
+"""versions.yaml: wrong edits are refused with their position and a fix, all at once."""
 
 import re
 from pathlib import Path
@@ -15,7 +12,7 @@ from worker_images.model import pins, project
 TEXT = (ROOT / "versions.yaml").read_text()
 SHA512 = re.search(r'sha512: "([0-9a-f]+)"', TEXT)[1]  # type: ignore[index]
 
-# (what is replaced, by what, words of the message)
+# Name of the edit: old text, new text, pattern of the message.
 WRONG = {
     "unknown top key": (
         'source: "packages"',
@@ -42,14 +39,14 @@ WRONG = {
     "duplicate": (
         'source: "packages"',
         'source: "packages"\nsource: "upstream"',
-        "source: written twice; the first is at line",
+        "source: written twice; the first one is in line",
     ),
     "wrong source": ('source: "packages"', 'source: "magic"', "source: 'magic'"),
     "list for text": ('suite: "trixie"', 'suite: ["trixie"]', "debian.suite: a list"),
     "mapping for text": ('suite: "trixie"', 'suite: {"a": "b"}', "debian.suite: a mapping"),
     "text for list": ('["535.129.03", "580.159.04"]', '"535.129.03"', "fleet.drivers: a text"),
     "empty fleet": ('["535.129.03", "580.159.04"]', "[]", "fleet.drivers"),
-    "driver twice": ('"580.159.04"]', '"535.129.03"]', "fleet.drivers.*written twice"),
+    "driver twice": ('"580.159.04"]', '"535.129.03"]', "fleet.drivers.*duplicate entry"),
     "driver is a word": (
         '"580.159.04"]',
         '"latest"]',
@@ -106,7 +103,11 @@ WRONG = {
         "debian.mirror",
     ),
     "image without tag": ('"debian:trixie-slim"', '"debian"', "debian.image"),
-    "image latest": ('"debian:trixie-slim"', '"debian:latest"', "debian.image.*latest moves"),
+    "image latest": (
+        '"debian:trixie-slim"',
+        '"debian:latest"',
+        "debian.image.*latest is not a fixed version",
+    ),
     "image upper case": ('"debian:trixie-slim"', '"Debian:trixie"', "debian.image"),
     "image with digest": ('"debian:trixie-slim"', '"debian:trixie@sha256:00"', "debian.image"),
     "toolchain": ('"1.26.11"', '"go1.26.11"', "go.toolchain"),
@@ -127,12 +128,12 @@ WRONG = {
     "digest used twice": (
         "c880576d6cf75a48e5027a871bac70fd0421ab07d2b55f30877b21f1c87959c9",
         "599f6f94ff8c5057241eff0d54c3c74f95c34935b6457b33fe545defc61e9488",
-        "a digest used twice",
+        "digest used twice",
     ),
 }
 
 
-def refused(text: str, folder: Path) -> list[str]:
+def refusal(text: str, folder: Path) -> list[str]:
     path = folder / "versions.yaml"
     path.write_text(text)
     with pytest.raises(DocumentError) as caught:
@@ -142,10 +143,10 @@ def refused(text: str, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_edit_is_refused(name: str, tmp_path: Path) -> None:
-    old, new, words = WRONG[name]
+    old, new, message = WRONG[name]
     assert TEXT.count(old) >= 1
-    lines = refused(TEXT.replace(old, new, 1), tmp_path)
-    assert any(re.search(words, line) for line in lines), lines
+    lines = refusal(TEXT.replace(old, new, 1), tmp_path)
+    assert any(re.search(message, line) for line in lines), lines
     for line in lines:
         assert re.match(
             r"(.*versions\.yaml|images/[a-z-/.]+):[1-9][0-9]*:[1-9][0-9]*: \S.*?: .+; .+; .+$", line
@@ -153,21 +154,21 @@ def test_wrong_edit_is_refused(name: str, tmp_path: Path) -> None:
         assert line.isascii()
 
 
-def test_place_is_exact(tmp_path: Path) -> None:
-    (line,) = refused(TEXT.replace('"1.26.11"', '"1.26"'), tmp_path)
+def test_position_of_a_fault_is_exact(tmp_path: Path) -> None:
+    (line,) = refusal(TEXT.replace('"1.26.11"', '"1.26"'), tmp_path)
     number = TEXT[: TEXT.index('"1.26.11"')].count("\n") + 1
     assert line.startswith(
-        f"{tmp_path}/versions.yaml:{number}:3: go.toolchain: '1.26' is not allowed; a Go release"
+        f"{tmp_path}/versions.yaml:{number}:3: go.toolchain: '1.26' is not allowed; must be a Go"
     )
 
 
-def test_all_faults_at_once_in_order(tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once_in_order(tmp_path: Path) -> None:
     text = (
         TEXT.replace('"1.26.11"', '"1.26"')
         .replace('suite: "trixie"', "suite: trixie")
         .replace('"580.159.04"]', '"x"]')
     )
-    lines = refused(text, tmp_path)
+    lines = refusal(text, tmp_path)
     assert [line.split(": ")[1] for line in lines] == [
         "debian.suite",
         "go.toolchain",
@@ -175,14 +176,14 @@ def test_all_faults_at_once_in_order(tmp_path: Path) -> None:
     ]
 
 
-def test_committed_pins_pass() -> None:
+def test_committed_pins_are_valid() -> None:
     loaded = project.load(ROOT)
     assert loaded.pins.fleet.drivers == ("535.129.03", "580.159.04")
     assert set(loaded.catalog.components) == set(loaded.pins.components)
 
 
 @pytest.mark.parametrize("version", ["20260817.0", "20260209.1", "1.2.3-rc.1+b2"])
-def test_other_versions_pass(version: str, tmp_path: Path) -> None:
+def test_other_versions_are_valid(version: str, tmp_path: Path) -> None:
     path = tmp_path / "versions.yaml"
     path.write_text(TEXT.replace('"20260622.0"', f'"{version}"'))
     assert pins.load(path)[0].components["gvisor"].version == version
@@ -193,11 +194,11 @@ def test_other_versions_pass(version: str, tmp_path: Path) -> None:
     [TEXT + "".join(f'unknown{n}: "x"\n' for n in range(5000)), "a: 1\x01\n" * 30_000],
     ids=["unknown keys", "control characters"],
 )
-def test_of_thousands_of_faults_a_hundred_are_told(text: str, tmp_path: Path) -> None:
-    lines = refused(text, tmp_path)
+def test_at_most_a_hundred_faults_are_reported(text: str, tmp_path: Path) -> None:
+    lines = refusal(text, tmp_path)
     assert 100 <= len(lines) <= 101
 
 
-def test_an_endless_file_is_not_read() -> None:
+def test_endless_file_is_refused() -> None:
     with pytest.raises(DocumentError, match="over 256 KiB"):
         project.load(ROOT, Path("/dev/zero"))

@@ -1,4 +1,4 @@
-"""JUnit files as values."""
+"""JUnit files are read as values."""
 
 from pathlib import Path
 
@@ -49,20 +49,20 @@ def test_junit_file_gives_its_time_properties_and_counts(run: results.Run) -> No
     assert run.checks[0].seconds == 1.5
 
 
-def test_identity_names_file_layer_test_and_parameter(run: results.Run) -> None:
+def test_identity_gives_file_layer_test_and_parameter(run: results.Run) -> None:
     check = run.checks[0]
     assert (check.file, check.layer) == ("tests/image/test_a.py", "image")
     assert (check.test, check.parameter) == ("tests/image/test_a.py::test_one", "x/y.z")
 
 
 @pytest.mark.parametrize("text", ["", "<testsuites>", "<testsuites/>", "<testsuite/>"])
-def test_half_a_junit_file_is_refused(text: str, tmp_path: Path) -> None:
+def test_incomplete_junit_file_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "junit.xml").write_text(text)
     with pytest.raises(ResultsError, match="not a JUnit file"):
         results.read(tmp_path / "junit.xml")
 
 
-def test_words_of_a_check_are_its_docstrings(tmp_path: Path) -> None:
+def test_check_gets_the_docstrings_of_its_module_and_test(tmp_path: Path) -> None:
     path = tmp_path / "tests/image/test_a.py"
     path.parent.mkdir(parents=True)
     path.write_text('"""Is it there?"""\n\ndef test_a_b():\n    """A\n    hint.\n\n    More."""\n')

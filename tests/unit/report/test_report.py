@@ -1,6 +1,4 @@
-"""The report: what JUnit files, archives and records say, and what it answers where they are bad,
-old or absent.
-"""
+"""The report on JUnit files, archives and records, also where they are invalid, old or absent."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -48,24 +46,25 @@ def passed(module: str, name: str = "test_one") -> Case:
 
 
 @pytest.fixture
-def judged(checkout: Path) -> Callable[..., Report]:
-    """A checkout in which both images are built, judged with these cases, and every other layer
-    passed; read.
+def make_report(checkout: Path) -> Callable[..., Report]:
+    """Return the report on a checkout with both images built.
+
+    The given cases are of slim's image layer; all other checks passed.
     """
     junit(checkout / "out/tests/unit.xml", passed("unit.test_x"))
     junit(checkout / "out/tests/static.xml", passed("static.test_x"))
     junit(
         checkout / "out/tests/mutation.xml",
-        passed("mutation.test_mutants", "test_judge_catches[a]"),
+        passed("mutation.test_mutants", "test_mutant_fails_its_checks[a]"),
     )
     mutant = checkout / "tests/mutation/a/mutant.yaml"
     mutant.parent.mkdir(parents=True)
     mutant.write_text(
         'variant: "full"\ndefect: "runsc was built for arm64"\ncaught_by:'
-        ' ["test_runsc::test_machine"]\n'
+        ' ["test_runsc::test_runsc_is_built_for_the_architecture"]\n'
     )
 
-    def make(*cases: Case, judged: str | None = None) -> Report:
+    def make(*cases: Case, tested: str | None = None) -> Report:
         for variant, count in (("slim", 2), ("full", 6)):
             folder = checkout / "out" / variant
             folder.mkdir(parents=True)
@@ -77,7 +76,7 @@ def judged(checkout: Path) -> Callable[..., Report]:
             ).image_id
             (folder / "build.json").write_text(json.dumps({"image_id": image_id, **RECORD}))
             extra = cases if variant == "slim" else ()
-            junit(folder / "image.xml", passed("image.test_x"), *extra, image_id=judged or image_id)
+            junit(folder / "image.xml", passed("image.test_x"), *extra, image_id=tested or image_id)
             junit(folder / "workload.xml", passed("workload.test_x"), image_id=image_id)
         return report.read(checkout)
 
@@ -92,8 +91,8 @@ def counts(found: Report) -> dict[tuple[str, str], tuple[int, int, int]]:
     }
 
 
-def test_all_passed(judged: Callable[..., Report]) -> None:
-    found = judged()
+def test_images_are_usable_if_all_checks_passed(make_report: Callable[..., Report]) -> None:
+    found = make_report()
     assert (found.usable, found.verdict) == (True, "Yes: worker:slim and worker:full may be used.")
     assert (
         found.counts
@@ -113,18 +112,20 @@ def test_all_passed(judged: Callable[..., Report]) -> None:
 
 
 @pytest.mark.parametrize("tag", ["failure", "error"])
-def test_a_failed_check_makes_the_answer_no(tag: str, judged: Callable[..., Report]) -> None:
-    found = judged(("tests.image.test_x", "test_two", tag, "it broke\nmore"))
+def test_failed_check_makes_its_image_unusable(
+    tag: str, make_report: Callable[..., Report]
+) -> None:
+    found = make_report(("tests.image.test_x", "test_two", tag, "it broke\nmore"))
     assert (found.usable, counts(found)["image", "slim"]) == (False, (1, 1, 0))
     assert found.verdict == "No: do not use worker:slim (1 check failed). worker:full may be used."
     assert "\nfailed: tests/image/test_x.py::test_two (slim): it broke more\n" in report.text(found)
     assert "<h1>No: do not use worker:slim" in report.page(found)
 
 
-def test_a_failed_unit_test_speaks_against_every_image(
-    judged: Callable[..., Report], checkout: Path
+def test_failed_unit_test_makes_every_image_unusable(
+    make_report: Callable[..., Report], checkout: Path
 ) -> None:
-    found = judged()
+    found = make_report()
     assert found.usable
     failed = ("tests.unit.test_x", "test_one", "failure", "")
     junit(checkout / "out/tests/unit.xml", failed)
@@ -135,8 +136,10 @@ def test_a_failed_unit_test_speaks_against_every_image(
     )
 
 
-def test_what_did_not_run_says_why_and_is_not_passed(judged: Callable[..., Report]) -> None:
-    found = judged(
+def test_check_that_did_not_run_has_a_reason_and_is_not_passed(
+    make_report: Callable[..., Report],
+) -> None:
+    found = make_report(
         (
             "tests.image.test_x",
             "test_two",
@@ -152,24 +155,26 @@ def test_what_did_not_run_says_why_and_is_not_passed(judged: Callable[..., Repor
     assert "1 did not run" in found.counts
 
 
-def test_another_image_than_the_judged_one_is_not_usable(judged: Callable[..., Report]) -> None:
+def test_image_is_unusable_if_another_one_was_tested(make_report: Callable[..., Report]) -> None:
     assert (
-        "worker:slim (it was not tested; run: make test-image)"
-        in judged(judged=f"sha256:{'0' * 64}").verdict
+        "worker:slim (not tested; run: make test-image)"
+        in make_report(tested=f"sha256:{'0' * 64}").verdict
     )
 
 
-def test_failures_of_a_newer_build_are_not_laid_on_the_old_one(
-    judged: Callable[..., Report],
+def test_failure_in_a_newer_build_is_reported_as_such(
+    make_report: Callable[..., Report],
 ) -> None:
-    found = judged(("tests.image.test_x", "test_two", "failure", ""), judged=f"sha256:{'0' * 64}")
+    found = make_report(
+        ("tests.image.test_x", "test_two", "failure", ""), tested=f"sha256:{'0' * 64}"
+    )
     assert found.images[0].refused == "1 check failed in a newer build"
 
 
-def test_nothing_there(checkout: Path) -> None:
+def test_report_without_results_names_the_commands(checkout: Path) -> None:
     found = report.read(checkout)
     assert not found.usable
-    assert "worker:slim (it was not built; run: make slim)" in found.verdict
+    assert "worker:slim (not built; run: make slim)" in found.verdict
     assert "never run: unit, static, image of slim" in found.counts
     assert "make test-mutation" in report.text(found)
     assert "<h1>No" in report.page(found)
@@ -183,7 +188,9 @@ def test_nothing_there(checkout: Path) -> None:
         '<testsuites><testsuite timestamp="yesterday"/></testsuites>',
     ],
 )
-def test_half_a_file_is_told(text: str, checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_truncated_junit_file_is_an_error(
+    text: str, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = checkout / "out/tests/unit.xml"
     path.parent.mkdir(parents=True)
     path.write_text(text)
@@ -191,16 +198,18 @@ def test_half_a_file_is_told(text: str, checkout: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().err.startswith(f"build.py: {path}: not a JUnit file")
 
 
-def test_a_hostile_message_is_text(judged: Callable[..., Report]) -> None:
-    page = report.page(judged((f"tests.image.{HOSTILE}", f"test_{HOSTILE}", "failure", HOSTILE)))
+def test_page_escapes_markup_in_messages(make_report: Callable[..., Report]) -> None:
+    page = report.page(
+        make_report((f"tests.image.{HOSTILE}", f"test_{HOSTILE}", "failure", HOSTILE))
+    )
     assert "alert(1)" in page
     assert "<script" not in page
 
 
-def test_json_table_and_page_count_alike(
-    judged: Callable[..., Report], checkout: Path, capsys: pytest.CaptureFixture[str]
+def test_json_table_and_page_have_equal_counts(
+    make_report: Callable[..., Report], checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    judged(
+    make_report(
         ("tests.image.test_x", "test_two", "failure", ""),
         ("tests.image.test_x", "test_three", "skipped", "not run: why"),
     )
@@ -238,8 +247,8 @@ def test_json_table_and_page_count_alike(
     ] == [7, 1, 1]
 
 
-def test_the_page_needs_nothing_beside_it(judged: Callable[..., Report]) -> None:
-    page = report.page(judged())
+def test_page_refers_to_no_other_file(make_report: Callable[..., Report]) -> None:
+    page = report.page(make_report())
     assert not [
         word
         for word in ("http:", "https:", "src=", "href=", "url(", "@import", "<script")
@@ -247,28 +256,28 @@ def test_the_page_needs_nothing_beside_it(judged: Callable[..., Report]) -> None
     ]
 
 
-def test_words_come_from_the_test_and_its_docstrings(
-    judged: Callable[..., Report], checkout: Path
+def test_check_is_described_by_its_name_and_docstrings(
+    make_report: Callable[..., Report], checkout: Path
 ) -> None:
     (checkout / "tests/image").mkdir()
     (checkout / "tests/image/test_x.py").write_text(
-        '"""Is it whole?"""\n\ndef test_two_words():\n    """A hint.\n\n    More."""\n'
+        '"""Is it complete?"""\n\ndef test_two_words():\n    """A hint.\n\n    More."""\n'
     )
-    check = judged(("tests.image.test_x", "test_two_words[a]", None, "")).checks
-    said = [
+    check = make_report(("tests.image.test_x", "test_two_words[a]", None, "")).checks
+    described = [
         (each.subject, each.title, each.note, each.parameter) for each in check if each.parameter
     ]
-    assert ("Is it whole?", "Two words", "A hint.", "a") in said
+    assert ("Is it complete?", "Two words", "A hint.", "a") in described
     assert (
         "tests/mutation/test_mutants.py",
         "Runsc was built for arm64",
-        "test_runsc::test_machine",
+        "test_runsc::test_runsc_is_built_for_the_architecture",
         "a",
-    ) in said
+    ) in described
 
 
-def test_ledger_names_each_layer(judged: Callable[..., Report]) -> None:
-    slim, full = judged().images
+def test_layers_are_named_by_component(make_report: Callable[..., Report]) -> None:
+    slim, full = make_report().images
     assert [name for name, _, _ in slim.layers] == ["base", "gvisor"]
     assert [name for name, _, _ in full.layers] == [
         "base",
@@ -281,7 +290,7 @@ def test_ledger_names_each_layer(judged: Callable[..., Report]) -> None:
     assert (slim.size, slim.budget) == (sum(size for _, _, size in slim.layers), 124_000_000)
 
 
-def test_drivers_through_the_releases(checkout: Path) -> None:
+def test_fleet_drivers_have_spans_of_releases(checkout: Path) -> None:
     drivers = report.read(checkout).drivers
     spans = drivers.fleet["535.129.03"]
     assert [(span.served, span.first, span.last) for span in spans] == [
@@ -296,11 +305,9 @@ def test_drivers_through_the_releases(checkout: Path) -> None:
     assert not {*drivers.served} & {*drivers.refused}
 
 
-def test_a_release_that_nobody_described_serves_nothing(checkout: Path) -> None:
+def test_release_without_an_entry_serves_no_driver(checkout: Path) -> None:
     versions = checkout / "versions.yaml"
     versions.write_text(versions.read_text().replace('"20260622.0"', '"20991231.0"'))
     found = report.read(checkout)
     assert (found.drivers.served, {*found.drivers.refused}) == ((), {*found.drivers.fleet})
-    assert "Not served, though nodes of the fleet run it: 535.129.03, 580.159.04." in report.page(
-        found
-    )
+    assert "Drivers of the fleet that are not served: 535.129.03, 580.159.04." in report.page(found)

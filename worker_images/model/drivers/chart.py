@@ -1,6 +1,4 @@
-"""Every release and driver as one picture: a row a driver, a column for each change of gVisor's
-list.
-"""
+"""A chart of all releases and drivers: a row for each driver, a column for each change."""
 
 from collections.abc import Iterator
 from html import escape
@@ -10,7 +8,7 @@ from worker_images.model.drivers.compat import Pinned
 from worker_images.model.drivers.table import KNOWN, SUPPORTED, Release, Table
 
 LEFT, TOP, RIGHT, FOOT, WIDE, HIGH = 118, 158, 16, 16, 24, 16
-# Colours of its own on a ground of its own, so that it reads on a light page and on a dark one.
+# The chart sets its own colours and background, for light and dark pages.
 STYLE = """
 svg { --ground: #ffffff; --ink: #1f2933; --faint: #6b7683; --band: #eff2f6; --yes: #1d6fb8; --maybe: #b35c00; --mark: #b3006b }
 @media (prefers-color-scheme: dark) {
@@ -34,7 +32,7 @@ HATCH = (
 
 
 def svg(table: Table, pinned: Pinned) -> str:
-    """The chart as text; the same table and pins give the same bytes."""
+    """The chart as SVG; the same table and pins give the same bytes."""
     columns = _columns(table)
     drivers = table.drivers[::-1]
     width, height = LEFT + len(columns) * WIDE + RIGHT, TOP + len(drivers) * HIGH + FOOT
@@ -60,7 +58,7 @@ def svg(table: Table, pinned: Pinned) -> str:
 
 
 def _columns(table: Table) -> list[list[Release]]:
-    """Releases in a row that serve and know the same."""
+    """Groups of consecutive releases that serve and know the same drivers."""
     return [
         list(group) for _, group in groupby(table, key=lambda each: (each.supported, each.known))
     ]
@@ -91,10 +89,7 @@ def _legend(table: Table) -> Iterator[str]:
 
 
 def _grid(columns: list[list[Release]], drivers: tuple[str, ...]) -> Iterator[str]:
-    """A band for every other branch of the driver, so that the eye keeps its row.
-
-    A dot where nothing is served.
-    """
+    """A background band for every other driver branch, with the branch's number."""
     right = LEFT + len(columns) * WIDE
     bands = [
         (branch, len(list(group)))
@@ -134,10 +129,7 @@ def _row(driver: str, y: int, columns: list[list[Release]], pinned: Pinned) -> I
 
 
 def _headings(columns: list[list[Release]], rows: int, pinned: Pinned) -> Iterator[str]:
-    """The first release of each column, on its side.
-
-    The column that holds the pinned one is framed.
-    """
+    """The first release of each column, rotated; a frame around the pinned release's column."""
     for place, column in enumerate(columns):
         x = LEFT + place * WIDE
         holds = pinned.release in [each.name for each in column]
@@ -154,5 +146,5 @@ def _headings(columns: list[list[Release]], rows: int, pinned: Pinned) -> Iterat
             )
 
 
-def _text(x: int, y: int, words: str, style: str) -> str:
-    return f'<text x="{x}" y="{y}" class="{style}">{escape(words)}</text>'
+def _text(x: int, y: int, text: str, style: str) -> str:
+    return f'<text x="{x}" y="{y}" class="{style}">{escape(text)}</text>'

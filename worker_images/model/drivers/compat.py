@@ -1,4 +1,4 @@
-"""The questions of build.py compat: what is asked of the table, answered as data and as text."""
+"""The queries of build.py compat: which releases serve which drivers, as data and as text."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +12,9 @@ from worker_images.model.drivers.version import near
 
 @dataclass(frozen=True)
 class Pinned:
-    """What versions.yaml says: the release, the fleet's drivers, and those of them that may go
-    unserved, each with its reason.
+    """The release and the fleet's drivers in versions.yaml.
+
+    `allowed` are the drivers that need not be served, each with its reason.
     """
 
     release: str
@@ -22,15 +23,15 @@ class Pinned:
 
     @property
     def required(self) -> tuple[str, ...]:
-        """The drivers that a release must serve."""
+        """The fleet's drivers that a release must serve."""
         return tuple(driver for driver in self.fleet if driver not in self.allowed)
 
 
 @dataclass(frozen=True)
 class CompatResult:
-    """Whether all that was asked about is served, the same as data, and as text.
+    """The result of a query as data and as text.
 
-    `refused` is one line, where something is not.
+    `error` is one line if a driver is not served, empty otherwise.
     """
 
     data: Mapping[str, object]
@@ -38,78 +39,78 @@ class CompatResult:
     error: str = ""
 
 
-def drivers(asked: Sequence[str], release: Release, table: Table, pinned: Pinned) -> CompatResult:
-    """Which releases serve all of these drivers, and whether the asked one does."""
-    serving = [each.name for each in reversed(table.serving(*asked))]
-    missing = [driver for driver in asked if release.status(driver) != SUPPORTED]
+def drivers(names: Sequence[str], release: Release, table: Table, pinned: Pinned) -> CompatResult:
+    """Return the releases that serve all of these drivers, and whether `release` does."""
+    serving = [each.name for each in reversed(table.serving(*names))]
+    missing = [driver for driver in names if release.status(driver) != SUPPORTED]
     everywhere = [driver for each in table for driver in each.supported]
-    near_ones = {driver: near(driver, everywhere) for driver in asked if not table.serving(driver)}
+    neighbours = {driver: near(driver, everywhere) for driver in names if not table.serving(driver)}
     reasons = {driver: why(driver, release, table) for driver in missing}
-    ways = {driver: suggested_fixes(driver, release, table, pinned.required) for driver in missing}
-    rows = [("served by", _folded(serving, table))]
+    fixes = {driver: suggested_fixes(driver, release, table, pinned.required) for driver in missing}
+    rows = [("served by", _ranges(serving, table))]
     rows += [
-        (_role(release, pinned), f"{release.name} {_verdict(driver, release)} {driver}")
-        for driver in asked
+        (_role(release, pinned), f"{release.name} {_verb(driver, release)} {driver}")
+        for driver in names
     ]
-    rows += [("why", f"{driver}: {words}") for driver, words in reasons.items()]
+    rows += [("why", f"{driver}: {reason}") for driver, reason in reasons.items()]
     rows += [
-        ("nearest", f"{driver}: {' and '.join(found)} are served by some release")
-        for driver, found in near_ones.items()
+        ("nearest", f"{driver}: the nearest served drivers are {' and '.join(found)}")
+        for driver, found in neighbours.items()
     ]
-    rows += [("next", f"{driver}: {words}") for driver, words in ways.items()]
+    rows += [("next", f"{driver}: {fix}") for driver, fix in fixes.items()]
     data: dict[str, object] = {
-        "drivers": list(asked),
+        "drivers": list(names),
         "releases": serving,
         "release": release.name,
         "pinned": pinned.release == release.name,
-        "answers": {driver: release.status(driver) for driver in asked},
+        "answers": {driver: release.status(driver) for driver in names},
         "reasons": reasons,
-        "nearest": {driver: list(found) for driver, found in near_ones.items()},
-        "next": ways,
+        "nearest": {driver: list(found) for driver, found in neighbours.items()},
+        "next": fixes,
     }
-    return CompatResult(data, _table(rows), _refused(missing, release, ways))
+    return CompatResult(data, _table(rows), _error(missing, release, fixes))
 
 
 def release(row: Release, table: Table, pinned: Pinned) -> CompatResult:
-    """What one release serves and knows, and whether that is enough for the fleet."""
+    """Return the drivers that a release serves and knows, and whether it serves the fleet."""
     missing = unserved(row, pinned)
-    ways = {driver: suggested_fixes(driver, row, table, pinned.required) for driver in missing}
+    fixes = {driver: suggested_fixes(driver, row, table, pinned.required) for driver in missing}
     rows = [("release", row.name + (", the pinned one" if row.name == pinned.release else ""))]
     rows += [("supported", " ".join(row.supported)), ("known", " ".join(row.known) or "none")]
     rows += [
-        ("fleet", f"{row.name} {_verdict(driver, row)} {driver}: {ways[driver]}")
+        ("fleet", f"{row.name} {_verb(driver, row)} {driver}: {fixes[driver]}")
         for driver in missing
-    ] or [("fleet", _enough(row, pinned))]
+    ] or [("fleet", _all_served(row, pinned))]
     data: dict[str, object] = {
         "release": row.name,
         "supported": list(row.supported),
         "known": list(row.known),
         "fleet_unserved": missing,
-        "next": ways,
+        "next": fixes,
     }
-    return CompatResult(data, _table(rows), _refused(missing, row, ways))
+    return CompatResult(data, _table(rows), _error(missing, row, fixes))
 
 
 def change(old: Release, new: Release, table: Table, pinned: Pinned) -> CompatResult:
-    """What a change from one release to another gains and loses, and what it does to the fleet."""
+    """Return the drivers that a change of release gains and loses, and those of the fleet."""
     gained = ordered(set(new.supported) - set(old.supported))
     lost = ordered(set(old.supported) - set(new.supported))
     missing = unserved(new, pinned)
     broken = [driver for driver in missing if driver in old.supported]
-    ways = {driver: suggested_fixes(driver, new, table, pinned.required) for driver in missing}
+    fixes = {driver: suggested_fixes(driver, new, table, pinned.required) for driver in missing}
     rows = [
         ("from", old.name),
         ("to", new.name),
         ("gained", " ".join(gained) or "nothing"),
         ("lost", " ".join(lost) or "nothing"),
     ]
-    rows += [("breaks", f"{driver}, of the fleet: {ways[driver]}") for driver in broken]
+    rows += [("breaks", f"fleet driver {driver}: {fixes[driver]}") for driver in broken]
     rows += [
-        ("refused", f"{driver}, of the fleet, before and after: {ways[driver]}")
+        ("unserved", f"fleet driver {driver}, before and after: {fixes[driver]}")
         for driver in missing
         if driver not in broken
     ]
-    rows += [] if missing else [("fleet", _enough(new, pinned))]
+    rows += [] if missing else [("fleet", _all_served(new, pinned))]
     data: dict[str, object] = {
         "from": old.name,
         "to": new.name,
@@ -118,22 +119,20 @@ def change(old: Release, new: Release, table: Table, pinned: Pinned) -> CompatRe
         "fleet_breaks": broken,
         "fleet_unserved": missing,
     }
-    return CompatResult({**data, "next": ways}, _table(rows), _refused(missing, new, ways))
+    return CompatResult({**data, "next": fixes}, _table(rows), _error(missing, new, fixes))
 
 
 def node(driver: str, source: str, row: Release, table: Table, pinned: Pinned) -> CompatResult:
-    """Whether a release serves this very machine."""
-    answer = row.status(driver)
-    words = {"supported": "served", "known": "known and refused", "unknown": "unknown and refused"}[
-        answer
-    ]
-    reason = "" if answer == SUPPORTED else pinned.allowed.get(driver, "")
+    """Return whether a release serves the driver of this machine, which `source` reports."""
+    status = row.status(driver)
+    text = {"supported": "served", "known": "known, not served", "unknown": "not served"}[status]
+    reason = "" if status == SUPPORTED else pinned.allowed.get(driver, "")
     step = (
         ""
-        if answer == SUPPORTED or reason
+        if status == SUPPORTED or reason
         else suggested_fixes(driver, row, table, pinned.required)
     )
-    rows = [("driver", f"{driver}, says {source}"), (_role(row, pinned), f"{row.name}: {words}")]
+    rows = [("driver", f"{driver}, from {source}"), (_role(row, pinned), f"{row.name}: {text}")]
     rows += [("allowed", reason)] if reason else []
     rows += (
         [("why", why(driver, row, table)), ("next", step)] if step else [("next", "nothing to do")]
@@ -142,105 +141,105 @@ def node(driver: str, source: str, row: Release, table: Table, pinned: Pinned) -
         "driver": driver,
         "source": source,
         "release": row.name,
-        "answer": answer,
+        "answer": status,
     }
     data |= {"allowed": reason, "next": step}
-    return CompatResult(data, _table(rows), _refused([driver] if step else [], row, {driver: step}))
+    return CompatResult(data, _table(rows), _error([driver] if step else [], row, {driver: step}))
 
 
 def fleet(nodes: Sequence[Node], row: Release, table: Table, pinned: Pinned) -> CompatResult:
-    """Which nodes a release would break."""
-    refused = [each for each in nodes if each.driver and row.status(each.driver) != SUPPORTED]
+    """Return the nodes whose drivers a release does not serve."""
+    missing = [each for each in nodes if each.driver and row.status(each.driver) != SUPPORTED]
     allowed = {
-        each.name: pinned.allowed[each.driver] for each in refused if each.driver in pinned.allowed
+        each.name: pinned.allowed[each.driver] for each in missing if each.driver in pinned.allowed
     }
-    ways = {
+    fixes = {
         each.driver: suggested_fixes(each.driver, row, table, pinned.required)
-        for each in refused
+        for each in missing
         if each.driver not in pinned.allowed
     }
-    answers = [row.status(each.driver) if each.driver else "no driver label" for each in nodes]
+    statuses = [row.status(each.driver) if each.driver else "no driver label" for each in nodes]
     lines = [
-        {"node": each.name, "driver": each.driver, "answer": told}
-        for each, told in zip(nodes, answers, strict=True)
+        {"node": each.name, "driver": each.driver, "answer": status}
+        for each, status in zip(nodes, statuses, strict=True)
     ]
-    broken = [each.name for each in nodes if each.driver in ways]
-    silent = [each.name for each in nodes if not each.driver]
+    broken = [each.name for each in nodes if each.driver in fixes]
+    unlabelled = [each.name for each in nodes if not each.driver]
     data: dict[str, object] = {
         "release": row.name,
         "nodes": lines,
         "breaks": broken,
         "allowed": allowed,
-        "no_driver_label": silent,
-        "next": ways,
+        "no_driver_label": unlabelled,
+        "next": fixes,
     }
     counts = [
-        f"{len(nodes) - len(broken) - len(allowed) - len(silent)} served",
+        f"{len(nodes) - len(broken) - len(allowed) - len(unlabelled)} served",
         f"{len(broken)} would break",
     ]
-    counts += [f"{len(allowed)} allowed not to be served"] if allowed else []
-    counts.append(f"{len(silent)} without a driver label")
-    rows = [*_fleet_rows(nodes, row, pinned, ways), ("nodes", ", ".join(counts))]
-    return CompatResult(data, _table(rows), _refused(list(ways), row, ways))
+    counts += [f"{len(allowed)} allowed to be unserved"] if allowed else []
+    counts.append(f"{len(unlabelled)} without a driver label")
+    rows = [*_fleet_rows(nodes, row, pinned, fixes), ("nodes", ", ".join(counts))]
+    return CompatResult(data, _table(rows), _error(list(fixes), row, fixes))
 
 
 def _fleet_rows(
-    nodes: Sequence[Node], row: Release, pinned: Pinned, ways: Mapping[str, str]
+    nodes: Sequence[Node], row: Release, pinned: Pinned, fixes: Mapping[str, str]
 ) -> list[tuple[str, str]]:
-    """A line for each node that a release does not serve, and for each next step."""
+    """A row for each node that a release does not serve, and for each next step."""
     rows = [(_role(row, pinned), row.name)]
     rows += [
         ("breaks", f"{each.name}  {each.driver}  {row.status(each.driver)}")
         for each in nodes
-        if each.driver in ways
+        if each.driver in fixes
     ]
     rows += [
         ("allowed", f"{each.name}  {each.driver}  {pinned.allowed[each.driver]}")
         for each in nodes
         if each.driver in pinned.allowed and row.status(each.driver) != SUPPORTED
     ]
-    rows += [("unasked", f"{each.name}  no driver label") for each in nodes if not each.driver]
-    return [*rows, *(("next", f"{driver}: {words}") for driver, words in ways.items())]
+    rows += [("skipped", f"{each.name}  no driver label") for each in nodes if not each.driver]
+    return [*rows, *(("next", f"{driver}: {fix}") for driver, fix in fixes.items())]
 
 
 def unserved(row: Release, pinned: Pinned) -> list[str]:
-    """The fleet's drivers that a release does not serve, without those that are allowed not to
-    be.
-    """
+    """The fleet's drivers that a release must serve and does not."""
     return [driver for driver in pinned.required if row.status(driver) != SUPPORTED]
 
 
-def _enough(row: Release, pinned: Pinned) -> str:
+def _all_served(row: Release, pinned: Pinned) -> str:
     allowed = [driver for driver in pinned.allowed if row.status(driver) != SUPPORTED]
     return "every driver is served" + (
-        f", but for {', '.join(allowed)}, which may go unserved" if allowed else ""
+        f", except {', '.join(allowed)}, which may be unserved" if allowed else ""
     )
 
 
-def _verdict(driver: str, row: Release) -> str:
-    return {"supported": "serves", "known": "knows and refuses", "unknown": "refuses"}[
-        row.status(driver)
-    ]
+def _verb(driver: str, row: Release) -> str:
+    return {
+        "supported": "serves",
+        "known": "knows but does not serve",
+        "unknown": "does not serve",
+    }[row.status(driver)]
 
 
 def _role(row: Release, pinned: Pinned) -> str:
     return "pinned" if row.name == pinned.release else "release"
 
 
-def _folded(serving: Sequence[str], table: Table) -> str:
-    """Releases, newest first: the table's neighbours as the ends of their row."""
+def _ranges(serving: Sequence[str], table: Table) -> str:
+    """Releases, newest first; neighbours in the table as ranges."""
     if not serving:
         return "no release"
     rows = groupby(reversed(table.releases), key=lambda each: each.name in serving)
-    runs = [[each.name for each in group] for told, group in rows if told]
+    runs = [[each.name for each in group] for serves, group in rows if serves]
     ends = [run[0] if len(run) == 1 else f"{run[0]} to {run[-1]} ({len(run)})" for run in runs]
     return f"{len(serving)} of {len(table.releases)} releases, newest first: {', '.join(ends)}"
 
 
-def _refused(missing: Sequence[str], row: Release, ways: dict[str, str]) -> str:
+def _error(missing: Sequence[str], row: Release, fixes: dict[str, str]) -> str:
     if not missing:
         return ""
-    return f"gVisor {row.name} does not serve {', '.join(missing)}; {ways[missing[0]]}"
+    return f"gVisor {row.name} does not serve {', '.join(missing)}; {fixes[missing[0]]}"
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from worker_images.model.drivers.table import DRIVERS, Release
 
-# The file's name in its component's folder and in images.
+# The name of the file in the component's folder and in images.
 FILE = Path(DRIVERS).name
 
 
 def text(row: Release) -> str:
-    """The file as images hold it."""
+    """The text of the file in images."""
     data = {"release": row.name, "supported": row.supported, "known": row.known}
     return json.dumps(data, indent=1) + "\n"

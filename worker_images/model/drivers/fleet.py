@@ -1,4 +1,4 @@
-"""A fleet's nodes, from lines `node driver` or from what kubectl says of them."""
+"""A fleet's nodes, from lines `node driver` or from the output of kubectl."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from worker_images.model.drivers.table import Table
 from worker_images.model.drivers.version import VersionError, driver
 
-# As NVIDIA's GPU feature discovery writes them; the second kind is the older.
+# Labels that NVIDIA's GPU feature discovery writes; older releases write PARTS.
 LABEL = "nvidia.com/cuda.driver-version.full"
 PARTS = (
     "nvidia.com/cuda.driver.major",
@@ -20,22 +20,22 @@ HEADING = LABEL.rpartition("/")[2].upper()
 
 @dataclass(frozen=True)
 class Node:
-    """A node and its driver, empty where nothing says which."""
+    """A node and its driver; empty if the driver is unknown."""
 
     name: str
     driver: str
 
 
 def read(text: str, table: Table) -> tuple[Node, ...]:
-    """Nodes in any of the three forms.
+    """Nodes from lines, or from kubectl's table or JSON.
 
-    Raises VersionError where a line is none, or where no node has a driver.
+    Raises VersionError for a line that is not a node, or if no node has a driver.
     """
     found = tuple(_nodes(text, table))
     if not any(each.driver for each in found):
         raise VersionError(
-            f"no driver in these {len(found)} nodes; write lines `node driver`, or: kubectl get"
-            f" nodes -L {LABEL}"
+            f"none of these {len(found)} nodes has a driver; use lines `node driver`, or the output"
+            f" of: kubectl get nodes -L {LABEL}"
         )
     return found
 
@@ -55,21 +55,21 @@ def _nodes(text: str, table: Table) -> Iterator[Node]:
 
 def _pairs(lines: list[tuple[int, str]], table: Table) -> Iterator[Node]:
     for number, line in lines:
-        words = line.split()
-        if len(words) != 2:
+        fields = line.split()
+        if len(fields) != 2:
             raise VersionError(
-                f"line {number}: {len(words)} words; write a node's name and its driver"
+                f"line {number}: {len(fields)} fields; use 2, a node's name and its driver"
             )
-        yield _node(words[0], words[1], f"line {number}", table)
+        yield _node(fields[0], fields[1], f"line {number}", table)
 
 
 def _columns(lines: list[tuple[int, str]], table: Table) -> Iterator[Node]:
-    """By the columns' places: a node without the label has nothing there."""
+    """Nodes of kubectl's table, whose column is empty for a node without the label."""
     heading = lines[0][1]
     begin = heading.upper().find(HEADING)
     if begin < 0:
         raise VersionError(
-            f"line {lines[0][0]}: no column {HEADING}; run: kubectl get nodes -L {LABEL}"
+            f"line {lines[0][0]}: column {HEADING} is missing; run: kubectl get nodes -L {LABEL}"
         )
     for number, line in lines[1:]:
         yield _node(line.split()[0], line[begin:].partition(" ")[0], f"line {number}", table)
@@ -86,7 +86,7 @@ def _labelled(text: str, table: Table) -> Iterator[Node]:
         ]
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         raise VersionError(
-            "this JSON is no list of nodes; run: kubectl get nodes -o json"
+            "the JSON is not a list of nodes; run: kubectl get nodes -o json"
         ) from None
     for name, labels in rows:
         yield _node(name, _label(labels), f"node {name}", table)
@@ -98,7 +98,7 @@ def _label(labels: Mapping[str, object]) -> str:
 
 
 def _node(name: str, written: str, place: str, table: Table) -> Node:
-    # What no terminal prints as it stands is quoted.
+    # Quote names that could control a terminal.
     name = name if name.isprintable() else ascii(name)
     try:
         return Node(name, driver(written, table) if written.strip() else "")

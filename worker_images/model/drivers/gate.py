@@ -1,6 +1,4 @@
-"""The plan's gate: a pin under which a driver of the fleet is not served stops every command before
-it builds.
-"""
+"""The check of pins against the fleet: a driver that is not served stops a build."""
 
 import re
 from collections.abc import Iterator
@@ -16,8 +14,10 @@ DESCRIBE = ("components", COMPONENT, "packages", "describe")
 
 
 def check(pins: Pins, document: Document, table: Table) -> None:
-    """Raises DocumentError where an entry of allow_unserved is idle or a pin stayed behind,
-    PolicyError where a driver is not served.
+    """Check the pins of gVisor and of the fleet.
+
+    Raises DocumentError for an unused entry of allow_unserved, or for packages of another release;
+    PolicyError for a driver that is not served.
     """
     if COMPONENT not in pins.components:
         return
@@ -25,7 +25,7 @@ def check(pins: Pins, document: Document, table: Table) -> None:
     pinned = table.get(name)
     if not pinned:
         fix = (
-            f"pin {table.newest}, the newest row, {TOGETHER}, or add a row to {DRIVERS}: see"
+            f"pin {table.newest}, the newest entry, {TOGETHER}, or add an entry to {DRIVERS}: see"
             " docs/drivers.md"
         )
         raise PolicyError(
@@ -46,7 +46,7 @@ def check(pins: Pins, document: Document, table: Table) -> None:
 
 
 def findings(pins: Pins, document: Document, table: Table) -> list[Finding]:
-    """All for which the gate would stop a command, where the pinned release is in the table."""
+    """All findings of `check`; none if the pinned release is not in the table."""
     pinned = table.get(pins.components[COMPONENT].version) if COMPONENT in pins.components else None
     if not pinned:
         return []
@@ -58,53 +58,50 @@ def findings(pins: Pins, document: Document, table: Table) -> list[Finding]:
 
 
 def mismatched_describe(pins: Pins, document: Document) -> Iterator[Finding]:
-    """A describe of another release than the pinned one: the image's label would name what its
-    runsc is not.
-    """
+    """A `describe` of another release than the pinned one; the image's label would be wrong."""
     pin = pins.components[COMPONENT]
     if pin.packages.describe and not re.match(
         re.escape(pin.version) + r"(?![0-9A-Za-z.])", pin.packages.describe
     ):
         what = f"{pin.packages.describe} is not of gvisor.version {pin.version}"
-        yield document.finding(
-            DESCRIBE, what, "the packages are of another release", f"change the version {TOGETHER}"
-        )
+        why = "the packages belong to another release"
+        yield document.finding(DESCRIBE, what, why, f"change the version {TOGETHER}")
 
 
 def unused_exceptions(pins: Pins, document: Document, pinned: Release) -> Iterator[Finding]:
-    """Entries of allow_unserved that allow nothing."""
+    """Entries of allow_unserved that have no effect."""
     names = [each.driver for each in pins.fleet.allow_unserved]
     for number, driver in enumerate(names):
         place = ("fleet", "allow_unserved", number, "driver")
         if driver not in pins.fleet.drivers:
             yield document.finding(
                 place,
-                f"{driver} is no driver of the fleet",
-                "fleet.drivers does not name it",
+                f"{driver} is not a driver of the fleet",
+                "fleet.drivers does not contain it",
                 "delete the entry",
             )
         elif pinned.status(driver) == SUPPORTED:
             yield document.finding(
                 place,
-                f"{driver} needs no permission",
+                f"{driver} does not need an exception",
                 f"gvisor.version {pinned.name} serves it",
                 "delete the entry",
             )
         elif driver in names[:number]:
             yield document.finding(
-                place, f"{driver} is written twice", "one reason is enough", "delete one"
+                place, f"{driver} is listed twice", "one entry is enough", "delete one"
             )
 
 
 def unserved(pins: Pins, document: Document, pinned: Release, table: Table) -> Iterator[Finding]:
-    """Drivers of the fleet that the pinned release does not serve, and that nobody allowed."""
+    """Drivers of the fleet that the pinned release must serve and does not."""
     allowed = {each.driver for each in pins.fleet.allow_unserved}
     for number, driver in enumerate(pins.fleet.drivers):
         if driver not in allowed and pinned.status(driver) != SUPPORTED:
-            due = [each for each in pins.fleet.drivers if each not in allowed]
-            permission = f'allow it: fleet.allow_unserved: [{{driver: "{driver}", reason: "..."}}]'
+            required = [each for each in pins.fleet.drivers if each not in allowed]
+            exception = f'allow it: fleet.allow_unserved: [{{driver: "{driver}", reason: "..."}}]'
             fix = ", or ".join(
-                filter(None, [suggested_fixes(driver, pinned, table, due), permission])
+                filter(None, [suggested_fixes(driver, pinned, table, required), exception])
             )
             what = f"{driver} is not served by gvisor.version {pinned.name}"
             yield document.finding(

@@ -1,20 +1,17 @@
-"""The version of the NVIDIA driver that a machine's kernel runs."""
+"""The version of the NVIDIA driver in a machine's kernel."""
 
 import re
 from pathlib import Path
 
 VERSION = "/proc/driver/nvidia/version"
-NO_DRIVER = f"no NVIDIA driver on this machine: there is no {VERSION}"
-# Both kinds of kernel module: "... Kernel Module  535.129.03  Thu ..." and "... Open Kernel Module
-# for x86_64  580.159.04  Release ...".
+NO_DRIVER = f"no NVIDIA driver on this machine: {VERSION} does not exist"
+# The proprietary module, "... Kernel Module  535.129.03  Thu ...", and the open one, "... Open
+# Kernel Module for x86_64  580.159.04  Release ...".
 NVRM = re.compile(r"^NVRM version: .*?\s([0-9]+\.[0-9]+(?:\.[0-9]+)?)\s", re.MULTILINE)
 
 
 def version_of(file: Path) -> str:
-    """The version that a file such as /proc/driver/nvidia/version names.
-
-    Empty where there is none.
-    """
+    """The version in a file such as /proc/driver/nvidia/version; empty without file or version."""
     try:
         return version_in(file.read_text(errors="replace"))
     except OSError:
@@ -22,6 +19,6 @@ def version_of(file: Path) -> str:
 
 
 def version_in(text: str) -> str:
-    """The version that the text of /proc/driver/nvidia/version names; empty where it names none."""
+    """The version in the text of /proc/driver/nvidia/version; empty if there is none."""
     found = NVRM.search(text)
     return found[1] if found else ""

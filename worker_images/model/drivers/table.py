@@ -1,4 +1,4 @@
-"""gVisor's releases and the NVIDIA drivers that each takes: the one reader of drivers.json."""
+"""drivers.json: gVisor's releases and the NVIDIA drivers that each serves."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,7 +7,7 @@ from functools import cache
 from itertools import groupby
 from pathlib import Path
 
-# The component that drivers are asked of, and its table.
+# The component that serves drivers, and its table.
 COMPONENT = "gvisor"
 DRIVERS = f"images/components/{COMPONENT}/drivers.json"
 SUPPORTED, KNOWN, UNKNOWN = "supported", "known", "unknown"
@@ -15,26 +15,25 @@ SUPPORTED, KNOWN, UNKNOWN = "supported", "known", "unknown"
 
 @dataclass(frozen=True)
 class Release:
-    """A release of gVisor: the drivers that it serves, and those that it only knows, oldest
-    first.
-    """
+    """A release of gVisor, the drivers that it serves, and those that it knows, oldest first."""
 
     name: str
     supported: tuple[str, ...]
     known: tuple[str, ...] = ()
 
     def status(self, driver: str) -> str:
-        """Whether the driver is supported, known (served with --nvproxy-allow-unsupported-driver
-        alone) or unknown.
+        """SUPPORTED, KNOWN or UNKNOWN.
+
+        A known driver is served only with --nvproxy-allow-unsupported-driver.
         """
         return SUPPORTED if driver in self.supported else KNOWN if driver in self.known else UNKNOWN
 
 
 @dataclass(frozen=True)
 class Span:
-    """Releases in a row, first to last, that answer alike.
+    """Consecutive releases, oldest first, with the same status for a driver.
 
-    `begin` is the first one's place in the table.
+    `begin` is the position of the first one in the table.
     """
 
     status: str
@@ -43,27 +42,27 @@ class Span:
 
     @property
     def first(self) -> str:
-        """The name of the first."""
+        """The name of the first release."""
         return self.releases[0].name
 
     @property
     def last(self) -> str:
-        """The name of the last."""
+        """The name of the last release."""
         return self.releases[-1].name
 
 
 @dataclass(frozen=True)
 class Table:
-    """Every release that is written down, oldest first."""
+    """All releases of drivers.json, oldest first."""
 
     releases: tuple[Release, ...] = ()
 
     def __iter__(self) -> Iterator[Release]:
-        """Go through the releases, oldest first."""
+        """Iterate over the releases, oldest first."""
         return iter(self.releases)
 
     def get(self, name: str) -> Release | None:
-        """The release of that name, where it is written down."""
+        """The release with a name; None if the table does not have it."""
         return next((each for each in self if each.name == name), None)
 
     @property
@@ -81,7 +80,7 @@ class Table:
         return tuple(each for each in self if set(drivers) <= set(each.supported))
 
     def spans(self, driver: str) -> tuple[Span, ...]:
-        """What became of a driver, release by release."""
+        """The releases grouped by their status for a driver."""
         rows = groupby(enumerate(self), key=lambda pair: pair[1].status(driver))
         runs = [(status, list(pairs)) for status, pairs in rows]
         return tuple(
@@ -90,12 +89,12 @@ class Table:
 
 
 def read(path: Path) -> Table:
-    """Read drivers.json, of which a test holds the form."""
+    """Read drivers.json; a test checks its format."""
     return of(json.loads(path.read_text())["releases"])
 
 
 def of(rows: Mapping[str, Mapping[str, Iterable[str]]]) -> Table:
-    """A table of plain data, in whatever order it is written."""
+    """A table from plain data in any order."""
     names = ordered(rows)
     return Table(
         tuple(
@@ -106,13 +105,11 @@ def of(rows: Mapping[str, Mapping[str, Iterable[str]]]) -> Table:
 
 
 def ordered(versions: Iterable[str]) -> tuple[str, ...]:
-    """Versions, oldest first."""
+    """Versions sorted by number, oldest first."""
     return tuple(sorted(versions, key=order))
 
 
 @cache
 def order(version: str) -> tuple[int, ...]:
-    """A version as numbers, so that 20260209.10 follows 20260209.2, and 535.104.05 follows
-    535.54.03.
-    """
+    """A version as numbers: 20260209.10 sorts after 20260209.2, 535.104.05 after 535.54.03."""
     return tuple(int(part) for part in version.split("."))

@@ -1,4 +1,4 @@
-"""Image archives, OCI or docker, read into an Image; nothing in them is trusted unhashed."""
+"""Image archives, OCI or docker, read into an Image; all bytes are checked by digest."""
 
 import contextlib
 import gzip
@@ -21,9 +21,9 @@ PLAIN = {"path", "linkpath", "size", "mtime", "atime", "ctime", "uid", "gid", "u
 
 
 def load(archive: Path, scratch: Path, architecture: str = "amd64") -> Image:
-    """Read an OCI or docker archive, unpacking layers below `scratch`.
+    """Read an OCI or docker archive, and unpack its layers below `scratch`.
 
-    Of an index the one for `architecture`; raises ImageError.
+    From an index, the image for `architecture` is read. Raises ImageError.
     """
     with open_archive(archive) as files:
         digests, config, layers = read_manifest(files, architecture)
@@ -43,7 +43,7 @@ def diff_ids(config: Mapping[str, object]) -> list[str]:
 
 @contextlib.contextmanager
 def open_archive(archive: Path) -> Iterator[dict[str, IO[bytes]]]:
-    """An archive with its files by name; every fault in it is an ImageError."""
+    """Open an archive: its files by name; raises ImageError for an invalid one."""
     try:
         with tarfile.open(archive, encoding="utf-8") as tar:
             members = [member for member in tar if member.isfile()]
@@ -53,9 +53,9 @@ def open_archive(archive: Path) -> Iterator[dict[str, IO[bytes]]]:
                 for member in members
                 if (file := tar.extractfile(member))
             }
-            # An engine cleans names: what is another file to us must be another file to it.
+            # An engine normalizes names: files that differ here must also differ there.
             if files.keys() != names or len(names) != len(members):
-                raise ImageError(f"{archive}: its files can be read in two ways")
+                raise ImageError(f"{archive}: ambiguous file names; engines may read other files")
             yield files
     except (
         KeyError,
@@ -69,7 +69,7 @@ def open_archive(archive: Path) -> Iterator[dict[str, IO[bytes]]]:
 
 
 def size_of(file: IO[bytes]) -> int:
-    """Bytes of a file, which is left at its beginning."""
+    """The size of a file in bytes; the file is left at its beginning."""
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     return size
@@ -78,14 +78,14 @@ def size_of(file: IO[bytes]) -> int:
 def read_manifest(
     files: Mapping[str, IO[bytes]], architecture: str = "amd64"
 ) -> tuple[tuple[str, ...], dict[str, object], list[str]]:
-    """Digests that name the image, its manifest's first; configuration.
+    """The digests that name the image, its configuration, and the names of its layers' blobs.
 
-    Layer blob names. An OCI index is followed.
+    The manifest's digest comes first. An OCI index is followed.
     """
     if "index.json" in files:
         index = json.load(files["index.json"])
         if len(index["manifests"]) != 1:
-            raise ImageError(f"{len(index['manifests'])} images in one archive, one is wanted")
+            raise ImageError(f"the archive holds {len(index['manifests'])} images, want one")
         digest = outer = index["manifests"][0]["digest"]
         manifest = json.loads(_blob(files, digest))
         if "manifests" in manifest:
@@ -100,8 +100,9 @@ def read_manifest(
 
 
 def _for_platform(manifests: list[dict[str, Any]], architecture: str) -> str:
-    """The image among the entries of an index, which may also hold other platforms and
-    attestations.
+    """The digest of the image for an architecture, in an index.
+
+    The index may also hold images for other platforms, and attestations.
     """
     found = [
         entry["digest"]
@@ -109,7 +110,7 @@ def _for_platform(manifests: list[dict[str, Any]], architecture: str) -> str:
         if entry.get("platform", {}).get("architecture") == architecture
     ]
     if len(found) != 1:
-        raise ImageError(f"{len(found)} images for {architecture} in the index, one is wanted")
+        raise ImageError(f"the index holds {len(found)} images for {architecture}, want one")
     return str(found[0])
 
 
@@ -120,7 +121,7 @@ def _blob_name(digest: str) -> str:
 def _blob(files: Mapping[str, IO[bytes]], digest: str) -> bytes:
     data = files[_blob_name(digest)].read()
     if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
-        raise ImageError(f"blob {digest} has other bytes")
+        raise ImageError(f"blob {digest}: its bytes do not match its digest")
     return data
 
 
@@ -128,12 +129,12 @@ def _layer(stream: IO[bytes], number: int, name: str, scratch: Path) -> Layer:
     """Unpack one layer."""
     shipped = _sha256(stream)
     if name.startswith("blobs/") and not name.endswith(shipped):
-        raise ImageError(f"layer {name} has other bytes")
+        raise ImageError(f"layer {name}: its bytes do not match its digest")
     stream.seek(0)
     begin = stream.read(4)
     stream.seek(0)
     if begin == ZSTANDARD:
-        raise ImageError(f"layer {name} is compressed with zstd; have it written with gzip")
+        raise ImageError(f"layer {name} is compressed with zstd; build the image with gzip layers")
     path = scratch / f"layer-{number}.tar"
     with path.open("wb") as plain:
         shutil.copyfileobj(
@@ -144,11 +145,11 @@ def _layer(stream: IO[bytes], number: int, name: str, scratch: Path) -> Layer:
     with tarfile.open(path, encoding="utf-8") as inner:
         entries = tuple(entry_of(info, number) for info in inner if _plain(info, inner, name))
     if len({entry.path for entry in entries}) != len(entries):
-        raise ImageError(f"layer {name} holds a path twice")
+        raise ImageError(f"layer {name} holds duplicate paths")
     with path.open("rb") as plain:
         plain.seek(inner.offset)
         if any(piece.strip(b"\0") for piece in iter(lambda: plain.read(CHUNK), b"")):
-            raise ImageError(f"layer {name} goes on behind its end")
+            raise ImageError(f"layer {name} has trailing data after its end")
     return Layer(
         f"sha256:{shipped}",
         size_of(stream),
@@ -169,22 +170,22 @@ def _sha256(stream: IO[bytes]) -> str:
 def _plain(info: tarfile.TarInfo, layer: tarfile.TarFile, name: str) -> bool:
     """Whether a member is a path below the root.
 
-    Raises ImageError for one that an engine may read in another way.
+    Raises ImageError for a member that an engine may read differently.
     """
     root, path = info.name in {".", "./"}, f"/{info.name.removeprefix('./').rstrip('/')}"
-    odd = {key for key in info.pax_headers if not key.startswith(ATTRIBUTE)} - PLAIN
+    unknown = {key for key in info.pax_headers if not key.startswith(ATTRIBUTE)} - PLAIN
     if (
         layer.pax_headers
-        or odd
+        or unknown
         or info.issparse()
         or (posixpath.normpath(path) != path and not root)
     ):
-        raise ImageError(f"layer {name}: {info.name!r} can be read in two ways")
+        raise ImageError(f"layer {name}: {info.name!r} is ambiguous; engines may read another path")
     return not root
 
 
 def entry_of(info: tarfile.TarInfo, layer: int) -> Entry:
-    """A tar's member as one path of a layer."""
+    """A member of a tar as an entry of a layer."""
     path = "/" + info.name.removeprefix("./").strip("/")
     kinds = (
         (info.isdir, "folder"),
@@ -193,7 +194,7 @@ def entry_of(info: tarfile.TarInfo, layer: int) -> Entry:
         (info.isfile, "file"),
         (info.isfifo, "fifo"),
     )
-    kind = next((name for holds, name in kinds if holds()), "device")
+    kind = next((name for matches, name in kinds if matches()), "device")
     if path.rpartition("/")[2].startswith(WHITEOUT):
         kind = "whiteout"
     target = (
@@ -220,8 +221,8 @@ def entry_of(info: tarfile.TarInfo, layer: int) -> Entry:
 
 
 def _check_layers(config: Mapping[str, object], layers: tuple[Layer, ...]) -> None:
-    """An engine unpacks what the configuration names; it must be what was read here."""
-    said = diff_ids(config)
+    """Raise ImageError if the configuration, which engines follow, names other layers."""
+    named = diff_ids(config)
     found = [layer.diff_id for layer in layers]
-    if said != found:
-        raise ImageError(f"the configuration names layers {said}, the archive holds {found}")
+    if named != found:
+        raise ImageError(f"the configuration names layers {named}, the archive holds {found}")

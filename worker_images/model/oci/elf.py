@@ -1,4 +1,4 @@
-"""What an executable says of itself: ELF machine and Go build information, read from its bytes."""
+"""ELF files: machine, needed libraries and Go build information, read from their bytes."""
 
 import mmap
 import struct
@@ -9,9 +9,9 @@ from typing import NamedTuple
 ELF = b"\x7fELF"
 MACHINES = {"amd64": 62, "arm64": 183}
 MAGIC = b"\xff Go buildinf:"
-# Go writes 16 bytes of its own before and after the module text.
+# Go writes 16 marker bytes before and after the module text.
 SENTINEL = 16
-# Where a header says where its program headers begin, how large one is, and how many there are.
+# Fields of the ELF header: offset, entry size and number of the program headers.
 HEADERS = (("<Q", 32), ("<H", 54), ("<H", 56))
 PT_LOAD, PT_DYNAMIC = 1, 2
 DT_NEEDED, DT_STRTAB = 1, 5
@@ -19,11 +19,11 @@ SEGMENT = "<I4xQQ8xQ"
 
 
 class ElfError(Exception):
-    """The bytes are not what the format says."""
+    """The bytes do not follow the format."""
 
 
 class Segment(NamedTuple):
-    """One program header: which bytes of the file lie at which address."""
+    """A program header: a range of the file and its address in memory."""
 
     kind: int
     offset: int
@@ -33,7 +33,7 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class BuildInfo:
-    """Go's own record: compiler, main package, and each module with version and go.sum hash."""
+    """Go's build information: compiler, main package, each module with version and go.sum hash."""
 
     go: str
     path: str
@@ -41,14 +41,14 @@ class BuildInfo:
 
 
 def machine(header: bytes) -> int:
-    """The ELF machine number; raises ElfError for anything that is no ELF file."""
+    """The ELF machine number; raises ElfError for a file that is not ELF."""
     if header[:4] != ELF or len(header) < 20:
         raise ElfError(f"not an ELF file: begins with {header[:8]!r}")
     return int(struct.unpack_from("<H" if header[5] == 1 else ">H", header, 18)[0])
 
 
 def build_info(path: Path) -> BuildInfo:
-    """Go's build information; raises ElfError where there is none."""
+    """Go's build information; raises ElfError if the file has none."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         machine(data[:64])
         start = data.find(MAGIC)
@@ -57,19 +57,19 @@ def build_info(path: Path) -> BuildInfo:
         if start < 0:
             raise ElfError("no Go build information")
         if not data[start + 15] & 2:
-            raise ElfError("Go build information of a release before 1.18")
+            raise ElfError("Go build information of Go before 1.18")
         try:
             go, position = _text(data, start + 32)
             modules, _ = _text(data, position)
             return _parsed(go.decode(), modules[SENTINEL:-SENTINEL].decode())
         except (IndexError, UnicodeDecodeError) as error:
-            raise ElfError(f"Go build information that ends early: {error}") from error
+            raise ElfError(f"truncated Go build information: {error}") from error
 
 
 def needed(data: bytes | mmap.mmap, start: int = 0) -> tuple[str, ...]:
-    """The shared libraries that a program or library, which begins at `start`, names.
+    """The shared libraries that a program or library, which begins at `start`, needs.
 
-    None for a static program. Raises ElfError for anything but 64-bit little-endian ELF.
+    Empty for a static program. Raises ElfError for anything but 64-bit little-endian ELF.
     """
     if data[start : start + 6] != ELF + b"\x02\x01":
         raise ElfError("not a 64-bit little-endian ELF file")
@@ -91,11 +91,11 @@ def needed(data: bytes | mmap.mmap, start: int = 0) -> tuple[str, ...]:
 
 
 def _offset(headers: list[Segment], address: int) -> int:
-    """Where in the file an address lies."""
+    """The offset of an address in the file."""
     for each in headers:
         if each.kind == PT_LOAD and each.address <= address < each.address + each.length:
             return each.offset + address - each.address
-    raise ElfError(f"address {address:#x} is in no segment")
+    raise ElfError(f"address {address:#x} is not in a segment")
 
 
 def _string(data: bytes | mmap.mmap, begin: int) -> str:
@@ -103,7 +103,7 @@ def _string(data: bytes | mmap.mmap, begin: int) -> str:
 
 
 def _text(data: mmap.mmap, position: int) -> tuple[bytes, int]:
-    """A length as a variable-size integer, then that many bytes."""
+    """Read a length as a variable-size integer, then that many bytes."""
     length = shift = 0
     while True:
         byte = data[position]

@@ -1,6 +1,4 @@
-"""An image as values: every layer's entries, the merged view that a container sees, the
-configuration.
-"""
+"""An image as values: the entries of its layers, the merged view, the configuration."""
 
 import functools
 import hashlib
@@ -15,12 +13,12 @@ CHUNK = 1 << 20
 
 
 class ImageError(Exception):
-    """The archive is not an image, or its bytes are not what it says."""
+    """The archive is not an image, or its bytes do not match its digests."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One path of one layer. Kinds: file, folder, link, hardlink, device, fifo, whiteout."""
+    """A path in a layer. Kinds: file, folder, link, hardlink, device, fifo, whiteout."""
 
     path: str
     kind: str
@@ -36,9 +34,9 @@ class Entry:
 
 
 def plain(path: str, kind: str, rights: str = "0777", target: str = "") -> Entry:
-    """A path as an expectation writes it.
+    """An entry without contents, as an expectation describes it.
 
-    Rights are a mode, and a user and group where they are not root: 0640 0:42.
+    `rights` are a mode, and user and group if they are not root: 0640 0:42.
     """
     mode, _, owner = rights.partition(" ")
     user, _, group = (owner or "0:0").partition(":")
@@ -47,8 +45,9 @@ def plain(path: str, kind: str, rights: str = "0777", target: str = "") -> Entry
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: digest and bytes as shipped, its tar on disk with entries in order, and the tar's
-    digest and bytes.
+    """A layer: digest and size as shipped, its tar on disk with entries in order.
+
+    `diff_id` and `unpacked` are the digest and size of the tar.
     """
 
     digest: str
@@ -61,9 +60,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class Image:
-    """What a registry would serve.
+    """An image as a registry serves it.
 
-    Its own digest is the first of those that an engine may name it by.
+    `digests` are those by which engines name it; the manifest's digest comes first.
     """
 
     digests: tuple[str, ...]
@@ -77,34 +76,32 @@ class Image:
 
     @property
     def image_id(self) -> str:
-        """The configuration's digest, which names the unpacked layers: the image's identity on
-        every engine.
-        """
+        """The configuration's digest, which is the image's identity on every engine."""
         return self.digests[-1]
 
     @property
     def size(self) -> int:
-        """Bytes of unpacked layers."""
+        """The size of all unpacked layers, in bytes."""
         return sum(layer.unpacked for layer in self.layers)
 
     @property
     def settings(self) -> Mapping[str, object]:
-        """The part of the configuration that a container starts with."""
+        """The part of the configuration that containers use."""
         found = self.config.get("config")
         return found if isinstance(found, dict) else {}
 
     @property
     def entries(self) -> Iterator[Entry]:
-        """Every entry of every layer, also of files that a later layer hides."""
+        """All entries of all layers, including files that a later layer hides."""
         for layer in self.layers:
             yield from layer.entries
 
     @functools.cached_property
     def merged(self) -> dict[str, Entry]:
-        """What a container sees: later layers win, whiteouts hide."""
+        """The entries that a container sees, by path."""
         view: dict[str, Entry] = {}
         for layer in self.layers:
-            # A whiteout hides what lies below its layer, never what stands beside it.
+            # A whiteout hides files of earlier layers, not of its own.
             for whiteout in (entry for entry in layer.entries if entry.kind == "whiteout"):
                 _hide(view, whiteout)
             for entry in (entry for entry in layer.entries if entry.kind != "whiteout"):
@@ -114,26 +111,23 @@ class Image:
         return view
 
     def find(self, path: str) -> Entry | None:
-        """The entry a container opens at an absolute path, through symbolic links.
-
-        None where there is none.
-        """
+        """The entry at an absolute path, with symbolic links followed; None if there is none."""
         return _walk(self.merged, PurePosixPath(path), 0)
 
     def instruction(self, layer: int) -> str:
-        """The instruction that made a layer, by the image's own history."""
+        """The instruction that created a layer, from the image's history."""
         history = self.config.get("history")
-        made = (
+        steps = (
             [step.get("created_by", "") for step in history if not step.get("empty_layer")]
             if isinstance(history, list)
             else []
         )
-        return made[layer] if layer < len(made) else "an unrecorded step"
+        return steps[layer] if layer < len(steps) else "an unknown step"
 
     def contents(self, entry: Entry) -> Iterator[bytes]:
-        """The contents of a file, or of what a hard link names, in pieces.
+        """The contents of a file, or of a hard link's target, in chunks.
 
-        Raises ImageError for anything else.
+        Raises ImageError for other kinds.
         """
         source = self._source(entry)
         with self.layers[source.layer].tar.open("rb") as tar:
@@ -142,14 +136,14 @@ class Image:
                 yield tar.read(min(CHUNK, source.size - begin))
 
     def read(self, entry: Entry) -> bytes:
-        """The contents of a file as a whole, held in memory once."""
+        """The contents of a file, held in memory once."""
         source = self._source(entry)
         with self.layers[source.layer].tar.open("rb") as tar:
             tar.seek(source.offset)
             return tar.read(source.size)
 
     def _source(self, entry: Entry) -> Entry:
-        """The entry whose contents a file, or a hard link, has."""
+        """The entry with the contents of a file or hard link."""
         source = entry
         if entry.kind == "hardlink":
             same = (
@@ -193,10 +187,10 @@ def _drop_below(view: dict[str, Entry], folder: str) -> None:
 def _walk(view: Mapping[str, Entry], path: PurePosixPath, depth: int) -> Entry | None:
     if depth > 40:
         return None
-    for seen in (*reversed(path.parents), path):
-        entry = view.get(str(seen))
+    for part in (*reversed(path.parents), path):
+        entry = view.get(str(part))
         # A layer need not hold the folders above its files.
         if entry and entry.kind == "link":
-            target = posixpath.normpath(seen.parent / entry.target).lstrip("/")
-            return _walk(view, PurePosixPath("/", target, path.relative_to(seen)), depth + 1)
+            target = posixpath.normpath(part.parent / entry.target).lstrip("/")
+            return _walk(view, PurePosixPath("/", target, path.relative_to(part)), depth + 1)
     return view.get(str(path))

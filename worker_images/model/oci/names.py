@@ -1,4 +1,4 @@
-"""The names that loading an image archive would move, and an archive without them."""
+"""Removal of names from an image archive, so that loading it moves no tag."""
 
 import io
 import json
@@ -12,10 +12,7 @@ NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
 def without_names(archive: Path, target: Path) -> Path:
-    """The archive itself, or a copy at `target` without the names that loading it would move.
-
-    Raises ImageError.
-    """
+    """The archive if it has no names, else a copy at `target` without them; raises ImageError."""
     with open_archive(archive) as files:
         texts: dict[str, Any] = {
             name: json.load(files[name])
@@ -36,7 +33,7 @@ def without_names(archive: Path, target: Path) -> Path:
 
 
 def _strip(texts: dict[str, Any]) -> bool:
-    """Take every name out of an archive's descriptions; whether there was one."""
+    """Remove all names from an archive's descriptions; return whether there was one."""
     named = False
     for image in texts.get("manifest.json", []):
         named |= bool(image.get("RepoTags"))

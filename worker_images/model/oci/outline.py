@@ -1,4 +1,4 @@
-"""An image archive's layers without their entries."""
+"""The layers of an image archive, without their entries."""
 
 import gzip
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from worker_images.model.oci.image import CHUNK
 
 @dataclass(frozen=True)
 class Outline:
-    """An image ID, each layer's diffID and unpacked bytes, and what a node downloads, in bytes."""
+    """An image ID, each layer's diffID and unpacked size, and the download size, in bytes."""
 
     image_id: str
     layers: tuple[tuple[str, int], ...]
@@ -19,7 +19,7 @@ class Outline:
 
 
 def outline(archive: Path) -> Outline:
-    """An archive without its entries; raises ImageError."""
+    """Read the outline of an archive; raises ImageError."""
     with open_archive(archive) as files:
         digests, config, names = read_manifest(files)
         rows = tuple(
@@ -30,7 +30,7 @@ def outline(archive: Path) -> Outline:
 
 
 def _unpacked(stream: IO[bytes]) -> int:
-    """Bytes of a layer's tar."""
+    """The size of a layer's tar, in bytes."""
     plain = gzip.GzipFile(fileobj=stream)
     size = sum(len(piece) for piece in iter(lambda: plain.read(CHUNK), b""))
     stream.seek(0)

@@ -334,7 +334,7 @@ def test_disk_tells_what_is_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_an_engine_elsewhere_that_is_dead_has_a_next_step() -> None:
     with pytest.raises(
         EngineError,
-        match=r"tcp://127\.0\.0\.1:9: .*; check that engine, or name another in DOCKER_HOST",
+        match=r"tcp://127\.0\.0\.1:9: .*; check that engine, or set DOCKER_HOST to another",
     ):
         sdk.describe(Address("tcp://127.0.0.1:9"))
 
@@ -454,5 +454,5 @@ def test_a_malformed_proxy_does_not_tell_its_password(
     monkeypatch.setenv("http_proxy", proxy)
     monkeypatch.setenv("no_proxy", "")
     fault = reach.fault("http://host.invalid/")
-    assert "a proxy variable or the answer is malformed" in fault
+    assert "a proxy variable or the response is malformed" in fault
     assert "s3cret" not in fault

@@ -1,4 +1,4 @@
-"""Which drivers a release serves, and what a change of release does to the fleet."""
+"""Queries of the driver table: by driver, by release, for a change of release and for nodes."""
 
 import pytest
 
@@ -7,10 +7,8 @@ from worker_images.model.drivers import compat
 from worker_images.model.drivers.compat import Pinned
 
 
-def test_questions_by_release_and_by_driver_agree() -> None:
-    """For every release and driver of the table: what a release lists is what is found by the
-    driver.
-    """
+def test_queries_by_release_and_by_driver_agree_for_the_whole_table() -> None:
+    """A release lists a driver exactly if the driver's query finds the release."""
     served = {each.name: compat.release(each, TABLE, PINNED).data["supported"] for each in TABLE}
     for driver in TABLE.drivers:
         found = compat.drivers([driver], row("20260622.0"), TABLE, PINNED).data["releases"]
@@ -22,7 +20,7 @@ def test_questions_by_release_and_by_driver_agree() -> None:
             )
 
 
-def test_what_is_refused_before_and_after_does_not_break() -> None:
+def test_driver_does_not_break_if_unserved_before_and_after() -> None:
     found = compat.change(row("20250407.0"), row("20250414.0"), TABLE, PINNED)
     assert (found.data["fleet_breaks"], found.data["fleet_unserved"]) == (
         [],
@@ -31,23 +29,27 @@ def test_what_is_refused_before_and_after_does_not_break() -> None:
     assert found.error
 
 
-def test_an_allowed_driver_is_no_break() -> None:
+def test_driver_may_be_unserved_if_allowed() -> None:
     allowed = Pinned("20260622.0", PINNED.fleet, {"580.159.04": "drained"})
     found = compat.release(row("20260511.0"), TABLE, allowed)
     assert not found.error
-    assert "every driver is served, but for 580.159.04, which may go unserved" in found.text
+    assert "every driver is served, except 580.159.04, which may be unserved" in found.text
     assert compat.release(row("20260511.0"), TABLE, PINNED).error
 
 
 @pytest.mark.parametrize(
-    ("driver", "told", "step"),
+    ("driver", "status", "step"),
     [
         ("580.159.04", "supported", ""),
         ("595.71.05", "known", "--nvproxy-allow-unsupported-driver"),
-        ("580.95.05", "unknown", "(without 580.159.04 of the fleet), or install driver 580.105.08"),
+        (
+            "580.95.05",
+            "unknown",
+            "(which does not serve 580.159.04 of the fleet), or install driver 580.105.08",
+        ),
     ],
 )
-def test_this_machine(driver: str, told: str, step: str) -> None:
+def test_machine_gets_status_and_next_step(driver: str, status: str, step: str) -> None:
     found = compat.node(driver, "a test", row("20260622.0"), TABLE, PINNED)
-    assert (found.data["answer"], bool(found.error)) == (told, told != "supported")
+    assert (found.data["answer"], bool(found.error)) == (status, status != "supported")
     assert step in str(found.data["next"])

@@ -1,4 +1,4 @@
-"""The driver contract is in the Dockerfile and in the build context."""
+"""The driver contract in the Dockerfile and in the build context."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from worker_images.model.project import Project
 
 
 @pytest.mark.parametrize("source", ["packages", "upstream"])
-def test_label_and_file_are_the_row_of_the_release(
+def test_label_and_file_hold_the_entry_of_the_release(
     source: Source, locked: Lock, project: Project
 ) -> None:
     (row,) = [each for each in TABLE if each.name == project.release]
@@ -33,7 +33,7 @@ def test_label_and_file_are_the_row_of_the_release(
         }
 
 
-def test_context_holds_the_file(locked: Lock, project: Project, tmp_path: Path) -> None:
+def test_context_holds_the_contract(locked: Lock, project: Project, tmp_path: Path) -> None:
     planned = plan.make(project, locked, "slim", "upstream")
     context.lay_out(tmp_path, "FROM scratch\n", planned, Store(), print)
     (file,) = [each for each in planned.inputs if each.place.endswith("/drivers.json")]

@@ -1,6 +1,4 @@
-"""A fleet's nodes in each form that people have them in, and which of them a release would
-break.
-"""
+"""A fleet's nodes in every accepted format, and the nodes that a release would break."""
 
 import io
 import json
@@ -19,7 +17,7 @@ from worker_images.model.drivers.version import VersionError
 NODES = (Node("gpu-a", "580.159.04"), Node("gpu-b", "595.71.05"), Node("cpu-a", ""))
 
 
-# As kubectl get nodes -L nvidia.com/cuda.driver-version.full writes it.
+# Output of kubectl get nodes -L nvidia.com/cuda.driver-version.full.
 COLUMNS = """\
 NAME    STATUS                     ROLES           AGE   VERSION   CUDA.DRIVER-VERSION.FULL
 gpu-a   Ready                      <none>          12d   v1.34.1   580.159.04
@@ -36,7 +34,7 @@ OLDER = {
 
 
 def listed(*labels: dict[str, str] | None) -> str:
-    """What kubectl get nodes -o json says."""
+    """Output of kubectl get nodes -o json."""
     items = [
         {"metadata": {"name": node.name, "labels": each}}
         for node, each in zip(NODES, labels, strict=False)
@@ -56,18 +54,18 @@ def listed(*labels: dict[str, str] | None) -> str:
         listed({"nvidia.com/cuda.driver-version.full": "580.159.04", **OLDER}, OLDER, None),
     ],
 )
-def test_what_kubectl_says(text: str) -> None:
+def test_output_of_kubectl_is_read(text: str) -> None:
     assert fleet.read(text, TABLE) == NODES
 
 
-def test_one_node_alone() -> None:
+def test_json_of_a_single_node_is_read() -> None:
     node = {"kind": "Node", "metadata": {"name": "gpu-a", "labels": {fleet.LABEL: "580.159.04"}}}
     assert fleet.read(json.dumps(node), TABLE) == NODES[:1]
-    with pytest.raises(VersionError, match="this JSON is no list of nodes"):
+    with pytest.raises(VersionError, match="the JSON is not a list of nodes"):
         fleet.read(json.dumps({**node, "kind": "Pod"}), TABLE)
 
 
-def test_closed_standard_input(
+def test_closed_standard_input_is_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", None)
@@ -75,49 +73,52 @@ def test_closed_standard_input(
     assert "standard input is closed" in capsys.readouterr().err
 
 
-def test_lines() -> None:
+def test_lines_are_read_with_comments_blanks_and_prefixes() -> None:
     assert fleet.read("# ours\n gpu-a  v580.159.04\r\n\ngpu-b\t595.71.05", TABLE) == NODES[:2]
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
-        ("", "no driver in these 0 nodes"),
-        (listed(None, {}), "no driver in these 2 nodes"),
-        ("gpu-a\n", "line 1: 1 words"),
+        ("", "none of these 0 nodes has a driver"),
+        (listed(None, {}), "none of these 2 nodes has a driver"),
+        ("gpu-a\n", "line 1: 1 fields"),
         (
             "gpu-a 580.159.04\ngpu-b 535.54.3\n",
-            r"line 2: '535.54.3' is no driver version; did you mean 535.54.03\?",
+            r"line 2: '535.54.3' is not a driver version; did you mean 535.54.03\?",
         ),
-        ("NAME  STATUS\ngpu-a  Ready\n", "line 1: no column CUDA.DRIVER-VERSION.FULL"),
-        ("{", "this JSON is no list of nodes"),
-        ('{"items": [{"name": "gpu-a"}]}', "this JSON is no list of nodes"),
+        (
+            "NAME  STATUS\ngpu-a  Ready\n",
+            "line 1: column CUDA.DRIVER-VERSION.FULL is missing",
+        ),
+        ("{", "the JSON is not a list of nodes"),
+        ('{"items": [{"name": "gpu-a"}]}', "the JSON is not a list of nodes"),
         (
             '{"items": [{"metadata": {"name": "a", "labels": [1]}}]}',
-            "this JSON is no list of nodes",
+            "the JSON is not a list of nodes",
         ),
         (
             (
                 '{"items": [{"metadata": {"name": "a", "labels":'
                 ' {"nvidia.com/cuda.driver-version.full": 5}}}]}'
             ),
-            "node a: '5' is no driver",
+            "node a: '5' is not a driver",
         ),
-        ("a\x1b[2J 580", r"line 1: '580' is no driver version"),
-        ("[" * 200_000, "this JSON is no list of nodes"),
-        ('{"items": 1}', "this JSON is no list of nodes"),
+        ("a\x1b[2J 580", r"line 1: '580' is not a driver version"),
+        ("[" * 200_000, "the JSON is not a list of nodes"),
+        ('{"items": 1}', "the JSON is not a list of nodes"),
         (
             listed({"nvidia.com/cuda.driver-version.full": "latest"}),
-            "node gpu-a: 'latest' is no driver version",
+            "node gpu-a: 'latest' is not a driver version",
         ),
     ],
 )
-def test_what_is_no_fleet(text: str, words: str) -> None:
-    with pytest.raises(VersionError, match=words):
+def test_invalid_nodes_are_an_error(text: str, message: str) -> None:
+    with pytest.raises(VersionError, match=message):
         fleet.read(text, TABLE)
 
 
-def test_nodes_that_would_break(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unserved_nodes_break(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "nodes").write_text(COLUMNS)
     assert main.main(["compat", "--fleet", str(tmp_path / "nodes"), "--json"], ROOT) == 7
     data = json.loads(capsys.readouterr().out)
@@ -129,7 +130,7 @@ def test_nodes_that_would_break(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert [each["answer"] for each in data["nodes"]] == ["supported", "known", "no driver label"]
 
 
-def test_what_is_allowed_is_told_and_not_refused() -> None:
+def test_allowed_nodes_are_listed_and_do_not_break() -> None:
     row = TABLE.get("20260622.0")
     assert row
     allowed = Pinned(row.name, ("580.159.04", "595.71.05"), {"595.71.05": "drained until March"})
@@ -141,8 +142,7 @@ def test_what_is_allowed_is_told_and_not_refused() -> None:
     )
     assert "allowed    gpu-b  595.71.05  drained until March" in found.text
     assert (
-        "1 served, 0 would break, 1 allowed not to be served, 1 without a driver label"
-        in found.text
+        "1 served, 0 would break, 1 allowed to be unserved, 1 without a driver label" in found.text
     )
     machine = compat.node("595.71.05", "a test", row, TABLE, allowed)
     assert (machine.error, machine.data["allowed"]) == ("", "drained until March")
@@ -151,7 +151,7 @@ def test_what_is_allowed_is_told_and_not_refused() -> None:
     assert compat.node("595.71.05", "a test", row, TABLE, bare).error
 
 
-def test_nodes_that_would_not(
+def test_served_nodes_do_not_break(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(COLUMNS.replace("595.71.05", "610.57.04")))
@@ -161,6 +161,6 @@ def test_nodes_that_would_not(
     assert "cpu-a  no driver label" in out
 
 
-def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_file_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["compat", "--fleet", "/no/such/file"], ROOT) == 2
     assert "/no/such/file: No such file or directory" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The driver's version is read from the kernel module's file."""
+"""The driver's version in /proc/driver/nvidia/version."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from worker_images.model.drivers import kernel
 from worker_images.model.drivers.kernel import version_in
 
 
-def test_a_kernel_that_says_what_is_no_text(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "version").write_bytes(b"\xff\xfe" + OPEN.format("580.159.04").encode() + b"\xff")
     assert kernel.version_of(tmp_path / "version") == ""
     (tmp_path / "version").write_bytes(OPEN.format("580.159.04").encode() + b"\xff")
@@ -26,5 +26,5 @@ def test_a_kernel_that_says_what_is_no_text(tmp_path: Path) -> None:
         ("", ""),
     ],
 )
-def test_version(text: str, version: str) -> None:
+def test_version_is_found_in_both_kinds_of_module(text: str, version: str) -> None:
     assert version_in(text) == version

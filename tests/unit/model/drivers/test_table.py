@@ -1,4 +1,4 @@
-"""The table of drivers is ordered."""
+"""The order of the table of drivers."""
 
 import json
 
@@ -8,7 +8,7 @@ from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS
 
 
-def test_the_table_is_written_in_order_and_without_repeats() -> None:
+def test_committed_table_is_sorted_and_has_no_duplicates() -> None:
     written = json.loads((ROOT / DRIVERS).read_text())["releases"]
     assert list(written) == [each.name for each in TABLE]
     for each in TABLE:
@@ -16,7 +16,7 @@ def test_the_table_is_written_in_order_and_without_repeats() -> None:
         assert len({*each.supported, *each.known}) == len(each.supported) + len(each.known)
 
 
-def test_versions_are_ordered_by_number() -> None:
+def test_versions_are_sorted_by_number() -> None:
     assert table.ordered(["20260209.10", "20260209.2", "20251201.0"]) == (
         "20251201.0",
         "20260209.2",

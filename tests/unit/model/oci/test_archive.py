@@ -1,4 +1,4 @@
-"""Image archives: no altered byte passes, no name moves."""
+"""Image archives: altered bytes are refused, and loading moves no tag."""
 
 import errno
 import gzip
@@ -21,32 +21,36 @@ from worker_images.model.oci.image import Image, ImageError
 
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., Image]:
-    """Write an archive of layers and read it back."""
-    return lambda *layers, **options: archive.load(
-        write(tmp_path / "image.tar", list(layers), **options), tmp_path
-    )
+    """Write an archive of layers, with an optional edit of its files, and read it back."""
+
+    def write_and_load(
+        *layers: bytes, edit: Callable[[dict[str, bytes]], None] = lambda _: None
+    ) -> Image:
+        return archive.load(write(tmp_path / "image.tar", list(layers), edit), tmp_path)
+
+    return write_and_load
 
 
 def flip(prefix: str, number: int) -> Callable[[dict[str, bytes]], None]:
     """Change one byte of the n-th file under a prefix."""
 
-    def spoil(files: dict[str, bytes]) -> None:
+    def edit(files: dict[str, bytes]) -> None:
         name = [name for name in files if name.startswith(prefix)][number]
         files[name] = files[name][:-1] + bytes([files[name][-1] ^ 1])
 
-    return spoil
+    return edit
 
 
 @pytest.mark.parametrize(("blob", "number"), [("config", 0), ("manifest", 1), ("layer", 2)])
-def test_an_altered_blob_is_refused(blob: str, number: int, read: Callable[..., Image]) -> None:
+def test_altered_blob_is_refused(blob: str, number: int, read: Callable[..., Image]) -> None:
     assert blob
-    with pytest.raises(ImageError, match="other bytes"):
-        read(layer(("file", "x", "y")), spoil=flip("blobs/", number))
+    with pytest.raises(ImageError, match="do not match its digest"):
+        read(layer(("file", "x", "y")), edit=flip("blobs/", number))
 
 
-def test_a_layer_that_the_configuration_does_not_name_is_refused(tmp_path: Path) -> None:
-    def spoil(files: dict[str, bytes]) -> None:
-        """Swap the layer and every digest of it but the configuration's."""
+def test_layer_that_the_configuration_does_not_name_is_refused(tmp_path: Path) -> None:
+    def edit(files: dict[str, bytes]) -> None:
+        """Replace the layer, and all its digests except the configuration's."""
         other = gzip.compress(layer(("file", "x", "evil")), mtime=0)
         index = json.loads(files["index.json"])
         name = f"blobs/sha256/{index['manifests'][0]['digest'][7:]}"
@@ -58,13 +62,11 @@ def test_a_layer_that_the_configuration_does_not_name_is_refused(tmp_path: Path)
         files["index.json"] = json.dumps({"manifests": [{"digest": digest(data)}]}).encode()
 
     with pytest.raises(ImageError, match="the archive holds"):
-        archive.load(write(tmp_path / "image.tar", [layer(("file", "x", "y"))], spoil), tmp_path)
+        archive.load(write(tmp_path / "image.tar", [layer(("file", "x", "y"))], edit), tmp_path)
 
 
 def nested(files: dict[str, bytes]) -> None:
-    """Put the image into an index beside an attestation, and that index into the archive's, as an
-    engine saves it.
-    """
+    """Put the image and an attestation into an index within the archive's, as engines do."""
     entry = json.loads(files["index.json"])["manifests"][0]
     entries = [
         {**entry, "platform": {"architecture": "amd64"}},
@@ -75,11 +77,11 @@ def nested(files: dict[str, bytes]) -> None:
     files["index.json"] = json.dumps({"manifests": [{"digest": digest(inner)}]}).encode()
 
 
-def test_the_image_of_this_platform_is_chosen(read: Callable[..., Image]) -> None:
-    assert read(layer(("file", "x", "y")), spoil=nested).find("/x")
+def test_image_of_the_platform_is_read_from_an_index(read: Callable[..., Image]) -> None:
+    assert read(layer(("file", "x", "y")), edit=nested).find("/x")
 
 
-def test_an_index_without_this_platform_is_refused(read: Callable[..., Image]) -> None:
+def test_index_without_the_platform_is_refused(read: Callable[..., Image]) -> None:
     def other(files: dict[str, bytes]) -> None:
         nested(files)
         name = f"blobs/sha256/{json.loads(files['index.json'])['manifests'][0]['digest'][7:]}"
@@ -87,12 +89,12 @@ def test_an_index_without_this_platform_is_refused(read: Callable[..., Image]) -
         files[f"blobs/sha256/{digest(inner)[7:]}"] = inner
         files["index.json"] = json.dumps({"manifests": [{"digest": digest(inner)}]}).encode()
 
-    with pytest.raises(ImageError, match="0 images for amd64"):
-        read(layer(("file", "x", "y")), spoil=other)
+    with pytest.raises(ImageError, match="holds 0 images for amd64"):
+        read(layer(("file", "x", "y")), edit=other)
 
 
 def named(files: dict[str, bytes]) -> None:
-    """The archive that `docker save NAME` writes."""
+    """Add the names that `docker save NAME` writes."""
     index = json.loads(files["index.json"])
     index["manifests"][0]["annotations"] = {
         "io.containerd.image.name": "docker.io/library/worker:slim",
@@ -104,7 +106,7 @@ def named(files: dict[str, bytes]) -> None:
     ).encode()
 
 
-def test_names_are_taken_out_before_loading(tmp_path: Path) -> None:
+def test_names_are_removed_from_a_copy(tmp_path: Path) -> None:
     source = write(tmp_path / "image.tar", [layer(("file", "x", "y"))], named)
     copy = names.without_names(source, tmp_path / "copy.tar")
     assert copy == tmp_path / "copy.tar"
@@ -119,21 +121,21 @@ def test_names_are_taken_out_before_loading(tmp_path: Path) -> None:
     assert archive.load(copy, tmp_path).digest == archive.load(source, tmp_path).digest
 
 
-def test_an_archive_without_names_is_not_copied(tmp_path: Path) -> None:
+def test_archive_without_names_is_not_copied(tmp_path: Path) -> None:
     source = write(tmp_path / "image.tar", [layer(("file", "x", "y"))])
     assert names.without_names(source, tmp_path / "copy.tar") == source
     assert not (tmp_path / "copy.tar").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a tar"])
-def test_what_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_file_that_is_not_an_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "image.tar"
     path.write_bytes(content)
     with pytest.raises(ImageError, match="not an image archive"):
         archive.load(path, tmp_path)
 
 
-def test_a_docker_archive_is_read(tmp_path: Path) -> None:
+def test_docker_archive_is_read(tmp_path: Path) -> None:
     data = layer(("file", "x", "y"))
     config = json.dumps({"rootfs": {"diff_ids": [digest(data)]}}).encode()
     files = {
@@ -155,7 +157,7 @@ def test_a_docker_archive_is_read(tmp_path: Path) -> None:
 def raw(
     *names: str, everywhere: dict[str, str] | None = None, here: dict[str, str] | None = None
 ) -> bytes:
-    """A layer of files of one byte whose header or extended headers may be odd."""
+    """A layer of one-byte files, with any names and extended headers."""
     buffer = io.BytesIO()
     with tarfile.open(
         fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, pax_headers=everywhere
@@ -168,40 +170,40 @@ def raw(
 
 
 @pytest.mark.parametrize(
-    ("data", "why"),
+    ("data", "message"),
     [
-        (raw("usr/../x"), "two ways"),
-        (raw("usr//x"), "two ways"),
-        (raw(here={"GNU.sparse.name": "."}), "two ways"),
-        (raw(here={"SCHILY.fflags": "x"}), "two ways"),
-        (raw(everywhere={"comment": "x"}), "two ways"),
-        (raw("usr/x", "usr/x"), "a path twice"),
-        (raw() + b"behind", "goes on behind its end"),
+        (raw("usr/../x"), "ambiguous"),
+        (raw("usr//x"), "ambiguous"),
+        (raw(here={"GNU.sparse.name": "."}), "ambiguous"),
+        (raw(here={"SCHILY.fflags": "x"}), "ambiguous"),
+        (raw(everywhere={"comment": "x"}), "ambiguous"),
+        (raw("usr/x", "usr/x"), "duplicate paths"),
+        (raw() + b"behind", "trailing data after its end"),
     ],
 )
-def test_what_an_engine_may_read_in_another_way_is_refused(
-    data: bytes, why: str, read: Callable[..., Image]
+def test_layer_that_an_engine_may_read_differently_is_refused(
+    data: bytes, message: str, read: Callable[..., Image]
 ) -> None:
-    with pytest.raises(ImageError, match=why):
+    with pytest.raises(ImageError, match=message):
         read(data)
 
 
-def test_a_plain_layer_is_read(read: Callable[..., Image]) -> None:
-    """The control of the test above; and a name of dots alone is a name."""
+def test_layer_with_plain_names_is_read(read: Callable[..., Image]) -> None:
+    """The control of the test above; a name of three dots is valid."""
     assert [entry.path for entry in read(raw("usr/x", "...")).entries] == ["/usr/x", "/..."]
 
 
 @pytest.mark.parametrize("name", ["x/../index.json", "./index.json", "blobs/../y"])
-def test_a_second_file_behind_one_name_is_refused(name: str, tmp_path: Path) -> None:
-    def spoil(files: dict[str, bytes]) -> None:
+def test_second_file_with_the_same_normalized_name_is_refused(name: str, tmp_path: Path) -> None:
+    def edit(files: dict[str, bytes]) -> None:
         files[name] = b"{}"
 
-    with pytest.raises(ImageError, match="two ways"):
-        archive.load(write(tmp_path / "image.tar", [layer(("file", "x", "y"))], spoil), tmp_path)
+    with pytest.raises(ImageError, match="ambiguous"):
+        archive.load(write(tmp_path / "image.tar", [layer(("file", "x", "y"))], edit), tmp_path)
 
 
-def test_full_disk_is_not_a_bad_archive(tmp_path: Path) -> None:
-    """A real file system of 64 KiB, in a mount namespace of its own."""
+def test_full_disk_is_not_reported_as_an_invalid_archive(tmp_path: Path) -> None:
+    """Reading to a real file system of 64 KiB raises an OSError."""
     if os.geteuid() != 0:
         pytest.skip("not run: mounting a small file system needs root")
     (tmp_path / "small").mkdir()
@@ -227,8 +229,8 @@ def test_full_disk_is_not_a_bad_archive(tmp_path: Path) -> None:
     assert result.stdout == f"OSError {errno.ENOSPC}\n", result.stderr
 
 
-def test_names_are_utf_8_whatever_the_locale(tmp_path: Path) -> None:
-    """Certificates have names with letters of many languages."""
+def test_names_are_read_as_utf_8_in_any_locale(tmp_path: Path) -> None:
+    """Names of certificates have letters of many languages."""
     path = write(tmp_path / "image.tar", [layer(("file", "usr/share/Főtanúsítvány.crt", ""))])
     program = "import sys; from pathlib import Path; from worker_images.model.oci import archive\n"
     program += (

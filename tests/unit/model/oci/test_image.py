@@ -1,4 +1,4 @@
-"""The judge's view of an image: layers, whiteouts, links."""
+"""The merged view of an image: layers, whiteouts and links."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +13,10 @@ from worker_images.model.oci.image import Image, ImageError
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., Image]:
     """Write an archive of layers and read it back."""
-    return lambda *layers, **options: archive.load(
-        write(tmp_path / "image.tar", list(layers), **options), tmp_path
-    )
+    return lambda *layers: archive.load(write(tmp_path / "image.tar", list(layers)), tmp_path)
 
 
-def test_a_file_and_its_content(read: Callable[..., Image], tmp_path: Path) -> None:
+def test_file_is_found_with_its_content(read: Callable[..., Image], tmp_path: Path) -> None:
     image = read(layer(("folder", "usr", ""), ("file", "usr/x", "hello")))
     entry = image.find("/usr/x")
     assert entry
@@ -26,13 +24,13 @@ def test_a_file_and_its_content(read: Callable[..., Image], tmp_path: Path) -> N
     assert (tmp_path / "x").read_text() == "hello"
 
 
-def test_deleted_later_still_counts(read: Callable[..., Image]) -> None:
+def test_deleted_file_stays_in_the_entries(read: Callable[..., Image]) -> None:
     image = read(layer(("file", "opt/criu", "x")), layer(("file", "opt/.wh.criu", "")))
     assert image.find("/opt/criu") is None
     assert "/opt/criu" in [entry.path for entry in image.entries]
 
 
-def test_an_opaque_folder_hides_what_was_below(read: Callable[..., Image]) -> None:
+def test_opaque_whiteout_hides_earlier_files_of_the_folder(read: Callable[..., Image]) -> None:
     image = read(
         layer(("file", "opt/a/b", "x")),
         layer(("file", "opt/a/.wh..wh..opq", ""), ("file", "opt/a/c", "y")),
@@ -41,12 +39,14 @@ def test_an_opaque_folder_hides_what_was_below(read: Callable[..., Image]) -> No
     assert image.find("/opt/a/c")
 
 
-def test_a_removed_folder_takes_all_below(read: Callable[..., Image]) -> None:
+def test_whiteout_of_a_folder_hides_its_files(read: Callable[..., Image]) -> None:
     image = read(layer(("file", "opt/a/b", "x")), layer(("file", "opt/.wh.a", "")))
     assert image.find("/opt/a/b") is None
 
 
-def test_a_later_file_wins(read: Callable[..., Image], tmp_path: Path) -> None:
+def test_file_of_a_later_layer_replaces_an_earlier_one(
+    read: Callable[..., Image], tmp_path: Path
+) -> None:
     image = read(layer(("file", "x", "old")), layer(("file", "x", "new")))
     entry = image.find("/x")
     assert entry
@@ -55,7 +55,7 @@ def test_a_later_file_wins(read: Callable[..., Image], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["usr/bin", "/usr/bin", "./usr/../usr/bin"])
-def test_links_are_followed(target: str, read: Callable[..., Image]) -> None:
+def test_symbolic_links_are_followed(target: str, read: Callable[..., Image]) -> None:
     image = read(
         layer(
             ("link", "bin", target),
@@ -69,11 +69,13 @@ def test_links_are_followed(target: str, read: Callable[..., Image]) -> None:
     assert found.path == "/usr/bin/sh"
 
 
-def test_link_loops_end(read: Callable[..., Image]) -> None:
+def test_loop_of_links_finds_no_file(read: Callable[..., Image]) -> None:
     assert read(layer(("link", "a", "b"), ("link", "b", "a"))).find("/a") is None
 
 
-def test_hard_links_have_the_content(read: Callable[..., Image], tmp_path: Path) -> None:
+def test_hard_link_has_the_content_of_its_target(
+    read: Callable[..., Image], tmp_path: Path
+) -> None:
     image = read(layer(("file", "a", "same"), ("hardlink", "b", "a")))
     entry = image.find("/b")
     assert entry
@@ -82,7 +84,7 @@ def test_hard_links_have_the_content(read: Callable[..., Image], tmp_path: Path)
     assert (tmp_path / "x").read_text() == "same"
 
 
-def test_a_device_is_no_file(read: Callable[..., Image], tmp_path: Path) -> None:
+def test_contents_of_a_device_are_refused(read: Callable[..., Image], tmp_path: Path) -> None:
     image = read(layer(("device", "null", "")))
     entry = image.find("/null")
     assert entry
@@ -91,6 +93,6 @@ def test_a_device_is_no_file(read: Callable[..., Image], tmp_path: Path) -> None
         image.extract(entry, tmp_path / "x")
 
 
-def test_size_is_of_unpacked_layers(read: Callable[..., Image]) -> None:
+def test_size_counts_unpacked_layers(read: Callable[..., Image]) -> None:
     data = layer(("file", "x", "a" * 10_000))
     assert read(data).size == len(data)
