@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from worker_images.errors import FetchError
-from worker_images.fetch.apt import fetch, members, resolve
+from worker_images.fetch.apt import fetch, resolve
 from worker_images.files import CACHE
+from worker_images.harness import deb
 from worker_images.model.lock import Package, Roots
 from worker_images.model.oci.archive import entry_of
 from worker_images.model.oci.image import Entry, Image, ImageError, plain
@@ -141,7 +142,7 @@ def declared_by_packages(files: Mapping[str, Path], rules: Rules) -> dict[str, D
 
 
 def _declared_by(name: str, path: Path, rules: Rules) -> Iterator[tuple[str, Declared]]:
-    with members(path, "--fsys-tarfile") as stream:
+    with deb.open_files(path) as stream:
         for info in stream:
             content = stream.extractfile(info) if info.isreg() else None
             entry = entry_of(info, 0)
@@ -153,7 +154,7 @@ def _declared_by(name: str, path: Path, rules: Rules) -> Iterator[tuple[str, Dec
                     name, entry, hashlib.sha256(content.read()).hexdigest() if content else None
                 ),
             )
-    with members(path, "--ctrl-tarfile") as stream:
+    with deb.open_control(path) as stream:
         control = {
             info.name.removeprefix("./"): content.read()
             for info in stream
