@@ -97,35 +97,39 @@ def _published(project: Project) -> tuple[lock.Published, ...]:
 
 
 def _packages(task: Task) -> dict[str, Roots]:
-    """Return the Debian packages for each architecture."""
-    found: dict[str, Roots] = {}
-    for architecture in ARCHITECTURES:
-        names = requirements.roots(task.project.catalog, architecture).names
-        kept = task.kept.packages.get(architecture, Roots({}, {}, ()))
-        resolved = _resolve_roots(task, architecture, names)
-        files = {package.name: package for package in kept.files}
-        for package in (package for packages in resolved.values() for package in packages):
-            earlier = files.setdefault(package.name, package)
-            if earlier != package:
+    """Return Debian's packages for each architecture."""
+    return {architecture: _roots(task, architecture) for architecture in ARCHITECTURES}
+
+
+def _roots(task: Task, architecture: Architecture) -> Roots:
+    names = requirements.roots(task.project.catalog, architecture).names
+    kept = task.kept.packages.get(architecture, Roots({}, {}, ()))
+    resolved = _resolve_roots(task, architecture, names)
+    files = _merge(kept.files, resolved)
+    holds = {
+        name: tuple(package.name for package in resolved[name])
+        if name in resolved
+        else kept.holds[name]
+        for name in names
+    }
+    used = {package for held in holds.values() for package in held}
+    return Roots(names, holds, tuple(files[name] for name in sorted(used)))
+
+
+def _merge(
+    kept: Sequence[Package], resolved: Mapping[str, tuple[Package, ...]]
+) -> dict[str, Package]:
+    """Return all packages by name; raises DriftError for one with two versions."""
+    files = {package.name: package for package in kept}
+    for packages in resolved.values():
+        for package in packages:
+            known = files.setdefault(package.name, package)
+            if known != package:
                 raise DriftError(
-                    f"versions.lock: {package.name}: locked {earlier.version}, the mirror has"
+                    f"versions.lock: {package.name}: locked {known.version}, the mirror has"
                     f" {package.version} now; run: make lock"
                 )
-        holds = {
-            name: (
-                tuple(package.name for package in resolved[name])
-                if name in resolved
-                else kept.holds[name]
-            )
-            for name in names
-        }
-        used = {package for held in holds.values() for package in held}
-        rows = sorted(
-            (package for package in files.values() if package.name in used),
-            key=lambda package: package.name,
-        )
-        found[architecture] = Roots(names, holds, tuple(rows))
-    return found
+    return files
 
 
 def _resolve_roots(

@@ -99,27 +99,9 @@ def assemble(
 def _add_package(writer: _Writer, name: str, path: Path, rules: Rules) -> None:
     with members(path, "--fsys-tarfile") as stream:
         for info in stream:
-            if fault := _fault(info):
-                raise EngineError(
-                    f"assembling: {name} contains {info.name}, {fault}; report this package"
-                )
-            info.name = re.sub(r"^\./?", "", info.name).rstrip("/")
-            if info.islnk():
-                info.linkname = info.linkname.removeprefix("./")
-            if not info.name or _is_dropped(info.name, rules):
-                continue
-            # In a merged-/usr release only base-files, which makes the links, writes elsewhere.
-            if name != "base-files" and info.name.split("/")[0] not in ROOTS:
-                raise EngineError(
-                    f"assembling: {name} contains {info.name}, outside a merged /usr; the suite"
-                    " is too old"
-                )
-            info.mode &= 0o1777 if info.isdir() else 0o777
-            content: IO[bytes] | None = stream.extractfile(info) if info.isfile() else None
-            if content and _matches(info.name, rules.files.values()):
-                writer.contents[info.name] = content.read()
-                content = io.BytesIO(writer.contents[info.name])
-            writer.add(info, name, content)
+            _normalize(info, name)
+            if info.name and not _is_dropped(info.name, rules):
+                _add_member(writer, name, stream, info, rules)
     with members(path, "--ctrl-tarfile") as stream:
         control = {
             info.name.removeprefix("./"): (stream.extractfile(info) or io.BytesIO()).read()
@@ -129,6 +111,34 @@ def _add_package(writer: _Writer, name: str, path: Path, rules: Rules) -> None:
     record = DEPENDS.sub(lambda line: _kept_dependencies(line, rules), control["control"])
     writer.file(f"var/lib/dpkg/status.d/{name}", record)
     writer.file(f"var/lib/dpkg/status.d/{name}.md5sums", control.get("md5sums", b""))
+
+
+def _normalize(info: tarfile.TarInfo, package: str) -> None:
+    """Give a member a relative path; raises EngineError for one that no package may contain."""
+    if fault := _fault(info):
+        raise EngineError(
+            f"assembling: {package} contains {info.name}, {fault}; report this package"
+        )
+    info.name = re.sub(r"^\./?", "", info.name).rstrip("/")
+    if info.islnk():
+        info.linkname = info.linkname.removeprefix("./")
+
+
+def _add_member(
+    writer: _Writer, package: str, stream: tarfile.TarFile, info: tarfile.TarInfo, rules: Rules
+) -> None:
+    # In a merged-/usr release only base-files, which makes the links, writes elsewhere.
+    if package != "base-files" and info.name.split("/")[0] not in ROOTS:
+        raise EngineError(
+            f"assembling: {package} contains {info.name}, outside a merged /usr; the suite is too"
+            " old"
+        )
+    info.mode &= 0o1777 if info.isdir() else 0o777
+    content: IO[bytes] | None = stream.extractfile(info) if info.isfile() else None
+    if content and _matches(info.name, rules.files.values()):
+        writer.contents[info.name] = content.read()
+        content = io.BytesIO(writer.contents[info.name])
+    writer.add(info, package, content)
 
 
 def _kept_dependencies(line: re.Match[bytes], rules: Rules) -> bytes:

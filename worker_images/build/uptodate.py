@@ -53,23 +53,36 @@ def find_current(argv: list[str], root: Path) -> Record | None:
     """
     if len(argv) != 2 or argv[0] != "--variant" or not argv[1].isalnum():
         return None
-    from worker_images.engine.daemon import DEFAULT_CONTEXT, current_context, is_local, query
-
     out = root / "out" / argv[1]
     found = Record.read(out / "build.json")
-    try:
-        if not found or not found.source_digest:
-            return None
-        if archive_stat(out / "image.tar") != found.archive_stat:
-            return None
-        if sources(root) != found.source_digest:
-            return None
-    except OSError:
+    if not found or not _is_unchanged(found, out, root):
         return None
+    return found if _engine_id(default_tag(argv[1])) == found.engine_id else None
+
+
+def _is_unchanged(found: Record, out: Path, root: Path) -> bool:
+    """Whether the archive and the sources are those of the record."""
+    if not found.source_digest:
+        return False
+    try:
+        same_archive = archive_stat(out / "image.tar") == found.archive_stat
+        return same_archive and sources(root) == found.source_digest
+    except OSError:
+        return False
+
+
+def _engine_id(tag: str) -> str | None:
+    """The ID that the local engine has for a tag.
+
+    None for a remote engine, which could be slow to answer.
+    """
+    from worker_images.engine.daemon import DEFAULT_CONTEXT, current_context, is_local, query
+
     docker_host = os.environ.get("DOCKER_HOST")
     if not docker_host and current_context() != DEFAULT_CONTEXT:
         return None
     host = docker_host or f"unix://{MACHINE_SOCKET if MACHINE_SOCKET.exists() else PRIVATE_SOCKET}"
-    # A remote engine is not queried here, because that can be slow.
-    image = query(host, f"/images/{quote(default_tag(argv[1]))}/json") if is_local(host) else None
-    return found if image and image.get("Id") == found.engine_id else None
+    if not is_local(host):
+        return None
+    image = query(host, f"/images/{quote(tag)}/json")
+    return str(image.get("Id")) if image else None

@@ -207,23 +207,16 @@ def findings(image: Image, declared: Mapping[str, Declared], rules: Rules) -> li
     The lines are in layer order; missing paths come last.
     """
     parents = {str(parent) for path in declared for parent in PurePosixPath(path).parents}
-    faults = [
-        (entry, _fault(image, entry, declared.get(entry.path), parents)) for entry in image.entries
-    ]
-    places = {
-        layer: f"layer {layer + 1}, made by: {image.instruction(layer)}"
-        for layer in range(len(image.layers))
-    }
-    found = [f"{entry.path}: {fault}; {places[entry.layer]}" for entry, fault in faults if fault]
-    absent = [
-        path
-        for path in declared.keys() - {entry.path for entry in image.entries}
-        if declared[path].entry.kind != "folder"
-    ]
-    lost = [path for path in sorted(absent) if not _is_dropped(path, rules)]
-    return [
-        *found,
-        *(f"{path}: missing: declared by {declared[path].owner}, in no layer" for path in lost),
+    lines = []
+    for entry in image.entries:
+        if fault := _fault(image, entry, declared.get(entry.path), parents):
+            origin = f"layer {entry.layer + 1}, made by: {image.instruction(entry.layer)}"
+            lines.append(f"{entry.path}: {fault}; {origin}")
+    absent = sorted(declared.keys() - {entry.path for entry in image.entries})
+    return lines + [
+        f"{path}: missing: declared by {declared[path].owner}, in no layer"
+        for path in absent
+        if declared[path].entry.kind != "folder" and not _is_dropped(path, rules)
     ]
 
 

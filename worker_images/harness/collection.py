@@ -100,19 +100,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not any(item.path.is_relative_to(IMAGE_TESTS) for item in items):
         return
     case = case_of(config)
-    applicable = {
+    deselected = [item for item in items if not _applies(item, case)]
+    config.hook.pytest_deselected(items=deselected)
+    items[:] = [item for item in items if item not in deselected]
+    config.stash.setdefault(COLLECTED, set()).difference_update(item.nodeid for item in deselected)
+
+
+def _applies(item: pytest.Item, case: Case) -> bool:
+    """Whether each of an item's markers names what the case has."""
+    present = {
         "component": case.components,
         "variant": (case.variant,),
         "source": (case.source,),
         "mode": (case.mode,),
     }
-    marks = [(item, name, item.get_closest_marker(name)) for item in items for name in applicable]
-    deselected = [
-        item for item, name, mark in marks if mark and mark.args[0] not in applicable[name]
-    ]
-    config.hook.pytest_deselected(items=deselected)
-    items[:] = [item for item in items if item not in deselected]
-    config.stash.setdefault(COLLECTED, set()).difference_update(item.nodeid for item in deselected)
+    markers = ((name, item.get_closest_marker(name)) for name in present)
+    return all(marker.args[0] in present[name] for name, marker in markers if marker)
 
 
 @pytest.hookimpl(trylast=True)
