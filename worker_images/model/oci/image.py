@@ -122,7 +122,7 @@ class Image:
             if isinstance(history, list)
             else []
         )
-        return steps[layer] if layer < len(steps) else "an unknown step"
+        return steps[layer] if layer < len(steps) else "an unrecorded step"
 
     def contents(self, entry: Entry) -> Iterator[bytes]:
         """The contents of a file, or of a hard link's target, in chunks.
