@@ -46,9 +46,14 @@ def read_model(root: Path, path: Path, model: type[Model]) -> Model:
 
 
 def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Finding:
-    location = tuple(part for part in detail["loc"] if part != "[key]")
+    location = _location(document, detail)
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
-    if kind == "missing":
+    if kind.startswith("union_tag"):
+        location = (*location, str(context["discriminator"]).strip("'"))
+    if kind == "union_tag_invalid":
+        what, allowed = f"{quoted(context['tag'])} is not allowed", context["expected_tags"]
+        return document.finding(location, what, f"one of {allowed}", "correct it")
+    if kind in {"missing", "union_tag_not_found"}:
         return document.finding(location, "missing", "it has no default", "add the key")
     if kind == "extra_forbidden":
         return document.finding(
@@ -71,6 +76,16 @@ def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails)
     return document.finding(
         location, quoted(value), detail["msg"].removeprefix("Value error, "), "correct it"
     )
+
+
+def _location(document: Document, detail: ErrorDetails) -> Location:
+    """The place of a fault, without pydantic's names for keys and for members of a union."""
+    parts = [part for part in detail["loc"] if part != "[key]"]
+    location: Location = ()
+    for number, part in enumerate(parts):
+        if (*location, part) in document.marks or number == len(parts) - 1:
+            location = (*location, part)
+    return location
 
 
 def _suggest(location: Location, model: type[BaseModel]) -> str:
