@@ -1,7 +1,7 @@
-# Each command does its set-up first. `make help` lists them; build.py has the rest.
+# Each target runs set-up first. `make help` lists them. build.py has the other commands.
 .DEFAULT_GOAL := help
 .PHONY: help setup doctor slim full all test accept lock lint bench clean
-# These variables would lead Python to other modules.
+# These variables would make Python load other modules.
 unexport PYTHONHOME PYTHONPATH
 
 help: ## list the targets
@@ -10,7 +10,7 @@ help: ## list the targets
 setup: ## install what is missing: Debian packages and .venv
 	@scripts/setup
 
-doctor: setup ## say what this machine lacks, with the fixes
+doctor: setup ## list what this machine lacks, with the fixes
 	@./build.py doctor
 
 slim: setup ## build, test and tag worker:slim
@@ -28,17 +28,17 @@ test: setup ## run the common test layers: unit, static, image, variants, regist
 test-%: setup ## run one test layer, such as test-image or test-mutation
 	@./build.py test $*
 
-accept: setup ## after a change: resolve what is new, build, test, write the ledger and the documents
+accept: setup ## after a change: resolve what is new, render, build, test, write the ledger and the documents
 	@./build.py accept
 
 lock: setup ## resolve all pins again: versions.lock, go.mod, go.sum
 	@./build.py lock
 
-lint: ## run ruff, mypy, import-linter, hadolint, shellcheck, and check the generated files
+lint: ## run ruff, mypy, import-linter, hadolint and shellcheck, and check the generated files
 	@scripts/setup lint
 	@scripts/lint
 
-bench: all ## measure against the bars, as ratios
+bench: all ## measure speed, size and memory as ratios against limits and peers
 	@.venv/bin/python -m bench
 
 clean: ## remove out/ and .venv; the cache under ~/.cache/worker-images stays

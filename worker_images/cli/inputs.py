@@ -90,7 +90,7 @@ def _all(loaded: Project, locked: Lock) -> tuple[Input, ...]:
     for architecture in ARCHITECTURES:
         everything = plan.of_components(loaded, locked, ALL, names, "packages", architecture)
         found += everything.inputs
-    return tuple(dict.fromkeys(found))
+    return tuple({(each.name, each.digest): each for each in found}.values())
 
 
 def _copy(
