@@ -5,7 +5,7 @@ Only `console.main` prints them.
 
 from dataclasses import dataclass
 
-MOST_FINDINGS = 100
+MAX_FINDINGS = 100
 
 
 @dataclass(frozen=True, order=True)
@@ -55,7 +55,7 @@ class DocumentError(UsageError):
 
     def __init__(self, findings: list[Finding]) -> None:
         self.findings = sorted(set(findings))
-        lines = [str(finding) for finding in self.findings[:MOST_FINDINGS]]
+        lines = [str(finding) for finding in self.findings[:MAX_FINDINGS]]
         more = len(self.findings) - len(lines)
         super().__init__("\n".join([*lines, *([f"... and {more} more"] if more else [])]))
 

@@ -169,10 +169,10 @@ def _failure(log: Path) -> ImageBuildError:
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [
         "no output from buildx"
     ]
-    for pattern, kind, remedy in FAILURES:
+    for pattern, kind, fix in FAILURES:
         found = [line for line in _failed_step(lines) if re.search(pattern, line)]
         if found:
-            return kind(f"building: {found[-1]}; {remedy}; full log: {log}")
+            return kind(f"building: {found[-1]}; {fix}; full log: {log}")
     errors = [line for line in lines if "ERROR" in line]
     return EngineError(f"building: {(errors or lines)[-1]}; full log: {log}")
 

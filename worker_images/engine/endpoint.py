@@ -16,7 +16,7 @@ from worker_images.engine.daemon import (
     current_context,
 )
 from worker_images.engine.images import Images
-from worker_images.engine.sdk import answers
+from worker_images.engine.sdk import responds
 from worker_images.errors import ClientError, EngineError
 from worker_images.files import ENGINE, MACHINE_SOCKET, PRIVATE_SOCKET
 
@@ -100,13 +100,13 @@ def locate(private: PrivateEngine, builder: str | None = None) -> Endpoint | Non
             f"permission denied on {MACHINE_SOCKET}; run with sudo, or join the group that owns it"
         )
     host = named or f"unix://{MACHINE_SOCKET}"
-    if host != private.host and answers(host):
+    if host != private.host and responds(host):
         return _with_clients(address_of(host), private, builder)
     if named and named != private.host:
         raise EngineError(
             f"DOCKER_HOST={named} does not answer; start that engine, or unset DOCKER_HOST"
         )
-    if not (private.state / "pid").exists() or not answers(private.host):
+    if not (private.state / "pid").exists() or not responds(private.host):
         return None
     return private.endpoint(builder)
 
@@ -127,7 +127,7 @@ def _of_context(name: str) -> Address:
         raise EngineError(
             f"docker context {name} cannot be read; see: docker context ls, or unset DOCKER_CONTEXT"
         )
-    if not answers(address.host):
+    if not responds(address.host):
         fix = "start that engine, or run: docker context use default"
         raise EngineError(
             f"docker context {name} names {address.host}, which does not answer; {fix}"

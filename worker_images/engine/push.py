@@ -42,7 +42,7 @@ def push(address: Address, reference: str, digest: str) -> None:
     push another manifest; also if the push fails.
     """
     with client_of(address) as client, _registry(reference):
-        present = _registered(client, reference)
+        present = _registered_digest(client, reference)
         if present == digest:
             return
         if present:
@@ -102,7 +102,7 @@ def _registry(reference: str) -> Iterator[None]:
         ) from error
 
 
-def _registered(client: "docker.DockerClient", reference: str) -> str | None:
+def _registered_digest(client: "docker.DockerClient", reference: str) -> str | None:
     """The digest of a tag in a registry; None if it shows none; raises RegistryError."""
     import docker.errors
 

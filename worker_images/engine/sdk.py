@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from worker_images.engine.daemon import Address, is_local, query
-from worker_images.engine.ssh import bridged
+from worker_images.engine.ssh import tunnel
 from worker_images.errors import EngineError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Daemon:
         return "containerd image store" if self.containerd_store else "classic image store"
 
 
-def _connected(url: str, address: Address) -> "docker.DockerClient":
+def _connect(url: str, address: Address) -> "docker.DockerClient":
     """A client of the engine at a URL.
 
     Raises docker's errors, and EngineError for missing TLS files.
@@ -90,15 +90,15 @@ def client_of(address: Address) -> Iterator["docker.DockerClient"]:
     import docker
 
     host = address.host
-    if not answers(host):
+    if not responds(host):
         raise EngineError(
             f"the engine at {host} does not answer; start it, or run: ./build.py engine start"
         )
     try:
         with contextlib.ExitStack() as stack:
             # The SDK's ssh supports neither ports nor names of ~/.ssh/config.
-            url = stack.enter_context(bridged(host)) if host.startswith("ssh://") else host
-            yield stack.enter_context(contextlib.closing(_connected(url, address)))
+            url = stack.enter_context(tunnel(host)) if host.startswith("ssh://") else host
+            yield stack.enter_context(contextlib.closing(_connect(url, address)))
     except (docker.errors.DockerException, OSError) as error:
         cause = getattr(error, "explanation", None) or error
         raise EngineError(
@@ -111,7 +111,7 @@ def client_of(address: Address) -> Iterator["docker.DockerClient"]:
         ) from error
 
 
-def answers(host: str) -> bool:
+def responds(host: str) -> bool:
     """Whether an engine responds; assumed for an address on another machine."""
     return not is_local(host) or query(host, "/_ping") is not None
 

@@ -51,7 +51,7 @@ def command(host: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def bridged(host: str) -> Iterator[str]:
+def tunnel(host: str) -> Iterator[str]:
     """The URL of a local socket that forwards to the engine, for the block; raises EngineError."""
     if not shutil.which("ssh"):
         raise EngineError(

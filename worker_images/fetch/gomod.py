@@ -17,7 +17,7 @@ from worker_images.fetch.http import Download
 PROXY = "https://proxy.golang.org"
 TOOLCHAIN = "golang.org/toolchain"
 # The limits of the go command for a module's zip and its go.mod.
-MOST_ZIP_BYTES, MOST_MOD_BYTES = 500 << 20, 16 << 20
+MAX_ZIP_BYTES, MAX_MOD_BYTES = 500 << 20, 16 << 20
 # Elements of a path are not empty and do not begin with a dot, so that no file leaves its folder.
 LINE = re.compile(
     r"(?P<path>[0-9A-Za-z_~-][0-9A-Za-z._~-]*(?:/[0-9A-Za-z_~-][0-9A-Za-z._~-]*)*) "
@@ -63,7 +63,7 @@ class File:
     def download(self, proxies: Sequence[str]) -> Download:
         """The download of the file from module proxies."""
         name = f"Go module {self.path} {self.version}"
-        most = MOST_MOD_BYTES if self.mod else MOST_ZIP_BYTES
+        most = MAX_MOD_BYTES if self.mod else MAX_ZIP_BYTES
         addresses = tuple(f"{proxy}/{self.name}" for proxy in proxies)
         step = "check the network and GOPROXY, then run again"
         return Download(name, addresses, most, self.fault, step)
@@ -104,8 +104,8 @@ def hash_of_zip(file: Path, prefix: str) -> str:
             raise ValueError(
                 f"names that are duplicate, contain a line break or do not begin with {prefix}"
             )
-        if sum(info.file_size for info in archive.infolist()) > MOST_ZIP_BYTES:
-            raise ValueError(f"more than {MOST_ZIP_BYTES} bytes unpacked")
+        if sum(info.file_size for info in archive.infolist()) > MAX_ZIP_BYTES:
+            raise ValueError(f"more than {MAX_ZIP_BYTES} bytes unpacked")
         return _hash((name, _digest(archive, name)) for name in names)
 
 

@@ -96,7 +96,7 @@ def _fetch_from(file: Download, address: str, path: Path) -> None:
     """
     from worker_images.fetch import session
 
-    retries = session.retrying(ATTEMPTS - 1, PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+    retries = session.retry_policy(ATTEMPTS - 1, PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
     for attempt in range(1, ATTEMPTS + 1):
         body = session.body(address, TIMEOUT_SECONDS, TOTAL_SECONDS, retries)
         try:

@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 
 from worker_images.errors import NoResponseError
 
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 CHUNK = 1 << 20
 OK = 200
 # Hosts to which redirects are allowed, separated by commas, for a mirror with files on other hosts.
@@ -36,7 +36,7 @@ class Session(requests.Session):
 
     def __init__(self, retries: urllib3.Retry) -> None:
         super().__init__()
-        self.max_redirects = MOST_REDIRECTS
+        self.max_redirects = MAX_REDIRECTS
         # Digests are of the bytes on the server, without compression for the transfer.
         self.headers["Accept-Encoding"] = "identity"
         # The machine's certificates, unless REQUESTS_CA_BUNDLE is set.
@@ -104,7 +104,7 @@ def body(
                 )
 
 
-def retrying(times: int, pause: float, longest: int) -> urllib3.Retry:
+def retry_policy(times: int, pause: float, longest: int) -> urllib3.Retry:
     """Retries of requests without a response, or with one that may be temporary."""
     return urllib3.Retry(
         times,

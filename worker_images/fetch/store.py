@@ -65,7 +65,7 @@ class Store:
     def resolve_wheel(self, project: str, version: str) -> Wheel:
         """The current wheel of a version in the index; raises FetchError."""
         folder = without_stale_parts(self.folder / "wheels")
-        with _downloaded(f"{project}=={version}", "--no-deps", folder) as found:
+        with _pip_download(f"{project}=={version}", "--no-deps", folder) as found:
             digest = apt.sha256(found)
             with atomic_path(folder / f"{digest}.whl") as part:
                 shutil.copyfile(found, part)
@@ -139,7 +139,7 @@ def pip_failure(name: str, output: str) -> ImageBuildError:
 
 def _fetch_with_pip(wheel: Wheel, fault: Callable[[Path], str], path: Path) -> None:
     line = f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}"
-    with _downloaded(line, "--require-hashes", path.parent) as found:
+    with _pip_download(line, "--require-hashes", path.parent) as found:
         if cause := fault(found):
             raise FetchError(f"fetching {wheel.project} {wheel.version}: {cause}; {CHANGED}")
         with atomic_path(path) as part:
@@ -147,7 +147,7 @@ def _fetch_with_pip(wheel: Wheel, fault: Callable[[Path], str], path: Path) -> N
 
 
 @contextlib.contextmanager
-def _downloaded(line: str, option: str, folder: Path) -> Iterator[Path]:
+def _pip_download(line: str, option: str, folder: Path) -> Iterator[Path]:
     """The wheel that pip downloads for a line of requirements; raises FetchError."""
     with tempfile.TemporaryDirectory(dir=folder, prefix="part-") as scratch:
         requirement = Path(scratch) / "requirement.txt"

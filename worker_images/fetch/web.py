@@ -10,10 +10,10 @@ from worker_images.fetch import session
 Record = TypeVar("Record", bound=BaseModel)
 TIMEOUT_SECONDS = 8.0
 TOTAL_SECONDS = 300.0
-MOST_BYTES = 16 << 20
+MAX_BYTES = 16 << 20
 
 
-def get(address: str, timeout: float, most: int = MOST_BYTES) -> bytes:
+def get(address: str, timeout: float, most: int = MAX_BYTES) -> bytes:
     """The body at an address; raises NoResponseError."""
     found = bytearray()
     for chunk in session.body(address, timeout, TOTAL_SECONDS):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import yaml
 
-from worker_images.errors import MOST_FINDINGS, DocumentError, Finding
+from worker_images.errors import MAX_FINDINGS, DocumentError, Finding
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
@@ -92,7 +92,7 @@ def parse(data: bytes, name: str) -> Document:
         raise DocumentError(
             [_fault(name, place, "not UTF-8", f"byte {error.start}", "save it as UTF-8")]
         ) from error
-    raise_findings(list(itertools.islice(_characters(text, name), MOST_FINDINGS)))
+    raise_findings(list(itertools.islice(_characters(text, name), MAX_FINDINGS)))
     try:
         raise_findings(list(_events(text, name)))
         root = yaml.compose(text, Loader=yaml.CSafeLoader)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-MOST = 2**63
+UNLIMITED = 2**63
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Setting:
 
 SETTINGS: Mapping[str, Setting] = {
     "user.max_user_namespaces": Setting(
-        range(2, MOST),
+        range(2, UNLIMITED),
         "fault",
         "runsc creates one for its sandbox and one for its gofer",
         "sysctl -w {}=256",
@@ -30,7 +30,7 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     # A setting of Debian.
     "kernel.unprivileged_userns_clone": Setting(
-        range(1, MOST),
+        range(1, UNLIMITED),
         "fault",
         "the tests start runsc without root",
         "sysctl -w {}=1",
@@ -53,7 +53,7 @@ SETTINGS: Mapping[str, Setting] = {
         "echo {}=1 >/etc/sysctl.d/90-runsc.conf; reboot",
     ),
     "vm.max_map_count": Setting(
-        range(65530, MOST),
+        range(65530, UNLIMITED),
         "warning",
         "a sandbox dies when its mappings run out",
         "sysctl -w {}=4194304",

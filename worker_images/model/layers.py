@@ -39,14 +39,14 @@ class Layer:
 LAYERS = (
     Layer(
         "unit",
-        "Do the build and the test harness do what they say?",
+        "Do the build and the test harness work as documented?",
         "nothing",
         common=True,
         parallel=True,
     ),
     Layer(
         "static",
-        "Is the committed text what versions.yaml says, pinned and complete?",
+        "Does the committed text match versions.yaml, and is it pinned and complete?",
         "nothing",
         common=True,
         parallel=True,
@@ -99,13 +99,13 @@ LAYERS = (
     ),
     Layer(
         "component",
-        "Is a component that is added as CONTRIBUTING.md says built and tested?",
+        "Is a component that was added by the steps of CONTRIBUTING.md built and tested?",
         "an engine",
         images="full",
     ),
     Layer(
         "mutation",
-        "Does the test harness fail images made wrong on purpose, and pass the controls?",
+        "Do intentionally broken images fail the tests, and do the controls pass?",
         "an engine",
         images="all",
         per_variant=True,

@@ -52,7 +52,7 @@ def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails)
         location = (*location, str(context["discriminator"]).strip("'"))
     if kind == "union_tag_invalid":
         what, allowed = f"{quoted(context['tag'])} is not allowed", context["expected_tags"]
-        return document.finding(location, what, f"one of {allowed}", "correct it")
+        return document.finding(location, what, f"must be one of {allowed}", "correct it")
     if kind in {"missing", "union_tag_not_found"}:
         return document.finding(location, "missing", "it has no default", "add the key")
     if kind == "extra_forbidden":
@@ -79,7 +79,7 @@ def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails)
 
 
 def _location(document: Document, detail: ErrorDetails) -> Location:
-    """The place of a fault, without pydantic's names for keys and for members of a union."""
+    """The location of a fault, without pydantic's names for keys and union members."""
     parts = [part for part in detail["loc"] if part != "[key]"]
     location: Location = ()
     for number, part in enumerate(parts):

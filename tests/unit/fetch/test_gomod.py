@@ -133,7 +133,7 @@ def test_zip_with_valid_names_is_hashed(tmp_path: Path) -> None:
 def test_zip_that_is_too_large_unpacked_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gomod, "MOST_ZIP_BYTES", 1)
+    monkeypatch.setattr(gomod, "MAX_ZIP_BYTES", 1)
     (tmp_path / "x.zip").write_bytes(zip_of(f"{PREFIX}a", f"{PREFIX}b"))
     with pytest.raises(ValueError, match="more than 1 bytes unpacked"):
         gomod.hash_of_zip(tmp_path / "x.zip", PREFIX)

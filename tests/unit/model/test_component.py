@@ -10,7 +10,7 @@ from worker_images.model.project import Project, load
 
 GVISOR = "images/components/gvisor/component.yaml"
 CRIU = "images/components/criu/component.yaml"
-# (file, replaced text, replacement, the error)
+# Name of the edit: file, old text, new text, part of the message.
 INVALID = {
     "unknown key": (GVISOR, 'argument: "', 'argumnet: "', "1: argumnet: unknown key"),
     "unknown kind": (
@@ -35,7 +35,7 @@ INVALID = {
 
 
 @pytest.mark.parametrize("name", INVALID)
-def test_invalid_component_is_refused_at_its_place(name: str, checkout: Path) -> None:
+def test_invalid_component_is_refused_with_its_position(name: str, checkout: Path) -> None:
     file, old, new, message = INVALID[name]
     path = checkout / file
     text = path.read_text()

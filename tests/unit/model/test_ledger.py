@@ -9,13 +9,13 @@ SMALL = Entry(1, "sha256:a")
 LARGE = Entry(2, "sha256:b")
 
 
-def test_committed_ledger_survives_a_write(tmp_path: Path) -> None:
+def test_committed_ledger_is_equal_after_reading_and_writing(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     Ledger.read(ROOT).write(tmp_path)
     assert (tmp_path / LEDGER).read_text() == (ROOT / LEDGER).read_text()
 
 
-def test_entry_is_of_its_component_architecture_and_inputs() -> None:
+def test_entry_is_found_only_with_its_component_architecture_and_inputs() -> None:
     ledger = Ledger({}).with_entry("gvisor", "amd64", "inputs", SMALL)
     assert ledger.entry("gvisor", "amd64", "inputs") == SMALL
     assert ledger.entry("gvisor", "amd64", "other inputs") is None
@@ -23,7 +23,7 @@ def test_entry_is_of_its_component_architecture_and_inputs() -> None:
     assert ledger.entry("runc", "amd64", "inputs") is None
 
 
-def test_new_entry_replaces_that_of_earlier_inputs() -> None:
+def test_new_entry_replaces_the_one_of_earlier_inputs() -> None:
     first = Ledger({}).with_entry("gvisor", "amd64", "old", SMALL)
     first = first.with_entry("gvisor", "arm64", "old", SMALL)
     second = first.with_entry("gvisor", "amd64", "new", LARGE)

@@ -6,7 +6,7 @@ from worker_images.model.drivers.table import KNOWN, SUPPORTED, Release, Table, 
 from worker_images.model.drivers.version import near
 
 # The four pins of a release: version, packages.version, packages.describe and upstream.sha512.
-TOGETHER = "with its other pins (./build.py update --write, or all four by hand)"
+WITH_OTHER_PINS = "with its other pins (./build.py update --write, or all four by hand)"
 FLAG = "--nvproxy-allow-unsupported-driver"
 
 
@@ -39,7 +39,7 @@ def suggested_fixes(driver: str, release: Release, table: Table, fleet: Sequence
         (each.name, [other for other in fleet if other not in each.supported]) for each in serving
     ]
     pins = [
-        f"set gvisor.version to {name} {TOGETHER}"
+        f"set gvisor.version to {name} {WITH_OTHER_PINS}"
         + (f" (which does not serve {', '.join(others)} of the fleet)" if others else "")
         for name, others in lost
     ]

@@ -7,7 +7,7 @@ from itertools import groupby
 from worker_images.model.drivers.compat import Pinned
 from worker_images.model.drivers.table import KNOWN, SUPPORTED, Release, Table
 
-LEFT, TOP, RIGHT, FOOT, WIDE, HIGH = 118, 158, 16, 16, 24, 16
+LEFT, TOP, RIGHT, BOTTOM, COLUMN, ROW = 118, 158, 16, 16, 24, 16
 # The chart sets its own colours and background, for light and dark pages.
 STYLE = """
 svg { --ground: #ffffff; --ink: #1f2933; --faint: #6b7683; --band: #eff2f6; --yes: #1d6fb8; --maybe: #b35c00; --mark: #b3006b }
@@ -15,7 +15,7 @@ svg { --ground: #ffffff; --ink: #1f2933; --faint: #6b7683; --band: #eff2f6; --ye
   svg { --ground: #14181d; --ink: #e6ebf1; --faint: #98a4b3; --band: #1e252e; --yes: #5aa9f0; --maybe: #f0a04b; --mark: #ff7ac2 }
 }
 text { font: 11px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; fill: var(--ink) }
-.words { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; font-size: 12px }
+.sans { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; font-size: 12px }
 .title { font-size: 15px; font-weight: 600 }
 .faint { fill: var(--faint) }
 .mark { fill: var(--mark); font-weight: 700 }
@@ -35,7 +35,7 @@ def svg(table: Table, pinned: Pinned) -> str:
     """The chart as SVG; the same table and pins give the same bytes."""
     columns = _columns(table)
     drivers = table.drivers[::-1]
-    width, height = LEFT + len(columns) * WIDE + RIGHT, TOP + len(drivers) * HIGH + FOOT
+    width, height = LEFT + len(columns) * COLUMN + RIGHT, TOP + len(drivers) * ROW + BOTTOM
     parts = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
@@ -49,7 +49,7 @@ def svg(table: Table, pinned: Pinned) -> str:
         *(
             part
             for place, driver in enumerate(drivers)
-            for part in _row(driver, TOP + place * HIGH, columns, pinned)
+            for part in _row(driver, TOP + place * ROW, columns, pinned)
         ),
         *_headings(columns, len(drivers), pinned),
         "</svg>",
@@ -66,31 +66,31 @@ def _columns(table: Table) -> list[list[Release]]:
 
 def _legend(table: Table) -> Iterator[str]:
     first, last = table.releases[0].name, table.newest
-    yield _text(14, 24, "NVIDIA drivers that each gVisor release serves", "words title")
+    yield _text(14, 24, "NVIDIA drivers that each gVisor release serves", "sans title")
     yield _text(
         14,
         48,
         f"{len(table.releases)} releases, {first} to {last}; a column holds those that serve the"
         " same",
-        "words faint",
+        "sans faint",
     )
     x = 560
     yield (
         f'<rect class="yes" x="{x}" y="15" width="22" height="9"'
-        f' rx="2"/>{_text(x + 30, 24, "served", "words")}'
+        f' rx="2"/>{_text(x + 30, 24, "served", "sans")}'
     )
     yield (
         f'<circle cx="{x + 104}" cy="20" r="1.5"'
-        f' class="faint"/>{_text(x + 114, 24, "not served", "words")}'
+        f' class="faint"/>{_text(x + 114, 24, "not served", "sans")}'
     )
-    yield _text(x + 200, 24, "▶ fleet.drivers, and the pinned release", "words mark")
+    yield _text(x + 200, 24, "▶ fleet.drivers, and the pinned release", "sans mark")
     yield f'<rect class="maybe" x="{x}" y="39.5" width="22" height="8" rx="2"/>'
-    yield _text(x + 30, 48, "known: served only with --nvproxy-allow-unsupported-driver", "words")
+    yield _text(x + 30, 48, "known: served only with --nvproxy-allow-unsupported-driver", "sans")
 
 
 def _grid(columns: list[list[Release]], drivers: tuple[str, ...]) -> Iterator[str]:
     """A background band for every other driver branch, with the branch's number."""
-    right = LEFT + len(columns) * WIDE
+    right = LEFT + len(columns) * COLUMN
     bands = [
         (branch, len(list(group)))
         for branch, group in groupby(drivers, key=lambda driver: driver.split(".")[0])
@@ -98,9 +98,9 @@ def _grid(columns: list[list[Release]], drivers: tuple[str, ...]) -> Iterator[st
     y = TOP
     for number, (branch, count) in enumerate(bands):
         if number % 2 == 0:
-            yield f'<rect class="band" x="6" y="{y}" width="{right - 6}" height="{count * HIGH}"/>'
+            yield f'<rect class="band" x="6" y="{y}" width="{right - 6}" height="{count * ROW}"/>'
         yield _text(12, y + 12, branch, "faint")
-        y += count * HIGH
+        y += count * ROW
 
 
 def _row(driver: str, y: int, columns: list[list[Release]], pinned: Pinned) -> Iterator[str]:
@@ -111,7 +111,7 @@ def _row(driver: str, y: int, columns: list[list[Release]], pinned: Pinned) -> I
     answers = [column[0].status(driver) for column in columns]
     for answer, group in groupby(enumerate(answers), key=lambda pair: pair[1]):
         places = [place for place, _ in group]
-        x, width = LEFT + places[0] * WIDE, len(places) * WIDE
+        x, width = LEFT + places[0] * COLUMN, len(places) * COLUMN
         span = f"{driver}: {columns[places[0]][0].name} to {columns[places[-1]][-1].name}"
         if answer == SUPPORTED:
             yield (
@@ -123,7 +123,7 @@ def _row(driver: str, y: int, columns: list[list[Release]], pinned: Pinned) -> I
             yield f'<rect class="maybe" {box}><title>{span}, known</title></rect>'
         else:
             yield "".join(
-                f'<circle class="faint" cx="{LEFT + place * WIDE + WIDE // 2}" cy="{y + 8}" r="1"/>'
+                f'<circle class="faint" cx="{LEFT + place * COLUMN + COLUMN // 2}" cy="{y + 8}" r="1"/>'
                 for place in places
             )
 
@@ -131,7 +131,7 @@ def _row(driver: str, y: int, columns: list[list[Release]], pinned: Pinned) -> I
 def _headings(columns: list[list[Release]], rows: int, pinned: Pinned) -> Iterator[str]:
     """The first release of each column, rotated; a frame around the pinned release's column."""
     for place, column in enumerate(columns):
-        x = LEFT + place * WIDE
+        x = LEFT + place * COLUMN
         holds = pinned.release in [each.name for each in column]
         name = f"▶ {pinned.release}" if holds else column[0].name
         style = ' class="mark"' if holds else ""
@@ -141,8 +141,8 @@ def _headings(columns: list[list[Release]], rows: int, pinned: Pinned) -> Iterat
         )
         if holds:
             yield (
-                f'<rect class="pin" x="{x - 1}" y="{TOP - 3}" width="{WIDE + 2}"'
-                f' height="{rows * HIGH + 6}" rx="3"/>'
+                f'<rect class="pin" x="{x - 1}" y="{TOP - 3}" width="{COLUMN + 2}"'
+                f' height="{rows * ROW + 6}" rx="3"/>'
             )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from worker_images.errors import Finding, PolicyError
 from worker_images.model.document import Document, raise_findings
-from worker_images.model.drivers.advice import TOGETHER, suggested_fixes, why
+from worker_images.model.drivers.advice import WITH_OTHER_PINS, suggested_fixes, why
 from worker_images.model.drivers.table import COMPONENT, DRIVERS, SUPPORTED, Release, Table
 from worker_images.model.pins import Pins
 
@@ -25,8 +25,8 @@ def check(pins: Pins, document: Document, table: Table) -> None:
     pinned = table.get(name)
     if not pinned:
         fix = (
-            f"pin {table.newest}, the newest entry, {TOGETHER}, or add an entry to {DRIVERS}: see"
-            " docs/drivers.md"
+            f"pin {table.newest}, the newest entry, {WITH_OTHER_PINS}, or add an entry to"
+            f" {DRIVERS}: see docs/drivers.md"
         )
         raise PolicyError(
             str(
@@ -65,7 +65,7 @@ def mismatched_describe(pins: Pins, document: Document) -> Iterator[Finding]:
     ):
         what = f"{pin.packages.describe} is not of gvisor.version {pin.version}"
         why = "the packages belong to another release"
-        yield document.finding(DESCRIBE, what, why, f"change the version {TOGETHER}")
+        yield document.finding(DESCRIBE, what, why, f"change the version {WITH_OTHER_PINS}")
 
 
 def unused_exceptions(pins: Pins, document: Document, pinned: Release) -> Iterator[Finding]:

@@ -122,7 +122,7 @@ class Image:
             if isinstance(history, list)
             else []
         )
-        return steps[layer] if layer < len(steps) else "an unknown step"
+        return steps[layer] if layer < len(steps) else "an unrecorded step"
 
     def contents(self, entry: Entry) -> Iterator[bytes]:
         """The contents of a file, or of a hard link's target, in chunks.
@@ -143,7 +143,7 @@ class Image:
             return tar.read(source.size)
 
     def _source(self, entry: Entry) -> Entry:
-        """The entry with the contents of a file or hard link."""
+        """The entry that holds the contents of a file or hard link."""
         source = entry
         if entry.kind == "hardlink":
             same = (
