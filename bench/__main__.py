@@ -138,7 +138,7 @@ def start(_: Endpoint) -> Bar:
                 "workload",
                 "--variant",
                 "slim",
-                "--figures",
+                "--benchmark",
                 "--results",
                 folder,
             ],
@@ -146,8 +146,8 @@ def start(_: Endpoint) -> Bar:
             check=True,
             capture_output=True,
         )
-        rows = json.loads((Path(folder) / "figures.json").read_text())["figures"]
-    row = next(each for each in rows if each["figure"]["key"] == "start_s")
+        rows = json.loads((Path(folder) / "benchmark.json").read_text())["metrics"]
+    row = next(each for each in rows if each["metric"]["key"] == "start_s")
     return Bar(
         "a sandbox's start", row["sandbox"], 1.3 * row["node"], "s", "the bare binary's x 1.3"
     )
