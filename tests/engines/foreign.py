@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.engines.space import ENVIRONMENT, Place, finished, in_space, remove_cgroups, running
-from worker_images.engine.daemon import ask
+from worker_images.engine.daemon import query
 
 HERE = "127.0.0.1"
 REGISTRY = """\
@@ -89,7 +89,7 @@ def docker(
         command += ["--tlsverify", f"--host={address}"]
         settings = {"DOCKER_HOST": address, "DOCKER_TLS_VERIFY": "1"}
         settings["DOCKER_CERT_PATH"] = str(certificates)
-    with running(where, name, command, lambda: ask(host, "/_ping") is not None) as outer:
+    with running(where, name, command, lambda: query(host, "/_ping") is not None) as outer:
         yield Foreign(name, {"DOCKER_HOST": host}, outer, settings)
 
 
@@ -108,7 +108,7 @@ def podman(where: Place, registry: str) -> Iterator[Foreign]:
     quiet = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
     try:
         with running(
-            where, "podman", command, lambda: ask(host, "/_ping") is not None, **quiet
+            where, "podman", command, lambda: query(host, "/_ping") is not None, **quiet
         ) as outer:
             yield Foreign("podman", {"DOCKER_HOST": host}, outer)
     finally:

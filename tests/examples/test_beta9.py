@@ -185,7 +185,7 @@ def test_judge_finds_full_in_it(built: Path, tmp_path: Path) -> None:
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
     run = results.read(report)
-    assert (len(run.checks) > 50, run.having(results.FAILED)) == (True, ())
+    assert (len(run.checks) > 50, run.with_outcome(results.FAILED)) == (True, ())
 
 
 def test_other_bytes_are_refused(endpoint: Endpoint, tmp_path: Path) -> None:

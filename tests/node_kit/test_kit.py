@@ -92,7 +92,7 @@ def test_workload_layer_runs_in_a_container(endpoint: Endpoint, tmp_path: Path) 
 def count_run(report: Path) -> int:
     """Return the number of checks that ran."""
     run = results.read(report)
-    return len(run.checks) - len(run.having(results.NOT_RUN))
+    return len(run.checks) - len(run.with_outcome(results.NOT_RUN))
 
 
 def test_required_layer_fails_without_a_gpu(unpacked: Path) -> None:

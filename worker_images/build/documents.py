@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from worker_images.model.drivers import chart
-from worker_images.model.drivers.answer import Pinned
+from worker_images.model.drivers.compat import Pinned
 from worker_images.model.project import Project
 
 PAGE = "docs/drivers.md"

@@ -15,7 +15,7 @@ from worker_images.build.tars import Progress
 from worker_images.build.work import BuildJob, Request, prepare
 from worker_images.engine import buildx, push
 from worker_images.errors import EngineError, FailedTestsError, InterruptedBuildError
-from worker_images.files import swept, text_digest, whole, write_atomic
+from worker_images.files import atomic_path, text_digest, without_stale_parts, write_atomic
 from worker_images.model.ledger import INPUTS
 from worker_images.model.oci.image import ImageError
 from worker_images.model.oci.outline import outline
@@ -96,7 +96,9 @@ def _build(jobs: Sequence[BuildJob], keys: Mapping[str, Key]) -> dict[str, Recor
     targets = {}
     with contextlib.ExitStack() as held:
         parts = {
-            job.plan.variant: held.enter_context(whole(swept(job.out) / "candidate.tar"))
+            job.plan.variant: held.enter_context(
+                atomic_path(without_stale_parts(job.out) / "candidate.tar")
+            )
             for job in jobs
         }
         for job in jobs:

@@ -12,7 +12,7 @@ from worker_images.build import gotoolchain, rootfs
 from worker_images.build.inputs import Root, Toolchain
 from worker_images.fetch import apt
 from worker_images.fetch.store import Store
-from worker_images.files import CACHE, swept, whole, write_atomic
+from worker_images.files import CACHE, atomic_path, without_stale_parts, write_atomic
 from worker_images.model.pins import DebianPin
 
 Progress = Callable[[str], None]
@@ -45,7 +45,7 @@ def place(
     folder: Path, tars: Sequence[Root | Toolchain], write: Write, epoch: int, progress: Progress
 ) -> None:
     """Put tars into a context; those that are in the cache and intact are not written again."""
-    cache = swept(CACHE / "roots")
+    cache = without_stale_parts(CACHE / "roots")
     paths = [cache / f"{Path(tar.place).stem}-{tar.digest[:16]}-{epoch}.tar" for tar in tars]
     # Most of the time is spent in other processes, which unpack, and in hashing.
     with ThreadPoolExecutor() as pool:
@@ -68,7 +68,7 @@ def _is_intact(path: Path) -> bool:
 
 
 def _make(write: Write, tar: Root | Toolchain, path: Path) -> None:
-    with whole(path) as part:
+    with atomic_path(path) as part:
         write(tar, part)
         write_atomic(path.with_suffix(".sha256"), apt.sha256(part))
 

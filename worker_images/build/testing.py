@@ -87,7 +87,7 @@ def environment(caller: Mapping[str, str], scratch: Path) -> dict[str, str]:
 def _verdict(work: BuildJob, made: Record, status: int, where: str) -> None:
     log = (work.out / "image.log").read_text(errors="replace").strip()
     run = _read(work.out / "image.xml")
-    failed = run.having(results.FAILED) if run else ()
+    failed = run.with_outcome(results.FAILED) if run else ()
     if failed and status == CHECKS_FAILED:
         with contextlib.suppress(EngineError):
             work.images.remove(made.engine_id)
@@ -125,7 +125,7 @@ def _unfinished(work: BuildJob, what: str, fault: str) -> EngineError:
 
 
 def _passed(run: Run) -> str:
-    reasons = Counter(check.result.reason for check in run.having(NOT_RUN))
+    reasons = Counter(check.result.reason for check in run.with_outcome(NOT_RUN))
     words = f"passed {len(run.checks) - reasons.total()} checks"
     for reason, count in sorted(reasons.items()):
         words += f"; not run: {reason} ({count} checks)"
@@ -145,7 +145,7 @@ def _incomplete(run: Run, made: Record) -> str:
         return f"{len(ran)} of {len(collected)} checks ran: {_first(missing)}"
     silent = [
         check.identity
-        for check in run.having(NOT_RUN)
+        for check in run.with_outcome(NOT_RUN)
         if check.result.reason.startswith(UNEXPLAINED)
     ]
     return f"{UNEXPLAINED}{_first(silent)}" if silent else ""

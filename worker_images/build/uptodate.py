@@ -51,7 +51,7 @@ def look(argv: list[str], root: Path) -> Record | None:
     """
     if len(argv) != 2 or argv[0] != "--variant" or not argv[1].isalnum():
         return None
-    from worker_images.engine.daemon import DEFAULT_CONTEXT, ask, current_context, is_local
+    from worker_images.engine.daemon import DEFAULT_CONTEXT, current_context, is_local, query
 
     out = root / "out" / argv[1]
     found = Record.read(out / "build.json")
@@ -67,5 +67,5 @@ def look(argv: list[str], root: Path) -> Record | None:
         return None
     host = named or f"unix://{MACHINE_SOCKET if MACHINE_SOCKET.exists() else PRIVATE_SOCKET}"
     # An engine elsewhere is not asked: that may take its time.
-    known = ask(host, f"/images/{quote(default_tag(argv[1]))}/json") if is_local(host) else None
+    known = query(host, f"/images/{quote(default_tag(argv[1]))}/json") if is_local(host) else None
     return found if known and known.get("Id") == found.engine_id else None

@@ -11,8 +11,8 @@ from typing import Any
 from worker_images.errors import PolicyError, UsageError
 from worker_images.files import write_atomic
 from worker_images.model import document
-from worker_images.model.drivers import answer, chart, fleet, kernel, version
-from worker_images.model.drivers.answer import Answer, Pinned
+from worker_images.model.drivers import chart, compat, fleet, kernel, version
+from worker_images.model.drivers.compat import CompatResult, Pinned
 from worker_images.model.drivers.table import COMPONENT, DRIVERS, Release, Table, read
 from worker_images.model.drivers.version import VersionError
 
@@ -32,7 +32,7 @@ SMI = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
 
 
 def command(argv: list[str], root: Path, _: Callable[[str], None]) -> str:
-    """Answer one question; raises UsageError for nonsense, and PolicyError, which carries the
+    """CompatResult one question; raises UsageError for nonsense, and PolicyError, which carries the
     answer, where something is not served.
     """
     given = _parser(root).parse_args(argv)
@@ -41,12 +41,12 @@ def command(argv: list[str], root: Path, _: Callable[[str], None]) -> str:
     except VersionError as error:
         raise UsageError(f"compat: {error}") from None
     text = (
-        json.dumps({**found.data, "served": not found.refused}, indent=1)
+        json.dumps({**found.data, "served": not found.error}, indent=1)
         if given.json
         else found.text
     )
-    if found.refused:
-        raise PolicyError(f"compat: {found.refused}", text)
+    if found.error:
+        raise PolicyError(f"compat: {found.error}", text)
     return text
 
 
@@ -132,7 +132,7 @@ def _add_questions(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _answer(given: argparse.Namespace, table: Table, pinned: Pinned) -> Answer:
+def _answer(given: argparse.Namespace, table: Table, pinned: Pinned) -> CompatResult:
     asked = [name for name in ("driver", "old", "node", "fleet", "svg") if getattr(given, name)]
     if (
         len(asked) > 1
@@ -151,19 +151,19 @@ def _answer(given: argparse.Namespace, table: Table, pinned: Pinned) -> Answer:
                 " there is"
             )
         write_atomic(given.svg, chart.svg(table, pinned))
-        return Answer({"svg": str(given.svg)}, str(given.svg))
+        return CompatResult({"svg": str(given.svg)}, str(given.svg))
     if given.old:
         old, new = (_row(name, table, pinned) for name in (given.old, given.new))
-        return answer.change(old, new, table, pinned)
+        return compat.change(old, new, table, pinned)
     row = _row(given.release, table, pinned)
     if given.driver:
         names = tuple(dict.fromkeys(version.driver(each, table) for each in given.driver))
-        return answer.drivers(names, row, table, pinned)
+        return compat.drivers(names, row, table, pinned)
     if given.node:
-        return answer.node(*_node(), row, table, pinned)
+        return compat.node(*_node(), row, table, pinned)
     if given.fleet:
-        return answer.fleet(fleet.read(_text(given.fleet), table), row, table, pinned)
-    return answer.release(row, table, pinned)
+        return compat.fleet(fleet.read(_text(given.fleet), table), row, table, pinned)
+    return compat.release(row, table, pinned)
 
 
 def _row(named: str | None, table: Table, pinned: Pinned) -> Release:

@@ -57,11 +57,11 @@ def _command(root: Path, tests: Sequence[str], options: Sequence[str], report: P
 
 
 def _environment(root: Path) -> dict[str, str]:
-    """Return the caller's environment without settings of pytest."""
-    environment = dict(os.environ)
-    for name in os.environ:
-        if name.startswith("PYTEST_"):
-            del environment[name]
+    """Return the caller's environment without pytest settings, and with plugin loading disabled."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
+    }
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     site = root / SITE
     if site.is_dir():
         paths = [str(site), str(root), environment.get("PYTHONPATH", "")]

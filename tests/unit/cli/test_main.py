@@ -260,7 +260,7 @@ def test_streams_that_are_closed_or_full_do_not_end_in_a_traceback(
 def test_progress_that_nobody_reads_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stderr", full)
-        console.say("building")
+        console.print_progress("building")
         monkeypatch.undo()
         # The control: to write there does fail.
         with pytest.raises(OSError, match="No space left on device"):

@@ -173,7 +173,7 @@ def _served(facts: Facts) -> Row:
             f"drivers.json has no entry for {release}",
             "add it to images/components/gvisor/drivers.json",
         )
-    answer = pinned.answer(driver)
+    answer = pinned.status(driver)
     if answer == SUPPORTED:
         return Row("gvisor", "ok", f"{release} serves driver {driver}")
     serving = facts.releases.serving(driver)[-1:]

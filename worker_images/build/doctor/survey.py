@@ -69,7 +69,7 @@ def gather(root: Path) -> Facts:
     loaded = project.load(root)
     pinned = loaded.pins
     questions = _questions(root, loaded)
-    answers = reach.ask(
+    answers = reach.run_all(
         {matter: partial(_answer, question) for matter, question in questions.items()},
         reach.DEADLINE_SECONDS,
     )

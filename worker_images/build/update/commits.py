@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from worker_images.build.update import contract
 from worker_images.build.update.values import Facts, Offer, date_of
-from worker_images.errors import NoAnswerError
+from worker_images.errors import NoResponseError
 from worker_images.fetch import gomod, web
 from worker_images.model.drivers.table import Release
 
@@ -46,10 +46,10 @@ class Sources:
 
 
 def sources(environment: Mapping[str, str], module: str) -> Sources:
-    """The first HTTP proxy of GOPROXY; raises NoAnswerError where it names none."""
+    """The first HTTP proxy of GOPROXY; raises NoResponseError where it names none."""
     proxies = gomod.named(environment.get("GOPROXY") or gomod.PROXY)
     if not proxies:
-        raise NoAnswerError(
+        raise NoResponseError(
             "GOPROXY names no HTTP proxy; set it to one, such as https://proxy.golang.org"
         )
     return Sources(module, proxies[0])
@@ -59,7 +59,7 @@ def newer(ours: Sources, pinned: str, named: Collection[str], facts: Facts) -> l
     """Commits after the pinned one, newest first: the latest, those that the proxy lists, and
     those that the reader names.
 
-    Raises NoAnswerError where the proxy does not list them.
+    Raises NoResponseError where the proxy does not list them.
     """
     found = {*_listed(ours), *_latest(ours), *named}
     after = [version for version in found if date_of(version) > date_of(pinned)]
@@ -78,7 +78,7 @@ def _listed(ours: Sources) -> list[str]:
 def _latest(ours: Sources) -> list[str]:
     try:
         return [web.record(ours.address("@latest"), ModuleVersion, ours.timeout).version]
-    except NoAnswerError as error:
+    except NoResponseError as error:
         # A proxy that keeps only what was fetched before has no latest; its list is what there is.
         if error.status in {403, 404, 410}:
             return []
@@ -92,7 +92,7 @@ def _offer(ours: Sources, version: str) -> Offer:
         address = ours.address(f"@v/{version}.zip")
         archive = web.get(address, ours.timeout, MOST_ARCHIVE_BYTES)
         return Offer(version, info.time, len(archive), drivers(version, archive))
-    except NoAnswerError as error:
+    except NoResponseError as error:
         return Offer(version, unanswered=str(error))
 
 
@@ -105,7 +105,7 @@ def _released(ours: Sources, offer: Offer, facts: Facts) -> Offer:
         return offer
     try:
         sha512 = facts.sha512.get(release) or _published(ours, release)
-    except NoAnswerError as error:
+    except NoResponseError as error:
         return replace(
             offer,
             release=release,
@@ -127,16 +127,16 @@ def _published(ours: Sources, release: str) -> str:
 def drivers(version: str, archive: bytes) -> Release:
     """What the runsc of a module's archive serves.
 
-    Raises NoAnswerError where it is not of the go branch.
+    Raises NoResponseError where it is not of the go branch.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as files:
             names = files.namelist()
             source = next((name for name in names if name.endswith("/" + contract.SOURCE)), "")
             if not source or not any(name.endswith("_autogen.go") for name in names):
-                raise NoAnswerError("its archive is not of gVisor's go branch")
+                raise NoResponseError("its archive is not of gVisor's go branch")
             if files.getinfo(source).file_size > MOST_SOURCE_BYTES:
-                raise NoAnswerError(f"{contract.SOURCE} in its archive is too large")
+                raise NoResponseError(f"{contract.SOURCE} in its archive is too large")
             return contract.of_source(version, files.read(source).decode("utf-8", "replace"))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise NoAnswerError("its archive is damaged, or not a zip file") from error
+        raise NoResponseError("its archive is damaged, or not a zip file") from error

@@ -336,7 +336,7 @@ def test_an_engine_elsewhere_that_is_dead_has_a_next_step() -> None:
         EngineError,
         match=r"tcp://127\.0\.0\.1:9: .*; check that engine, or name another in DOCKER_HOST",
     ):
-        sdk.described(Address("tcp://127.0.0.1:9"))
+        sdk.describe(Address("tcp://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize("text", [None, "no certificate\n"])
@@ -374,8 +374,8 @@ def test_an_address_that_answers_and_one_that_does_not(monkeypatch: pytest.Monke
 
 def test_a_question_without_an_answer_holds_nothing_up() -> None:
     never = threading.Event()
-    assert reach.ask({"silent": never.wait}, 0.0) == {}
-    assert reach.ask({"good": lambda: 1}, 60) == {"good": 1}
+    assert reach.run_all({"silent": never.wait}, 0.0) == {}
+    assert reach.run_all({"good": lambda: 1}, 60) == {"good": 1}
     never.set()
 
 

@@ -16,7 +16,7 @@ from tests.support.registries import Registry
 from worker_images.build.update import commits
 from worker_images.build.update.commits import Sources, drivers, newer, sources
 from worker_images.build.update.values import Facts, Offer
-from worker_images.errors import NoAnswerError
+from worker_images.errors import NoResponseError
 from worker_images.model.drivers.table import Release, Table
 
 GVISOR = "gvisor.dev/gvisor"
@@ -78,14 +78,14 @@ def test_latest_commit_and_a_named_one_are_read(registry: Registry) -> None:
     registry.rows[f"/{GVISOR}/@latest"] = json.dumps({"Version": NEW, "Time": DAY}).encode()
     assert [offer.version for offer in found(registry)] == [NEW]
     registry.rows[f"/{GVISOR}/@latest"] = 429
-    with pytest.raises(NoAnswerError, match="HTTP 429"):
+    with pytest.raises(NoResponseError, match="HTTP 429"):
         found(registry)
 
 
 def test_version_of_endless_length_is_refused(registry: Registry) -> None:
     served(registry, NEW)
     registry.rows[f"/{GVISOR}/@v/list"] = b"v1." + b"9" * 5000
-    with pytest.raises(NoAnswerError, match="/@v/list: unexpected response, not a list"):
+    with pytest.raises(NoResponseError, match="/@v/list: unexpected response, not a list"):
         found(registry)
 
 
@@ -94,7 +94,7 @@ def test_proxy_that_fails_is_named(name: str, registry: Registry) -> None:
     served(registry, NEW)
     assert found(registry)
     registry.rows[f"/{GVISOR}/@v/list"], words = FAULTS[name]
-    with pytest.raises(NoAnswerError) as caught:
+    with pytest.raises(NoResponseError) as caught:
         found(registry, timeout=0.2)
     assert words in str(caught.value)
 
@@ -139,7 +139,7 @@ def test_damaged_stream_in_an_archive_is_refused() -> None:
     whole = out.getvalue()
     assert drivers(NEW, whole).supported == ("535.01.02",)
     begin = whole.index(b"version.go") + len(b"version.go")
-    with pytest.raises(NoAnswerError, match="its archive is damaged, or not a zip file"):
+    with pytest.raises(NoResponseError, match="its archive is damaged, or not a zip file"):
         drivers(NEW, whole[:begin] + b"\xff" * 12 + whole[begin + 12 :])
 
 
@@ -173,5 +173,5 @@ def test_proxy_is_that_of_the_reader() -> None:
     assert sources({}, GVISOR).proxy == "https://proxy.golang.org"
     named = {"GOPROXY": "off|https://one.example/,https://two.example,direct"}
     assert sources(named, GVISOR).proxy == "https://one.example"
-    with pytest.raises(NoAnswerError, match="GOPROXY names no HTTP proxy"):
+    with pytest.raises(NoResponseError, match="GOPROXY names no HTTP proxy"):
         sources({"GOPROXY": "file:///srv,direct"}, GVISOR)
