@@ -25,8 +25,8 @@ def test_runsc_refuses_driver_newer_than_its_list(
     """The user sees EOF; explain names the driver and the releases that serve it."""
     older = dataclasses.replace(
         sandboxes,
-        place=Host(other_runsc, f"{sandboxes.folder}/beside"),
-        rootfs=f"{sandboxes.folder}/beside/root",
+        place=Host(other_runsc, f"{sandboxes.folder}/host-mounts"),
+        rootfs=f"{sandboxes.folder}/host-mounts/root",
     )
     found = older("/bin/true")
     assert found.status != 0
@@ -45,8 +45,8 @@ def test_forced_abi_passes_nvidia_smi_but_fails_cuda(
     """nvidia-smi works with the wrong ABI, so only a CUDA kernel shows the failure."""
     older = dataclasses.replace(
         sandboxes,
-        place=Host(other_runsc, f"{sandboxes.folder}/beside"),
-        rootfs=f"{sandboxes.folder}/beside/root",
+        place=Host(other_runsc, f"{sandboxes.folder}/host-mounts"),
+        rootfs=f"{sandboxes.folder}/host-mounts/root",
     )
     smi = older("/bin/sh", "-c", SMI, flags=["--nvproxy-driver-version=latest"])
     assert (smi.status, smi.output.split()[-1]) == (0, gpu.driver)

@@ -159,7 +159,7 @@ def _bar(row: dict[str, Any]) -> str:
 
 
 def _checklist(checklist: dict[str, Any]) -> Iterator[str]:
-    yield f"\n### The requirements' checklist\n\n{checklist['verdict']}\n"
+    yield f"\n### The requirements' checklist\n\n{checklist['summary']}\n"
     yield from _table("layer", "the requirements' check", "assessment", "ours", "", "found")
     for row in checklist["rows"]:
         command = row["requirement"].partition("\n")[0]

@@ -73,7 +73,7 @@ class Checklist:
         return set(self.counts) == {PASSED}
 
     @property
-    def verdict(self) -> str:
+    def summary(self) -> str:
         """The result in one line."""
         answer = "Yes" if self.passed else "No"
         total = self.counts.total()

@@ -70,9 +70,9 @@ def devices(target: Target, found: CommandResult) -> Result:
 def _missing(nodes: Mapping[str, _Node], step: str) -> Iterator[Problem]:
     missing = [name for name in (CONTROL, MEMORY) if name not in nodes]
     if not any(map(GPU.match, nodes)):
-        missing.append("nvidia0 or another GPU")
+        missing.append("nvidiaN")
     if missing:
-        yield f"no {', no '.join(missing)}", step
+        yield f"missing devices: {', '.join(missing)}", step
 
 
 def _not_devices(nodes: Mapping[str, _Node], step: str) -> Iterator[Problem]:
@@ -121,10 +121,10 @@ def gpu_count(target: Target, found: CommandResult) -> Result:
     lines = found.output.splitlines()
     gpus = sum(line.startswith("/dev/") and bool(GPU.search(line)) for line in lines)
     if target.cluster:
-        expected, source = limit(target.cluster.get("pod", target.cluster.pod)), "the limit"
+        expected, source = limit(target.cluster.get("pod", target.cluster.pod)), "the limit is"
     else:
-        expected, source = sum(line.startswith("driver: ") for line in lines), "the driver"
-    seen = f"{gpus}, expected {expected} by {source}"
+        expected, source = sum(line.startswith("driver: ") for line in lines), "the driver has"
+    seen = f"{gpus} in /dev; {source} {expected}"
     if gpus < expected or not gpus:
         return Result(FAILED, seen, "a GPU is missing", REQUEST if target.cluster else LOAD)
     if gpus > expected:

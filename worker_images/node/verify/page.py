@@ -24,7 +24,7 @@ WIDTH, MAX_CHARACTERS = 58, 300
 
 
 def text(checklist: Checklist) -> str:
-    """Return one line for each row, the reason below a row that did not pass, and the verdict."""
+    """Return one line for each row, the reason below a row that did not pass, and the summary."""
     lines: list[str] = []
     before: list[str] = []
     for entry in checklist.entries:
@@ -32,7 +32,7 @@ def text(checklist: Checklist) -> str:
         lines.append(_line(entry))
         lines += AS_ABOVE if why and why == before else why
         before = why
-    return "\n".join([*lines, "", *_missing(checklist), checklist.verdict])
+    return "\n".join([*lines, "", *_missing(checklist), checklist.summary])
 
 
 def _missing(checklist: Checklist) -> list[str]:
@@ -76,7 +76,7 @@ def as_json(checklist: Checklist) -> str:
         for entry in checklist.entries
     ]
     document = {
-        "verdict": checklist.verdict,
+        "summary": checklist.summary,
         "passed": checklist.passed,
         "image": checklist.image,
         "counts": dict(checklist.counts),
@@ -92,7 +92,7 @@ def html(checklist: Checklist) -> str:
     at = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%MZ")  # noqa: UP017
     layers = dict.fromkeys(entry.row.layer for entry in checklist.entries)
     return string.Template(PAGE.read_text(encoding="utf-8")).substitute(
-        verdict=markup.escape(checklist.verdict),
+        summary=markup.escape(checklist.summary),
         style=PASSED if checklist.passed else FAILED,
         missing="".join(f"<p>{markup.escape(line)}</p>" for line in _missing(checklist)),
         layers="".join(_layer(checklist, name) for name in layers),

@@ -69,25 +69,27 @@ def test_test_has_the_worst_result_of_its_parameters(worst: str) -> None:
     assert join((IMAGE,), results).outcome == worst
 
 
-def made(*outcomes: str, unselected: int = 0) -> Checklist:
+def checklist_of(*outcomes: str, unselected: int = 0) -> Checklist:
     entries = [Entry(row(), Result(outcome)) for outcome in outcomes]
     rest = [Entry(row(), Result(NOT_RUN), selected=False)] * unselected
     return Checklist((*entries, *rest), "", {})
 
 
 @pytest.mark.parametrize(
-    ("found", "verdict"),
+    ("checklist_", "summary"),
     [
-        (made(PASSED, unselected=2), "Yes: 1 of 1 checks passed; 2 not selected."),
-        (made(PASSED, PASSED), "Yes: 2 of 2 checks passed."),
-        (made(PASSED, FAILED), "No: 1 of 2 checks passed, 1 failed."),
-        (made(PASSED, NOT_RUN), "No: 1 of 2 checks passed, 1 not run."),
-        (made(unselected=1), "No: 0 of 0 checks passed; 1 not selected."),
+        (checklist_of(PASSED, unselected=2), "Yes: 1 of 1 checks passed; 2 not selected."),
+        (checklist_of(PASSED, PASSED), "Yes: 2 of 2 checks passed."),
+        (checklist_of(PASSED, FAILED), "No: 1 of 2 checks passed, 1 failed."),
+        (checklist_of(PASSED, NOT_RUN), "No: 1 of 2 checks passed, 1 not run."),
+        (checklist_of(unselected=1), "No: 0 of 0 checks passed; 1 not selected."),
     ],
 )
-def test_verdict_is_yes_only_when_every_selected_row_passed(found: Checklist, verdict: str) -> None:
-    assert found.verdict == verdict
-    assert found.passed is verdict.startswith("Yes")
+def test_summary_is_yes_only_when_every_selected_row_passed(
+    checklist_: Checklist, summary: str
+) -> None:
+    assert checklist_.summary == summary
+    assert checklist_.passed is summary.startswith("Yes")
 
 
 def test_every_row_has_tests_or_a_probe() -> None:

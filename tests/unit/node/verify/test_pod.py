@@ -46,8 +46,8 @@ def replace_by_socket(worker: Worker) -> None:
     before = Path.cwd()
     os.chdir(path.parent)
     try:
-        with socket.socket(socket.AF_UNIX) as made:
-            made.bind(path.name)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path.name)
     finally:
         os.chdir(before)
 
@@ -87,7 +87,7 @@ POD_FAULTS: dict[str, tuple[Change, set[str], str]] = {
     "no devices": (
         lambda w: shutil.rmtree(w.tree / "dev"),
         {DEVICES, COUNT},
-        "no nvidiactl, no nvidia-uvm, no nvidia0",
+        "missing devices: nvidiactl, nvidia-uvm, nvidiaN",
     ),
     "wrong numbers": (
         lambda w: w.write("numbers/nvidia0", "c3:1"),
@@ -104,7 +104,7 @@ POD_FAULTS: dict[str, tuple[Change, set[str], str]] = {
         {DEVICES},
         "/proc/devices has no nvidia-uvm",
     ),
-    "nothing behind": (replace_by_socket, {DEVICES}, "nvidiactl: No such device or address"),
+    "no driver behind": (replace_by_socket, {DEVICES}, "nvidiactl: No such device or address"),
     "no driver": (
         lambda w: (w.tree / "proc/driver/nvidia/version").unlink(),
         {SERVED, FILES},
@@ -185,7 +185,7 @@ def test_probe_creates_no_device(worker: Worker, kit_root: Path) -> None:
     """A shell that opens a missing path for writing creates a file."""
     (worker.tree / "dev/nvidiactl").unlink()
     _, _, rows = run(kit_root, "--context", "lab", "--kubectl", worker.kubectl)
-    assert rows[DEVICES]["reason"] == "no nvidiactl"
+    assert rows[DEVICES]["reason"] == "missing devices: nvidiactl"
     assert sorted(path.name for path in (worker.tree / "dev").iterdir()) == [
         "nvidia-uvm",
         "nvidia0",
