@@ -110,7 +110,7 @@ def main(argv: list[str], root: Path) -> int:
 
 
 def _run(argv: list[str], root: Path) -> str:
-    if record := uptodate.look(argv, root):
+    if record := uptodate.find_current(argv, root):
         console.print_progress(
             f"nothing to build: no input changed and the engine holds {record.image_id}"
         )

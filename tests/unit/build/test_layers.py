@@ -1,4 +1,4 @@
-"""The digest of a layer's inputs changes with its own inputs, and with no others."""
+"""A layer's digest changes only with the inputs of that layer."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +21,7 @@ def full(project: Project, locked: Lock) -> Plan:
 
 
 def changed(planned: Plan, change: Callable[[Input], Input]) -> set[str]:
-    """The layers whose digest differs after a change of inputs."""
+    """Return the layers whose digest differs after a change of inputs."""
     before = input_digests(planned, ROOT)
     other = replace(planned, inputs=tuple(change(each) for each in planned.inputs))
     after = input_digests(other, ROOT)
@@ -29,7 +29,7 @@ def changed(planned: Plan, change: Callable[[Input], Input]) -> set[str]:
 
 
 def without_a_package(owner: str) -> Callable[[Input], Input]:
-    """A change of one root filesystem."""
+    """Return a change that removes a package from one root filesystem."""
 
     def change(each: Input) -> Input:
         if isinstance(each, Root) and each.owner == owner:
@@ -39,17 +39,17 @@ def without_a_package(owner: str) -> Callable[[Input], Input]:
     return change
 
 
-def test_same_inputs_give_the_same_digests(full: Plan) -> None:
+def test_digests_are_equal_for_equal_inputs(full: Plan) -> None:
     assert changed(full, lambda each: each) == set()
 
 
-def test_base_package_changes_what_stands_on_the_base(full: Plan) -> None:
+def test_base_package_changes_the_layers_above_the_base(full: Plan) -> None:
     found = changed(full, without_a_package("base"))
     assert {"base", "runc", "cuda-runtime"} <= found
     assert "gvisor" not in found
 
 
-def test_own_package_changes_one_layer(full: Plan) -> None:
+def test_component_package_changes_only_its_layer(full: Plan) -> None:
     assert changed(full, without_a_package("criu")) == {"criu"}
 
 
@@ -62,7 +62,7 @@ def test_toolchain_changes_every_go_component(full: Plan) -> None:
     assert changed(full, change) == {"gvisor", "runc", "nvidia-container-toolkit"}
 
 
-def test_go_sum_changes_its_component(full: Plan) -> None:
+def test_go_sum_changes_only_its_component(full: Plan) -> None:
     def change(each: Input) -> Input:
         if isinstance(each, Text) and each.place == "components/runc/go.sum":
             return replace(each, content=each.content + "\n")
