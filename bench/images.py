@@ -113,8 +113,8 @@ def sandbox(_: Endpoint) -> Bar:
     """
     command = [sys.executable, "-m", "worker_images.node", "workload", "--variant", "slim"]
     with tempfile.TemporaryDirectory() as folder:
-        command += ["--figures", "--results", folder]
+        command += ["--benchmark", "--results", folder]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-        rows = json.loads((Path(folder) / "figures.json").read_text())["figures"]
-    row = next(each for each in rows if each["figure"]["key"] == "start_s")
+        rows = json.loads((Path(folder) / "benchmark.json").read_text())["metrics"]
+    row = next(each for each in rows if each["metric"]["key"] == "start_s")
     return Bar("start of a sandbox", row["sandbox"], 1.3 * row["node"], "s", "1.3 x bare runsc's")

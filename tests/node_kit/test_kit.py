@@ -1,6 +1,4 @@
-"""Does the kit for GPU nodes hold all that it needs, and run with nothing but a Python beside
-it?
-"""
+"""Does the kit for GPU nodes contain everything that it needs, and run with Python alone?"""
 
 import os
 import subprocess
@@ -28,7 +26,7 @@ def archive() -> Path:
 
 @pytest.fixture(scope="module")
 def unpacked(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kit as it is on a node."""
+    """The kit, unpacked as on a node."""
     target = tmp_path_factory.mktemp("node")
     subprocess.run(
         ["tar", "--extract", "--gzip", "--file", archive, "--directory", target], check=True
@@ -36,43 +34,41 @@ def unpacked(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target / gpukit.FOLDER
 
 
-def test_it_is_small_enough_to_travel(archive: Path) -> None:
+def test_kit_is_smaller_than_50_mb(archive: Path) -> None:
     assert archive.stat().st_size <= 50e6
 
 
-def test_it_is_the_same_each_time(archive: Path) -> None:
+def test_kit_is_reproducible(archive: Path) -> None:
     first = archive.read_bytes()
     assert gpukit.kit(ROOT, "slim").read_bytes() == first
 
 
-def test_it_says_nothing_of_who_packed_it(archive: Path) -> None:
+def test_kit_has_no_owner_and_no_time(archive: Path) -> None:
     with tarfile.open(archive) as tar:
         assert {
             (member.uid, member.gid, member.uname, member.gname, member.mtime) for member in tar
         } == {(0, 0, "", "", 0)}
 
 
-def test_it_brings_what_older_pythons_lack(unpacked: Path) -> None:
-    """pytest needs these below 3.11, which the packing machine's own Python would leave out."""
+def test_kit_contains_backports_for_python_3_10(unpacked: Path) -> None:
+    """pytest needs them below Python 3.11; pip on a newer Python would not install them."""
     assert {"exceptiongroup", "tomli", "pytest"} <= {
         path.name for path in (unpacked / "site").iterdir()
     }
 
 
-def test_it_runs_the_layer(unpacked: Path) -> None:
-    """Without a GPU: the sandbox boots with stand-ins, the rest says why it did not run."""
+def test_kit_runs_the_workload_layer_without_a_gpu(unpacked: Path) -> None:
+    """A sandbox starts with stand-ins; the other checks report why they did not run."""
     found = subprocess.run(
         [unpacked / "run"], env=BARE, capture_output=True, text=True, check=False
     )
     assert found.returncode == 0, found.stdout + found.stderr
-    assert ran(unpacked / "results/workload.xml") >= 8
-    assert (unpacked / "results/figures.json").exists()
+    assert count_run(unpacked / "results/workload.xml") >= 8
+    assert (unpacked / "results/benchmark.json").exists()
 
 
-def test_it_runs_in_a_container_too(endpoint: Endpoint, tmp_path: Path) -> None:
-    """The same checks where the image's runsc runs in a container with the few rights that it
-    needs.
-    """
+def test_workload_layer_runs_in_a_container(endpoint: Endpoint, tmp_path: Path) -> None:
+    """The image's runsc runs in a container with the least rights that it needs."""
     command = [
         sys.executable,
         "-m",
@@ -90,16 +86,16 @@ def test_it_runs_in_a_container_too(endpoint: Endpoint, tmp_path: Path) -> None:
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert found.returncode == 0, found.stdout + found.stderr
-    assert ran(tmp_path / "workload.xml") >= 8
+    assert count_run(tmp_path / "workload.xml") >= 8
 
 
-def ran(report: Path) -> int:
-    """How many checks ran."""
+def count_run(report: Path) -> int:
+    """Return the number of checks that ran."""
     run = results.read(report)
     return len(run.checks) - len(run.with_outcome(results.NOT_RUN))
 
 
-def test_what_is_required_fails_where_it_cannot_run(unpacked: Path) -> None:
+def test_required_layer_fails_without_a_gpu(unpacked: Path) -> None:
     found = subprocess.run(
         [unpacked / "run", "--require", "workload"],
         env=BARE,
@@ -115,7 +111,7 @@ def test_what_is_required_fails_where_it_cannot_run(unpacked: Path) -> None:
 
 
 def test_kit_verifies_its_image(unpacked: Path) -> None:
-    """The checklist's image rows by tests/workload alone: no engine, no checkout, no GPU."""
+    """The image rows pass with tests/workload alone: no engine, no checkout, no GPU."""
     command = ["python3", "-X", "utf8", "-m", "worker_images.node", "verify"]
     found = subprocess.run(
         [*command, "--image", "image.tar", "--driver", "580.159.04"],
@@ -129,11 +125,9 @@ def test_kit_verifies_its_image(unpacked: Path) -> None:
     assert "Yes: 5 of 5 checks passed; 17 not selected." in found.stdout
 
 
-def test_the_older_runsc_serves_what_its_row_says() -> None:
-    """Debian's, which nodes without the project's runsc have: its row of the table against its own
-    list.
-    """
-    said = subprocess.run(
+def test_older_runsc_serves_the_drivers_of_its_row() -> None:
+    """Debian's runsc serves the drivers that drivers.json lists for its release."""
+    version = subprocess.run(
         [gpukit.controls(ROOT), "--version"], capture_output=True, text=True, check=True
     ).stdout
     listed = subprocess.run(
@@ -143,12 +137,12 @@ def test_the_older_runsc_serves_what_its_row_says() -> None:
         check=True,
     ).stdout
     found = {each.name: each.supported for each in table.read(ROOT / DRIVERS)}
-    assert "20240729.0" in said
+    assert "20240729.0" in version
     assert table.ordered(listed.split()) == found["20240729.0"]
     assert table.ordered(listed.split()) != found["20240916.0"]
 
 
-def test_its_commands_need_nothing_else(unpacked: Path) -> None:
+def test_commands_import_only_the_standard_library(unpacked: Path) -> None:
     command = [
         "python3",
         "-I",

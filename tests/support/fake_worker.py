@@ -1,4 +1,4 @@
-"""A worker that is a folder: programs and a tree that stand in for a pod's, each to be changed by a test."""
+"""A fake worker pod in a folder: programs and files that a test can change."""
 
 import argparse
 import json
@@ -16,15 +16,15 @@ DRIVER = "580.159.04"
 RELEASE = "20260817.0"
 DRIVERS = next(each.supported for each in table.read(ROOT / table.DRIVERS) if each.name == RELEASE)
 VERSION = f"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {DRIVER}  Release Build\n"
-# Its output is in the folder `said`, so that a test changes a text, not a program.
+# Its output is in the folder `outputs`, so that a test changes a text and not the program.
 RUNSC = """#!/bin/sh
-said={tree}/said
+outputs={tree}/outputs
 case "$*" in
-  "nvproxy list-supported-drivers") cat "$said/drivers" ;;
-  *do\\ cat*) cat "$said/boot"; cat "$said/errors" >&2; test -s "$said/boot" ;;
+  "nvproxy list-supported-drivers") cat "$outputs/drivers" ;;
+  *do\\ cat*) cat "$outputs/boot"; cat "$outputs/errors" >&2; test -s "$outputs/boot" ;;
 esac
 """
-# Of the tree's devices alone; of the machine's own it says what is true.
+# Fakes the numbers of devices in the tree; for other paths it runs the real stat.
 STAT = """#!/bin/sh
 numbers={tree}/numbers/${{4#{tree}/dev/}}
 test -f "$numbers" || exec /usr/bin/stat "$@"
@@ -54,7 +54,7 @@ exit $status
 
 @dataclass(frozen=True)
 class Worker:
-    """The folder."""
+    """A fake worker in a folder."""
 
     tree: Path
 
@@ -63,14 +63,14 @@ class Worker:
         return str(self.tree / "bin/kubectl")
 
     def write(self, name: str, text: str) -> None:
-        """A file of the tree."""
+        """Write a file of the tree."""
         path = self.tree / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         path.write_text(text)
 
     def pod(self, runtime_class: str = "nvidia", gpus: int = 1) -> None:
-        """The pod's object."""
+        """Write the pod's object."""
         limits = {"nvidia.com/gpu": str(gpus)} if gpus else {}
         spec = {
             "runtimeClassName": runtime_class,
@@ -79,48 +79,49 @@ class Worker:
         self.write("pod.json", json.dumps({"spec": spec}))
 
     def device(self, name: str, numbers: str) -> None:
-        """A device that opens; numbers are hexadecimal, as stat writes them."""
+        """Create a device that opens; numbers are hexadecimal, as stat prints them."""
         path = self.tree / "dev" / name
         path.parent.mkdir(exist_ok=True)
         path.symlink_to("/dev/null")
         self.write(f"numbers/{name}", f"{numbers}\n")
 
-    def refuse_to_boot(self) -> None:
-        """As under a filter that forbids new namespaces."""
-        self.write("said/boot", "")
+    def forbid_namespaces(self) -> None:
+        """Let runsc fail as under a seccomp filter that forbids new namespaces."""
+        self.write("outputs/boot", "")
         self.write(
-            "said/errors", "creating process: fork/exec /proc/self/exe: operation not permitted\n"
+            "outputs/errors",
+            "creating process: fork/exec /proc/self/exe: operation not permitted\n",
         )
 
 
 def make(tree: Path) -> Worker:
-    """A worker in which all is well."""
-    made = Worker(tree)
+    """Create a worker that passes every check."""
+    worker = Worker(tree)
     for name, text in (("runsc", RUNSC), ("stat", STAT), ("kubectl", KUBECTL)):
-        made.write(f"bin/{name}", text.format(tree=tree))
+        worker.write(f"bin/{name}", text.format(tree=tree))
         (tree / "bin" / name).chmod(stat.S_IRWXU)
-    for name, text in _said().items():
-        made.write(f"said/{name}", text)
-    made.pod()
-    made.write("runtimeclass.json", json.dumps({"handler": "nvidia"}))
-    made.write("environment", f"NVIDIA_VISIBLE_DEVICES=GPU-1234\nPATH={tree}/bin:/usr/bin:/bin\n")
-    made.write("proc/driver/nvidia/version", VERSION)
-    made.write("proc/devices", "195 nvidia\n510 nvidia-uvm\n")
-    made.write("proc/self/status", "CapEff:\t00000000a80425fb\nSeccomp:\t0\n")
+    for name, text in _outputs().items():
+        worker.write(f"outputs/{name}", text)
+    worker.pod()
+    worker.write("runtimeclass.json", json.dumps({"handler": "nvidia"}))
+    worker.write("environment", f"NVIDIA_VISIBLE_DEVICES=GPU-1234\nPATH={tree}/bin:/usr/bin:/bin\n")
+    worker.write("proc/driver/nvidia/version", VERSION)
+    worker.write("proc/devices", "195 nvidia\n510 nvidia-uvm\n")
+    worker.write("proc/self/status", "CapEff:\t00000000a80425fb\nSeccomp:\t0\n")
     for name, text in {
         "kernel/yama/ptrace_scope": "1",
         "vm/max_map_count": "65530",
         "user/max_user_namespaces": "96365",
     }.items():
-        made.write(f"proc/sys/{name}", f"{text}\n")
+        worker.write(f"proc/sys/{name}", f"{text}\n")
     for name in ("libcuda", "libnvidia-ml"):
-        made.write(f"usr/local/nvidia/lib64/{name}.so.{DRIVER}", "")
+        worker.write(f"usr/local/nvidia/lib64/{name}.so.{DRIVER}", "")
     for name, numbers in (("nvidiactl", "c3:ff"), ("nvidia-uvm", "1fe:0"), ("nvidia0", "c3:0")):
-        made.device(name, numbers)
-    return made
+        worker.device(name, numbers)
+    return worker
 
 
-def _said() -> dict[str, str]:
+def _outputs() -> dict[str, str]:
     return {
         "drivers": "".join(f"{driver}\n" for driver in DRIVERS),
         "boot": "Linux version 4.19.0-gvisor\n",
@@ -128,18 +129,18 @@ def _said() -> dict[str, str]:
     }
 
 
-def run(root: Path, *words: str) -> tuple[str, int, dict[str, dict[str, Any]]]:
-    """The command's text, its status, and its rows by their check, out of the JSON."""
+def run(root: Path, *options: str) -> tuple[str, int, dict[str, dict[str, Any]]]:
+    """Run verify, and return its text, its exit code, and its rows by their check."""
     parser = argparse.ArgumentParser()
-    verify.arguments(parser)
+    verify.add_arguments(parser)
     result = root / "result.json"
     status, text = verify.main(
-        parser.parse_args([*words, f"--json={result}"]), root, lambda _: None
+        parser.parse_args([*options, f"--json={result}"]), root, lambda _: None
     )
     rows = json.loads(result.read_text())["rows"] if result.exists() else []
     return text, status, {row["check"]: row for row in rows}
 
 
 def failed(rows: dict[str, dict[str, Any]]) -> set[str]:
-    """Checks that were selected and did not pass."""
+    """Return the checks that were selected and did not pass."""
     return {check for check, row in rows.items() if row["selected"] and row["outcome"] != PASSED}

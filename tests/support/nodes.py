@@ -1,4 +1,4 @@
-"""A GPU node's devices, and files and programs to give it."""
+"""Devices, files and programs for a fake GPU node."""
 
 from pathlib import Path
 

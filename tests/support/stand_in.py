@@ -1,6 +1,4 @@
-"""Stand-ins for a GPU: device nodes with the driver's numbers and nothing behind them, a library
-with the driver's name.
-"""
+"""Stand-ins for a GPU: device nodes without a driver behind them, and a minimal libcuda."""
 
 import os
 import stat
@@ -11,9 +9,9 @@ from worker_images.node import node
 from worker_images.node.node import Node
 
 DRIVER = "580.159.04"
-# What runsc and programs need of /dev, then the driver's nodes; the major of nvidia-uvm is any that
-# is free.
-USUAL = (
+# The devices that runsc and programs need, then the driver's. The major number of nvidia-uvm is an
+# unused one.
+STANDARD = (
     ("null", 1, 3),
     ("zero", 1, 5),
     ("full", 1, 7),
@@ -21,7 +19,7 @@ USUAL = (
     ("urandom", 1, 9),
     ("tty", 5, 0),
 )
-DRIVERS = (
+NVIDIA = (
     ("nvidiactl", 195, 255),
     ("nvidia0", 195, 0),
     ("nvidia-uvm", 510, 0),
@@ -30,24 +28,24 @@ DRIVERS = (
 
 
 def devices(folder: Path) -> Path:
-    """A folder to be /dev; making it needs root."""
+    """Create a folder to mount as /dev; needs root."""
     folder.mkdir()
-    for name, major, minor in (*USUAL, *DRIVERS):
+    for name, major, minor in (*STANDARD, *NVIDIA):
         os.mknod(folder / name, stat.S_IFCHR, os.makedev(major, minor))
         (folder / name).chmod(0o666)
     return folder
 
 
 def node_with(devices: Path, libraries: Path) -> Node:
-    """A node of these devices, whose driver is one that the image's runsc serves."""
+    """Return a node with these devices, and a driver that the image's runsc serves."""
     libraries.mkdir()
     path = libraries / f"libcuda.so.{DRIVER}"
-    path.write_bytes(library("libcuda.so.1"))
+    path.write_bytes(elf_library("libcuda.so.1"))
     return Node(DRIVER, tuple(node.devices(devices)), (path,), (), "stand-ins")
 
 
-def library(soname: str) -> bytes:
-    """The least of an ELF file that has a name to be loaded by."""
+def elf_library(soname: str) -> bytes:
+    """Return a minimal ELF file with a SONAME."""
     headers, name = 64, b"\0" + soname.encode() + b"\0"
     dynamic = headers + 2 * 56
     strings = dynamic + 3 * 16

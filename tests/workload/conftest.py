@@ -1,6 +1,4 @@
-"""Sandboxes of the judged image's own runsc, on a GPU where there is one, and with stand-in devices
-where there is none.
-"""
+"""Fixtures: sandboxes of the tested image's runsc, with a GPU or with stand-in devices."""
 
 import os
 import shutil
@@ -11,56 +9,56 @@ from pathlib import Path
 import pytest
 
 from tests.support import stand_in
-from tests.workload.user import PROBES, Facts, Inside, Sandboxes, Wiring, facts_of
+from tests.workload.sandboxes import PROBES, Facts, Sandboxes, SandboxRun, Wiring, facts_of
 from worker_images.harness.options import not_run
 from worker_images.model.drivers import table
 from worker_images.model.drivers.kernel import NO_DRIVER
 from worker_images.model.drivers.table import DRIVERS, Table
 from worker_images.node import node, place
-from worker_images.node.command import INSIDE
+from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.node import Node
 from worker_images.node.place import Place
-from worker_images.node.unpack import root_of
+from worker_images.node.unpack import open_root
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 collect_ignore = ["probes"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is a matter of another variant."""
+    """Deselect tests of another variant."""
     marks = [
         (item, item.get_closest_marker("variant"))
         for item in items
         if item.path.is_relative_to(Path(__file__).parent)
     ]
-    left_out = [
+    deselected = [
         item for item, mark in marks if mark and mark.args[0] != config.getoption("variant")
     ]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=deselected)
+    items[:] = [item for item in items if item not in deselected]
 
 
 @pytest.fixture(scope="session")
 def drivers() -> Table:
-    """Which gVisor release serves which driver."""
+    """The table of gVisor releases and the drivers that they serve."""
     return table.read(ROOT / DRIVERS)
 
 
 @pytest.fixture
 def seen(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """What a check saw, in one line: the evidence that goes into the results."""
+    """Record what a check saw, as one line of the results."""
     return lambda text: record_property("seen", " ".join(text.split()))
 
 
 @pytest.fixture(scope="session")
 def this_node() -> Node:
-    """The machine, GPU or none."""
+    """This machine, with or without a GPU."""
     return node.read()
 
 
 @pytest.fixture(scope="session")
 def gpu(this_node: Node, pytestconfig: pytest.Config) -> Node:
-    """The machine's GPU."""
+    """This machine, which has a GPU."""
     if not this_node.driver:
         not_run(pytestconfig, "workload", NO_DRIVER)
     return this_node
@@ -68,14 +66,11 @@ def gpu(this_node: Node, pytestconfig: pytest.Config) -> Node:
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """A folder that other users may pass through, with the probes in it.
-
-    Its device nodes go with it.
-    """
-    with tempfile.TemporaryDirectory(prefix="workload-") as made:
-        Path(made).chmod(0o711)
-        shutil.copytree(PROBES, Path(made) / PROBES.name)
-        yield Path(made)
+    """A folder with the probes, which other users can search; it is removed with its devices."""
+    with tempfile.TemporaryDirectory(prefix="workload-") as path:
+        Path(path).chmod(0o711)
+        shutil.copytree(PROBES, Path(path) / PROBES.name)
+        yield Path(path)
 
 
 @pytest.fixture(scope="session")
@@ -84,83 +79,87 @@ def image_root(
     pytestconfig: pytest.Config,
     record_testsuite_property: Callable[[str, object], None],
 ) -> Path:
-    """The image's root, unpacked."""
+    """The image's unpacked root."""
     if os.geteuid() != 0 or not shutil.which("unshare"):
         not_run(
-            pytestconfig, "workload", "entering an image's root needs root and the program unshare"
+            pytestconfig,
+            "workload",
+            "entering an image's root filesystem requires root and the program unshare",
         )
     variant = pytestconfig.getoption("variant")
-    named = Path(pytestconfig.getoption("image") or ROOT / "out" / str(variant) / "image.tar")
+    image = Path(pytestconfig.getoption("image") or ROOT / "out" / str(variant) / "image.tar")
     (folder / "image").mkdir()
-    root, identity = root_of(named, folder / "image")
-    if identity and pytestconfig.getoption("place") == "unpacked":
-        record_testsuite_property("image_id", identity)
+    root, image_id = open_root(image, folder / "image")
+    if image_id and pytestconfig.getoption("place") == "unpacked":
+        record_testsuite_property("image_id", image_id)
     return root
 
 
 @pytest.fixture(scope="session")
 def wiring(this_node: Node, folder: Path) -> Wiring:
-    """The GPU, or stand-ins of a driver that the image's runsc serves."""
+    """The GPU, or stand-ins for one with a driver that the image's runsc serves."""
     if this_node.driver:
         return Wiring(real=True, node=this_node, devices=Path("/dev"), flags=())
     devices = stand_in.devices(folder / "dev")
-    found = stand_in.node_with(devices, folder / "lib")
+    fake = stand_in.node_with(devices, folder / "lib")
     return Wiring(
-        real=False, node=found, devices=devices, flags=(f"--nvproxy-driver-version={found.driver}",)
+        real=False, node=fake, devices=devices, flags=(f"--nvproxy-driver-version={fake.driver}",)
     )
 
 
 @pytest.fixture(scope="session")
 def worker(wiring: Wiring, image_root: Path, pytestconfig: pytest.Config) -> Iterator[Place]:
-    """Where the image's runsc runs, with the devices."""
+    """The place where the image's runsc runs, with the devices."""
     if pytestconfig.getoption("place") == "unpacked":
-        yield place.Unpacked(image_root, wiring.devices)
+        yield place.Chroot(image_root, wiring.devices)
         return
     nodes = [(str(wiring.devices / device.name), device.path) for device in wiring.node.devices]
     docker = os.environ.get("WORKER_DOCKER", "docker")
-    with place.container(f"worker:{pytestconfig.getoption('variant')}", nodes, docker) as found:
-        yield found
+    with place.start_container(
+        f"worker:{pytestconfig.getoption('variant')}", nodes, docker
+    ) as container:
+        yield container
 
 
 @pytest.fixture(scope="session")
-def wired(wiring: Wiring, worker: Place, image_root: Path, folder: Path) -> Sandboxes:
-    """Sandboxes whose container has the image's own root: it holds a shell, and needs no GPU."""
+def image_sandboxes(wiring: Wiring, worker: Place, image_root: Path, folder: Path) -> Sandboxes:
+    """Sandboxes with the image's root: it contains a shell, and they need no GPU."""
     return Sandboxes(worker, wiring.node, folder, f"{worker.host}{image_root}", wiring.flags)
 
 
 @pytest.fixture(scope="session")
 def python(gpu: Node, pytestconfig: pytest.Config) -> str:
-    """The user's python, on the node and in the container alike."""
+    """The user's python, at the same path on the node and in the container."""
     assert gpu
     return str(pytestconfig.getoption("python"))
 
 
 @pytest.fixture(scope="session")
 def sandboxes(gpu: Node, worker: Place, folder: Path) -> Sandboxes:
-    """Sandboxes whose container has the node's own root, without what is mounted in it."""
-    return Sandboxes(worker, gpu, folder, worker.user)
+    """Sandboxes with the node's root, without its mounts."""
+    return Sandboxes(worker, gpu, folder, worker.clean_root)
 
 
 @pytest.fixture(scope="session")
 def other_runsc(pytestconfig: pytest.Config) -> str:
-    """A runsc from before the node's driver."""
-    found = pytestconfig.getoption("other_runsc")
-    if not found:
-        not_run(pytestconfig, "workload", "no older runsc is given: --other-runsc FILE")
-    return str(found)
+    """An older runsc that does not serve the node's driver."""
+    path = pytestconfig.getoption("other_runsc")
+    if not path:
+        not_run(pytestconfig, "workload", "no older runsc; name one with --other-runsc FILE")
+    return str(path)
 
 
 @pytest.fixture(scope="session")
 def native(gpu: Node, python: str) -> Facts:
-    """What a program sees on the node itself: where this fails, node or driver is at fault, not
-    gVisor.
-    """
-    return facts_of(place.answer(["env", *gpu.native, python, str(PROBES / "facts.py")]))
+    """Facts that a program reports on the node; a failure here is not gVisor's."""
+    return facts_of(
+        place.run_command(["env", *gpu.native_environment, python, str(PROBES / "facts.py")])
+    )
 
 
 @pytest.fixture(scope="session")
-def inside(native: Facts, sandboxes: Sandboxes, python: str) -> Inside:
-    """The same program in the sandbox, after the control."""
+def sandboxed(native: Facts, sandboxes: Sandboxes, python: str) -> SandboxRun:
+    """Facts that the same program reports in a sandbox; the run on the node is the control."""
     assert native
-    outcome = sandboxes(python, f"{INSIDE}/facts.py")
-    return Inside(facts_of(outcome), outcome)
+    result = sandboxes(python, f"{PROBES_MOUNT}/facts.py")
+    return SandboxRun(facts_of(result), result)

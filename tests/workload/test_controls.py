@@ -1,75 +1,68 @@
-"""Does it fail where it must, and for its own reason? Each control spoils one thing of what
-test_sandbox proves.
-"""
+"""Does each control fail for the expected reason, with one thing wrong?"""
 
 import dataclasses
 
-from tests.workload.user import Inside, Sandboxes, Seen, facts_of
+from tests.workload.sandboxes import Sandboxes, SandboxRun, Seen, facts_of
 from worker_images.model.drivers.table import Table, order
-from worker_images.node import cause
-from worker_images.node.command import INSIDE
+from worker_images.node import diagnose
+from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.node import Node
-from worker_images.node.place import Bare, run
-from worker_images.node.runsc import Outcome
+from worker_images.node.place import Host, run
+from worker_images.node.runsc import SandboxResult
 
-FACTS = f"{INSIDE}/facts.py"
+FACTS = f"{PROBES_MOUNT}/facts.py"
 SMI = "nvidia-smi -L && nvidia-smi --query-gpu=driver_version --format=csv,noheader"
 
 
-def reasons(found: Outcome, drivers: Table) -> dict[str, cause.Cause]:
-    """Every known reason by its name."""
-    return {reason.name: reason for reason in cause.explain(found.everything, drivers)}
+def causes(found: SandboxResult, drivers: Table) -> dict[str, diagnose.Cause]:
+    """Return every known cause by its name."""
+    return {cause.name: cause for cause in diagnose.explain(found.all_output, drivers)}
 
 
-def test_a_runsc_without_the_driver(
+def test_runsc_refuses_driver_newer_than_its_list(
     sandboxes: Sandboxes, other_runsc: str, gpu: Node, drivers: Table, seen: Seen
 ) -> None:
-    """The user's text is EOF.
-
-    The log names the driver, the table the first release that serves it.
-    """
+    """The user sees EOF; explain names the driver and the releases that serve it."""
     older = dataclasses.replace(
         sandboxes,
-        place=Bare(other_runsc, f"{sandboxes.folder}/beside"),
-        rootfs=f"{sandboxes.folder}/beside/root",
+        place=Host(other_runsc, f"{sandboxes.folder}/host-mounts"),
+        rootfs=f"{sandboxes.folder}/host-mounts/root",
     )
     found = older("/bin/true")
     assert found.status != 0
     assert "EOF" in found.errors
     assert f"unsupported Nvidia driver version: {gpu.driver}" in found.log
     assert "unsupported" not in found.errors
-    reason = reasons(found, drivers)["unserved driver"]
-    seen(f"{found.errors} | {reason.line} | {reason.step}")
+    cause = causes(found, drivers)["unserved driver"]
+    seen(f"{found.errors} | {cause.line} | {cause.step}")
     first = drivers.serving(gpu.driver)[0].name
-    assert f"gVisor serves {gpu.driver} from {first} on" in reason.step
+    assert f"gVisor releases {first} to " in cause.step
 
 
-def test_a_forced_abi_that_only_nvidia_smi_takes(
+def test_forced_abi_passes_nvidia_smi_but_fails_cuda(
     sandboxes: Sandboxes, other_runsc: str, python: str, gpu: Node, drivers: Table, seen: Seen
 ) -> None:
-    """nvidia-smi passes with the wrong ABI; a kernel must be asked for."""
+    """nvidia-smi works with the wrong ABI, so only a CUDA kernel shows the failure."""
     older = dataclasses.replace(
         sandboxes,
-        place=Bare(other_runsc, f"{sandboxes.folder}/beside"),
-        rootfs=f"{sandboxes.folder}/beside/root",
+        place=Host(other_runsc, f"{sandboxes.folder}/host-mounts"),
+        rootfs=f"{sandboxes.folder}/host-mounts/root",
     )
     smi = older("/bin/sh", "-c", SMI, flags=["--nvproxy-driver-version=latest"])
     assert (smi.status, smi.output.split()[-1]) == (0, gpu.driver)
     found = older(python, FACTS, "driver", flags=["--nvproxy-driver-version=latest"])
     assert "CUDA_ERROR" in facts_of(found).error("driver")
-    assert "wrong ABI" in reasons(found, drivers)
+    assert "wrong ABI" in causes(found, drivers)
     seen(
         f"nvidia-smi {smi.output} | {facts_of(found).error('driver')} |"
-        f" {reasons(found, drivers)['wrong ABI'].line}"
+        f" {causes(found, drivers)['wrong ABI'].line}"
     )
 
 
-def test_the_oldest_abi_of_the_images_own_runsc(
+def test_oldest_abi_fails_cuda_with_the_image_runsc(
     sandboxes: Sandboxes, python: str, gpu: Node, drivers: Table, seen: Seen
 ) -> None:
-    """Forced where it is another driver's: nvidia-smi ends well and sees nothing, CUDA says why
-    not.
-    """
+    """nvidia-smi exits with 0 and lists no GPU; CUDA reports the error."""
     served = run(sandboxes.place, [sandboxes.place.runsc, "nvproxy", "list-supported-drivers"])
     oldest = min(served.output.split(), key=order)
     assert oldest.partition(".")[0] < gpu.driver.partition(".")[0]
@@ -77,44 +70,44 @@ def test_the_oldest_abi_of_the_images_own_runsc(
     assert sandboxes("nvidia-smi", "-L", flags=flags).status == 0
     found = sandboxes(python, FACTS, "driver", flags=flags)
     assert "cuInit: 801 CUDA_ERROR_NOT_SUPPORTED" in facts_of(found).error("driver")
-    assert "wrong ABI" in reasons(found, drivers)
+    assert "wrong ABI" in causes(found, drivers)
     seen(
-        f"{oldest}: {facts_of(found).error('driver')} | {reasons(found, drivers)['wrong ABI'].line}"
+        f"{oldest}: {facts_of(found).error('driver')} | {causes(found, drivers)['wrong ABI'].line}"
     )
 
 
-def test_without_the_drivers_files(
+def test_cuda_fails_without_driver_files(
     sandboxes: Sandboxes, python: str, gpu: Node, drivers: Table, seen: Seen
 ) -> None:
-    """The requirements' claim that a user's image brings libcuda, falsified: the devices alone are
-    not enough.
-    """
+    """Devices alone are not enough: the user's image does not contain libcuda."""
     found = sandboxes(
         python,
         FACTS,
         "driver",
         "devices",
-        given=dataclasses.replace(gpu, libraries=(), programs=()),
+        node=dataclasses.replace(gpu, libraries=(), programs=()),
     )
     facts = facts_of(found)
     assert set(facts["devices"]) == {device.name for device in gpu.devices}
     assert "libcuda.so.1: cannot open shared object file" in facts.error("driver")
-    assert "no libcuda" in reasons(found, drivers)
+    assert "no libcuda" in causes(found, drivers)
     seen(facts.error("driver"))
 
 
-def test_without_devices(sandboxes: Sandboxes, python: str, drivers: Table, seen: Seen) -> None:
-    """The driver's files alone are not enough."""
+def test_cuda_fails_without_devices(
+    sandboxes: Sandboxes, python: str, drivers: Table, seen: Seen
+) -> None:
+    """Driver files alone are not enough."""
     found = sandboxes(python, FACTS, "driver", "devices", "smi", gpus="none")
     facts = facts_of(found)
     assert facts["devices"] == {}
     assert "cuInit: 100 CUDA_ERROR_NO_DEVICE" in facts.error("driver")
     assert facts["smi"]["list"]["status"] != 0
-    assert "no GPU" in reasons(found, drivers)
+    assert "no GPU" in causes(found, drivers)
     seen(facts.error("driver"))
 
 
-def test_the_controls_fail_by_themselves_alone(inside: Inside, drivers: Table) -> None:
-    """The control of the controls: nothing is explained where nothing failed."""
-    assert inside.facts["driver"]["added"] is True
-    assert not reasons(inside.outcome, drivers)
+def test_working_sandbox_has_no_known_cause(sandboxed: SandboxRun, drivers: Table) -> None:
+    """The control of explain: it finds no cause in the log of a working sandbox."""
+    assert sandboxed.facts["driver"]["added"] is True
+    assert not causes(sandboxed.result, drivers)

@@ -1,15 +1,13 @@
-"""Does the node itself run CUDA? Where these fail, the node or its driver is at fault, not
-gVisor.
-"""
+"""Does CUDA run on the node without gVisor?"""
 
 import stat
 from pathlib import Path
 
-from tests.workload.user import Facts, Seen
+from tests.workload.sandboxes import Facts, Seen
 from worker_images.node.node import FRONTEND_MAJOR, Node
 
 
-def test_devices_have_the_kernels_numbers(gpu: Node, seen: Seen) -> None:
+def test_device_numbers_match_the_kernel(gpu: Node, seen: Seen) -> None:
     rows = (line.split() for line in Path("/proc/devices").read_text().splitlines())
     majors = {row[1]: int(row[0]) for row in rows if len(row) == 2 and row[0].isdigit()}
     found = {device.name: (device.major, device.minor) for device in gpu.devices}
@@ -20,17 +18,17 @@ def test_devices_have_the_kernels_numbers(gpu: Node, seen: Seen) -> None:
     assert all(stat.S_ISCHR(Path(device.path).stat().st_mode) for device in gpu.devices)
 
 
-def test_the_drivers_files_are_of_the_kernels_version(gpu: Node) -> None:
+def test_driver_files_match_the_kernel_driver_version(gpu: Node) -> None:
     assert f"libcuda.so.{gpu.driver}" in {path.name for path in gpu.libraries}
     assert f"libnvidia-ml.so.{gpu.driver}" in {path.name for path in gpu.libraries}
 
 
-def test_cuda_runs_a_kernel(native: Facts, seen: Seen) -> None:
+def test_cuda_kernel_runs_on_the_node(native: Facts, seen: Seen) -> None:
     assert native["driver"]["added"] is True
     seen(str(native["driver"]))
 
 
-def test_nvidia_smi_sees_every_gpu(native: Facts, gpu: Node, seen: Seen) -> None:
+def test_nvidia_smi_lists_every_gpu(native: Facts, gpu: Node, seen: Seen) -> None:
     assert len(native["smi"]["list"]["output"].splitlines()) == len(gpu.gpus)
     assert native["smi"]["version"]["output"].split()[0] == gpu.driver
     seen(native["smi"]["list"]["output"])

@@ -1,20 +1,20 @@
-"""Which gVisor is the image's runsc, and does it serve the nodes' drivers?"""
+"""Which gVisor release is the image's runsc, and does it serve the nodes' drivers?"""
 
 import re
 from collections.abc import Callable
 
 import pytest
 
-from tests.workload.user import Seen
+from tests.workload.sandboxes import Seen
 from worker_images.harness.options import not_run
 from worker_images.model.drivers.table import Table
-from worker_images.node import cause
+from worker_images.node import diagnose
 from worker_images.node.node import Node
-from worker_images.node.place import Answer, Place, run
+from worker_images.node.place import CommandResult, Place, run
 
-STAMP = re.compile(r"^runsc version release-(\d{8}\.\d+)(\S*)\n")
+VERSION = re.compile(r"^runsc version release-(\d{8}\.\d+)(\S*)\n")
 
-Runsc = Callable[..., Answer]
+Runsc = Callable[..., CommandResult]
 
 
 @pytest.fixture(scope="module")
@@ -31,23 +31,23 @@ def served(runsc: Runsc) -> list[str]:
     return found.output.split()
 
 
-def test_drivers_are_those_of_the_reported_release(
+def test_drivers_match_the_reported_release(
     runsc: Runsc, served: list[str], drivers: Table, seen: Seen
 ) -> None:
-    """A build can report any release; its drivers are those of that release.
+    """runsc serves the drivers of the release that it reports; a build can report any release.
 
-    Where commits follow it, they may be the next release's.
+    A build from a later commit may serve the drivers of the next release.
     """
     found = runsc("--version").output
-    stamp = STAMP.match(found)
-    assert stamp, f"not the version of a gVisor release: {found}"
+    version = VERSION.match(found)
+    assert version, f"not the version of a gVisor release: {found}"
     names = [release.name for release in drivers]
-    assert stamp[1] in names, f"drivers.json has no entry for release {stamp[1]}"
-    first = names.index(stamp[1])
-    last = first + 1 if stamp[2] else first
+    assert version[1] in names, f"drivers.json has no entry for release {version[1]}"
+    first = names.index(version[1])
+    last = first + 1 if version[2] else first
     expected = [set(release.supported) for release in drivers.releases[first : last + 1]]
-    assert set(served) in expected, f"not the drivers of release {stamp[1]}: {served}"
-    seen(f"release-{stamp[1]}{stamp[2]}, with that release's {len(served)} drivers")
+    assert set(served) in expected, f"not the drivers of release {version[1]}: {served}"
+    seen(f"release-{version[1]}{version[2]}, with that release's {len(served)} drivers")
 
 
 def test_nvproxy_flag_is_listed(runsc: Runsc, seen: Seen) -> None:
@@ -58,7 +58,7 @@ def test_nvproxy_flag_is_listed(runsc: Runsc, seen: Seen) -> None:
 
 
 def test_nvproxy_flag_is_accepted(runsc: Runsc, seen: Seen) -> None:
-    """Flags are read before the command."""
+    """runsc parses flags before the command."""
     found = runsc("--nvproxy", "--version")
     assert found.status == 0, found.errors
     seen(f"--nvproxy: status {found.status}")
@@ -71,14 +71,14 @@ def test_unknown_flag_is_refused(runsc: Runsc, seen: Seen) -> None:
     seen(f"--no-such-flag: status {found.status}")
 
 
-def test_drivers_of_nodes_are_served(
+def test_node_drivers_are_served(
     served: list[str], this_node: Node, drivers: Table, pytestconfig: pytest.Config, seen: Seen
 ) -> None:
-    """The drivers named with --driver, and this machine's own; runsc serves exact versions."""
-    wanted = [*pytestconfig.getoption("driver"), *filter(None, [this_node.driver])]
-    if not wanted:
-        not_run(pytestconfig, "workload", "no driver is known: name one with --driver")
-    refused = [driver for driver in wanted if driver not in served]
-    steps = "; ".join(cause.serving(driver, drivers) for driver in refused)
+    """runsc serves exact versions: those named with --driver, and this machine's."""
+    drivers_of_nodes = [*pytestconfig.getoption("driver"), *filter(None, [this_node.driver])]
+    if not drivers_of_nodes:
+        not_run(pytestconfig, "workload", "no driver to check; name one with --driver")
+    refused = [driver for driver in drivers_of_nodes if driver not in served]
+    steps = "; ".join(diagnose.serving(driver, drivers) for driver in refused)
     assert not refused, f"sandboxes on nodes with {', '.join(refused)} end with EOF; {steps}"
-    seen(f"{', '.join(dict.fromkeys(wanted))} among {len(served)}")
+    seen(f"{', '.join(dict.fromkeys(drivers_of_nodes))}: in a list of {len(served)} drivers")

@@ -47,7 +47,7 @@ markers =
 RUN = """#!/bin/sh
 # Runs the workload layer on this node, as root. --help lists the options; results go to results/.
 cd "$(dirname "$0")" || exit
-set -- --variant {variant} --image image.tar --results results --figures "$@"
+set -- --variant {variant} --image image.tar --results results --benchmark "$@"
 exec python3 -X utf8 -m worker_images.node workload "$@"
 """
 PURE_PYTHON = (

@@ -1,4 +1,4 @@
-"""What is wrong with a file that should be runsc."""
+"""Checks of a file that should be runsc."""
 
 import os
 import platform
@@ -8,52 +8,55 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from worker_images.model.drivers.table import order
-from worker_images.node.place import PlaceError, answer
+from worker_images.node.place import PlaceError, run_command
 
 MACHINES = {"x86_64": b"\x3e\x00", "aarch64": b"\xb7\x00"}
-# Published releases from here on have their helpers beside them; one that was built from source
-# (-46-g879cb2d) holds them.
-SIDECARS, SINCE = "gvisor-bin", "20260721.0"
+# Published releases from this one on have their helper programs in a folder beside them. A runsc
+# that was built from source (-46-g879cb2d) contains them.
+SIDECARS, SIDECARS_SINCE = "gvisor-bin", "20260721.0"
 RELEASE = re.compile(r"^runsc version release-(\d{8}\.\d+)$", re.MULTILINE)
-SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 
 
-def faults(path: Path) -> Iterator[tuple[str, str]]:
-    """Every fault of the file, and what to do.
+def problems(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield each problem of the file, with the next step.
 
-    A file that is sound so far is asked for its version.
+    Run the file for its version if it is an executable for this machine.
     """
     if not path.is_file():
-        yield f"no file {path}", "take the image's own runsc"
+        yield f"no file {path}", "use the image's own runsc"
         return
     with path.open("rb") as file:
-        begin = file.read(20)
-    program = begin[:4] == b"\x7fELF" and begin[18:20] == MACHINES.get(
-        platform.machine(), begin[18:20]
+        header = file.read(20)
+    is_program = header[:4] == b"\x7fELF" and header[18:20] == MACHINES.get(
+        platform.machine(), header[18:20]
     )
-    if not program:
+    if not is_program:
         yield (
-            f"no program for {platform.machine()}: begins with {begin!r}",
+            f"not an executable for {platform.machine()}: begins with {header!r}",
             "compare its SHA with the pinned one; fetch it again",
         )
     if not path.stat().st_mode & stat.S_IXOTH:
-        yield "not everybody may run it, and runsc runs itself as nobody", f"chmod 0755 {path}"
-    elif program and needs_sidecars(_version(path)) and not _sidecars(path).is_dir():
+        yield (
+            "not executable by others: runsc re-executes itself as user nobody",
+            f"chmod 0755 {path}",
+        )
+    elif is_program and needs_sidecars(_version(path)) and not _sidecars(path).is_dir():
         yield (
             f"no folder {_sidecars(path)}, which this release needs",
-            "unpack the whole of the release's gvisor.tar.bz2",
+            "unpack all of the release's gvisor.tar.bz2",
         )
 
 
 def needs_sidecars(version: str) -> bool:
-    """Whether what runsc --version says is a published release that has its helpers beside it."""
-    found = RELEASE.search(version)
-    return found is not None and order(found[1]) >= order(SINCE)
+    """Report if the output of runsc --version names a release with separate helper programs."""
+    match = RELEASE.search(version)
+    return match is not None and order(match[1]) >= order(SIDECARS_SINCE)
 
 
 def _version(path: Path) -> str:
     try:
-        return answer([str(path.absolute()), "--version"], SECONDS).output
+        return run_command([str(path.absolute()), "--version"], TIMEOUT_SECONDS).output
     except PlaceError:
         return ""
 

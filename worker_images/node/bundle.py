@@ -1,6 +1,4 @@
-"""A specification on disk: config.json, and a folder with the links by which the driver's libraries
-are loaded.
-"""
+"""Writes an OCI bundle: config.json, and a folder with links to the driver's libraries."""
 
 import json
 from pathlib import Path
@@ -12,21 +10,19 @@ from worker_images.node.spec import Container, specification
 
 
 def write(node: Node, container: Container, bundle: Path, host: str = "") -> dict[str, Any]:
-    """Make the bundle's folder and files, and return the specification.
+    """Write the bundle's folder and files, and return the specification.
 
     Raises SpecError and OSError.
     """
-    made = specification(node, container, bundle.resolve(), host)
+    config = specification(node, container, bundle.resolve(), host)
     bundle.mkdir(parents=True, exist_ok=True)
-    _lay_out(node, bundle / "driver")
-    (bundle / "config.json").write_text(json.dumps(made, indent=1) + "\n")
-    return made
+    _create_mount_points(node, bundle / "driver")
+    (bundle / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    return config
 
 
-def _lay_out(node: Node, folder: Path) -> None:
-    """An empty file for each of the driver's to be mounted over, and beside each library the link
-    that programs ask for.
-    """
+def _create_mount_points(node: Node, folder: Path) -> None:
+    """Create an empty file for each driver file, and the links by which programs load a library."""
     for name in ("lib64", "bin"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for path in node.programs:

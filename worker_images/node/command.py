@@ -1,4 +1,4 @@
-"""What a command of worker_images.node is."""
+"""The description of one command of `python3 -m worker_images.node`."""
 
 import argparse
 from collections.abc import Callable
@@ -7,22 +7,24 @@ from pathlib import Path
 
 from worker_images.errors import FailedTestsError, UsageError
 
-OK, USAGE, REFUSED = 0, UsageError.exit_code, FailedTestsError.exit_code
-# Where containers have them: a folder that every image has, for a rootless runsc cannot make one in
-# a root that is another's.
-INSIDE = "/mnt"
+OK, USAGE, CHECK_FAILED = 0, UsageError.exit_code, FailedTestsError.exit_code
+# Where the probes are mounted in containers. Every image has this folder; a rootless runsc cannot
+# create one in a root that belongs to another user.
+PROBES_MOUNT = "/mnt"
 
 Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Command:
-    """Its name, what it does in words, an example, its options, and the work: exit code and text
-    for standard output.
+    """A command: its name, a summary, example arguments, and two functions.
+
+    `add_arguments` adds its options to a parser. `run` takes the parsed options, the checkout or
+    kit, and a log; it returns the exit code and the text for standard output.
     """
 
     name: str
-    words: str
+    summary: str
     example: str
-    describe: Callable[[argparse.ArgumentParser], None]
+    add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, Path, Log], tuple[int, str]]

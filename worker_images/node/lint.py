@@ -1,17 +1,17 @@
-"""What is wrong with the specification of a GPU container, before it is run."""
+"""A linter for the OCI specification of a GPU container."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from worker_images.docstrings import summary
 from worker_images.node import rules
-from worker_images.node.launch import Launch
-from worker_images.node.rules import Found
+from worker_images.node.launch_request import LaunchRequest
+from worker_images.node.rules import Problems
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One thing that is wrong: by which rule, where in the specification, what, and what to do."""
+    """A violation: the rule, the place in the specification, the problem and the next step."""
 
     rule: str
     where: str
@@ -21,21 +21,21 @@ class Violation:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule by its name in docs/launcher.md; `words` say what it asks."""
+    """A rule: its name in docs/launcher.md, and the function that checks it."""
 
     name: str
-    look: Callable[[Launch], Found]
+    check: Callable[[LaunchRequest], Problems]
 
     @property
-    def words(self) -> str:
-        """The first line of its function's documentation."""
-        return summary(self.look.__doc__ or "")
+    def description(self) -> str:
+        """The first line of the function's docstring."""
+        return summary(self.check.__doc__ or "")
 
 
 RULES = (
     Rule("F3", rules.forced_abi),
     Rule("F4", rules.libcuda),
-    Rule("F5", rules.found_by_loader),
+    Rule("F5", rules.library_path),
     Rule("F6", rules.capabilities),
     Rule("F7", rules.device_numbers),
     Rule("F8", rules.hooks),
@@ -46,6 +46,6 @@ RULES = (
 )
 
 
-def violations(launch: Launch) -> tuple[Violation, ...]:
-    """Everything that is wrong, by rule."""
-    return tuple(Violation(rule.name, *found) for rule in RULES for found in rule.look(launch))
+def violations(request: LaunchRequest) -> tuple[Violation, ...]:
+    """Return all violations, in the order of the rules."""
+    return tuple(Violation(rule.name, *found) for rule in RULES for found in rule.check(request))

@@ -1,4 +1,4 @@
-"""Which libcuda a program in the container gets, as the dynamic loader looks for it."""
+"""Finds the libcuda that a program in the container loads, as the dynamic loader does."""
 
 import platform
 import posixpath
@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from worker_images.node.launch import Launch
+from worker_images.node.launch_request import LaunchRequest
 
 VERSIONED = re.compile(r"libcuda\.so\.(\d+\.\d[\d.]*)$")
 MULTIARCH = f"{platform.machine()}-linux-gnu"
-# Compiled into the loaders of Debian and of Red Hat; a cache in the image was written before the
-# driver was mounted.
-LOADERS_OWN = (
+# Compiled into the loaders of Debian and Red Hat. The loader's cache does not count: the image's
+# cache was written before the driver was mounted.
+DEFAULT_FOLDERS = (
     f"/lib/{MULTIARCH}",
     f"/usr/lib/{MULTIARCH}",
     "/lib64",
@@ -20,29 +20,30 @@ LOADERS_OWN = (
     "/lib",
     "/usr/lib",
 )
-# How deep below a mounted folder a libcuda is looked for: /usr brings lib/x86_64-linux-gnu.
-DEPTHS = ("", "*/", "*/*/")
-LINKS = 8
+# Depths below a mounted folder to search for libcuda: /usr contains lib/x86_64-linux-gnu.
+SEARCH_DEPTHS = ("", "*/", "*/*/")
+MAX_LINKS = 8
 
 
-def folders(launch: Launch) -> list[str]:
-    """Where the container's loader looks, in its order."""
-    own = launch.environment.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":")
-    return [*(posixpath.normpath(folder) for folder in own if folder), *LOADERS_OWN]
+def folders(request: LaunchRequest) -> list[str]:
+    """Return the folders that the container's loader searches, in order."""
+    path = request.environment.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":")
+    return [*(posixpath.normpath(folder) for folder in path if folder), *DEFAULT_FOLDERS]
 
 
-def files(launch: Launch) -> dict[str, Path]:
-    """Every path libcuda.so* of the container, with the node's file behind it: of the root, then of
-    the mounts, parents first as runsc.
+def files(request: LaunchRequest) -> dict[str, Path]:
+    """Return every libcuda.so* of the container: its path there, and the node's file behind it.
+
+    Mounts are applied over the root as runsc does: parents first.
     """
-    root, found = launch.root, dict[str, Path]()
-    for folder in folders(launch) if root else ():
+    root, found = request.root, dict[str, Path]()
+    for folder in folders(request) if root else ():
         found |= {
             f"{folder}/{path.name}": path for path in Path(f"{root}/{folder}").glob("libcuda.so*")
         }
-    for _, mount in sorted(launch.mounts, key=lambda each: len(each[1]["destination"])):
+    for _, mount in sorted(request.mounts, key=lambda each: len(each[1]["destination"])):
         source, destination = (
-            launch.source(mount),
+            request.source(mount),
             posixpath.normpath(mount["destination"]).rstrip("/"),
         )
         found = {
@@ -50,27 +51,27 @@ def files(launch: Launch) -> dict[str, Path]:
             for path, file in found.items()
             if not f"{path}/".startswith(f"{destination}/")
         }
-        found |= _brought(source, destination)
+        found |= _mounted(source, destination)
     return found
 
 
-def _brought(source: Path, destination: str) -> dict[str, Path]:
+def _mounted(source: Path, destination: str) -> dict[str, Path]:
     if not source.is_dir():
         return (
             {destination: source.resolve()}
             if posixpath.basename(destination).startswith("libcuda.so")
             else {}
         )
-    paths = (path for depth in DEPTHS for path in source.glob(f"{depth}libcuda.so*"))
+    paths = (path for depth in SEARCH_DEPTHS for path in source.glob(f"{depth}libcuda.so*"))
     return {f"{destination}/{path.relative_to(source)}": path for path in paths}
 
 
-def target(path: str, found: Mapping[str, Path]) -> str:
-    """Where a name leads by the container's links.
+def resolve(path: str, found: Mapping[str, Path]) -> str:
+    """Follow the container's links from a path to a file.
 
-    Empty where it leads nowhere, or to an empty file.
+    Returns an empty string for a dangling link and for an empty file.
     """
-    for _ in range(LINKS):
+    for _ in range(MAX_LINKS):
         file = found.get(path)
         if file is None or not file.is_symlink():
             break
@@ -79,19 +80,20 @@ def target(path: str, found: Mapping[str, Path]) -> str:
 
 
 def versions(found: Mapping[str, Path]) -> dict[str, str]:
-    """Every libcuda that is there, with the version that its name says, in the container or on the
-    node; empty where neither does.
+    """Return the version of every libcuda file, from its name in the container or on the node.
+
+    The version is empty if neither name contains one.
     """
-    there = {path: file for path, file in found.items() if target(path, found) == path}
+    files = {path: file for path, file in found.items() if resolve(path, found) == path}
     names = {
-        path: VERSIONED.search(path) or VERSIONED.search(file.name) for path, file in there.items()
+        path: VERSIONED.search(path) or VERSIONED.search(file.name) for path, file in files.items()
     }
     return {path: name[1] if name else "" for path, name in names.items()}
 
 
-def loaded(launch: Launch, found: Mapping[str, Path]) -> str:
-    """The file that a program gets for libcuda.so.1; empty for none."""
+def loaded(request: LaunchRequest, found: Mapping[str, Path]) -> str:
+    """Return the file that a program loads as libcuda.so.1; empty if there is none."""
     return next(
-        (path for folder in folders(launch) if (path := target(f"{folder}/libcuda.so.1", found))),
+        (path for folder in folders(request) if (path := resolve(f"{folder}/libcuda.so.1", found))),
         "",
     )

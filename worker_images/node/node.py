@@ -1,6 +1,4 @@
-"""What a GPU node has for a sandbox: the kernel driver's version, device nodes, the driver's
-user-mode files.
-"""
+"""Reads a GPU node: the kernel driver's version, device nodes, and the driver's user-mode files."""
 
 import json
 import os
@@ -14,18 +12,18 @@ from pathlib import Path
 from worker_images.model.drivers.kernel import VERSION, version_of
 
 GPU = re.compile(r"nvidia([0-9]+)$")
-# What nvproxy serves; it hides every other node of the driver (runsc/specutils,
-# pkg/sentry/devices/nvproxy).
+# The device nodes that nvproxy serves, besides those of the GPUs; it hides all others
+# (runsc/specutils, pkg/sentry/devices/nvproxy).
 CONTROL, MEMORY = "nvidiactl", "nvidia-uvm"
 FRONTEND_MAJOR, CONTROL_MINOR = 195, 255
-# Where nodes keep the driver outside the loader's cache: device plugins of clouds, the GPU
-# operator.
-FOLDERS = (
+# Folders of the driver that are not in the loader's cache: those of clouds' device plugins and of
+# the GPU operator.
+DRIVER_FOLDERS = (
     "usr/local/nvidia/lib64",
     "home/kubernetes/bin/nvidia/lib64",
     "run/nvidia/driver/usr/lib/x86_64-linux-gnu",
 )
-# Capabilities compute and utility, as libnvidia-container's src/nvc_info.c lists them.
+# Libraries of the capabilities compute and utility, from libnvidia-container's src/nvc_info.c.
 LIBRARIES = (
     *(
         "libcuda",
@@ -49,7 +47,7 @@ PROGRAMS = ("nvidia-smi", "nvidia-debugdump")
 
 @dataclass(frozen=True)
 class Device:
-    """A character device of the driver: its path, and its numbers in the kernel."""
+    """A character device of the driver, with its path and the kernel's numbers."""
 
     path: str
     major: int
@@ -63,20 +61,20 @@ class Device:
 
 @dataclass(frozen=True)
 class Node:
-    """A node as a launcher sees it.
+    """A GPU node.
 
-    Without a driver the version is empty. `found` says where the driver's files were.
+    Without a driver `driver` is empty. `source` names the source of the driver's files.
     """
 
     driver: str
     devices: tuple[Device, ...]
     libraries: tuple[Path, ...]
     programs: tuple[Path, ...]
-    found: str
+    source: str
 
     @property
-    def native(self) -> list[str]:
-        """Variables by which a program on the node itself finds the driver's files."""
+    def native_environment(self) -> list[str]:
+        """Variables with which a program on the node finds the driver's files."""
         libraries, programs = (
             ":".join(sorted({str(path.parent) for path in paths}))
             for paths in (self.libraries, self.programs)
@@ -85,24 +83,24 @@ class Node:
 
     @property
     def gpus(self) -> tuple[Device, ...]:
-        """The nodes /dev/nvidiaN, by number."""
+        """The devices /dev/nvidiaN, ordered by number."""
         return tuple(device for device in self.devices if GPU.match(device.name))
 
 
 def read(root: Path = Path("/")) -> Node:
-    """Look at the machine, or at a tree of one."""
+    """Read this machine, or the tree of another one."""
     version = driver(root)
-    found, libraries, programs = _files(root, version)
-    return Node(version, tuple(devices(root / "dev")), libraries, programs, found)
+    source, libraries, programs = _driver_files(root, version)
+    return Node(version, tuple(devices(root / "dev")), libraries, programs, source)
 
 
 def driver(root: Path = Path("/")) -> str:
-    """The version of the kernel's NVIDIA driver, open or not; empty without one."""
+    """Return the version of the kernel's NVIDIA driver, open or proprietary; empty without one."""
     return version_of(root / VERSION[1:])
 
 
 def devices(folder: Path) -> Iterator[Device]:
-    """The nodes that nvproxy serves, in a folder such as /dev, the GPUs by number."""
+    """Yield the devices of a folder such as /dev that nvproxy serves, GPUs ordered by number."""
     names = [
         CONTROL,
         MEMORY,
@@ -111,18 +109,18 @@ def devices(folder: Path) -> Iterator[Device]:
         ),
     ]
     for path in (folder / name for name in names):
-        if path.exists() and stat.S_ISCHR((found := path.stat()).st_mode):
-            yield Device(f"/dev/{path.name}", os.major(found.st_rdev), os.minor(found.st_rdev))
+        if path.exists() and stat.S_ISCHR((status := path.stat()).st_mode):
+            yield Device(f"/dev/{path.name}", os.major(status.st_rdev), os.minor(status.st_rdev))
 
 
 def _number(name: str) -> int:
     return int(name.removeprefix("nvidia"))
 
 
-def _files(root: Path, version: str) -> tuple[str, tuple[Path, ...], tuple[Path, ...]]:
-    """Where libcuda of this very version is, and what lies there with it."""
+def _driver_files(root: Path, version: str) -> tuple[str, tuple[Path, ...], tuple[Path, ...]]:
+    """Return the first source that has libcuda of this version, with its libraries and programs."""
     if version:
-        for found, paths in _sources(root):
+        for source, paths in _sources(root):
             files = tuple(sorted({path.resolve() for path in paths if path.exists()}))
             libraries = tuple(
                 path
@@ -130,22 +128,22 @@ def _files(root: Path, version: str) -> tuple[str, tuple[Path, ...], tuple[Path,
                 if path.name.endswith(f".so.{version}") and path.name.split(".so.")[0] in LIBRARIES
             )
             if any(path.name == f"libcuda.so.{version}" for path in libraries):
-                return found, libraries, _programs(root, libraries, files)
+                return source, libraries, _programs(root, libraries, files)
     return "", (), ()
 
 
 def _sources(root: Path) -> Iterator[tuple[str, Iterable[Path]]]:
     if root == Path("/"):
-        yield "the loader's cache", _cached()
-    for folder in FOLDERS:
+        yield "the loader's cache", _from_cache()
+    for folder in DRIVER_FOLDERS:
         yield f"/{folder}", (root / folder).glob("lib*.so.*")
     if root == Path("/"):
         yield "nvidia-ctk cdi generate", _from_cdi()
 
 
-def _cached() -> Iterator[Path]:
-    """Every driver library that the loader's cache names."""
-    for line in _said("ldconfig", "-p").splitlines():
+def _from_cache() -> Iterator[Path]:
+    """Yield the driver libraries in the loader's cache."""
+    for line in _output_of("ldconfig", "-p").splitlines():
         name, _, path = line.strip().partition(" (")
         if name.split(".so")[0] in LIBRARIES and "x86-64" in path + "x86-64" * (
             os.uname().machine != "x86_64"
@@ -154,17 +152,15 @@ def _cached() -> Iterator[Path]:
 
 
 def _from_cdi() -> Iterator[Path]:
-    """What the toolkit of the node would mount."""
-    text = _said("nvidia-ctk", "--quiet", "cdi", "generate", "--format=json")
+    """Yield the files that the node's toolkit would mount."""
+    text = _output_of("nvidia-ctk", "--quiet", "cdi", "generate", "--format=json")
     for mount in json.loads(text or "{}").get("containerEdits", {}).get("mounts", []):
         yield Path(mount["hostPath"])
 
 
-def _said(*command: str) -> str:
-    """Standard output of a program.
-
-    Empty where it is missing or fails. ldconfig is not on every user's path.
-    """
+def _output_of(*command: str) -> str:
+    """Return the standard output of a program; empty if it is missing or fails."""
+    # ldconfig is not on every user's PATH.
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     try:
         return subprocess.run(
@@ -175,7 +171,7 @@ def _said(*command: str) -> str:
 
 
 def _programs(root: Path, libraries: tuple[Path, ...], files: tuple[Path, ...]) -> tuple[Path, ...]:
-    """The driver's programs: beside its libraries' folder, or on the usual path."""
+    """Return the driver's programs: in bin beside its libraries, or in /usr/bin."""
     beside = {path.parent.parent / "bin" for path in libraries}
     folders = [path.parent for path in files if path.name in PROGRAMS] + [*beside, root / "usr/bin"]
     found = {

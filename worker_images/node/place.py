@@ -1,6 +1,4 @@
-"""Where runsc runs: on the node itself, in an image's unpacked root, in a container of it, in a
-pod.
-"""
+"""Places where runsc runs: the node itself, an image's unpacked root, a container, or a pod."""
 
 import contextlib
 import os
@@ -17,56 +15,55 @@ from worker_images.errors import EngineError
 from worker_images.node.spec import PATH
 
 RUNSC = "/usr/local/bin/runsc"
-# The node's root with all that is mounted in it; and the same without, for a user's container to be
-# made of.
-HOST, USER = "/host", "/user"
-SECONDS = 120.0
-# runsc makes mount points in a container's root: what it writes there goes to memory, never to the
-# node's disk.
-LAYERED = """set -eu
-layered() {
+# The node's root with its mounts, and without them. The latter becomes the root of users' containers.
+HOST, CLEAN_ROOT = "/host", "/user"
+TIMEOUT_SECONDS = 120.0
+# runsc creates mount points in a container's root. An overlay keeps them in memory, so that nothing
+# is written to the node's disk.
+OVERLAY = """set -eu
+mount_overlay() {
   mkdir -p "$2/upper" "$2/work" "$3"
   mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$3"
 }
 """
-# The image's root becomes the root, the machine's lies below it; all of it ends with the process
-# that began it.
-ENTER = f"""{LAYERED}root=$1 devices=$2
+# Makes the image's root the root, with the machine's root mounted below it. The mounts end with the
+# process.
+ENTER_CHROOT = f"""{OVERLAY}root=$1 devices=$2
 shift 2
 mount -t tmpfs tmpfs /proc/fs
-layered "$root" /proc/fs/image "$root"
+mount_overlay "$root" /proc/fs/image "$root"
 mkdir -p "$root{HOST}"
 mount --rbind /proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind "$devices" "$root/dev"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mount -t tmpfs -o mode=1777 tmpfs "$root/run"
-layered / "$root/run" "$root{USER}"
+mount_overlay / "$root/run" "$root{CLEAN_ROOT}"
 cd "$root"
-# The command of that name is not in every Debian; the C library has the call.
+# Not every Debian has the command pivot_root; the C library has the call.
 python3 -Ic 'import ctypes, sys; sys.exit(ctypes.CDLL(None).pivot_root(b".", sys.argv[1].encode()))' "${{PWD}}{HOST}"
 exec chroot . "$@"
 """
-BESIDE = f"""{LAYERED}user=$1
+ENTER_HOST = f"""{OVERLAY}user=$1
 shift
 mkdir -p "$user"
 mount -t tmpfs tmpfs "$user"
-layered / "$user" "$user/root"
+mount_overlay / "$user" "$user/root"
 exec "$@"
 """
-CONTAINED = f"""{LAYERED}mount -t tmpfs tmpfs /run
-layered /node /run {USER}
+CONTAINER_SCRIPT = f"""{OVERLAY}mount -t tmpfs tmpfs /run
+mount_overlay /node /run {CLEAN_ROOT}
 exec sleep infinity
 """
 
 
 class PlaceError(EngineError):
-    """The place itself is at fault, not what was run in it."""
+    """A command could not be started or did not end in time; the machine is at fault."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a command came to."""
+class CommandResult:
+    """The exit status and the output of a command."""
 
     status: int
     output: str
@@ -74,10 +71,10 @@ class Answer:
 
 
 class Place(Protocol):
-    """Where commands of a worker run.
+    """A place where a worker's commands run.
 
-    `host` is where the node's root lies there, `user` the same without its mounts, `runsc` the
-    program there.
+    `host` is the path of the node's root there, `clean_root` that of the same without its mounts,
+    `runsc` the program there.
     """
 
     @property
@@ -85,17 +82,17 @@ class Place(Protocol):
     @property
     def host(self) -> str: ...
     @property
-    def user(self) -> str: ...
+    def clean_root(self) -> str: ...
     @property
     def runsc(self) -> str: ...
 
     def argv(self, command: Sequence[str]) -> list[str]:
-        """The command line that runs a command there."""
+        """Return the command line that runs a command there."""
 
 
 @dataclass(frozen=True)
-class Bare:
-    """The machine itself, with a runsc copied out of an image, and a folder of its own."""
+class Host:
+    """The machine itself, with a runsc copied from an image, and a folder for its mounts."""
 
     runsc: str
     folder: str
@@ -103,19 +100,19 @@ class Bare:
     host: str = ""
 
     @property
-    def user(self) -> str:
-        """The node's root without its mounts."""
+    def clean_root(self) -> str:
+        """The path of the node's root without its mounts."""
         return f"{self.folder}/root"
 
     def argv(self, command: Sequence[str]) -> list[str]:
-        """Through unshare, for a mount of its own."""
+        """Return the command in unshare, with its own mounts."""
         return [
             "unshare",
             "--mount",
             "--propagation=private",
             "sh",
             "-c",
-            BESIDE,
+            ENTER_HOST,
             "sh",
             self.folder,
             *command,
@@ -123,8 +120,9 @@ class Bare:
 
 
 @dataclass(frozen=True)
-class Unpacked:
-    """An image's root as a folder, entered as root with mounts of its own: no engine is needed.
+class Chroot:
+    """An image's unpacked root, entered with pivot_root; needs root, but no engine.
+
     `devices` becomes its /dev.
     """
 
@@ -132,18 +130,18 @@ class Unpacked:
     devices: Path = Path("/dev")
     name: str = "the image's unpacked root"
     host: str = HOST
-    user: str = USER
+    clean_root: str = CLEAN_ROOT
     runsc: str = RUNSC
 
     def argv(self, command: Sequence[str]) -> list[str]:
-        """Through unshare and pivot_root."""
+        """Return the command in unshare and pivot_root."""
         enter = [
             "unshare",
             "--mount",
             "--propagation=private",
             "sh",
             "-c",
-            ENTER,
+            ENTER_CHROOT,
             "sh",
             str(self.root),
             str(self.devices),
@@ -152,33 +150,32 @@ class Unpacked:
 
 
 @dataclass(frozen=True)
-class Contained:
+class RunningContainer:
     """A running container of the image.
 
-    `engine` is how it is entered: docker exec NAME, kubectl exec POD --.
+    `prefix` runs a command in it: docker exec NAME, or kubectl exec POD --.
     """
 
-    engine: tuple[str, ...]
+    prefix: tuple[str, ...]
     name: str
     host: str = HOST
-    user: str = USER
+    clean_root: str = CLEAN_ROOT
     runsc: str = RUNSC
 
     def argv(self, command: Sequence[str]) -> list[str]:
-        """Through the engine's exec."""
-        return [*self.engine, *command]
+        """Return the command after the prefix."""
+        return [*self.prefix, *command]
 
 
 @contextlib.contextmanager
-def container(
+def start_container(
     image: str, devices: Sequence[tuple[str, str]], docker: str = "docker"
-) -> Iterator[Contained]:
-    """A container with what runsc needs and no more, the machine's root below /host, device nodes
-    as (source, path).
+) -> Iterator[RunningContainer]:
+    """Run a container with the least rights that runsc needs, and the machine's root at /host.
 
-    Raises PlaceError.
+    `devices` are pairs of source and path. Raises PlaceError.
     """
-    shared = [f"--device={source}:{path}" for source, path in devices]
+    device_options = [f"--device={source}:{path}" for source, path in devices]
     rights = [
         "--cap-add=SYS_ADMIN",
         *(f"--security-opt={name}=unconfined" for name in ("seccomp", "apparmor", "systempaths")),
@@ -199,26 +196,28 @@ def container(
         "--entrypoint=/bin/sh",
     ]
     try:
-        begun = answer([*start, *roots, *rights, *shared, image, "-c", CONTAINED])
-        if begun.status:
-            raise PlaceError(f"docker run {image}: {begun.errors.strip()}")
-        yield Contained((docker, "exec", name), f"a container of {image}")
+        started = run_command(
+            [*start, *roots, *rights, *device_options, image, "-c", CONTAINER_SCRIPT]
+        )
+        if started.status:
+            raise PlaceError(f"docker run {image}: {started.errors.strip()}")
+        yield RunningContainer((docker, "exec", name), f"a container of {image}")
     finally:
-        answer([docker, "rm", "--force", name])
+        run_command([docker, "rm", "--force", name])
 
 
-def run(place: Place, command: Sequence[str], seconds: float = SECONDS) -> Answer:
+def run(place: Place, command: Sequence[str], seconds: float = TIMEOUT_SECONDS) -> CommandResult:
     """Run a command in a place.
 
-    Raises PlaceError where it does not end in time or cannot be started.
+    Raises PlaceError if it cannot be started or does not end in time.
     """
-    return answer(place.argv(command), seconds)
+    return run_command(place.argv(command), seconds)
 
 
-def answer(command: Sequence[str], seconds: float = SECONDS) -> Answer:
-    """Run a command line in a session of its own, which is ended with it.
+def run_command(command: Sequence[str], seconds: float = TIMEOUT_SECONDS) -> CommandResult:
+    """Run a command line in its own session, and kill that session if it does not end in time.
 
-    What began a session itself is not.
+    A process that started another session is not killed. Raises PlaceError.
     """
     try:
         process = subprocess.Popen(
@@ -238,9 +237,9 @@ def answer(command: Sequence[str], seconds: float = SECONDS) -> Answer:
                 os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
                 raise PlaceError(
-                    f"no end after {seconds:g} seconds: {shlex.join(command)}"
+                    f"timed out after {seconds:g} seconds: {shlex.join(command)}"
                 ) from error
             raise
-    return Answer(
+    return CommandResult(
         process.returncode, output.decode(errors="replace"), errors.decode(errors="replace")
     )

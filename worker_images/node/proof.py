@@ -1,5 +1,6 @@
-"""What a run of the workload layer proves, as one page: the machine, the image, each check with
-what it saw, the figures.
+"""Renders the results of the workload layer as one page of Markdown.
+
+The page shows the machine, the image, each check with what it saw, and the benchmark.
 """
 
 import json
@@ -14,27 +15,27 @@ from typing import Any
 from worker_images.model import results
 from worker_images.model.results import OUTCOMES, Check, Run
 from worker_images.node.node import Node
-from worker_images.node.place import answer
+from worker_images.node.place import run_command
 
 RUN = "run.json"
 CHECKS = "workload.xml"
-FIGURES = "figures.json"
+BENCHMARK = "benchmark.json"
 CHECKLIST = "verify.json"
 TITLES = {
     "test_host": "On the node, without gVisor",
     "test_runsc": "The image's runsc",
     "test_sandbox": "In the sandbox",
-    "test_wiring": "The wiring, also without a GPU",
-    "test_controls": "Where it must fail",
-    "test_answers": "What else users ask",
+    "test_wiring": "Devices and driver files, also without a GPU",
+    "test_controls": "Negative controls",
+    "test_use_cases": "Other use cases",
 }
-# Cells of a table: its text without what Markdown would read as a new cell or the end of code.
-CELL = str.maketrans({"|": "·", "`": "'"})
-MOST = 400
+# Characters that Markdown reads as the start of a cell or the end of code, and their replacements.
+CELL_CHARACTERS = str.maketrans({"|": "·", "`": "'"})
+MAX_CELL = 400
 
 
 def machine(node: Node, python: str, runsc: str, command: Sequence[str]) -> dict[str, Any]:
-    """The machine and the versions, for RUN; `runsc` is the image's own, on this machine's disk."""
+    """Describe the machine and the versions for RUN; `runsc` is the image's, on this disk."""
     torch = "from importlib.metadata import version; print(version('torch'))"
     gpus = _output("nvidia-smi", "-L").splitlines()
     return {
@@ -44,7 +45,7 @@ def machine(node: Node, python: str, runsc: str, command: Sequence[str]) -> dict
         "kernel": platform.release(),
         "processors": os.cpu_count(),
         "driver": node.driver,
-        "driver_files": node.found,
+        "driver_files": node.source,
         "gpus": [re.sub(r" \(UUID.*", "", line) for line in gpus],
         "python": _output(python, "--version").strip(),
         "torch": _output(python, "-c", torch).strip(),
@@ -53,12 +54,12 @@ def machine(node: Node, python: str, runsc: str, command: Sequence[str]) -> dict
 
 
 def _output(*command: str) -> str:
-    found = answer(["env", *command])
-    return "" if found.status else found.output
+    result = run_command(["env", *command])
+    return "" if result.status else result.output
 
 
 def page(folders: Sequence[Path], root: Path) -> str:
-    """Markdown of one or several runs, with the words of the tests below a checkout or kit."""
+    """Return the Markdown of one or more runs; titles come from the tests below `root`."""
     return "\n".join(line for folder in folders for line in _run(folder, root))
 
 
@@ -70,12 +71,12 @@ def _run(folder: Path, root: Path) -> Iterator[str]:
     yield f"## {facts['variant']}: {', '.join(counts)}\n"
     yield from _facts(facts, run)
     for name, title in TITLES.items():
-        own = [check for check in run.checks if Path(check.file).stem == name]
-        if own:
-            yield from _module(title, own, root)
-    figures = folder / FIGURES
-    if figures.exists():
-        yield from _figures(_json(figures))
+        checks = [check for check in run.checks if Path(check.file).stem == name]
+        if checks:
+            yield from _module(title, checks, root)
+    benchmark = folder / BENCHMARK
+    if benchmark.exists():
+        yield from _benchmark(_json(benchmark))
     checklist = folder / CHECKLIST
     if checklist.exists():
         yield from _checklist(_json(checklist))
@@ -90,8 +91,8 @@ def _module(title: str, checks: Sequence[Check], root: Path) -> Iterator[str]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return value
 
 
 def _table(*names: str) -> Iterator[str]:
@@ -105,7 +106,7 @@ def _facts(facts: dict[str, Any], run: Run) -> Iterator[str]:
         "image": f"`{run.properties.get('image_id', '')}`",
         "runsc": facts["runsc"],
         "GPU": "; ".join(facts["gpus"]),
-        "driver": f"{facts['driver']}, files by {facts['driver_files']}",
+        "driver": f"{facts['driver']}, files from {facts['driver_files']}",
         "kernel": f"{facts['kernel']}, {facts['processors']} processors",
         "user's container": f"{facts['python']}, torch {facts['torch'] or 'none'}",
         "command": f"`{facts['command']}`",
@@ -131,13 +132,13 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _figures(measured: dict[str, Any]) -> Iterator[str]:
+def _benchmark(measured: dict[str, Any]) -> Iterator[str]:
     yield "\n### What the sandbox costs\n"
-    yield from _table("figure", "node", "sandbox", "sandbox : node", "bar")
-    for row in measured["figures"]:
-        figure = row["figure"]
+    yield from _table("metric", "node", "sandbox", "sandbox : node", "bar")
+    for row in measured["metrics"]:
+        metric = row["metric"]
         cells = [
-            f"{figure['name']}, {figure['unit']}",
+            f"{metric['name']}, {metric['unit']}",
             f"{row['node']:.3f}",
             f"{row['sandbox']:.3f}",
             f"{row['ratio']:.3f}",
@@ -148,8 +149,8 @@ def _figures(measured: dict[str, Any]) -> Iterator[str]:
 
 def _bar(row: dict[str, Any]) -> str:
     kept = "kept" if row["kept"] else "missed"
-    least = row["figure"]["least"]
-    most = row["figure"]["most"]
+    least = row["metric"]["least"]
+    most = row["metric"]["most"]
     if least is not None:
         return f"≥ {least}: {kept}"
     if most is not None:
@@ -157,14 +158,14 @@ def _bar(row: dict[str, Any]) -> str:
     return ""
 
 
-def _checklist(made: dict[str, Any]) -> Iterator[str]:
-    yield f"\n### The requirements' checklist\n\n{made['verdict']}\n"
+def _checklist(checklist: dict[str, Any]) -> Iterator[str]:
+    yield f"\n### The requirements' checklist\n\n{checklist['summary']}\n"
     yield from _table("layer", "the requirements' check", "assessment", "ours", "", "found")
-    for row in made["rows"]:
-        own = row["requirement"].partition("\n")[0]
+    for row in checklist["rows"]:
+        command = row["requirement"].partition("\n")[0]
         cells = [
             row["layer"],
-            _cell(own),
+            _cell(command),
             row["assessment"],
             row["check"],
             row["outcome"] if row["selected"] else "not selected",
@@ -174,6 +175,6 @@ def _checklist(made: dict[str, Any]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    """Text as code in a table's cell, without the identity of a GPU."""
-    plain = re.sub(r"GPU-[0-9a-f-]{36}", "GPU-…", text).translate(CELL)[:MOST]
+    """Format text as code in a table's cell, without the UUID of a GPU."""
+    plain = re.sub(r"GPU-[0-9a-f-]{36}", "GPU-…", text).translate(CELL_CHARACTERS)[:MAX_CELL]
     return f"`{plain}`" if plain else ""

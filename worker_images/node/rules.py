@@ -1,11 +1,10 @@
-"""The rules F3 to F12 of docs/launcher.md: each reads a launch and yields what is wrong."""
+"""The rules F3 to F12 of docs/launcher.md: each reads a request and yields its problems."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from worker_images.node import loader
-from worker_images.node.binary import faults
-from worker_images.node.launch import Launch
+from worker_images.node import binary, loader
+from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.node import CONTROL, GPU, MEMORY
 
 VISIBLE, CAPABILITIES = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"
@@ -13,78 +12,73 @@ ALLOWED = "nvproxy-allowed-driver-capabilities"
 # pkg/sentry/devices/nvproxy/nvconf/caps.go: what is allowed by default, and by "all".
 DEFAULT_CAPABILITIES = {"compute", "utility"}
 ALL_CAPABILITIES = {*DEFAULT_CAPABILITIES, "graphics", "video"}
-UNSERVED_CAPABILITIES = {"ngx", "display", "compat32"}
+UNSUPPORTED_CAPABILITIES = {"ngx", "display", "compat32"}
 MIG = "/dev/nvidia-caps/"
 HOOKS = {
     "nvidia-container-runtime-hook": (
-        "runsc calls nvidia-container-cli for it, which slim does not hold"
+        "runsc runs nvidia-container-cli for it, which slim does not contain"
     ),
     "nvidia-cdi-hook": (
         "gVisor accepts it from 20260406.0 on and runs it in the sandbox's root from 20260520.0 on;"
-        " only full holds it"
+        " only full contains it"
     ),
-    "nvidia-ctk": "a program of NVIDIA's toolkit, which only full holds",
+    "nvidia-ctk": "a program of NVIDIA's toolkit, which only full contains",
 }
 SERVICES = ("nvidia-persistenced", "nvidia-fabricmanager")
 
-# Where in the specification, what is wrong, and the next step.
-Found = Iterator[tuple[str, str, str]]
+# The place in the specification, the problem, and the next step.
+Problems = Iterator[tuple[str, str, str]]
 
 
-def forced_abi(launch: Launch) -> Found:
-    """No flag makes nvproxy speak another driver's ABI, or is for gVisor's own tests."""
-    for name, value in launch.options.items():
+def forced_abi(request: LaunchRequest) -> Problems:
+    """No flag forces the ABI of another driver, and none is reserved for gVisor's own tests."""
+    for name, value in request.options.items():
         if name == "nvproxy-driver-version" and value:
             yield (
                 "flags",
-                f"--{name}={value} speaks an ABI that is not the driver's",
-                "leave it out; a refused driver needs another gVisor",
+                f"--{name}={value} forces an ABI that may differ from the driver's",
+                "remove it; a driver that runsc refuses needs another gVisor release",
             )
         if name.startswith("TESTONLY-"):
-            yield "flags", f"--{name} is for gVisor's own tests, and unsafe", "leave it out"
+            yield "flags", f"--{name} is unsafe and only for gVisor's own tests", "remove it"
 
 
-def libcuda(launch: Launch) -> Found:
-    """With a device comes the libcuda of the node's driver, and programs get that one."""
-    found, driver = loader.files(launch), launch.node.driver
-    versions, first = loader.versions(found), loader.loaded(launch, found)
-    step = "mount the driver's files of this very node: python3 -m worker_images.node bundle"
-    if launch.devices and not driver:
+def libcuda(request: LaunchRequest) -> Problems:
+    """A container with devices has the libcuda of the node's driver, and programs load that one."""
+    found, driver = loader.files(request), request.node.driver
+    versions, first = loader.versions(found), loader.loaded(request, found)
+    step = "mount the driver's files of this node: python3 -m worker_images.node bundle"
+    if request.devices and not driver:
         yield (
             "linux.devices",
-            "devices of NVIDIA's driver, and the node has none loaded",
-            "load the driver's modules, or leave them out",
+            "NVIDIA devices, but no driver is loaded on the node",
+            "load the driver's modules, or remove the devices",
         )
-    elif launch.devices and driver not in versions.values():
+    elif request.devices and driver not in versions.values():
         others = ", ".join(sorted(versions))
         yield (
             "mounts",
-            (
-                "devices, and no mount brings"
-                f" libcuda.so.{driver}{f', only {others}' if others else ''}"
-            ),
+            f"devices, but no mount of libcuda.so.{driver}{f', only {others}' if others else ''}",
             step,
         )
-    elif launch.devices and first and versions[first] != driver:
+    elif request.devices and first and versions[first] != driver:
         yield (
             "process.env",
-            f"libcuda.so.1 is {first}, and the driver is {driver}",
-            "put the folder of the driver's own first",
+            f"libcuda.so.1 is {first}, but the driver is {driver}",
+            "put the folder of the driver's own libcuda first",
         )
 
 
-def found_by_loader(launch: Launch) -> Found:
-    """What is mounted is found by the loader: a folder in LD_LIBRARY_PATH, with a link
-    libcuda.so.1.
-    """
-    found, folders = loader.files(launch), loader.folders(launch)
+def library_path(request: LaunchRequest) -> Problems:
+    """LD_LIBRARY_PATH names the folder of the mounted libcuda, which has a link libcuda.so.1."""
+    found, folders = loader.files(request), loader.folders(request)
     mounted = [
         path
         for path, version in loader.versions(found).items()
-        if version and version == launch.node.driver
+        if version and version == request.node.driver
     ]
     for folder in (
-        {path.rpartition("/")[0] for path in mounted} if not loader.loaded(launch, found) else ()
+        {path.rpartition("/")[0] for path in mounted} if not loader.loaded(request, found) else ()
     ):
         if folder not in folders:
             yield (
@@ -92,28 +86,30 @@ def found_by_loader(launch: Launch) -> Found:
                 f"{folder} is not in LD_LIBRARY_PATH",
                 f"put {folder} first in LD_LIBRARY_PATH",
             )
-        if not loader.target(f"{folder}/libcuda.so.1", found):
+        if not loader.resolve(f"{folder}/libcuda.so.1", found):
             yield (
                 "mounts",
                 f"no link {folder}/libcuda.so.1",
                 (
-                    "mount a folder with the SONAME links, as python3 -m worker_images.node bundle"
-                    " makes it"
+                    "mount a folder with the SONAME links, such as python3 -m worker_images.node"
+                    " bundle writes"
                 ),
             )
 
 
-def capabilities(launch: Launch) -> Found:
-    """NVIDIA_DRIVER_CAPABILITIES asks for what nvproxy allows."""
-    asked, allowed = (
-        _names(launch.environment.get(CAPABILITIES, "")),
-        _names(launch.options.get(ALLOWED, "")) or DEFAULT_CAPABILITIES,
+def capabilities(request: LaunchRequest) -> Problems:
+    """NVIDIA_DRIVER_CAPABILITIES requests only capabilities that nvproxy allows."""
+    requested, allowed = (
+        _names(request.environment.get(CAPABILITIES, "")),
+        _names(request.options.get(ALLOWED, "")) or DEFAULT_CAPABILITIES,
     )
-    served = (allowed | (ALL_CAPABILITIES if "all" in allowed else set())) - UNSERVED_CAPABILITIES
-    if more := set() if "all" in asked else asked - served:
+    usable = (allowed | (ALL_CAPABILITIES if "all" in allowed else set())) - (
+        UNSUPPORTED_CAPABILITIES
+    )
+    if refused := set() if "all" in requested else requested - usable:
         yield (
             "process.env",
-            f"{CAPABILITIES} asks for {', '.join(sorted(more))}",
+            f"{CAPABILITIES} requests {', '.join(sorted(refused))}, which nvproxy does not allow",
             "set it to compute,utility",
         )
 
@@ -122,59 +118,59 @@ def _names(value: str) -> set[str]:
     return {name.strip() for name in value.split(",") if name.strip()}
 
 
-def device_numbers(launch: Launch) -> Found:
-    """Devices are complete, of the kernel's numbers, and those that nvproxy serves."""
-    names = {device["path"].removeprefix("/dev/") for _, device in launch.devices}
-    for missing in sorted({CONTROL, MEMORY} - names) if launch.gpus else ():
+def device_numbers(request: LaunchRequest) -> Problems:
+    """Devices are complete, have the node's type and numbers, and are served by nvproxy."""
+    names = {device["path"].removeprefix("/dev/") for _, device in request.devices}
+    for missing in sorted({CONTROL, MEMORY} - names) if request.gpus else ():
         yield (
             "linux.devices",
-            f"a GPU, and no /dev/{missing}",
+            f"a GPU without /dev/{missing}",
             f"add /dev/{missing} with the node's numbers",
         )
-    for number, device in launch.devices:
-        where, name = f"linux.devices[{number}]", device["path"].removeprefix("/dev/")
+    for index, device in request.devices:
+        where, name = f"linux.devices[{index}]", device["path"].removeprefix("/dev/")
         if name not in (CONTROL, MEMORY) and not GPU.match(name):
             if not device["path"].startswith(MIG):
-                yield where, f"nvproxy does not serve {device['path']}", "leave it out"
-        elif fault := _fault(launch, device):
-            yield where, fault, "take type and numbers from stat of the node's device"
+                yield where, f"nvproxy does not serve {device['path']}", "remove it"
+        elif mismatch := _mismatch(request, device):
+            yield where, mismatch, "use the type and numbers that stat prints on the node"
 
 
-def _fault(launch: Launch, device: dict[str, Any]) -> str:
+def _mismatch(request: LaunchRequest, device: dict[str, Any]) -> str:
     path = device["path"]
-    seen = next(
-        (f"c {each.major}:{each.minor}" for each in launch.node.devices if each.path == path), ""
+    expected = next(
+        (f"c {each.major}:{each.minor}" for each in request.node.devices if each.path == path), ""
     )
-    given = f"{device.get('type')} {device.get('major', 0)}:{device.get('minor', 0)}"
-    return (
-        ""
-        if given == seen
-        else f"{path} is {given}, and {f'is {seen} on the node' if seen else 'is not on the node'}"
-    )
+    actual = f"{device.get('type')} {device.get('major', 0)}:{device.get('minor', 0)}"
+    on_node = f"is {expected} on the node" if expected else "does not exist on the node"
+    return "" if actual == expected else f"{path} is {actual}, but {on_node}"
 
 
-def hooks(launch: Launch) -> Found:
-    """No NVIDIA hook: slim holds no program for it."""
-    for stage, each in (launch.specification.get("hooks") or {}).items():
+def hooks(request: LaunchRequest) -> Problems:
+    """There is no NVIDIA hook: slim does not contain the programs of one."""
+    for stage, each in (request.specification.get("hooks") or {}).items():
         paths = [hook["path"] for hook in each or ()]
         for path in dict.fromkeys(paths):
             if why := HOOKS.get(path.rpartition("/")[2]):
                 yield (
                     f"hooks.{stage}[{paths.index(path)}]",
                     f"{path}: {why}",
-                    "leave the hook out, and write devices and files yourself",
+                    "remove the hook, and write devices and driver files into the specification",
                 )
-    if launch.asks("nvproxy-docker"):
+    if request.is_enabled("nvproxy-docker"):
         yield (
             "flags",
-            "--nvproxy-docker: runsc calls nvidia-container-cli for it, which slim does not hold",
-            "leave it out",
+            (
+                "--nvproxy-docker: runsc runs nvidia-container-cli for it, which slim does not"
+                " contain"
+            ),
+            "remove it",
         )
 
 
-def visible_devices(launch: Launch) -> Found:
-    """NVIDIA_VISIBLE_DEVICES names whole GPUs; nvproxy has no MIG."""
-    value = launch.environment.get(VISIBLE, "all")
+def visible_devices(request: LaunchRequest) -> Problems:
+    """NVIDIA_VISIBLE_DEVICES names full GPUs; nvproxy does not support MIG."""
+    value = request.environment.get(VISIBLE, "all")
     if parts := sorted(
         part
         for part in _names(value) - {"all", "none", "void"}
@@ -182,67 +178,63 @@ def visible_devices(launch: Launch) -> Found:
     ):
         yield (
             "process.env",
-            f"{VISIBLE} names {', '.join(parts)}; nvproxy knows whole GPUs",
-            "hand out whole GPUs, by number or GPU-...",
+            f"{VISIBLE} names {', '.join(parts)}; nvproxy supports only full GPUs",
+            "assign full GPUs, by number or GPU-...",
         )
-    elif launch.gpus and value in ("", "void"):
+    elif request.gpus and value in ("", "void"):
         yield (
             "process.env",
-            f"{VISIBLE}={value!r} beside GPU {', '.join(launch.gpus)}",
+            f"{VISIBLE}={value!r}, but linux.devices has GPU {', '.join(request.gpus)}",
             "name the GPUs by number",
         )
-    for number, device in launch.devices:
+    for index, device in request.devices:
         if device["path"].startswith(MIG):
             yield (
-                f"linux.devices[{number}]",
-                f"{device['path']} is for MIG, which nvproxy has not",
-                "leave it out; hand out whole GPUs",
+                f"linux.devices[{index}]",
+                f"{device['path']} is for MIG, which nvproxy does not support",
+                "remove it; assign full GPUs",
             )
 
 
-def gpu_count(launch: Launch) -> Found:
-    """As many GPUs as NVIDIA_VISIBLE_DEVICES says, the same ones."""
-    named = _names(launch.environment.get(VISIBLE, "all"))
-    if named == {"all"} and not launch.gpus and VISIBLE in launch.environment:
+def gpu_count(request: LaunchRequest) -> Problems:
+    """NVIDIA_VISIBLE_DEVICES names the same GPUs as linux.devices."""
+    named = _names(request.environment.get(VISIBLE, "all"))
+    if named == {"all"} and not request.gpus and VISIBLE in request.environment:
         yield (
             "linux.devices",
-            f"no GPU, and {VISIBLE}=all",
-            "put the node's devices into linux.devices",
+            f"no GPU, but {VISIBLE}=all",
+            "add the node's devices to linux.devices",
         )
     indices = {part for part in named if part.isdigit()}
-    whole = (
+    comparable = (
         named == {"none"} or {part for part in named if part.startswith("GPU-")} == named - indices
     )
     if (
         named
-        and whole
-        and (len(named - {"none"}) != len(launch.gpus) or not indices <= {*launch.gpus})
+        and comparable
+        and (len(named - {"none"}) != len(request.gpus) or not indices <= {*request.gpus})
     ):
         yield (
             "linux.devices",
-            f"GPUs {', '.join(launch.gpus) or 'none'}, and {VISIBLE}={','.join(sorted(named))}",
-            "name the same in both",
+            f"GPUs {', '.join(request.gpus) or 'none'}, but {VISIBLE}={','.join(sorted(named))}",
+            "name the same GPUs in both",
         )
 
 
-def runsc_binary(launch: Launch) -> Found:
-    """runsc is a program of this machine that everybody may run, with its helpers beside it where
-    it has them outside.
-    """
-    for problem, step in faults(launch.runsc) if launch.runsc else ():
+def runsc_binary(request: LaunchRequest) -> Problems:
+    """runsc is built for this machine, executable by all users, and has its helper programs."""
+    for problem, step in binary.problems(request.runsc) if request.runsc else ():
         yield "runsc", problem, step
 
 
-def sockets(launch: Launch) -> Found:
-    """No socket of the driver's services: the gofer cannot open one, and the sandbox ends with
-    EOF.
-    """
-    for number, mount in launch.mounts:
-        source = launch.source(mount)
-        named = "run" in source.parts and any(name in str(source) for name in SERVICES)
-        if source.is_socket() or (named and not source.is_file()):
+def sockets(request: LaunchRequest) -> Problems:
+    """No mount is a socket of the driver's services: runsc cannot open it and ends with EOF."""
+    for index, mount in request.mounts:
+        source = request.source(mount)
+        is_service = "run" in source.parts and any(name in str(source) for name in SERVICES)
+        if source.is_socket() or (is_service and not source.is_file()):
             yield (
-                f"mounts[{number}]",
+                f"mounts[{index}]",
                 f"{source} is a socket",
-                "leave it out; nvidia-ctk cdi generate: CDI_FEATURE_FLAGS=disable-ipc-discoverer",
+                "remove it; nvidia-ctk cdi generate: CDI_FEATURE_FLAGS=disable-ipc-discoverer",
             )

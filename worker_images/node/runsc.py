@@ -1,16 +1,13 @@
-"""One sandbox from a bundle: its output, and its debug log, where the reason stands that users
-never see.
-"""
+"""Runs one sandbox from a bundle, and collects its output and runsc's debug log."""
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker_images.node.place import SECONDS, Answer, Place, run
+from worker_images.node.place import TIMEOUT_SECONDS, CommandResult, Place, run
 
-# What a nested worker can count on: no network of its own, no virtualisation, no cgroup that it may
-# write.
+# For a nested worker, which has no network, no virtualization and no writable cgroup.
 FLAGS = (
     "--network=none",
     "--platform=systrap",
@@ -21,53 +18,55 @@ FLAGS = (
 
 
 @dataclass(frozen=True)
-class Outcome(Answer):
-    """What the sandbox's command came to, and everything that runsc logged."""
+class SandboxResult(CommandResult):
+    """The result of the sandbox's command, with runsc's debug log."""
 
     log: str
 
     @property
-    def everything(self) -> str:
-        """All that was said, wherever."""
+    def all_output(self) -> str:
+        """The output, the errors and the log."""
         return f"{self.output}\n{self.errors}\n{self.log}"
 
 
-def flags(place: Place, bundle: Path, more: Sequence[str] = (), *, debug: bool = True) -> list[str]:
-    """runsc with state and log below the bundle's folder.
+def command(
+    place: Place, bundle: Path, more: Sequence[str] = (), *, debug: bool = True
+) -> list[str]:
+    """Return runsc with its flags; its state and its debug log are in the bundle's folder."""
+    folder = f"{place.host}{bundle.resolve()}"
+    log = ["--debug", f"--debug-log={folder}/log/"] if debug else []
+    return [place.runsc, f"--root={folder}/state", *log, *FLAGS, *more]
 
-    What is measured is not logged in full.
-    """
-    inside = f"{place.host}{bundle.resolve()}"
-    log = ["--debug", f"--debug-log={inside}/log/"] if debug else []
-    return [place.runsc, f"--root={inside}/state", *log, *FLAGS, *more]
 
-
-def sandbox(
+def run_sandbox(
     place: Place,
     bundle: Path,
     more: Sequence[str] = (),
-    seconds: float = SECONDS,
+    seconds: float = TIMEOUT_SECONDS,
     *,
     debug: bool = True,
-) -> Outcome:
-    """Run the bundle to its end; raises PlaceError."""
+) -> SandboxResult:
+    """Run the bundle until it ends; raises PlaceError.
+
+    Without `debug` runsc writes no log, which would slow a measurement down.
+    """
     known = set(bundle.glob("log/*"))
     (bundle / "log").mkdir(exist_ok=True)
-    identity = f"worker-{secrets.token_hex(6)}"
-    found = run(
+    name = f"worker-{secrets.token_hex(6)}"
+    result = run(
         place,
         [
-            *flags(place, bundle, more, debug=debug),
+            *command(place, bundle, more, debug=debug),
             "run",
             f"--bundle={place.host}{bundle.resolve()}",
-            identity,
+            name,
         ],
         seconds,
     )
     logs = sorted(set(bundle.glob("log/*")) - known)
-    return Outcome(
-        found.status,
-        found.output,
-        found.errors,
+    return SandboxResult(
+        result.status,
+        result.output,
+        result.errors,
         "".join(path.read_text(errors="replace") for path in logs),
     )

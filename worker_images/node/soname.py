@@ -1,4 +1,4 @@
-"""The name that a shared library is loaded by, from its ELF dynamic section."""
+"""Reads the SONAME of a shared library from its ELF dynamic section."""
 
 import struct
 from pathlib import Path
@@ -8,9 +8,9 @@ STRING_TABLE, SONAME = 5, 14
 
 
 def soname(path: Path) -> str:
-    """DT_SONAME of a 64-bit little-endian library, as all of the driver's are.
+    """Return DT_SONAME of a 64-bit little-endian library, as all libraries of the driver are.
 
-    Empty where it has none or is none, or ends early.
+    Returns an empty string if the file has no SONAME, is not such a library, or is truncated.
     """
     data = path.read_bytes()
     try:
@@ -31,13 +31,13 @@ def _soname(data: bytes) -> str:
         if kind == DYNAMIC:
             tags = dict(struct.iter_unpack("<QQ", data[offset : offset + length]))
             if {SONAME, STRING_TABLE} <= tags.keys():
-                begin = _offset(headers, tags[STRING_TABLE]) + tags[SONAME]
+                begin = _file_offset(headers, tags[STRING_TABLE]) + tags[SONAME]
                 return data[begin : data.index(b"\0", begin)].decode().rpartition("/")[2]
     return ""
 
 
-def _offset(headers: list[tuple[int, ...]], address: int) -> int:
-    """Where in the file an address of the loaded library lies."""
+def _file_offset(headers: list[tuple[int, ...]], address: int) -> int:
+    """Return the offset in the file of an address of the loaded library."""
     return next(
         address - virtual + offset
         for kind, _, offset, virtual, _, length in headers

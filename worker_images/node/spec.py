@@ -1,5 +1,6 @@
-"""The OCI specification of a user's GPU container by the spec path: devices, driver files and
-environment, no hook.
+"""The OCI specification of a user's GPU container on the spec path.
+
+It contains devices, driver files and environment, and no hook.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,11 +11,11 @@ from typing import Any
 from worker_images.errors import EngineError
 from worker_images.node.node import CONTROL, MEMORY, Device, Node
 
-# In the container, as GKE's device plugin lays them out.
+# Paths in the container, the same as those of GKE's device plugin.
 DRIVER = "/usr/local/nvidia"
 LIBRARIES, PROGRAMS = f"{DRIVER}/lib64", f"{DRIVER}/bin"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# As Docker gives to a container that asks for nothing.
+# Docker's default capabilities.
 CAPABILITIES = (
     *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD"),
     *("NET_BIND_SERVICE", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
@@ -22,15 +23,15 @@ CAPABILITIES = (
 
 
 class SpecError(EngineError):
-    """The node cannot give what the container asks for."""
+    """The node does not have what the container requests."""
 
 
 @dataclass(frozen=True)
 class Container:
-    """What the user's image and its caller say: command, environment, more mounts (source,
-    destination).
+    """A user's container: root, command, environment, more mounts (source, destination), and GPUs.
 
-    `rootfs` is the unpacked root as runsc sees it; sources of mounts are paths of the node.
+    `rootfs` is the path of the unpacked root as runsc sees it; sources of mounts are paths of the
+    node.
     """
 
     rootfs: Path
@@ -40,39 +41,38 @@ class Container:
     gpus: str = "all"
 
 
-def chosen(node: Node, gpus: str) -> tuple[Device, ...]:
-    """The device nodes for some GPUs: all, none, or numbers such as 0,2.
+def select_devices(node: Node, gpus: str) -> tuple[Device, ...]:
+    """Return the device nodes for some GPUs: all, none, or numbers such as 0,2.
 
-    Raises SpecError for one that is not there.
+    Raises SpecError for a device that the node does not have.
     """
     if gpus == "none":
         return ()
-    wanted = (
+    gpu_names = (
         {f"nvidia{number.strip()}" for number in gpus.split(",")}
         if gpus != "all"
         else {device.name for device in node.gpus}
     )
-    if missing := (wanted | {CONTROL, MEMORY}) - {device.name for device in node.devices}:
+    if missing := (gpu_names | {CONTROL, MEMORY}) - {device.name for device in node.devices}:
         raise SpecError(
             f"no /dev/{', /dev/'.join(sorted(missing))} on this node; load the driver's modules:"
             " nvidia-modprobe -u -c 0"
         )
     if gpus == "all" and not node.gpus:
         raise SpecError(
-            "no GPU on this node: /dev holds no nvidia0; give the worker one, or ask for none"
+            "no GPU on this node: /dev has no nvidia0; give the worker a GPU, or use --gpus none"
         )
-    return tuple(device for device in node.devices if device.name in wanted | {CONTROL, MEMORY})
+    return tuple(device for device in node.devices if device.name in gpu_names | {CONTROL, MEMORY})
 
 
 def specification(node: Node, container: Container, bundle: Path, host: str = "") -> dict[str, Any]:
-    """config.json of a bundle.
+    """Return the config.json of a bundle.
 
-    `host` is where the node's root lies for runsc, as in a worker that has it mounted at /host.
-
+    `host` is the path of the node's root as runsc sees it: /host in a worker with that mount.
     Raises SpecError.
     """
-    devices = chosen(node, container.gpus)
-    rootfs = _mountable(node, container.rootfs, host)
+    devices = select_devices(node, container.gpus)
+    rootfs = _checked_root(node, container.rootfs, host)
     return {
         "ociVersion": "1.1.0",
         "process": {
@@ -94,7 +94,7 @@ def specification(node: Node, container: Container, bundle: Path, host: str = ""
         "mounts": [
             *SYSTEM,
             *_driver_mounts(node, bundle, host),
-            *(_bind(f"{host}{source}", to) for source, to in container.mounts),
+            *(_bind(f"{host}{source}", destination) for source, destination in container.mounts),
         ],
         "linux": {
             "namespaces": [{"type": name} for name in ("pid", "mount", "ipc", "uts")],
@@ -103,30 +103,30 @@ def specification(node: Node, container: Container, bundle: Path, host: str = ""
     }
 
 
-def _mountable(node: Node, rootfs: Path, host: str) -> str:
-    """The container's root as runsc sees it.
+def _checked_root(node: Node, rootfs: Path, host: str) -> str:
+    """Return the container's root as runsc sees it.
 
-    Raises SpecError for one in which a mount would hide what is mounted.
+    Raises SpecError if a mount in it would hide the files to mount.
     """
-    seen = str(rootfs)
+    root = str(rootfs)
     hidden = [
         path
         for path in node.libraries
-        if f"{host}{path}".startswith(f"{seen.rstrip('/')}{DRIVER}/")
+        if f"{host}{path}".startswith(f"{root.rstrip('/')}{DRIVER}/")
     ]
-    if seen == "/" or hidden:
+    if root == "/" or hidden:
         raise SpecError(
-            f"rootfs {seen} is the node's own root, where mounts hide each other; bind it first:"
-            " mount --bind / /run/rootfs"
+            f"rootfs {root} is the node's own root, where a mount would hide the driver's files;"
+            " bind it elsewhere first: mount --bind / /run/rootfs"
         )
-    return seen
+    return root
 
 
 SYSTEM = (
     {"destination": "/proc", "type": "proc", "source": "proc"},
     {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
     {
-        "destination": "/dev/shm",  # noqa: S108 - the container's own
+        "destination": "/dev/shm",  # noqa: S108 - a path in the container
         "type": "tmpfs",
         "source": "tmpfs",
         "options": ["mode=1777"],
@@ -138,7 +138,7 @@ SYSTEM = (
         "options": ["nosuid", "noexec", "nodev", "ro"],
     },
     {
-        "destination": "/tmp",  # noqa: S108 - the container's own
+        "destination": "/tmp",  # noqa: S108 - a path in the container
         "type": "tmpfs",
         "source": "tmpfs",
         "options": ["mode=1777"],
@@ -147,25 +147,21 @@ SYSTEM = (
 
 
 def environment(node: Node, container: Container, devices: Sequence[Device]) -> dict[str, str]:
-    """The container's environment, with the driver's folders before its own and the GPUs by
-    number.
-    """
-    own = {"PATH": PATH, **container.environment}
+    """Return the container's environment, with the driver's folders first and the GPUs' numbers."""
+    base = {"PATH": PATH, **container.environment}
     if not node.libraries:
-        return own
+        return base
     numbers = [device.name.removeprefix("nvidia") for device in devices if device in node.gpus]
-    return own | {
-        "PATH": f"{PROGRAMS}:{own['PATH']}",
-        "LD_LIBRARY_PATH": ":".join(filter(None, (LIBRARIES, own.get("LD_LIBRARY_PATH", "")))),
+    return base | {
+        "PATH": f"{PROGRAMS}:{base['PATH']}",
+        "LD_LIBRARY_PATH": ":".join(filter(None, (LIBRARIES, base.get("LD_LIBRARY_PATH", "")))),
         "NVIDIA_VISIBLE_DEVICES": ",".join(numbers) or "none",
         "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
     }
 
 
 def _driver_mounts(node: Node, bundle: Path, host: str) -> list[dict[str, Any]]:
-    """The bundle's folder of links and empty files, then each of the driver's files over its empty
-    one.
-    """
+    """Return the mount of the bundle's mount points and links, then one for each driver file."""
     if not node.libraries:
         return []
     files = [(path, LIBRARIES) for path in node.libraries] + [

@@ -1,4 +1,4 @@
-"""An image archive as a folder, for a machine without an engine."""
+"""Unpacks an image archive into a folder, for a machine without an engine."""
 
 import os
 import tempfile
@@ -9,21 +9,21 @@ from worker_images.model.oci.image import Entry, Image, ImageError
 from worker_images.node.place import RUNSC, PlaceError
 
 
-def root_of(image: Path, empty: Path) -> tuple[Path, str]:
-    """An image's root and ID: a folder that is one, whose ID is not known, or an archive unpacked
-    into an empty folder.
+def open_root(image: Path, empty: Path) -> tuple[Path, str]:
+    """Return an image's root folder and its ID.
 
-    Raises PlaceError, ImageError and OSError.
+    An archive is unpacked into the empty folder. A folder is used directly; its ID is unknown and
+    therefore empty. Raises PlaceError, ImageError and OSError.
     """
     if not image.is_dir():
         return empty, unpack(image, empty).image_id
     if not (image / RUNSC[1:]).is_file():
-        raise PlaceError(f"{image} is no worker's root: it has no {RUNSC}")
+        raise PlaceError(f"{image} is not the root of a worker image: it has no {RUNSC}")
     return image, ""
 
 
 def unpack(file: Path, target: Path) -> Image:
-    """Write what a container of the image would see into an empty folder.
+    """Write the merged files of an image archive into an empty folder.
 
     Raises ImageError and OSError.
     """
@@ -36,14 +36,14 @@ def unpack(file: Path, target: Path) -> Image:
 
 
 def _check(image: Image, path: str, entry: Entry) -> None:
-    """What would be written elsewhere, or is no part of a worker, is refused; raises ImageError."""
+    """Refuse special files, and files that a link would place elsewhere; raises ImageError."""
     if entry.kind not in {"folder", "file", "hardlink", "link"}:
-        raise ImageError(f"{path} is a {entry.kind}: it is not unpacked as root")
+        raise ImageError(f"{path} is a {entry.kind}; special files are not unpacked")
     for parent in PurePosixPath(path).parents:
         if (above := image.merged.get(str(parent))) and above.kind != "folder":
             raise ImageError(
-                f"{path} lies below {parent}, which is a {above.kind}: it would be written"
-                " elsewhere"
+                f"{path} is below {parent}, which is a {above.kind}: it would be written outside"
+                " the target"
             )
 
 

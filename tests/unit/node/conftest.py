@@ -1,4 +1,4 @@
-"""GPU nodes, made of stand-ins."""
+"""Fixtures: GPU nodes made of stand-ins."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from worker_images.node.node import Node
 
 @pytest.fixture
 def gpus(tmp_path: Path) -> Node:
-    """A node with three GPUs, two libraries, one with a name to be loaded by, and a program."""
+    """A node with three GPUs, two libraries, of which one has a SONAME, and a program."""
     files(tmp_path / "files", f"libcuda.so.{DRIVER}", f"libnvidia-ml.so.{DRIVER}", "nvidia-smi")
-    (tmp_path / "files" / f"libcuda.so.{DRIVER}").write_bytes(stand_in.library("libcuda.so.1"))
+    (tmp_path / "files" / f"libcuda.so.{DRIVER}").write_bytes(stand_in.elf_library("libcuda.so.1"))
     libraries = tuple(
         tmp_path / "files" / f"{name}.so.{DRIVER}" for name in ("libcuda", "libnvidia-ml")
     )
@@ -24,10 +24,10 @@ def gpus(tmp_path: Path) -> Node:
 
 @pytest.fixture
 def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
-    """A machine with two GPUs."""
+    """This machine, faked with two GPUs."""
     library = tmp_path / f"libcuda.so.{DRIVER}"
-    library.write_bytes(stand_in.library("libcuda.so.1"))
-    found = Node(DRIVER, DEVICES[:4], (library,), (), "the loader's cache")
-    monkeypatch.setattr(node, "read", lambda: found)
+    library.write_bytes(stand_in.elf_library("libcuda.so.1"))
+    this_node = Node(DRIVER, DEVICES[:4], (library,), (), "the loader's cache")
+    monkeypatch.setattr(node, "read", lambda: this_node)
     (tmp_path / "rootfs").mkdir()
-    return found
+    return this_node

@@ -1,4 +1,4 @@
-"""Which gVisor releases need helper programs."""
+"""Releases of gVisor with separate helper programs are recognized."""
 
 import pytest
 
@@ -14,6 +14,6 @@ VERSIONS = (
 )
 
 
-@pytest.mark.parametrize(("version", "due"), VERSIONS)
-def test_which_releases_have_helpers(version: str, due: bool) -> None:
-    assert needs_sidecars(f"runsc version {version}\nspec: 1.2.1\n") is due
+@pytest.mark.parametrize(("version", "expected"), VERSIONS)
+def test_helper_programs_are_required_since_20260721(version: str, expected: bool) -> None:
+    assert needs_sidecars(f"runsc version {version}\nspec: 1.2.1\n") is expected

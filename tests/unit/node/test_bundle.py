@@ -1,4 +1,4 @@
-"""Bundles are written whole or not at all."""
+"""Bundles are written completely or not at all."""
 
 import json
 from dataclasses import replace
@@ -14,15 +14,12 @@ from worker_images.node.spec import Container, SpecError
 CONTAINER = Container(Path("/run/rootfs"), ("true",), {})
 
 
-def test_a_bundle_on_disk(gpus: Node, tmp_path: Path) -> None:
-    """Empty files for the driver's to be mounted over, and the names that programs load.
-
-    Writing again changes nothing.
-    """
+def test_bundle_has_mount_points_and_links(gpus: Node, tmp_path: Path) -> None:
+    """Each driver file has an empty file, each library has links; writing again changes nothing."""
     folder = tmp_path / "bundle"
-    made = bundle.write(gpus, CONTAINER, folder)
-    assert bundle.write(gpus, CONTAINER, folder) == made
-    assert json.loads((folder / "config.json").read_text()) == made
+    config = bundle.write(gpus, CONTAINER, folder)
+    assert bundle.write(gpus, CONTAINER, folder) == config
+    assert json.loads((folder / "config.json").read_text()) == config
     libraries = folder / "driver/lib64"
     links = {path.name: str(path.readlink()) for path in libraries.iterdir() if path.is_symlink()}
     assert links == {
@@ -36,7 +33,7 @@ def test_a_bundle_on_disk(gpus: Node, tmp_path: Path) -> None:
     assert (folder / "driver/bin/nvidia-smi").stat().st_mode & 0o777 & ~0o022 == 0o755 & ~0o022
 
 
-def test_a_bundle_that_cannot_be_leaves_nothing(gpus: Node, tmp_path: Path) -> None:
+def test_failed_bundle_leaves_no_folder(gpus: Node, tmp_path: Path) -> None:
     with pytest.raises(SpecError):
         bundle.write(gpus, replace(CONTAINER, gpus="5"), tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()

@@ -1,4 +1,4 @@
-"""The commands for a GPU node, from their arguments to what they print and return."""
+"""The commands for a GPU node print and return what their arguments request."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def bundle(folder: Path, *more: str) -> list[str]:
     ]
 
 
-def test_a_bundle_is_written_and_sound(
+def test_bundle_is_written_and_passes_lint(
     gpu: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (
@@ -36,25 +36,27 @@ def test_a_bundle_is_written_and_sound(
         )
         == 0
     )
-    told = capsys.readouterr().out
-    assert f"driver  {gpu.driver}, 1 libraries, found by the loader's cache" in told
-    assert f"run --bundle {tmp_path}/bundle NAME" in told
-    made = json.loads((tmp_path / "bundle/config.json").read_text())
-    assert made["process"]["args"] == ["true", "-x"]
-    assert {"A=b=c", "NVIDIA_VISIBLE_DEVICES=1"} <= {*made["process"]["env"]}
-    assert made["mounts"][-1]["destination"] == "/data"
+    output = capsys.readouterr().out
+    assert f"driver  {gpu.driver}, 1 libraries from the loader's cache" in output
+    assert f"run --bundle {tmp_path}/bundle NAME" in output
+    config = json.loads((tmp_path / "bundle/config.json").read_text())
+    assert config["process"]["args"] == ["true", "-x"]
+    assert {"A=b=c", "NVIDIA_VISIBLE_DEVICES=1"} <= {*config["process"]["env"]}
+    assert config["mounts"][-1]["destination"] == "/data"
     assert main(["lint", f"{tmp_path}/bundle"], ROOT) == 0
 
 
-def test_a_bad_pair_is_usage(gpu: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pair_without_separator_is_a_usage_error(
+    gpu: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert gpu.driver
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_:
         main(bundle(tmp_path, "--env", "A"), ROOT)
-    assert ended.value.code == 2
+    assert exit_.value.code == 2
     assert "'A' has no '='" in capsys.readouterr().err
 
 
-def test_a_machine_without_a_driver_says_so(
+def test_bundle_fails_without_a_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(node, "read", lambda: Node("", (), (), (), ""))
@@ -63,7 +65,7 @@ def test_a_machine_without_a_driver_says_so(
     assert not (tmp_path / "bundle").exists()
 
 
-def test_lint_names_file_rule_and_step(
+def test_lint_prints_file_and_rule(
     gpu: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert gpu.driver
@@ -82,10 +84,10 @@ def test_lint_names_file_rule_and_step(
     assert [each["rule"] for each in json.loads(capsys.readouterr().out)] == ["F3"]
 
 
-def test_lint_of_what_is_no_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lint_fails_for_invalid_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.json").write_text("{")
     assert main(["lint", str(tmp_path)], ROOT) == 4
-    assert f"{tmp_path}/config.json: no JSON" in capsys.readouterr().err
+    assert f"{tmp_path}/config.json: invalid JSON" in capsys.readouterr().err
     assert main(["lint", str(tmp_path / "none")], ROOT) == 4
     assert f"{tmp_path}/none: No such file or directory" in capsys.readouterr().err
 
@@ -93,28 +95,28 @@ def test_lint_of_what_is_no_json(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_explain_reads_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "runsc.log.boot.txt").write_text(REFUSAL)
     assert main(["explain", str(tmp_path)], ROOT) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("unserved driver\n")
-    assert "gVisor serves 550.54.14 from 20240325.0 on" in told
+    output = capsys.readouterr().out
+    assert output.startswith("unserved driver\n")
+    assert "gVisor releases 20240325.0 to 20250811.0 serve 550.54.14" in output
 
 
-def test_explain_says_when_it_knows_nothing(
+def test_explain_fails_without_a_known_cause(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "log").write_text("all is well\n")
+    (tmp_path / "log").write_text("Hello\n")
     assert main(["explain", str(tmp_path / "log")], ROOT) == 5
-    assert "nothing known in 1 file" in capsys.readouterr().out
+    assert "no known cause in 1 file" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", [command.name for command in COMMANDS])
 def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_:
         main([name, "--help"], ROOT)
-    assert ended.value.code == 0
+    assert exit_.value.code == 0
     assert f"example:\n  python3 -m worker_images.node {name} " in capsys.readouterr().out
 
 
-def test_lint_of_what_is_no_specification(
+def test_lint_fails_for_json_that_is_not_a_specification(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for text in ("[]", '{"linux": {"devices": [{}]}}'):
@@ -124,31 +126,31 @@ def test_lint_of_what_is_no_specification(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
-        (["--variant", "nosuch"], "no variant nosuch; there are: full, slim"),
+        (["--variant", "nosuch"], "no variant nosuch; known variants: full, slim"),
         (["--variant", "slim", "--python", ""], "no python3 on PATH"),
         (["--variant", "slim", "--other-runsc", "/none"], "no file /none"),
-        (["--variant", "slim", "--figures", "--place", "engine"], "leave out --place"),
+        (["--variant", "slim", "--benchmark", "--place", "engine"], "remove --place"),
     ],
 )
-def test_what_cannot_be_meant_is_usage(
-    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+def test_contradictory_options_are_a_usage_error(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["workload", *options], ROOT) == 2
-    assert said in capsys.readouterr().out
+    assert message in capsys.readouterr().out
 
 
-def test_a_relative_root_is_usage(gpu: Node, capsys: pytest.CaptureFixture[str]) -> None:
+def test_relative_root_is_a_usage_error(gpu: Node, capsys: pytest.CaptureFixture[str]) -> None:
     assert gpu.driver
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_:
         main(["bundle", "--rootfs", "root", "--into", "x", "--", "true"], ROOT)
-    assert ended.value.code == 2
+    assert exit_.value.code == 2
     assert "'root' does not begin with /" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("root", ["/", "//"])
-def test_the_nodes_own_root_is_refused(
+def test_root_of_the_node_is_refused(
     root: str, gpu: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert gpu.driver

@@ -12,8 +12,8 @@ from tests.support.stand_in import DRIVER
 from worker_images.node import node
 from worker_images.node.node import Node
 
-# A driver that no machine of these tests has.
-NOBODYS = "1.2.3"
+# A driver version that no real machine has.
+FAKE_DRIVER = "1.2.3"
 
 
 CACHE = """2 libs found in cache `/etc/ld.so.cache'
@@ -25,7 +25,7 @@ CACHE = """2 libs found in cache `/etc/ld.so.cache'
 
 
 def tree(root: Path, folder: str, driver: str = DRIVER) -> Path:
-    """A node's root with an open driver, and its files where a cloud's device plugin keeps them."""
+    """Create a node's root with an open driver, and its files in a folder of a device plugin."""
     files(root / "proc/driver/nvidia", "version")
     (root / "proc/driver/nvidia/version").write_text(OPEN.format(DRIVER))
     files(
@@ -40,10 +40,10 @@ def tree(root: Path, folder: str, driver: str = DRIVER) -> Path:
     return root
 
 
-@pytest.mark.parametrize("folder", node.FOLDERS)
-def test_a_nodes_files(folder: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", node.DRIVER_FOLDERS)
+def test_driver_files_are_found_in_a_known_folder(folder: str, tmp_path: Path) -> None:
     found = node.read(tree(tmp_path, folder))
-    assert (found.driver, found.found, found.devices) == (DRIVER, f"/{folder}", ())
+    assert (found.driver, found.source, found.devices) == (DRIVER, f"/{folder}", ())
     assert [path.name for path in found.libraries] == [
         f"libcuda.so.{DRIVER}",
         f"libnvidia-ml.so.{DRIVER}",
@@ -51,19 +51,17 @@ def test_a_nodes_files(folder: str, tmp_path: Path) -> None:
     assert [path.name for path in found.programs] == ["nvidia-smi"]
 
 
-def test_libraries_of_another_driver_are_none(tmp_path: Path) -> None:
-    found = node.read(tree(tmp_path, node.FOLDERS[0], "570.124.06"))
-    assert (found.driver, found.found, found.libraries, found.programs) == (DRIVER, "", (), ())
+def test_libraries_of_another_version_are_ignored(tmp_path: Path) -> None:
+    found = node.read(tree(tmp_path, node.DRIVER_FOLDERS[0], "570.124.06"))
+    assert (found.driver, found.source, found.libraries, found.programs) == (DRIVER, "", (), ())
 
 
-def test_a_node_without_a_driver(tmp_path: Path) -> None:
+def test_node_without_a_driver_is_empty(tmp_path: Path) -> None:
     assert node.read(tmp_path) == Node("", (), (), (), "")
 
 
-def test_devices_are_those_that_nvproxy_serves(tmp_path: Path) -> None:
-    """By number; links to a device that everybody has stand for the nodes, which only root could
-    make.
-    """
+def test_devices_are_those_of_nvproxy_ordered_by_number(tmp_path: Path) -> None:
+    """Links to /dev/null replace the device nodes, which only root can create."""
     for name in (
         "nvidia10",
         "nvidia2",
@@ -82,47 +80,49 @@ def test_devices_are_those_that_nvproxy_serves(tmp_path: Path) -> None:
 
 @pytest.fixture
 def this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """This machine with a driver, files of it in the folder that is given, and programs of ours
-    first on the path.
-    """
-    monkeypatch.setattr(node, "driver", lambda _: NOBODYS)
+    """This machine with a fake driver, its files in a folder, and fake programs on PATH."""
+    monkeypatch.setattr(node, "driver", lambda _: FAKE_DRIVER)
     monkeypatch.setenv("PATH", f"{tmp_path}/programs:{os.environ['PATH']}")
     program(tmp_path / "programs", "ldconfig", "")
     program(tmp_path / "programs", "nvidia-ctk", "")
     for folder in (tmp_path / "lib", tmp_path / "lib/32"):
-        files(folder, f"libcuda.so.{NOBODYS}", f"libnvidia-ml.so.{NOBODYS}", "libcudart.so.13")
+        files(
+            folder, f"libcuda.so.{FAKE_DRIVER}", f"libnvidia-ml.so.{FAKE_DRIVER}", "libcudart.so.13"
+        )
         for name in ("libcuda", "libnvidia-ml"):
-            (folder / f"{name}.so.1").symlink_to(f"{name}.so.{NOBODYS}")
+            (folder / f"{name}.so.1").symlink_to(f"{name}.so.{FAKE_DRIVER}")
     return tmp_path
 
 
-def test_the_loaders_cache(this_machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Links are followed, and libraries of 32 bits are left out."""
+def test_libraries_are_found_in_the_loader_cache(
+    this_machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Links are followed, and 32-bit libraries are ignored."""
     monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "", "", "", "x86_64")))
     program(this_machine / "programs", "ldconfig", CACHE.format(this_machine / "lib"))
     found = node.read()
-    assert found.found == "the loader's cache"
+    assert found.source == "the loader's cache"
     assert found.libraries == tuple(
-        this_machine / "lib" / f"{name}.so.{NOBODYS}" for name in ("libcuda", "libnvidia-ml")
+        this_machine / "lib" / f"{name}.so.{FAKE_DRIVER}" for name in ("libcuda", "libnvidia-ml")
     )
 
 
-def test_what_the_toolkit_of_the_node_names(this_machine: Path) -> None:
+def test_libraries_are_found_by_the_node_toolkit(this_machine: Path) -> None:
     mounts = [
         {"hostPath": str(this_machine / "lib" / name)}
-        for name in (f"libcuda.so.{NOBODYS}", "libcudart.so.13")
+        for name in (f"libcuda.so.{FAKE_DRIVER}", "libcudart.so.13")
     ]
     program(
         this_machine / "programs", "nvidia-ctk", json.dumps({"containerEdits": {"mounts": mounts}})
     )
     found = node.read()
-    assert (found.found, found.libraries) == (
+    assert (found.source, found.libraries) == (
         "nvidia-ctk cdi generate",
-        (this_machine / "lib" / f"libcuda.so.{NOBODYS}",),
+        (this_machine / "lib" / f"libcuda.so.{FAKE_DRIVER}",),
     )
 
 
-def test_programs_that_fail_say_nothing(this_machine: Path) -> None:
+def test_failing_programs_are_ignored(this_machine: Path) -> None:
     for name in ("ldconfig", "nvidia-ctk"):
         (this_machine / "programs" / name).write_text("#!/bin/sh\necho '{'\nexit 1\n")
     assert node.read().libraries == ()

@@ -1,4 +1,4 @@
-"""Sonames are read from ELF libraries."""
+"""SONAMEs are read from ELF libraries."""
 
 import ctypes.util
 from pathlib import Path
@@ -18,7 +18,7 @@ def test_soname_of_a_real_library() -> None:
 
 
 def test_soname_of_a_stand_in(tmp_path: Path) -> None:
-    (tmp_path / "library").write_bytes(stand_in.library("libcuda.so.1"))
+    (tmp_path / "library").write_bytes(stand_in.elf_library("libcuda.so.1"))
     assert soname(tmp_path / "library") == "libcuda.so.1"
 
 
@@ -32,13 +32,13 @@ def test_soname_of_a_stand_in(tmp_path: Path) -> None:
         b"\x7fELF\x02\x01" + bytes(90),
     ],
 )
-def test_what_has_no_soname(data: bytes, tmp_path: Path) -> None:
+def test_soname_of_other_files_is_empty(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "library").write_bytes(data)
     assert soname(tmp_path / "library") == ""
 
 
 @pytest.mark.parametrize("size", range(8, 300, 16))
-def test_a_library_that_ends_early_has_none(size: int, tmp_path: Path) -> None:
-    whole = stand_in.library("libcuda.so.1")
-    (tmp_path / "library").write_bytes(whole[: min(size, len(whole) - 1)])
+def test_soname_of_a_truncated_library_is_empty(size: int, tmp_path: Path) -> None:
+    complete = stand_in.elf_library("libcuda.so.1")
+    (tmp_path / "library").write_bytes(complete[: min(size, len(complete) - 1)])
     assert soname(tmp_path / "library") == ""

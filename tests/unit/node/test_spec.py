@@ -1,4 +1,4 @@
-"""What a node has for a sandbox, and the bundle that is made of it."""
+"""A specification has the node's devices, driver files and environment."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ BUNDLE = Path("/run/bundle")
 
 
 @pytest.mark.parametrize(
-    ("asked", "names"),
+    ("requested", "names"),
     [
         ("all", [*NUMBERS]),
         ("none", []),
@@ -26,20 +26,20 @@ BUNDLE = Path("/run/bundle")
         ("10, 0", ["nvidiactl", "nvidia-uvm", "nvidia0", "nvidia10"]),
     ],
 )
-def test_devices_are_chosen(asked: str, names: list[str], gpus: Node) -> None:
-    made = spec.specification(gpus, replace(CONTAINER, gpus=asked), BUNDLE)
-    wanted = [
+def test_devices_are_those_requested(requested: str, names: list[str], gpus: Node) -> None:
+    config = spec.specification(gpus, replace(CONTAINER, gpus=requested), BUNDLE)
+    expected = [
         {"path": f"/dev/{name}", "type": "c", "major": NUMBERS[name][0], "minor": NUMBERS[name][1]}
         for name in names
     ]
     assert [
         {key: device[key] for key in ("path", "type", "major", "minor")}
-        for device in made["linux"]["devices"]
-    ] == wanted
+        for device in config["linux"]["devices"]
+    ] == expected
 
 
 @pytest.mark.parametrize(
-    ("asked", "kept", "problem"),
+    ("requested", "kept", "problem"),
     [
         ("2", 5, "no /dev/nvidia2 on this node"),
         ("0,7,2", 5, "no /dev/nvidia2, /dev/nvidia7 on this node"),
@@ -49,27 +49,29 @@ def test_devices_are_chosen(asked: str, names: list[str], gpus: Node) -> None:
         ("0", 0, "no /dev/nvidia-uvm, /dev/nvidia0, /dev/nvidiactl on this node"),
     ],
 )
-def test_a_gpu_that_is_not_there(asked: str, kept: int, problem: str, gpus: Node) -> None:
+def test_missing_gpu_is_an_error(requested: str, kept: int, problem: str, gpus: Node) -> None:
     with pytest.raises(SpecError, match=problem):
-        spec.chosen(replace(gpus, devices=DEVICES[:kept]), asked)
+        spec.select_devices(replace(gpus, devices=DEVICES[:kept]), requested)
 
 
 @pytest.mark.parametrize(
     ("rootfs", "host", "libraries"),
     [("/", "", "/usr/lib"), ("/user", "/user", "/usr/local/nvidia/lib64")],
 )
-def test_the_nodes_own_root_is_refused(rootfs: str, host: str, libraries: str, gpus: Node) -> None:
+def test_root_of_the_node_is_refused(rootfs: str, host: str, libraries: str, gpus: Node) -> None:
     own = replace(gpus, libraries=(Path(libraries) / f"libcuda.so.{DRIVER}",))
     with pytest.raises(SpecError, match=f"rootfs {rootfs} is the node's own root"):
         spec.specification(own, replace(CONTAINER, rootfs=Path(rootfs)), BUNDLE, host)
 
 
-def environment(found: Node, asked: str, **own: str) -> dict[str, str]:
-    made = spec.specification(found, replace(CONTAINER, gpus=asked, environment=own), BUNDLE)
-    return dict(pair.split("=", 1) for pair in made["process"]["env"])
+def environment(node: Node, requested: str, **values: str) -> dict[str, str]:
+    config = spec.specification(
+        node, replace(CONTAINER, gpus=requested, environment=values), BUNDLE
+    )
+    return dict(pair.split("=", 1) for pair in config["process"]["env"])
 
 
-def test_the_drivers_folders_come_before_the_images_own(gpus: Node) -> None:
+def test_driver_folders_come_before_those_of_the_image(gpus: Node) -> None:
     found = environment(
         gpus,
         "0,10",
@@ -87,7 +89,7 @@ def test_the_drivers_folders_come_before_the_images_own(gpus: Node) -> None:
     }
 
 
-def test_an_image_that_sets_nothing(gpus: Node) -> None:
+def test_environment_has_defaults(gpus: Node) -> None:
     found = environment(gpus, "none")
     assert (found["LD_LIBRARY_PATH"], found["NVIDIA_VISIBLE_DEVICES"]) == (
         "/usr/local/nvidia/lib64",
@@ -96,7 +98,7 @@ def test_an_image_that_sets_nothing(gpus: Node) -> None:
     assert found["PATH"] == f"/usr/local/nvidia/bin:{spec.PATH}"
 
 
-def test_without_a_driver_the_environment_is_the_images(gpus: Node) -> None:
+def test_environment_is_that_of_the_image_without_a_driver(gpus: Node) -> None:
     assert environment(replace(gpus, libraries=()), "none", NVIDIA_VISIBLE_DEVICES="all") == {
         "PATH": spec.PATH,
         "NVIDIA_VISIBLE_DEVICES": "all",
@@ -104,14 +106,14 @@ def test_without_a_driver_the_environment_is_the_images(gpus: Node) -> None:
 
 
 @pytest.mark.parametrize("host", ["", "/host"])
-def test_mounts_begin_where_the_node_lies(host: str, gpus: Node) -> None:
-    """The folder of links first, its files over it, then the caller's own."""
-    made = spec.specification(
+def test_mount_sources_begin_with_the_host_root(host: str, gpus: Node) -> None:
+    """The folder of links is first, then the driver's files, then the caller's mounts."""
+    config = spec.specification(
         gpus, replace(CONTAINER, mounts=((Path("/srv/data"), "/data"),)), BUNDLE, host
     )
     found = [
         (mount["source"], mount["destination"])
-        for mount in made["mounts"]
+        for mount in config["mounts"]
         if mount["type"] == "bind"
     ]
     libraries = [
@@ -125,5 +127,7 @@ def test_mounts_begin_where_the_node_lies(host: str, gpus: Node) -> None:
         (f"{host}/srv/data", "/data"),
     ]
     assert all(
-        {"bind", "ro"} <= {*mount["options"]} for mount in made["mounts"] if mount["type"] == "bind"
+        {"bind", "ro"} <= {*mount["options"]}
+        for mount in config["mounts"]
+        if mount["type"] == "bind"
     )

@@ -1,4 +1,4 @@
-"""A program that keeps a number in the GPU's memory, and adds one to it by a kernel for ever."""
+"""Keeps a number in the GPU's memory, and increments it with a kernel in an endless loop."""
 
 import ctypes
 import struct

@@ -1,7 +1,5 @@
 #!/usr/bin/env python3
-"""What runsc asks of NVIDIA's cuda-checkpoint, by the same calls of the driver's library:
---get-state and --toggle of --pid.
-"""
+"""Replaces NVIDIA's cuda-checkpoint for runsc, with libcuda: --get-state and --toggle of --pid."""
 
 import argparse
 import ctypes
@@ -10,7 +8,7 @@ STATES = ("running", "locked", "checkpointed", "failed")
 
 
 def main() -> None:
-    """Print the state of a process, or take its memory off the GPU, or give it back."""
+    """Print the state of a process, or move its GPU memory to the host and back."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pid", type=int, required=True)
     action = parser.add_mutually_exclusive_group(required=True)
@@ -23,12 +21,12 @@ def main() -> None:
     if arguments.get_state:
         print(STATES[state.value])
         return
-    # Larger than any of the calls' structures, and nothing asked for in it.
-    nothing = ctypes.byref(ctypes.create_string_buffer(256))
+    # Larger than the options structure of any call; zeros request no option.
+    options = ctypes.byref(ctypes.create_string_buffer(256))
     for name in (
         ("Lock", "Checkpoint") if STATES[state.value] == "running" else ("Restore", "Unlock")
     ):
-        _call(library, name, arguments.pid, nothing)
+        _call(library, name, arguments.pid, options)
 
 
 def _call(library: ctypes.CDLL, name: str, pid: int, value: object) -> None:

@@ -1,4 +1,4 @@
-"""CUDA by the driver's library alone: no toolkit, no torch, no compiler; kernels are PTX text."""
+"""CUDA with libcuda alone: no toolkit, no torch, no compiler; kernels are PTX text."""
 
 import ctypes
 from array import array
@@ -41,13 +41,11 @@ BLOCK = 256
 
 
 class CudaError(Exception):
-    """A call of the driver's library that did not succeed: its name, CUDA's number and CUDA's word
-    for it.
-    """
+    """A call of libcuda failed; the message has the call, CUDA's error number and error name."""
 
 
 class Cuda:
-    """One context on the first GPU."""
+    """A context on the first GPU."""
 
     def __init__(self) -> None:
         self.library = ctypes.CDLL("libcuda.so.1")
@@ -59,27 +57,27 @@ class Cuda:
         self.module = ctypes.c_void_p()
         self.call("cuModuleLoadData", ctypes.byref(self.module), KERNELS)
 
-    def call(self, name: str, *arguments: Any) -> None:  # noqa: ANN401 - whatever the call takes
-        """Call the library; raises CudaError."""
+    def call(self, name: str, *arguments: Any) -> None:  # noqa: ANN401 - calls differ
+        """Call a function of the library; raises CudaError."""
         if code := getattr(self.library, name)(*arguments):
             text = ctypes.c_char_p()
             self.library.cuGetErrorName(code, ctypes.byref(text))
             raise CudaError(f"{name}: {code} {(text.value or b'').decode()}")
 
     def number(self, name: str, *arguments: int) -> int:
-        """Call what gives a number by its first argument."""
+        """Call a function that returns a number in its first argument."""
         value = ctypes.c_int()
         self.call(name, ctypes.byref(value), *arguments)
         return value.value
 
     def name(self) -> str:
-        """The GPU's name."""
+        """Return the GPU's name."""
         text = ctypes.create_string_buffer(100)
         self.call("cuDeviceGetName", text, len(text), self.device)
         return text.value.decode()
 
     def uuid(self) -> str:
-        """The GPU's identity, as nvidia-smi -L prints it."""
+        """Return the GPU's UUID, as nvidia-smi -L prints it."""
         data = ctypes.create_string_buffer(16)
         self.call("cuDeviceGetUuid", data, self.device)
         digits = data.raw.hex()
@@ -88,13 +86,13 @@ class Cuda:
         )
 
     def kernel(self, name: str) -> ctypes.c_void_p:
-        """A kernel of the module."""
-        found = ctypes.c_void_p()
-        self.call("cuModuleGetFunction", ctypes.byref(found), self.module, name.encode())
-        return found
+        """Return a kernel of the module."""
+        function = ctypes.c_void_p()
+        self.call("cuModuleGetFunction", ctypes.byref(function), self.module, name.encode())
+        return function
 
     def memory(self, size: int) -> ctypes.c_uint64:
-        """Memory of the GPU."""
+        """Allocate memory of the GPU."""
         address = ctypes.c_uint64()
         self.call("cuMemAlloc_v2", ctypes.byref(address), ctypes.c_size_t(size))
         return address
@@ -108,7 +106,7 @@ class Cuda:
 
 
 def added(cuda: Cuda, count: int = 50_000) -> bool:
-    """Whether a kernel adds two vectors: the sample vectorAdd, with its size."""
+    """Report if a kernel adds two vectors, as the CUDA sample vectorAdd with the same size."""
     left, right = array("f", range(count)), array("f", (2 * number for number in range(count)))
     size = 4 * count
     on_gpu = [cuda.memory(size) for _ in range(3)]

@@ -1,5 +1,6 @@
-"""What a user's program sees of the GPU, as one JSON object: run on the node, then in the
-sandbox.
+"""Prints what a user's program sees of the GPU, as one JSON object.
+
+It runs on the node and in a sandbox.
 """
 
 import ctypes
@@ -14,45 +15,46 @@ from typing import Any
 
 import driver_api
 
-# The requirements' test_gpu.py, as given.
-NOTE = (sys.executable, str(Path(__file__).parent / "test_gpu.py"))
+# The requirements' test_gpu.py, unchanged.
+TEST_GPU = (sys.executable, str(Path(__file__).parent / "test_gpu.py"))
 
 
 def main() -> None:
-    """Ask everything; what fails says why and spoils nothing else."""
-    asked = sys.argv[1:] or [*FACTS, "note"]
-    # torch takes long to begin: the requirements' own test begins beside ours.
-    beside = (
-        subprocess.Popen(NOTE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        if "note" in asked
+    """Collect the named facts, or all; one that fails has an error and does not affect others."""
+    names = sys.argv[1:] or [*FACTS, "test_gpu"]
+    # torch takes long to start, so test_gpu.py runs at the same time.
+    process = (
+        subprocess.Popen(TEST_GPU, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if "test_gpu" in names
         else None
     )
-    found = {name: _answer(FACTS[name]) for name in asked if name != "note"}
-    if beside:
-        output, errors = beside.communicate()
-        found["note"] = {"value": {"status": beside.returncode, "output": output, "errors": errors}}
-    json.dump(found, sys.stdout)
+    facts = {name: _collect(FACTS[name]) for name in names if name != "test_gpu"}
+    if process:
+        output, errors = process.communicate()
+        value = {"status": process.returncode, "output": output, "errors": errors}
+        facts["test_gpu"] = {"value": value}
+    json.dump(facts, sys.stdout)
 
 
-def _answer(fact: Callable[[], Any]) -> dict[str, Any]:
+def _collect(fact: Callable[[], Any]) -> dict[str, Any]:
     try:
         return {"value": fact()}
     except Exception as error:  # noqa: BLE001 - the error is the fact
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-def _said(*command: str) -> dict[str, Any]:
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    return {"status": found.returncode, "output": found.stdout, "errors": found.stderr}
+def _run(*command: str) -> dict[str, Any]:
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return {"status": result.returncode, "output": result.stdout, "errors": result.stderr}
 
 
 def kernel() -> dict[str, Any]:
-    """The kernel that answers system calls."""
-    return {"version": Path("/proc/version").read_text(), "log": _said("dmesg")["output"]}
+    """Return the version and the log of the kernel that handles system calls."""
+    return {"version": Path("/proc/version").read_text(), "log": _run("dmesg")["output"]}
 
 
 def devices() -> dict[str, list[int]]:
-    """Every node of the driver in /dev, with its numbers."""
+    """Return every device of the driver in /dev, with its numbers."""
     found = {
         path: path.stat().st_rdev
         for path in sorted(Path("/dev").glob("nvidia*"))
@@ -62,32 +64,30 @@ def devices() -> dict[str, list[int]]:
 
 
 def parameters() -> str:
-    """What the driver says of device files."""
+    """Return the driver's parameters, which include ModifyDeviceFiles."""
     return Path("/proc/driver/nvidia/params").read_text()
 
 
 def loader() -> dict[str, str]:
-    """Each libcuda.so.1 of the loader's cache, once it was made anew, and what it is in the end."""
-    _said("ldconfig", *filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")))
+    """Rebuild the loader's cache, and return each libcuda.so.1 in it with its resolved path."""
+    _run("ldconfig", *filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")))
     lines = [
         line.partition(" => ")[2]
-        for line in _said("ldconfig", "-p")["output"].splitlines()
+        for line in _run("ldconfig", "-p")["output"].splitlines()
         if "libcuda.so.1 " in line
     ]
     return {path: os.path.realpath(path) for path in lines}
 
 
 def loaded() -> str:
-    """The file that a program gets when it asks for libcuda.so.1."""
+    """Return the file that a program loads as libcuda.so.1."""
     ctypes.CDLL("libcuda.so.1")
     found = re.search(r"/\S*libcuda\.so\S*", Path("/proc/self/maps").read_text())
     return os.path.realpath(found[0]) if found else ""
 
 
 def driver() -> dict[str, Any]:
-    """The first GPU by the driver's library: the version it serves, count, name, identity, and a
-    kernel that adds.
-    """
+    """Return what libcuda reports: CUDA version, GPU count, name, UUID, and a kernel's result."""
     context = driver_api.Cuda()
     return {
         "cuda": context.number("cuDriverGetVersion"),
@@ -99,15 +99,15 @@ def driver() -> dict[str, Any]:
 
 
 def smi() -> dict[str, Any]:
-    """nvidia-smi: each GPU, and the driver's version."""
+    """Return the GPUs and the driver version that nvidia-smi prints."""
     return {
-        "list": _said("nvidia-smi", "-L"),
-        "version": _said("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"),
+        "list": _run("nvidia-smi", "-L"),
+        "version": _run("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"),
     }
 
 
 def torch() -> dict[str, Any]:
-    """What torch says, and a product of matrices of ones: each sum is 512."""
+    """Return what torch reports, and the sum of a product of matrices of ones."""
     import torch
 
     ones = torch.ones(512, 512, device="cuda")

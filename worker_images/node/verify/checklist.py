@@ -1,4 +1,4 @@
-"""The requirements' checklist: its rows, and their results by the tests that replace them."""
+"""The requirements' checklist: its rows, and their results from the tests that replace them."""
 
 import json
 from collections import Counter
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from worker_images.model.drivers.table import Table
 from worker_images.model.results import FAILED, NOT_RUN, PASSED, Check, Result
-from worker_images.node import cause
+from worker_images.node import diagnose
 
 FILE = Path(__file__).parent / "checklist.json"
-# Of a check in the requirements: it decides, it can pass for what is broken, it looks at something
-# else, there is none.
+# Of a check in the requirements: it decides; it can pass on a broken system; it checks something
+# else; the requirements have no check.
 ASSESSMENTS = ("right", "weak", "wrong", "absent")
 
 
@@ -20,8 +20,8 @@ ASSESSMENTS = ("right", "weak", "wrong", "absent")
 class Row:
     """One check: the requirements' own, verbatim, with its assessment and why; then ours.
 
-    Either tests or a probe of the pod give the result. `step` is what to do where it failed,
-    `needs` the option without which there is nothing to check.
+    The result comes from either tests or a probe of the pod. `step` is the next step after a
+    failure, `needs` an option that the check requires.
     """
 
     layer: str
@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Results:
-    """The results of the tests, and of each suite without results why."""
+    """The results of the tests, and for each suite without results the reason."""
 
     checks: Sequence[Check]
     missing: Mapping[str, str]
@@ -47,7 +47,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Entry:
-    """A row and its result; `selected` says whether an option selects it."""
+    """A row and its result; `selected` is false if no option selects it."""
 
     row: Row
     result: Result
@@ -56,7 +56,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Checklist:
-    """All entries, of which image, and why a suite could not run."""
+    """All entries, the image, and the reasons of suites that could not run."""
 
     entries: tuple[Entry, ...]
     image: str
@@ -69,87 +69,87 @@ class Checklist:
 
     @property
     def passed(self) -> bool:
-        """Whether rows were selected, and all of them passed."""
+        """Report if rows were selected and all of them passed."""
         return set(self.counts) == {PASSED}
 
     @property
-    def verdict(self) -> str:
-        """The answer in one line."""
+    def summary(self) -> str:
+        """The result in one line."""
         answer = "Yes" if self.passed else "No"
         total = self.counts.total()
-        words = f"{answer}: {self.counts[PASSED]} of {total} checks passed"
+        text = f"{answer}: {self.counts[PASSED]} of {total} checks passed"
         for outcome in (FAILED, NOT_RUN):
             if self.counts[outcome]:
-                words += f", {self.counts[outcome]} {outcome}"
-        rest = len(self.entries) - total
-        if rest:
-            words += f"; {rest} not selected"
-        return f"{words}."
+                text += f", {self.counts[outcome]} {outcome}"
+        unselected = len(self.entries) - total
+        if unselected:
+            text += f"; {unselected} not selected"
+        return f"{text}."
 
 
 def load() -> tuple[Row, ...]:
-    """Every row, in order."""
+    """Return every row, in order."""
     rows = json.loads(FILE.read_text(encoding="utf-8"))
     return tuple(Row(**row | {"tests": tuple(row.get("tests", ()))}) for row in rows)
 
 
 def suite_of(test: str) -> str:
-    """The suite of a test: the folder of tests/ that holds it."""
+    """Return the suite of a test: its folder below tests/."""
     return test.split("/")[1]
 
 
-def joined(row: Row, found: Results, drivers: Table) -> Result:
-    """A row's result by its tests.
+def join_results(row: Row, found: Results, drivers: Table) -> Result:
+    """Return a row's result from the results of its tests.
 
-    A failed test fails the row. A suite whose tests all passed is enough: where one cannot run,
-    another may.
+    A failed test fails the row. One suite whose tests all passed is enough: it replaces a suite
+    that cannot run.
     """
-    results = {test: _result(test, found) for test in row.tests}
+    results = {test: _worst(test, found) for test in row.tests}
     for test, result in results.items():
         if result.outcome == FAILED:
             return _failed(row, test, result, drivers)
-    passed = _of_passed_suites(results)
+    passed = _in_passed_suites(results)
     if not passed:
-        return Result(NOT_RUN, reason=_once(result.reason for result in results.values()))
+        return Result(NOT_RUN, reason=_unique(result.reason for result in results.values()))
     noun = "test" if len(passed) == 1 else "tests"
-    seen = _once(result.seen for result in passed)
+    seen = _unique(result.seen for result in passed)
     return Result(PASSED, seen or f"{len(passed)} {noun} passed")
 
 
-def _once(texts: Iterable[str]) -> str:
-    """Each text once, without empty ones."""
+def _unique(texts: Iterable[str]) -> str:
+    """Join the texts without repetitions and empty ones."""
     return "; ".join(dict.fromkeys(filter(None, texts)))
 
 
-def _of_passed_suites(results: Mapping[str, Result]) -> list[Result]:
-    """The results in each suite whose tests all passed."""
+def _in_passed_suites(results: Mapping[str, Result]) -> list[Result]:
+    """Return the results of suites whose tests all passed."""
     suites: dict[str, list[Result]] = {}
     for test, result in results.items():
         suites.setdefault(suite_of(test), []).append(result)
     passed = []
-    for own in suites.values():
-        if all(result.outcome == PASSED for result in own):
-            passed += own
+    for group in suites.values():
+        if all(result.outcome == PASSED for result in group):
+            passed += group
     return passed
 
 
 def _failed(row: Row, test: str, result: Result, drivers: Table) -> Result:
-    """By the reason in runsc's own messages, where one is known."""
-    for known in cause.explain(result.reason, drivers):
-        return Result(FAILED, test, known.words, known.step)
+    """Return a failure with the known cause in runsc's messages, or with the test's reason."""
+    for cause in diagnose.explain(result.reason, drivers):
+        return Result(FAILED, test, cause.message, cause.step)
     first, _, _ = result.reason.partition("\n")
     reason = first.removeprefix("AssertionError: ")
     return Result(FAILED, test, reason, row.step)
 
 
-def _result(test: str, found: Results) -> Result:
-    """The worst result of a test's parameters."""
+def _worst(test: str, found: Results) -> Result:
+    """Return the worst result of a test's parameters."""
     reason = found.missing.get(suite_of(test))
     if reason:
         return Result(NOT_RUN, reason=reason)
-    own = [check.result for check in found.checks if check.test == test]
+    results = [check.result for check in found.checks if check.test == test]
     for outcome in (FAILED, NOT_RUN, PASSED):
-        for result in own:
+        for result in results:
             if result.outcome == outcome:
                 return result
     return Result(NOT_RUN, reason=f"no result of {test}")

@@ -1,15 +1,15 @@
-"""A pod behind kubectl: its objects, and a shell in it."""
+"""Reads a pod and its cluster's objects with kubectl."""
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from worker_images.node.place import Contained, PlaceError, answer
+from worker_images.node.place import PlaceError, RunningContainer, run_command
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """How the worker's pod is reached."""
+    """The worker's pod, and the context and namespace to reach it."""
 
     context: str
     namespace: str = "default"
@@ -22,17 +22,17 @@ class Cluster:
         return (self.kubectl, f"--context={self.context}", f"--namespace={self.namespace}")
 
     @property
-    def place(self) -> Contained:
-        """The pod as a place to run in."""
-        return Contained((*self.command, "exec", self.pod, "--"), f"pod {self.pod}")
+    def place(self) -> RunningContainer:
+        """The pod as a place where commands run."""
+        return RunningContainer((*self.command, "exec", self.pod, "--"), f"pod {self.pod}")
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
-        """An object of the cluster; raises PlaceError with kubectl's message."""
-        found = answer([*self.command, "get", kind, name, "--output=json"])
-        if found.status:
-            raise PlaceError(f"kubectl get {kind} {name}: {found.errors.strip()}")
+        """Return an object of the cluster; raises PlaceError with kubectl's message."""
+        result = run_command([*self.command, "get", kind, name, "--output=json"])
+        if result.status:
+            raise PlaceError(f"kubectl get {kind} {name}: {result.errors.strip()}")
         try:
-            made: dict[str, Any] = json.loads(found.output)
+            value: dict[str, Any] = json.loads(result.output)
         except ValueError as error:
-            raise PlaceError(f"kubectl get {kind} {name} wrote no JSON: {error}") from error
-        return made
+            raise PlaceError(f"kubectl get {kind} {name} printed invalid JSON: {error}") from error
+        return value

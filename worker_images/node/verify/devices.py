@@ -1,4 +1,4 @@
-"""The driver's device nodes in a pod: what they are, whether they open, how many GPUs there are."""
+"""Checks the driver's device nodes in a pod: type, numbers, access, and the number of GPUs."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,15 +7,15 @@ from typing import Any
 
 from worker_images.model.results import FAILED, PASSED, Result
 from worker_images.node.node import CONTROL, CONTROL_MINOR, FRONTEND_MAJOR, GPU, MEMORY
-from worker_images.node.place import Answer
+from worker_images.node.place import CommandResult
 from worker_images.node.verify.target import Target
 
-# A shell that opens a path for reading and writing would make it where it is not.
+# Opening a missing path for reading and writing would create a file, so existence is checked first.
 DEVICES = """for each in /dev/nvidiactl /dev/nvidia-uvm /dev/nvidia[0-9]*; do
   [ -e "$each" ] || continue
   stat -L -c '%n is %F %t:%T' "$each"
-  if words=$( (exec 3<>"$each") 2>&1); then echo "$each opens"
-  else echo "$each refuses: ${words##*: }"; fi
+  if errors=$( (exec 3<>"$each") 2>&1); then echo "$each opens"
+  else echo "$each refuses: ${errors##*: }"; fi
 done
 grep nvidia /proc/devices || true"""
 COUNT = """for each in /dev/nvidia[0-9]*; do if [ -c "$each" ]; then echo "$each"; fi; done
@@ -30,12 +30,10 @@ LOAD = "load the driver's modules on the node: nvidia-modprobe -u -c 0"
 STEPS = {
     "No such device or address": LOAD,
     "Operation not permitted": REQUEST,
-    "Permission denied": (
-        "its mode forbids it; run the worker as root, or open the node to its user"
-    ),
+    "Permission denied": ("run the worker as root, or give its user access to the device node"),
 }
 
-# A reason, and the next step.
+# A reason and the next step.
 Problem = tuple[str, str]
 
 
@@ -47,8 +45,8 @@ class _Node:
     minor: int
 
 
-def devices(target: Target, found: Answer) -> Result:
-    """Character devices with the kernel's numbers, all there, all of which open."""
+def devices(target: Target, found: CommandResult) -> Result:
+    """Check that the devices are complete, have the kernel's numbers, and open."""
     nodes = {
         name: _Node(name, kind, int(major, 16), int(minor, 16))
         for name, kind, major, minor in IS.findall(found.output)
@@ -56,9 +54,9 @@ def devices(target: Target, found: Answer) -> Result:
     step = REQUEST if target.cluster else LOAD
     problems = [
         *_missing(nodes, step),
-        *_plain(nodes, step),
-        *_misnumbered(nodes, found.output),
-        *_refused(nodes, found.output, step),
+        *_not_devices(nodes, step),
+        *_wrong_numbers(nodes, found.output),
+        *_not_opening(nodes, found.output, step),
     ]
     numbers = [f"{each.name} {each.major}:{each.minor}" for each in nodes.values()]
     seen = ", ".join(numbers) or "no /dev/nvidia*"
@@ -72,18 +70,18 @@ def devices(target: Target, found: Answer) -> Result:
 def _missing(nodes: Mapping[str, _Node], step: str) -> Iterator[Problem]:
     missing = [name for name in (CONTROL, MEMORY) if name not in nodes]
     if not any(map(GPU.match, nodes)):
-        missing.append("nvidia0 or another GPU")
+        missing.append("nvidiaN")
     if missing:
-        yield f"no {', no '.join(missing)}", step
+        yield f"missing devices: {', '.join(missing)}", step
 
 
-def _plain(nodes: Mapping[str, _Node], step: str) -> Iterator[Problem]:
+def _not_devices(nodes: Mapping[str, _Node], step: str) -> Iterator[Problem]:
     for each in nodes.values():
         if each.kind != DEVICE:
             yield f"{each.name} is a {each.kind}", f"not a device: remove it, and {step}"
 
 
-def _misnumbered(nodes: Mapping[str, _Node], text: str) -> Iterator[Problem]:
+def _wrong_numbers(nodes: Mapping[str, _Node], text: str) -> Iterator[Problem]:
     memory = MAJOR.search(text)
     for each in nodes.values():
         if each.kind != DEVICE:
@@ -95,8 +93,8 @@ def _misnumbered(nodes: Mapping[str, _Node], text: str) -> Iterator[Problem]:
         minor = _minor(each.name)
         if (each.major, each.minor) != (major, minor):
             yield (
-                f"{each.name} is {each.major}:{each.minor}, the kernel's is {major}:{minor}",
-                "recreate the pod; look at its CDI specification",
+                f"{each.name} is {each.major}:{each.minor}, expected {major}:{minor}",
+                "recreate the pod; check its CDI specification",
             )
 
 
@@ -107,29 +105,29 @@ def _minor(name: str) -> int:
     return int(gpu[1]) if gpu else 0
 
 
-def _refused(nodes: Mapping[str, _Node], text: str, step: str) -> Iterator[Problem]:
+def _not_opening(nodes: Mapping[str, _Node], text: str, step: str) -> Iterator[Problem]:
     names: dict[str, list[str]] = {}
-    for name, words in REFUSES.findall(text):
+    for name, error in REFUSES.findall(text):
         node = nodes.get(name)
         if node and node.kind == DEVICE:
-            names.setdefault(words, []).append(name)
-    for words, refused in names.items():
-        reason = f"{', '.join(refused)}: {words}"
-        yield reason, STEPS.get(words, step)
+            names.setdefault(error, []).append(name)
+    for error, refused in names.items():
+        reason = f"{', '.join(refused)}: {error}"
+        yield reason, STEPS.get(error, step)
 
 
-def counted(target: Target, found: Answer) -> Result:
-    """As many GPUs as the pod's limit; on a node, as many as its driver has."""
+def gpu_count(target: Target, found: CommandResult) -> Result:
+    """Compare the number of GPUs with the pod's limit, or on a node with the driver's number."""
     lines = found.output.splitlines()
     gpus = sum(line.startswith("/dev/") and bool(GPU.search(line)) for line in lines)
     if target.cluster:
-        wanted, whose = limit(target.cluster.get("pod", target.cluster.pod)), "the limit"
+        expected, source = limit(target.cluster.get("pod", target.cluster.pod)), "the limit is"
     else:
-        wanted, whose = sum(line.startswith("driver: ") for line in lines), "the driver"
-    seen = f"{gpus}, and {whose} says {wanted}"
-    if gpus < wanted or not gpus:
+        expected, source = sum(line.startswith("driver: ") for line in lines), "the driver has"
+    seen = f"{gpus} in /dev; {source} {expected}"
+    if gpus < expected or not gpus:
         return Result(FAILED, seen, "a GPU is missing", REQUEST if target.cluster else LOAD)
-    if gpus > wanted:
+    if gpus > expected:
         return Result(
             FAILED,
             seen,
@@ -141,6 +139,6 @@ def counted(target: Target, found: Answer) -> Result:
 
 
 def limit(pod: dict[str, Any]) -> int:
-    """The GPUs that a pod requests, all its containers together."""
+    """Return the number of GPUs that all containers of a pod request."""
     limits = [each.get("resources", {}).get("limits", {}) for each in pod["spec"]["containers"]]
     return sum(int(each.get(LIMIT, 0)) for each in limits)

@@ -1,4 +1,4 @@
-"""The checklist's results as text, JSON and one HTML page."""
+"""Renders the checklist's results as text, JSON and one HTML page."""
 
 import html as markup
 import json
@@ -17,14 +17,14 @@ from worker_images.node.verify.pod import PROBES
 PAGE = Path(__file__).parent / "checklist.html"
 NOT_SELECTED = "not selected"
 QUESTIONS = {layer.name: layer.question for layer in LAYERS} | {
-    "pod": "Does the worker have the GPU, and may it make sandboxes?"
+    "pod": "Does the worker have the GPU, and can it start sandboxes?"
 }
 AS_ABOVE = ["    reason  as above"]
-WIDTH, CHARACTERS = 58, 300
+WIDTH, MAX_CHARACTERS = 58, 300
 
 
 def text(checklist: Checklist) -> str:
-    """A line a row, below it why where it did not pass, and the verdict."""
+    """Return one line for each row, the reason below a row that did not pass, and the summary."""
     lines: list[str] = []
     before: list[str] = []
     for entry in checklist.entries:
@@ -32,11 +32,11 @@ def text(checklist: Checklist) -> str:
         lines.append(_line(entry))
         lines += AS_ABOVE if why and why == before else why
         before = why
-    return "\n".join([*lines, "", *_missing(checklist), checklist.verdict])
+    return "\n".join([*lines, "", *_missing(checklist), checklist.summary])
 
 
 def _missing(checklist: Checklist) -> list[str]:
-    """A row may have passed without a suite that could not run, so it is named."""
+    """List the suites that could not run, because rows may have passed without them."""
     return [f"not run: {why}" for why in checklist.missing.values()]
 
 
@@ -46,53 +46,53 @@ def _line(entry: Entry) -> str:
     where = f"{row.layer:9}{row.check:{WIDTH}}"
     if not entry.selected:
         return f"· {where} {NOT_SELECTED}: {result.step}"
-    seen = short(result.seen or result.outcome)
+    seen = shorten(result.seen or result.outcome)
     return f"{MARKS[result.outcome]} {where} {seen}"
 
 
 def _why(entry: Entry) -> list[str]:
-    """The reason and the next step of a selected row that did not pass."""
+    """Return the reason and the next step of a selected row that did not pass."""
     result = entry.result
     if not entry.selected or result.outcome == PASSED:
         return []
     lines = []
     if result.reason:
-        lines.append(f"    reason  {short(result.reason)}")
+        lines.append(f"    reason  {shorten(result.reason)}")
     if result.step:
-        lines.append(f"    next    {short(result.step)}")
+        lines.append(f"    next    {shorten(result.step)}")
     return lines
 
 
-def short(words: str) -> str:
-    """Words in one line that is not too long."""
-    line = " ".join(words.split())
-    return line if len(line) <= CHARACTERS else f"{line[:CHARACTERS]}…"
+def shorten(text: str) -> str:
+    """Return a text as one line of limited length."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_CHARACTERS else f"{line[:MAX_CHARACTERS]}…"
 
 
 def as_json(checklist: Checklist) -> str:
-    """The same for machines: each row with its result."""
+    """Return the checklist as JSON: each row with its result."""
     rows = [
         asdict(entry.row) | asdict(entry.result) | {"selected": entry.selected}
         for entry in checklist.entries
     ]
-    made = {
-        "verdict": checklist.verdict,
+    document = {
+        "summary": checklist.summary,
         "passed": checklist.passed,
         "image": checklist.image,
         "counts": dict(checklist.counts),
         "not_run": dict(checklist.missing),
         "rows": rows,
     }
-    return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def html(checklist: Checklist) -> str:
-    """One page: for each row the requirements' check, beside ours."""
+    """Return one page that shows the requirements' check of each row beside ours."""
     # Python 3.10 has no datetime.UTC.
     at = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%MZ")  # noqa: UP017
     layers = dict.fromkeys(entry.row.layer for entry in checklist.entries)
     return string.Template(PAGE.read_text(encoding="utf-8")).substitute(
-        verdict=markup.escape(checklist.verdict),
+        summary=markup.escape(checklist.summary),
         style=PASSED if checklist.passed else FAILED,
         missing="".join(f"<p>{markup.escape(line)}</p>" for line in _missing(checklist)),
         layers="".join(_layer(checklist, name) for name in layers),
@@ -149,20 +149,20 @@ def _ours(entry: Entry) -> Iterator[str]:
         "reason": result.reason,
         "next": result.step,
     }
-    yield f"<dl>{''.join(_term(name, words) for name, words in terms.items() if words)}</dl>"
+    yield f"<dl>{''.join(_term(name, text) for name, text in terms.items() if text)}</dl>"
     command = PROBES[row.probe].line if row.probe else "\n".join(row.tests)
     if command:
         summary = "the command" if row.probe else "the tests"
         yield f"<details><summary>{summary}</summary>{_code(command)}</details>"
 
 
-def _term(name: str, words: str) -> str:
-    return f"<dt>{name}</dt><dd>{markup.escape(words)}</dd>"
+def _term(name: str, text: str) -> str:
+    return f"<dt>{name}</dt><dd>{markup.escape(text)}</dd>"
 
 
-def _pill(words: str, style: str) -> str:
-    return f'<b class="pill {style.replace(" ", "-")}">{markup.escape(words)}</b>'
+def _pill(text: str, style: str) -> str:
+    return f'<b class="pill {style.replace(" ", "-")}">{markup.escape(text)}</b>'
 
 
-def _code(words: str) -> str:
-    return f"<pre>{markup.escape(words)}</pre>" if words else ""
+def _code(text: str) -> str:
+    return f"<pre>{markup.escape(text)}</pre>" if text else ""

@@ -1,4 +1,4 @@
-"""The test suites behind the checklist: what each needs here, and its results."""
+"""Runs the test suites behind the checklist, and collects their results."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -7,57 +7,57 @@ from pathlib import Path
 
 from worker_images.model import results
 from worker_images.model.results import Check
-from worker_images.node import suite
+from worker_images.node import run_pytest
 from worker_images.node.verify.checklist import Results, Row, suite_of
 from worker_images.node.verify.target import last_line
 
-# pytest's status of a run that came to its end: every test passed, or some failed.
+# pytest's exit status of a complete run: every test passed, or some failed.
 COMPLETE = (0, 1)
 
 
 @dataclass(frozen=True)
 class Request:
-    """The tested image (an archive, or a root), the command's options, and the checkout or kit."""
+    """The tested image (an archive or a root), the command's options, and the checkout or kit."""
 
     image: Path
-    given: argparse.Namespace
+    options: argparse.Namespace
     root: Path
     folder: Path
 
 
 def run(rows: Sequence[Row], request: Request, log: Callable[[str], None]) -> Results:
-    """The results of the rows' tests."""
+    """Run the tests of the rows, and return their results."""
     tests = dict.fromkeys(test for row in rows for test in row.tests)
     suites: dict[str, list[str]] = {}
     for test in tests:
         suites.setdefault(suite_of(test), []).append(test)
     checks: list[Check] = []
     missing: dict[str, str] = {}
-    for name, own in suites.items():
+    for name, selected in suites.items():
         try:
             _check_usable(name, request)
             log(f"running tests/{name}")
-            checks += _results(name, own, request)
+            checks += _results(name, selected, request)
         except _NoResultsError as error:
             missing[name] = str(error)
     return Results(checks, missing)
 
 
 class _NoResultsError(Exception):
-    """A suite could not run; the message says why."""
+    """A suite could not run; the message is the reason."""
 
 
 def _check_usable(name: str, request: Request) -> None:
     """Refuse a suite that cannot test this image here."""
     folder = f"tests/{name}"
     if not (request.root / folder).is_dir():
-        raise _NoResultsError(f"{folder} is in a checkout only, not in the GPU kit")
+        raise _NoResultsError(f"{folder} is only in a checkout, not in the GPU kit")
     if name == "image" and not variant_of(request.image, request.root):
-        raise _NoResultsError(f"{folder} tests what this checkout built: out/VARIANT/image.tar")
+        raise _NoResultsError(f"{folder} tests only images of this checkout: out/VARIANT/image.tar")
 
 
 def variant_of(image: Path | str, root: Path) -> str:
-    """The variant that this checkout built as this image; empty for any other image."""
+    """Return the variant of an image that this checkout built; empty for any other image."""
     path = Path(image).resolve()
     name = path.parent.name
     return name if path == root.resolve() / "out" / name / "image.tar" else ""
@@ -65,11 +65,11 @@ def variant_of(image: Path | str, root: Path) -> str:
 
 def _options(name: str, request: Request) -> list[str]:
     image = [f"--image={request.image}"]
-    drivers = [f"--driver={driver}" for driver in request.given.driver]
+    drivers = [f"--driver={driver}" for driver in request.options.driver]
     if name == "image":
         return [f"--variant={variant_of(request.image, request.root)}", *image, *drivers]
     if name == "workload":
-        return [*image, *drivers, f"--python={request.given.python}"]
+        return [*image, *drivers, f"--python={request.options.python}"]
     return []
 
 
@@ -78,8 +78,8 @@ def _results(name: str, tests: Sequence[str], request: Request) -> tuple[Check, 
     log = request.folder / f"{name}.log"
     options = _options(name, request)
     with log.open("wb") as output:
-        status = suite.run(request.root, tests, options, report, output)
+        status = run_pytest.run(request.root, tests, options, report, output)
     if status not in COMPLETE or not report.exists():
-        words = last_line(log.read_text(errors="replace"))
-        raise _NoResultsError(f"tests/{name}: status {status}: {words}")
+        message = last_line(log.read_text(errors="replace"))
+        raise _NoResultsError(f"tests/{name}: pytest exited with {status}: {message}")
     return results.read(report).checks

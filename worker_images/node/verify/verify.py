@@ -1,4 +1,4 @@
-"""The command verify: the requirements' checklist, by the test suites and probes of a pod."""
+"""The command verify: runs the requirements' checklist with test suites and probes of a pod."""
 
 import argparse
 import os
@@ -12,9 +12,9 @@ from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS, Table
 from worker_images.model.results import NOT_RUN, Result
 from worker_images.node import node
-from worker_images.node.command import OK, REFUSED, USAGE, Command, Log
-from worker_images.node.place import PlaceError, Unpacked, answer
-from worker_images.node.unpack import root_of
+from worker_images.node.command import CHECK_FAILED, OK, USAGE, Command, Log
+from worker_images.node.place import Chroot, PlaceError, run_command
+from worker_images.node.unpack import open_root
 from worker_images.node.verify import checklist, page, suites
 from worker_images.node.verify.checklist import Checklist, Entry, Row
 from worker_images.node.verify.cluster import Cluster
@@ -22,7 +22,7 @@ from worker_images.node.verify.pod import PROBES
 from worker_images.node.verify.target import Target
 
 IMAGE = "out/slim/image.tar"
-# What selects a layer's rows.
+# The options that select the rows of a layer.
 SELECTED_BY = {
     "static": "run in a checkout, with --image",
     "image": "--image",
@@ -31,41 +31,43 @@ SELECTED_BY = {
 }
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
     parser.add_argument(
         "--image",
         metavar="FILE|FOLDER|REF",
-        help=f"an image archive, its unpacked root, or its name in an engine; default: {IMAGE}",
+        help=f"an image archive, an unpacked root, or an image in an engine; default: {IMAGE}",
     )
     parser.add_argument(
         "--driver",
         action="append",
         default=[],
         metavar="VERSION",
-        help="a driver that nodes have; may be repeated",
+        help="the driver version of a node; may be repeated",
     )
     parser.add_argument(
         "--node",
         action="store_true",
-        help="check this machine too: the pod's rows, and CUDA in sandboxes of the image's runsc",
+        help="also check this machine: the pod's rows, and CUDA in sandboxes of the image's runsc",
     )
     parser.add_argument(
         "--python",
         default=shutil.which("python3"),
-        help="the user's python, with torch for all rows",
+        help="the user's python; some rows need torch in it",
     )
     _add_pod(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON too")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write the results as a page too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="also write the results as an HTML page"
+    )
 
 
 def _add_pod(parser: argparse.ArgumentParser) -> None:
-    """Which pod of a cluster is checked."""
+    """Add the options that name a pod of a cluster."""
     parser.add_argument(
         "--context",
         metavar="CTX",
-        help="check a pod of the cluster that kubectl reaches by this context",
+        help="check a pod in the cluster of this kubectl context",
     )
     parser.add_argument(
         "--namespace", default="default", metavar="N", help="the pod's namespace; default: default"
@@ -77,38 +79,38 @@ def _add_pod(parser: argparse.ArgumentParser) -> None:
         "--kubectl",
         default="kubectl",
         metavar="PATH",
-        help="the program kubectl; default: that on PATH",
+        help="the kubectl binary; default: kubectl on PATH",
     )
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the command: its options, the checkout or kit, and where progress goes."""
+    """One run of the command: its options, the checkout or kit, and the log."""
 
-    given: argparse.Namespace
+    options: argparse.Namespace
     root: Path
     log: Log
     drivers: Table
     scratch: Path
 
 
-def main(given: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
-    """The exit code, and the text for standard output.
+def main(options: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
+    """Run the checklist, and return the exit code and the text for standard output.
 
-    Raises PlaceError, ImageError and OSError where the machine is at fault.
+    Raises PlaceError, ImageError and OSError if the machine is at fault.
     """
     built = root / IMAGE
-    image = given.image or (str(built) if built.exists() else "")
-    if problem := _usage(given, image):
+    image = options.image or (str(built) if built.exists() else "")
+    if problem := _usage_problem(options, image):
         return USAGE, problem
     with tempfile.TemporaryDirectory() as scratch:
-        # Other users pass through it: a sandbox without rights reads its bundle there.
+        # An unprivileged sandbox reads its bundle below this folder.
         Path(scratch).chmod(0o711)
         drivers = table.read(root / DRIVERS)
-        made = _checked(Run(given, root, log, drivers, Path(scratch)), image)
-    _write(given.json, page.as_json(made))
-    _write(given.html, page.html(made))
-    return OK if made.passed else REFUSED, page.text(made)
+        checked = _check(Run(options, root, log, drivers, Path(scratch)), image)
+    _write(options.json, page.as_json(checked))
+    _write(options.html, page.html(checked))
+    return OK if checked.passed else CHECK_FAILED, page.text(checked)
 
 
 def _write(path: Path | None, text: str) -> None:
@@ -117,73 +119,73 @@ def _write(path: Path | None, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _usage(given: argparse.Namespace, image: str) -> str:
-    if not image and not given.context:
+def _usage_problem(options: argparse.Namespace, image: str) -> str:
+    if not image and not options.context:
         return (
-            f"nothing to check: there is no {IMAGE}; run: make slim, or name an image with --image,"
-            " or a cluster with --context"
+            f"nothing to check: {IMAGE} does not exist; run: make slim, or name an image with"
+            " --image, or a cluster with --context"
         )
-    if given.node and not image:
-        return "--node needs the image whose runsc is used: --image FILE, or run: make slim"
-    if image and not given.python:
+    if options.node and not image:
+        return "--node needs an image for its runsc; name it with --image, or run: make slim"
+    if image and not options.python:
         return "no python3 on PATH for the user's program; name one with --python"
     return ""
 
 
-def _checked(run: Run, image: str) -> Checklist:
-    """Every row with its result."""
+def _check(run: Run, image: str) -> Checklist:
+    """Return every row with its result."""
     rows = checklist.load()
-    options = {row: _unselected(row, run, image) for row in rows}
-    selected = [row for row in rows if not options[row]]
-    file = _opened(image, run) if image else Path()
-    request = suites.Request(file, run.given, run.root, run.scratch)
+    missing_options = {row: _missing_option(row, run, image) for row in rows}
+    selected = [row for row in rows if not missing_options[row]]
+    file = _open_image(image, run) if image else Path()
+    request = suites.Request(file, run.options, run.root, run.scratch)
     results = suites.run(selected, request, run.log)
-    probed = _probed(selected, file, run)
+    probed = _run_probes(selected, file, run)
     entries = []
     for row in rows:
-        if option := options[row]:
+        if option := missing_options[row]:
             entries.append(Entry(row, Result(NOT_RUN, step=option), selected=False))
         elif row.probe:
             entries.append(Entry(row, probed[row]))
         else:
-            entries.append(Entry(row, checklist.joined(row, results, run.drivers)))
+            entries.append(Entry(row, checklist.join_results(row, results, run.drivers)))
     return Checklist(tuple(entries), image, results.missing)
 
 
-def _probed(rows: Sequence[Row], image: Path, run: Run) -> dict[Row, Result]:
-    """The results of the rows with a probe."""
-    found: dict[Row, Result] = {}
-    own = [row for row in rows if row.probe]
-    if not own:
-        return found
-    target = _target(run, image)
-    for row in own:
+def _run_probes(rows: Sequence[Row], image: Path, run: Run) -> dict[Row, Result]:
+    """Run the probes of the rows, and return their results."""
+    results: dict[Row, Result] = {}
+    with_probe = [row for row in rows if row.probe]
+    if not with_probe:
+        return results
+    target = _make_target(run, image)
+    for row in with_probe:
         run.log(f"pod: {row.check}")
-        found[row] = PROBES[row.probe].result(target)
-    return found
+        results[row] = PROBES[row.probe].result(target)
+    return results
 
 
-def _unselected(row: Row, run: Run, image: str) -> str:
-    """The option that would select a row; empty where it is selected."""
-    given = run.given
+def _missing_option(row: Row, run: Run, image: str) -> str:
+    """Return the option that would select a row; empty if the row is selected."""
+    options = run.options
     selected = {
         "static": image and (run.root / "build.py").exists(),
         "image": image,
-        "pod": given.context or given.node,
-        "workload": given.node,
+        "pod": options.context or options.node,
+        "workload": options.node,
     }
     if not selected[row.layer]:
         return SELECTED_BY[row.layer]
-    given_too = {
+    is_given = {
         "": True,
-        "--context CTX": given.context,
-        "--driver VERSION": given.driver or given.node or suites.variant_of(image, run.root),
+        "--context CTX": options.context,
+        "--driver VERSION": options.driver or options.node or suites.variant_of(image, run.root),
     }
-    return "" if given_too[row.needs] else row.needs
+    return "" if is_given[row.needs] else row.needs
 
 
-def _opened(image: str, run: Run) -> Path:
-    """The image as an archive or a root on disk; raises PlaceError."""
+def _open_image(image: str, run: Run) -> Path:
+    """Return the image as an archive or a root on disk; raises PlaceError."""
     path = Path(image)
     if path.exists():
         return path.resolve()
@@ -192,34 +194,36 @@ def _opened(image: str, run: Run) -> Path:
     run.log(f"saving {image}")
     file = run.scratch / "saved.tar"
     docker = os.environ.get("WORKER_DOCKER", "docker")
-    saved = answer([docker, "save", f"--output={file}", image])
+    saved = run_command([docker, "save", f"--output={file}", image])
     if saved.status:
         raise PlaceError(f"docker save {image}: {saved.errors.strip()}")
     return file
 
 
-def _target(run: Run, image: Path) -> Target:
-    """The pod that probes look at: a cluster's, or this node with the image's root."""
-    given = run.given
-    if given.context:
-        if not shutil.which(given.kubectl):
-            raise PlaceError(f"no program {given.kubectl}; install it, or name it with --kubectl")
-        cluster = Cluster(given.context, given.namespace, given.pod, given.kubectl)
+def _make_target(run: Run, image: Path) -> Target:
+    """Return the target of the probes: a pod, or this node with the image's root."""
+    options = run.options
+    if options.context:
+        if not shutil.which(options.kubectl):
+            raise PlaceError(
+                f"kubectl not found: {options.kubectl}; install it, or name it with --kubectl"
+            )
+        cluster = Cluster(options.context, options.namespace, options.pod, options.kubectl)
         return Target(cluster.place, run.drivers, cluster=cluster)
     if os.geteuid() != 0:
-        raise PlaceError("entering an image's root needs root; run as root")
+        raise PlaceError("entering an image's root filesystem requires root; run as root")
     (run.scratch / "root").mkdir()
-    root, _ = root_of(image, run.scratch / "root")
-    return Target(Unpacked(root), run.drivers, node=node.read())
+    root, _ = open_root(image, run.scratch / "root")
+    return Target(Chroot(root), run.drivers, node=node.read())
 
 
 COMMANDS = (
     Command(
         "verify",
-        "check an image, a node and a pod by the requirements' checklist: each requirement's own"
-        " check with its assessment, and the result of the tests that replace it",
+        "check an image, a node and a pod against the requirements' checklist: show each check of"
+        " the requirements with its assessment, and the result of the tests that replace it",
         "--image out/slim/image.tar --node",
-        arguments,
+        add_arguments,
         main,
     ),
 )

@@ -1,4 +1,4 @@
-"""A row's result is joined from the results of its tests."""
+"""A row's result is computed from the results of its tests."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from worker_images.files import ROOT
 from worker_images.model.drivers import table
 from worker_images.model.results import FAILED, NOT_RUN, PASSED, Check, Result
 from worker_images.node.verify import checklist
-from worker_images.node.verify.checklist import Checklist, Entry, Results, Row, joined
+from worker_images.node.verify.checklist import Checklist, Entry, Results, Row, join_results
 
 IMAGE, BOTH = "tests/image/test_a.py::test_one", "tests/image/test_a.py::test_two"
 NODE = "tests/workload/test_b.py::test_three"
@@ -20,14 +20,14 @@ def row(*tests: str) -> Row:
 
 def join(tests: tuple[str, ...], results: dict[str, Result], **missing: str) -> Result:
     checks = [Check(identity, result) for identity, result in results.items()]
-    return joined(row(*tests), Results(checks, missing), DRIVERS)
+    return join_results(row(*tests), Results(checks, missing), DRIVERS)
 
 
 def test_row_passes_when_all_its_tests_passed() -> None:
     assert join((IMAGE, BOTH), {IMAGE: OK, BOTH: Result(PASSED)}) == OK
 
 
-def test_row_counts_its_tests_where_they_saw_nothing_special() -> None:
+def test_row_counts_its_tests_when_they_recorded_nothing() -> None:
     passed = Result(PASSED)
     assert join((IMAGE, BOTH), {IMAGE: passed, BOTH: passed}).seen == "2 tests passed"
 
@@ -38,7 +38,7 @@ def test_row_fails_when_one_test_failed() -> None:
     assert found == Result(FAILED, IMAGE, "1 is not 2", "do this")
 
 
-def test_row_fails_by_the_cause_in_messages_of_runsc() -> None:
+def test_row_fails_with_the_cause_in_messages_of_runsc() -> None:
     line = "registering nvproxy driver: unsupported Nvidia driver version: 550.54.14"
     found = join((NODE,), {NODE: Result(FAILED, reason=f"assert 1 == 0\n{line}")})
     assert found.reason == "this runsc does not serve the node's driver 550.54.14"
@@ -50,16 +50,16 @@ def test_row_is_not_run_when_a_test_is_not_run() -> None:
     assert found == Result(NOT_RUN, reason="no engine")
 
 
-def test_row_passes_by_one_suite_where_another_cannot_run() -> None:
+def test_row_passes_by_one_suite_when_another_cannot_run() -> None:
     assert join((IMAGE, NODE), {NODE: OK}, image="no engine") == OK
 
 
-def test_row_is_not_run_with_every_reason_where_no_suite_can_run() -> None:
+def test_row_is_not_run_with_every_reason_when_no_suite_can_run() -> None:
     found = join((IMAGE, NODE), {}, image="no engine", workload="no root")
     assert found == Result(NOT_RUN, reason="no engine; no root")
 
 
-def test_row_is_not_run_where_its_test_has_no_result() -> None:
+def test_row_is_not_run_when_its_test_has_no_result() -> None:
     assert join((IMAGE,), {BOTH: OK}).reason == f"no result of {IMAGE}"
 
 
@@ -69,25 +69,27 @@ def test_test_has_the_worst_result_of_its_parameters(worst: str) -> None:
     assert join((IMAGE,), results).outcome == worst
 
 
-def made(*outcomes: str, unselected: int = 0) -> Checklist:
+def checklist_of(*outcomes: str, unselected: int = 0) -> Checklist:
     entries = [Entry(row(), Result(outcome)) for outcome in outcomes]
     rest = [Entry(row(), Result(NOT_RUN), selected=False)] * unselected
     return Checklist((*entries, *rest), "", {})
 
 
 @pytest.mark.parametrize(
-    ("found", "verdict"),
+    ("checklist_", "summary"),
     [
-        (made(PASSED, unselected=2), "Yes: 1 of 1 checks passed; 2 not selected."),
-        (made(PASSED, PASSED), "Yes: 2 of 2 checks passed."),
-        (made(PASSED, FAILED), "No: 1 of 2 checks passed, 1 failed."),
-        (made(PASSED, NOT_RUN), "No: 1 of 2 checks passed, 1 not run."),
-        (made(unselected=1), "No: 0 of 0 checks passed; 1 not selected."),
+        (checklist_of(PASSED, unselected=2), "Yes: 1 of 1 checks passed; 2 not selected."),
+        (checklist_of(PASSED, PASSED), "Yes: 2 of 2 checks passed."),
+        (checklist_of(PASSED, FAILED), "No: 1 of 2 checks passed, 1 failed."),
+        (checklist_of(PASSED, NOT_RUN), "No: 1 of 2 checks passed, 1 not run."),
+        (checklist_of(unselected=1), "No: 0 of 0 checks passed; 1 not selected."),
     ],
 )
-def test_verdict_is_yes_only_when_every_selected_row_passed(found: Checklist, verdict: str) -> None:
-    assert found.verdict == verdict
-    assert found.passed is verdict.startswith("Yes")
+def test_summary_is_yes_only_when_every_selected_row_passed(
+    checklist_: Checklist, summary: str
+) -> None:
+    assert checklist_.summary == summary
+    assert checklist_.passed is summary.startswith("Yes")
 
 
 def test_every_row_has_tests_or_a_probe() -> None:

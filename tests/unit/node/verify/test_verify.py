@@ -1,4 +1,4 @@
-"""The command verify: what its options select, what it prints, and its exit code."""
+"""The command verify selects rows by its options, prints results and returns an exit code."""
 
 import json
 import os
@@ -21,8 +21,8 @@ BOOT = next(row for row in IMAGE_ROWS if "boots" in row.check)
 SERVED = next(row for row in IMAGE_ROWS if row.needs)
 
 
-def suite(root: Path, name: str, **bodies: str) -> None:
-    """A suite in which each test of the checklist passes, but for those with another body."""
+def write_suite(root: Path, name: str, **bodies: str) -> None:
+    """Write a suite in which every test of the checklist passes, except those in `bodies`."""
     tests = {test for row in ROWS for test in row.tests if checklist.suite_of(test) == name}
     for test in sorted(tests):
         file, function = test.split("::")
@@ -34,7 +34,7 @@ def suite(root: Path, name: str, **bodies: str) -> None:
 
 @pytest.fixture
 def kit(kit_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A GPU kit with a suite of stand-ins for tests/workload, and an image of its own."""
+    """A GPU kit with pytest settings and an image, without tests."""
     (kit_root / "pytest.ini").write_text(PYTEST)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     archives.write(kit_root / "image.tar", [archives.layer(("file", "etc/hello", "x"))])
@@ -46,16 +46,16 @@ def image_of(root: Path) -> str:
 
 
 def test_image_rows_pass_by_the_workload_suite_in_a_kit(kit: Path) -> None:
-    suite(kit, "workload")
+    write_suite(kit, "workload")
     text, status, rows = run(kit, image_of(kit), "--driver", "580.159.04")
     assert (status, text.splitlines()[-1]) == (0, "Yes: 5 of 5 checks passed; 17 not selected.")
-    assert rows[BOOT.check]["seen"] == "test_it_is_gvisor"
-    assert "\nnot run: tests/image is in a checkout only" in text
+    assert rows[BOOT.check]["seen"] == "test_sandbox_kernel_is_gvisor"
+    assert "\nnot run: tests/image is only in a checkout" in text
     assert {row["layer"] for row in rows.values() if row["selected"]} == {"image"}
 
 
-def test_failed_test_fails_its_row_alone(kit: Path) -> None:
-    suite(kit, "workload", test_it_is_gvisor="assert False, 'no sandbox'")
+def test_failed_test_fails_only_its_row(kit: Path) -> None:
+    write_suite(kit, "workload", test_sandbox_kernel_is_gvisor="assert False, 'no sandbox'")
     text, status, rows = run(kit, image_of(kit))
     assert (status, rows[BOOT.check]["outcome"]) == (5, FAILED)
     assert rows[BOOT.check]["reason"] == "no sandbox"
@@ -64,40 +64,43 @@ def test_failed_test_fails_its_row_alone(kit: Path) -> None:
 
 
 def test_not_run_test_makes_its_row_not_run(kit: Path) -> None:
-    suite(kit, "workload", test_it_is_gvisor="pytest.skip('not run: no root')")
+    write_suite(kit, "workload", test_sandbox_kernel_is_gvisor="pytest.skip('not run: no root')")
     text, status, rows = run(kit, image_of(kit))
     assert (status, rows[BOOT.check]["outcome"]) == (5, NOT_RUN)
     assert "no root" in rows[BOOT.check]["reason"]
     assert "○ image    a sandbox boots in the image" in text
 
 
-def test_suite_that_cannot_run_says_why(kit: Path) -> None:
+def test_suite_that_cannot_run_is_reported_with_its_reason(kit: Path) -> None:
     (kit / "tests/workload").mkdir(parents=True)
     _, status, rows = run(kit, image_of(kit))
     assert status == 5
     reason = rows[BOOT.check]["reason"]
-    assert "tests/image is in a checkout only, not in the GPU kit" in reason
-    assert "tests/workload: status 4: ERROR: file or directory not found" in reason
+    assert "tests/image is only in a checkout, not in the GPU kit" in reason
+    assert "tests/workload: pytest exited with 4: ERROR: file or directory not found" in reason
 
 
-def test_drivers_of_nodes_are_checked_where_some_are_known(kit: Path) -> None:
-    suite(kit, "workload")
-    unknown = run(kit, image_of(kit))[2][SERVED.check]
+def test_drivers_of_nodes_are_checked_when_named(kit: Path) -> None:
+    write_suite(kit, "workload")
+    without = run(kit, image_of(kit))[2][SERVED.check]
     named = run(kit, image_of(kit), "--driver", "580.159.04")[2][SERVED.check]
-    assert (unknown["selected"], unknown["step"]) == (False, "--driver VERSION")
+    assert (without["selected"], without["step"]) == (False, "--driver VERSION")
     assert (named["selected"], named["outcome"]) == (True, PASSED)
 
 
 def test_options_reach_the_tests(kit: Path) -> None:
-    suite(kit, "workload")
-    body = "def test_it_is_gvisor(pytestconfig, record_property):\n    record_property('seen', "
+    write_suite(kit, "workload")
+    body = (
+        "def test_sandbox_kernel_is_gvisor(pytestconfig, record_property):\n   "
+        " record_property('seen', "
+    )
     file = kit / BOOT.tests[1].partition("::")[0]
     file.write_text(f"{body}repr([pytestconfig.getoption(x) for x in ('image', 'driver')]))\n")
     _, _, rows = run(kit, image_of(kit), "--driver", "1.2.3", "--driver", "4.5.6")
     assert rows[BOOT.check]["seen"] == repr([str(kit / "image.tar"), ["1.2.3", "4.5.6"]])
 
 
-def test_image_suite_tests_what_this_checkout_built_alone(tmp_path: Path) -> None:
+def test_image_suite_tests_only_images_of_this_checkout(tmp_path: Path) -> None:
     assert suites.variant_of(tmp_path / "out/slim/image.tar", tmp_path) == "slim"
     assert suites.variant_of(tmp_path / "out/slim/other.tar", tmp_path) == ""
     assert suites.variant_of(tmp_path / "slim/image.tar", tmp_path) == ""
@@ -105,14 +108,14 @@ def test_image_suite_tests_what_this_checkout_built_alone(tmp_path: Path) -> Non
 
 
 def test_missing_kubectl_is_named(kit_root: Path) -> None:
-    with pytest.raises(PlaceError, match="no program /no/kubectl; install it"):
+    with pytest.raises(PlaceError, match="kubectl not found: /no/kubectl; install it"):
         run(kit_root, "--context", "lab", "--kubectl", "/no/kubectl")
 
 
 def test_options_that_select_nothing_are_a_usage_error(kit_root: Path) -> None:
     text, status, _ = run(kit_root)
     assert (status, text.startswith("nothing to check")) == (2, True)
-    assert "--node needs the image" in run(kit_root, "--node", "--context", "lab")[0]
+    assert "--node needs an image" in run(kit_root, "--node", "--context", "lab")[0]
     assert run(kit_root, "--image", "any", "--python", "")[1] == 2
 
 
@@ -121,7 +124,7 @@ def test_missing_archive_is_named(kit_root: Path) -> None:
         run(kit_root, "--image", "/none/image.tar")
 
 
-def test_missing_engine_is_named_for_an_image_by_its_name(
+def test_missing_engine_is_named_for_an_image_reference(
     kit_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKER_DOCKER", str(kit_root / "docker"))
@@ -129,8 +132,8 @@ def test_missing_engine_is_named_for_an_image_by_its_name(
         run(kit_root, "--image", "worker:slim")
 
 
-def test_image_by_its_name_is_saved_first(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    suite(kit, "workload", test_it_is_gvisor="assert pytest")
+def test_image_reference_is_saved_first(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_suite(kit, "workload", test_sandbox_kernel_is_gvisor="assert pytest")
     docker = kit / "docker"
     docker.write_text('#!/bin/sh\ntouch "${2#--output=}"; test "$1 $3" = "save worker:slim"\n')
     docker.chmod(0o755)
@@ -141,7 +144,7 @@ def test_image_by_its_name_is_saved_first(kit: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_node_needs_root(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    suite(kit, "workload")
+    write_suite(kit, "workload")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(PlaceError, match="run as root"):
         run(kit, image_of(kit), "--node")
@@ -150,8 +153,8 @@ def test_node_needs_root(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_workload_rows_have_the_results_of_their_tests_on_a_node(
     kit: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The pod's rows look at the node too; a root that holds no runsc answers none of them."""
-    suite(kit, "workload", test_no_call_went_unanswered="assert not 'a call'")
+    """The pod's rows check the node too; they fail for a root without runsc."""
+    write_suite(kit, "workload", test_nvproxy_handles_every_driver_call="assert not 'a call'")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(os, "chown", lambda *_: None)
     _, status, rows = run(kit, image_of(kit), "--node")
@@ -159,10 +162,10 @@ def test_workload_rows_have_the_results_of_their_tests_on_a_node(
     assert (status, workload.popitem()) == (5, (ROWS[-1].check, FAILED))
     assert set(workload.values()) == {PASSED}
     selected = [row for row in rows.values() if row["layer"] == "pod" and row["selected"]]
-    assert [(row["outcome"], row["seen"]) for row in selected] == [(FAILED, "no answer")] * 6
+    assert [(row["outcome"], row["seen"]) for row in selected] == [(FAILED, "no response")] * 6
 
 
-def test_page_holds_every_row_and_escapes_what_it_shows(worker: Worker, kit_root: Path) -> None:
+def test_page_contains_every_row_and_escapes_text(worker: Worker, kit_root: Path) -> None:
     variable = "NVIDIA_VISIBLE_DEVICES=<b>&"
     worker.write("environment", f"{variable}\nPATH={worker.tree}/bin:/usr/bin:/bin\n")
     path = kit_root / "page.html"
@@ -175,14 +178,20 @@ def test_page_holds_every_row_and_escapes_what_it_shows(worker: Worker, kit_root
     assert all(row.check.replace("'", "&#x27;") in html for row in ROWS)
 
 
-def test_json_holds_the_requirements_and_the_results(worker: Worker, kit_root: Path) -> None:
+def test_json_contains_the_requirements_and_the_results(worker: Worker, kit_root: Path) -> None:
     run(kit_root, "--context", "lab", "--kubectl", worker.kubectl)
-    made = json.loads((kit_root / "result.json").read_text())
-    assert (made["passed"], made["counts"]) == (True, {PASSED: 8})
-    assert [row["requirement"] for row in made["rows"]] == [row.requirement for row in ROWS]
-    assert {*made["rows"][0]} >= {*Row.__dataclass_fields__, "outcome", "seen", "reason", "step"}
+    document = json.loads((kit_root / "result.json").read_text())
+    assert (document["passed"], document["counts"]) == (True, {PASSED: 8})
+    assert [row["requirement"] for row in document["rows"]] == [row.requirement for row in ROWS]
+    assert {*document["rows"][0]} >= {
+        *Row.__dataclass_fields__,
+        "outcome",
+        "seen",
+        "reason",
+        "step",
+    }
 
 
-def test_long_text_is_cut() -> None:
-    assert page.short("a " * 400).endswith("…")
-    assert page.short("a\n b") == "a b"
+def test_long_text_is_shortened() -> None:
+    assert page.shorten("a " * 400).endswith("…")
+    assert page.shorten("a\n b") == "a b"

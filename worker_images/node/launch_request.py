@@ -1,4 +1,4 @@
-"""What a launcher is about to hand to runsc, as far as the node can see it."""
+"""The values that a launcher passes to runsc, as far as the node can read them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,16 +7,15 @@ from typing import Any
 
 from worker_images.node.node import GPU, Node
 
-# What Go reads as false.
-OFF = {"0", "f", "false"}
+# Values that Go parses as false.
+FALSE_VALUES = {"0", "f", "false"}
 
 
 @dataclass(frozen=True)
-class Launch:
-    """What a launcher hands to runsc: the specification, the node it is for, runsc's flags and
-    runsc itself, if known.
+class LaunchRequest:
+    """A specification, the node that it is for, runsc's flags, and runsc itself if known.
 
-    `host` is where the node's root lies for runsc, which sources of mounts begin with.
+    `host` is the path of the node's root as runsc sees it; sources of mounts begin with it.
     """
 
     specification: Mapping[str, Any]
@@ -27,22 +26,22 @@ class Launch:
 
     @property
     def devices(self) -> list[tuple[int, dict[str, Any]]]:
-        """Devices of the driver, each with its place in linux.devices."""
-        found = (self.specification.get("linux") or {}).get("devices") or []
+        """The driver's devices, each with its index in linux.devices."""
+        devices = (self.specification.get("linux") or {}).get("devices") or []
         return [
-            (number, device)
-            for number, device in enumerate(found)
+            (index, device)
+            for index, device in enumerate(devices)
             if device["path"].startswith("/dev/nvidia")
         ]
 
     @property
     def gpus(self) -> list[str]:
-        """Numbers of the GPUs in linux.devices."""
-        return [found[1] for _, device in self.devices if (found := GPU.search(device["path"]))]
+        """The numbers of the GPUs in linux.devices."""
+        return [match[1] for _, device in self.devices if (match := GPU.search(device["path"]))]
 
     @property
     def environment(self) -> dict[str, str]:
-        """The container's environment; a name that is set twice counts as it was set last."""
+        """The container's environment; the last value of a repeated name counts."""
         pairs = (
             pair.partition("=")
             for pair in (self.specification.get("process") or {}).get("env") or []
@@ -51,43 +50,43 @@ class Launch:
 
     @property
     def options(self) -> dict[str, str]:
-        """runsc's flags as Go reads them: one dash or two, the value behind = or in the next word.
+        """runsc's flags as Go parses them: one dash or two, the value after = or as the next word.
 
-        Empty for one that stands alone.
+        The value of a flag without one is empty.
         """
-        found = {}
+        options = {}
         for word, following in zip(self.flags, (*self.flags[1:], ""), strict=False):
             name, equals, value = word.lstrip("-").partition("=")
             if word.startswith("-"):
-                found[name] = value if equals or following.startswith("-") else following
-        return found
+                options[name] = value if equals or following.startswith("-") else following
+        return options
 
-    def asks(self, name: str) -> bool:
-        """Whether a flag that is true or false is given as true."""
-        return self.options.get(name, "false").lower() not in OFF
+    def is_enabled(self, name: str) -> bool:
+        """Report if a boolean flag is set to true."""
+        return self.options.get(name, "false").lower() not in FALSE_VALUES
 
     @property
     def mounts(self) -> list[tuple[int, dict[str, Any]]]:
-        """Everything that is bound in, each with its place in mounts.
+        """The bind mounts, each with its index in mounts.
 
-        The options say bind or rbind, the type need not.
+        An option bind or rbind makes one, whatever its type.
         """
-        found = enumerate(self.specification.get("mounts") or [])
+        mounts = enumerate(self.specification.get("mounts") or [])
         return [
-            (number, each)
-            for number, each in found
-            if each.get("type") == "bind" or {"bind", "rbind"} & {*(each.get("options") or [])}
+            (index, mount)
+            for index, mount in mounts
+            if mount.get("type") == "bind" or {"bind", "rbind"} & {*(mount.get("options") or [])}
         ]
 
     def source(self, mount: Mapping[str, Any]) -> Path:
-        """What is mounted, as a path of the node."""
+        """The source of a mount as a path of the node."""
         return self._on_node(mount.get("source", ""))
 
     @property
     def root(self) -> Path | None:
         """The container's root as a path of the node.
 
-        None for one that is named from the bundle's folder.
+        None if the path is relative to the bundle.
         """
         path = (self.specification.get("root") or {}).get("path", "")
         return self._on_node(path) if path.startswith("/") else None

@@ -1,4 +1,4 @@
-"""Tests of a checkout, or of what travelled from it, by pytest as a process of its own."""
+"""Runs tests of a checkout or of the GPU kit, with pytest in a separate process."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-# Packages that travel with the suite to a node that has only Python.
+# Packages that the GPU kit contains for a node that has only Python.
 SITE = "site"
 
 
@@ -19,11 +19,11 @@ def run(
     report: Path,
     output: IO[bytes] | None = None,
 ) -> int:
-    """Run tests, write their JUnit file, and return pytest's own status."""
+    """Run tests, write their JUnit file, and return pytest's exit status."""
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
-    # A session of its own: Ctrl-C reaches it once, from here, so that it can take its containers
-    # and device nodes away.
+    # pytest gets its own session, so that Ctrl-C reaches it once, from here: it then removes its
+    # containers and device nodes.
     with subprocess.Popen(
         _command(root, tests, options, report),
         cwd=root,
@@ -41,15 +41,15 @@ def run(
 
 
 def _command(root: Path, tests: Sequence[str], options: Sequence[str], report: Path) -> list[str]:
-    own = root / ".venv/bin/python"
+    python = root / ".venv/bin/python"
     return [
-        str(own) if own.exists() else sys.executable,
+        str(python) if python.exists() else sys.executable,
         "-m",
         "pytest",
         "-q",
         "-rfE",
         *tests,
-        # The older family of JUnit files is the one that holds what a check has seen.
+        # Only the older family of JUnit files records the properties of a test.
         "--override-ini=junit_family=xunit1",
         f"--junit-xml={report}",
         *options,
@@ -57,11 +57,13 @@ def _command(root: Path, tests: Sequence[str], options: Sequence[str], report: P
 
 
 def _environment(root: Path) -> dict[str, str]:
-    """The caller's, without pytest settings and plugins of the caller's own."""
-    found = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    found["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    """Return the caller's environment without pytest settings, and with plugin loading disabled."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
+    }
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     site = root / SITE
     if site.is_dir():
-        paths = [str(site), str(root), found.get("PYTHONPATH", "")]
-        found["PYTHONPATH"] = os.pathsep.join(paths)
-    return found
+        paths = [str(site), str(root), environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(paths)
+    return environment

@@ -1,6 +1,4 @@
-"""What else users ask, answered on a GPU: the toolkit's hook path, a user without rights,
-checkpoints.
-"""
+"""Do the hook path, rootless sandboxes and checkpoints work with a GPU?"""
 
 import dataclasses
 import shlex
@@ -8,13 +6,12 @@ import shutil
 
 import pytest
 
-from tests.workload.user import Sandboxes, Seen, facts_of, scripted, unprivileged
-from worker_images.node.command import INSIDE
+from tests.workload.sandboxes import Sandboxes, Seen, facts_of, run_script, run_unprivileged
+from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.node import Node
 
-FACTS = f"{INSIDE}/facts.py"
-# The node's driver as a runtime class would have put it into the worker, which the toolkit then
-# finds there.
+FACTS = f"{PROBES_MOUNT}/facts.py"
+# Mounts the node's driver into the worker as a RuntimeClass does, so that the toolkit finds it.
 INJECTED = """
 for file in {files}; do
   touch /usr/lib/x86_64-linux-gnu/${{file##*/}}
@@ -37,66 +34,65 @@ CHECKPOINT = """
 {runsc} {flags} run --detach --bundle={bundle} before > {bundle}/output 2>&1 < /dev/null
 until grep -qx 20 {bundle}/output; do sleep 0.05; done
 {runsc} {flags} checkpoint {more} --image-path={bundle}/checkpoint before
-echo "left off at $(tail -n 1 {bundle}/output)"
+echo "stopped at $(tail -n 1 {bundle}/output)"
 {runsc} {flags} restore --detach --bundle={bundle} --image-path={bundle}/checkpoint after > {bundle}/restored 2>&1 < /dev/null
 until [ "$(wc -l < {bundle}/restored)" -ge 20 ]; do sleep 0.05; done
-echo "went on at $(head -n 1 {bundle}/restored)"
+echo "continued at $(head -n 1 {bundle}/restored)"
 {runsc} {flags} kill after KILL
 """
 UNSAVED = "Can't save pma with non-MemoryFile of type *nvproxy.frontendFDMemmapFile"
 
 
 @pytest.mark.variant("full")
-def test_the_toolkits_hook_path(sandboxes: Sandboxes, python: str, gpu: Node, seen: Seen) -> None:
-    """full's own nvidia-ctk, nvidia-container-runtime and nvidia-cdi-hook bring the driver in.
+def test_hook_path_runs_cuda(sandboxes: Sandboxes, python: str, gpu: Node, seen: Seen) -> None:
+    """full's nvidia-ctk, nvidia-container-runtime and nvidia-cdi-hook add the driver."""
+    without_driver = dataclasses.replace(gpu, libraries=(), programs=())
 
-    CUDA runs.
-    """
-    bare = dataclasses.replace(gpu, libraries=(), programs=())
-
-    def asking(specification: dict[str, dict[str, list[str]]]) -> None:
+    def request_gpu(specification: dict[str, dict[str, list[str]]]) -> None:
         specification["process"]["env"].append("NVIDIA_VISIBLE_DEVICES=nvidia.com/gpu=all")
 
-    bundle = sandboxes.bundle([python, FACTS, "driver", "loaded", "devices"], bare, "none", asking)
+    bundle = sandboxes.bundle(
+        [python, FACTS, "driver", "loaded", "devices"], without_driver, "none", request_gpu
+    )
     files = shlex.join(map(str, gpu.libraries))
-    found = facts_of(scripted(sandboxes, bundle, INJECTED + BY_TOOLKIT, files=files))
+    found = facts_of(run_script(sandboxes, bundle, INJECTED + BY_TOOLKIT, files=files))
     seen(f"{found['driver']}, {found['loaded']}, {found['devices']}")
     assert found["driver"]["added"] is True
     assert found["loaded"].endswith(f"libcuda.so.{gpu.driver}")
     assert "nvidia-cdi-hook" in (bundle / "config.json").read_text()
 
 
-def test_a_user_without_rights(sandboxes: Sandboxes, python: str, seen: Seen) -> None:
-    """Rootless, as user 1000 with no capability: the device nodes are everyone's.
-
-    Only mount points must be there before.
-    """
-    found = facts_of(unprivileged(sandboxes, python, FACTS, "driver", "kernel"))
+def test_rootless_sandbox_runs_cuda_as_unprivileged_user(
+    sandboxes: Sandboxes, python: str, seen: Seen
+) -> None:
+    """runsc --rootless runs CUDA as user 1000 without capabilities; mount points must exist."""
+    found = facts_of(run_unprivileged(sandboxes, python, FACTS, "driver", "kernel"))
     seen(str(found["driver"]))
     assert found["driver"]["added"] is True
     assert "gvisor" in found["kernel"]["version"]
 
 
-def test_a_checkpoint_of_cuda_needs_a_program(
+def test_checkpoint_of_cuda_fails_without_a_helper_program(
     sandboxes: Sandboxes, python: str, seen: Seen
 ) -> None:
-    """runsc alone cannot save memory that is the GPU's."""
-    bundle = sandboxes.bundle([python, f"{INSIDE}/counting.py"])
-    found = scripted(sandboxes, bundle, CHECKPOINT, more="")
+    """runsc cannot save the GPU's memory."""
+    bundle = sandboxes.bundle([python, f"{PROBES_MOUNT}/counting.py"])
+    found = run_script(sandboxes, bundle, CHECKPOINT, more="")
     log = "".join(path.read_text(errors="replace") for path in bundle.glob("log/*"))
     assert UNSAVED in log + found.errors
     seen(UNSAVED)
 
 
-def test_a_checkpoint_with_the_drivers_own_calls(
+def test_checkpoint_and_restore_keep_gpu_memory_with_driver_calls(
     sandboxes: Sandboxes, python: str, seen: Seen
 ) -> None:
-    """The driver takes the memory off the GPU first, by what its library exports: the number goes
-    on where it was.
-    """
-    bundle = sandboxes.bundle([python, f"{INSIDE}/counting.py"])
-    found = scripted(
-        sandboxes, bundle, CHECKPOINT, more=f"--cuda-checkpoint-path={INSIDE}/cuda_checkpoint.py"
+    """libcuda copies the GPU's memory to the host first; the counter continues after restore."""
+    bundle = sandboxes.bundle([python, f"{PROBES_MOUNT}/counting.py"])
+    found = run_script(
+        sandboxes,
+        bundle,
+        CHECKPOINT,
+        more=f"--cuda-checkpoint-path={PROBES_MOUNT}/cuda_checkpoint.py",
     )
     shutil.rmtree(bundle / "checkpoint")
     assert found.status == 0, found.errors

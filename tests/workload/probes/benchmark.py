@@ -1,5 +1,6 @@
-"""Speed as a user's program meets it, as one JSON object: medians of several, on the node, then in
-the sandbox.
+"""Measures the speed of a user's program, and prints medians as one JSON object.
+
+It runs on the node and in a sandbox.
 """
 
 import ctypes
@@ -14,7 +15,7 @@ import driver_api
 
 REPEATS = 15
 LAUNCHES = 2000
-# Launches are measured in short bursts: between two of them the processor's speed changes seldom.
+# Launches are measured in short bursts, within which the processor's speed seldom changes.
 BURSTS, BURST = 200, 400
 COPY_BYTES = 256 << 20
 ALLOCATION_BYTES = 64 << 20
@@ -22,13 +23,13 @@ SIDE = 8192
 
 
 def main() -> None:
-    """Measure what is asked for: driver, by its library alone, or torch."""
-    found = PARTS[sys.argv[1]]()
-    json.dump(found, sys.stdout)
+    """Measure the named part: driver, with libcuda alone, or torch."""
+    values = PARTS[sys.argv[1]]()
+    json.dump(values, sys.stdout)
 
 
 def _median(measure: Callable[[], float], warm: float) -> float:
-    # Clocks rise with work: what is measured before they are up says nothing of either side.
+    # Clock rates rise under load, so measurements start after a warm-up.
     until = time.perf_counter() + warm
     while time.perf_counter() < until:
         measure()
@@ -36,7 +37,7 @@ def _median(measure: Callable[[], float], warm: float) -> float:
 
 
 def with_driver() -> dict[str, Any]:
-    """A launch, a copy, an allocation."""
+    """Measure a launch, a copy and an allocation."""
     context = driver_api.Cuda()
     return {
         "launch_us": launch(context),
@@ -46,84 +47,81 @@ def with_driver() -> dict[str, Any]:
 
 
 def launch(context: driver_api.Cuda) -> list[tuple[float, float]]:
-    """Microseconds a kernel that does nothing, many in a row, and beside each burst those of a call
-    that only the library answers.
+    """Return microseconds for each launch of an empty kernel, and for a calibration call.
 
-    The second tells how fast the processor is at that moment. Both calls are bound once, so that
-    Python weighs little.
+    Each burst of launches has a burst of calls that only the library handles, which show the speed
+    of the processor. Both functions are looked up once, so that Python's share is small.
     """
     one, number = ctypes.c_uint(1), ctypes.byref(ctypes.c_int())
     kernel = (context.kernel("nothing"), *6 * (one,), ctypes.c_uint(0), None, None, None)
 
     def burst(function: Callable[..., int], *arguments: object, end: Callable[[], int]) -> float:
         context.call("cuCtxSynchronize")
-        begun = time.perf_counter()
+        begin = time.perf_counter()
         for _ in range(BURST):
             function(*arguments)
         end()
-        return (time.perf_counter() - begun) / BURST * 1e6
+        return (time.perf_counter() - begin) / BURST * 1e6
 
     def launches() -> float:
         return burst(context.library.cuLaunchKernel, *kernel, end=context.library.cuCtxSynchronize)
 
-    def yardstick() -> float:
+    def calibration() -> float:
         return burst(context.library.cuDriverGetVersion, number, end=int)
 
     _median(launches, 0.3)
-    return [(launches(), yardstick()) for _ in range(BURSTS)]
+    return [(launches(), calibration()) for _ in range(BURSTS)]
 
 
 def copy(context: driver_api.Cuda) -> float:
-    """10^9 bytes a second from pinned memory to the GPU."""
+    """Return gigabytes (10^9) per second from pinned memory to the GPU."""
     pinned, target = ctypes.c_void_p(), context.memory(COPY_BYTES)
     context.call("cuMemHostAlloc", ctypes.byref(pinned), ctypes.c_size_t(COPY_BYTES), 0)
 
     def measure() -> float:
-        begun = time.perf_counter()
+        begin = time.perf_counter()
         context.call("cuMemcpyHtoD_v2", target, pinned, ctypes.c_size_t(COPY_BYTES))
         context.call("cuCtxSynchronize")
-        return COPY_BYTES / (time.perf_counter() - begun) / 1e9
+        return COPY_BYTES / (time.perf_counter() - begin) / 1e9
 
     return _median(measure, 0.05)
 
 
 def allocate(context: driver_api.Cuda) -> float:
-    """Microseconds for memory to be had and given back."""
+    """Return microseconds for an allocation of memory and its release."""
 
     def measure() -> float:
-        begun = time.perf_counter()
+        begin = time.perf_counter()
         context.call("cuMemFree_v2", context.memory(ALLOCATION_BYTES))
-        return (time.perf_counter() - begun) * 1e6
+        return (time.perf_counter() - begin) * 1e6
 
     return _median(measure, 0.05)
 
 
 def with_torch() -> dict[str, Any]:
-    """Seconds to import torch, 10^12 operations a second of a product of bf16 matrices,
-    microseconds of torch's own launch.
-    """
-    begun = time.perf_counter()
+    """Return seconds to import torch, TFLOP/s of bf16 matrices, and microseconds of a launch."""
+    begin = time.perf_counter()
     import torch
 
-    imported = time.perf_counter() - begun
+    imported = time.perf_counter() - begin
     left, right = (torch.randn(SIDE, SIDE, device="cuda", dtype=torch.bfloat16) for _ in range(2))
     number = torch.zeros(1, device="cuda")
 
     def add() -> float:
         torch.cuda.synchronize()
-        begun = time.perf_counter()
+        begin = time.perf_counter()
         for _ in range(LAUNCHES):
             number.add_(1)
         torch.cuda.synchronize()
-        return (time.perf_counter() - begun) / LAUNCHES * 1e6
+        return (time.perf_counter() - begin) / LAUNCHES * 1e6
 
     def measure() -> float:
         torch.cuda.synchronize()
-        begun = time.perf_counter()
+        begin = time.perf_counter()
         for _ in range(10):
             left @ right
         torch.cuda.synchronize()
-        return 10 * 2 * SIDE**3 / (time.perf_counter() - begun) / 1e12
+        return 10 * 2 * SIDE**3 / (time.perf_counter() - begin) / 1e12
 
     return {
         "import_s": imported,

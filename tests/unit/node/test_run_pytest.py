@@ -1,4 +1,4 @@
-"""An interrupted suite lets its tests clean up."""
+"""Tests clean up when pytest is interrupted."""
 
 import os
 import subprocess
@@ -8,20 +8,20 @@ from pathlib import Path
 from worker_images.files import ROOT
 
 
-def test_an_interrupted_suite_lets_its_tests_tidy_up(tmp_path: Path) -> None:
-    """The child gets one SIGINT, and is waited for."""
+def test_interrupted_tests_clean_up(tmp_path: Path) -> None:
+    """pytest gets one SIGINT, and run() waits for it."""
     (tmp_path / "tests/workload").mkdir(parents=True)
     (tmp_path / "tests/workload/test_x.py").write_text(
-        "import os, pathlib, pytest, signal\n@pytest.fixture\ndef made():\n    yield\n   "
-        " pathlib.Path('tidy').touch()\ndef test_x(made):\n    os.kill(os.getppid(),"
+        "import os, pathlib, pytest, signal\n@pytest.fixture\ndef resource():\n    yield\n   "
+        " pathlib.Path('clean').touch()\ndef test_x(resource):\n    os.kill(os.getppid(),"
         " signal.SIGTERM)\n    signal.pause()\n"
     )
     program = f"""
 import signal
 from pathlib import Path
-from worker_images.node import suite
+from worker_images.node import run_pytest
 signal.signal(signal.SIGTERM, signal.default_int_handler)
-suite.run(Path({str(tmp_path)!r}), ["tests/workload"], [], Path({str(tmp_path)!r}) / "x.xml")
+run_pytest.run(Path({str(tmp_path)!r}), ["tests/workload"], [], Path({str(tmp_path)!r}) / "x.xml")
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     found = subprocess.run(
@@ -33,4 +33,4 @@ suite.run(Path({str(tmp_path)!r}), ["tests/workload"], [], Path({str(tmp_path)!r
         check=False,
     )
     assert "KeyboardInterrupt" in found.stderr
-    assert (tmp_path / "tidy").exists()
+    assert (tmp_path / "clean").exists()

@@ -1,13 +1,13 @@
-"""Each known reason, from a line as it was really said; and the releases that serve a driver."""
+"""Each known cause is found in a real log line; the releases that serve a driver are named."""
 
 import pytest
 
 from worker_images.files import ROOT
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS
-from worker_images.node import cause
+from worker_images.node import diagnose
 
-# As runsc and CUDA said it on a real GPU, or as runsc's source writes it where no run has shown it.
+# Lines that runsc and CUDA printed on a real GPU, or that runsc's source contains.
 LINES = (
     (
         "unserved driver",
@@ -90,12 +90,12 @@ LINES = (
     ("no GPU", "no device", '{"driver": {"error": "CudaError: cuInit: 100 CUDA_ERROR_NO_DEVICE"}}'),
     (
         "another libcuda",
-        "another version",
+        "differs from the node's driver",
         "CudaError: cuInit: 803 CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
     ),
     (
         "another libcuda",
-        "another version",
+        "differs from the node's driver",
         "Failed to initialize NVML: Driver/library version mismatch",
     ),
     (
@@ -109,7 +109,7 @@ LINES = (
         "creating process: failed to load /usr/local/nvidia/bin/nvidia-smi: exec format error",
     ),
 )
-SILENT = (
+UNRELATED = (
     "Config.NVProxyDriverVersion (--nvproxy-driver-version): (empty)",
     "nvproxy: unknown caching type 3",
     "I1124 Switching /dev/nvidia-uvm device major number from 238 to 254",
@@ -124,30 +124,30 @@ TABLE = table.of(
 )
 
 
-@pytest.mark.parametrize(("name", "words", "line"), LINES)
-def test_a_line_is_explained(name: str, words: str, line: str) -> None:
-    (found,) = cause.explain(f"before\n  {line}\nafter\n", table.read(ROOT / DRIVERS))
+@pytest.mark.parametrize(("name", "message", "line"), LINES)
+def test_known_line_is_explained(name: str, message: str, line: str) -> None:
+    (found,) = diagnose.explain(f"before\n  {line}\nafter\n", table.read(ROOT / DRIVERS))
     assert (found.name, found.line) == (name, line)
-    assert words in found.words
+    assert message in found.message
     assert found.step
-    assert "{" not in found.words + found.step
+    assert "{" not in found.message + found.step
 
 
-@pytest.mark.parametrize("line", SILENT)
-def test_what_is_no_reason(line: str) -> None:
-    assert list(cause.explain(line, TABLE)) == []
+@pytest.mark.parametrize("line", UNRELATED)
+def test_unrelated_line_is_not_explained(line: str) -> None:
+    assert list(diagnose.explain(line, TABLE)) == []
 
 
-def test_every_sign_has_a_line() -> None:
-    assert {name for name, *_ in LINES} == {sign.name for sign in cause.SIGNS}
+def test_every_signature_has_a_line() -> None:
+    assert {name for name, *_ in LINES} == {signature.name for signature in diagnose.SIGNATURES}
 
 
-def test_a_reason_is_told_once_with_its_first_line() -> None:
+def test_cause_is_reported_once_with_its_first_line() -> None:
     text = (
         "nvproxy: unknown control command 0x1\nnvproxy: unknown control command 0x2\nlibcuda.so.1:"
         " cannot open shared object file\n"
     )
-    assert [(each.name, each.line[-3:]) for each in cause.explain(text, TABLE)] == [
+    assert [(each.name, each.line[-3:]) for each in diagnose.explain(text, TABLE)] == [
         ("wrong ABI", "0x1"),
         ("no libcuda", "ile"),
     ]
@@ -156,10 +156,10 @@ def test_a_reason_is_told_once_with_its_first_line() -> None:
 @pytest.mark.parametrize(
     ("driver", "step"),
     [
-        ("580.1", "from 20260209.1 on, last seen in 20260301.0"),
-        ("570.1", "from 20260209.0 on, last seen in 20260209.0"),
+        ("580.1", "releases 20260209.1 to 20260301.0 serve 580.1"),
+        ("570.1", "releases 20260209.0 to 20260209.0 serve 570.1"),
         ("535.1", "no gVisor release up to 20260301.0 serves 535.1"),
     ],
 )
-def test_what_serves_a_driver(driver: str, step: str) -> None:
-    assert step in cause.serving(driver, TABLE)
+def test_next_step_names_the_releases_that_serve_a_driver(driver: str, step: str) -> None:
+    assert step in diagnose.serving(driver, TABLE)

@@ -1,0 +1,248 @@
+"""Measures the cost of the sandbox: runs one program on the node and in the sandbox, in rounds."""
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from worker_images.node import bundle
+from worker_images.node.command import PROBES_MOUNT
+from worker_images.node.node import Node
+from worker_images.node.place import CommandResult, Host, Place, PlaceError, run_command
+from worker_images.node.runsc import run_sandbox
+from worker_images.node.spec import Container
+
+DRIVER_ROUNDS, TORCH_ROUNDS = 5, 2
+# Rounds are added until the processor was at full speed in so many of them, on either side.
+FULL_SPEED_ROUNDS, MAX_DRIVER_ROUNDS = 3, 15
+# A busy neighbour on the same core makes every program 1.3 to 2 times slower. Repeats within a
+# quarter of the best calibration had none.
+FULL_SPEED = 1.25
+STARTS = 7
+
+# The value of a round, or a pair for each repeat: its value and its calibration.
+Value = float | list[list[float]]
+Sample = Mapping[str, Value]
+Sides = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric: its name, its unit, and the bar for the ratio of sandbox to node.
+
+    A metric without a bar is only reported.
+    """
+
+    key: str
+    name: str
+    unit: str
+    least: float | None = None
+    most: float | None = None
+
+
+METRICS = (
+    Metric("matmul_tflops", "product of bf16 matrices, 8192 wide", "TFLOP/s", least=0.97),
+    Metric("copy_gb_per_s", "copy from pinned memory", "GB/s", least=0.97),
+    Metric("launch_us", "launch of a kernel, the processor at full speed", "µs", most=1.1),
+    Metric("start_s", "start of a sandbox: on the host, then in the image", "s", most=1.3),
+    Metric("launch_torch_us", "launch by torch: one added to a number", "µs"),
+    Metric("allocate_us", "allocation and release of memory", "µs"),
+    Metric("import_s", "import of torch", "s"),
+)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The values of a metric on the node and in the sandbox, at most one for each round."""
+
+    metric: Metric
+    native: tuple[float, ...]
+    sandboxed: tuple[float, ...]
+
+    @property
+    def node(self) -> float:
+        """The median on the node."""
+        return statistics.median(self.native)
+
+    @property
+    def sandbox(self) -> float:
+        """The median in the sandbox."""
+        return statistics.median(self.sandboxed)
+
+    @property
+    def ratio(self) -> float:
+        """The ratio of sandbox to node."""
+        return self.sandbox / self.node
+
+    @property
+    def kept(self) -> bool:
+        """Report if the ratio meets the bar; true without a bar."""
+        least, most = self.metric.least, self.metric.most
+        return (least is None or self.ratio >= least) and (most is None or self.ratio <= most)
+
+
+def measure(
+    place: Place,
+    host: Host,
+    node: Node,
+    python: str,
+    probes: Path,
+    folder: Path,
+    log: Callable[[str], None],
+) -> list[Measurement]:
+    """Measure every metric that this machine can run: without a GPU only the start of a sandbox.
+
+    Raises PlaceError.
+    """
+    values = {"start_s": _starts(place, host, node, folder, log)}
+    if node.driver:
+        values |= _rounds(place, node, python, probes, folder, log)
+    return [Measurement(metric, *values[metric.key]) for metric in METRICS if metric.key in values]
+
+
+def _rounds(
+    place: Place, node: Node, python: str, probes: Path, folder: Path, log: Callable[[str], None]
+) -> dict[str, Sides]:
+    """Measure calls of the driver in many short rounds, because they vary most, and torch in few.
+
+    torch takes long to start.
+    """
+    values: dict[str, Sides] = {}
+    torch = (
+        run_command(
+            [
+                python,
+                "-c",
+                "import importlib.util, sys; sys.exit(not importlib.util.find_spec('torch'))",
+            ]
+        ).status
+        == 0
+    )
+    for part, rounds in (("driver", DRIVER_ROUNDS), *((("torch", TORCH_ROUNDS),) if torch else ())):
+        native = ["env", *node.native_environment, python, str(probes / "benchmark.py"), part]
+        container = Container(
+            Path(place.clean_root),
+            (python, f"{PROBES_MOUNT}/benchmark.py", part),
+            {},
+            ((probes, PROBES_MOUNT),),
+        )
+        path = folder / part
+        bundle.write(node, container, path, place.host)
+        log(f"measuring with {part}, {rounds} rounds")
+        pairs: list[tuple[Sample, Sample]] = []
+        while len(pairs) < rounds or (len(pairs) < MAX_DRIVER_ROUNDS and _too_few(pairs)):
+            pairs.append(_pair(native, place, path, sandbox_first=len(pairs) % 2 == 1))
+        values |= {key: _checked(key, _sides(pairs, key)) for key in pairs[0][0]}
+    return values
+
+
+def _too_few(pairs: Sequence[tuple[Sample, Sample]]) -> bool:
+    """Report if a calibrated metric has too few rounds at full speed on a side."""
+    return any(
+        min(map(len, _sides(pairs, key))) < FULL_SPEED_ROUNDS
+        for key, value in pairs[0][0].items()
+        if isinstance(value, list)
+    )
+
+
+def _sides(pairs: Sequence[tuple[Sample, Sample]], key: str) -> Sides:
+    """Return the values of a metric on each side, one for each round.
+
+    A calibrated metric has the median of its repeats at full speed; rounds without such repeats are
+    left out. The calibration is a call that reaches neither runsc nor the kernel driver, so both
+    sides share its best value.
+    """
+    native, sandboxed = ([side[key] for side in sides] for sides in zip(*pairs, strict=True))
+    repeats = [value for value in (*native, *sandboxed) if isinstance(value, list)]
+    best = min((calibration for round_ in repeats for _, calibration in round_), default=0.0)
+    return _at_full_speed(native, best), _at_full_speed(sandboxed, best)
+
+
+def _at_full_speed(rounds: Sequence[Value], best: float) -> tuple[float, ...]:
+    kept = (
+        (
+            [value for value, calibration in round_ if calibration <= best * FULL_SPEED]
+            if isinstance(round_, list)
+            else [round_]
+        )
+        for round_ in rounds
+    )
+    return tuple(statistics.median(values) for values in kept if values)
+
+
+def _checked(key: str, sides: Sides) -> Sides:
+    if not all(sides):
+        raise PlaceError(
+            f"{key}: the processor was never at full speed on one side in {MAX_DRIVER_ROUNDS}"
+            " rounds; run again when the machine is less busy"
+        )
+    return sides
+
+
+def _pair(
+    native: Sequence[str], place: Place, path: Path, *, sandbox_first: bool
+) -> tuple[Sample, Sample]:
+    """Run both sides; the caller alternates which is first, so that neither always profits."""
+    if sandbox_first:
+        sandboxed = _read(run_sandbox(place, path, debug=False))
+        return _read(run_command(native)), sandboxed
+    return _read(run_command(native)), _read(run_sandbox(place, path, debug=False))
+
+
+def _starts(
+    place: Place, host: Host, node: Node, folder: Path, log: Callable[[str], None]
+) -> Sides:
+    log("measuring the start of a sandbox")
+    bundles = []
+    for where, name in ((host, "host"), (place, "in-image")):
+        gpus = "all" if node.driver else "none"
+        bundle.write(
+            node,
+            Container(Path(where.clean_root), ("/bin/true",), {}, (), gpus),
+            folder / name,
+            where.host,
+        )
+        bundles.append((where, folder / name))
+    flags = () if node.driver else ("--nvproxy=false",)
+    pairs = [(_timed(*bundles[0], flags), _timed(*bundles[1], flags)) for _ in range(STARTS)]
+    return tuple(native for native, _ in pairs), tuple(sandboxed for _, sandboxed in pairs)
+
+
+def _timed(place: Place, path: Path, flags: Sequence[str]) -> float:
+    begin = time.perf_counter()
+    result = run_sandbox(place, path, flags, debug=False)
+    if result.status:
+        raise PlaceError(f"{place.name}: the sandbox did not start: {result.errors.strip()}")
+    return time.perf_counter() - begin
+
+
+def _read(result: CommandResult) -> Sample:
+    if result.status:
+        raise PlaceError(f"the benchmark program failed: {result.errors.strip()[-500:]}")
+    sample: Sample = json.loads(result.output)
+    return sample
+
+
+def text(measurements: Sequence[Measurement]) -> str:
+    """Return a table with node, sandbox, ratio and bar."""
+    lines = [f"{'':55} {'node':>9} {'sandbox':>9} {'ratio':>6}"]
+    for each in measurements:
+        bars = [
+            f"{sign} {bar}"
+            for sign, bar in (("≥", each.metric.least), ("≤", each.metric.most))
+            if bar is not None
+        ]
+        bar = f"  {bars[0]} {'ok' if each.kept else 'MISSED'}" if bars else ""
+        name = f"{each.metric.name}, {each.metric.unit}"
+        lines.append(f"{name:55} {each.node:9.3f} {each.sandbox:9.3f} {each.ratio:6.3f}{bar}")
+    return "\n".join(lines)
+
+
+def as_json(measurements: Sequence[Measurement]) -> str:
+    """Return the measurements as JSON."""
+    names = ("node", "sandbox", "ratio", "kept")
+    rows = [asdict(each) | {name: getattr(each, name) for name in names} for each in measurements]
+    return json.dumps({"processors": os.cpu_count(), "metrics": rows}, indent=1) + "\n"

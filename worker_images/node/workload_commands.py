@@ -1,0 +1,161 @@
+"""Commands for the workload layer: workload, proof."""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from worker_images.files import PROBES
+from worker_images.model.results import ResultsError
+from worker_images.node import benchmark, node, place, proof, run_pytest
+from worker_images.node.command import CHECK_FAILED, OK, USAGE, Command, Log
+from worker_images.node.place import PlaceError
+from worker_images.node.unpack import open_root
+
+
+def _add_workload_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--variant", help="the image's variant: slim or full; default: every variant"
+    )
+    parser.add_argument(
+        "--image", help="an image archive or its unpacked root; default: out/VARIANT/image.tar"
+    )
+    parser.add_argument(
+        "--place",
+        default="unpacked",
+        choices=("unpacked", "engine"),
+        help="where runsc runs: in the unpacked root, or in a container of worker:VARIANT",
+    )
+    parser.add_argument(
+        "--python",
+        default=shutil.which("python3"),
+        help="the user's python; some checks need torch in it",
+    )
+    parser.add_argument("--other-runsc", type=Path, help="an older runsc for the negative controls")
+    parser.add_argument(
+        "--require", choices=("workload",), help="fail checks that this machine cannot run"
+    )
+    parser.add_argument(
+        "--benchmark", action="store_true", help="also measure the cost of the sandbox"
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="FOLDER",
+        help="the folder for the results; default: out/VARIANT",
+    )
+
+
+def _workload(arguments: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
+    variants = sorted(path.parent.name for path in root.glob("images/*/variant.yaml"))
+    if problem := _usage_problem(arguments, variants):
+        return USAGE, problem
+    outcomes = [
+        _run_variant(arguments, root, variant, log)
+        for variant in ([arguments.variant] if arguments.variant else variants)
+    ]
+    return max((status for status, _ in outcomes), default=USAGE), "\n".join(
+        text for _, text in outcomes if text
+    )
+
+
+def _usage_problem(arguments: argparse.Namespace, variants: Sequence[str]) -> str:
+    """Return the first problem of the options, or an empty string."""
+    problems = {
+        "no python3 on PATH for the user's program; name one with --python": not arguments.python,
+        f"no variant {arguments.variant}; known variants: {', '.join(variants)}": (
+            arguments.variant and variants and arguments.variant not in variants
+        ),
+        f"no file {arguments.other_runsc}": (
+            arguments.other_runsc and not arguments.other_runsc.is_file()
+        ),
+        "--benchmark needs the unpacked root; remove --place": (
+            arguments.benchmark and arguments.place != "unpacked"
+        ),
+    }
+    return next((problem for problem, applies in problems.items() if applies), "")
+
+
+def _run_variant(
+    arguments: argparse.Namespace, root: Path, variant: str, log: Log
+) -> tuple[int, str]:
+    results = (arguments.results or root / "out" / variant).resolve()
+    image = Path(arguments.image or root / "out" / variant / "image.tar").resolve()
+    options = [
+        "--variant",
+        variant,
+        "--image",
+        str(image),
+        "--place",
+        arguments.place,
+        "--python",
+        arguments.python,
+    ]
+    if arguments.other_runsc:
+        options += ["--other-runsc", str(arguments.other_runsc.resolve())]
+    if arguments.require:
+        options += ["--require", arguments.require]
+    log(f"running the workload layer of {variant}")
+    failed = run_pytest.run(root, ["tests/workload"], options, results / proof.CHECKS)
+    table = ""
+    if arguments.benchmark:
+        table = _measure(arguments.python, root, image, results, variant, log)
+    return CHECK_FAILED if failed else OK, table
+
+
+def _measure(python: str, root: Path, image: Path, results: Path, variant: str, log: Log) -> str:
+    """Write the benchmark's results and a description of the machine; return the table."""
+    this_node = node.read()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "image").mkdir()
+        image_root, _ = open_root(image, folder / "image")
+        host = place.Host(f"{image_root}{place.RUNSC}", f"{folder}/host-mounts")
+        measurements = benchmark.measure(
+            place.Chroot(image_root), host, this_node, python, root / PROBES, folder, log
+        )
+        run = {"variant": variant} | proof.machine(
+            this_node, python, host.runsc, ["python3", "-m", "worker_images.node", *sys.argv[1:]]
+        )
+    (results / proof.BENCHMARK).write_text(benchmark.as_json(measurements))
+    (results / proof.RUN).write_text(json.dumps(run, indent=1) + "\n")
+    return benchmark.text(measurements)
+
+
+def _add_proof_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "results",
+        nargs="+",
+        type=Path,
+        help="folders written by workload --benchmark and verify --json FOLDER/verify.json",
+    )
+
+
+def _proof(arguments: argparse.Namespace, root: Path, _: Log) -> tuple[int, str]:
+    try:
+        return OK, proof.page(arguments.results, root)
+    except (ResultsError, KeyError, ValueError) as error:
+        raise PlaceError(
+            f"{', '.join(map(str, arguments.results))}: results are incomplete: {error!r}"
+        ) from error
+
+
+COMMANDS = (
+    Command(
+        "workload",
+        "run the workload layer on this machine: CUDA in the image's own runsc",
+        "--variant slim --require workload",
+        _add_workload_arguments,
+        _workload,
+    ),
+    Command(
+        "proof",
+        "print the results of the workload layer as one page of Markdown",
+        "out/slim out/full",
+        _add_proof_arguments,
+        _proof,
+    ),
+)
