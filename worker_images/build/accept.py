@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from worker_images.build import documents, generated, pipeline, requirements, resolve
+from worker_images.build.jobs import Request
 from worker_images.build.tars import Progress
-from worker_images.build.work import Request
 from worker_images.errors import EngineError
 from worker_images.files import write_atomic
 from worker_images.model import lock_check

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from worker_images.build import context, record, tars
+from worker_images.build.jobs import Request, plan_all
 from worker_images.build.plan import ALL
 from worker_images.build.tars import Progress
-from worker_images.build.work import Request, plan_all
 from worker_images.engine import buildx
 from worker_images.model.project import Project
 

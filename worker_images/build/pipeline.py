@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from worker_images.build import context, layers, record, tars, testing, uptodate
+from worker_images.build import context, layer_inputs, record, tars, testing, uptodate
+from worker_images.build.jobs import BuildJob, Request, prepare
 from worker_images.build.plan import ALL
 from worker_images.build.record import Outcome, Record
 from worker_images.build.tars import Progress
 from worker_images.build.testing import CheckResults
-from worker_images.build.work import BuildJob, Request, prepare
 from worker_images.engine import buildx, push
 from worker_images.errors import EngineError, FailedTestsError, InterruptedBuildError
 from worker_images.files import atomic_path, text_digest, without_stale_parts, write_atomic
@@ -160,7 +160,7 @@ def _start_tests(
         return contextlib.nullcontext(lambda: None)
     # The test harness reads packages from the store and does not know --offline.
     context.fetch_packages(job.plan, job.store)
-    digests = layers.input_digests(job.plan, job.root)
+    digests = layer_inputs.input_digests(job.plan, job.root)
     write_atomic(job.out / INPUTS, json.dumps(digests, indent=1) + "\n")
     accepted = job.out / "image.tar"
     archive = accepted if record.matches(accepted, built) else job.out / "candidate.tar"

@@ -2,15 +2,24 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from worker_images.build import inputs, machine, plan, provision, record, render, requirements, tars
+from worker_images.build import (
+    inputs,
+    machine,
+    plan,
+    provision,
+    record,
+    render,
+    requirements,
+    resolve_debian,
+    tars,
+)
 from worker_images.build.inputs import BUILDER, Root
 from worker_images.build.plan import Component
-from worker_images.build.requirements import ARCHITECTURES
+from worker_images.build.resolve_debian import Task
 from worker_images.build.tars import Progress
 from worker_images.engine import buildx
 from worker_images.errors import DriftError, FetchError
@@ -18,29 +27,12 @@ from worker_images.fetch import apt, gomod
 from worker_images.fetch.store import Store
 from worker_images.files import text_digest, write_atomic
 from worker_images.model import lock
-from worker_images.model.component import Architecture, GoModule, Wheel
-from worker_images.model.lock import Lock, Module, Package, Roots, Toolchain
+from worker_images.model.component import GoModule, Wheel
+from worker_images.model.lock import Lock, Module, Toolchain
 from worker_images.model.project import Project
 
 LOCK = "lock"
 EMPTY = Lock(lock.Debian("", "", "", ""), {}, Toolchain("", "", 0), {}, {}, ())
-
-
-@dataclass(frozen=True)
-class Task:
-    """A request to resolve the keys for which the kept lock has no current value."""
-
-    project: Project
-    kept: Lock
-    stale: frozenset[str]
-    progress: Progress
-
-    def of(self, section: str) -> tuple[str, ...]:
-        """Return the names to resolve in a section of the request."""
-        prefix = f"{section}."
-        return tuple(
-            sorted(key.removeprefix(prefix) for key in self.stale if key.startswith(prefix))
-        )
 
 
 def write(
@@ -78,8 +70,8 @@ def _resolved(project: Project, kept: Lock, progress: Progress) -> dict[Path, st
         # go.mod names the Go release that resolved it.
         stale |= {key for key in wanted if key.startswith("modules.")}
     task = Task(project, kept, frozenset(stale), progress)
-    debian, packages = project.pins.debian, _packages(task)
-    date = kept.debian.resolved or date_of(lock.lock_of(project.versions), packages)
+    debian, packages = project.pins.debian, resolve_debian.packages(task)
+    date = kept.debian.resolved or resolve_debian.date_of(lock.lock_of(project.versions), packages)
     new = replace(
         kept,
         debian=lock.Debian(debian.suite, debian.mirror, debian.security, date),
@@ -94,66 +86,6 @@ def _resolved(project: Project, kept: Lock, progress: Progress) -> dict[Path, st
 def _published(project: Project) -> tuple[lock.Published, ...]:
     found = requirements.published(project, tuple(project.catalog.components))
     return tuple(sorted((each for _, each in found), key=lambda each: each.address))
-
-
-def _packages(task: Task) -> dict[str, Roots]:
-    """Return Debian's packages for each architecture."""
-    return {architecture: _roots(task, architecture) for architecture in ARCHITECTURES}
-
-
-def _roots(task: Task, architecture: Architecture) -> Roots:
-    names = requirements.roots(task.project.catalog, architecture).names
-    kept = task.kept.packages.get(architecture, Roots({}, {}, ()))
-    resolved = _resolve_roots(task, architecture, names)
-    files = _merge(kept.files, resolved)
-    holds = {
-        name: tuple(package.name for package in resolved[name])
-        if name in resolved
-        else kept.holds[name]
-        for name in names
-    }
-    used = {package for held in holds.values() for package in held}
-    return Roots(names, holds, tuple(files[name] for name in sorted(used)))
-
-
-def _merge(
-    kept: Sequence[Package], resolved: Mapping[str, tuple[Package, ...]]
-) -> dict[str, Package]:
-    """Return all packages by name; raises DriftError for one with two versions."""
-    files = {package.name: package for package in kept}
-    for packages in resolved.values():
-        for package in packages:
-            known = files.setdefault(package.name, package)
-            if known != package:
-                raise DriftError(
-                    f"versions.lock: {package.name}: locked {known.version}, the mirror has"
-                    f" {package.version} now; run: make lock"
-                )
-    return files
-
-
-def _resolve_roots(
-    task: Task, architecture: Architecture, names: Mapping[str, tuple[str, ...]]
-) -> dict[str, tuple[Package, ...]]:
-    stale = task.of(f"packages.{architecture}")
-    if task.of("debian"):
-        stale = tuple(names)
-    if not stale:
-        return {}
-    task.progress(f"resolving Debian packages for {architecture}")
-    wanted = {name: names[name] for name in stale}
-    return dict(apt.resolve(task.project.pins.debian, wanted, architecture))
-
-
-def date_of(path: Path, packages: Mapping[str, Roots]) -> str:
-    """Return the date of the packages: that of the lock if they are unchanged, or now."""
-    try:
-        earlier = Lock.read(path)
-        if all(earlier.packages[name].files == roots.files for name, roots in packages.items()):
-            return earlier.debian.resolved
-    except (DriftError, KeyError):
-        pass
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _wheels(task: Task) -> dict[str, lock.Wheel]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from worker_images.build import pipeline
+from worker_images.build.jobs import Request
 from worker_images.build.tars import Progress
-from worker_images.build.work import Request
 from worker_images.errors import FailedTestsError, UsageError
 from worker_images.model.layers import LAYERS, Layer
 from worker_images.model.project import Project

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from worker_images.build.jobs import BuildJob
 from worker_images.build.record import Record
 from worker_images.build.tars import cleared
-from worker_images.build.work import BuildJob
 from worker_images.engine.buildx import ended
 from worker_images.errors import EngineError, FailedTestsError
 from worker_images.model import results

@@ -136,7 +136,7 @@ def build(argv: list[str], root: Path, progress: Callable[[str], None]) -> str:
         return _shown(show, plans, root)
     # Slow to import, and not needed to show a plan.
     from worker_images.build import bake, pipeline
-    from worker_images.build.work import Request
+    from worker_images.build.jobs import Request
 
     requests = [Request(**(arguments | {"variant": name})) for name in names]
     if show:

@@ -1,10 +1,11 @@
 """Validation of every entry of a lock, because a reviewer may overlook a wrong one."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
-from worker_images.model.lock import Lock, Roots
+from worker_images.model.lock import Lock, Module, Package, Roots, Toolchain, Wheel
 from worker_images.model.pins import PACKAGE, SHA256, VERSION
 
 SUM = re.compile(r"h1:[0-9A-Za-z+/]{43}=")
@@ -18,46 +19,58 @@ def faults(lock: Lock) -> Iterator[str]:
     for architecture, roots in lock.packages.items():
         for fault in _of_roots(roots, (lock.debian.mirror, lock.debian.security)):
             yield f"packages.{architecture}.{fault}"
-    if not SUM.fullmatch(lock.toolchain.sum) or not _is_size(lock.toolchain.size):
+    yield from _of_go(lock)
+    for name, wheel in lock.wheels.items():
+        if not _is_wheel(wheel):
+            yield f"wheels.{name}: invalid entry (needs version, sha256, size)"
+    for each in lock.published:
+        if not DIGEST.fullmatch(each.digest):
+            yield f"published.{each.address}: invalid digest"
+
+
+def _of_go(lock: Lock) -> Iterator[str]:
+    if not _is_toolchain(lock.toolchain):
         yield "toolchain: invalid entry (needs version, sum, size)"
     for name, module in lock.modules.items():
-        if not all(
-            re.fullmatch(SHA256, digest) for digest in (module.mod, module.sum)
-        ) or not _is_size(module.size):
+        if not _is_module(module):
             yield f"modules.{name}: invalid entry (needs mod, sum, size)"
-    for name, wheel in lock.wheels.items():
-        if not (
-            re.fullmatch(SHA256, wheel.sha256)
-            and re.fullmatch(VERSION, wheel.version)
-            and _is_size(wheel.size)
-        ):
-            yield f"wheels.{name}: invalid entry (needs version, sha256, size)"
-    yield from (
-        f"published.{each.address}: invalid digest"
-        for each in lock.published
-        if not DIGEST.fullmatch(each.digest)
-    )
 
 
 def _of_roots(roots: Roots, mirrors: tuple[str, str]) -> Iterator[str]:
-    known = [package.name for package in roots.files]
+    known = Counter(package.name for package in roots.files)
+    below = tuple(f"{mirror}/" for mirror in mirrors)
     for package in roots.files:
-        valid = (
-            re.fullmatch(PACKAGE, package.name)
-            and re.fullmatch(SHA256, package.sha256)
-            and _is_size(package.size)
-        )
-        if not valid or known.count(package.name) > 1:
+        if not _is_package(package) or known[package.name] > 1:
             yield f"files.{package.name}: invalid or duplicate entry (needs name, sha256, size)"
-        if (
-            not package.url.startswith(tuple(f"{mirror}/" for mirror in mirrors))
-            or "/../" in package.url
-        ):
+        if not package.url.startswith(below) or "/../" in package.url:
             yield f"files.{package.name}: {package.url} is not below {' or '.join(mirrors)}"
     for root, names in roots.names.items():
-        held = roots.holds.get(root, ())
-        if missing := sorted({*names, *held} - set(known)) or sorted(set(names) - set(held)):
-            yield f"holds.{root}: not in files: {', '.join(missing)}"
+        held = set(roots.holds.get(root, ()))
+        missing = ({*names, *held} - known.keys()) or (set(names) - held)
+        if missing:
+            yield f"holds.{root}: not in files: {', '.join(sorted(missing))}"
+
+
+def _is_package(package: Package) -> bool:
+    named = re.fullmatch(PACKAGE, package.name)
+    return bool(named) and _is_sha256(package.sha256) and _is_size(package.size)
+
+
+def _is_toolchain(toolchain: Toolchain) -> bool:
+    return bool(SUM.fullmatch(toolchain.sum)) and _is_size(toolchain.size)
+
+
+def _is_module(module: Module) -> bool:
+    return _is_sha256(module.mod) and _is_sha256(module.sum) and _is_size(module.size)
+
+
+def _is_wheel(wheel: Wheel) -> bool:
+    versioned = re.fullmatch(VERSION, wheel.version)
+    return bool(versioned) and _is_sha256(wheel.sha256) and _is_size(wheel.size)
+
+
+def _is_sha256(text: str) -> bool:
+    return bool(re.fullmatch(SHA256, text))
 
 
 def _is_time(text: str) -> bool:

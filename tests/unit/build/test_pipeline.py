@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from worker_images.build import pipeline, plan, record, testing
+from worker_images.build.jobs import BuildJob, Request
 from worker_images.build.tars import Progress
-from worker_images.build.work import BuildJob, Request
 from worker_images.engine import builder, push
 from worker_images.engine.daemon import Address
 from worker_images.engine.images import Images

@@ -4,7 +4,7 @@ from typing import NoReturn
 
 import pytest
 
-from worker_images.build import provision, work
+from worker_images.build import jobs, provision
 from worker_images.errors import EngineError
 from worker_images.model.project import Project
 
@@ -25,10 +25,10 @@ def test_unknown_revision_is_reported_before_the_engine_is_used(
     def use_engine(*_: object) -> NoReturn:
         raise EngineError(" ".join(messages))
 
-    monkeypatch.setattr(work, "revision", lambda _: revision)
-    monkeypatch.setattr(work, "check_space", lambda *_: None)
+    monkeypatch.setattr(jobs, "revision", lambda _: revision)
+    monkeypatch.setattr(jobs, "check_space", lambda *_: None)
     monkeypatch.setattr(provision, "ensure_engine", use_engine)
     with pytest.raises(EngineError) as caught:
-        work.prepare([work.Request("slim")], project, messages.append)
+        jobs.prepare([jobs.Request("slim")], project, messages.append)
     assert [line in str(caught.value) for line in expected] == [True] * len(expected)
     assert len(messages) == len(expected)

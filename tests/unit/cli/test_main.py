@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from worker_images import console
-from worker_images.build import work
+from worker_images.build import jobs
 from worker_images.cli import build, main
 from worker_images.files import ROOT
 
@@ -68,7 +68,7 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_tag_is_a_name_that_engines_take(name: str) -> None:
     """Found out before the build."""
-    assert work._is_name(name) == NAMES[name]  # noqa: SLF001 - the rule of --tag
+    assert jobs._is_name(name) == NAMES[name]  # noqa: SLF001 - the rule of --tag
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from worker_images.build import machine, requirements, work
+from worker_images.build import jobs, machine, requirements
 from worker_images.build.doctor import doctor
 from worker_images.build.doctor.doctor import Answer, Facts
 from worker_images.build.tars import Progress
@@ -180,8 +180,8 @@ def tools(source: pins.Source) -> str:
 def disk(root: Path) -> str:
     """What is free where a build writes; raises EngineError."""
     check_cache()
-    folders = work.folders(root / "out")
-    check_space(folders, work.NEEDED_BYTES)
+    folders = jobs.folders(root / "out")
+    check_space(folders, jobs.NEEDED_BYTES)
     return ", ".join(
         f"{free_space(folder) / 1e9:.0f} GB free for {purpose}"
         for purpose, folder in folders.items()

@@ -17,18 +17,15 @@ def why(driver: str, release: Release, table: Table) -> str:
     served = [span for span in table.spans(driver) if span.status == SUPPORTED]
     if not served:
         return f"no release up to {table.newest} serves it"
-    position = next(
-        (number for number, each in enumerate(table) if order(each.name) >= order(release.name)),
-        len(table.releases),
-    )
-    before = [span for span in served if span.begin < position]
-    after = [span for span in served if span.begin >= position]
-    parts = (
-        [f"dropped in {table.releases[before[-1].begin + len(before[-1].releases)].name}"]
-        if before
-        else []
-    )
-    parts += [f"{'back in' if before else 'first served in'} {after[0].first}"] if after else []
+    before = [span for span in served if order(span.first) < order(release.name)]
+    after = [span for span in served if order(span.first) >= order(release.name)]
+    parts = []
+    if before:
+        dropped = before[-1].begin + len(before[-1].releases)
+        parts.append(f"dropped in {table.releases[dropped].name}")
+    if after:
+        begun = "back in" if before else "first served in"
+        parts.append(f"{begun} {after[0].first}")
     return ", ".join(parts)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import registries
-from worker_images.build import work
+from worker_images.build import jobs
 from worker_images.build.doctor import doctor, survey
 from worker_images.build.doctor.doctor import Answer, Facts, Row
 from worker_images.build.machine import Machine
@@ -322,9 +322,9 @@ def test_the_archive_keyring_is_asked_for_where_it_is_used(
 
 
 def test_disk_tells_what_is_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(work, "NEEDED_BYTES", 0)
+    monkeypatch.setattr(jobs, "NEEDED_BYTES", 0)
     assert " GB free for images, " in survey.disk(tmp_path)
-    monkeypatch.setattr(work, "NEEDED_BYTES", 10**18)
+    monkeypatch.setattr(jobs, "NEEDED_BYTES", 10**18)
     with pytest.raises(
         EngineError, match=r"GB free for images, .* are needed; free some space there"
     ):

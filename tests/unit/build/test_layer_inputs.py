@@ -7,7 +7,7 @@ import pytest
 
 from worker_images.build import plan
 from worker_images.build.inputs import Input, Root, Text, Toolchain
-from worker_images.build.layers import input_digests
+from worker_images.build.layer_inputs import input_digests
 from worker_images.build.plan import Plan
 from worker_images.files import ROOT
 from worker_images.model.lock import Lock

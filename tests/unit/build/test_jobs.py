@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from worker_images.build import requirements
-from worker_images.build.work import Request, plan_all
+from worker_images.build.jobs import Request, plan_all
 from worker_images.files import text_digest
 from worker_images.model import project
 from worker_images.model.drivers.table import DRIVERS

@@ -1,0 +1,92 @@
+"""The Debian packages of a lock: those that it keeps, and those that the mirror has now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from worker_images.build import requirements
+from worker_images.build.requirements import ARCHITECTURES
+from worker_images.build.tars import Progress
+from worker_images.errors import DriftError
+from worker_images.fetch import apt
+from worker_images.model.component import Architecture
+from worker_images.model.lock import Lock, Package, Roots
+from worker_images.model.project import Project
+
+
+@dataclass(frozen=True)
+class Task:
+    """A request to resolve the keys for which the kept lock has no current value."""
+
+    project: Project
+    kept: Lock
+    stale: frozenset[str]
+    progress: Progress
+
+    def of(self, section: str) -> tuple[str, ...]:
+        """Return the names to resolve in a section of the request."""
+        prefix = f"{section}."
+        return tuple(
+            sorted(key.removeprefix(prefix) for key in self.stale if key.startswith(prefix))
+        )
+
+
+def packages(task: Task) -> dict[str, Roots]:
+    """Return Debian's packages for each architecture."""
+    return {architecture: _roots(task, architecture) for architecture in ARCHITECTURES}
+
+
+def _roots(task: Task, architecture: Architecture) -> Roots:
+    names = requirements.roots(task.project.catalog, architecture).names
+    kept = task.kept.packages.get(architecture, Roots({}, {}, ()))
+    resolved = _resolve_roots(task, architecture, names)
+    files = _merge(kept.files, resolved)
+    holds = {
+        name: tuple(package.name for package in resolved[name])
+        if name in resolved
+        else kept.holds[name]
+        for name in names
+    }
+    used = {package for held in holds.values() for package in held}
+    return Roots(names, holds, tuple(files[name] for name in sorted(used)))
+
+
+def _merge(
+    kept: Sequence[Package], resolved: Mapping[str, tuple[Package, ...]]
+) -> dict[str, Package]:
+    """Return all packages by name; raises DriftError for one with two versions."""
+    files = {package.name: package for package in kept}
+    for packages in resolved.values():
+        for package in packages:
+            known = files.setdefault(package.name, package)
+            if known != package:
+                raise DriftError(
+                    f"versions.lock: {package.name}: locked {known.version}, the mirror has"
+                    f" {package.version} now; run: make lock"
+                )
+    return files
+
+
+def _resolve_roots(
+    task: Task, architecture: Architecture, names: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[Package, ...]]:
+    stale = task.of(f"packages.{architecture}")
+    if task.of("debian"):
+        stale = tuple(names)
+    if not stale:
+        return {}
+    task.progress(f"resolving Debian packages for {architecture}")
+    wanted = {name: names[name] for name in stale}
+    return dict(apt.resolve(task.project.pins.debian, wanted, architecture))
+
+
+def date_of(path: Path, packages: Mapping[str, Roots]) -> str:
+    """Return the date of the packages: that of the lock if they are unchanged, or now."""
+    try:
+        earlier = Lock.read(path)
+        if all(earlier.packages[name].files == roots.files for name, roots in packages.items()):
+            return earlier.debian.resolved
+    except (DriftError, KeyError):
+        pass
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
