@@ -154,7 +154,7 @@ def _answer(arguments: argparse.Namespace, table: Table, pinned: Pinned) -> Answ
     ):
         raise VersionError(
             "give one of --driver, --release, --from with --to, --node, --fleet and --svg;"
-            " --help has examples"
+            " see --help"
         )
     if arguments.svg:
         if arguments.svg.is_dir() or not arguments.svg.parent.is_dir():

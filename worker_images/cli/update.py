@@ -102,8 +102,8 @@ def _offers(project: Project, known: Facts, options: Options) -> list[Offer]:
 
     def query() -> list[Offer] | ImageBuildError:
         try:
-            ours = commits.sources(os.environ, _module(project))
-            return commits.newer(ours, current(project.pins), options.commit, known)
+            origin = commits.sources(os.environ, _module(project))
+            return commits.newer(origin, current(project.pins), options.commit, known)
         except ImageBuildError as error:
             return error
 

@@ -103,9 +103,9 @@ def checkout(environment: Path, tmp_path: Path) -> Checkout:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Path]:
+def redirected(tmp_path: Path) -> Iterator[Path]:
     """The folder that settings redirect to; it must stay empty."""
-    folder = tmp_path / "elsewhere"
+    folder = tmp_path / "redirected"
     yield folder
     assert not folder.exists()
 
@@ -138,14 +138,14 @@ def test_setup_replaces_an_environment_of_an_old_python(
 def test_setup_ignores_pip_variables_that_redirect_packages(
     names: str,
     checkout: Checkout,
-    elsewhere: Path,
+    redirected: Path,
 ) -> None:
     """Each variable alone would redirect them."""
     checkout.configure()
     values = {
-        "PIP_TARGET": str(elsewhere),
-        "PIP_PREFIX": str(elsewhere),
-        "PIP_ROOT": str(elsewhere),
+        "PIP_TARGET": str(redirected),
+        "PIP_PREFIX": str(redirected),
+        "PIP_ROOT": str(redirected),
         "PIP_PYTHON": "/usr/bin/python3",
     }
     done = checkout.setup(**{name: values.get(name, "1") for name in names.split()})
@@ -159,10 +159,10 @@ SETTINGS = ("[install]\nuser = true", "target = {}", "root = {}\n[install]\npref
 def test_setup_ignores_pip_conf_that_redirects_packages(
     settings: str,
     checkout: Checkout,
-    elsewhere: Path,
+    redirected: Path,
 ) -> None:
     """The index that the same file names is used."""
-    checkout.configure(settings.replace("{}", str(elsewhere)))
+    checkout.configure(settings.replace("{}", str(redirected)))
     done = checkout.setup()
     assert (done.returncode, checkout.installed, checkout.stamped) == (0, True, True), done.stderr
 

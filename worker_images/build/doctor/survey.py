@@ -211,7 +211,7 @@ def check_certificates() -> str:
             " certificates"
         )
         raise EngineError(f"{buildx.CERTIFICATES}: {error.strerror or error}; {fix}") from error
-    return f"{count} in {buildx.CERTIFICATES}"
+    return f"{count} CA certificates in {buildx.CERTIFICATES}"
 
 
 def check_reachable(address: str, alternative: str) -> str:
