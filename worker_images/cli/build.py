@@ -24,7 +24,7 @@ other commands:
   ./build.py report [--json FILE] [--html FILE]  show the results of all tests
   ./build.py verify [--image IMAGE] [--node]     check an image or a node against the checklist
   ./build.py compat --driver VERSION ...         list the gVisor releases that serve these drivers
-  ./build.py gpu-kit [--variant NAME]            pack the workload tests and an image for a GPU node
+  ./build.py gpu-kit [--variant VARIANT]         pack the workload tests and an image for a GPU node
   ./build.py update [--write]                    propose newer gVisor pins, with driver changes
   ./build.py lock [--check]                      resolve all pins again; write versions.lock
   ./build.py accept [VARIANT ...]                after a change: build, test, write generated files

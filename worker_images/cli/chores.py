@@ -16,6 +16,12 @@ from worker_images.files import check_cache
 from worker_images.model import project
 from worker_images.report import report
 
+ENGINE_EXAMPLES = """\
+examples:
+  ./build.py engine start               install and start it; needs root
+  ./build.py engine status              print its address; exit 4 if it is not running
+  eval "$(./build.py engine env)"       point docker in this shell at it
+"""
 TEST_EXAMPLES = """\
 examples:
   ./build.py test                        run the default layers, as `make test` does
@@ -40,11 +46,13 @@ def engine(argv: list[str], root: Path, progress: Progress) -> str:
     parser = argparse.ArgumentParser(
         prog="build.py engine",
         description="Manage the private container engine, for machines without Docker.",
+        epilog=ENGINE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "action",
         choices=("start", "stop", "status", "env"),
-        help="env prints shell settings for eval",
+        help="env prints the engine's settings as shell commands",
     )
     action = parser.parse_args(argv).action
     check_cache()
@@ -105,7 +113,7 @@ def test(argv: list[str], root: Path, progress: Progress) -> str:
         "--variant",
         action="append",
         default=[],
-        metavar="NAME",
+        metavar="VARIANT",
         help="in layers that test every variant, test only this one; may be repeated",
     )
     arguments = parser.parse_args(argv)

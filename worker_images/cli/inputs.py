@@ -82,7 +82,7 @@ def fetch(argv: list[str], root: Path, progress: Progress) -> str:
         _copy(each, loaded, locked, store, into, progress) for each in _all_inputs(loaded, locked)
     )
     progress("fetching the Python packages that make setup installs")
-    _python(root, into / "python")
+    _fetch_python_packages(root, into / "python")
     size = sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
     return f"{into}: {files} files of the lock, {size / 1e6:.0f} MB"
 
@@ -136,7 +136,7 @@ def _add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
     )
 
 
-def _python(root: Path, into: Path) -> None:
+def _fetch_python_packages(root: Path, into: Path) -> None:
     """Download the packages of requirements.txt, which `make setup` installs."""
     command = [
         sys.executable,

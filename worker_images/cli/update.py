@@ -107,8 +107,8 @@ def _offers(project: Project, known: Facts, options: Options) -> list[Offer]:
         except ImageBuildError as error:
             return error
 
-    late = FetchError(f"no answer in {options.within:g} s; allow more time: --within SECONDS")
-    answer = reach.ask({COMPONENT: query}, options.within).get(COMPONENT, late)
+    timed_out = FetchError(f"no answer in {options.within:g} s; allow more time: --within SECONDS")
+    answer = reach.ask({COMPONENT: query}, options.within).get(COMPONENT, timed_out)
     if isinstance(answer, ImageBuildError):
         raise FetchError(f"gvisor: {answer}; check the network, proxies and GOPROXY") from answer
     return answer
