@@ -38,7 +38,7 @@ examples:
   ./build.py update --write                      write the pins of the offered commit
   ./build.py update --cool-down 14 --json        require an age of two weeks; print JSON
   ./build.py update --commit v0.0.0-20260905035102-160fafc42237
-                                                 also consider a commit the proxy does not list
+                                                 also consider this commit
 
 Renovate updates all other pins: docs/updating.md.
 
@@ -48,9 +48,8 @@ verdicts:
   held           a source does not answer, or no release serves the same drivers
   refused        the fleet would lose a driver
 
-exit codes: 0 ok, also if nothing is offered; 2 usage or versions.yaml; 3 the module proxy, or a
-source that --write needs, does not answer; 7 --write would lose a driver of the fleet;
-130 interrupted. versions.yaml is replaced atomically.
+exit codes: 0 ok, also if nothing is offered; 2 usage or versions.yaml; 3 a source does not answer;
+7 --write would lose a driver of the fleet; 130 interrupted. versions.yaml is replaced atomically.
 """
 
 
@@ -132,9 +131,7 @@ def _parser(root: Path) -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--write", action="store_true", help="write the offered pins to versions.yaml"
-    )
+    parser.add_argument("--write", action="store_true", help="write the pins to versions.yaml")
     _add_bounds(parser)
     parser.add_argument("--json", action="store_true", help="print the proposals as JSON")
     parser.add_argument(
