@@ -16,7 +16,7 @@ def main(program: str, work: Callable[[], tuple[int, str]], interrupted: str) ->
         status, text = work()
         _print(text)
     except ImageBuildError as error:
-        _print(error.answer)
+        _print(error.output)
         _complain(f"{program}: {error}" if "\n" not in str(error) else str(error))
         return error.exit_code
     except BrokenPipeError:
@@ -31,7 +31,7 @@ def main(program: str, work: Callable[[], tuple[int, str]], interrupted: str) ->
     return status
 
 
-def say(text: str) -> None:
+def print_progress(text: str) -> None:
     """One line of progress, beside the result.
 
     A reader who is gone, or a full disk, does not end the work.

@@ -35,9 +35,9 @@ class ImageBuildError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, answer: str = "") -> None:
+    def __init__(self, message: str, output: str = "") -> None:
         super().__init__(message)
-        self.answer = answer
+        self.output = output
 
 
 class UsageError(ImageBuildError):
@@ -72,7 +72,7 @@ class FetchError(ImageBuildError):
     exit_code = 3
 
 
-class NoAnswerError(FetchError):
+class NoResponseError(FetchError):
     """A source did not answer, or not with what was asked for.
 
     `status` is its HTTP status, 0 where it said nothing.

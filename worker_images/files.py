@@ -55,7 +55,7 @@ def check_cache() -> None:
         )
 
 
-def swept(folder: Path) -> Path:
+def without_stale_parts(folder: Path) -> Path:
     """The folder, there and without the unfinished files of processes that were killed."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("part-*"):
@@ -67,7 +67,7 @@ def swept(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """A name to write a file under, which takes its own when the block ends well: no reader ever
     sees half of it.
     """
@@ -84,12 +84,12 @@ def scratch() -> Path:
     """A folder for temporary files with room for a package's contents, which TMPDIR need not
     have.
     """
-    return swept(CACHE / "tmp")
+    return without_stale_parts(CACHE / "tmp")
 
 
 def write_atomic(path: Path, text: str) -> None:
     """Write text so that no reader ever sees half of it."""
-    with whole(path) as part:
+    with atomic_path(path) as part:
         part.write_text(text)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from worker_images.build import record, rootfs
-from worker_images.console import say
+from worker_images.console import print_progress
 from worker_images.engine import buildx
 from worker_images.engine.builder import find
 from worker_images.engine.endpoint import Endpoint, PrivateEngine
@@ -58,7 +58,7 @@ def _tools(endpoint: Endpoint, loaded: Project, scratch: Path) -> Path:
     debian = loaded.pins.debian
     names = (*loaded.catalog.packages.base, *TOOLS)
     packages = apt.resolve(debian, {"tools": names})["tools"]
-    say(f"assembling tools.tar, a Debian root with apt, from {len(packages)} packages")
+    print_progress(f"assembling tools.tar, a Debian root with apt, from {len(packages)} packages")
     files = apt.fetch(packages, CACHE / "debs")
     named = {package.name: file for package, file in zip(packages, files, strict=True)}
     rules = loaded.catalog.rules

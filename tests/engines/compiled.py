@@ -11,9 +11,9 @@ from tests.engines.suite import Parts
 from worker_images.build import gotoolchain, tars
 from worker_images.build.inputs import Toolchain
 from worker_images.build.tars import Progress, cleared
-from worker_images.errors import EngineError, NoAnswerError
+from worker_images.errors import EngineError, NoResponseError
 from worker_images.fetch import gomod, web
-from worker_images.files import CACHE, swept, text_digest, whole
+from worker_images.files import CACHE, atomic_path, text_digest, without_stale_parts
 
 HERE = Path(__file__).parent / "buildkit"
 MODULE = "github.com/moby/buildkit"
@@ -40,7 +40,7 @@ def _newest() -> str:
     try:
         address = f"{next(iter(gomod.proxies()), gomod.PROXY)}/{MODULE}/@v/list"
         found = RELEASE.findall(web.get(address, SECONDS).decode())
-    except (NoAnswerError, ValueError) as error:
+    except (NoResponseError, ValueError) as error:
         return f"cannot check for a newer release: {error}"
     newest = max(found, key=_numbers, default=version())
     return (
@@ -61,14 +61,14 @@ def buildkitd(scratch: Path, parts: Parts, progress: Progress) -> Path:
     texts = [(HERE / name).read_text() for name in FILES]
     toolchain = gotoolchain.key(parts.locked.toolchain.sum)
     key = text_digest("".join([*texts, *flags, toolchain]))
-    program = swept(CACHE / "buildkit") / f"buildkitd-{key[:16]}"
+    program = without_stale_parts(CACHE / "buildkit") / f"buildkitd-{key[:16]}"
     progress(description(parts))
     if not program.is_file():
         folder = cleared(scratch)
         _lay_out(folder, parts, progress)
         progress("compiling BuildKit; takes about two minutes on two cores")
         begun = time.monotonic()
-        with whole(program) as part:
+        with atomic_path(program) as part:
             _compile(folder, [*flags, "-o", str(part)])
         progress(f"compiled BuildKit in {time.monotonic() - begun:.0f} s")
         shutil.rmtree(folder)

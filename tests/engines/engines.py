@@ -19,7 +19,7 @@ from tests.engines.space import (
     run_command,
     running,
 )
-from worker_images.engine.daemon import ask
+from worker_images.engine.daemon import query
 
 LOOPBACK = "127.0.0.1"
 REGISTRY = """\
@@ -98,7 +98,7 @@ def docker(
         command += ["--tlsverify", f"--host={address}"]
         settings = {"DOCKER_HOST": address, "DOCKER_TLS_VERIFY": "1"}
         settings["DOCKER_CERT_PATH"] = str(certificates)
-    with running(run_folder, name, command, lambda: ask(host, "/_ping") is not None) as outer:
+    with running(run_folder, name, command, lambda: query(host, "/_ping") is not None) as outer:
         yield RunningEngine(name, {"DOCKER_HOST": host}, outer, settings)
 
 
@@ -117,7 +117,7 @@ def podman(run_folder: RunFolder, registry: str) -> Iterator[RunningEngine]:
     quiet = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
     try:
         with running(
-            run_folder, "podman", command, lambda: ask(host, "/_ping") is not None, **quiet
+            run_folder, "podman", command, lambda: query(host, "/_ping") is not None, **quiet
         ) as outer:
             yield RunningEngine("podman", {"DOCKER_HOST": host}, outer)
     finally:

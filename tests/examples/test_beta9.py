@@ -183,7 +183,7 @@ def test_example_passes_the_checks_of_a_derived_image(built: Path, tmp_path: Pat
     )
     assert result.returncode == 0, result.stdout + result.stderr
     run = results.read(report)
-    assert (len(run.checks) > 50, run.having(results.FAILED)) == (True, ())
+    assert (len(run.checks) > 50, run.with_outcome(results.FAILED)) == (True, ())
 
 
 def test_download_with_another_checksum_is_refused(endpoint: Endpoint, tmp_path: Path) -> None:

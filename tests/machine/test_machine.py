@@ -187,7 +187,7 @@ def test_one_image_can_be_tested_twice_at_once(endpoint: Endpoint, tmp_path: Pat
 def test_printed_bake_file_builds_the_same_image_beside_the_tested_one(
     endpoint: Endpoint, tmp_path: Path
 ) -> None:
-    before = record.stamp(ARCHIVE)
+    before = record.archive_stat(ARCHIVE)
     printed = run(["./build.py", "--variant", "slim", "--print", "bake"])
     assert printed.returncode == 0, printed.stderr
     file = tmp_path / "bake.json"
@@ -199,4 +199,4 @@ def test_printed_bake_file_builds_the_same_image_beside_the_tested_one(
     assert built.returncode == 0, built.stderr
     _, image_id, _ = record.manifest(ROOT / "out/slim/bake/slim.tar")
     assert image_id == json.loads((ROOT / "out/slim/build.json").read_text())["image_id"]
-    assert record.stamp(ARCHIVE) == before
+    assert record.archive_stat(ARCHIVE) == before

@@ -96,7 +96,7 @@ def test_it_runs_in_a_container_too(endpoint: Endpoint, tmp_path: Path) -> None:
 def ran(report: Path) -> int:
     """How many checks ran."""
     run = results.read(report)
-    return len(run.checks) - len(run.having(results.NOT_RUN))
+    return len(run.checks) - len(run.with_outcome(results.NOT_RUN))
 
 
 def test_what_is_required_fails_where_it_cannot_run(unpacked: Path) -> None:

@@ -2,7 +2,7 @@
 
 from worker_images.files import ROOT
 from worker_images.model.drivers import table
-from worker_images.model.drivers.answer import Pinned
+from worker_images.model.drivers.compat import Pinned
 from worker_images.model.drivers.table import DRIVERS, Release
 
 TABLE = table.read(ROOT / DRIVERS)

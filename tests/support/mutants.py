@@ -6,7 +6,7 @@ from pydantic import Field
 
 from worker_images.files import ROOT
 from worker_images.model.document import read
-from worker_images.model.schema import Strict, validated
+from worker_images.model.schema import Strict, validate
 
 
 class PackageFile(Strict):
@@ -37,6 +37,6 @@ class Mutant(Strict):
 
 
 MUTANTS = {
-    path.parent.name: validated(read(path), Mutant)
+    path.parent.name: validate(read(path), Mutant)
     for path in sorted((ROOT / "tests/mutation").glob("*/mutant.yaml"))
 }

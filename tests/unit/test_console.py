@@ -33,7 +33,7 @@ def test_error_becomes_a_message_and_an_exit_code(
 
 
 def test_answer_of_an_error_is_printed_too(capsys: pytest.CaptureFixture[str]) -> None:
-    error = FailedTestsError("it failed", answer="what was seen")
+    error = FailedTestsError("it failed", output="what was seen")
     assert console.main("program", lambda: fail(error), "") == 5
     assert capsys.readouterr() == ("what was seen\n", "program: it failed\n")
 

@@ -1,4 +1,4 @@
-"""`make accept`: take what a change means, once the images that hold it have passed."""
+"""`make accept`: write generated files, ledger and documents after the images pass."""
 
 import difflib
 import json
@@ -18,8 +18,8 @@ from worker_images.model.oci.image import ImageError
 from worker_images.model.oci.outline import outline
 from worker_images.model.project import Project
 
-# Lines of a file's difference that are shown.
-MOST_LINES = 40
+# Lines shown of one file's difference.
+MAX_LINES = 40
 
 
 def accept(
@@ -27,8 +27,8 @@ def accept(
 ) -> tuple[str, ...]:
     """Resolve what the lock lacks, render, build and test; then write ledger and documents.
 
-    Returns the differences, in lines. Raises what resolving, building and testing raise; the ledger
-    is not written then.
+    Returns the lines of the differences. An error of resolving, building or testing is raised
+    before the ledger is written.
     """
     lines = [f"{name}: changed" for name in _lock(project, progress)]
     lines += _write(project, generated.files(project))
@@ -50,7 +50,7 @@ def _lock(project: Project, progress: Progress) -> tuple[str, ...]:
 
 
 def _write(project: Project, files: dict[Path, str]) -> list[str]:
-    """Write each file that differs; returns the differences."""
+    """Write each file that differs and return the lines of the differences."""
     lines = []
     for path, text in files.items():
         before = path.read_text() if path.is_file() else ""
@@ -58,18 +58,18 @@ def _write(project: Project, files: dict[Path, str]) -> list[str]:
             continue
         write_atomic(path, text)
         name = str(path.relative_to(project.root))
-        changes = difflib.unified_diff(
+        difference = difflib.unified_diff(
             before.splitlines(), text.splitlines(), f"{name} before", name, lineterm="", n=0
         )
-        found = list(changes)
-        lines += found[:MOST_LINES]
-        if len(found) > MOST_LINES:
-            lines.append(f"... and {len(found) - MOST_LINES} more lines of {name}")
+        changes = list(difference)
+        lines += changes[:MAX_LINES]
+        if len(changes) > MAX_LINES:
+            lines.append(f"... and {len(changes) - MAX_LINES} more lines of {name}")
     return lines
 
 
 def _review(project: Project, variant: str, architecture: Architecture) -> list[str]:
-    """Write the ledger's entries of an image that passed; returns what changed."""
+    """Write the ledger entries of an image that passed and return the changes."""
     name = variant if architecture == "amd64" else f"{variant}-{architecture}"
     out = project.root / "out" / name
     inputs: dict[str, str] = json.loads((out / INPUTS).read_text())
@@ -94,5 +94,5 @@ def _change(before: Entry | None, after: Entry) -> str:
     if before is None:
         return f"new, {after.bytes / 1e6:.1f} MB"
     if before.diff_id == after.diff_id:
-        return "same bytes from other inputs"
+        return "same bytes, different inputs"
     return f"{before.bytes / 1e6:.1f} MB -> {after.bytes / 1e6:.1f} MB"

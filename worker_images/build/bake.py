@@ -1,4 +1,4 @@
-"""`--print bake`: a bake file, and the context that it reads."""
+"""`--print bake`: a bake file and the context that it reads."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,21 +12,21 @@ from worker_images.model.project import Project
 
 
 def bake_file(requests: Sequence[Request], project: Project, progress: Progress) -> str:
-    """A bake file that builds the requests from the repository root; lays out its context."""
+    """Write the context and return a bake file to run from the repository root."""
     planned = plan_all(requests, project)
     name = planned.plans[0].name if len(planned.plans) == 1 else ALL
-    place = Path("out") / name / "bake"
+    out = Path("out") / name / "bake"
     jobs = {}
-    with record.exclusive(project.root / place, progress):
-        folder = tars.cleared(project.root / place / "context")
+    with record.exclusive(project.root / out, progress):
+        folder = tars.cleared(project.root / out / "context")
         for plan, text in zip(planned.plans, planned.dockerfiles, strict=True):
-            # bake reads the path as one in the context.
+            # bake resolves the Dockerfile's path within the context.
             dockerfile = context.lay_out(folder, text, plan, planned.store, progress)
-            # Not the archive of a build: that one is tested and recorded.
+            # A separate archive: that of a build is tested and recorded.
             jobs[plan.variant] = buildx.Job(
                 dockerfile.relative_to(folder),
-                place / "context",
-                buildx.archive(place / f"{plan.name}.tar"),
+                out / "context",
+                buildx.archive(out / f"{plan.name}.tar"),
                 plan.epoch,
                 architecture=plan.architecture,
             )

@@ -10,8 +10,9 @@ from worker_images.fetch.store import Store
 
 
 def lay_out(folder: Path, dockerfile: str, plan: Plan, store: Store, progress: Progress) -> Path:
-    """Put a plan's inputs into a context, which may hold another plan's, and return the
-    Dockerfile's path.
+    """Add a plan's inputs and Dockerfile to a context and return the Dockerfile's path.
+
+    A context may hold several plans.
     """
     packed = [each for each in plan.inputs if isinstance(each, Root | Toolchain)]
     write = tars.writer(store, plan.debian, plan.resolved or "", plan.epoch)
@@ -32,7 +33,7 @@ def lay_out(folder: Path, dockerfile: str, plan: Plan, store: Store, progress: P
 
 
 def fetch_packages(plan: Plan, store: Store) -> None:
-    """Have the image's own packages in the store: the test harness reads them there."""
+    """Fetch the image's own packages into the store, where the test harness reads them."""
     names = {"base", *(component.name for component in plan.components)}
     for each in plan.inputs:
         if isinstance(each, Root) and each.owner in names:

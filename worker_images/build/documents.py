@@ -1,4 +1,4 @@
-"""Documents that show output of commands: each block that begins with `$ ` is what it prints."""
+"""Documents that show the output of commands, in blocks that begin with `$ COMMAND`."""
 
 import re
 import subprocess
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from worker_images.model.drivers import chart
-from worker_images.model.drivers.answer import Pinned
+from worker_images.model.drivers.compat import Pinned
 from worker_images.model.project import Project
 
 PAGE = "docs/drivers.md"
@@ -15,19 +15,19 @@ BLOCK = re.compile(r"```\n\$ (.*)\n(?:(?!```).*\n)*```")
 
 
 def files(project: Project) -> Mapping[Path, str]:
-    """Each document, with the text that it must have."""
+    """Return the expected text of each document."""
     fleet = project.pins.fleet
     allowed = {each.driver: each.reason for each in fleet.allow_unserved}
     pinned = Pinned(project.release, fleet.drivers, allowed)
     page = project.root / PAGE
     return {
-        page: shown(page.read_text(), project.root),
+        page: with_output(page.read_text(), project.root),
         project.root / CHART: chart.svg(project.table, pinned),
     }
 
 
-def shown(text: str, root: Path) -> str:
-    """A page's text with the current output of each command that it shows."""
+def with_output(text: str, root: Path) -> str:
+    """Return a page with the current output of each command that it shows."""
 
     def run(block: re.Match[str]) -> str:
         command = ["sh", "-c", block[1]]

@@ -15,25 +15,25 @@ SOURCES: Mapping[str, Source] = {render.COMMITTED: "packages", UPSTREAM: "upstre
 
 
 def files(project: Project) -> dict[Path, str]:
-    """Each file, with the text that it must have."""
+    """Return the expected text of each generated file."""
     locked = requirements.load(project)
     found = {project.root / "versions.schema.json": pins.json_schema()}
     for name in project.catalog.buildable:
         folder = project.root / "images" / name
         for file, source in SOURCES.items():
-            made = plan.make(project, locked, name, source)
-            found[folder / file] = render.dockerfile(made, project.root)
+            planned = plan.make(project, locked, name, source)
+            found[folder / file] = render.dockerfile(planned, project.root)
     return found
 
 
 def write(project: Project, *, check: bool = False) -> tuple[str, ...]:
-    """Write each file that differs and return their names; on `check` raise DriftError instead."""
+    """Write each file that differs and return the names; with `check`, raise DriftError instead."""
     texts = files(project)
     stale = [path for path, text in texts.items() if not path.is_file() or path.read_text() != text]
     names = tuple(str(path.relative_to(project.root)) for path in stale)
     if check and stale:
         raise DriftError(
-            f"{', '.join(names)}: differs from what versions.yaml and images/ render;"
+            f"{', '.join(names)}: out of date with versions.yaml and images/;"
             " run: ./build.py render"
         )
     for path in stale:

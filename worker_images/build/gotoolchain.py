@@ -1,4 +1,4 @@
-"""The Go release that compiles, from its module's zip to a tar that a stage adds."""
+"""Convert the Go toolchain from a module zip to a tar that a build stage adds."""
 
 import hashlib
 import io
@@ -8,19 +8,20 @@ from pathlib import Path
 
 PLACE = "usr/local/go"
 PROGRAMS = ("bin/", "pkg/tool/")
-# The go command's own sources and the library's test data: no build reads them.
+# Builds do not read the sources of the go command and the standard library's test data.
 UNWANTED = ("src/cmd/", "test/")
 
 
-def key(total: str) -> str:
-    """A digest of the release, by its sum, and of the program that lays it out."""
-    return hashlib.sha256((total + Path(__file__).read_text()).encode()).hexdigest()
+def key(checksum: str) -> str:
+    """Return a digest of the release's checksum and of this module's source."""
+    return hashlib.sha256((checksum + Path(__file__).read_text()).encode()).hexdigest()
 
 
 def write(archive: Path, destination: Path, epoch: int) -> None:
     """Write the release below PLACE.
 
-    Zips of modules keep no modes, so programs are told by their folders, as the go command does.
+    Module zips have no file modes, so files below PROGRAMS become executable. The go command
+    does the same.
     """
     with (
         zipfile.ZipFile(archive) as files,

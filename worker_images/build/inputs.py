@@ -1,4 +1,4 @@
-"""Every input of a build: its name, its digest, its place in the context, and what needs it."""
+"""The inputs of a build, each with a name, a digest, a place in the context and an owner."""
 
 import fnmatch
 from collections.abc import Iterator, Sequence
@@ -16,17 +16,17 @@ from worker_images.model.pins import Source
 from worker_images.model.project import Project
 from worker_images.model.rootfs import Rules
 
-# Compilers run on this architecture; they compile for the others.
+# Compilers run on this architecture; they cross-compile for the others.
 BUILDER: Architecture = "amd64"
-# Root filesystems that hold no component.
+# Root filesystems that do not contain a component.
 BASE, CGO, ENGINE, NATIVE = "base", "cgo", "engine", "native"
-# Owner of what every compiling stage needs.
+# Owner of the toolchain, which every stage that compiles needs.
 GO = "go"
 
 
 @dataclass(frozen=True)
 class Text:
-    """A small file of the checkout, as it was when the build began."""
+    """A small file of the checkout, read when the build starts."""
 
     owner: str
     place: str
@@ -34,12 +34,12 @@ class Text:
 
     @property
     def name(self) -> str:
-        """Its path, below images/."""
+        """Path below images/."""
         return self.place
 
     @property
     def digest(self) -> str:
-        """SHA-256."""
+        """SHA-256 of the content."""
         return text_digest(self.content)
 
 
@@ -53,29 +53,29 @@ class Root:
 
     @property
     def name(self) -> str:
-        """Whose packages they are."""
+        """Name of the packages in records and messages."""
         return f"{self.owner} packages"
 
     @property
     def place(self) -> str:
-        """The tar."""
+        """Path of the tar."""
         return f"{self.owner}.tar"
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the packages' digests, and of the rules and the program that merge them."""
+        """SHA-256 of the packages' digests, the rules, and the code that assembles them."""
         merged = [each.sha256 for each in self.packages]
         return text_digest("".join([*merged, self.rules.model_dump_json(), rootfs.source()]))
 
     @property
     def is_base(self) -> bool:
-        """Whether it also holds what packages' scripts would have written."""
+        """True if it also contains the files that maintainer scripts would generate."""
         return self.owner in {BASE, NATIVE, ENGINE}
 
 
 @dataclass(frozen=True)
 class Toolchain:
-    """The Go release that compiles, as a tar."""
+    """The Go toolchain, as a tar."""
 
     file: gomod.File
     owner: str = GO
@@ -84,13 +84,13 @@ class Toolchain:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of its sum and of the program that lays it out."""
+        """SHA-256 of its checksum and of the code that writes the tar."""
         return gotoolchain.key(self.file.sum)
 
 
 @dataclass(frozen=True)
 class Modules:
-    """All modules that a component is compiled from, as files of a module proxy."""
+    """All Go modules that a component is compiled from, as files of a module proxy."""
 
     owner: str
     files: tuple[gomod.File, ...]
@@ -98,41 +98,41 @@ class Modules:
 
     @property
     def name(self) -> str:
-        """Whose modules they are."""
+        """Name of the modules in records and messages."""
         return f"{self.owner} modules"
 
     @property
     def digest(self) -> str:
-        """SHA-256 of their names and sums."""
+        """SHA-256 of their names and checksums."""
         return text_digest("".join(f"{each.name} {each.sum}\n" for each in self.files))
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel of PyPI."""
+    """A wheel from PyPI."""
 
     owner: str
     wheel: lock.Wheel
 
     @property
     def name(self) -> str:
-        """Whose wheel it is."""
+        """Name of the wheel in records and messages."""
         return f"{self.owner} wheel"
 
     @property
     def place(self) -> str:
-        """Its path."""
+        """Path of the wheel."""
         return f"wheels/{self.wheel.project}-{self.wheel.version}.whl"
 
     @property
     def digest(self) -> str:
-        """SHA-256."""
+        """SHA-256 of the wheel."""
         return self.wheel.sha256
 
 
 @dataclass(frozen=True)
 class Download:
-    """What BuildKit itself fetches by digest: an image, or a file by its address."""
+    """An image or a file that BuildKit downloads and checks by digest."""
 
     owner: str
     name: str
@@ -150,7 +150,7 @@ def of_plan(
     source: Source,
     architecture: Architecture,
 ) -> tuple[Input, ...]:
-    """The inputs of the components from one source, in a fixed order; raises DriftError."""
+    """Return the inputs of components from one source, in a fixed order; raises DriftError."""
     if source == "upstream":
         fetched = requirements.published(project, components)
         downloads = (Download(owner, each.address, each.digest) for owner, each in fetched)
@@ -171,7 +171,7 @@ def of_plan(
 
 
 def engine(project: Project, locked: Lock) -> Root:
-    """The private engine's root filesystem."""
+    """Return the root filesystem of the private engine."""
     return Root(ENGINE, locked.packages[BUILDER].of(ENGINE), project.catalog.rules)
 
 
@@ -185,7 +185,7 @@ def _contract(project: Project, components: Sequence[str]) -> Iterator[Text]:
 def _roots(
     project: Project, locked: Lock, components: Sequence[str], architecture: Architecture
 ) -> Iterator[Root]:
-    """Each root filesystem, without the packages of the one that it is unpacked on."""
+    """Yield each root filesystem, without the packages of the root below it."""
     own, native = locked.packages[architecture], locked.packages[BUILDER]
     below = requirements.roots(project.catalog, architecture).below
     rules = project.catalog.rules
@@ -203,7 +203,7 @@ def _roots(
 def without(
     project: Project, packages: tuple[Package, ...], below: tuple[Package, ...]
 ) -> tuple[Package, ...]:
-    """Packages without those of the root below, and without those that no build uses."""
+    """Return packages without those of the root below and without unused ones."""
     unused = tuple(project.catalog.packages.unused)
     return tuple(
         package

@@ -1,6 +1,4 @@
-"""The workload layer as one archive, with an image in it, for a GPU node that has only Python:
-`build.py gpu-kit`.
-"""
+"""Pack the workload layer and an image into one archive for GPU nodes that have only Python."""
 
 import argparse
 import gzip
@@ -22,8 +20,7 @@ from worker_images.model import pins
 from worker_images.model.drivers.table import DRIVERS
 
 FOLDER = "gpu-kit"
-# What the commands and the checks of tests/workload are made of: standard library, and pytest
-# beside it.
+# The node's commands and the checks of tests/workload. They need the standard library and pytest.
 PARTS = (
     "worker_images/*.py",
     *("worker_images/model/__init__.py", "worker_images/model/drivers/__init__.py"),
@@ -48,12 +45,12 @@ markers =
     variant(name): a promise of one variant
 """
 RUN = """#!/bin/sh
-# The workload layer on this node, as root; --help lists the options, results/ gets the results.
+# Runs the workload layer on this node, as root. --help lists the options; results go to results/.
 cd "$(dirname "$0")" || exit
 set -- --variant {variant} --image image.tar --results results --figures "$@"
 exec python3 -X utf8 -m worker_images.node workload "$@"
 """
-PURE = (
+PURE_PYTHON = (
     "--python-version",
     "3.10",
     "--platform",
@@ -69,13 +66,13 @@ PURE = (
 
 
 def command(argv: list[str], root: Path, _: Progress) -> str:
-    """Write the archive, or the older runsc for the negative controls."""
+    """Write the kit, or the older runsc for the negative controls, and return its path and size."""
     parser = argparse.ArgumentParser(prog="build.py gpu-kit", description=__doc__)
-    parser.add_argument("--variant", default="slim", help="the image that travels; default: slim")
+    parser.add_argument("--variant", default="slim", help="image to pack; default: slim")
     parser.add_argument(
         "--controls",
         action="store_true",
-        help="write out/gpu-controls/runsc instead: Debian's, older than most drivers",
+        help="write out/gpu-controls/runsc instead: Debian's runsc, older than most drivers",
     )
     arguments = parser.parse_args(argv)
     written = controls(root) if arguments.controls else kit(root, arguments.variant)
@@ -85,36 +82,36 @@ def command(argv: list[str], root: Path, _: Progress) -> str:
 def kit(root: Path, variant: str) -> Path:
     """Write out/VARIANT/gpu-kit.tar.gz.
 
-    Raises EngineError without an image, FetchError without pytest.
+    Raises EngineError if the image is missing and FetchError if pytest cannot be fetched.
     """
     image = root / "out" / variant / "image.tar"
     if not image.exists():
-        raise EngineError(f"no {image.relative_to(root)}; run: make {variant}")
+        raise EngineError(f"{image.relative_to(root)} does not exist; run: make {variant}")
     target = image.parent / "gpu-kit.tar.gz"
     with tempfile.TemporaryDirectory(dir=root / "out") as scratch:
-        made, site = Path(scratch) / "kit.tar.gz", Path(scratch) / "site"
-        _pytest(root / "requirements-kit.txt", site)
+        part, site = Path(scratch) / "kit.tar.gz", Path(scratch) / "site"
+        _install_pytest(root / "requirements-kit.txt", site)
         texts = {"pytest.ini": PYTEST, "run": RUN.format(variant=variant)}
         for name, text in texts.items():
             (Path(scratch) / name).write_text(text)
         (Path(scratch) / "run").chmod(0o755)
         with (
-            gzip.GzipFile(made, "wb", mtime=0) as packed,
+            gzip.GzipFile(part, "wb", mtime=0) as packed,
             tarfile.open(fileobj=packed, mode="w", encoding="utf-8") as tar,
         ):
             for path, name in [
-                *_parts(root),
-                *_below(site),
+                *_sources(root),
+                *_site_files(site),
                 *((Path(scratch) / each, each) for each in texts),
                 (image, "image.tar"),
             ]:
-                tar.add(path, f"{FOLDER}/{name}", recursive=False, filter=_plain)
-        made.replace(target)
+                tar.add(path, f"{FOLDER}/{name}", recursive=False, filter=_without_metadata)
+        part.replace(target)
     return target
 
 
 def controls(root: Path) -> Path:
-    """Write out/gpu-controls/runsc, of the pinned Debian suite; raises FetchError."""
+    """Write out/gpu-controls/runsc from the pinned Debian suite; raises FetchError."""
     pinned, _ = pins.load(root / "versions.yaml")
     rows = apt.resolve(pinned.debian, {"controls": ["runsc"]})["controls"]
     (file,) = apt.fetch([row for row in rows if row.name == "runsc"], files.CACHE / "debs")
@@ -128,17 +125,15 @@ def controls(root: Path) -> Path:
     return target
 
 
-def _pytest(requirements: Path, site: Path) -> None:
-    """Install what the node lacks, for every Python from 3.10 on: no marker leaves out what only
-    some need.
-    """
-    everyones = re.sub(r" ; python_full_version < '3\.11'", "", requirements.read_text())
-    wanted = site.parent / "wanted.txt"
-    wanted.write_text(
+def _install_pytest(requirements: Path, site: Path) -> None:
+    """Install pytest for every Python from 3.10 on, with packages that only older ones need."""
+    unmarked = re.sub(r" ; python_full_version < '3\.11'", "", requirements.read_text())
+    selected = site.parent / "selected.txt"
+    selected.write_text(
         re.sub(
             r"^\S+ ; sys_platform == 'win32' \\\n(?:    --hash.*\n)+",
             "",
-            everyones,
+            unmarked,
             flags=re.MULTILINE,
         )
     )
@@ -153,7 +148,7 @@ def _pytest(requirements: Path, site: Path) -> None:
         "--require-hashes",
     ]
     result = subprocess.run(
-        [*command, *PURE, "--target", site, "--requirement", wanted],
+        [*command, *PURE_PYTHON, "--target", site, "--requirement", selected],
         capture_output=True,
         text=True,
         check=False,
@@ -162,21 +157,21 @@ def _pytest(requirements: Path, site: Path) -> None:
         raise pip_failure("pytest for the kit", result.stderr)
 
 
-def _parts(root: Path) -> Iterator[tuple[Path, str]]:
+def _sources(root: Path) -> Iterator[tuple[Path, str]]:
     for pattern in PARTS:
         for path in sorted(root.glob(pattern)):
             if path.is_file():
                 yield path, str(path.relative_to(root))
 
 
-def _below(site: Path) -> Iterator[tuple[Path, str]]:
+def _site_files(site: Path) -> Iterator[tuple[Path, str]]:
     for path in sorted(site.rglob("*")):
         if path.is_file():
             yield path, f"{site.name}/{path.relative_to(site)}"
 
 
-def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Nothing of who packed it and when."""
+def _without_metadata(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Remove owner and time, so that equal files give equal archives."""
     info.uid = info.gid = 0
     info.uname = info.gname = ""
     info.mtime = 0

@@ -1,4 +1,4 @@
-"""The digest of each layer's inputs, by which the ledger knows a reviewed layer."""
+"""Digests of the inputs of each image layer, which are the keys of the ledger."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from worker_images.files import text_digest
 
 
 def input_digests(plan: Plan, root: Path) -> dict[str, str]:
-    """A digest for the base's layer and for each component's, in layer order."""
+    """Return a digest for the base and for each component, in layer order."""
     base = [each.digest for each in plan.inputs if each.owner == inputs.BASE]
     found = {inputs.BASE: _digest(plan, base)}
     for component in plan.components:

@@ -1,4 +1,4 @@
-"""What the machine must be before any work begins."""
+"""Requirements of this machine, checked before any work begins."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ from worker_images.model.pins import Source
 
 @dataclass(frozen=True)
 class Machine:
-    """The facts that decide what can be done here."""
+    """Properties of a machine that decide what can run on it."""
 
     architecture: str
     debian: bool
@@ -20,34 +20,34 @@ class Machine:
 
     @classmethod
     def here(cls) -> Self:
-        """Look at this machine."""
+        """Return the properties of this machine."""
         return cls(
             platform.machine(), all(map(shutil.which, ("apt-get", "dpkg-deb"))), os.geteuid() == 0
         )
 
 
 def check(machine: Machine, source: Source, variant: str) -> None:
-    """Refuse what can never work here; raises EngineError with the exact alternative."""
+    """Check that this machine can build; raises EngineError with the command to use instead."""
     build = f"./build.py --variant {variant}"
     if machine.architecture not in {"x86_64", "amd64"}:
         raise EngineError(
-            f"this machine is {machine.architecture}, images are built for amd64; on an amd64"
+            f"this machine is {machine.architecture}, but builds run on amd64; on an amd64"
             f" machine run: {build}"
         )
     if source == "packages" and not machine.debian:
-        fix = f"with Docker on any other run: {build} --source upstream"
+        fix = f"on another machine with Docker, run: {build} --source upstream"
         raise EngineError(
-            f"--source packages needs apt-get and dpkg-deb, so a Debian-family machine; {fix}"
+            f"--source packages needs a Debian-family machine with apt-get and dpkg-deb; {fix}"
         )
 
 
 def check_engine_can_start(machine: Machine) -> None:
-    """Refuse where no engine answers and none can be started.
+    """Check that this machine can run the private engine.
 
-    Raises EngineError with the exact alternative.
+    Raises EngineError with the command to use instead.
     """
     if not machine.root:
-        fix = "run the same command with sudo, or set DOCKER_HOST to an engine of yours"
+        fix = "run the same command with sudo, or set DOCKER_HOST to an engine that you can use"
         raise EngineError(f"no container engine answers, and starting one needs root; {fix}")
     if not machine.debian:
         fix = "install Docker 26 or later and add: --source upstream"

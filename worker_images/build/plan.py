@@ -1,4 +1,4 @@
-"""What one build will hold: pins, catalog and lock, resolved for one variant and one source."""
+"""Resolve pins, catalog and lock into the plan of one variant and one source."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,13 +14,13 @@ from worker_images.model.lock import Lock
 from worker_images.model.pins import DebianPin, PackagesPin, Source, UpstreamPin
 from worker_images.model.project import Project
 
-# The value of --variant that names every variant at once.
+# The value of --variant that selects every variant.
 ALL: Literal["all"] = "all"
 
 
 @dataclass(frozen=True)
 class Component:
-    """A component as this build takes it."""
+    """A component, resolved for one source."""
 
     name: str
     argument: str
@@ -33,17 +33,17 @@ class Component:
 
     @property
     def builder(self) -> str | None:
-        """The stage that compiles it, for a Go component."""
+        """Stage that compiles a Go component; None for others."""
         return self.origin.builder if isinstance(self.origin, GoModule) else None
 
     def address(self, url: str) -> str:
-        """A URL of component.yaml, with the version as the Dockerfile's argument."""
+        """Return a URL of component.yaml with the Dockerfile's argument as its version."""
         return url.replace("{version}", f"${{{self.argument}}}")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that rendering and building need; nothing in it depends on the machine."""
+    """All values for rendering and building. They do not depend on the machine."""
 
     variant: str
     source: Source
@@ -61,41 +61,41 @@ class Plan:
 
     @property
     def cross(self) -> bool:
-        """Whether the image is for another architecture than the one that builds it."""
+        """True if the image is for another architecture than the builder's."""
         return self.architecture != BUILDER
 
     @property
     def name(self) -> str:
-        """The variant, and the architecture where it is not the builder's."""
+        """The variant, with the architecture if that is not the builder's."""
         return f"{self.variant}-{self.architecture}" if self.cross else self.variant
 
     @property
     def tag(self) -> str:
-        """The default name of the image."""
+        """Default name of the image."""
         return default_tag(self.name)
 
     @property
     def modules(self) -> tuple[Component, ...]:
-        """The components that a Go compiler builds."""
+        """Components that are compiled with Go."""
         return tuple(each for each in self.components if each.builder)
 
     @property
     def uses_cgo(self) -> bool:
-        """Whether a component is compiled with C."""
+        """True if a component is compiled with cgo."""
         return any(each.builder == inputs.CGO for each in self.components)
 
     @property
     def lacks(self) -> tuple[str, ...]:
-        """What this source cannot give."""
+        """Parts that this source does not include."""
         return tuple(dict.fromkeys(text for each in self.components for text in each.origin.lacks))
 
     def inputs_of(self, component: Component) -> tuple[Input, ...]:
-        """The inputs that decide a component's bytes: its own, and its compiler's."""
+        """Return the inputs that decide a component's bytes: its own and its compiler's."""
         owners = {component.name, *_BELOW[component.builder]}
         return tuple(each for each in self.inputs if each.owner in owners)
 
     def as_data(self) -> dict[str, object]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         rows = []
         for component in self.components:
             row = asdict(component)
@@ -123,7 +123,7 @@ class Plan:
         }
 
 
-# What a component without a compiler is laid out with: the base's own programs.
+# Owners of the inputs below a component, by its builder. Without one it uses the base's programs.
 _BELOW: dict[str | None, tuple[str, ...]] = {
     None: (inputs.BASE,),
     GO: (GO, inputs.NATIVE),
@@ -138,7 +138,7 @@ def make(
     source: Source | None = None,
     architecture: Architecture = BUILDER,
 ) -> Plan:
-    """Plan a variant; raises UsageError for one that no folder describes."""
+    """Plan a variant; raises UsageError if images/ does not describe it."""
     catalog = project.catalog
     if variant not in catalog.variants:
         known = ", ".join(catalog.variants)
@@ -155,11 +155,11 @@ def of_components(
     source: Source | None = None,
     architecture: Architecture = BUILDER,
 ) -> Plan:
-    """Plan any components, under a variant's name."""
+    """Plan any components under the name of a variant."""
     pins, catalog = project.pins, project.catalog
     chosen = source or pins.source
     served = project.table.get(pins.components[COMPONENT].version)
-    fit = [
+    available = [
         name
         for name in names
         if architecture in catalog.components[name].origin(chosen).architectures
@@ -177,13 +177,13 @@ def of_components(
         toolchain=pins.go.toolchain,
         epoch=project.epoch,
         resolved=locked.debian.resolved if chosen == "packages" else None,
-        inputs=inputs.of_plan(project, locked, fit, chosen, architecture),
+        inputs=inputs.of_plan(project, locked, available, chosen, architecture),
         architecture=architecture,
     )
 
 
 def component(project: Project, name: str, source: Source) -> Component:
-    """One component from one source."""
+    """Resolve one component for one source."""
     pin, definition = project.pins.components[name], project.catalog.components[name]
     return Component(
         name=name,

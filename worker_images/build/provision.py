@@ -1,4 +1,4 @@
-"""An engine to work with: the one that answers, or a private one made here."""
+"""Find a container engine, or set up and start the private one."""
 
 import shutil
 import subprocess
@@ -20,7 +20,7 @@ from worker_images.model.project import Project
 def ensure_engine(
     project: Project, locked: Lock, store: Store, builder: str | None, progress: Progress
 ) -> Engine:
-    """The engine that answers, or a private one started here; raises EngineError."""
+    """Return a running engine, or start the private one; raises EngineError."""
     private = PrivateEngine(project.root)
     try:
         found = find(private, builder)
@@ -28,17 +28,17 @@ def ensure_engine(
         _make_root(private, project, locked, store, progress)
         found = find(private, builder)
     if found is not None:
-        return _noted(found, progress)
+        return _reported(found, progress)
     machine.check_engine_can_start(machine.Machine.here())
     _make_root(private, project, locked, store, progress)
     progress("engine: starting")
-    if slower := private.run("start"):
-        progress(slower)
-    return _noted(find(private, builder) or buildable(private.endpoint(builder)), progress)
+    if warning := private.run("start"):
+        progress(warning)
+    return _reported(find(private, builder) or buildable(private.endpoint(builder)), progress)
 
 
-def _noted(engine: Engine, progress: Progress) -> Engine:
-    """Name the engine, and what could not be made certain about it."""
+def _reported(engine: Engine, progress: Progress) -> Engine:
+    """Report the engine and its warnings."""
     progress(f"engine: {engine}")
     for warning in engine.warnings:
         progress(f"warning: {warning}")
@@ -48,7 +48,7 @@ def _noted(engine: Engine, progress: Progress) -> Engine:
 def _make_root(
     private: PrivateEngine, project: Project, locked: Lock, store: Store, progress: Progress
 ) -> None:
-    """The private engine's root filesystem, with its clients, where it does not exist yet."""
+    """Create the private engine's root filesystem if it does not exist, and write its clients."""
     with exclusive(private.state, progress):
         if not (private.root / "usr" / "sbin" / "dockerd").exists():
             progress("engine: making its root filesystem from Debian packages")
@@ -68,7 +68,7 @@ def _write_root(
     except FetchError:
         if store.source:
             raise
-        # No image is made of these packages, so current ones serve as well.
+        # Images do not contain these packages, so current versions work as well.
         progress("engine: locked packages are gone from the mirror; using current ones")
         names = requirements.roots(project.catalog, BUILDER).names[inputs.ENGINE]
         packages = apt.resolve(debian, {inputs.ENGINE: names})[inputs.ENGINE]

@@ -1,4 +1,4 @@
-"""What was built, from what, and whether it was tested: out/VARIANT/build.json."""
+"""Records of builds: what was built, from which inputs, with which result."""
 
 import contextlib
 import json
@@ -16,13 +16,13 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Record:
-    """One finished build, with sizes in bytes.
+    """One finished build, stored in out/VARIANT/build.json. Sizes are in bytes.
 
-    The image ID is the digest of the image's configuration, which names its unpacked layers: it is
-    the same from every engine. The manifest digest is that of one archive, whose compressed bytes
-    may differ between engines. The engine's own id is one of the two. The key holds the digest of
-    each input. The digest of the tests is set once they have passed; that of the source only for
-    `--variant NAME` alone, so that the same command can be answered without a plan.
+    The image ID is the digest of the image's configuration, which names the unpacked layers; every
+    engine gives the same one. The manifest digest identifies one archive; engines compress to
+    different bytes. The engine ID is one of the two. The key maps each input to its digest.
+    `tests_digest` is set when the tests have passed. `source_digest` is set only for a plain
+    `--variant NAME`; the same command then finds this record without a plan.
     """
 
     variant: str
@@ -44,12 +44,12 @@ class Record:
     lacks: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
-        """Replace the file as a whole."""
+        """Write the record to a file, atomically."""
         write_atomic(path, json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """The record, or None where there is none that this version wrote."""
+        """Read a record; None if the file is missing or from another version of the format."""
         try:
             return cls(**json.loads(path.read_text()))
         except (OSError, ValueError, TypeError):
@@ -58,7 +58,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a command; without a tag the image was not tested."""
+    """The result of a build command; the tag is None if the image was not tested."""
 
     record: Record
     tag: str | None
@@ -66,18 +66,18 @@ class Outcome:
     seconds: float
 
     def as_data(self) -> dict[str, object]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         own = {"tag": self.tag, "built": self.built, "seconds": round(self.seconds, 1)}
         return asdict(self.record) | own
 
 
 def default_tag(name: str) -> str:
-    """The name of an image where --tag names none."""
+    """Return the name of an image that is built without --tag."""
     return f"worker:{name}"
 
 
 def changed(key: Mapping[str, str], record: Record | None) -> tuple[str, ...]:
-    """The inputs that differ from the record's, by name."""
+    """Return the names of the inputs that differ from a record."""
     if record is None:
         return ("no earlier build",)
     return tuple(
@@ -86,13 +86,13 @@ def changed(key: Mapping[str, str], record: Record | None) -> tuple[str, ...]:
 
 
 def revision(root: Path) -> str:
-    """What git calls the checkout.
+    """Return the checkout's git revision.
 
-    Unknown without git, and in a folder that is no clone, also inside another's.
+    It is unknown without git and outside of a clone, also in a subfolder of another clone.
     """
     import subprocess
 
-    # A hook of another repository names that one.
+    # Git sets these in hooks, where they name the hook's repository.
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -109,7 +109,7 @@ def revision(root: Path) -> str:
 
 
 def manifest(archive: Path) -> tuple[str, str, int]:
-    """Manifest digest, image ID and bytes of compressed layers of an image archive.
+    """Return an archive's manifest digest, image ID, and the bytes of its compressed layers.
 
     Raises EngineError.
     """
@@ -131,8 +131,9 @@ def manifest(archive: Path) -> tuple[str, str, int]:
 
 
 def layout(archive: Path, folder: Path) -> str:
-    """An image archive that this project built, as a build context to begin from: its files below
-    an empty folder.
+    """Unpack an image archive into an empty folder and return the folder as a build context.
+
+    The archive must come from this project: member names are not checked.
     """
     import tarfile
 
@@ -144,18 +145,16 @@ def layout(archive: Path, folder: Path) -> str:
     return f"oci-layout://{folder}@{manifest(archive)[0]}"
 
 
-def stamp(archive: Path) -> str:
-    """Size and time of a file: enough to see that nobody put another in its place."""
+def archive_stat(archive: Path) -> str:
+    """Return size and modification time of a file, which change when it is replaced."""
     found = archive.stat()
     return f"{found.st_size} {found.st_mtime_ns}"
 
 
-def is_of(archive: Path, record: Record) -> bool:
-    """Whether an archive is there, whole, and the recorded one: a file of its size, with its
-    manifest.
-    """
+def matches(archive: Path, record: Record) -> bool:
+    """Return whether an archive is complete and the recorded one, by size and manifest."""
     try:
-        same_size = stamp(archive).split()[0] == record.archive_stat.split()[0]
+        same_size = archive_stat(archive).split()[0] == record.archive_stat.split()[0]
         return same_size and manifest(archive)[0] == record.manifest_digest
     except (OSError, IndexError, EngineError):
         return False
@@ -163,9 +162,10 @@ def is_of(archive: Path, record: Record) -> bool:
 
 @contextlib.contextmanager
 def exclusive(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
-    """Hold the folder against a second build.
+    """Lock a folder for one process.
 
-    Waits, and says for whom. The kernel frees it when a holder dies.
+    Waits for another holder and reports its process ID. The kernel releases the lock of a process
+    that dies.
     """
     import fcntl
 
@@ -175,7 +175,7 @@ def exclusive(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            progress(f"waiting: process {file.read().strip() or '?'} builds in {folder}")
+            progress(f"waiting: process {file.read().strip() or '?'} is building in {folder}")
             fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         file.truncate()

@@ -1,4 +1,4 @@
-"""Plan to Dockerfile text, by the templates under images/."""
+"""Render a plan to Dockerfile text with the templates in images/."""
 
 import functools
 import re
@@ -27,24 +27,23 @@ def _environment(root: Path) -> ImmutableSandboxedEnvironment:
 
 
 def dockerfile(plan: Plan, root: Path) -> str:
-    """Render a plan's Dockerfile.
-
-    Raises UsageError where a template names a value that the plan does not have.
-    """
+    """Render a plan's Dockerfile; raises UsageError if a template uses an undefined value."""
     return text("Dockerfile.worker.j2", root, {"plan": plan})
 
 
 def text(template: str, root: Path, values: Mapping[str, object]) -> str:
-    """Render a template below images/; raises UsageError for a value that is missing."""
+    """Render a template in images/; raises UsageError if it is invalid or a value is undefined."""
     try:
         rendered = _environment(root).get_template(template).render(values)
     except jinja2.TemplateError as error:
-        raise UsageError(f"images/{template}: {error}; a pin or a template lacks it") from error
+        raise UsageError(
+            f"images/{template}: {error}; correct the template, or add the pin to versions.yaml"
+        ) from error
     return re.sub(r"\n{3,}", "\n\n", rendered)
 
 
 def stage(plan: Plan, component: Component, root: Path) -> str:
-    """The instructions of one component's stages."""
+    """Render the instructions of one component's stages."""
     template = _environment(root).get_template(component.template)
     module = template.make_module({"plan": plan})
     return str(module.stage(component))  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What builds need of the registries: the lock must have been made for exactly this."""
+"""What builds need from the registries, which versions.lock must match exactly."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 
 @dataclass(frozen=True)
 class RootRequest:
-    """Names of Debian packages for each root filesystem, and the root that each is unpacked on."""
+    """Debian package names of each root filesystem, and the root below each."""
 
     names: Mapping[str, tuple[str, ...]]
     below: Mapping[str, str]
 
 
 def roots(catalog: Catalog, architecture: Architecture) -> RootRequest:
-    """The root filesystems of one architecture: the base's, the compilers', those of components."""
+    """Return the root filesystems for one architecture: base, compiler, engine, components."""
     base = tuple(sorted(catalog.packages.base))
     names = {"base": base}
     # Compilers and the private engine run on amd64.
@@ -51,7 +51,7 @@ def roots(catalog: Catalog, architecture: Architecture) -> RootRequest:
 
 
 def request(project: Project) -> dict[str, str]:
-    """All that the lock must have been made for, by key."""
+    """Return the values that the lock must match, by key."""
     pins, catalog = project.pins, project.catalog
     found = {
         f"debian.{key}": getattr(pins.debian, key) for key in ("suite", "mirror", "security")
@@ -71,9 +71,9 @@ def request(project: Project) -> dict[str, str]:
 
 
 def published(project: Project, components: Sequence[str]) -> Iterator[tuple[str, Published]]:
-    """What the source upstream fetches by digest, each with its owner: the base or a component.
+    """Yield each download of source upstream with its owner: the base or a component.
 
-    Debian packages are signed and not pinned.
+    Debian packages are not included: they are signed, not pinned by digest.
     """
     debian = project.pins.debian
     yield "base", Published(debian.image, debian.digest)
@@ -91,7 +91,7 @@ def published(project: Project, components: Sequence[str]) -> Iterator[tuple[str
 
 
 def load(project: Project) -> Lock:
-    """The lock, held against pins and folders; raises DriftError with everything that changed."""
+    """Read the lock and compare it with pins and images/; raises DriftError with all changes."""
     path = lock_of(project.versions)
     lock = Lock.read(path)
     faults = [f"{path.name}: {fault}; run: make lock" for fault in lock_check.faults(lock)]

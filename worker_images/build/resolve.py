@@ -1,4 +1,4 @@
-"""`make lock`: what the pins mean today, asked of Debian, the Go module proxy and PyPI."""
+"""`make lock`: resolve the pins with Debian's mirror, the Go module proxy and PyPI."""
 
 import json
 import os
@@ -23,12 +23,12 @@ from worker_images.model.lock import Lock, Module, Package, Roots, Toolchain
 from worker_images.model.project import Project
 
 LOCK = "lock"
-NOTHING = Lock(lock.Debian("", "", "", ""), {}, Toolchain("", "", 0), {}, {}, ())
+EMPTY = Lock(lock.Debian("", "", "", ""), {}, Toolchain("", "", 0), {}, {}, ())
 
 
 @dataclass(frozen=True)
 class Task:
-    """What to resolve: the keys of the request that the kept lock has no answer to."""
+    """A request to resolve the keys for which the kept lock has no current value."""
 
     project: Project
     kept: Lock
@@ -36,7 +36,7 @@ class Task:
     progress: Progress
 
     def of(self, section: str) -> tuple[str, ...]:
-        """The names under a section of the request that are to be resolved."""
+        """Return the names to resolve in a section of the request."""
         prefix = f"{section}."
         return tuple(
             sorted(key.removeprefix(prefix) for key in self.stale if key.startswith(prefix))
@@ -44,11 +44,12 @@ class Task:
 
 
 def write(
-    project: Project, progress: Progress, *, check: bool = False, kept: Lock = NOTHING
+    project: Project, progress: Progress, *, check: bool = False, kept: Lock = EMPTY
 ) -> tuple[str, ...]:
-    """Write versions.lock, go.mod and go.sum where they changed; returns what changed.
+    """Write versions.lock, go.mod and go.sum if they changed and return the changes.
 
-    What the kept lock answers stays as it is. On `check` raises DriftError instead of writing.
+    Entries of the kept lock that still match the pins stay unchanged. With `check`, raises
+    DriftError instead of writing.
     """
     files = _resolved(project, kept, progress)
     path, root = lock.lock_of(project.versions), project.root
@@ -57,7 +58,7 @@ def write(
     changes = (*names, *lock.changes(path, files[path]))
     if check and stale:
         raise DriftError(
-            "\n".join([*changes, "the registries have other versions now; run: make lock"])
+            "\n".join([*changes, "the registries now have other versions; run: make lock"])
         )
     for path in stale:
         write_atomic(path, files[path])
@@ -67,27 +68,27 @@ def write(
 def _resolved(project: Project, kept: Lock, progress: Progress) -> dict[Path, str]:
     if os.environ.get("GOSUMDB") == "off":
         raise FetchError(
-            "GOSUMDB=off: Go and its modules would not be verified; unset it, or name a checksum"
-            " database, and run again"
+            "GOSUMDB=off: Go and its modules would not be verified; unset it, or set it to a"
+            " checksum database, and run again"
         )
     machine.check(machine.Machine.here(), "packages", "slim")
-    wanted, had = requirements.request(project), kept.request
-    stale = {key for key, value in wanted.items() if had.get(key) != value}
+    wanted, locked = requirements.request(project), kept.request
+    stale = {key for key, value in wanted.items() if locked.get(key) != value}
     if "go.toolchain" in stale:
-        # go.mod names the release that resolved it.
+        # go.mod names the Go release that resolved it.
         stale |= {key for key in wanted if key.startswith("modules.")}
     task = Task(project, kept, frozenset(stale), progress)
     debian, packages = project.pins.debian, _packages(task)
     date = kept.debian.resolved or date_of(lock.lock_of(project.versions), packages)
-    made = replace(
+    new = replace(
         kept,
         debian=lock.Debian(debian.suite, debian.mirror, debian.security, date),
         packages=packages,
         wheels=_wheels(task),
         published=_published(project),
     )
-    made, sums = _with_modules(task, made)
-    return {**sums, lock.lock_of(project.versions): made.as_text()}
+    new, sums = _with_modules(task, new)
+    return {**sums, lock.lock_of(project.versions): new.as_text()}
 
 
 def _published(project: Project) -> tuple[lock.Published, ...]:
@@ -96,7 +97,7 @@ def _published(project: Project) -> tuple[lock.Published, ...]:
 
 
 def _packages(task: Task) -> dict[str, Roots]:
-    """Debian's packages for each architecture."""
+    """Return the Debian packages for each architecture."""
     found: dict[str, Roots] = {}
     for architecture in ARCHITECTURES:
         names = requirements.roots(task.project.catalog, architecture).names
@@ -104,10 +105,10 @@ def _packages(task: Task) -> dict[str, Roots]:
         resolved = _resolve_roots(task, architecture, names)
         files = {package.name: package for package in kept.files}
         for package in (package for packages in resolved.values() for package in packages):
-            known = files.setdefault(package.name, package)
-            if known != package:
+            earlier = files.setdefault(package.name, package)
+            if earlier != package:
                 raise DriftError(
-                    f"versions.lock: {package.name}: locked {known.version}, the mirror has"
+                    f"versions.lock: {package.name}: locked {earlier.version}, the mirror has"
                     f" {package.version} now; run: make lock"
                 )
         holds = {
@@ -141,7 +142,7 @@ def _resolve_roots(
 
 
 def date_of(path: Path, packages: Mapping[str, Roots]) -> str:
-    """Since when the packages are these: the lock's own date where they are the same."""
+    """Return the date of the packages: that of the lock if they are unchanged, or now."""
     try:
         earlier = Lock.read(path)
         if all(earlier.packages[name].files == roots.files for name, roots in packages.items()):
@@ -158,26 +159,26 @@ def _wheels(task: Task) -> dict[str, lock.Wheel]:
         if not isinstance(origin, Wheel):
             continue
         if name in task.of("wheels"):
-            task.progress(f"fetching {origin.project} {pin.version}, for its digest")
+            task.progress(f"fetching {origin.project} {pin.version} for its digest")
             found[name] = Store().resolve_wheel(origin.project, str(pin.version))
         else:
             found[name] = task.kept.wheels[name]
     return found
 
 
-def _with_modules(task: Task, made: Lock) -> tuple[Lock, dict[Path, str]]:
-    """The lock with each Go component's modules, and the go.mod and go.sum files that are new."""
+def _with_modules(task: Task, new: Lock) -> tuple[Lock, dict[Path, str]]:
+    """Return the lock with the modules of Go components, and the new go.mod and go.sum files."""
     catalog, stale = task.project.catalog, task.of("modules")
     names = [
         name for name, each in catalog.components.items() if isinstance(each.packages, GoModule)
     ]
     if not stale:
         modules = {name: task.kept.modules[name] for name in names}
-        return replace(made, modules=modules), {}
+        return replace(new, modules=modules), {}
     components = [plan.component(task.project, name, "packages") for name in stale]
     with record.exclusive(task.project.root / "out" / LOCK, task.progress):
-        found = _run_go(task, made, components)
-        task.progress("fetching the modules, for their sizes and sums")
+        found = _run_go(task, new, components)
+        task.progress("fetching Go modules for their sizes and checksums")
         toolchain = _toolchain(task.project.pins.go.toolchain, found)
         modules = {
             name: (
@@ -192,24 +193,25 @@ def _with_modules(task: Task, made: Lock) -> tuple[Lock, dict[Path, str]]:
             folder / file.relative_to(found): file.read_text()
             for file in sorted(found.glob("*/go.*"))
         }
-    return replace(made, toolchain=toolchain, modules=modules), sums
+    return replace(new, toolchain=toolchain, modules=modules), sums
 
 
-def _run_go(task: Task, made: Lock, components: Sequence[Component]) -> Path:
-    """A folder with what the go command resolved: go.mod and go.sum of each component, and the
-    toolchain's sum.
+def _run_go(task: Task, new: Lock, components: Sequence[Component]) -> Path:
+    """Resolve modules with the go command and return the folder with its results.
+
+    It contains go.mod and go.sum of each component, and the toolchain's checksum.
     """
     project, store = task.project, Store()
-    endpoint = provision.ensure_engine(project, made, store, None, task.progress).endpoint
+    endpoint = provision.ensure_engine(project, new, store, None, task.progress).endpoint
     out = project.root / "out" / LOCK
     folder, found = tars.cleared(out / "context"), tars.cleared(out / "found")
     names = requirements.roots(project.catalog, BUILDER).names["base"]
     wanted = {LOCK: (*names, *sorted(project.catalog.packages.lock))}
     resolver = apt.resolve(project.pins.debian, wanted)[LOCK]
-    base = made.packages[BUILDER].of("base")
-    rules, further = project.catalog.rules, inputs.without(project, resolver, base)
-    roots = [Root("base", base, rules), Root(LOCK, further, rules)]
-    write = tars.writer(store, project.pins.debian, made.debian.resolved, project.epoch)
+    base = new.packages[BUILDER].of("base")
+    rules, added = project.catalog.rules, inputs.without(project, resolver, base)
+    roots = [Root("base", base, rules), Root(LOCK, added, rules)]
+    write = tars.writer(store, project.pins.debian, new.debian.resolved, project.epoch)
     tars.place(folder, roots, write, project.epoch, task.progress)
     values = {"toolchain": project.pins.go.toolchain, "components": components}
     dockerfile = folder / "Dockerfile"
@@ -228,14 +230,14 @@ def _run_go(task: Task, made: Lock, components: Sequence[Component]) -> Path:
 
 
 def _toolchain(version: str, found: Path) -> Toolchain:
-    answer = json.loads((found / "toolchain.json").read_text())
-    if not answer.get("Sum"):
+    release = json.loads((found / "toolchain.json").read_text())
+    if not release.get("Sum"):
         raise FetchError(
-            f"resolving Go {version}: {answer.get('Error', 'no sum')}; check go.toolchain in"
+            f"resolving Go {version}: {release.get('Error', 'no checksum')}; check go.toolchain in"
             " versions.yaml"
         )
-    (zipped,) = Store().modules([gomod.toolchain(version, answer["Sum"])])
-    return Toolchain(version, answer["Sum"], zipped.stat().st_size)
+    (archive,) = Store().modules([gomod.toolchain(version, release["Sum"])])
+    return Toolchain(version, release["Sum"], archive.stat().st_size)
 
 
 def _module(name: str, origin: object, task: Task, found: Path) -> Module:

@@ -1,5 +1,6 @@
-"""Root filesystem tars from .deb files: no root, no chroot, no maintainer script, the same bytes
-each time.
+"""Assemble root filesystem tars from .deb files.
+
+This needs no root and no chroot, runs no maintainer scripts, and gives the same bytes each time.
 """
 
 import fnmatch
@@ -22,13 +23,13 @@ DEPENDS = re.compile(rb"^(?P<field>(?:Pre-)?Depends: )(?P<needs>.*)\n", re.MULTI
 
 
 def source() -> str:
-    """The text of this program: a change of it is a change of every tar."""
+    """Return the source of this module, which is an input of every tar."""
     return Path(__file__).read_text()
 
 
 @dataclass
 class _Writer:
-    """A tar under way: which paths it holds, and the few contents that generated files need."""
+    """A tar being written, with its paths and the contents that generated files are made from."""
 
     tar: tarfile.TarFile
     epoch: int
@@ -36,7 +37,7 @@ class _Writer:
     contents: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, info: tarfile.TarInfo, owner: str, data: IO[bytes] | None = None) -> None:
-        """Write one entry; a folder may come from many packages, a file from one only."""
+        """Write one entry; packages may share a folder but not a file."""
         if info.name in self.paths:
             if info.isdir():
                 return
@@ -53,15 +54,15 @@ class _Writer:
         self.tar.addfile(info, data)
 
     def file(self, name: str, content: bytes, mode: int = 0o644, group: int = 0) -> None:
-        """Write a file of our own."""
+        """Write a generated file."""
         self._own(name, tarfile.REGTYPE, mode, content, group=group)
 
     def folder(self, name: str) -> None:
-        """Write a folder of our own."""
+        """Write a generated folder."""
         self._own(name, tarfile.DIRTYPE, 0o755)
 
     def link(self, name: str, target: str) -> None:
-        """Write a symbolic link of our own."""
+        """Write a generated symbolic link."""
         self._own(name, tarfile.SYMTYPE, 0o777, target=target)
 
     def _own(
@@ -85,7 +86,7 @@ def assemble(
 ) -> None:
     """Merge .deb files (name to path) into one tar.
 
-    A base also gets what its packages' scripts would have written.
+    A base also gets the files that maintainer scripts would generate.
     """
     with tarfile.open(destination, "w", format=tarfile.PAX_FORMAT, encoding="utf-8") as tar:
         writer = _Writer(tar, epoch)
@@ -98,20 +99,20 @@ def assemble(
 def _add_package(writer: _Writer, name: str, path: Path, rules: Rules) -> None:
     with members(path, "--fsys-tarfile") as stream:
         for info in stream:
-            if fault := _odd(info):
+            if fault := _fault(info):
                 raise EngineError(
-                    f"assembling: {name} holds {info.name}, {fault}; report this package"
+                    f"assembling: {name} contains {info.name}, {fault}; report this package"
                 )
             info.name = re.sub(r"^\./?", "", info.name).rstrip("/")
             if info.islnk():
                 info.linkname = info.linkname.removeprefix("./")
             if not info.name or _is_dropped(info.name, rules):
                 continue
-            # No package of a merged-/usr release writes elsewhere but the one that makes the links.
+            # In a merged-/usr release only base-files, which makes the links, writes elsewhere.
             if name != "base-files" and info.name.split("/")[0] not in ROOTS:
                 raise EngineError(
-                    f"assembling: {name} holds {info.name}, outside a merged /usr; the suite is"
-                    " too old"
+                    f"assembling: {name} contains {info.name}, outside a merged /usr; the suite"
+                    " is too old"
                 )
             info.mode &= 0o1777 if info.isdir() else 0o777
             content: IO[bytes] | None = stream.extractfile(info) if info.isfile() else None
@@ -125,25 +126,25 @@ def _add_package(writer: _Writer, name: str, path: Path, rules: Rules) -> None:
             for info in stream
             if info.isfile()
         }
-    record = DEPENDS.sub(lambda line: _without(line, rules), control["control"])
+    record = DEPENDS.sub(lambda line: _kept_dependencies(line, rules), control["control"])
     writer.file(f"var/lib/dpkg/status.d/{name}", record)
     writer.file(f"var/lib/dpkg/status.d/{name}.md5sums", control.get("md5sums", b""))
 
 
-def _without(line: re.Match[bytes], rules: Rules) -> bytes:
-    """A line of dependencies without those on packages that are left out."""
+def _kept_dependencies(line: re.Match[bytes], rules: Rules) -> bytes:
+    """Return a Depends line without the packages that the rules leave out."""
     needs = line["needs"].split(b", ")
     kept = [need for need in needs if re.split(rb"[ :]", need)[0].decode() not in rules.packages]
     return line["field"] + b", ".join(kept) + b"\n" if kept else b""
 
 
-def _odd(info: tarfile.TarInfo) -> str:
-    """What no package may hold, whatever its digest; empty for a plain member."""
+def _fault(info: tarfile.TarInfo) -> str:
+    """Return why a member is not allowed in any package; empty if it is allowed."""
     if not (info.isfile() or info.isdir() or info.issym() or info.islnk()):
-        return "which is no file, folder or link"
+        return "which is not a file, folder or link"
     names = [info.name, *([info.linkname] if info.islnk() else [])]
     return (
-        "which leads outside"
+        "whose path leads outside the root filesystem"
         if any(".." in name.split("/") or name.startswith("/") for name in names)
         else ""
     )
@@ -162,10 +163,10 @@ def _finish(writer: _Writer, rules: Rules) -> None:
         parts = [name for name in sorted(writer.contents) if _matches(name, [pattern])]
         if not parts:
             raise EngineError(
-                f"assembling: no package holds {pattern}, of which {path} is made; correct {PLACE}"
+                f"assembling: no package contains {pattern}, from which {path} is made; fix {PLACE}"
             )
         content = b"".join(writer.contents[name] for name in parts)
-        # Debian's root account names bash, which is not here.
+        # Debian's root account uses bash, which is not in the image.
         content = content.replace(b":/bin/bash\n", b":/bin/sh\n")
         writer.file(path.lstrip("/"), content)
         if path == ACCOUNTS:
@@ -177,6 +178,6 @@ def _finish(writer: _Writer, rules: Rules) -> None:
 
 
 def _shadow(passwd: bytes) -> bytes:
-    """No account has a password."""
+    """Return /etc/shadow without passwords, for the accounts of /etc/passwd."""
     names: Sequence[str] = [line.split(":")[0] for line in passwd.decode().splitlines()]
     return "".join(f"{name}:*:19000:0:99999:7:::\n" for name in names).encode()

@@ -1,4 +1,4 @@
-"""Runs test layers: builds the images that a layer needs, then its tests as a process."""
+"""Run test layers: build the images that a layer needs, then run its tests as a process."""
 
 import subprocess
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from worker_images.errors import FailedTestsError, UsageError
 from worker_images.model.layers import LAYERS, Layer
 from worker_images.model.project import Project
 
-# pytest-xdist: one process a core.
+# Options of pytest-xdist: one process per core.
 PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
 COMMON = tuple(layer.name for layer in LAYERS if layer.common)
 
@@ -19,9 +19,10 @@ COMMON = tuple(layer.name for layer in LAYERS if layer.common)
 def run(
     project: Project, names: Sequence[str], progress: Progress, variants: tuple[str, ...] = ()
 ) -> None:
-    """Run layers in order, those of every variant for the chosen ones.
+    """Run test layers in order; layers that need every variant use the chosen variants.
 
-    Raises FailedTestsError naming the layers that failed, and what a build raises.
+    Raises UsageError for an unknown layer, FailedTestsError with the layers that failed, and the
+    errors of a build.
     """
     known = {layer.name: layer for layer in LAYERS}
     if unknown := [name for name in names if name not in known]:

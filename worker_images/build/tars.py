@@ -1,6 +1,6 @@
-"""Tars that stages add: root filesystems from Debian packages, the compiler.
+"""Tars that build stages add: root filesystems and the Go toolchain.
 
-Each is written once and hashed again at each use.
+Each is written once to the cache; its hash is checked at each use.
 """
 
 import shutil
@@ -12,23 +12,23 @@ from worker_images.build import gotoolchain, rootfs
 from worker_images.build.inputs import Root, Toolchain
 from worker_images.fetch import apt
 from worker_images.fetch.store import Store
-from worker_images.files import CACHE, swept, whole, write_atomic
+from worker_images.files import CACHE, atomic_path, without_stale_parts, write_atomic
 from worker_images.model.pins import DebianPin
 
 Progress = Callable[[str], None]
-# Writes an input's tar under a name.
+# Writes the tar of an input to a path.
 Write = Callable[[Root | Toolchain, Path], None]
 
 
 def cleared(folder: Path) -> Path:
-    """The folder, there and empty."""
+    """Create a folder, or empty it, and return it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
 def writer(store: Store, debian: DebianPin, resolved: str, epoch: int) -> Write:
-    """What writes a tar, of files that are checked first."""
+    """Return a function that writes a tar from verified files."""
 
     def write(tar: Root | Toolchain, path: Path) -> None:
         if isinstance(tar, Toolchain):
@@ -44,10 +44,10 @@ def writer(store: Store, debian: DebianPin, resolved: str, epoch: int) -> Write:
 def place(
     folder: Path, tars: Sequence[Root | Toolchain], write: Write, epoch: int, progress: Progress
 ) -> None:
-    """Put tars into a context; those that are in the cache and intact are not written again."""
-    cache = swept(CACHE / "roots")
+    """Add tars to a context; only those that are missing or corrupt in the cache are written."""
+    cache = without_stale_parts(CACHE / "roots")
     paths = [cache / f"{Path(tar.place).stem}-{tar.digest[:16]}-{epoch}.tar" for tar in tars]
-    # Most of the time is spent in other processes, which unpack, and in hashing.
+    # Hashing and the processes that unpack take most of the time, so threads help.
     with ThreadPoolExecutor() as pool:
         intact = list(pool.map(_is_intact, paths))
         absent = [
@@ -63,18 +63,18 @@ def place(
 
 
 def _is_intact(path: Path) -> bool:
-    noted = path.with_suffix(".sha256")
-    return path.is_file() and noted.is_file() and apt.sha256(path) == noted.read_text()
+    digest = path.with_suffix(".sha256")
+    return path.is_file() and digest.is_file() and apt.sha256(path) == digest.read_text()
 
 
 def _make(write: Write, tar: Root | Toolchain, path: Path) -> None:
-    with whole(path) as part:
+    with atomic_path(path) as part:
         write(tar, part)
         write_atomic(path.with_suffix(".sha256"), apt.sha256(part))
 
 
 def link(source: Path, target: Path) -> None:
-    """Put a file into a context under another name, without a copy where the disk is the same."""
+    """Add a file to a context as a hard link, or as a copy across file systems."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():
         try:

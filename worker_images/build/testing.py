@@ -1,4 +1,4 @@
-"""The tests of an image as a process of its own, which imports nothing of this one's choices."""
+"""Run the tests of an image as a separate process, isolated from the caller's settings."""
 
 import contextlib
 import json
@@ -19,31 +19,35 @@ from worker_images.errors import EngineError, FailedTestsError
 from worker_images.model import results
 from worker_images.model.results import NOT_RUN, UNEXPLAINED, Run
 
+# Waits for the tests of an image, and raises if they did not all pass.
+CheckResults = Callable[[], None]
+
 PROGRAM = "worker_images/harness/isolated.py"
 LAST_LINES = 5
-# Less than this is a full disk, on which no report can be written.
-LEAST_BYTES = 1 << 20
-# pytest's status of a run that came to its end, in which a check failed.
+# With less free space, the disk counts as full: pytest cannot write its report.
+MIN_FREE_BYTES = 1 << 20
+# pytest's status for a complete run with a failed check.
 CHECKS_FAILED = 1
 
 
 @contextlib.contextmanager
-def trial(work: BuildJob, made: Record, archive: Path) -> Iterator[Callable[[], None]]:
-    """The tests of an archive under way, for the block; what it yields waits for their end.
+def start(job: BuildJob, built: Record, archive: Path) -> Iterator[CheckResults]:
+    """Start the tests of an archive and yield a function that waits for their results.
 
-    Raises FailedTestsError where the report names a failed check, EngineError where it does not
-    show that all passed.
+    The function raises FailedTestsError if a check failed, and EngineError if the tests did not
+    finish or the report does not show that all checks passed. An exception in the block ends the
+    tests.
     """
-    work.progress(f"testing {made.variant} {made.image_id}")
-    log, report, scratch = work.out / "image.log", work.out / "image.xml", cleared(work.out / "tmp")
+    job.progress(f"testing {built.variant} {built.image_id}")
+    log, report, scratch = job.out / "image.log", job.out / "image.xml", cleared(job.out / "tmp")
     report.unlink(missing_ok=True)
     with log.open("wb") as output:
-        # A session of its own: Ctrl-C reaches it once, from here, so that it can remove its
-        # containers in peace.
+        # In a new session, Ctrl-C reaches the tests only once, through this process, so that they
+        # can remove their containers.
         process = subprocess.Popen(
-            _command(work, archive, report),
-            cwd=work.root,
-            env=environment(work.endpoint.environment, scratch),
+            _command(job, archive, report),
+            cwd=job.root,
+            env=environment(job.endpoint.environment, scratch),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -51,30 +55,31 @@ def trial(work: BuildJob, made: Record, archive: Path) -> Iterator[Callable[[], 
         )
     try:
         with process, ended(process, signal.SIGINT):
-            yield lambda: _verdict(
-                work, made, process.wait(), f"the image is kept at {archive}; the whole log: {log}"
+            yield lambda: _check_results(
+                job, built, process.wait(), f"the image is kept at {archive}; full log: {log}"
             )
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _command(work: BuildJob, archive: Path, report: Path) -> list[str]:
-    """pytest in isolation, on an archive."""
-    program = [sys.executable, "-I", "-X", "utf8", str(work.root / PROGRAM), "-q"]
+def _command(job: BuildJob, archive: Path, report: Path) -> list[str]:
+    """Return the command that runs the isolated pytest on an archive."""
+    program = [sys.executable, "-I", "-X", "utf8", str(job.root / PROGRAM), "-q"]
     options = {
-        "--variant": work.plan.variant,
-        "--source": work.plan.source,
-        "--arch": work.plan.architecture,
+        "--variant": job.plan.variant,
+        "--source": job.plan.source,
+        "--arch": job.plan.architecture,
         "--image": str(archive),
-        "--versions": str(work.project.versions),
+        "--versions": str(job.project.versions),
         "--junit-xml": str(report),
     }
-    return [*program, *(word for option in options.items() for word in option)]
+    return [*program, *(part for option in options.items() for part in option)]
 
 
 def environment(caller: Mapping[str, str], scratch: Path) -> dict[str, str]:
-    """The caller's environment, without what could decide which checks run, and with room for
-    unpacked layers.
+    """Return the caller's environment without variables that could change which checks run.
+
+    TMPDIR is the scratch folder, where layers are unpacked.
     """
     kept = {
         name: value
@@ -84,71 +89,74 @@ def environment(caller: Mapping[str, str], scratch: Path) -> dict[str, str]:
     return kept | {"TMPDIR": str(scratch)}
 
 
-def _verdict(work: BuildJob, made: Record, status: int, where: str) -> None:
-    log = (work.out / "image.log").read_text(errors="replace").strip()
-    run = _read(work.out / "image.xml")
-    failed = run.having(results.FAILED) if run else ()
+def _check_results(job: BuildJob, built: Record, status: int, where: str) -> None:
+    """Raise FailedTestsError or EngineError unless the report shows that all checks passed."""
+    log = (job.out / "image.log").read_text(errors="replace").strip()
+    run = _read(job.out / "image.xml")
+    failed = run.with_outcome(results.FAILED) if run else ()
     if failed and status == CHECKS_FAILED:
         with contextlib.suppress(EngineError):
-            work.images.remove(made.engine_id)
-        count = f"{len(failed)} {'check' if len(failed) == 1 else 'checks'}"
+            job.images.remove(built.engine_id)
         raise FailedTestsError(
-            f"{log}\n\n{made.variant} failed {count}; the tag is unchanged; {where}"
+            f"{log}\n\n{built.variant} failed {_count(len(failed))}; the tag is unchanged; {where}"
         )
     if status or not run or failed:
-        cause = os.linesep.join(log.splitlines()[-LAST_LINES:]) or "it wrote nothing"
+        cause = os.linesep.join(log.splitlines()[-LAST_LINES:]) or "no output"
         fault = f"the tests could not finish (status {status}): {cause}"
     else:
-        fault = _incomplete(run, made)
+        fault = _incomplete(run, built)
     if fault:
-        raise _unfinished(
-            work, f"testing {made.variant}", f"{fault}; the tag is unchanged; {where}"
-        )
+        raise _unfinished(job, built.variant, f"{fault}; the tag is unchanged; {where}")
     assert run
-    work.progress(f"{made.variant} {_passed(run)}")
+    job.progress(f"{built.variant} {_summary(run)}")
 
 
 def _read(report: Path) -> Run | None:
-    """The results, None where pytest wrote none."""
+    """Read the results; None if pytest did not write a valid report."""
     try:
         return results.read(report)
     except (OSError, results.ResultsError):
         return None
 
 
-def _unfinished(work: BuildJob, what: str, fault: str) -> EngineError:
-    """The error of a run that shows nothing of the image; its results go."""
-    (work.out / "image.xml").unlink(missing_ok=True)
-    if shutil.disk_usage(work.out).free < LEAST_BYTES:
-        fault = f"{work.out}: no space left on device; free some space there and run again"
-    return EngineError(f"{what}: {fault}")
+def _unfinished(job: BuildJob, variant: str, fault: str) -> EngineError:
+    """Delete the results of a run that did not finish and return its error."""
+    (job.out / "image.xml").unlink(missing_ok=True)
+    if shutil.disk_usage(job.out).free < MIN_FREE_BYTES:
+        fault = f"{job.out}: no space left on device; free some space there and run again"
+    return EngineError(f"testing {variant}: {fault}")
 
 
-def _passed(run: Run) -> str:
-    reasons = Counter(check.result.reason for check in run.having(NOT_RUN))
-    words = f"passed {len(run.checks) - reasons.total()} checks"
-    for reason, count in sorted(reasons.items()):
-        words += f"; not run: {reason} ({count} checks)"
-    return words
+def _summary(run: Run) -> str:
+    reasons = Counter(check.result.reason for check in run.with_outcome(NOT_RUN))
+    passed = f"passed {_count(len(run.checks) - reasons.total())}"
+    not_run = [
+        f"not run: {reason} ({_count(number)})" for reason, number in sorted(reasons.items())
+    ]
+    return "; ".join([passed, *not_run])
 
 
-def _incomplete(run: Run, made: Record) -> str:
-    """Why a run without a failed check does not show that all passed; empty where it does."""
+def _count(number: int) -> str:
+    return f"{number} {'check' if number == 1 else 'checks'}"
+
+
+def _incomplete(run: Run, built: Record) -> str:
+    """Return why a run without failures does not show that all checks passed; empty if it does."""
     image_id = run.properties.get("image_id", "unknown")
     engine_id = run.properties.get("engine_id", "")
-    if (image_id, engine_id) != (made.image_id, made.engine_id):
-        return f"the report is of image {image_id} ({engine_id}), not of {made.image_id}"
+    if (image_id, engine_id) != (built.image_id, built.engine_id):
+        return f"the report is for image {image_id} ({engine_id}), not for {built.image_id}"
     ran = {check.identity for check in run.checks}
     collected = {*json.loads(run.properties.get("checks", "[]"))}
     if not collected or ran != collected:
         missing = sorted(collected ^ ran)
         return f"{len(ran)} of {len(collected)} checks ran: {_first(missing)}"
-    silent = [
+    unexplained = [
         check.identity
-        for check in run.having(NOT_RUN)
+        for check in run.with_outcome(NOT_RUN)
         if check.result.reason.startswith(UNEXPLAINED)
     ]
-    return f"{UNEXPLAINED}{_first(silent)}" if silent else ""
+    return f"{UNEXPLAINED}{_first(unexplained)}" if unexplained else ""
 
 
 def _first(names: list[str]) -> str:

@@ -1,5 +1,6 @@
-"""The quick answer: when no input file changed and the engine still holds the image, nothing heavy
-is even imported.
+"""Find a finished build whose inputs did not change.
+
+This module is imported at every start, so it imports only light modules.
 """
 
 import hashlib
@@ -8,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from worker_images.build.record import Record, default_tag, stamp
+from worker_images.build.record import Record, archive_stat, default_tag
 from worker_images.files import MACHINE_SOCKET, PRIVATE_SOCKET
 
 
 def test_files(root: Path) -> Iterator[Path]:
-    """The files that decide whether an image passes."""
+    """Yield the files that decide whether an image passes its tests."""
     for pattern in (
         "build.py",
         "worker_images/**/*.py",
@@ -30,7 +31,7 @@ def test_files(root: Path) -> Iterator[Path]:
 
 
 def digest(paths: Iterable[Path], root: Path) -> str:
-    """One digest of names and contents."""
+    """Return one digest of the files' names and contents."""
     total = hashlib.sha256()
     for path in sorted(set(paths)):
         name = path.relative_to(root) if path.is_relative_to(root) else path
@@ -40,32 +41,35 @@ def digest(paths: Iterable[Path], root: Path) -> str:
 
 
 def sources(root: Path) -> str:
-    """One digest of every file of the checkout that a build or its judge reads."""
-    made_from = filter(Path.is_file, root.glob("images/**/*"))
-    return digest([*test_files(root), *made_from], root)
+    """Return one digest of all files of the checkout that builds and their tests read."""
+    build_files = filter(Path.is_file, root.glob("images/**/*"))
+    return digest([*test_files(root), *build_files], root)
 
 
-def look(argv: list[str], root: Path) -> Record | None:
-    """The record, when `--variant NAME` alone was asked for and its image stands built, judged and
-    tagged.
+def find_current(argv: list[str], root: Path) -> Record | None:
+    """Return the record of a plain `--variant NAME` if its image is current, tested and tagged.
+
+    None if anything changed, or for any other command line.
     """
     if len(argv) != 2 or argv[0] != "--variant" or not argv[1].isalnum():
         return None
-    from worker_images.engine.daemon import DEFAULT_CONTEXT, ask, current_context, is_local
+    from worker_images.engine.daemon import DEFAULT_CONTEXT, current_context, is_local, query
 
     out = root / "out" / argv[1]
     found = Record.read(out / "build.json")
     try:
-        if not found or not found.source_digest or stamp(out / "image.tar") != found.archive_stat:
+        if not found or not found.source_digest:
+            return None
+        if archive_stat(out / "image.tar") != found.archive_stat:
             return None
         if sources(root) != found.source_digest:
             return None
     except OSError:
         return None
-    named = os.environ.get("DOCKER_HOST")
-    if not named and current_context() != DEFAULT_CONTEXT:
+    docker_host = os.environ.get("DOCKER_HOST")
+    if not docker_host and current_context() != DEFAULT_CONTEXT:
         return None
-    host = named or f"unix://{MACHINE_SOCKET if MACHINE_SOCKET.exists() else PRIVATE_SOCKET}"
-    # An engine elsewhere is not asked: that may take its time.
-    known = ask(host, f"/images/{quote(default_tag(argv[1]))}/json") if is_local(host) else None
-    return found if known and known.get("Id") == found.engine_id else None
+    host = docker_host or f"unix://{MACHINE_SOCKET if MACHINE_SOCKET.exists() else PRIVATE_SOCKET}"
+    # A remote engine is not queried here, because that can be slow.
+    image = query(host, f"/images/{quote(default_tag(argv[1]))}/json") if is_local(host) else None
+    return found if image and image.get("Id") == found.engine_id else None

@@ -1,7 +1,4 @@
-"""What a command asks for, and all that its stages share.
-
-Everything that can be refused is refused here.
-"""
+"""Build requests and build jobs, with the checks of a request before any work starts."""
 
 import re
 from collections.abc import Sequence
@@ -29,13 +26,13 @@ NEEDED_BYTES = 4 * 10**9
 PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 HOST = r"(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::[0-9]+)?|[A-Za-z0-9-]+:[0-9]+|localhost)"
 TAG = re.compile(rf"(?:{HOST}/)?{PART}(?:/{PART})*(?::[0-9A-Za-z_][0-9A-Za-z._-]{{0,127}})?")
-LONGEST_NAME = 255
+MAX_NAME_LENGTH = 255
 IMAGE_ID = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for."""
+    """The options of one image on the command line."""
 
     variant: str
     source: pins.Source | None = None
@@ -51,7 +48,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Planned:
-    """Plans of requests that can be built, with their Dockerfiles and the store of their files."""
+    """Plans of checked requests, with their Dockerfiles, the lock and the store of files."""
 
     plans: tuple[plan.Plan, ...]
     dockerfiles: tuple[str, ...]
@@ -61,7 +58,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class BuildJob:
-    """A request with everything that its stages share."""
+    """A request with everything that the build stages share."""
 
     request: Request
     project: Project
@@ -76,43 +73,43 @@ class BuildJob:
 
     @property
     def root(self) -> Path:
-        """The checkout."""
+        """Root folder of the checkout."""
         return self.project.root
 
     @property
     def images(self) -> Images:
-        """The images of the engine that does the work."""
+        """Images of the engine."""
         return self.engine.endpoint.images
 
     @property
-    def answers_from_files(self) -> bool:
-        """Whether the answer to the request depends on the checkout's files alone."""
+    def depends_on_files_only(self) -> bool:
+        """True if only the checkout's files, and no option, decide the result."""
         plain = replace(self.request, retest=False) == Request(self.request.variant)
         return plain and self.project.versions == self.root / "versions.yaml"
 
     @property
     def endpoint(self) -> Endpoint:
-        """The engine's address and clients."""
+        """Address and clients of the engine."""
         return self.engine.endpoint
 
 
 def folders(out: Path) -> dict[str, Path]:
-    """The folders that a build fills, by what fills them; each needs NEEDED_BYTES."""
+    """Return the folders that a build fills, by content; each needs NEEDED_BYTES."""
     return {"images": out, "the engine": CACHE}
 
 
 def prepare(requests: Sequence[Request], project: Project, progress: Progress) -> list[BuildJob]:
-    """Plan, refuse what cannot be built, and have an engine.
+    """Plan and check requests, and find or start an engine.
 
     Raises UsageError, EngineError or FetchError.
     """
     root, first = project.root, requests[0]
-    # Before anything is read: the next build sees later edits as changes.
+    # Computed before files are read, so that the next build sees later edits as changes.
     source_digest = uptodate.sources(root)
     planned = plan_all(requests, project)
     check_space(folders(root / "out"), NEEDED_BYTES)
-    if (known_as := revision(root)) == UNKNOWN:
-        progress("revision unknown: git is missing, or this is not a clone; the record says so")
+    if (commit := revision(root)) == UNKNOWN:
+        progress("revision unknown: git is missing, or this is not a clone; recorded as unknown")
     engine = provision.ensure_engine(
         project, planned.locked, planned.store, first.builder, progress
     )
@@ -122,16 +119,18 @@ def prepare(requests: Sequence[Request], project: Project, progress: Progress) -
         BuildJob(
             request=request,
             project=project,
-            plan=made,
+            plan=image_plan,
             dockerfile=text,
-            out=root / "out" / made.name,
+            out=root / "out" / image_plan.name,
             engine=engine,
             store=planned.store,
             progress=progress,
             source_digest=source_digest,
-            revision=known_as,
+            revision=commit,
         )
-        for request, made, text in zip(requests, planned.plans, planned.dockerfiles, strict=True)
+        for request, image_plan, text in zip(
+            requests, planned.plans, planned.dockerfiles, strict=True
+        )
     ]
 
 
@@ -143,53 +142,53 @@ def plan_all(requests: Sequence[Request], project: Project) -> Planned:
         plan.make(project, locked, each.variant, each.source, each.architecture)
         for each in requests
     )
-    for request, made in zip(requests, plans, strict=True):
-        _check(request, made)
-    texts = tuple(render.dockerfile(made, project.root) for made in plans)
+    for request, planned in zip(requests, plans, strict=True):
+        _check(request, planned)
+    texts = tuple(render.dockerfile(planned, project.root) for planned in plans)
     return Planned(plans, texts, locked, Store(source=requests[0].offline))
 
 
 def _is_name(tag: str) -> bool:
-    """Whether an engine takes it for an image's name: longer ones are refused, an id's digits are
-    an id.
-    """
-    return len(tag) <= LONGEST_NAME and bool(TAG.fullmatch(tag)) and not IMAGE_ID.fullmatch(tag)
+    """Return whether a tag is a valid image name: not too long, and not an image ID."""
+    return len(tag) <= MAX_NAME_LENGTH and bool(TAG.fullmatch(tag)) and not IMAGE_ID.fullmatch(tag)
 
 
 def _check(request: Request, planned: plan.Plan) -> None:
-    """Refuse a request that cannot be done; raises UsageError or EngineError."""
+    """Check that a request can be built; raises UsageError or EngineError."""
     if request.tag and not _is_name(request.tag):
-        raise UsageError(f"--tag {request.tag!r}: not an image name; write it as team/worker:1.2")
+        raise UsageError(
+            f"--tag {request.tag!r}: not an image name; use a name such as team/worker:1.2"
+        )
     if request.push and not (request.test and request.tag and "/" in request.tag):
         raise UsageError(
-            "--push: only a tested image with a name of its own is pushed; add --tag"
-            " REGISTRY/NAME:TAG"
+            "--push: only a tested image with a registry in its tag can be pushed; add --tag"
+            " REGISTRY/NAME:TAG, without --no-test"
         )
     machine.check(machine.Machine.here(), planned.source, request.variant)
     if planned.missing:
         raise UsageError(
-            f"variant {planned.variant} cannot be built yet: images/components/ has no folder for"
+            f"variant {planned.variant} cannot be built: images/components/ has no folder for"
             f" {', '.join(planned.missing)}"
         )
     if request.offline and planned.source == "upstream":
         raise UsageError(
-            "--offline works with --source packages; with upstream, replace the downloads stage:"
-            " docker buildx --build-context"
+            "--offline works only with --source packages; for upstream, replace the downloads"
+            " stage: docker buildx build --build-context downloads=FOLDER"
         )
     _check_architecture(planned)
 
 
 def _check_architecture(planned: plan.Plan) -> None:
-    """Refuse what cannot be compiled for the architecture; raises UsageError."""
+    """Check that every component exists for the architecture; raises UsageError."""
     if planned.cross and planned.source == "upstream":
-        raise UsageError(f"--arch {planned.architecture} works with --source packages only")
-    unfit = [
+        raise UsageError(f"--arch {planned.architecture} works only with --source packages")
+    unavailable = [
         each.name
         for each in planned.components
         if planned.architecture not in each.origin.architectures
     ]
-    if unfit:
+    if unavailable:
         raise UsageError(
-            f"--arch {planned.architecture}: {planned.variant} holds {', '.join(unfit)}, which is"
-            " built for amd64 only; build slim"
+            f"--arch {planned.architecture}: {planned.variant} contains {', '.join(unavailable)},"
+            " built for amd64 only; build slim instead"
         )

@@ -9,7 +9,7 @@ from worker_images.build import generated, provision, requirements, suites
 from worker_images.build.inputs import BUILDER
 from worker_images.build.requirements import ARCHITECTURES
 from worker_images.build.tars import Progress
-from worker_images.engine.endpoint import PrivateEngine, has_docker_with_buildx, locate
+from worker_images.engine.endpoint import PrivateEngine, has_buildx, locate
 from worker_images.errors import FailedTestsError
 from worker_images.fetch.store import Store
 from worker_images.files import check_cache
@@ -69,11 +69,7 @@ def engine(argv: list[str], root: Path, progress: Progress) -> str:
         return private.run("status")
     if action == "status":
         return f"running: {found.host}"
-    clients = (
-        ""
-        if has_docker_with_buildx()
-        else f'\nexport PATH={shlex.quote(str(private.client))}:"$PATH"'
-    )
+    clients = "" if has_buildx() else f'\nexport PATH={shlex.quote(str(private.client))}:"$PATH"'
     settings = "\n".join(
         f"export {name}={shlex.quote(value)}" for name, value in found.address.environment.items()
     )

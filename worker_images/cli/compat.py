@@ -11,8 +11,8 @@ from typing import Any
 from worker_images.errors import PolicyError, UsageError
 from worker_images.files import write_atomic
 from worker_images.model import document
-from worker_images.model.drivers import answer, chart, fleet, kernel, version
-from worker_images.model.drivers.answer import Answer, Pinned
+from worker_images.model.drivers import chart, compat, fleet, kernel, version
+from worker_images.model.drivers.compat import CompatResult, Pinned
 from worker_images.model.drivers.table import COMPONENT, DRIVERS, Release, Table, read
 from worker_images.model.drivers.version import VersionError
 
@@ -45,12 +45,12 @@ def command(argv: list[str], root: Path, _: Callable[[str], None]) -> str:
     except VersionError as error:
         raise UsageError(f"compat: {error}") from None
     text = (
-        json.dumps({**found.data, "served": not found.refused}, indent=1)
+        json.dumps({**found.data, "served": not found.error}, indent=1)
         if arguments.json
         else found.text
     )
-    if found.refused:
-        raise PolicyError(f"compat: {found.refused}", text)
+    if found.error:
+        raise PolicyError(f"compat: {found.error}", text)
     return text
 
 
@@ -142,7 +142,7 @@ def _add_queries(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _answer(arguments: argparse.Namespace, table: Table, pinned: Pinned) -> Answer:
+def _answer(arguments: argparse.Namespace, table: Table, pinned: Pinned) -> CompatResult:
     queries = [
         name for name in ("driver", "old", "node", "fleet", "svg") if getattr(arguments, name)
     ]
@@ -162,19 +162,19 @@ def _answer(arguments: argparse.Namespace, table: Table, pinned: Pinned) -> Answ
                 f"--svg {str(arguments.svg)!r}: not a file in an existing folder; name another file"
             )
         write_atomic(arguments.svg, chart.svg(table, pinned))
-        return Answer({"svg": str(arguments.svg)}, str(arguments.svg))
+        return CompatResult({"svg": str(arguments.svg)}, str(arguments.svg))
     if arguments.old:
         old, new = (_row(name, table, pinned) for name in (arguments.old, arguments.new))
-        return answer.change(old, new, table, pinned)
+        return compat.change(old, new, table, pinned)
     row = _row(arguments.release, table, pinned)
     if arguments.driver:
         names = tuple(dict.fromkeys(version.driver(each, table) for each in arguments.driver))
-        return answer.drivers(names, row, table, pinned)
+        return compat.drivers(names, row, table, pinned)
     if arguments.node:
-        return answer.node(*_node(), row, table, pinned)
+        return compat.node(*_node(), row, table, pinned)
     if arguments.fleet:
-        return answer.fleet(fleet.read(_text(arguments.fleet), table), row, table, pinned)
-    return answer.release(row, table, pinned)
+        return compat.fleet(fleet.read(_text(arguments.fleet), table), row, table, pinned)
+    return compat.release(row, table, pinned)
 
 
 def _row(named: str | None, table: Table, pinned: Pinned) -> Release:

@@ -11,7 +11,7 @@ from worker_images.build.plan import ALL
 from worker_images.build.requirements import ARCHITECTURES
 from worker_images.build.tars import Progress
 from worker_images.fetch import apt
-from worker_images.fetch.store import Store, copied, pip_failure, wanted_wheel
+from worker_images.fetch.store import Store, copy_file, pip_failure, wheel_download
 from worker_images.files import check_cache
 from worker_images.model import project
 from worker_images.model.lock import Lock
@@ -105,17 +105,17 @@ def _copy(
         progress(f"fetching {len(each.packages)} Debian packages: {each.name}")
         paths = store.debs(each.packages, loaded.pins.debian, locked.debian.resolved)
         for package, path in zip(each.packages, paths, strict=True):
-            copied(store, path, apt.wanted(package).fault, into)
+            copy_file(store, path, apt.download(package).fault, into)
         return len(paths)
     if isinstance(each, inputs.Wheel):
-        copied(store, store.wheel(each.wheel), wanted_wheel(each.wheel).fault, into)
+        copy_file(store, store.wheel(each.wheel), wheel_download(each.wheel).fault, into)
         return 1
     if isinstance(each, inputs.Text | inputs.Download):
         return 0
     files = each.files if isinstance(each, inputs.Modules) else (each.file,)
     progress(f"fetching {len(files)} files of Go modules: {each.name}")
     for file, path in zip(files, store.modules(files), strict=True):
-        copied(store, path, file.fault, into)
+        copy_file(store, path, file.fault, into)
     return len(files)
 
 

@@ -110,12 +110,14 @@ def main(argv: list[str], root: Path) -> int:
 
 
 def _run(argv: list[str], root: Path) -> str:
-    if record := uptodate.look(argv, root):
-        console.say(f"nothing to build: no input changed and the engine has {record.image_id}")
+    if record := uptodate.find_current(argv, root):
+        console.print_progress(
+            f"nothing to build: no input changed and the engine has {record.image_id}"
+        )
         return summary(Outcome(record, default_tag(record.variant), built=False, seconds=0.0))
     load = COMMANDS.get("".join(argv[:1]))
     command = (load or _build)()
-    return command(argv[1:] if load else argv, root, console.say)
+    return command(argv[1:] if load else argv, root, console.print_progress)
 
 
 def summary(outcome: Outcome) -> str:

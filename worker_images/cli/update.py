@@ -23,7 +23,7 @@ from worker_images.build.update.values import (
 )
 from worker_images.errors import DocumentError, FetchError, ImageBuildError, PolicyError, UsageError
 from worker_images.fetch import reach
-from worker_images.files import whole
+from worker_images.files import atomic_path
 from worker_images.model import pins
 from worker_images.model.component import GoModule
 from worker_images.model.drivers import gate
@@ -82,7 +82,7 @@ def command(argv: list[str], root: Path, progress: Progress) -> str:
         chosen = _chosen(rows)
         _write(project, chosen)
     except ImageBuildError as error:
-        error.answer = show.as_json(rows, "") if options.json else table
+        error.output = show.as_json(rows, "") if options.json else table
         raise
     if options.json:
         return show.as_json(rows, chosen.version if chosen else "")
@@ -107,7 +107,7 @@ def _offers(project: Project, known: Facts, options: Options) -> list[Offer]:
             return error
 
     timed_out = FetchError(f"no answer in {options.within:g} s; allow more time: --within SECONDS")
-    answer = reach.ask({COMPONENT: query}, options.within).get(COMPONENT, timed_out)
+    answer = reach.run_all({COMPONENT: query}, options.within).get(COMPONENT, timed_out)
     if isinstance(answer, ImageBuildError):
         raise FetchError(f"gvisor: {answer}; check the network, proxies and GOPROXY") from answer
     return answer
@@ -226,7 +226,7 @@ def _write(project: Project, chosen: Proposal | None) -> None:
     path, name = project.versions.resolve(), str(project.versions)
     before = gate.findings(*pins.load(path, name), project.table)
     data = edit.edited(path.read_bytes(), name, chosen.changes)
-    with whole(path) as part:
+    with atomic_path(path) as part:
         part.write_bytes(data)
         part.chmod(path.stat().st_mode)
         after = gate.findings(*pins.load(part, name), project.table)

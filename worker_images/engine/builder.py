@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from worker_images.engine.daemon import DEFAULT_CONTEXT
 from worker_images.engine.endpoint import Endpoint, PrivateEngine, locate
 from worker_images.engine.push import unpushable
-from worker_images.engine.sdk import Daemon, described
+from worker_images.engine.sdk import Daemon, describe
 from worker_images.errors import EngineError
 
 # The first BuildKit that writes timestamps and OCI archives as every later one does, and the Docker
@@ -62,7 +62,7 @@ def buildable(endpoint: Endpoint) -> Engine:
 
     Raises EngineError where they cannot build these images, before any work.
     """
-    daemon = described(endpoint.address)
+    daemon = describe(endpoint.address)
     command = [*endpoint.buildx, "inspect", *([endpoint.builder] if endpoint.builder else [])]
     result = subprocess.run(
         command, capture_output=True, text=True, check=False, env=endpoint.environment

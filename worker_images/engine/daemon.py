@@ -80,7 +80,7 @@ def is_local(host: str) -> bool:
     return host.startswith("unix://")
 
 
-def ask(host: str, path: str) -> dict[str, object] | None:
+def query(host: str, path: str) -> dict[str, object] | None:
     """The JSON object behind a path, empty for other text.
 
     None where nobody answers or the answer is no.

@@ -115,7 +115,7 @@ def locate(private: PrivateEngine, builder: str | None = None) -> Endpoint | Non
     return private.endpoint(builder)
 
 
-def has_docker_with_buildx() -> bool:
+def has_buildx() -> bool:
     """Whether the machine's own docker command can drive BuildKit."""
     if not shutil.which("docker"):
         return False
@@ -141,7 +141,7 @@ def _of_context(name: str) -> Address:
 
 def _outside(address: Address, private: PrivateEngine, builder: str | None) -> Endpoint:
     """An engine that is not ours, with the machine's clients, or with ours where it has none."""
-    if has_docker_with_buildx():
+    if has_buildx():
         return Endpoint(address, ("docker", "buildx"), "docker", builder)
     own = private.endpoint(builder)
     if Path(own.docker).exists():

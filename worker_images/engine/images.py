@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import docker
 
 SLEEP = ["sleep", "infinity"]
-TEST_LABEL = "worker-images.judge"
+TEST_LABEL = "worker-images.test"
 CONFLICT = 409
 # What programs of a worker need: soft and hard; -1 is no limit.
 LIMITS = {"nofile": (1024, 4096), "fsize": (-1, -1)}

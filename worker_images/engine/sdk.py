@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from worker_images.engine.daemon import Address, ask, is_local
+from worker_images.engine.daemon import Address, is_local, query
 from worker_images.engine.ssh import bridged
 from worker_images.errors import EngineError
 
@@ -115,10 +115,10 @@ def client_of(address: Address) -> Iterator["docker.DockerClient"]:
 
 def answers(host: str) -> bool:
     """Whether an engine is there; an address on another machine is believed until it is used."""
-    return not is_local(host) or ask(host, "/_ping") is not None
+    return not is_local(host) or query(host, "/_ping") is not None
 
 
-def described(address: Address) -> Daemon:
+def describe(address: Address) -> Daemon:
     """What answers at an address; raises EngineError."""
     with client_of(address) as client:
         version, store = client.version(), str(client.info().get("DriverStatus"))

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from worker_images.errors import EngineError, FetchError
-from worker_images.fetch.http import Wanted, all_of
-from worker_images.files import scratch, swept
+from worker_images.fetch.http import Download, ensure_all
+from worker_images.files import scratch, without_stale_parts
 from worker_images.model.lock import Package
 from worker_images.model.pins import DebianPin
 
@@ -134,7 +134,12 @@ def package_of(match: re.Match[str]) -> Package:
 
 def fetch(packages: Sequence[Package], cache: Path) -> list[Path]:
     """Have the bytes of each package in a folder, checked again at each use; raises FetchError."""
-    return all_of([(wanted(package), swept(cache) / file_name(package)) for package in packages])
+    return ensure_all(
+        [
+            (download(package), without_stale_parts(cache) / file_name(package))
+            for package in packages
+        ]
+    )
 
 
 def file_name(package: Package) -> str:
@@ -142,7 +147,7 @@ def file_name(package: Package) -> str:
     return f"{package.sha256}.deb"
 
 
-def wanted(package: Package, *elsewhere: str) -> Wanted:
+def download(package: Package, *elsewhere: str) -> Download:
     """A package from the mirror that its index named, or from addresses that are tried next."""
 
     def fault(file: Path) -> str:
@@ -158,7 +163,7 @@ def wanted(package: Package, *elsewhere: str) -> Wanted:
         "where Debian has replaced it, take today's packages: make lock; else check the network and"
         " run again"
     )
-    return Wanted(
+    return Download(
         f"{package.name} {package.version}", (package.url, *elsewhere), package.size, fault, step
     )
 

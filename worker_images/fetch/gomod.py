@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker_images.errors import DriftError
-from worker_images.fetch.http import Wanted
+from worker_images.fetch.http import Download
 
 PROXY = "https://proxy.golang.org"
 TOOLCHAIN = "golang.org/toolchain"
@@ -63,14 +63,14 @@ class File:
             return f"not a module's zip: {error}; want {self.sum}"
         return "" if found == self.sum else f"got {found}, want {self.sum}"
 
-    def wanted(self, proxies: Sequence[str]) -> Wanted:
+    def download(self, proxies: Sequence[str]) -> Download:
         """The file, from module proxies."""
         what, most = (
             f"Go module {self.path} {self.version}",
             (MOST_MOD_BYTES if self.mod else MOST_ZIP_BYTES),
         )
         addresses = tuple(f"{proxy}/{self.name}" for proxy in proxies)
-        return Wanted(
+        return Download(
             what, addresses, most, self.fault, "check the network and GOPROXY, then run again"
         )
 

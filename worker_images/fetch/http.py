@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker_images.errors import EngineError, FetchError, NoAnswerError
-from worker_images.files import whole
+from worker_images.errors import EngineError, FetchError, NoResponseError
+from worker_images.files import atomic_path
 
 ATTEMPTS = 4
 PAUSE_SECONDS = 1.0
@@ -29,7 +29,7 @@ CHANGED = (
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Download:
     """One file: a name for messages, its addresses, the most bytes that it has, and what is wrong
     with a copy (empty: nothing).
 
@@ -48,7 +48,7 @@ class _ChangedError(FetchError):
     """All bytes came, and they are not those that were wanted."""
 
 
-def have(wanted: Wanted, path: Path) -> Path:
+def ensure(wanted: Download, path: Path) -> Path:
     """Have the file under its name, checked again at each use; raises FetchError."""
     if path.is_file() and not wanted.fault(path):
         return path
@@ -60,7 +60,7 @@ def have(wanted: Wanted, path: Path) -> Path:
     return path
 
 
-def _copied(wanted: Wanted, source: Path, path: Path) -> None:
+def _copied(wanted: Download, source: Path, path: Path) -> None:
     try:
         with source.open("rb") as stream:
             _put(wanted, iter(lambda: stream.read(CHUNK), b""), path, str(source))
@@ -71,7 +71,7 @@ def _copied(wanted: Wanted, source: Path, path: Path) -> None:
         raise FetchError(f"copying {wanted.what}: {error}; {wanted.step}") from error
 
 
-def _fetched(wanted: Wanted, path: Path) -> None:
+def _fetched(wanted: Download, path: Path) -> None:
     """From the first address that gives the file; raises FetchError with what each answered."""
     if not wanted.addresses:
         raise FetchError(f"fetching {wanted.what}: no address to fetch it from; {wanted.step}")
@@ -79,7 +79,7 @@ def _fetched(wanted: Wanted, path: Path) -> None:
     for address in wanted.addresses:
         try:
             _from(wanted, address, path)
-        except (NoAnswerError, _ChangedError) as error:
+        except (NoResponseError, _ChangedError) as error:
             changed = isinstance(error, _ChangedError)
             causes.append(str(error))
         else:
@@ -88,7 +88,7 @@ def _fetched(wanted: Wanted, path: Path) -> None:
     raise FetchError(f"fetching {wanted.what}: {'; '.join(causes)}; {step}")
 
 
-def _from(wanted: Wanted, address: str, path: Path) -> None:
+def _from(wanted: Download, address: str, path: Path) -> None:
     """Fetch from one address; raises the error of the last attempt.
 
     Requests are repeated by urllib3; a body that breaks off or is wrong is fetched again here.
@@ -100,8 +100,8 @@ def _from(wanted: Wanted, address: str, path: Path) -> None:
         body = session.body(address, TIMEOUT_SECONDS, TOTAL_SECONDS, retries)
         try:
             with contextlib.closing(body):
-                _put(wanted, body, path, session.shown(address))
-        except (NoAnswerError, _ChangedError) as error:
+                _put(wanted, body, path, session.without_credentials(address))
+        except (NoResponseError, _ChangedError) as error:
             began = isinstance(error, _ChangedError) or error.status == session.OK
             if not began or attempt == ATTEMPTS:
                 raise
@@ -110,13 +110,13 @@ def _from(wanted: Wanted, address: str, path: Path) -> None:
         time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
 
 
-def _put(wanted: Wanted, chunks: Iterable[bytes], path: Path, origin: str) -> None:
+def _put(wanted: Download, chunks: Iterable[bytes], path: Path, origin: str) -> None:
     """Write to a temporary name, at most the bytes that are due, and rename when nothing is
     wrong.
     """
     received = 0
     try:
-        with whole(path) as part:
+        with atomic_path(path) as part:
             with part.open("wb") as file:
                 for chunk in chunks:
                     received += file.write(chunk)
@@ -133,7 +133,7 @@ def _put(wanted: Wanted, chunks: Iterable[bytes], path: Path, origin: str) -> No
         raise EngineError(f"{path.parent}: {error.strerror}; {fix} and run again") from error
 
 
-def all_of(files: Sequence[tuple[Wanted, Path]]) -> list[Path]:
+def ensure_all(files: Sequence[tuple[Download, Path]]) -> list[Path]:
     """Have several at once; raises FetchError for the first that fails."""
     with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(lambda each: have(*each), files))
+        return list(pool.map(lambda each: ensure(*each), files))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.request import getproxies
 
-from worker_images.errors import NoAnswerError
+from worker_images.errors import NoResponseError
 
 Answer = TypeVar("Answer")
 TIMEOUT_SECONDS = 8
@@ -15,7 +15,7 @@ DEADLINE_SECONDS = 15
 ANSWERS = {400, 401, 405}
 
 
-def ask(questions: Mapping[str, Callable[[], Answer]], seconds: float) -> dict[str, Answer]:
+def run_all(questions: Mapping[str, Callable[[], Answer]], seconds: float) -> dict[str, Answer]:
     """Put all questions at once; what is not answered in time is left out."""
     answers: dict[str, Answer] = {}
 
@@ -37,9 +37,9 @@ def fault(address: str) -> str:
     from worker_images.fetch import session
 
     try:
-        with session.opened(address, TIMEOUT_SECONDS, method="HEAD"):
+        with session.open_response(address, TIMEOUT_SECONDS, method="HEAD"):
             return ""
-    except NoAnswerError as error:
+    except NoResponseError as error:
         return "" if error.status in ANSWERS else str(error)
 
 

@@ -14,7 +14,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from worker_images.errors import NoAnswerError
+from worker_images.errors import NoResponseError
 
 MOST_REDIRECTS = 5
 CHUNK = 1 << 20
@@ -59,12 +59,12 @@ class Session(requests.Session):
 
 
 @contextlib.contextmanager
-def opened(
+def open_response(
     address: str, timeout: float, retries: urllib3.Retry = NO_RETRIES, method: str = "GET"
 ) -> Iterator[requests.Response]:
     """A successful answer, whose body is read in the block.
 
-    Raises NoAnswerError with the answer's status, 0 without one.
+    Raises NoResponseError with the answer's status, 0 without one.
     """
     status, follow = 0, method == "GET"
     try:
@@ -81,10 +81,10 @@ def opened(
         reason = f"HTTP {status}"
     except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
         reason = cause(error)
-    raise NoAnswerError(f"{shown(address)}: {reason}", status)
+    raise NoResponseError(f"{without_credentials(address)}: {reason}", status)
 
 
-def shown(address: str) -> str:
+def without_credentials(address: str) -> str:
     """An address without the name and password that it may hold."""
     parts = urlsplit(address)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
@@ -93,13 +93,15 @@ def shown(address: str) -> str:
 def body(
     address: str, timeout: float, seconds: float, retries: urllib3.Retry = NO_RETRIES
 ) -> Generator[bytes]:
-    """The bytes behind an address as they come, in bounded time; raises NoAnswerError."""
+    """The bytes behind an address as they come, in bounded time; raises NoResponseError."""
     deadline = time.monotonic() + seconds
-    with opened(address, timeout, retries) as answer:
+    with open_response(address, timeout, retries) as answer:
         while chunk := answer.raw.read1(CHUNK, decode_content=False):
             yield chunk
             if time.monotonic() > deadline:
-                raise NoAnswerError(f"{shown(address)}: incomplete after {seconds} s", OK)
+                raise NoResponseError(
+                    f"{without_credentials(address)}: incomplete after {seconds} s", OK
+                )
 
 
 def retrying(times: int, pause: float, longest: int) -> urllib3.Retry:

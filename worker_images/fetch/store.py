@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from worker_images.errors import EngineError, FetchError, ImageBuildError
 from worker_images.fetch import apt, gomod
-from worker_images.fetch.http import CHANGED, Wanted, all_of, have
-from worker_images.files import CACHE, swept, whole
+from worker_images.fetch.http import CHANGED, Download, ensure, ensure_all
+from worker_images.files import CACHE, atomic_path, without_stale_parts
 from worker_images.model.lock import Package, Wheel
 from worker_images.model.pins import DebianPin
 
@@ -39,58 +39,61 @@ class Store:
         """
         names = [f"debs/{apt.file_name(package)}" for package in packages]
         wanted = [
-            apt.wanted(package, *snapshots(package.url, pin, resolved)) for package in packages
+            apt.download(package, *snapshots(package.url, pin, resolved)) for package in packages
         ]
-        return self._have(wanted, names)
+        return self._ensure(wanted, names)
 
     def modules(self, files: Sequence[gomod.File]) -> list[Path]:
         """Files of module proxies; raises FetchError."""
         # A proxy is looked for only where a network is used.
         proxies = () if self.source else gomod.proxies()
-        return self._have(
-            [each.wanted(proxies) for each in files], [f"modules/{each.name}" for each in files]
+        return self._ensure(
+            [each.download(proxies) for each in files], [f"modules/{each.name}" for each in files]
         )
 
     def wheel(self, wheel: Wheel) -> Path:
         """A wheel; pip knows the reader's mirrors, proxies and CA; raises FetchError."""
-        wanted, path = wanted_wheel(wheel), swept(self.folder / "wheels") / f"{wheel.sha256}.whl"
+        wanted, path = (
+            wheel_download(wheel),
+            without_stale_parts(self.folder / "wheels") / f"{wheel.sha256}.whl",
+        )
         if self.source:
-            return self._have([wanted], [f"wheels/{path.name}"])[0]
+            return self._ensure([wanted], [f"wheels/{path.name}"])[0]
         if not path.is_file() or wanted.fault(path):
             _by_pip(wheel, wanted.fault, path)
         return path
 
     def resolve_wheel(self, project: str, version: str) -> Wheel:
         """The wheel that the index has for a version today; raises FetchError."""
-        folder = swept(self.folder / "wheels")
+        folder = without_stale_parts(self.folder / "wheels")
         with _downloaded(f"{project}=={version}", "--no-deps", folder) as found:
             digest = apt.sha256(found)
-            with whole(folder / f"{digest}.whl") as part:
+            with atomic_path(folder / f"{digest}.whl") as part:
                 shutil.copyfile(found, part)
             return Wheel(project, version, digest, found.stat().st_size)
 
-    def _have(self, wanted: Sequence[Wanted], names: Sequence[str]) -> list[Path]:
+    def _ensure(self, wanted: Sequence[Download], names: Sequence[str]) -> list[Path]:
         files = [
             (self._from_source(each, name), self.folder / name)
             for each, name in zip(wanted, names, strict=True)
         ]
         for folder in {path.parent for _, path in files}:
-            swept(folder)
-        return all_of(files)
+            without_stale_parts(folder)
+        return ensure_all(files)
 
-    def _from_source(self, wanted: Wanted, name: str) -> Wanted:
+    def _from_source(self, wanted: Download, name: str) -> Download:
         if self.source is None:
             return wanted
         step = f"fill the folder where there is a network: ./build.py fetch --into {self.source}"
         return replace(wanted, copy=self.source / name, step=step)
 
 
-def copied(store: Store, path: Path, fault: Callable[[Path], str], into: Path) -> Path:
+def copy_file(store: Store, path: Path, fault: Callable[[Path], str], into: Path) -> Path:
     """The same file of a store in another folder of that layout; raises FetchError."""
     target = into / path.relative_to(store.folder)
-    swept(target.parent)
+    without_stale_parts(target.parent)
     step = f"free some space in {into} and run again"
-    return have(Wanted(path.name, (), path.stat().st_size, fault, step, copy=path), target)
+    return ensure(Download(path.name, (), path.stat().st_size, fault, step, copy=path), target)
 
 
 def snapshots(address: str, pin: DebianPin, resolved: str) -> tuple[str, ...]:
@@ -103,14 +106,14 @@ def snapshots(address: str, pin: DebianPin, resolved: str) -> tuple[str, ...]:
     return ()
 
 
-def wanted_wheel(wheel: Wheel) -> Wanted:
+def wheel_download(wheel: Wheel) -> Download:
     """A wheel by its digest."""
 
     def fault(file: Path) -> str:
         found = apt.sha256(file)
         return "" if found == wheel.sha256 else f"got sha256 {found}, want {wheel.sha256}"
 
-    return Wanted(
+    return Download(
         f"{wheel.project} {wheel.version}",
         (),
         wheel.size,
@@ -140,7 +143,7 @@ def _by_pip(wheel: Wheel, fault: Callable[[Path], str], path: Path) -> None:
     with _downloaded(line, "--require-hashes", path.parent) as found:
         if cause := fault(found):
             raise FetchError(f"fetching {wheel.project} {wheel.version}: {cause}; {CHANGED}")
-        with whole(path) as part:
+        with atomic_path(path) as part:
             shutil.copyfile(found, part)
 
 

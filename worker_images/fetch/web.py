@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from worker_images.errors import NoAnswerError
+from worker_images.errors import NoResponseError
 from worker_images.fetch import session
 
 Record = TypeVar("Record", bound=BaseModel)
@@ -14,7 +14,7 @@ MOST_BYTES = 16 << 20
 
 
 def get(address: str, timeout: float, most: int = MOST_BYTES) -> bytes:
-    """The whole body; raises NoAnswerError."""
+    """The whole body; raises NoResponseError."""
     found = bytearray()
     for chunk in session.body(address, timeout, TOTAL_SECONDS):
         found += chunk
@@ -24,7 +24,7 @@ def get(address: str, timeout: float, most: int = MOST_BYTES) -> bytes:
 
 
 def record(address: str, model: type[Record], timeout: float) -> Record:
-    """A JSON body as a record; raises NoAnswerError, also for another body."""
+    """A JSON body as a record; raises NoResponseError, also for another body."""
     found = get(address, timeout)
     try:
         return model.model_validate_json(found)
@@ -32,6 +32,8 @@ def record(address: str, model: type[Record], timeout: float) -> Record:
         raise unexpected(address, f"not a {model.__name__}") from error
 
 
-def unexpected(address: str, difference: str) -> NoAnswerError:
+def unexpected(address: str, difference: str) -> NoResponseError:
     """An answer that is not what was wanted."""
-    return NoAnswerError(f"{session.shown(address)}: unexpected response, {difference}")
+    return NoResponseError(
+        f"{session.without_credentials(address)}: unexpected response, {difference}"
+    )

@@ -7,14 +7,14 @@ from pydantic import Field, StringConstraints
 
 from worker_images.model.oci.image import Entry, plain
 from worker_images.model.pins import Sha256
-from worker_images.model.schema import Strict, checked, form
+from worker_images.model.schema import Strict, pattern, read_model
 
-PATH = form(r"^/[^\x00-\x20]*$", "an absolute path; a folder ends in /")
-RIGHTS = form(
+PATH = pattern(r"^/[^\x00-\x20]*$", "an absolute path; a folder ends in /")
+RIGHTS = pattern(
     r"^[0-7]{4}( [0-9]{1,5}:[0-9]{1,5})?$",
     "four octal digits, and user:group where they are not root: 0755, 0640 0:42",
 )
-MEGABYTES = form(r"^[0-9]{1,4}(\.[0-9]{1,2})?$", "megabytes (10^6 bytes), such as 48")
+MEGABYTES = pattern(r"^[0-9]{1,4}(\.[0-9]{1,2})?$", "megabytes (10^6 bytes), such as 48")
 
 Path_ = Annotated[str, StringConstraints(pattern=PATH)]
 Rights = Annotated[str, StringConstraints(pattern=RIGHTS)]
@@ -68,16 +68,16 @@ class VariantExpectation(Strict):
 
 def base(root: Path) -> BaseExpectation:
     """Read images/base/expect.yaml; raises DocumentError."""
-    return checked(root, root / "images" / "base" / "expect.yaml", BaseExpectation)
+    return read_model(root, root / "images" / "base" / "expect.yaml", BaseExpectation)
 
 
 def component(root: Path, name: str) -> ComponentExpectation:
     """Read images/components/NAME/expect.yaml; raises DocumentError."""
-    return checked(
+    return read_model(
         root, root / "images" / "components" / name / "expect.yaml", ComponentExpectation
     )
 
 
 def variant(root: Path, name: str) -> VariantExpectation:
     """Read images/NAME/expect.yaml; raises DocumentError."""
-    return checked(root, root / "images" / name / "expect.yaml", VariantExpectation)
+    return read_model(root, root / "images" / name / "expect.yaml", VariantExpectation)

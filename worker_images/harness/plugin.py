@@ -17,7 +17,7 @@ from worker_images.harness.options import not_run
 from worker_images.harness.shell import TransportError
 from worker_images.model import kernel_settings
 from worker_images.model.oci.image import ImageError
-from worker_images.model.oci.names import nameless
+from worker_images.model.oci.names import without_names
 
 ENTRYPOINT = ["/usr/bin/tini", "--"]
 # Found by leaving out one after the other: each of these is needed, nothing else is.
@@ -102,7 +102,7 @@ def subject(
     known = images.identities()
     with told():
         if named.is_file():
-            archive = nameless(named, scratch / "image.tar")
+            archive = without_names(named, scratch / "image.tar")
             identity = images.load(archive)
         else:
             archive = scratch / "image.tar"

@@ -19,13 +19,13 @@ from worker_images.model.component import (
     UpstreamRepository,
     Wheel,
 )
-from worker_images.model.document import Document, read, refuse
+from worker_images.model.document import Document, raise_findings, read
 from worker_images.model.pins import ComponentPin, DebianName, Name, Pins
 from worker_images.model.rootfs import Rules
-from worker_images.model.schema import Strict, checked, form
+from worker_images.model.schema import Strict, pattern, read_model
 
 # It becomes a label, so nothing in it may end one.
-PURPOSE = form(r"^[0-9A-Za-z][0-9A-Za-z ,.:;()+-]{0,99}$", "one line of plain words")
+PURPOSE = pattern(r"^[0-9A-Za-z][0-9A-Za-z ,.:;()+-]{0,99}$", "one line of plain words")
 
 
 class Variant(Strict):
@@ -73,19 +73,19 @@ def load(root: Path) -> Catalog:
     images = root / "images"
     folders = sorted(path for path in (images / "components").iterdir() if path.is_dir())
     components = {
-        folder.name: checked(root, folder / "component.yaml", Definition) for folder in folders
+        folder.name: read_model(root, folder / "component.yaml", Definition) for folder in folders
     }
     variants = {
-        path.parent.name: checked(root, path, Variant)
+        path.parent.name: read_model(root, path, Variant)
         for path in sorted(images.glob("*/variant.yaml"))
     }
-    packages = checked(root, images / "base" / "packages.yaml", BasePackages)
+    packages = read_model(root, images / "base" / "packages.yaml", BasePackages)
     return Catalog(components, variants, packages, rootfs.load(root))
 
 
 def check(pins: Pins, document: Document, catalog: Catalog, root: Path) -> None:
     """Hold pins and folders against each other; raises DocumentError with every mismatch."""
-    refuse(
+    raise_findings(
         [
             *_unused(pins, document, catalog),
             *_incomplete(pins, document, catalog, root),

@@ -11,13 +11,15 @@ from worker_images.model.pins import (
     DebianName,
     Source,
 )
-from worker_images.model.schema import Strict, form
+from worker_images.model.schema import Strict, pattern
 
 Architecture = Literal["amd64", "arm64"]
-LACK = form(r"^[0-9A-Za-z][ -~]{0,199}$", "one line of plain words")
-URL = form(r"^https://[0-9A-Za-z./_{}-]+$", "an https address; {version} is the pinned version")
-REPOSITORY = form(r"^https://[0-9A-Za-z./_-]+ [0-9A-Za-z./_ -]+$", "an address, suite, components")
-NAME = form(r"^[a-z0-9][a-z0-9._/-]*$", "an image name without a tag")
+LACK = pattern(r"^[0-9A-Za-z][ -~]{0,199}$", "one line of plain words")
+URL = pattern(r"^https://[0-9A-Za-z./_{}-]+$", "an https address; {version} is the pinned version")
+REPOSITORY = pattern(
+    r"^https://[0-9A-Za-z./_-]+ [0-9A-Za-z./_ -]+$", "an address, suite, components"
+)
+NAME = pattern(r"^[a-z0-9][a-z0-9._/-]*$", "an image name without a tag")
 
 Text = Annotated[tuple[Annotated[str, StringConstraints(pattern=LACK)], ...], Field(strict=False)]
 Packages = Annotated[tuple[DebianName, ...], Field(strict=False)]

@@ -51,7 +51,7 @@ def dotted(location: Location) -> str:
     return text.lstrip(".") or "(file)"
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """Quote a value for a message: ASCII only, so that no terminal is steered by it."""
     text = ascii(value)
     return text if len(text) <= 60 else text[:57] + "..."
@@ -89,9 +89,9 @@ def parse(data: bytes, name: str) -> Document:
         raise DocumentError(
             [_fault(name, place, "not UTF-8", f"byte {error.start}", "save as UTF-8")]
         ) from error
-    refuse(list(itertools.islice(_characters(text, name), MOST_FINDINGS)))
+    raise_findings(list(itertools.islice(_characters(text, name), MOST_FINDINGS)))
     try:
-        refuse(list(_events(text, name)))
+        raise_findings(list(_events(text, name)))
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         place = _mark(error.problem_mark or error.context_mark)
@@ -107,7 +107,7 @@ def parse(data: bytes, name: str) -> Document:
     return Document(name, value, builder.marks, tuple(builder.findings))
 
 
-def refuse(findings: list[Finding]) -> None:
+def raise_findings(findings: list[Finding]) -> None:
     if findings:
         raise DocumentError(findings)
 
@@ -184,7 +184,7 @@ class _Builder:
             self._report(
                 node,
                 location,
-                f"{shown(node.value)} is not quoted",
+                f"{quoted(node.value)} is not quoted",
                 "YAML would guess its type",
                 "put it in quotes",
             )

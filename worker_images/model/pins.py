@@ -7,34 +7,34 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from worker_images.model.document import Document, read
-from worker_images.model.schema import Strict, form, validated
+from worker_images.model.schema import Strict, pattern, validate
 
-NAME = form(r"^[a-z][a-z0-9-]{0,39}$", "a name is a-z, 0-9 and -")
-ARGUMENT = form(r"^[A-Z][A-Z0-9_]{0,39}$", "a build argument is A-Z, 0-9 and _")
-VERSION = form(
+NAME = pattern(r"^[a-z][a-z0-9-]{0,39}$", "a name is a-z, 0-9 and -")
+ARGUMENT = pattern(r"^[A-Z][A-Z0-9_]{0,39}$", "a build argument is A-Z, 0-9 and _")
+VERSION = pattern(
     r"^[0-9][0-9A-Za-z.+-]{0,63}$",
     "a version is digits, letters, '.', '+' and '-', such as 20260622.0",
 )
-MODULE = form(
+MODULE = pattern(
     r"^[a-z0-9][a-z0-9.-]*\.[a-z]{2,}(/[0-9A-Za-z._-]+)+$",
     "a Go module path, such as gvisor.dev/gvisor",
 )
 MODULE_VERSION = r"^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+incompatible)?$"
-EITHER_VERSION = form(f"{MODULE_VERSION}|{VERSION}", "a Go module version, such as v1.5.2")
-WHEEL = form(r"^[a-z0-9][a-z0-9-]{0,63}$", "a PyPI project name in normal form")
-PACKAGE = form(r"^[a-z0-9][a-z0-9+.-]{1,63}$", "a Debian package name")
-SHA256 = form(r"^[0-9a-f]{64}$", "64 lower-case hexadecimal digits")
-SHA512 = form(r"^[0-9a-f]{128}$", "128 lower-case hexadecimal digits")
-DIGEST = form(r"^sha256:[0-9a-f]{64}$", "sha256: and 64 lower-case hexadecimal digits")
-IMAGE = form(
+EITHER_VERSION = pattern(f"{MODULE_VERSION}|{VERSION}", "a Go module version, such as v1.5.2")
+WHEEL = pattern(r"^[a-z0-9][a-z0-9-]{0,63}$", "a PyPI project name in normal form")
+PACKAGE = pattern(r"^[a-z0-9][a-z0-9+.-]{1,63}$", "a Debian package name")
+SHA256 = pattern(r"^[0-9a-f]{64}$", "64 lower-case hexadecimal digits")
+SHA512 = pattern(r"^[0-9a-f]{128}$", "128 lower-case hexadecimal digits")
+DIGEST = pattern(r"^sha256:[0-9a-f]{64}$", "sha256: and 64 lower-case hexadecimal digits")
+IMAGE = pattern(
     r"^[a-z0-9][a-z0-9._/-]*:[0-9A-Za-z_][0-9A-Za-z._-]{0,127}$",
     "an image name with a tag; the digest is a key of its own",
 )
-DRIVER = form(r"^[0-9]{3}\.[0-9]{2,3}\.[0-9]{2}$", "a driver version, such as 580.159.04")
-REASON = form(r"^[^ ].{0,199}$", "a reason is one line of words")
-TOOLCHAIN = form(r"^1\.[0-9]{2}\.[0-9]{1,2}$", "a Go release, such as 1.26.11")
-EPOCH = form(r"^[1-9][0-9]{8,9}$", "seconds since 1970, such as 1782950400")
-MIRROR = form(
+DRIVER = pattern(r"^[0-9]{3}\.[0-9]{2,3}\.[0-9]{2}$", "a driver version, such as 580.159.04")
+REASON = pattern(r"^[^ ].{0,199}$", "a reason is one line of words")
+TOOLCHAIN = pattern(r"^1\.[0-9]{2}\.[0-9]{1,2}$", "a Go release, such as 1.26.11")
+EPOCH = pattern(r"^[1-9][0-9]{8,9}$", "seconds since 1970, such as 1782950400")
+MIRROR = pattern(
     r"^https?://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[0-9A-Za-z_-][0-9A-Za-z._-]*)*$",
     "an http or https address without user, port or path tricks",
 )
@@ -153,7 +153,7 @@ class Pins(Strict):
 def load(path: Path, name: str | None = None) -> tuple[Pins, Document]:
     """Read pins and the document they came from; raises DocumentError with every fault."""
     document = read(path, name)
-    return validated(document, Pins), document
+    return validate(document, Pins), document
 
 
 def json_schema() -> str:

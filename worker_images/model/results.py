@@ -86,7 +86,7 @@ class Run:
     properties: Mapping[str, str]
     checks: tuple[Check, ...]
 
-    def having(self, outcome: str) -> tuple[Check, ...]:
+    def with_outcome(self, outcome: str) -> tuple[Check, ...]:
         """The checks of one outcome."""
         return tuple(check for check in self.checks if check.result.outcome == outcome)
 
@@ -145,7 +145,7 @@ def _explained(reason: str) -> str:
     return f"{UNEXPLAINED}{reason}"
 
 
-def described(check: Check, root: Path) -> Check:
+def with_docstrings(check: Check, root: Path) -> Check:
     """The check with its words: its module's question, its name as a title, its docstring."""
     words = _docstrings(root / check.file)
     title = check.function.removeprefix("test_").replace("_", " ")

@@ -6,11 +6,13 @@ from typing import Annotated
 from pydantic import StringConstraints
 
 from worker_images.model.pins import DebianName
-from worker_images.model.schema import Strict, checked, form
+from worker_images.model.schema import Strict, pattern, read_model
 
 PLACE = Path("images/base/rootfs.yaml")
-PATTERN = form(r"^(/[^\x00-\x20/]+)+$", "an absolute path or pattern that does not end in a slash")
-LINE = form(r"^\S(.*\S)?$", "one line of text")
+PATTERN = pattern(
+    r"^(/[^\x00-\x20/]+)+$", "an absolute path or pattern that does not end in a slash"
+)
+LINE = pattern(r"^\S(.*\S)?$", "one line of text")
 
 Pattern = Annotated[str, StringConstraints(pattern=PATTERN)]
 Line = Annotated[str, StringConstraints(pattern=LINE)]
@@ -32,4 +34,4 @@ class Rules(Strict):
 
 def load(root: Path) -> Rules:
     """Read the file of a checkout; raises DocumentError."""
-    return checked(root, root / PLACE, Rules)
+    return read_model(root, root / PLACE, Rules)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from worker_images.errors import DocumentError, Finding
-from worker_images.model.document import Document, Location, read, refuse, shown
+from worker_images.model.document import Document, Location, quoted, raise_findings, read
 
 Model = TypeVar("Model", bound=BaseModel)
 NOUNS: dict[type, str] = {dict: "mapping", list: "list", str: "text"}
@@ -17,10 +17,10 @@ NOUNS: dict[type, str] = {dict: "mapping", list: "list", str: "text"}
 _HINTS: dict[str, str] = {}
 
 
-def form(pattern: str, hint: str) -> str:
+def pattern(regex: str, hint: str) -> str:
     """A pattern for text, remembered with the words that explain it."""
-    _HINTS[pattern] = hint
-    return pattern
+    _HINTS[regex] = hint
+    return regex
 
 
 class Strict(BaseModel):
@@ -29,26 +29,31 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-def validated(document: Document, model: type[Model]) -> Model:
+def validate(document: Document, model: type[Model]) -> Model:
     """Check a document against a model; raises DocumentError with every fault of both stages."""
     try:
         result = model.model_validate(document.value)
     except ValidationError as error:
         found = [_translate(document, model, detail) for detail in error.errors(include_url=False)]
         raise DocumentError([*document.findings, *found]) from None
-    refuse(list(document.findings))
+    raise_findings(list(document.findings))
     return result
 
 
-def checked(root: Path, path: Path, model: type[Model]) -> Model:
+def read_model(root: Path, path: Path, model: type[Model]) -> Model:
     """Read a file of the checkout; raises DocumentError."""
-    return validated(read(path, str(path.relative_to(root))), model)
+    return validate(read(path, str(path.relative_to(root))), model)
 
 
 def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Finding:
-    location = tuple(part for part in detail["loc"] if part != "[key]")
+    location = _location(document, detail)
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
-    if kind == "missing":
+    if kind.startswith("union_tag"):
+        location = (*location, str(context["discriminator"]).strip("'"))
+    if kind == "union_tag_invalid":
+        what, allowed = f"{quoted(context['tag'])} is not allowed", context["expected_tags"]
+        return document.finding(location, what, f"one of {allowed}", "correct it")
+    if kind in {"missing", "union_tag_not_found"}:
         return document.finding(location, "missing", "it has no default", "add the key")
     if kind == "extra_forbidden":
         return document.finding(
@@ -57,7 +62,7 @@ def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails)
     if kind == "string_pattern_mismatch":
         return document.finding(
             location,
-            f"{shown(value)} is not allowed",
+            f"{quoted(value)} is not allowed",
             _HINTS.get(context["pattern"], "wrong form"),
             "correct it",
         )
@@ -69,8 +74,18 @@ def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails)
             "see versions.schema.json",
         )
     return document.finding(
-        location, shown(value), detail["msg"].removeprefix("Value error, "), "correct it"
+        location, quoted(value), detail["msg"].removeprefix("Value error, "), "correct it"
     )
+
+
+def _location(document: Document, detail: ErrorDetails) -> Location:
+    """The place of a fault, without pydantic's names for keys and for members of a union."""
+    parts = [part for part in detail["loc"] if part != "[key]"]
+    location: Location = ()
+    for number, part in enumerate(parts):
+        if (*location, part) in document.marks or number == len(parts) - 1:
+            location = (*location, part)
+    return location
 
 
 def _suggest(location: Location, model: type[BaseModel]) -> str:

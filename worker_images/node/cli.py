@@ -29,7 +29,7 @@ def main(argv: list[str], root: Path) -> int:
 def _run(arguments: argparse.Namespace, root: Path) -> tuple[int, str]:
     command: Command = arguments.command
     try:
-        return command.run(arguments, root, console.say)
+        return command.run(arguments, root, console.print_progress)
     except ImageError as error:
         raise EngineError(str(error)) from error
 

@@ -86,7 +86,7 @@ def _module(title: str, checks: Sequence[Check], root: Path) -> Iterator[str]:
     yield f"\n### {title}\n"
     yield from _table("check", "", "seen", "s")
     for check in checks:
-        yield _row(results.described(check, root))
+        yield _row(results.with_docstrings(check, root))
 
 
 def _json(path: Path) -> dict[str, Any]:

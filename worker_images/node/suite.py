@@ -57,11 +57,9 @@ def _command(root: Path, tests: Sequence[str], options: Sequence[str], report: P
 
 
 def _environment(root: Path) -> dict[str, str]:
-    """The caller's, without pytest settings of the caller's own."""
-    found = dict(os.environ)
-    for name in os.environ:
-        if name.startswith("PYTEST_"):
-            del found[name]
+    """The caller's, without pytest settings and plugins of the caller's own."""
+    found = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    found["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     site = root / SITE
     if site.is_dir():
         paths = [str(site), str(root), found.get("PYTHONPATH", "")]

@@ -66,7 +66,7 @@ def _row(layer: Layer, variant: str, at: str, checks: Sequence[Check]) -> Row:
 
 def _run(root: Path, name: str, variant: str) -> Run:
     run = results.read(root / name)
-    checks = (results.described(check, root) for check in run.checks)
+    checks = (results.with_docstrings(check, root) for check in run.checks)
     return replace(
         run, checks=tuple(_of_mutant(replace(each, variant=variant), root) for each in checks)
     )

@@ -1,4 +1,4 @@
-"""The layout of the Go toolchain is an input of builds."""
+"""The code that writes the Go toolchain's tar is an input of builds."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import pytest
 from worker_images.build import gotoolchain
 
 
-def test_what_lays_out_the_compiler_is_an_input(
+def test_key_changes_with_the_source_of_the_module(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     before = gotoolchain.key("h1:x")
-    other = tmp_path / "compiler.py"
+    other = tmp_path / "gotoolchain.py"
     other.write_text(Path(gotoolchain.__file__).read_text() + "\n")
     monkeypatch.setattr(gotoolchain, "__file__", str(other))
     assert gotoolchain.key("h1:x") != before

@@ -1,4 +1,4 @@
-"""What a build takes in: one lock for all variants, and no package twice."""
+"""Inputs of a build come from one lock and contain no package twice."""
 
 from dataclasses import replace
 
@@ -10,12 +10,12 @@ from worker_images.model.project import Project
 
 
 def roots(planned: Plan) -> dict[str, Root]:
-    """The root filesystems of a plan by owner, in order."""
+    """Return the root filesystems of a plan by owner, in order."""
     return {each.owner: each for each in planned.inputs if isinstance(each, Root)}
 
 
 def names(root: Root) -> set[str]:
-    """The packages of a root."""
+    """Return the package names of a root."""
     return {each.name for each in root.packages}
 
 
@@ -27,7 +27,7 @@ def test_all_variants_share_one_base(locked: Lock, project: Project) -> None:
     assert len(bases["slim"].packages) > 20
 
 
-def test_root_holds_no_package_of_the_root_below(locked: Lock, project: Project) -> None:
+def test_root_contains_no_package_of_the_root_below(locked: Lock, project: Project) -> None:
     slim, full = (roots(plan.make(project, locked, name)) for name in ("slim", "full"))
     assert set(slim) == {"base"}
     assert {"cgo", "criu", "runc", "cuda-runtime"} <= set(full)
@@ -36,14 +36,14 @@ def test_root_holds_no_package_of_the_root_below(locked: Lock, project: Project)
         assert not names(full["base"]) & names(full[owner])
 
 
-def test_root_holds_no_package_that_builds_do_not_use(locked: Lock, project: Project) -> None:
+def test_root_contains_no_package_that_builds_do_not_use(locked: Lock, project: Project) -> None:
     cgo = names(roots(plan.make(project, locked, "full"))["cgo"])
     assert "gcc" in cgo
     assert not [name for name in cgo if name.startswith("libasan")]
     assert [each for each in locked.packages["amd64"].of("cgo") if each.name.startswith("libasan")]
 
 
-def test_other_architecture_has_its_own_base_and_a_native_compiler(
+def test_other_architecture_has_its_own_base_and_a_native_root(
     locked: Lock, project: Project
 ) -> None:
     found = roots(plan.make(project, locked, "slim", architecture="arm64"))
@@ -54,7 +54,7 @@ def test_other_architecture_has_its_own_base_and_a_native_compiler(
     assert not any(each.url.endswith("_arm64.deb") for each in native.packages)
 
 
-def test_upstream_has_no_root_and_names_each_download(locked: Lock, project: Project) -> None:
+def test_upstream_has_downloads_and_no_roots(locked: Lock, project: Project) -> None:
     planned = plan.make(project, locked, "full", "upstream")
     assert roots(planned) == {}
     downloads = {each.name: each for each in planned.inputs if isinstance(each, inputs.Download)}
@@ -66,13 +66,13 @@ def test_upstream_has_no_root_and_names_each_download(locked: Lock, project: Pro
     }
 
 
-def test_names_and_places_are_unique(locked: Lock, project: Project) -> None:
+def test_input_names_and_places_are_unique(locked: Lock, project: Project) -> None:
     found = plan.make(project, locked, "full").inputs
     assert len({each.name for each in found}) == len(found)
     placed = [each.place for each in found if not isinstance(each, inputs.Modules)]
     assert len(set(placed)) == len(placed)
 
 
-def test_digest_changes_with_the_packages(locked: Lock, project: Project) -> None:
+def test_root_digest_changes_with_its_packages(locked: Lock, project: Project) -> None:
     base = roots(plan.make(project, locked, "slim"))["base"]
     assert replace(base, packages=base.packages[1:]).digest != base.digest

@@ -1,4 +1,4 @@
-"""Machines, hosts, sums and engines: what is refused before any work, each with its way out."""
+"""Unsuitable machines are rejected before any work, with an alternative."""
 
 from dataclasses import replace
 
@@ -11,12 +11,12 @@ from worker_images.model import pins
 HERE = machine.Machine("x86_64", debian=True, root=True)
 
 
-def test_an_amd64_debian_machine_is_accepted() -> None:
+def test_machine_is_accepted_with_amd64_and_debian() -> None:
     assert machine.check(HERE, "packages", "slim") is None  # type: ignore[func-returns-value]
 
 
 @pytest.mark.parametrize(
-    ("fault", "source", "way_out"),
+    ("unsuitable", "source", "alternative"),
     [
         (
             replace(HERE, architecture="aarch64"),
@@ -26,24 +26,24 @@ def test_an_amd64_debian_machine_is_accepted() -> None:
         (replace(HERE, debian=False), "packages", "./build.py --variant slim --source upstream"),
     ],
 )
-def test_a_machine_that_cannot_is_told_the_way_out(
-    fault: machine.Machine, source: pins.Source, way_out: str
+def test_machine_error_names_the_alternative_command(
+    unsuitable: machine.Machine, source: pins.Source, alternative: str
 ) -> None:
-    with pytest.raises(EngineError, match=way_out):
-        machine.check(fault, source, "slim")
+    with pytest.raises(EngineError, match=alternative):
+        machine.check(unsuitable, source, "slim")
 
 
-def test_upstream_needs_no_debian() -> None:
+def test_machine_without_debian_is_accepted_for_upstream() -> None:
     assert machine.check(replace(HERE, debian=False), "upstream", "slim") is None  # type: ignore[func-returns-value]
 
 
 @pytest.mark.parametrize(
-    ("fault", "way_out"),
+    ("unsuitable", "alternative"),
     [
         (replace(HERE, root=False), "run the same command with sudo"),
         (replace(HERE, debian=False), "--source upstream"),
     ],
 )
-def test_an_engine_that_cannot_start(fault: machine.Machine, way_out: str) -> None:
-    with pytest.raises(EngineError, match=way_out):
-        machine.check_engine_can_start(fault)
+def test_engine_error_names_the_alternative(unsuitable: machine.Machine, alternative: str) -> None:
+    with pytest.raises(EngineError, match=alternative):
+        machine.check_engine_can_start(unsuitable)

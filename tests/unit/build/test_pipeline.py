@@ -1,4 +1,4 @@
-"""What was not judged, or was refused, gets no name; what another image came to does not matter."""
+"""Only images that pass their tests are tagged, independent of the other images of a build."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from worker_images.model.project import Project
 
 
 class Engine(Images):
-    """An engine that only notes what is asked of it; a fake, because the fault is the judge's."""
+    """An engine that records the tags. It is a fake, because only test results matter here."""
 
     def __init__(self) -> None:
         super().__init__(Address("unix:///none"))
@@ -39,11 +39,11 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     return found
 
 
-def built(works: list[BuildJob], *_: object) -> dict[str, record.Record]:
-    """Images as a build leaves them."""
-    for work in works:
-        (work.out / "candidate.tar").write_text("image")
-    names = [work.plan.variant for work in works]
+def write_images(jobs: list[BuildJob], *_: object) -> dict[str, record.Record]:
+    """Write archives and return records as a build does."""
+    for job in jobs:
+        (job.out / "candidate.tar").write_text("image")
+    names = [job.plan.variant for job in jobs]
     return {
         name: record.Record(
             name,
@@ -72,7 +72,7 @@ def build(
     locked: Lock,
     no_engine: builder.Engine,
 ) -> Callable[..., tuple[record.Outcome, ...]]:
-    """Run the pipeline on two built images, of which the named ones are refused."""
+    """Run the pipeline on two built images, of which the named ones fail their tests."""
     assert engine
 
     def prepare(requests: list[Request], loaded: Project, progress: Progress) -> list[BuildJob]:
@@ -81,42 +81,42 @@ def build(
             BuildJob(
                 request=each,
                 project=loaded,
-                plan=made,
+                plan=planned,
                 dockerfile="",
-                out=tmp_path / made.variant,
+                out=tmp_path / planned.variant,
                 engine=no_engine,
                 store=Store(),
                 progress=progress,
                 source_digest="",
             )
-            for each, made in zip(requests, plans, strict=True)
+            for each, planned in zip(requests, plans, strict=True)
         ]
 
-    def run(*refused: str, interrupted: str = "", **options: object) -> tuple[record.Outcome, ...]:
+    def run(*failing: str, interrupted: str = "", **options: object) -> tuple[record.Outcome, ...]:
         @contextlib.contextmanager
-        def trial(work: BuildJob, made: record.Record, _: Path) -> Iterator[Callable[[], None]]:
-            def verdict() -> None:
-                if made.variant == interrupted:
+        def start(job: BuildJob, built: record.Record, _: Path) -> Iterator[testing.CheckResults]:
+            def check_results() -> None:
+                if built.variant == interrupted:
                     raise KeyboardInterrupt
-                if made.variant in refused:
-                    raise FailedTestsError(f"{made.variant} is refused, in {work.out}")
+                if built.variant in failing:
+                    raise FailedTestsError(f"{built.variant} failed 1 check, in {job.out}")
 
-            yield verdict
+            yield check_results
 
-        monkeypatch.setattr(testing, "trial", trial)
+        monkeypatch.setattr(testing, "start", start)
         requests = [Request(name, **options) for name in ("full", "slim")]  # type: ignore[arg-type]
         return pipeline.run(requests, project, lambda _: None)
 
     monkeypatch.setattr(pipeline, "prepare", prepare)
-    monkeypatch.setattr(pipeline, "_build", built)
-    monkeypatch.setattr(record, "is_of", lambda archive, _: archive.exists())
+    monkeypatch.setattr(pipeline, "_build", write_images)
+    monkeypatch.setattr(record, "matches", lambda archive, _: archive.exists())
     return run
 
 
-def test_what_passes_is_tagged_and_recorded(
+def test_image_is_tagged_and_recorded_when_it_passes(
     build: Callable[..., tuple[record.Outcome, ...]], engine: Engine, tmp_path: Path
 ) -> None:
-    """The control of the tests below."""
+    """Control of the tests below."""
     assert [outcome.tag for outcome in build()] == ["worker:full", "worker:slim"]
     assert engine.tagged == ["worker:full id-full", "worker:slim id-slim"]
     assert sorted(path.name for path in (tmp_path / "slim").glob("*.*")) == [
@@ -127,25 +127,25 @@ def test_what_passes_is_tagged_and_recorded(
     ]
 
 
-@pytest.mark.parametrize(("refused", "passed"), [("full", "slim"), ("slim", "full")])
-def test_what_is_refused_is_not_tagged(
-    refused: str,
+@pytest.mark.parametrize(("failed", "passed"), [("full", "slim"), ("slim", "full")])
+def test_image_is_not_tagged_when_it_fails(
+    failed: str,
     passed: str,
     build: Callable[..., tuple[record.Outcome, ...]],
     engine: Engine,
     tmp_path: Path,
 ) -> None:
     with pytest.raises(
-        FailedTestsError, match=f"{refused} is refused(.|\n)*passed and tagged: worker:{passed}"
+        FailedTestsError, match=f"{failed} failed 1 check(.|\n)*passed and tagged: worker:{passed}"
     ):
-        build(refused)
+        build(failed)
     assert engine.tagged == [f"worker:{passed} id-{passed}"]
-    assert not (tmp_path / refused / "build.json").exists()
-    assert not (tmp_path / refused / "image.tar").exists()
-    assert (tmp_path / refused / "candidate.tar").exists()
+    assert not (tmp_path / failed / "build.json").exists()
+    assert not (tmp_path / failed / "image.tar").exists()
+    assert (tmp_path / failed / "candidate.tar").exists()
 
 
-def test_what_was_not_judged_is_not_tagged(
+def test_image_is_not_tagged_when_tests_are_off(
     build: Callable[..., tuple[record.Outcome, ...]], engine: Engine, tmp_path: Path
 ) -> None:
     assert [outcome.tag for outcome in build(test=False)] == [None, None]
@@ -153,34 +153,34 @@ def test_what_was_not_judged_is_not_tagged(
     assert not list(tmp_path.glob("*/build.json"))
 
 
-def failing(*_: object) -> None:
-    """A registry that is not there."""
+def fail_push(*_: object) -> None:
+    """Fail as with an unreachable registry."""
     raise RegistryError("pushing")
 
 
-def interrupted(*_: object) -> None:
-    """Ctrl-C during a push."""
+def interrupt_push(*_: object) -> None:
+    """Fail as with Ctrl-C during a push."""
     raise KeyboardInterrupt
 
 
-def test_failed_push_keeps_the_verdict(
+def test_record_is_kept_when_the_push_fails(
     build: Callable[..., tuple[record.Outcome, ...]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(push, "push", failing)
+    monkeypatch.setattr(push, "push", fail_push)
     with pytest.raises(RegistryError):
         build(tag="registry.example/worker:1", push=True)
     assert (tmp_path / "full" / "build.json").exists()
 
 
-def test_interrupted_push_names_what_was_tagged(
+def test_interrupted_push_names_the_tagged_images(
     build: Callable[..., tuple[record.Outcome, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(push, "push", interrupted)
+    monkeypatch.setattr(push, "push", interrupt_push)
     with pytest.raises(
         InterruptedBuildError,
-        match=r"tested and tagged: registry\.example/worker:1; the push did not end",
+        match=r"tested and tagged: registry\.example/worker:1; the push did not finish",
     ) as caught:
         build(tag="registry.example/worker:1", push=True)
     assert caught.value.exit_code == 130
@@ -189,16 +189,16 @@ def test_interrupted_push_names_what_was_tagged(
 def test_interrupt_after_a_tag_names_the_tag(
     build: Callable[..., tuple[record.Outcome, ...]], engine: Engine
 ) -> None:
-    """Both variants are built, and Ctrl-C comes while the second is tested."""
+    """Both variants are built, and Ctrl-C arrives while the second is tested."""
     with pytest.raises(
         InterruptedBuildError,
-        match="interrupted; tested and tagged: worker:full; the same command does the rest",
+        match="interrupted; tested and tagged: worker:full; run the same command again to continue",
     ):
         build(interrupted="slim")
     assert engine.tagged == ["worker:full id-full"]
 
 
-def test_interrupt_before_any_tag_is_a_plain_one(
+def test_interrupt_before_any_tag_is_a_keyboard_interrupt(
     build: Callable[..., tuple[record.Outcome, ...]], engine: Engine
 ) -> None:
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""The plan: what a variant and a source mean."""
+"""Plans of variants and sources."""
 
 import json
 
@@ -11,12 +11,14 @@ from worker_images.model.lock import Lock
 from worker_images.model.project import Project
 
 
-def test_packages_stamp_is_the_description(locked: Lock, project: Project) -> None:
+def test_reported_version_is_the_git_description_for_packages(
+    locked: Lock, project: Project
+) -> None:
     (gvisor,) = plan.make(project, locked, "slim", "packages").components
     assert (gvisor.version, gvisor.reported_version) == ("20260622.0", "20260622.0-46-g879cb2dc2")
 
 
-def test_upstream_stamp_is_the_release(locked: Lock, project: Project) -> None:
+def test_reported_version_is_the_release_for_upstream(locked: Lock, project: Project) -> None:
     (gvisor,) = plan.make(project, locked, "slim", "upstream").components
     assert gvisor.reported_version == "20260622.0"
 
@@ -25,20 +27,25 @@ def test_source_defaults_to_the_pins(locked: Lock, project: Project) -> None:
     assert plan.make(project, locked, "slim").source == project.pins.source
 
 
-def test_unknown_variant_names_the_known(locked: Lock, project: Project) -> None:
+def test_unknown_variant_error_names_the_known_ones(locked: Lock, project: Project) -> None:
     with pytest.raises(UsageError, match=r"no such variant; known variants: full, slim"):
         plan.make(project, locked, "smal")
 
 
-def test_a_variant_with_unwritten_components_is_not_buildable(catalog: Catalog) -> None:
-    odd = Catalog(
+def test_variant_is_not_buildable_without_folders_of_its_components(catalog: Catalog) -> None:
+    incomplete = Catalog(
         {"gvisor": catalog.components["gvisor"]}, catalog.variants, catalog.packages, catalog.rules
     )
-    assert odd.missing("full") == ("runc", "criu", "nvidia-container-toolkit", "cuda-runtime")
-    assert odd.buildable == ("slim",)
+    assert incomplete.missing("full") == (
+        "runc",
+        "criu",
+        "nvidia-container-toolkit",
+        "cuda-runtime",
+    )
+    assert incomplete.buildable == ("slim",)
 
 
-def test_plan_is_plain_data(locked: Lock, project: Project) -> None:
+def test_plan_data_is_json(locked: Lock, project: Project) -> None:
     data = plan.make(project, locked, "slim").as_data()
     assert data["components"][0]["origin"]["module"] == "gvisor.dev/gvisor"  # type: ignore[index]
     assert {"name", "digest", "place"} == set(data["inputs"][0])  # type: ignore[index]

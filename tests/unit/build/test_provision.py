@@ -10,25 +10,25 @@ from worker_images.model.project import Project
 
 
 @pytest.mark.parametrize(
-    ("revision", "said"),
+    ("revision", "expected"),
     [("unknown", ["revision unknown: git is missing, or this is not a clone"]), ("0123", [])],
 )
-def test_an_unknown_revision_is_said_before_an_engine_is_asked(
+def test_unknown_revision_is_reported_before_the_engine_is_used(
     revision: str,
-    said: list[str],
+    expected: list[str],
     monkeypatch: pytest.MonkeyPatch,
     project: Project,
 ) -> None:
-    """A build of five minutes does not end with it."""
-    told: list[str] = []
+    """The message comes at the start of a long build, not at its end."""
+    messages: list[str] = []
 
-    def asked(*_: object) -> NoReturn:
-        raise EngineError(" ".join(told))
+    def use_engine(*_: object) -> NoReturn:
+        raise EngineError(" ".join(messages))
 
     monkeypatch.setattr(work, "revision", lambda _: revision)
     monkeypatch.setattr(work, "check_space", lambda *_: None)
-    monkeypatch.setattr(provision, "ensure_engine", asked)
-    with pytest.raises(EngineError) as ended:
-        work.prepare([work.Request("slim")], project, told.append)
-    assert [line in str(ended.value) for line in said] == [True] * len(said)
-    assert len(told) == len(said)
+    monkeypatch.setattr(provision, "ensure_engine", use_engine)
+    with pytest.raises(EngineError) as caught:
+        work.prepare([work.Request("slim")], project, messages.append)
+    assert [line in str(caught.value) for line in expected] == [True] * len(expected)
+    assert len(messages) == len(expected)

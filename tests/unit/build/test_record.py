@@ -1,4 +1,4 @@
-"""Records, locks and the quick answer: what was built, from what, and whether anything changed."""
+"""Records of builds, the lock of an output folder, and the revision of the checkout."""
 
 import multiprocessing
 import os
@@ -15,7 +15,7 @@ from worker_images.files import ROOT
 from worker_images.model.oci.outline import outline
 
 
-def git(folder: Path, *words: str) -> str:
+def git(folder: Path, *arguments: str) -> str:
     identity = [
         f"-c{name}"
         for name in (
@@ -29,15 +29,15 @@ def git(folder: Path, *words: str) -> str:
         "git",
         "-C",
         str(folder),
-        *(word for pair in identity for word in (pair[:2], pair[2:])),
-        *words,
+        *(part for pair in identity for part in (pair[:2], pair[2:])),
+        *arguments,
     ]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A repository with one commit, and an unpacked archive of a project in it."""
+    """A repository with one commit and a subfolder that is not a clone."""
     try:
         git(tmp_path, "init")
     except FileNotFoundError:
@@ -49,11 +49,11 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_revision_is_gits_name_of_the_checkout(
+def test_revision_is_the_commit_of_the_checkout(
     clone: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also from a hook of another repository, whose variables name that one."""
+    """Also in a hook of another repository, which sets GIT_DIR to that one."""
     monkeypatch.setenv("GIT_DIR", str(ROOT / ".git"))
     commit = git(clone, "--git-dir", str(clone / ".git"), "rev-parse", "HEAD")
     assert record.revision(clone) == commit
@@ -62,7 +62,7 @@ def test_revision_is_gits_name_of_the_checkout(
 
 
 def test_revision_is_unknown_in_an_unpacked_archive(clone: Path) -> None:
-    """That of a repository around it is another project's."""
+    """The revision of a surrounding repository belongs to another project."""
     assert record.revision(clone / "unpacked") == "unknown"
 
 
@@ -71,7 +71,7 @@ def test_revision_is_unknown_without_git(clone: Path, monkeypatch: pytest.Monkey
     assert record.revision(clone) == "unknown"
 
 
-MADE = record.Record(
+RECORD = record.Record(
     variant="slim",
     source="packages",
     versions={"gvisor": "1"},
@@ -88,22 +88,22 @@ MADE = record.Record(
 )
 
 
-def test_record_survives_the_disk(tmp_path: Path) -> None:
-    MADE.write(tmp_path / "build.json")
-    assert replace(record.Record.read(tmp_path / "build.json") or MADE, lacks=()) == MADE
+def test_record_is_equal_after_write_and_read(tmp_path: Path) -> None:
+    RECORD.write(tmp_path / "build.json")
+    assert replace(record.Record.read(tmp_path / "build.json") or RECORD, lacks=()) == RECORD
     assert [path.name for path in tmp_path.iterdir()] == ["build.json"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"variant": "slim"}', '{"new": 1}'])
-def test_a_foreign_record_is_none(text: str, tmp_path: Path) -> None:
+def test_record_is_none_for_another_format(text: str, tmp_path: Path) -> None:
     path = tmp_path / "build.json"
     path.write_text(text)
     assert record.Record.read(path) is None
 
 
-def test_why_it_builds() -> None:
-    assert record.changed({"a": "1", "b": "2"}, MADE) == ()
-    assert record.changed({"a": "1", "b": "3", "c": "4"}, MADE) == ("b", "c")
+def test_changed_names_the_inputs_that_differ() -> None:
+    assert record.changed({"a": "1", "b": "2"}, RECORD) == ()
+    assert record.changed({"a": "1", "b": "3", "c": "4"}, RECORD) == ("b", "c")
     assert record.changed({}, None) == ("no earlier build",)
 
 
@@ -117,23 +117,23 @@ def _hold(
         release.wait(30)
 
 
-def test_a_second_build_waits_and_says_for_whom(tmp_path: Path) -> None:
+def test_second_build_waits_and_reports_the_holder(tmp_path: Path) -> None:
     fork = multiprocessing.get_context("fork")
-    held, release, said = fork.Event(), fork.Event(), list[str]()
+    held, release, messages = fork.Event(), fork.Event(), list[str]()
     first = fork.Process(target=_hold, args=(tmp_path, held, release))
     first.start()
     assert held.wait(30)
 
     def progress(text: str) -> None:
-        said.append(text)
+        messages.append(text)
         release.set()
 
     with record.exclusive(tmp_path, progress):
         first.join(30)
-    assert said == [f"waiting: process {first.pid} builds in {tmp_path}"]
+    assert messages == [f"waiting: process {first.pid} is building in {tmp_path}"]
 
 
-def test_a_killed_holder_frees_the_lock(tmp_path: Path) -> None:
+def test_lock_is_released_when_its_holder_is_killed(tmp_path: Path) -> None:
     fork = multiprocessing.get_context("fork")
     held = fork.Event()
     first = fork.Process(target=_hold, args=(tmp_path, held, fork.Event()))
@@ -141,56 +141,58 @@ def test_a_killed_holder_frees_the_lock(tmp_path: Path) -> None:
     assert held.wait(30)
     first.kill()
     first.join(30)
-    said: list[str] = []
-    with record.exclusive(tmp_path, said.append):
-        assert said == []
+    messages: list[str] = []
+    with record.exclusive(tmp_path, messages.append):
+        assert messages == []
 
 
 @pytest.fixture
 def archived(tmp_path: Path) -> tuple[Path, record.Record]:
-    """An image archive, and the record of it."""
+    """An image archive and its record."""
     path = write(tmp_path / "image.tar", [layer(("file", "a", "text"))])
     manifest_digest, image_id, compressed = record.manifest(path)
-    made = replace(
-        MADE, manifest_digest=manifest_digest, image_id=image_id, compressed_size=compressed
+    built = replace(
+        RECORD, manifest_digest=manifest_digest, image_id=image_id, compressed_size=compressed
     )
-    return path, replace(made, size=outline(path).layers[0][1], archive_stat=record.stamp(path))
+    return path, replace(
+        built, size=outline(path).layers[0][1], archive_stat=record.archive_stat(path)
+    )
 
 
-def test_archive_of_the_record_is_recognised(archived: tuple[Path, record.Record]) -> None:
-    """The control of the test below; a copy has another time and is the same archive."""
-    path, made = archived
-    assert record.is_of(path, made)
+def test_archive_matches_its_record(archived: tuple[Path, record.Record]) -> None:
+    """Control of the test below. The modification time does not matter."""
+    path, built = archived
+    assert record.matches(path, built)
     os.utime(path, (1, 1))
-    assert record.is_of(path, made)
-    assert made.size == 10240
+    assert record.matches(path, built)
+    assert built.size == 10240
 
 
-def foreign(path: Path) -> None:
+def replace_with_other_image(path: Path) -> None:
     write(path, [layer(("file", "b", "other"))])
 
 
-def folder(path: Path) -> None:
+def replace_with_folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
 
 
-SPOILED: dict[str, Callable[[Path], object]] = {
+CHANGES: dict[str, Callable[[Path], object]] = {
     "absent": Path.unlink,
     "empty": lambda path: path.write_bytes(b""),
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1024]),
     "truncated early": lambda path: path.write_bytes(path.read_bytes()[:700]),
-    "no archive": lambda path: path.write_bytes(b"x" * path.stat().st_size),
-    "foreign": foreign,
-    "a folder": folder,
+    "not an archive": lambda path: path.write_bytes(b"x" * path.stat().st_size),
+    "another image": replace_with_other_image,
+    "a folder": replace_with_folder,
 }
 
 
-@pytest.mark.parametrize("fault", SPOILED)
-def test_archive_that_is_not_the_recorded_one_is_gone(
-    fault: str, archived: tuple[Path, record.Record]
+@pytest.mark.parametrize("change", CHANGES)
+def test_archive_does_not_match_after_a_change(
+    change: str, archived: tuple[Path, record.Record]
 ) -> None:
-    """So that it is built again, instead of ending with an error each time."""
-    path, made = archived
-    SPOILED[fault](path)
-    assert not record.is_of(path, made)
+    """It is then built again, instead of failing each time."""
+    path, built = archived
+    CHANGES[change](path)
+    assert not record.matches(path, built)

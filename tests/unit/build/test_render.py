@@ -1,6 +1,4 @@
-"""Rendering: the committed text, both sources, and that no accepted pin can change what kinds of
-instructions run.
-"""
+"""Rendered Dockerfiles of both sources. No accepted pin can change their instructions."""
 
 import itertools
 import shlex
@@ -29,12 +27,12 @@ CASES = list(itertools.product(("slim", "full"), SOURCES))
 
 
 def rendered(project: Project, locked: Lock, variant: str, source: Source) -> str:
-    """The Dockerfile of a variant."""
+    """Return the Dockerfile of a variant."""
     return render.dockerfile(plan.make(project, locked, variant, source), project.root)
 
 
 def kinds(text: str) -> list[tuple[str, ...]]:
-    """The instructions as the official parser sees them, and what a shell reads in each RUN."""
+    """Return the instructions from the official parser, with the shell syntax of each RUN."""
     return [
         (
             step.cmd,
@@ -47,7 +45,7 @@ def kinds(text: str) -> list[tuple[str, ...]]:
 
 
 def _shell(line: str) -> tuple[str, ...]:
-    """How many words a shell line has, and its operators in order."""
+    """Return the number of words of a shell line, and its operators in order."""
     reader = shlex.shlex(line, posix=True, punctuation_chars=True)
     reader.commenters = ""
     words = list(reader)
@@ -55,7 +53,7 @@ def _shell(line: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(("variant", "source"), CASES)
-def test_needs_no_frontend_image(
+def test_dockerfile_needs_no_frontend_image(
     variant: str, source: Source, project: Project, locked: Lock
 ) -> None:
     text = rendered(project, locked, variant, source)
@@ -63,13 +61,15 @@ def test_needs_no_frontend_image(
     assert "<<" not in text
 
 
-def test_packages_takes_nothing_from_an_image_registry(project: Project, locked: Lock) -> None:
+def test_packages_dockerfile_uses_no_image_registry(project: Project, locked: Lock) -> None:
     steps = dockerfile.parse_string(rendered(project, locked, "full", "packages"))
     stages = {step.value[-1] for step in steps if step.cmd.lower() == "from"}
     assert {step.value[0] for step in steps if step.cmd.lower() == "from"} - stages == {"scratch"}
 
 
-def test_upstream_takes_images_by_digest_and_checks_files(project: Project, locked: Lock) -> None:
+def test_upstream_dockerfile_pins_images_by_digest_and_checks_files(
+    project: Project, locked: Lock
+) -> None:
     text = rendered(project, locked, "full", "upstream")
     steps = dockerfile.parse_string(text)
     stages = {step.value[-1] for step in steps if step.cmd.lower() == "from"}
@@ -79,7 +79,7 @@ def test_upstream_takes_images_by_digest_and_checks_files(project: Project, lock
     assert text.count("ADD https://") == text.count("sha512sum --check")
 
 
-def test_undefined_is_an_error(project: Project, locked: Lock, checkout: Path) -> None:
+def test_undefined_value_is_an_error(project: Project, locked: Lock, checkout: Path) -> None:
     template = checkout / "images" / "Dockerfile.worker.j2"
     template.write_text(template.read_text() + "{{ plan.nothing }}\n")
     with pytest.raises(UsageError, match="nothing"):
@@ -87,13 +87,13 @@ def test_undefined_is_an_error(project: Project, locked: Lock, checkout: Path) -
 
 
 def texts(pattern: str) -> st.SearchStrategy[str]:
-    """Values that a pin's own pattern accepts, hostile ones among them."""
+    """Draw values that a pin's pattern accepts, including hostile ones."""
     return st.from_regex(pattern, fullmatch=True)
 
 
 @st.composite
 def accepted(draw: st.DrawFn, project: Project) -> Project:
-    """Any versions.yaml and component.yaml that the schema accepts, of the committed shape."""
+    """Draw any versions.yaml and component.yaml of the committed shape that the schema accepts."""
     data = project.pins.model_dump(exclude_none=True)
     debian = data["debian"]
     for key, pattern in {
@@ -113,7 +113,7 @@ def accepted(draw: st.DrawFn, project: Project) -> Project:
             for name, each in project.catalog.components.items()
         }
     except ValueError:
-        # The schema has rules beside its patterns, such as no all-zero digest.
+        # The schema has rules besides its patterns; for example, it rejects an all-zero digest.
         return project
     return replace(project, pins=pins, catalog=replace(project.catalog, components=components))
 
@@ -143,7 +143,7 @@ def _draw_definition(draw: st.DrawFn, data: dict[str, Any]) -> dict[str, Any]:
     return data | {"argument": draw(texts(syntax.ARGUMENT))}
 
 
-def test_accepted_pin_never_changes_the_instructions(project: Project, locked: Lock) -> None:
+def test_accepted_pin_does_not_change_the_instructions(project: Project, locked: Lock) -> None:
     def instructions(candidate: Project) -> list[list[tuple[str, ...]]]:
         return [kinds(rendered(candidate, locked, variant, source)) for variant, source in CASES]
 
@@ -162,10 +162,10 @@ def test_accepted_pin_never_changes_the_instructions(project: Project, locked: L
 
 
 @pytest.mark.parametrize("poison", ["1\nRUN id", "1\\", '1" \\\n'])
-def test_refused_value_changes_the_instructions(
+def test_rejected_value_changes_the_instructions(
     poison: str, project: Project, locked: Lock
 ) -> None:
-    """The control of the test above."""
+    """Control of the test above."""
     base = plan.make(project, locked, "slim", "packages")
     expected = kinds(render.dockerfile(base, ROOT))
     poisoned = replace(base.components[0], reported_version=poison)

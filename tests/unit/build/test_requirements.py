@@ -1,4 +1,4 @@
-"""A build from packages adds only locked files and has no network."""
+"""A build from packages adds only files of its context and has no network."""
 
 from worker_images.build import plan, render
 from worker_images.files import ROOT
@@ -6,7 +6,7 @@ from worker_images.model.lock import Lock
 from worker_images.model.project import Project
 
 
-def test_step_of_a_packages_build_has_no_network(locked: Lock, project: Project) -> None:
+def test_packages_build_steps_have_no_network(locked: Lock, project: Project) -> None:
     for name in project.catalog.buildable:
         steps = [
             line
@@ -19,8 +19,7 @@ def test_step_of_a_packages_build_has_no_network(locked: Lock, project: Project)
         assert not [line for line in steps if not line.startswith("RUN --network=none ")]
 
 
-def test_every_file_that_a_stage_adds_is_the_locks(locked: Lock, project: Project) -> None:
-    """Nothing is fetched by an instruction."""
+def test_packages_build_downloads_nothing(locked: Lock, project: Project) -> None:
     for name in project.catalog.buildable:
         text = render.dockerfile(plan.make(project, locked, name, "packages"), ROOT)
         assert "http" not in text

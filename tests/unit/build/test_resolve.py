@@ -1,4 +1,4 @@
-"""The lock is resolved with dates and checksums."""
+"""Date of the lock, and the checksum database."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,8 @@ from worker_images.model.project import Project
 COMMITTED = ROOT / "versions.lock"
 
 
-def test_reading_the_lock_again_gives_its_date(tmp_path: Path) -> None:
-    """Packages that are the same keep their day, so that a lock written twice is the same text."""
+def test_lock_date_is_kept_when_the_packages_are_unchanged(tmp_path: Path) -> None:
+    """A lock that is written twice is then the same text."""
     path = tmp_path / "versions.lock"
     path.write_text(COMMITTED.read_text())
     found = Lock.read(path)
@@ -27,7 +27,7 @@ def test_reading_the_lock_again_gives_its_date(tmp_path: Path) -> None:
     assert resolve.date_of(path, other) != found.debian.resolved
 
 
-def test_without_a_checksum_database_no_lock_is_written(
+def test_lock_is_not_written_without_a_checksum_database(
     monkeypatch: pytest.MonkeyPatch, project: Project
 ) -> None:
     monkeypatch.setenv("GOSUMDB", "off")

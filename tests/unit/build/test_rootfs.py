@@ -1,4 +1,4 @@
-"""Root filesystem tars, assembled from .debs that dpkg-deb made here."""
+"""Root filesystem tars, assembled from .deb files that dpkg-deb builds here."""
 
 import io
 import re
@@ -29,7 +29,7 @@ BASE_FILES = {
 def deb(
     folder: Path, name: str, files: dict[str, str], mode: int = 0o644, control: str = ""
 ) -> Path:
-    """A real .deb with these files."""
+    """Build a real .deb with these files."""
     tree = folder / name
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN" / "control").write_text(
@@ -50,7 +50,7 @@ def deb(
 
 
 def read(path: Path) -> dict[str, tuple[tarfile.TarInfo, bytes]]:
-    """Every entry of a tar, in order, with its content."""
+    """Return every entry of a tar with its content, in order."""
     with tarfile.open(path) as tar:
         return {
             info.name: (
@@ -65,7 +65,7 @@ def read(path: Path) -> dict[str, tuple[tarfile.TarInfo, bytes]]:
         }
 
 
-def test_base_gets_what_scripts_would_have_written(tmp_path: Path) -> None:
+def test_base_contains_the_files_that_maintainer_scripts_generate(tmp_path: Path) -> None:
     package = deb(tmp_path, "everything", BASE_FILES)
     rootfs.assemble({"everything": package}, tmp_path / "base.tar", EPOCH, RULES, base=True)
     found = read(tmp_path / "base.tar")
@@ -79,7 +79,7 @@ def test_base_gets_what_scripts_would_have_written(tmp_path: Path) -> None:
     assert b"passwd.master" in found["var/lib/dpkg/status.d/everything.md5sums"][1]
 
 
-def test_same_bytes_whatever_the_day(tmp_path: Path) -> None:
+def test_tar_is_reproducible(tmp_path: Path) -> None:
     package = deb(tmp_path, "one", {"usr/bin/one": "x"})
     for name in ("a.tar", "b.tar"):
         rootfs.assemble({"one": package}, tmp_path / name, EPOCH, RULES, base=False)
@@ -87,7 +87,7 @@ def test_same_bytes_whatever_the_day(tmp_path: Path) -> None:
     assert all(info.mtime <= EPOCH for info, _ in read(tmp_path / "a.tar").values())
 
 
-def test_every_parent_is_written_first(tmp_path: Path) -> None:
+def test_parent_folders_precede_their_contents(tmp_path: Path) -> None:
     package = deb(
         tmp_path,
         "one",
@@ -103,7 +103,7 @@ def test_every_parent_is_written_first(tmp_path: Path) -> None:
         assert all(str(parent) in names[: names.index(name)] for parent in Path(name).parents[:-1])
 
 
-def test_dropped_paths_are_left_out_and_kept_ones_stay(tmp_path: Path) -> None:
+def test_dropped_paths_are_omitted_except_kept_ones(tmp_path: Path) -> None:
     files = {
         "usr/share/doc/one/copyright": "free",
         "usr/share/doc/one/changelog": "x",
@@ -120,7 +120,7 @@ def test_dropped_paths_are_left_out_and_kept_ones_stay(tmp_path: Path) -> None:
     assert set(files) <= set(read(tmp_path / "b.tar"))
 
 
-def test_left_out_packages_are_neither_unpacked_nor_named(tmp_path: Path) -> None:
+def test_omitted_packages_are_not_unpacked_and_not_in_depends(tmp_path: Path) -> None:
     rules = RULES.model_copy(update={"packages": {"gone": "not needed"}})
     needs = "Pre-Depends: gone:any\nDepends: two (>= 1), gone (>= 0.5) | three, gone-not\n"
     packages = {
@@ -137,10 +137,10 @@ def test_left_out_packages_are_neither_unpacked_nor_named(tmp_path: Path) -> Non
     ]
 
 
-def test_a_file_made_of_nothing_is_refused(tmp_path: Path) -> None:
+def test_generated_file_without_parts_is_an_error(tmp_path: Path) -> None:
     files = {path: text for path, text in BASE_FILES.items() if not path.endswith(".crt")}
     package = deb(tmp_path, "one", files)
-    with pytest.raises(EngineError, match="no package holds /usr/share/ca-certificates/mozilla"):
+    with pytest.raises(EngineError, match="no package contains /usr/share/ca-certificates/mozilla"):
         rootfs.assemble({"one": package}, tmp_path / "a.tar", EPOCH, RULES, base=True)
 
 
@@ -155,20 +155,20 @@ def test_a_file_made_of_nothing_is_refused(tmp_path: Path) -> None:
         ('copyright": "licences', 'copyright": 7 # "licences', "'7' is not quoted"),
     ],
 )
-def test_rules_with_a_fault_are_refused_with_its_place(
+def test_invalid_rules_are_rejected_with_line_and_column(
     line: str, other: str, message: str, tmp_path: Path
 ) -> None:
     text = (ROOT / PLACE).read_text()
     assert text.count(line) == 1
     (tmp_path / PLACE).parent.mkdir(parents=True)
     (tmp_path / PLACE).write_text(text.replace(line, other))
-    with pytest.raises(DocumentError) as refusal:
+    with pytest.raises(DocumentError) as caught:
         load(tmp_path)
-    assert message in str(refusal.value)
-    assert re.match(rf"{PLACE}:[1-9][0-9]*:[1-9]", str(refusal.value))
+    assert message in str(caught.value)
+    assert re.match(rf"{PLACE}:[1-9][0-9]*:[1-9]", str(caught.value))
 
 
-def test_no_file_keeps_a_setuid_bit(tmp_path: Path) -> None:
+def test_setuid_bit_is_removed(tmp_path: Path) -> None:
     rootfs.assemble(
         {"one": deb(tmp_path, "one", {"usr/bin/su": "x"}, mode=0o4755)},
         tmp_path / "a.tar",
@@ -179,37 +179,37 @@ def test_no_file_keeps_a_setuid_bit(tmp_path: Path) -> None:
     assert read(tmp_path / "a.tar")["usr/bin/su"][0].mode == 0o755
 
 
-def test_two_owners_of_one_file_are_refused(tmp_path: Path) -> None:
+def test_file_in_two_packages_is_an_error(tmp_path: Path) -> None:
     packages = {name: deb(tmp_path, name, {"usr/bin/same": name}) for name in ("one", "two")}
     with pytest.raises(EngineError, match="usr/bin/same is in both one and two"):
         rootfs.assemble(packages, tmp_path / "a.tar", EPOCH, RULES, base=False)
 
 
 @pytest.mark.parametrize("path", ["lib/x", "bin/x", "root/x", "srv/x"])
-def test_a_path_outside_merged_usr_is_refused(path: str, tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=f"one holds {path.split('/', maxsplit=1)[0]}"):
+def test_path_outside_merged_usr_is_rejected(path: str, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=f"one contains {path.split('/', maxsplit=1)[0]}"):
         rootfs.assemble(
             {"one": deb(tmp_path, "one", {path: "x"})}, tmp_path / "a.tar", EPOCH, RULES, base=False
         )
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "target", "told"),
+    ("name", "kind", "target", "message"),
     [
         ("usr/../../etc/shadow", tarfile.REGTYPE, "", "leads outside"),
         ("../x", tarfile.REGTYPE, "", "leads outside"),
         ("/etc/shadow", tarfile.REGTYPE, "", "leads outside"),
         ("usr/bin/x", tarfile.LNKTYPE, "../../etc/shadow", "leads outside"),
         ("usr/bin/x", tarfile.LNKTYPE, "/etc/shadow", "leads outside"),
-        ("usr/dev/x", tarfile.CHRTYPE, "", "no file, folder or link"),
-        ("usr/dev/x", tarfile.BLKTYPE, "", "no file, folder or link"),
-        ("usr/run/x", tarfile.FIFOTYPE, "", "no file, folder or link"),
+        ("usr/dev/x", tarfile.CHRTYPE, "", "not a file, folder or link"),
+        ("usr/dev/x", tarfile.BLKTYPE, "", "not a file, folder or link"),
+        ("usr/run/x", tarfile.FIFOTYPE, "", "not a file, folder or link"),
     ],
 )
-def test_an_odd_member_is_refused(
-    name: str, kind: bytes, target: str, told: str, tmp_path: Path
+def test_unsafe_member_is_rejected(
+    name: str, kind: bytes, target: str, message: str, tmp_path: Path
 ) -> None:
-    """A package that was written by hand: dpkg-deb makes none of these."""
+    """The package is written by hand, because dpkg-deb does not create such members."""
     data, control = io.BytesIO(), io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as tar:
         info = tarfile.TarInfo(name)
@@ -227,6 +227,8 @@ def test_an_odd_member_is_refused(
         header.format(file, 0, 0, 0, 100644, len(content)).encode() + content
         for file, content in members.items()
     )
-    (tmp_path / "odd.deb").write_bytes(b"!<arch>\n" + text)
-    with pytest.raises(EngineError, match=told):
-        rootfs.assemble({"odd": tmp_path / "odd.deb"}, tmp_path / "a.tar", EPOCH, RULES, base=False)
+    (tmp_path / "unsafe.deb").write_bytes(b"!<arch>\n" + text)
+    with pytest.raises(EngineError, match=message):
+        rootfs.assemble(
+            {"unsafe": tmp_path / "unsafe.deb"}, tmp_path / "a.tar", EPOCH, RULES, base=False
+        )

@@ -1,4 +1,4 @@
-"""`build.py test` runs layers, reports them, and exits 5 where a test failed."""
+"""`build.py test` runs layers, reports results, and exits with 5 when a test failed."""
 
 import subprocess
 from pathlib import Path
@@ -12,7 +12,7 @@ from worker_images.model.project import Project
 
 
 def run(checkout: Path, body: str) -> "subprocess.CompletedProcess[str]":
-    """`build.py test unit` in a checkout whose unit layer is one test."""
+    """Run `build.py test unit` in a checkout whose unit layer is one test."""
     (checkout / ".venv").symlink_to(ROOT / ".venv")
     (checkout / "tests/unit").mkdir(parents=True)
     (checkout / "tests/unit/test_one.py").write_text(f"def test_one() -> None:\n    {body}\n")
@@ -25,19 +25,19 @@ def run(checkout: Path, body: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_layer_that_passes_is_counted(checkout: Path) -> None:
+def test_passed_layer_is_in_the_table(checkout: Path) -> None:
     done = run(checkout, "assert True")
     assert done.returncode == 0, done.stderr
     assert "unit     all            1       0        0" in done.stdout
 
 
-def test_layer_that_fails_is_exit_5_with_the_table(checkout: Path) -> None:
+def test_failed_layer_exits_5_with_the_table(checkout: Path) -> None:
     done = run(checkout, "assert False")
     assert done.returncode == 5
     assert "unit     all            0       1        0" in done.stdout
     assert "failed test layers: unit" in done.stderr
 
 
-def test_unknown_layer_names_the_known(project: Project) -> None:
+def test_unknown_layer_error_names_the_known_ones(project: Project) -> None:
     with pytest.raises(UsageError, match="no such test layer; known layers: unit, static, image"):
         suites.run(project, ["smal"], print)

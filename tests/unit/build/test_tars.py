@@ -1,4 +1,4 @@
-"""Tars are written once and hashed again at each use."""
+"""Cached tars are written once and checked at each use."""
 
 from pathlib import Path
 
@@ -14,11 +14,13 @@ BASE = Root("base", (), load(ROOT))
 
 
 def write(_: Root | Toolchain, path: Path) -> None:
-    """What assembles a tar, for a test."""
+    """Write a tar's file with known contents."""
     path.write_text("right")
 
 
-def test_altered_tar_is_assembled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tar_is_assembled_again_when_it_is_corrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tars, "CACHE", tmp_path)
     lines = list[str]()
     for number in range(3):
@@ -33,7 +35,7 @@ def test_altered_tar_is_assembled_again(tmp_path: Path, monkeypatch: pytest.Monk
     assert apt.sha256(tar) == tar.with_suffix(".sha256").read_text()
 
 
-def test_link_is_the_same_file_on_one_disk(tmp_path: Path) -> None:
+def test_link_is_a_hard_link_on_one_file_system(tmp_path: Path) -> None:
     (tmp_path / "source").write_text("before")
     tars.link(tmp_path / "source", tmp_path / "linked")
     assert (tmp_path / "linked").samefile(tmp_path / "source")

@@ -1,8 +1,5 @@
-"""The verdict on an image: what a report must show before a tag moves, and what has no say in
-it.
-"""
+"""Results of an image's tests: what the report must show before the image is tagged."""
 
-import os
 import re
 import subprocess
 import sys
@@ -18,7 +15,7 @@ from worker_images.engine.images import Images
 from worker_images.errors import EngineError, FailedTestsError
 from worker_images.files import ROOT
 
-MADE = record.Record(
+RECORD = record.Record(
     "slim",
     "packages",
     {},
@@ -37,22 +34,22 @@ NOT_RUN = "not run: no CAP_SYS_TIME"
 
 
 @dataclass
-class Work:
-    """As much of a build as a verdict asks for."""
+class Job:
+    """The parts of a build job that reading results needs."""
 
     out: Path
     images: Images
-    said: list[str]
+    messages: list[str]
 
     def progress(self, text: str) -> None:
-        self.said.append(text)
+        self.messages.append(text)
 
 
 class Removed(Images):
-    """An engine that forgets what it is told to forget."""
+    """An engine that accepts the removal of the tested image only."""
 
     def remove(self, identity: str) -> None:
-        assert identity == MADE.engine_id
+        assert identity == RECORD.engine_id
 
 
 def write(
@@ -63,15 +60,16 @@ def write(
     image_id: str = "sha256:id",
     engine_id: str = "",
 ) -> None:
-    """A report as the image layer writes it: each check with the tag of its outcome, a skip's
-    reason, or nothing.
+    """Write a report as the image layer does.
+
+    Each check has the XML tag of its failure, the reason of a skip, or nothing.
     """
     suite = ET.Element("testsuite", timestamp="2026-11-23T15:37:29.041817+01:00")
     properties = ET.SubElement(suite, "properties")
     names = "[" + ", ".join(f'"{name}"' for name in collected) + "]"
     for name, value in (
         ("image_id", image_id),
-        ("engine_id", engine_id or MADE.engine_id),
+        ("engine_id", engine_id or RECORD.engine_id),
         ("checks", names),
     ):
         ET.SubElement(properties, "property", name=name, value=value)
@@ -86,15 +84,15 @@ def write(
 
 
 @pytest.fixture
-def verdict(tmp_path: Path) -> Callable[[int], list[str]]:
-    """Judge the report below the folder by a status, and return what was said."""
+def check_results(tmp_path: Path) -> Callable[[int], list[str]]:
+    """Check the report for an exit status of pytest, and return the messages."""
     (tmp_path / "image.log").write_text("line one\nthe last line")
 
     def run(status: int) -> list[str]:
-        work = Work(tmp_path, Removed.__new__(Removed), [])
-        # The tests' process is apart.
-        testing._verdict(work, MADE, status, "kept")  # type: ignore[arg-type]  # noqa: SLF001
-        return work.said
+        job = Job(tmp_path, Removed.__new__(Removed), [])
+        # Without the process that runs the tests.
+        testing._check_results(job, RECORD, status, "kept")  # type: ignore[arg-type]  # noqa: SLF001
+        return job.messages
 
     return run
 
@@ -103,45 +101,45 @@ ALL_PASSED = dict.fromkeys(CHECKS, "")
 
 
 def test_image_passes_when_every_collected_check_ran(
-    verdict: Callable[[int], list[str]], tmp_path: Path
+    check_results: Callable[[int], list[str]], tmp_path: Path
 ) -> None:
     write(tmp_path, ran=ALL_PASSED)
-    assert verdict(0) == ["slim passed 2 checks"]
+    assert check_results(0) == ["slim passed 2 checks"]
 
 
-def test_check_that_the_machine_cannot_run_is_told_with_its_reason(
-    verdict: Callable[[int], list[str]], tmp_path: Path
+def test_check_that_did_not_run_is_reported_with_its_reason(
+    check_results: Callable[[int], list[str]], tmp_path: Path
 ) -> None:
     write(tmp_path, ran=ALL_PASSED | {CHECKS[1]: NOT_RUN})
-    assert verdict(0) == ["slim passed 1 checks; not run: no CAP_SYS_TIME (1 checks)"]
+    assert check_results(0) == ["slim passed 1 check; not run: no CAP_SYS_TIME (1 check)"]
 
 
 @pytest.mark.parametrize("outcome", ["failure", "error"])
-def test_failed_check_in_the_report_fails_the_image(
-    outcome: str, verdict: Callable[[int], list[str]], tmp_path: Path
+def test_image_fails_when_a_check_failed(
+    outcome: str, check_results: Callable[[int], list[str]], tmp_path: Path
 ) -> None:
     write(tmp_path, ran=ALL_PASSED | {CHECKS[1]: outcome})
     with pytest.raises(FailedTestsError, match="slim failed 1 check; the tag is unchanged; kept"):
-        verdict(1)
+        check_results(1)
 
 
 @pytest.mark.parametrize("status", [0, 2, 4, -9])
-def test_failed_check_of_a_run_that_did_not_end_is_the_machines_fault(
-    status: int, verdict: Callable[[int], list[str]], tmp_path: Path
+def test_failed_check_of_an_unfinished_run_is_an_engine_error(
+    status: int, check_results: Callable[[int], list[str]], tmp_path: Path
 ) -> None:
-    """An engine that goes away fails the check that meets it."""
+    """A check also fails when the engine stops during it."""
     write(tmp_path, ran=ALL_PASSED | {CHECKS[1]: "failure"})
     with pytest.raises(EngineError, match=r"the tests could not finish \(status"):
-        verdict(status)
+        check_results(status)
 
 
 INCOMPLETE = {
-    "a check left out": (
+    "a missing check": (
         {"ran": {CHECKS[0]: ""}},
         0,
         "1 of 2 checks ran: tests/image/test_a.py::test_two[x]",
     ),
-    "a check of somebody else": (
+    "an unexpected check": (
         {"ran": ALL_PASSED | {"other.py::test": ""}},
         0,
         "3 of 2 checks ran: other.py::test",
@@ -150,12 +148,12 @@ INCOMPLETE = {
     "another image": (
         {"ran": ALL_PASSED, "image_id": "sha256:other"},
         0,
-        "the report is of image sha256:other",
+        "the report is for image sha256:other",
     ),
     "another image of the engine": (
         {"ran": ALL_PASSED, "engine_id": "sha256:other"},
         0,
-        "(sha256:other), not of sha256:id",
+        "(sha256:other), not for sha256:id",
     ),
     "a skip without a reason": (
         {"ran": ALL_PASSED | {CHECKS[0]: "got empty parameter set"}},
@@ -171,38 +169,38 @@ INCOMPLETE = {
 
 
 @pytest.mark.parametrize("name", INCOMPLETE)
-def test_report_that_does_not_show_all_passed_is_the_machines_fault(
-    name: str, verdict: Callable[[int], list[str]], tmp_path: Path
+def test_incomplete_report_is_an_engine_error(
+    name: str, check_results: Callable[[int], list[str]], tmp_path: Path
 ) -> None:
-    """Exit 4, with the cause: only a report that names a failed check refuses an image."""
-    report, status, words = INCOMPLETE[name]
+    """Exit 4 with the cause. Only a report with a failed check rejects the image."""
+    report, status, message = INCOMPLETE[name]
     write(tmp_path, **report)  # type: ignore[arg-type]
-    with pytest.raises(EngineError, match=re.escape(words)):
-        verdict(status)
+    with pytest.raises(EngineError, match=re.escape(message)):
+        check_results(status)
     assert not (tmp_path / "image.xml").exists()
 
 
 @pytest.mark.parametrize("text", [None, "", "<testsuites>", "<testsuites/>"])
 @pytest.mark.parametrize("status", [0, 1, 4, -9])
-def test_run_without_a_report_is_the_machines_fault(
-    text: str | None, status: int, verdict: Callable[[int], list[str]], tmp_path: Path
+def test_run_without_a_report_is_an_engine_error(
+    text: str | None, status: int, check_results: Callable[[int], list[str]], tmp_path: Path
 ) -> None:
     if text is not None:
         (tmp_path / "image.xml").write_text(text)
     with pytest.raises(EngineError, match="the tag is unchanged"):
-        verdict(status)
+        check_results(status)
 
 
-def test_full_disk_is_named_with_its_folder(
-    verdict: Callable[[int], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_full_disk_error_names_the_folder(
+    check_results: Callable[[int], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pytest then ends in the middle of a line."""
-    monkeypatch.setattr(testing, "LEAST_BYTES", 10**18)
+    """The report is then cut off."""
+    monkeypatch.setattr(testing, "MIN_FREE_BYTES", 10**18)
     with pytest.raises(EngineError, match=rf"testing slim: {tmp_path}: no space left on device"):
-        verdict(1)
+        check_results(1)
 
 
-def test_tests_get_nothing_that_could_choose_checks(tmp_path: Path) -> None:
+def test_environment_excludes_variables_that_choose_checks(tmp_path: Path) -> None:
     caller = {
         "PATH": "/bin",
         "PYTHONPATH": "x",
@@ -214,27 +212,8 @@ def test_tests_get_nothing_that_could_choose_checks(tmp_path: Path) -> None:
     assert testing.environment(caller, tmp_path) == {"PATH": "/bin", "TMPDIR": str(tmp_path)}
 
 
-def collected(root: Path = ROOT, **environment: str) -> tuple[int, list[str]]:
-    """The checks that the isolated tests find, for an image that is not looked at yet."""
-    command = [
-        sys.executable,
-        "-I",
-        str(root / testing.PROGRAM),
-        "--collect-only",
-        "-q",
-        "--variant",
-        "slim",
-    ]
-    result = subprocess.run(
-        command, cwd="/", env=os.environ | environment, capture_output=True, text=True, check=False
-    )
-    return result.returncode, [line for line in result.stdout.splitlines() if "::" in line]
-
-
-def test_interrupt_ends_the_tests_also_where_a_shell_ignores_it(tmp_path: Path) -> None:
-    """A shell script that starts build.py in the background has it ignore Ctrl-C, by which build.py
-    ends its tests.
-    """
+def test_interrupt_ends_the_tests_when_a_shell_ignores_it(tmp_path: Path) -> None:
+    """build.py ends its tests with SIGINT, which background processes of a shell ignore."""
     (tmp_path / "pytest.py").write_text(
         "import os, signal\ndef main(_):\n    os.kill(os.getpid(), signal.SIGINT)\n   "
         " print('survived')\n    return 0\n"

@@ -10,7 +10,7 @@ import pytest
 
 from worker_images.build import record, uptodate
 
-MADE = record.Record(
+RECORD = record.Record(
     variant="slim",
     source="packages",
     versions={"gvisor": "1"},
@@ -28,7 +28,7 @@ MADE = record.Record(
 
 
 class Engine:
-    """A loopback engine that knows one image."""
+    """A loopback engine that has one image."""
 
     def __init__(self, path: Path, identity: str) -> None:
         self.path, self.identity = path, identity
@@ -58,24 +58,24 @@ class Engine:
 
 @pytest.fixture
 def built(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A checkout whose slim image stands built, judged and tagged."""
+    """A checkout whose slim image is built, tested and tagged."""
     out = checkout / "out" / "slim"
     out.mkdir(parents=True)
     (out / "image.tar").write_bytes(b"image")
-    seen = uptodate.sources(checkout)
-    replace(MADE, source_digest=seen, archive_stat=record.stamp(out / "image.tar")).write(
-        out / "build.json"
-    )
-    served = Engine(tmp_path / "s.sock", MADE.engine_id)
+    digest = uptodate.sources(checkout)
+    replace(
+        RECORD, source_digest=digest, archive_stat=record.archive_stat(out / "image.tar")
+    ).write(out / "build.json")
+    engine = Engine(tmp_path / "s.sock", RECORD.engine_id)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/s.sock")
     yield checkout
-    served.close()
+    engine.close()
 
 
-def test_nothing_changed(built: Path) -> None:
-    found = uptodate.look(["--variant", "slim"], built)
+def test_record_is_current_when_nothing_changed(built: Path) -> None:
+    found = uptodate.find_current(["--variant", "slim"], built)
     assert found
-    assert found.image_id == MADE.image_id
+    assert found.image_id == RECORD.image_id
 
 
 @pytest.mark.parametrize(
@@ -92,48 +92,50 @@ def test_nothing_changed(built: Path) -> None:
         "pyproject.toml",
     ],
 )
-def test_any_changed_input_is_seen(path: str, built: Path) -> None:
+def test_record_is_stale_when_an_input_changed(path: str, built: Path) -> None:
     with (built / path).open("a") as file:
         file.write("\n")
-    assert uptodate.look(["--variant", "slim"], built) is None
+    assert uptodate.find_current(["--variant", "slim"], built) is None
 
 
-def test_new_check_in_a_folder_below_is_seen(built: Path) -> None:
-    """pytest collects it, too."""
+def test_record_is_stale_with_a_new_check_in_a_subfolder(built: Path) -> None:
+    """pytest collects subfolders too."""
     check = built / "tests/image/more/test_more.py"
     check.parent.mkdir(parents=True)
     check.write_text("")
-    assert uptodate.look(["--variant", "slim"], built) is None
+    assert uptodate.find_current(["--variant", "slim"], built) is None
 
 
-def test_another_archive_is_seen(built: Path) -> None:
+def test_record_is_stale_with_another_archive(built: Path) -> None:
     (built / "out/slim/image.tar").write_bytes(b"other image")
-    assert uptodate.look(["--variant", "slim"], built) is None
+    assert uptodate.find_current(["--variant", "slim"], built) is None
 
 
 @pytest.mark.parametrize(
     "argv",
     [["--variant", "slim", "--no-cache"], ["--variant", "full"], ["--variant", "../x"], ["test"]],
 )
-def test_other_questions_are_not_answered_quickly(argv: list[str], built: Path) -> None:
-    assert uptodate.look(argv, built) is None
+def test_other_command_lines_find_no_record(argv: list[str], built: Path) -> None:
+    assert uptodate.find_current(argv, built) is None
 
 
-def test_a_lost_or_moved_tag_is_seen(built: Path) -> None:
+def test_record_is_stale_when_the_tag_is_on_another_image(built: Path) -> None:
     path = built / "out/slim/build.json"
     path.write_text(path.read_text().replace('"engine_id": "sha256:d"', '"engine_id": "sha256:e"'))
-    assert uptodate.look(["--variant", "slim"], built) is None
+    assert uptodate.find_current(["--variant", "slim"], built) is None
 
 
-def test_a_dead_engine_is_seen(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{built}/none.sock")
-    assert uptodate.look(["--variant", "slim"], built) is None
-
-
-def test_context_of_another_engine_is_not_answered_quickly(
+def test_record_is_stale_when_the_engine_is_not_running(
     built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The engine that the docker command would use is another one, which may not hold the image."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{built}/none.sock")
+    assert uptodate.find_current(["--variant", "slim"], built) is None
+
+
+def test_record_is_stale_with_the_context_of_another_engine(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The docker command uses another engine then, which may not have the image."""
     monkeypatch.delenv("DOCKER_HOST")
     monkeypatch.setenv("DOCKER_CONTEXT", "elsewhere")
-    assert uptodate.look(["--variant", "slim"], built) is None
+    assert uptodate.find_current(["--variant", "slim"], built) is None

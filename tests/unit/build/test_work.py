@@ -1,4 +1,4 @@
-"""The key of a build: another row of the drivers is another input."""
+"""Plans of requests, and the digests of their inputs."""
 
 import json
 from pathlib import Path
@@ -11,13 +11,13 @@ from worker_images.model.drivers.table import DRIVERS
 
 
 def key(checkout: Path) -> dict[str, str]:
-    """The digest of each input and of the Dockerfile."""
+    """Return the digest of each input and of the Dockerfile."""
     planned = plan_all([Request("slim", "upstream")], project.load(checkout))
     inputs = {each.name: each.digest for each in planned.plans[0].inputs}
     return inputs | {"Dockerfile": text_digest(planned.dockerfiles[0])}
 
 
-def test_driver_that_a_release_only_knows_changes_the_file_alone(checkout: Path) -> None:
+def test_known_driver_changes_only_the_digest_of_drivers_json(checkout: Path) -> None:
     before = key(checkout)
     path = checkout / DRIVERS
     data = json.loads(path.read_text())

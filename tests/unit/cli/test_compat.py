@@ -1,7 +1,6 @@
 """The command `build.py compat`: answers and exit codes of each query, and usage errors."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -205,20 +204,3 @@ def test_chart_is_refused_without_an_existing_folder(
     code, out, err = run_compat(capsys, "--svg", name)
     assert (code, out) == (2, "")
     assert "not a file in an existing folder" in err
-
-
-def test_drivers_page_shows_the_real_output() -> None:
-    """WRITE_GOLDEN=1 writes the current output to the page, for review as a difference."""
-
-    def output(shown: re.Match[str]) -> str:
-        result = subprocess.run(
-            ["sh", "-c", shown[1]], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        return f"```\n$ {shown[1]}\n{result.stdout}{result.stderr}```"
-
-    page = ROOT / "docs/drivers.md"
-    text, shown = re.subn(r"```\n\$ (.*)\n(?:(?!```).*\n)*```", output, page.read_text())
-    if os.environ.get("WRITE_GOLDEN"):
-        page.write_text(text)
-    assert shown >= 7
-    assert page.read_text() == text

@@ -258,7 +258,7 @@ def test_closed_or_full_streams_do_not_cause_a_traceback(
 def test_progress_to_a_full_stream_does_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stderr", full)
-        console.say("building")
+        console.print_progress("building")
         monkeypatch.undo()
         # The control: writing there fails.
         with pytest.raises(OSError, match="No space left on device"):

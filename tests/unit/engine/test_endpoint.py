@@ -19,7 +19,7 @@ def test_context_of_the_configuration_is_followed(
     monkeypatch.delenv("DOCKER_HOST")
     configured(tmp_path / "docker", currentContext="team")
     context(tmp_path / "docker", "team", Host=loopback.host)
-    monkeypatch.setattr(endpoint, "has_docker_with_buildx", lambda: True)
+    monkeypatch.setattr(endpoint, "has_buildx", lambda: True)
     found = endpoint.locate(PrivateEngine(ROOT))
     assert found
     assert found.host == loopback.host
@@ -31,7 +31,7 @@ def test_docker_host_comes_before_a_context(
 ) -> None:
     configured(tmp_path / "docker", currentContext="team")
     context(tmp_path / "docker", "team", Host="unix:///none.sock")
-    monkeypatch.setattr(endpoint, "has_docker_with_buildx", lambda: True)
+    monkeypatch.setattr(endpoint, "has_buildx", lambda: True)
     found = endpoint.locate(PrivateEngine(ROOT))
     assert found
     assert found.host == loopback.host

@@ -12,7 +12,7 @@ from worker_images.errors import EngineError
 
 def test_tls_without_its_authority_is_named(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=rf"there is no {tmp_path}/ca\.pem; set DOCKER_CERT_PATH"):
-        sdk.described(Address("tcp://127.0.0.1:9", tmp_path))
+        sdk.describe(Address("tcp://127.0.0.1:9", tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ def test_tls_without_its_authority_is_named(tmp_path: Path) -> None:
 def test_error_that_the_sdk_cannot_read_is_an_engines(body: str, loopback: engines.Engine) -> None:
     loopback.answer("/info", body, 500)
     with pytest.raises(EngineError, match=loopback.host):
-        sdk.described(Address(loopback.host))
+        sdk.describe(Address(loopback.host))

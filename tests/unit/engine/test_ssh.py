@@ -57,7 +57,7 @@ def test_engine_behind_ssh_is_reached(
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    assert sdk.described(Address("ssh://engine")) == DOCKER
+    assert sdk.describe(Address("ssh://engine")) == DOCKER
     assert "GET /info" in loopback.requests
 
 
@@ -66,4 +66,4 @@ def test_missing_ssh_command_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path:
     with pytest.raises(
         EngineError, match="ssh://engine is reached by the ssh command, which is not here"
     ):
-        sdk.described(Address("ssh://engine"))
+        sdk.describe(Address("ssh://engine"))

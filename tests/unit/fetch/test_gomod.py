@@ -88,7 +88,7 @@ def test_proxy_is_missed_where_a_module_has_to_be_fetched(
             r" GOPROXY"
         ),
     ):
-        http.have(file.wanted(gomod.proxies()), tmp_path / "file")
+        http.ensure(file.download(gomod.proxies()), tmp_path / "file")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tests.support import faulty
 from tests.support.faulty import CONTENT, Server
 from worker_images.errors import EngineError, FetchError
 from worker_images.fetch import apt, http, session
-from worker_images.fetch.http import Wanted
+from worker_images.fetch.http import Download
 from worker_images.files import ROOT
 from worker_images.model.lock import Package
 
@@ -228,16 +228,16 @@ def test_second_address_is_used_where_the_first_lacks_the_file(
     server: Server, tmp_path: Path
 ) -> None:
     server.faults = ["404"]
-    wanted = apt.wanted(package(server), f"{server.address}/snapshot/tini.deb")
-    assert http.have(wanted, tmp_path / NAME).read_bytes() == CONTENT
+    wanted = apt.download(package(server), f"{server.address}/snapshot/tini.deb")
+    assert http.ensure(wanted, tmp_path / NAME).read_bytes() == CONTENT
     assert server.requests == ["/tini.deb", "/snapshot/tini.deb"]
 
 
 def test_second_address_is_checked_as_the_first(server: Server, tmp_path: Path) -> None:
     server.faults = ["404", *["flip"] * http.ATTEMPTS]
-    wanted = apt.wanted(package(server), f"{server.address}/snapshot/tini.deb")
+    wanted = apt.download(package(server), f"{server.address}/snapshot/tini.deb")
     with pytest.raises(FetchError, match=r"HTTP 404; .*/snapshot/tini\.deb: got"):
-        http.have(wanted, tmp_path / NAME)
+        http.ensure(wanted, tmp_path / NAME)
 
 
 PROGRAM = """
@@ -331,20 +331,20 @@ def test_retry_after_is_honoured_up_to_a_limit(
 def test_copy_is_not_repeated_where_the_file_is_missing(
     tmp_path: Path, pauses_taken: list[float]
 ) -> None:
-    wanted = Wanted("x", (), 1, lambda _: "", "fill it", copy=tmp_path / "none")
+    wanted = Download("x", (), 1, lambda _: "", "fill it", copy=tmp_path / "none")
     with pytest.raises(FetchError, match="none: No such file or directory; fill it"):
-        http.have(wanted, tmp_path / "x")
+        http.ensure(wanted, tmp_path / "x")
     assert pauses_taken == []
 
 
 def test_copy_is_refused_where_its_bytes_are_wrong(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(CONTENT * 2)
-    wanted = Wanted("x", (), len(CONTENT), difference, "fill it", copy=tmp_path / "source")
+    wanted = Download("x", (), len(CONTENT), difference, "fill it", copy=tmp_path / "source")
     with pytest.raises(FetchError, match=r"copying x: .*/source: wrong; fill it"):
-        http.have(wanted, tmp_path / "x")
+        http.ensure(wanted, tmp_path / "x")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
     (tmp_path / "source").write_bytes(CONTENT)
-    assert http.have(wanted, tmp_path / "x").read_bytes() == CONTENT
+    assert http.ensure(wanted, tmp_path / "x").read_bytes() == CONTENT
 
 
 def difference(path: Path) -> str:

@@ -79,8 +79,8 @@ def filled(proxy: Server, tmp_path: Path) -> Path:
     pinned, _ = pins.load(ROOT / "versions.yaml")
     (deb,) = source.debs([package(proxy)], pinned.debian, "2026-11-25T00:00:00Z")
     (zip_file,) = source.modules([module()])
-    store.copied(source, deb, apt.wanted(package(proxy)).fault, folder)
-    store.copied(source, zip_file, module().fault, folder)
+    store.copy_file(source, deb, apt.download(package(proxy)).fault, folder)
+    store.copy_file(source, zip_file, module().fault, folder)
     proxy.requests.clear()
     return folder
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support import registries
 from tests.support.registries import Registry
-from worker_images.errors import NoAnswerError
+from worker_images.errors import NoResponseError
 from worker_images.fetch import session, web
 
 
@@ -27,7 +27,7 @@ def test_password_is_sent_and_not_shown(registry: Registry) -> None:
         "http://me:s%40cret@127.0.0.1:9/",
         "http://me:s%40cret@127.0.0.1:x/",
     ):
-        with pytest.raises(NoAnswerError) as caught:
+        with pytest.raises(NoResponseError) as caught:
             web.get(place, 5.0)
         assert "cret" not in str(caught.value)
 
@@ -40,7 +40,9 @@ def test_redirect_is_followed_to_the_same_host_alone(
     registry.headers["/here"] = {"Location": "/there"}
     registry.headers["/away"] = {"Location": f"{other}/there"}
     assert web.get(f"{registry.address}/here", 5.0) == b"yes"
-    with pytest.raises(NoAnswerError, match="redirected to http://localhost, which is not allowed"):
+    with pytest.raises(
+        NoResponseError, match="redirected to http://localhost, which is not allowed"
+    ):
         web.get(f"{registry.address}/away", 5.0)
     monkeypatch.setenv(session.REDIRECT_HOSTS, "localhost")
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
@@ -50,5 +52,5 @@ def test_redirect_is_followed_to_the_same_host_alone(
 def test_answer_over_the_limit_is_refused(registry: Registry) -> None:
     registry.rows["/much"] = b"x" * 101
     assert web.get(f"{registry.address}/much", 5.0, 101)
-    with pytest.raises(NoAnswerError, match="/much: unexpected response, more than 0 MiB"):
+    with pytest.raises(NoResponseError, match="/much: unexpected response, more than 0 MiB"):
         web.get(f"{registry.address}/much", 5.0, 100)

@@ -98,6 +98,6 @@ def test_plain_data_passes() -> None:
 
 def test_messages_cannot_steer_a_terminal() -> None:
     assert (
-        document.shown("\x1b[31m\u202e" + "x" * 99)
+        document.quoted("\x1b[31m\u202e" + "x" * 99)
         == ascii("\x1b[31m\u202e" + "x" * 99)[:57] + "..."
     )

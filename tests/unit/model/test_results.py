@@ -45,7 +45,7 @@ def test_junit_file_gives_each_check_its_result(run: results.Run) -> None:
 def test_junit_file_gives_its_time_properties_and_counts(run: results.Run) -> None:
     assert (run.at, run.properties) == ("2026-11-23 14:37Z", {"image_id": "sha256:abc"})
     assert results.count(run.checks) == {PASSED: 1, NOT_RUN: 2, FAILED: 3}
-    assert [check.function for check in run.having(PASSED)] == ["test_one"]
+    assert [check.function for check in run.with_outcome(PASSED)] == ["test_one"]
     assert run.checks[0].seconds == 1.5
 
 
@@ -67,7 +67,9 @@ def test_words_of_a_check_are_its_docstrings(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text('"""Is it there?"""\n\ndef test_a_b():\n    """A\n    hint.\n\n    More."""\n')
     check = Check("tests/image/test_a.py::test_a_b[x]", Result(PASSED))
-    found = results.described(check, tmp_path)
+    found = results.with_docstrings(check, tmp_path)
     assert (found.subject, found.title, found.note) == ("Is it there?", "A b", "A hint.")
-    other = results.described(Check("tests/image/test_z.py::test_c", Result(PASSED)), tmp_path)
+    other = results.with_docstrings(
+        Check("tests/image/test_z.py::test_c", Result(PASSED)), tmp_path
+    )
     assert (other.subject, other.title, other.note) == ("tests/image/test_z.py", "C", "")

@@ -171,7 +171,7 @@ def _served(facts: Facts) -> Row:
             f"drivers.json has no entry for {release}",
             "add it to images/components/gvisor/drivers.json",
         )
-    support = pinned.answer(driver)
+    support = pinned.status(driver)
     if support == SUPPORTED:
         return Row("gvisor", "ok", f"{release} serves driver {driver}")
     serving = facts.releases.serving(driver)[-1:]

@@ -69,7 +69,7 @@ def gather(root: Path) -> Facts:
     loaded = project.load(root)
     pinned = loaded.pins
     probes = _probes(root, loaded)
-    results = reach.ask(
+    results = reach.run_all(
         {subject: partial(_result, probe) for subject, probe in probes.items()},
         reach.DEADLINE_SECONDS,
     )

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from worker_images.build.update import contract
 from worker_images.build.update.values import Facts, Offer, date_of
-from worker_images.errors import NoAnswerError
+from worker_images.errors import NoResponseError
 from worker_images.fetch import gomod, web
 from worker_images.model.drivers.table import Release
 
@@ -46,10 +46,10 @@ class Sources:
 
 
 def sources(environment: Mapping[str, str], module: str) -> Sources:
-    """Return the first HTTP proxy of GOPROXY; raises NoAnswerError if it names none."""
+    """Return the first HTTP proxy of GOPROXY; raises NoResponseError if it names none."""
     proxies = gomod.named(environment.get("GOPROXY") or gomod.PROXY)
     if not proxies:
-        raise NoAnswerError(
+        raise NoResponseError(
             "GOPROXY names no HTTP proxy; set it to one, such as https://proxy.golang.org"
         )
     return Sources(module, proxies[0])
@@ -58,7 +58,7 @@ def sources(environment: Mapping[str, str], module: str) -> Sources:
 def newer(origin: Sources, pinned: str, named: Collection[str], facts: Facts) -> list[Offer]:
     """Return the commits after the pinned one, newest first.
 
-    These are the latest, those that the proxy lists, and the named ones. Raises NoAnswerError if
+    These are the latest, those that the proxy lists, and the named ones. Raises NoResponseError if
     the proxy does not list versions.
     """
     found = {*_listed(origin), *_latest(origin), *named}
@@ -78,7 +78,7 @@ def _listed(origin: Sources) -> list[str]:
 def _latest(origin: Sources) -> list[str]:
     try:
         return [web.record(origin.address("@latest"), ModuleVersion, origin.timeout).version]
-    except NoAnswerError as error:
+    except NoResponseError as error:
         # A caching proxy may not serve @latest; then its list is all it has.
         if error.status in {403, 404, 410}:
             return []
@@ -92,7 +92,7 @@ def _offer(origin: Sources, version: str) -> Offer:
         address = origin.address(f"@v/{version}.zip")
         archive = web.get(address, origin.timeout, MOST_ARCHIVE_BYTES)
         return Offer(version, info.time, len(archive), drivers(version, archive))
-    except NoAnswerError as error:
+    except NoResponseError as error:
         return Offer(version, error=str(error))
 
 
@@ -105,7 +105,7 @@ def _with_release(origin: Sources, offer: Offer, facts: Facts) -> Offer:
         return offer
     try:
         sha512 = facts.sha512.get(release) or _published_sha512(origin, release)
-    except NoAnswerError as error:
+    except NoResponseError as error:
         return replace(
             offer,
             release=release,
@@ -127,16 +127,16 @@ def _published_sha512(origin: Sources, release: str) -> str:
 def drivers(version: str, archive: bytes) -> Release:
     """Return the drivers that the runsc of a module archive serves.
 
-    Raises NoAnswerError if the archive is not of the go branch.
+    Raises NoResponseError if the archive is not of the go branch.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as files:
             names = files.namelist()
             source = next((name for name in names if name.endswith("/" + contract.SOURCE)), "")
             if not source or not any(name.endswith("_autogen.go") for name in names):
-                raise NoAnswerError("its archive is not from gVisor's go branch")
+                raise NoResponseError("its archive is not from gVisor's go branch")
             if files.getinfo(source).file_size > MOST_SOURCE_BYTES:
-                raise NoAnswerError(f"{contract.SOURCE} in its archive is too large")
+                raise NoResponseError(f"{contract.SOURCE} in its archive is too large")
             return contract.of_source(version, files.read(source).decode("utf-8", "replace"))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise NoAnswerError("its archive is corrupt or not a zip file") from error
+        raise NoResponseError("its archive is corrupt or not a zip file") from error

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from datetime import datetime
 
-from worker_images.errors import NoAnswerError
+from worker_images.errors import NoResponseError
 from worker_images.model.drivers.table import Release, Table, ordered
 
 SOURCE = "pkg/sentry/devices/nvproxy/version.go"
@@ -14,12 +14,12 @@ CALL = re.compile(
 
 
 def of_source(version: str, text: str) -> Release:
-    """Return the drivers that version.go registers; raises NoAnswerError if there are none."""
+    """Return the drivers that version.go registers; raises NoResponseError if there are none."""
     found: dict[str, set[str]] = {"": set(), "Unsupported": set()}
     for unsupported, major, minor, patch in CALL.findall(text):
         found[unsupported].add(f"{int(major)}.{int(minor):02}.{int(patch):02}")
     if not found[""]:
-        raise NoAnswerError(f"{SOURCE} in its archive registers no driver")
+        raise NoResponseError(f"{SOURCE} in its archive registers no driver")
     return Release(version, ordered(found[""]), ordered(found["Unsupported"]))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from itertools import groupby
 
-from worker_images.model.drivers.answer import Pinned
+from worker_images.model.drivers.compat import Pinned
 from worker_images.model.drivers.table import KNOWN, SUPPORTED, Release, Table
 
 LEFT, TOP, RIGHT, FOOT, WIDE, HIGH = 118, 158, 16, 16, 24, 16
@@ -113,7 +113,7 @@ def _row(driver: str, y: int, columns: list[list[Release]], pinned: Pinned) -> I
     label = f"▶ {driver}" if fleet else driver
     marked = ' class="mark"' if fleet else ""
     yield (f'<text x="{LEFT - 8}" y="{y + 12}" text-anchor="end"{marked}>{label}</text>')
-    answers = [column[0].answer(driver) for column in columns]
+    answers = [column[0].status(driver) for column in columns]
     for answer, group in groupby(enumerate(answers), key=lambda pair: pair[1]):
         places = [place for place, _ in group]
         x, width = LEFT + places[0] * WIDE, len(places) * WIDE

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from worker_images.errors import Finding, PolicyError
-from worker_images.model.document import Document, refuse
-from worker_images.model.drivers.reason import TOGETHER, way_out, why
+from worker_images.model.document import Document, raise_findings
+from worker_images.model.drivers.advice import TOGETHER, suggested_fixes, why
 from worker_images.model.drivers.table import COMPONENT, DRIVERS, SUPPORTED, Release, Table
 from worker_images.model.pins import Pins
 
@@ -38,7 +38,9 @@ def check(pins: Pins, document: Document, table: Table) -> None:
                 )
             )
         )
-    refuse([*described(pins, document), *idle(pins, document, pinned)])
+    raise_findings(
+        [*mismatched_describe(pins, document), *unused_exceptions(pins, document, pinned)]
+    )
     if found := list(unserved(pins, document, pinned, table)):
         raise PolicyError("\n".join(map(str, found)))
 
@@ -49,13 +51,13 @@ def findings(pins: Pins, document: Document, table: Table) -> list[Finding]:
     if not pinned:
         return []
     return [
-        *described(pins, document),
-        *idle(pins, document, pinned),
+        *mismatched_describe(pins, document),
+        *unused_exceptions(pins, document, pinned),
         *unserved(pins, document, pinned, table),
     ]
 
 
-def described(pins: Pins, document: Document) -> Iterator[Finding]:
+def mismatched_describe(pins: Pins, document: Document) -> Iterator[Finding]:
     """A describe of another release than the pinned one: the image's label would name what its
     runsc is not.
     """
@@ -69,7 +71,7 @@ def described(pins: Pins, document: Document) -> Iterator[Finding]:
         )
 
 
-def idle(pins: Pins, document: Document, pinned: Release) -> Iterator[Finding]:
+def unused_exceptions(pins: Pins, document: Document, pinned: Release) -> Iterator[Finding]:
     """Entries of allow_unserved that allow nothing."""
     names = [each.driver for each in pins.fleet.allow_unserved]
     for number, driver in enumerate(names):
@@ -81,7 +83,7 @@ def idle(pins: Pins, document: Document, pinned: Release) -> Iterator[Finding]:
                 "fleet.drivers does not name it",
                 "delete the entry",
             )
-        elif pinned.answer(driver) == SUPPORTED:
+        elif pinned.status(driver) == SUPPORTED:
             yield document.finding(
                 place,
                 f"{driver} needs no permission",
@@ -98,10 +100,12 @@ def unserved(pins: Pins, document: Document, pinned: Release, table: Table) -> I
     """Drivers of the fleet that the pinned release does not serve, and that nobody allowed."""
     allowed = {each.driver for each in pins.fleet.allow_unserved}
     for number, driver in enumerate(pins.fleet.drivers):
-        if driver not in allowed and pinned.answer(driver) != SUPPORTED:
+        if driver not in allowed and pinned.status(driver) != SUPPORTED:
             due = [each for each in pins.fleet.drivers if each not in allowed]
             permission = f'allow it: fleet.allow_unserved: [{{driver: "{driver}", reason: "..."}}]'
-            fix = ", or ".join(filter(None, [way_out(driver, pinned, table, due), permission]))
+            fix = ", or ".join(
+                filter(None, [suggested_fixes(driver, pinned, table, due), permission])
+            )
             what = f"{driver} is not served by gvisor.version {pinned.name}"
             yield document.finding(
                 ("fleet", "drivers", number), what, why(driver, pinned, table), fix

@@ -23,7 +23,7 @@ class Release:
     supported: tuple[str, ...]
     known: tuple[str, ...] = ()
 
-    def answer(self, driver: str) -> str:
+    def status(self, driver: str) -> str:
         """Whether the driver is supported, known (served with --nvproxy-allow-unsupported-driver
         alone) or unknown.
         """
@@ -37,7 +37,7 @@ class Span:
     `begin` is the first one's place in the table.
     """
 
-    answer: str
+    status: str
     begin: int
     releases: tuple[Release, ...]
 
@@ -82,10 +82,10 @@ class Table:
 
     def spans(self, driver: str) -> tuple[Span, ...]:
         """What became of a driver, release by release."""
-        rows = groupby(enumerate(self), key=lambda pair: pair[1].answer(driver))
-        runs = [(answer, list(pairs)) for answer, pairs in rows]
+        rows = groupby(enumerate(self), key=lambda pair: pair[1].status(driver))
+        runs = [(status, list(pairs)) for status, pairs in rows]
         return tuple(
-            Span(answer, pairs[0][0], tuple(each for _, each in pairs)) for answer, pairs in runs
+            Span(status, pairs[0][0], tuple(each for _, each in pairs)) for status, pairs in runs
         )
 
 

@@ -25,8 +25,8 @@ def load(archive: Path, scratch: Path, architecture: str = "amd64") -> Image:
 
     Of an index the one for `architecture`; raises ImageError.
     """
-    with opened(archive) as files:
-        digests, config, layers = described(files, architecture)
+    with open_archive(archive) as files:
+        digests, config, layers = read_manifest(files, architecture)
         unpacked = tuple(
             _layer(files[name], number, name, scratch) for number, name in enumerate(layers)
         )
@@ -42,7 +42,7 @@ def diff_ids(config: Mapping[str, object]) -> list[str]:
 
 
 @contextlib.contextmanager
-def opened(archive: Path) -> Iterator[dict[str, IO[bytes]]]:
+def open_archive(archive: Path) -> Iterator[dict[str, IO[bytes]]]:
     """An archive with its files by name; every fault in it is an ImageError."""
     try:
         with tarfile.open(archive, encoding="utf-8") as tar:
@@ -75,7 +75,7 @@ def size_of(file: IO[bytes]) -> int:
     return size
 
 
-def described(
+def read_manifest(
     files: Mapping[str, IO[bytes]], architecture: str = "amd64"
 ) -> tuple[tuple[str, ...], dict[str, object], list[str]]:
     """Digests that name the image, its manifest's first; configuration.

@@ -135,6 +135,21 @@ class Image:
 
         Raises ImageError for anything else.
         """
+        source = self._source(entry)
+        with self.layers[source.layer].tar.open("rb") as tar:
+            tar.seek(source.offset)
+            for begin in range(0, source.size, CHUNK):
+                yield tar.read(min(CHUNK, source.size - begin))
+
+    def read(self, entry: Entry) -> bytes:
+        """The contents of a file as a whole, held in memory once."""
+        source = self._source(entry)
+        with self.layers[source.layer].tar.open("rb") as tar:
+            tar.seek(source.offset)
+            return tar.read(source.size)
+
+    def _source(self, entry: Entry) -> Entry:
+        """The entry whose contents a file, or a hard link, has."""
         source = entry
         if entry.kind == "hardlink":
             same = (
@@ -145,14 +160,7 @@ class Image:
             source = next(same, entry)
         if source.kind != "file":
             raise ImageError(f"{entry.path} is a {source.kind}, not a file")
-        with self.layers[source.layer].tar.open("rb") as tar:
-            tar.seek(source.offset)
-            for begin in range(0, source.size, CHUNK):
-                yield tar.read(min(CHUNK, source.size - begin))
-
-    def read(self, entry: Entry) -> bytes:
-        """The contents of a file as a whole."""
-        return b"".join(self.contents(entry))
+        return source
 
     def sha256(self, entry: Entry) -> str:
         """The digest of a file's contents, in hexadecimal."""

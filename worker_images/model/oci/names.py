@@ -6,17 +6,17 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from worker_images.model.oci.archive import opened, size_of
+from worker_images.model.oci.archive import open_archive, size_of
 
 NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
-def nameless(archive: Path, target: Path) -> Path:
+def without_names(archive: Path, target: Path) -> Path:
     """The archive itself, or a copy at `target` without the names that loading it would move.
 
     Raises ImageError.
     """
-    with opened(archive) as files:
+    with open_archive(archive) as files:
         texts: dict[str, Any] = {
             name: json.load(files[name])
             for name in ("index.json", "manifest.json")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from worker_images.model.oci.archive import described, diff_ids, opened, size_of
+from worker_images.model.oci.archive import diff_ids, open_archive, read_manifest, size_of
 from worker_images.model.oci.image import CHUNK
 
 
@@ -20,8 +20,8 @@ class Outline:
 
 def outline(archive: Path) -> Outline:
     """An archive without its entries; raises ImageError."""
-    with opened(archive) as files:
-        digests, config, names = described(files)
+    with open_archive(archive) as files:
+        digests, config, names = read_manifest(files)
         rows = tuple(
             (diff_id, _unpacked(files[name]))
             for diff_id, name in zip(diff_ids(config), names, strict=True)

@@ -347,7 +347,7 @@ def test_dead_remote_engine_has_a_fix() -> None:
         EngineError,
         match=r"tcp://127\.0\.0\.1:9: .*; check that engine, or name another in DOCKER_HOST",
     ):
-        sdk.described(Address("tcp://127.0.0.1:9"))
+        sdk.describe(Address("tcp://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize("text", [None, "no certificate\n"])
@@ -385,8 +385,8 @@ def test_reachable_reports_the_host_or_the_cause(monkeypatch: pytest.MonkeyPatch
 
 def test_probe_without_an_answer_does_not_block() -> None:
     never = threading.Event()
-    assert reach.ask({"silent": never.wait}, 0.0) == {}
-    assert reach.ask({"good": lambda: 1}, 60) == {"good": 1}
+    assert reach.run_all({"silent": never.wait}, 0.0) == {}
+    assert reach.run_all({"good": lambda: 1}, 60) == {"good": 1}
     never.set()
 
 

@@ -17,7 +17,7 @@ from tests.support.registries import Registry
 from worker_images.build.update import commits
 from worker_images.build.update.commits import Sources, drivers, newer, sources
 from worker_images.build.update.values import Facts, Offer
-from worker_images.errors import NoAnswerError
+from worker_images.errors import NoResponseError
 from worker_images.model.drivers.table import Release, Table
 
 GVISOR = "gvisor.dev/gvisor"
@@ -79,14 +79,14 @@ def test_latest_commit_and_named_commit_are_read(registry: Registry) -> None:
     registry.rows[f"/{GVISOR}/@latest"] = json.dumps({"Version": NEW, "Time": DAY}).encode()
     assert [offer.version for offer in query(registry)] == [NEW]
     registry.rows[f"/{GVISOR}/@latest"] = 429
-    with pytest.raises(NoAnswerError, match="HTTP 429"):
+    with pytest.raises(NoResponseError, match="HTTP 429"):
         query(registry)
 
 
 def test_version_that_is_too_long_is_refused(registry: Registry) -> None:
     serve(registry, NEW)
     registry.rows[f"/{GVISOR}/@v/list"] = b"v1." + b"9" * 5000
-    with pytest.raises(NoAnswerError, match="/@v/list: unexpected response, not a list"):
+    with pytest.raises(NoResponseError, match="/@v/list: unexpected response, not a list"):
         query(registry)
 
 
@@ -95,7 +95,7 @@ def test_failing_proxy_is_named(name: str, registry: Registry) -> None:
     serve(registry, NEW)
     assert query(registry)
     registry.rows[f"/{GVISOR}/@v/list"], message = FAULTS[name]
-    with pytest.raises(NoAnswerError) as caught:
+    with pytest.raises(NoResponseError) as caught:
         query(registry, timeout=0.2)
     assert message in str(caught.value)
 
@@ -140,7 +140,7 @@ def test_corrupt_archive_is_refused() -> None:
     data = out.getvalue()
     assert drivers(NEW, data).supported == ("535.01.02",)
     begin = data.index(b"version.go") + len(b"version.go")
-    with pytest.raises(NoAnswerError, match="its archive is corrupt or not a zip file"):
+    with pytest.raises(NoResponseError, match="its archive is corrupt or not a zip file"):
         drivers(NEW, data[:begin] + b"\xff" * 12 + data[begin + 12 :])
 
 
@@ -174,5 +174,5 @@ def test_proxy_comes_from_goproxy() -> None:
     assert sources({}, GVISOR).proxy == "https://proxy.golang.org"
     named = {"GOPROXY": "off|https://one.example/,https://two.example,direct"}
     assert sources(named, GVISOR).proxy == "https://one.example"
-    with pytest.raises(NoAnswerError, match="GOPROXY names no HTTP proxy"):
+    with pytest.raises(NoResponseError, match="GOPROXY names no HTTP proxy"):
         sources({"GOPROXY": "file:///srv,direct"}, GVISOR)

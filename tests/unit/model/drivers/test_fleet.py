@@ -11,8 +11,8 @@ import pytest
 from tests.support.drivers import TABLE
 from worker_images.cli import main
 from worker_images.files import ROOT
-from worker_images.model.drivers import answer, fleet
-from worker_images.model.drivers.answer import Pinned
+from worker_images.model.drivers import compat, fleet
+from worker_images.model.drivers.compat import Pinned
 from worker_images.model.drivers.fleet import Node
 from worker_images.model.drivers.version import VersionError
 
@@ -133,8 +133,8 @@ def test_what_is_allowed_is_told_and_not_refused() -> None:
     row = TABLE.get("20260622.0")
     assert row
     allowed = Pinned(row.name, ("580.159.04", "595.71.05"), {"595.71.05": "drained until March"})
-    found = answer.fleet(NODES, row, TABLE, allowed)
-    assert (found.refused, found.data["breaks"], found.data["allowed"]) == (
+    found = compat.fleet(NODES, row, TABLE, allowed)
+    assert (found.error, found.data["breaks"], found.data["allowed"]) == (
         "",
         [],
         {"gpu-b": "drained until March"},
@@ -144,11 +144,11 @@ def test_what_is_allowed_is_told_and_not_refused() -> None:
         "1 served, 0 would break, 1 allowed not to be served, 1 without a driver label"
         in found.text
     )
-    machine = answer.node("595.71.05", "a test", row, TABLE, allowed)
-    assert (machine.refused, machine.data["allowed"]) == ("", "drained until March")
+    machine = compat.node("595.71.05", "a test", row, TABLE, allowed)
+    assert (machine.error, machine.data["allowed"]) == ("", "drained until March")
     bare = Pinned(row.name, allowed.fleet)
-    assert answer.fleet(NODES, row, TABLE, bare).refused
-    assert answer.node("595.71.05", "a test", row, TABLE, bare).refused
+    assert compat.fleet(NODES, row, TABLE, bare).error
+    assert compat.node("595.71.05", "a test", row, TABLE, bare).error
 
 
 def test_nodes_that_would_not(

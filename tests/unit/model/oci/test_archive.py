@@ -106,7 +106,7 @@ def named(files: dict[str, bytes]) -> None:
 
 def test_names_are_taken_out_before_loading(tmp_path: Path) -> None:
     source = write(tmp_path / "image.tar", [layer(("file", "x", "y"))], named)
-    copy = names.nameless(source, tmp_path / "copy.tar")
+    copy = names.without_names(source, tmp_path / "copy.tar")
     assert copy == tmp_path / "copy.tar"
     with tarfile.open(copy) as tar:
         texts = [
@@ -121,7 +121,7 @@ def test_names_are_taken_out_before_loading(tmp_path: Path) -> None:
 
 def test_an_archive_without_names_is_not_copied(tmp_path: Path) -> None:
     source = write(tmp_path / "image.tar", [layer(("file", "x", "y"))])
-    assert names.nameless(source, tmp_path / "copy.tar") == source
+    assert names.without_names(source, tmp_path / "copy.tar") == source
     assert not (tmp_path / "copy.tar").exists()
 
 

@@ -12,9 +12,9 @@ FLAG = "--nvproxy-allow-unsupported-driver"
 
 def why(driver: str, release: Release, table: Table) -> str:
     """What became of the driver before and after this release."""
-    if release.answer(driver) == KNOWN:
+    if release.status(driver) == KNOWN:
         return f"known and not supported: served only with {FLAG}"
-    served = [span for span in table.spans(driver) if span.answer == SUPPORTED]
+    served = [span for span in table.spans(driver) if span.status == SUPPORTED]
     if not served:
         return f"no release up to {table.newest} serves it"
     place = next(
@@ -32,7 +32,7 @@ def why(driver: str, release: Release, table: Table) -> str:
     return ", ".join(words)
 
 
-def way_out(driver: str, release: Release, table: Table, fleet: Sequence[str]) -> str:
+def suggested_fixes(driver: str, release: Release, table: Table, fleet: Sequence[str]) -> str:
     """What to change: the pin, where the fleet's other drivers allow it, or the node's driver."""
     serving = table.serving(driver, *fleet)[-1:] or table.serving(driver)[-1:]
     lost = [
@@ -44,7 +44,7 @@ def way_out(driver: str, release: Release, table: Table, fleet: Sequence[str]) -
         for name, others in lost
     ]
     drivers = [f"install driver {each}" for each in nearest(driver, release)]
-    flags = [f"give runsc {FLAG}"] if release.answer(driver) == KNOWN else []
+    flags = [f"give runsc {FLAG}"] if release.status(driver) == KNOWN else []
     return ", or ".join([*pins, *drivers, *flags])
 
 

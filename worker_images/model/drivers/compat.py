@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from worker_images.model.drivers.advice import suggested_fixes, why
 from worker_images.model.drivers.fleet import Node
-from worker_images.model.drivers.reason import way_out, why
 from worker_images.model.drivers.table import SUPPORTED, Release, Table, ordered
 from worker_images.model.drivers.version import near
 
@@ -21,13 +21,13 @@ class Pinned:
     allowed: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def due(self) -> tuple[str, ...]:
+    def required(self) -> tuple[str, ...]:
         """The drivers that a release must serve."""
         return tuple(driver for driver in self.fleet if driver not in self.allowed)
 
 
 @dataclass(frozen=True)
-class Answer:
+class CompatResult:
     """Whether all that was asked about is served, the same as data, and as text.
 
     `refused` is one line, where something is not.
@@ -35,17 +35,17 @@ class Answer:
 
     data: Mapping[str, object]
     text: str
-    refused: str = ""
+    error: str = ""
 
 
-def drivers(asked: Sequence[str], release: Release, table: Table, pinned: Pinned) -> Answer:
+def drivers(asked: Sequence[str], release: Release, table: Table, pinned: Pinned) -> CompatResult:
     """Which releases serve all of these drivers, and whether the asked one does."""
     serving = [each.name for each in reversed(table.serving(*asked))]
-    missing = [driver for driver in asked if release.answer(driver) != SUPPORTED]
+    missing = [driver for driver in asked if release.status(driver) != SUPPORTED]
     everywhere = [driver for each in table for driver in each.supported]
     near_ones = {driver: near(driver, everywhere) for driver in asked if not table.serving(driver)}
     reasons = {driver: why(driver, release, table) for driver in missing}
-    ways = {driver: way_out(driver, release, table, pinned.due) for driver in missing}
+    ways = {driver: suggested_fixes(driver, release, table, pinned.required) for driver in missing}
     rows = [("served by", _folded(serving, table))]
     rows += [
         (_role(release, pinned), f"{release.name} {_verdict(driver, release)} {driver}")
@@ -62,18 +62,18 @@ def drivers(asked: Sequence[str], release: Release, table: Table, pinned: Pinned
         "releases": serving,
         "release": release.name,
         "pinned": pinned.release == release.name,
-        "answers": {driver: release.answer(driver) for driver in asked},
+        "answers": {driver: release.status(driver) for driver in asked},
         "reasons": reasons,
         "nearest": {driver: list(found) for driver, found in near_ones.items()},
         "next": ways,
     }
-    return Answer(data, _table(rows), _refused(missing, release, ways))
+    return CompatResult(data, _table(rows), _refused(missing, release, ways))
 
 
-def release(row: Release, table: Table, pinned: Pinned) -> Answer:
+def release(row: Release, table: Table, pinned: Pinned) -> CompatResult:
     """What one release serves and knows, and whether that is enough for the fleet."""
     missing = unserved(row, pinned)
-    ways = {driver: way_out(driver, row, table, pinned.due) for driver in missing}
+    ways = {driver: suggested_fixes(driver, row, table, pinned.required) for driver in missing}
     rows = [("release", row.name + (", the pinned one" if row.name == pinned.release else ""))]
     rows += [("supported", " ".join(row.supported)), ("known", " ".join(row.known) or "none")]
     rows += [
@@ -87,16 +87,16 @@ def release(row: Release, table: Table, pinned: Pinned) -> Answer:
         "fleet_unserved": missing,
         "next": ways,
     }
-    return Answer(data, _table(rows), _refused(missing, row, ways))
+    return CompatResult(data, _table(rows), _refused(missing, row, ways))
 
 
-def change(old: Release, new: Release, table: Table, pinned: Pinned) -> Answer:
+def change(old: Release, new: Release, table: Table, pinned: Pinned) -> CompatResult:
     """What a change from one release to another gains and loses, and what it does to the fleet."""
     gained = ordered(set(new.supported) - set(old.supported))
     lost = ordered(set(old.supported) - set(new.supported))
     missing = unserved(new, pinned)
     broken = [driver for driver in missing if driver in old.supported]
-    ways = {driver: way_out(driver, new, table, pinned.due) for driver in missing}
+    ways = {driver: suggested_fixes(driver, new, table, pinned.required) for driver in missing}
     rows = [
         ("from", old.name),
         ("to", new.name),
@@ -118,17 +118,21 @@ def change(old: Release, new: Release, table: Table, pinned: Pinned) -> Answer:
         "fleet_breaks": broken,
         "fleet_unserved": missing,
     }
-    return Answer({**data, "next": ways}, _table(rows), _refused(missing, new, ways))
+    return CompatResult({**data, "next": ways}, _table(rows), _refused(missing, new, ways))
 
 
-def node(driver: str, source: str, row: Release, table: Table, pinned: Pinned) -> Answer:
+def node(driver: str, source: str, row: Release, table: Table, pinned: Pinned) -> CompatResult:
     """Whether a release serves this very machine."""
-    answer = row.answer(driver)
+    answer = row.status(driver)
     words = {"supported": "served", "known": "known and refused", "unknown": "unknown and refused"}[
         answer
     ]
     reason = "" if answer == SUPPORTED else pinned.allowed.get(driver, "")
-    step = "" if answer == SUPPORTED or reason else way_out(driver, row, table, pinned.due)
+    step = (
+        ""
+        if answer == SUPPORTED or reason
+        else suggested_fixes(driver, row, table, pinned.required)
+    )
     rows = [("driver", f"{driver}, says {source}"), (_role(row, pinned), f"{row.name}: {words}")]
     rows += [("allowed", reason)] if reason else []
     rows += (
@@ -141,21 +145,21 @@ def node(driver: str, source: str, row: Release, table: Table, pinned: Pinned) -
         "answer": answer,
     }
     data |= {"allowed": reason, "next": step}
-    return Answer(data, _table(rows), _refused([driver] if step else [], row, {driver: step}))
+    return CompatResult(data, _table(rows), _refused([driver] if step else [], row, {driver: step}))
 
 
-def fleet(nodes: Sequence[Node], row: Release, table: Table, pinned: Pinned) -> Answer:
+def fleet(nodes: Sequence[Node], row: Release, table: Table, pinned: Pinned) -> CompatResult:
     """Which nodes a release would break."""
-    refused = [each for each in nodes if each.driver and row.answer(each.driver) != SUPPORTED]
+    refused = [each for each in nodes if each.driver and row.status(each.driver) != SUPPORTED]
     allowed = {
         each.name: pinned.allowed[each.driver] for each in refused if each.driver in pinned.allowed
     }
     ways = {
-        each.driver: way_out(each.driver, row, table, pinned.due)
+        each.driver: suggested_fixes(each.driver, row, table, pinned.required)
         for each in refused
         if each.driver not in pinned.allowed
     }
-    answers = [row.answer(each.driver) if each.driver else "no driver label" for each in nodes]
+    answers = [row.status(each.driver) if each.driver else "no driver label" for each in nodes]
     lines = [
         {"node": each.name, "driver": each.driver, "answer": told}
         for each, told in zip(nodes, answers, strict=True)
@@ -177,7 +181,7 @@ def fleet(nodes: Sequence[Node], row: Release, table: Table, pinned: Pinned) -> 
     counts += [f"{len(allowed)} allowed not to be served"] if allowed else []
     counts.append(f"{len(silent)} without a driver label")
     rows = [*_fleet_rows(nodes, row, pinned, ways), ("nodes", ", ".join(counts))]
-    return Answer(data, _table(rows), _refused(list(ways), row, ways))
+    return CompatResult(data, _table(rows), _refused(list(ways), row, ways))
 
 
 def _fleet_rows(
@@ -186,14 +190,14 @@ def _fleet_rows(
     """A line for each node that a release does not serve, and for each next step."""
     rows = [(_role(row, pinned), row.name)]
     rows += [
-        ("breaks", f"{each.name}  {each.driver}  {row.answer(each.driver)}")
+        ("breaks", f"{each.name}  {each.driver}  {row.status(each.driver)}")
         for each in nodes
         if each.driver in ways
     ]
     rows += [
         ("allowed", f"{each.name}  {each.driver}  {pinned.allowed[each.driver]}")
         for each in nodes
-        if each.driver in pinned.allowed and row.answer(each.driver) != SUPPORTED
+        if each.driver in pinned.allowed and row.status(each.driver) != SUPPORTED
     ]
     rows += [("unasked", f"{each.name}  no driver label") for each in nodes if not each.driver]
     return [*rows, *(("next", f"{driver}: {words}") for driver, words in ways.items())]
@@ -203,11 +207,11 @@ def unserved(row: Release, pinned: Pinned) -> list[str]:
     """The fleet's drivers that a release does not serve, without those that are allowed not to
     be.
     """
-    return [driver for driver in pinned.due if row.answer(driver) != SUPPORTED]
+    return [driver for driver in pinned.required if row.status(driver) != SUPPORTED]
 
 
 def _enough(row: Release, pinned: Pinned) -> str:
-    allowed = [driver for driver in pinned.allowed if row.answer(driver) != SUPPORTED]
+    allowed = [driver for driver in pinned.allowed if row.status(driver) != SUPPORTED]
     return "every driver is served" + (
         f", but for {', '.join(allowed)}, which may go unserved" if allowed else ""
     )
@@ -215,7 +219,7 @@ def _enough(row: Release, pinned: Pinned) -> str:
 
 def _verdict(driver: str, row: Release) -> str:
     return {"supported": "serves", "known": "knows and refuses", "unknown": "refuses"}[
-        row.answer(driver)
+        row.status(driver)
     ]
 
 

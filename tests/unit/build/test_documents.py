@@ -1,0 +1,36 @@
+"""Documents show the current output of their commands."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from worker_images.build import documents
+from worker_images.files import ROOT
+from worker_images.model.project import Project
+
+
+def test_committed_documents_are_current(project: Project) -> None:
+    """`make accept` writes them."""
+    files = documents.files(project)
+    assert {path.name for path in files} == {"drivers.md", "drivers.svg"}
+    assert [path.name for path, text in files.items() if path.read_text() != text] == []
+
+
+def test_page_contains_commands() -> None:
+    """Control of the test above."""
+    assert len(documents.BLOCK.findall((ROOT / documents.PAGE).read_text())) >= 7
+
+
+def test_output_is_replaced_when_it_is_old(tmp_path: Path) -> None:
+    page = "before\n```\n$ printf 'new\\n'\nold\n```\nafter\n"
+    assert (
+        documents.with_output(page, tmp_path) == "before\n```\n$ printf 'new\\n'\nnew\n```\nafter\n"
+    )
+
+
+def test_chart_changes_with_the_table(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / documents.PAGE, tmp_path / documents.PAGE)
+    shorter = replace(project.table, releases=project.table.releases[:-1])
+    found = documents.files(replace(project, root=tmp_path, table=shorter))
+    assert found[tmp_path / documents.CHART] != (ROOT / documents.CHART).read_text()

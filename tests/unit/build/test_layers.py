@@ -1,0 +1,80 @@
+"""A layer's digest changes only with the inputs of that layer."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from worker_images.build import plan
+from worker_images.build.inputs import Input, Root, Text, Toolchain
+from worker_images.build.layers import input_digests
+from worker_images.build.plan import Plan
+from worker_images.files import ROOT
+from worker_images.model.lock import Lock
+from worker_images.model.project import Project
+
+
+@pytest.fixture
+def full(project: Project, locked: Lock) -> Plan:
+    """The plan of full."""
+    return plan.make(project, locked, "full")
+
+
+def changed(planned: Plan, change: Callable[[Input], Input]) -> set[str]:
+    """Return the layers whose digest differs after a change of inputs."""
+    before = input_digests(planned, ROOT)
+    other = replace(planned, inputs=tuple(change(each) for each in planned.inputs))
+    after = input_digests(other, ROOT)
+    return {name for name in before if before[name] != after[name]}
+
+
+def without_a_package(owner: str) -> Callable[[Input], Input]:
+    """Return a change that removes a package from one root filesystem."""
+
+    def change(each: Input) -> Input:
+        if isinstance(each, Root) and each.owner == owner:
+            return replace(each, packages=each.packages[1:])
+        return each
+
+    return change
+
+
+def test_digests_are_equal_for_equal_inputs(full: Plan) -> None:
+    assert changed(full, lambda each: each) == set()
+
+
+def test_base_package_changes_the_layers_above_the_base(full: Plan) -> None:
+    found = changed(full, without_a_package("base"))
+    assert {"base", "runc", "cuda-runtime"} <= found
+    assert "gvisor" not in found
+
+
+def test_component_package_changes_only_its_layer(full: Plan) -> None:
+    assert changed(full, without_a_package("criu")) == {"criu"}
+
+
+def test_toolchain_changes_every_go_component(full: Plan) -> None:
+    def change(each: Input) -> Input:
+        if isinstance(each, Toolchain):
+            return replace(each, file=replace(each.file, sum="h1:other"))
+        return each
+
+    assert changed(full, change) == {"gvisor", "runc", "nvidia-container-toolkit"}
+
+
+def test_go_sum_changes_only_its_component(full: Plan) -> None:
+    def change(each: Input) -> Input:
+        if isinstance(each, Text) and each.place == "components/runc/go.sum":
+            return replace(each, content=each.content + "\n")
+        return each
+
+    assert changed(full, change) == {"runc"}
+
+
+def test_version_and_time_change_the_digest(full: Plan) -> None:
+    before = input_digests(full, ROOT)
+    gvisor = replace(full.components[0], reported_version="other")
+    other = replace(full, components=(gvisor, *full.components[1:]))
+    assert input_digests(other, ROOT)["gvisor"] != before["gvisor"]
+    later = input_digests(replace(full, epoch=full.epoch + 1), ROOT)
+    assert not set(later.values()) & set(before.values())

@@ -1,0 +1,76 @@
+"""component.yaml: an invalid edit is refused at its line and column, with a fix."""
+
+from pathlib import Path
+
+import pytest
+
+from worker_images.errors import DocumentError
+from worker_images.model.component import Definition
+from worker_images.model.project import Project, load
+
+GVISOR = "images/components/gvisor/component.yaml"
+CRIU = "images/components/criu/component.yaml"
+# (file, replaced text, replacement, the error)
+INVALID = {
+    "unknown key": (GVISOR, 'argument: "', 'argumnet: "', "1: argumnet: unknown key"),
+    "unknown kind": (
+        GVISOR,
+        'kind: "go"',
+        'kind: "git"',
+        ":4:3: packages.kind: 'git' is not allowed",
+    ),
+    "key of another kind": (
+        CRIU,
+        'package: "criu"',
+        'module: "a.org/b"',
+        ":5:3: packages.module: unknown key",
+    ),
+    "no kind": (CRIU, '  kind: "debian"\n', "", "packages.kind: missing"),
+    "no commands": (GVISOR, 'commands: ["gvisor.dev/gvisor/runsc"]', "commands: []", "commands"),
+    "unknown builder": (GVISOR, 'builder: "go"', 'builder: "bazel"', "builder"),
+    "unknown architecture": (GVISOR, '"arm64"]', '"mips"]', "architectures"),
+    "plain http": (GVISOR, "https://storage", "http://storage", "upstream"),
+    "argument of another component": (GVISOR, "GVISOR_VERSION", "RUNC_VERSION", "used twice"),
+}
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_invalid_component_is_refused_at_its_place(name: str, checkout: Path) -> None:
+    file, old, new, message = INVALID[name]
+    path = checkout / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(DocumentError) as refused:
+        load(checkout)
+    lines = str(refused.value).splitlines()
+    assert any(line.startswith("images/components/") and message in line for line in lines), lines
+
+
+def test_committed_components_are_valid(checkout: Path, project: Project) -> None:
+    """The control of the test above."""
+    assert set(project.catalog.components) == {
+        path.name for path in (checkout / "images/components").iterdir()
+    }
+
+
+def test_label_is_the_argument_in_lower_case(project: Project) -> None:
+    labels = {name: each.label for name, each in project.catalog.components.items()}
+    assert labels["gvisor"] == "worker.gvisor-version"
+    assert labels["cuda-runtime"] == "worker.cuda-base-tag"
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "template"),
+    [
+        ("gvisor", "packages", "components/gvisor/packages.j2"),
+        ("gvisor", "upstream", "components/gvisor/upstream.j2"),
+        ("criu", "packages", "base/debian.packages.j2"),
+        ("criu", "upstream", "base/debian.upstream.j2"),
+    ],
+)
+def test_debian_package_has_the_shared_template(
+    name: str, source: str, template: str, project: Project
+) -> None:
+    definition: Definition = project.catalog.components[name]
+    assert definition.template(name, source) == template  # type: ignore[arg-type]

@@ -1,0 +1,32 @@
+"""The ledger: entries by component, architecture and inputs."""
+
+from pathlib import Path
+
+from worker_images.files import ROOT
+from worker_images.model.ledger import LEDGER, Entry, Ledger
+
+SMALL = Entry(1, "sha256:a")
+LARGE = Entry(2, "sha256:b")
+
+
+def test_committed_ledger_survives_a_write(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Ledger.read(ROOT).write(tmp_path)
+    assert (tmp_path / LEDGER).read_text() == (ROOT / LEDGER).read_text()
+
+
+def test_entry_is_of_its_component_architecture_and_inputs() -> None:
+    ledger = Ledger({}).with_entry("gvisor", "amd64", "inputs", SMALL)
+    assert ledger.entry("gvisor", "amd64", "inputs") == SMALL
+    assert ledger.entry("gvisor", "amd64", "other inputs") is None
+    assert ledger.entry("gvisor", "arm64", "inputs") is None
+    assert ledger.entry("runc", "amd64", "inputs") is None
+
+
+def test_new_entry_replaces_that_of_earlier_inputs() -> None:
+    first = Ledger({}).with_entry("gvisor", "amd64", "old", SMALL)
+    first = first.with_entry("gvisor", "arm64", "old", SMALL)
+    second = first.with_entry("gvisor", "amd64", "new", LARGE)
+    assert second.entry("gvisor", "amd64", "old") is None
+    assert second.latest("gvisor", "amd64") == LARGE
+    assert second.entry("gvisor", "arm64", "old") == SMALL
