@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Entry point: run the image build inside the project's virtual environment."""
+"""Entry point: run worker_images inside the project's virtual environment."""
 
 import os
 import signal
@@ -15,26 +15,26 @@ STANDARD_ERROR = 2
 
 
 def check_python() -> None:
-    """Exit 2 under a Python that the packages are too new for.
+    """Exit 2 if this Python is too old for the packages.
 
-    This file must be understood by every Python 3.
+    This file must parse in every Python 3.
     """
     if sys.version_info < OLDEST:
         found = ".".join(map(str, sys.version_info[:3]))
         print(
-            f"build.py needs Python 3.11 or later; this is {found}; put a later python3 first on"
-            " PATH and run: make setup",
+            f"build.py needs Python 3.11 or later; found {found}; put a newer python3 first on PATH"
+            " and run: make setup",
             file=sys.stderr,
         )
         raise SystemExit(2)
 
 
 def enter_environment() -> None:
-    """Replace this process by the same command under .venv; exit 2 where there is none."""
+    """Run the same command again with .venv's Python; exit 2 if .venv is missing or broken."""
     if Path(sys.prefix) == ROOT / ".venv" and sys.flags.isolated:
         os.environ.pop(ENTERED, None)
         check_python()
-        # Of the checkout this package alone: a file beside it must not stand in for a module.
+        # Import only this package from the checkout: a file beside it must not shadow a module.
         package = types.ModuleType("worker_images")
         package.__path__ = [str(ROOT / "worker_images")]
         sys.modules["worker_images"] = package
@@ -54,16 +54,14 @@ def enter_environment() -> None:
         raise SystemExit(2)
     os.environ[ENTERED] = "1"
     _open_standard_streams()
-    # No module and no setting of the caller's environment decides what is built; every text is
-    # UTF-8.
-    words = [str(PYTHON), "-I", "-X", "utf8", str(ROOT / "build.py"), *sys.argv[1:]]
-    os.execv(PYTHON, words)  # noqa: S606 - no shell is wanted
+    # Isolated: modules and settings of the caller's environment must not change the build.
+    # All text is UTF-8.
+    command = [str(PYTHON), "-I", "-X", "utf8", str(ROOT / "build.py"), *sys.argv[1:]]
+    os.execv(PYTHON, command)  # noqa: S606 - no shell is needed
 
 
 def _open_standard_streams() -> None:
-    """Give a process that was started without some of them all three: the first file that it opens
-    would be one.
-    """
+    """Open the standard streams that are closed: the next file opened would take their number."""
     opened = os.open(os.devnull, os.O_RDWR)
     while opened <= STANDARD_ERROR:
         os.set_inheritable(opened, True)
@@ -72,8 +70,9 @@ def _open_standard_streams() -> None:
 
 
 def interrupt(*_: object) -> None:
-    """Ctrl-C and a polite kill end alike: what is half done is cleaned up, also where a shell in
-    the background ignores Ctrl-C.
+    """Handle SIGINT and SIGTERM alike, so that partial results are cleaned up.
+
+    Background jobs of a shell start with SIGINT ignored.
     """
     raise KeyboardInterrupt
 
@@ -89,6 +88,6 @@ if __name__ == "__main__":
         try:
             stream.flush()
         except OSError:
-            # Python would try once more to write what is left, and end with another status.
+            # Without this, Python flushes again at exit, fails and changes the exit code.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     raise SystemExit(status)

@@ -1,5 +1,6 @@
-"""Build beta9's worker on top of worker:full, also where no image registry answers:
-`.venv/bin/python -m examples.beta9`.
+"""Build beta9's worker on top of worker:full without an image registry.
+
+Run: `.venv/bin/python -m examples.beta9`.
 """
 
 import sys
@@ -22,15 +23,15 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
 FULL = ROOT / "out" / "full" / "image.tar"
 ARCHIVE = ROOT / "out" / "beta9" / "image.tar"
-# With the packages of every worker image, all that the example asks of Debian's own image.
+# These and the base packages of every worker image replace the image debian:trixie-slim.
 TOOLS = ("apt", "dpkg", "findutils", "tar")
 DOCKERFILE = "FROM scratch\nADD tools.tar /\nCOPY sources.list /etc/apt/\n"
 
 
 def build(endpoint: Endpoint, archive: Path) -> Path:
-    """Build the example on the judged full image and return its archive; raises ImageBuildError."""
+    """Build the example on the tested full image; return its archive; raises ImageBuildError."""
     if not FULL.exists():
-        raise UsageError(f"no {FULL}; run: make full")
+        raise UsageError(f"{FULL} does not exist; run: make full")
     loaded = project.load(ROOT)
     archive.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=archive.parent) as name:
@@ -52,14 +53,12 @@ def build(endpoint: Endpoint, archive: Path) -> Path:
 
 
 def _tools(endpoint: Endpoint, loaded: Project, scratch: Path) -> Path:
-    """A Debian with apt as an image archive, assembled from packages as the base of the images
-    is.
-    """
+    """Return the archive of a Debian image with apt, assembled like the base of worker images."""
     epoch = loaded.epoch
     debian = loaded.pins.debian
     names = (*loaded.catalog.packages.base, *TOOLS)
     packages = apt.resolve(debian, {"tools": names})["tools"]
-    print_progress(f"assembling tools.tar, a Debian with apt, from {len(packages)} Debian packages")
+    print_progress(f"assembling tools.tar, a Debian root with apt, from {len(packages)} packages")
     files = apt.fetch(packages, CACHE / "debs")
     named = {package.name: file for package, file in zip(packages, files, strict=True)}
     rules = loaded.catalog.rules
@@ -73,7 +72,7 @@ def _tools(endpoint: Endpoint, loaded: Project, scratch: Path) -> Path:
 
 
 def main() -> int:
-    """Build, and say what came of it."""
+    """Build the example and print a summary."""
     begun = time.monotonic()
     try:
         engine = find(PrivateEngine(ROOT))
@@ -84,7 +83,7 @@ def main() -> int:
         print(f"example: {error}", file=sys.stderr)
         return error.exit_code
     archive = ARCHIVE.relative_to(ROOT)
-    print(f"image     {archive}, not judged yet and not tagged")
+    print(f"image     {archive}, not tested, not tagged")
     print(f"image id  {image_id}")
     print(f"size      {size / 1e6:.1f} MB compressed")
     print(f"time      {time.monotonic() - begun:.1f} s")

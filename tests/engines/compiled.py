@@ -1,4 +1,4 @@
-"""BuildKit from its Go module, compiled by the Go release that versions.yaml pins."""
+"""BuildKit, compiled from its Go module with the Go release that versions.yaml pins."""
 
 import re
 import shutil
@@ -6,7 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.engines.space import finished
+from tests.engines.space import run_command
 from tests.engines.suite import Parts
 from worker_images.build import gotoolchain, tars
 from worker_images.build.inputs import Toolchain
@@ -23,7 +23,7 @@ RELEASE = re.compile(r"^v[0-9]+\.[0-9]+\.[0-9]+$", re.MULTILINE)
 
 
 def version() -> str:
-    """The release that go.mod pins."""
+    """Return the release that go.mod pins."""
     found = re.search(
         rf"^\t{re.escape(MODULE)} (v\S+)", (HERE / "go.mod").read_text(), re.MULTILINE
     )
@@ -31,19 +31,21 @@ def version() -> str:
     return found[1]
 
 
-def described(parts: Parts) -> str:
-    """The release, the compiler, and whether the module proxy has a newer release."""
-    return f"BuildKit {version()} ({_standing()}), by Go {parts.locked.toolchain.version}"
+def description(parts: Parts) -> str:
+    """Return the release, the compiler, and whether a newer release exists."""
+    return f"BuildKit {version()} ({_newest()}), compiled by Go {parts.locked.toolchain.version}"
 
 
-def _standing() -> str:
+def _newest() -> str:
     try:
         address = f"{next(iter(gomod.proxies()), gomod.PROXY)}/{MODULE}/@v/list"
         found = RELEASE.findall(web.get(address, SECONDS).decode())
     except (NoResponseError, ValueError) as error:
-        return f"whether it is the newest is not known: {error}"
+        return f"cannot check for a newer release: {error}"
     newest = max(found, key=_numbers, default=version())
-    return "the newest" if newest == version() else f"{newest} is newer: see CONTRIBUTING.md"
+    return (
+        "the newest release" if newest == version() else f"{newest} is newer: see CONTRIBUTING.md"
+    )
 
 
 def _numbers(release: str) -> list[int]:
@@ -51,37 +53,37 @@ def _numbers(release: str) -> list[int]:
 
 
 def buildkitd(scratch: Path, parts: Parts, progress: Progress) -> Path:
-    """The program, kept by the digest of all that it is compiled from.
+    """Return the path of buildkitd, cached by the digest of its sources.
 
-    Raises FetchError where that cannot be fetched.
+    Raises FetchError if they cannot be fetched.
     """
     flags = ["-ldflags", f"-s -w -X {MODULE}/version.Version={version()}"]
     texts = [(HERE / name).read_text() for name in FILES]
     toolchain = gotoolchain.key(parts.locked.toolchain.sum)
     key = text_digest("".join([*texts, *flags, toolchain]))
-    kept = without_stale_parts(CACHE / "buildkit") / f"buildkitd-{key[:16]}"
-    progress(described(parts))
-    if not kept.is_file():
+    program = without_stale_parts(CACHE / "buildkit") / f"buildkitd-{key[:16]}"
+    progress(description(parts))
+    if not program.is_file():
         folder = cleared(scratch)
         _lay_out(folder, parts, progress)
-        progress("compiling BuildKit: about two minutes on two cores")
+        progress("compiling BuildKit; takes about two minutes on two cores")
         begun = time.monotonic()
-        with atomic_path(kept) as part:
+        with atomic_path(program) as part:
             _compile(folder, [*flags, "-o", str(part)])
         progress(f"compiled BuildKit in {time.monotonic() - begun:.0f} s")
         shutil.rmtree(folder)
-    return kept
+    return program
 
 
 def _lay_out(folder: Path, parts: Parts, progress: Progress) -> None:
-    """The compiler, go.mod, go.sum, and the modules as the files of a proxy."""
+    """Write the compiler, go.mod, go.sum, and the modules in the layout of a module proxy."""
     locked = parts.locked.toolchain
     toolchain = Toolchain(gomod.toolchain(locked.version, locked.sum))
     tars.place(folder, [toolchain], parts.write, parts.epoch, progress)
     command = ["tar", "--extract", "--file", str(folder / "go.tar"), "--directory", str(folder)]
     subprocess.run(command, check=True)
     files = gomod.files((HERE / "go.sum").read_text(), "tests/engines/buildkit/go.sum")
-    progress(f"fetching {len(files)} files of Go modules, where they are not here yet")
+    progress(f"fetching {len(files)} files of Go modules that are not cached")
     for file, path in zip(files, parts.store.modules(files), strict=True):
         tars.link(path, folder / "modules" / file.name)
     for each in FILES:
@@ -89,7 +91,7 @@ def _lay_out(folder: Path, parts: Parts, progress: Progress) -> None:
 
 
 def _compile(folder: Path, arguments: list[str]) -> None:
-    """Compile without a network: whatever is not in the folder is missing."""
+    """Compile without a network, from the files in the folder alone."""
     environment = {
         "PATH": "/usr/bin:/bin",
         "HOME": str(folder),
@@ -103,7 +105,7 @@ def _compile(folder: Path, arguments: list[str]) -> None:
     }
     go = str(folder / gotoolchain.PLACE / "bin" / "go")
     command = ["unshare", "--net", go, "build", *arguments, f"{MODULE}/cmd/buildkitd"]
-    result = finished(command, folder, environment)
+    result = run_command(command, folder, environment)
     if result.returncode:
-        said = " / ".join(result.stderr.splitlines()[-5:])
-        raise EngineError(f"compiling BuildKit: {said}")
+        output = " / ".join(result.stderr.splitlines()[-5:])
+        raise EngineError(f"compiling BuildKit failed: {output}")

@@ -1,4 +1,4 @@
-"""What the tests of foreign engines share: engines in one root, and the project's own."""
+"""Fixtures: engines in one root file system, and images built with them."""
 
 import os
 import shutil
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines import compiled, foreign, miniature, suite
-from tests.engines.foreign import Foreign
+from tests.engines import compiled, engines, miniature, suite
+from tests.engines.engines import RunningEngine
 from tests.engines.miniature import Miniature
-from tests.engines.space import Place, place, terminated
+from tests.engines.space import RunFolder, interrupt, new_run_folder
 from tests.engines.suite import Parts
 from worker_images.engine.builder import find
 from worker_images.engine.endpoint import Endpoint, PrivateEngine
@@ -26,15 +26,15 @@ BUILDER = "engines-buildkit"
 
 @pytest.fixture(scope="session", autouse=True)
 def removed_on_sigterm() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does."""
-    earlier = signal.signal(signal.SIGTERM, terminated)
+    """Handle SIGTERM like Ctrl-C, so that engines are removed."""
+    earlier = signal.signal(signal.SIGTERM, interrupt)
     yield
     signal.signal(signal.SIGTERM, earlier)
 
 
 @pytest.fixture(scope="session")
 def progress(pytestconfig: pytest.Config) -> Callable[[str], None]:
-    """Lines about versions and what takes long, which pytest would keep from the reader."""
+    """A function that prints a line of progress past pytest's output capture."""
     reporter = pytestconfig.pluginmanager.getplugin("terminalreporter")
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     assert reporter
@@ -55,76 +55,76 @@ def parts() -> Parts:
 
 
 @pytest.fixture(scope="session")
-def where(
+def run_folder(
     parts: Parts, progress: Callable[[str], None], pytestconfig: pytest.Config
-) -> Iterator[Place]:
-    """The folder of this run, with the root file system of the engines."""
+) -> Iterator[RunFolder]:
+    """The folder of this run, with the engines' root file system."""
     if os.geteuid():
-        not_run(pytestconfig, LAYER, "engines in namespaces of their own need root")
+        not_run(pytestconfig, LAYER, "running engines in namespaces needs root")
     folder = CACHE / "engines"
-    with place(folder) as found, pytest.MonkeyPatch.context() as settings:
+    with new_run_folder(folder) as found, pytest.MonkeyPatch.context() as settings:
         command = ["stat", "--file-system", "--format=%T", str(found.folder)]
         kind = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
         if kind.startswith("overlay"):
             not_run(
                 pytestconfig,
                 LAYER,
-                f"engines keep no images on {kind}: set XDG_CACHE_HOME to a volume, not {folder}",
+                f"engines cannot store images on {kind} ({folder}); set XDG_CACHE_HOME to a volume",
             )
         try:
-            newest = suite.unpacked(suite.SUITES, found.root, parts, progress)
+            newest = suite.unpack_first(suite.SUITES, found.root, parts, progress)
         except FetchError as error:
             not_run(pytestconfig, LAYER, str(error))
         progress(str(newest))
-        # Builders of the machine's user stay as they are.
+        # Do not change the builders of the machine's user.
         settings.setenv("BUILDX_CONFIG", str(found.folder / "buildx"))
         settings.delenv("BUILDX_BUILDER", raising=False)
         yield found
 
 
 @pytest.fixture(scope="session")
-def registry(where: Place) -> Iterator[str]:
+def registry(run_folder: RunFolder) -> Iterator[str]:
     """A registry's address."""
-    with foreign.registry(where) as address:
+    with engines.registry(run_folder) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
-def certificates(where: Place) -> Path:
+def certificates(run_folder: RunFolder) -> Path:
     """The folder that DOCKER_CERT_PATH names."""
-    return foreign.certificates(where)
+    return engines.certificates(run_folder)
 
 
 @pytest.fixture(scope="session")
-def docker(where: Place, certificates: Path) -> Iterator[Foreign]:
+def docker(run_folder: RunFolder, certificates: Path) -> Iterator[RunningEngine]:
     """Docker with the containerd image store, also behind TLS."""
-    with foreign.docker(where, "docker", containerd=True, certificates=certificates) as engine:
+    with engines.docker(run_folder, "docker", containerd=True, certificates=certificates) as engine:
         yield engine
 
 
 @pytest.fixture(scope="session")
-def classic(where: Place) -> Iterator[Foreign]:
+def classic(run_folder: RunFolder) -> Iterator[RunningEngine]:
     """Docker with its classic image store."""
-    with foreign.docker(where, "classic", containerd=False) as engine:
+    with engines.docker(run_folder, "classic", containerd=False) as engine:
         yield engine
 
 
 @pytest.fixture(scope="session")
-def podman(where: Place, registry: str) -> Iterator[Foreign]:
+def podman(run_folder: RunFolder, registry: str) -> Iterator[RunningEngine]:
     """Podman."""
-    with foreign.podman(where, registry) as engine:
+    with engines.podman(run_folder, registry) as engine:
         yield engine
 
 
 @pytest.fixture(scope="session")
-def reference(endpoint: Endpoint) -> Foreign:
-    """The engine that `make slim` used."""
-    return Foreign("reference", {"DOCKER_HOST": endpoint.host})
+def reference(endpoint: Endpoint) -> RunningEngine:
+    """The engine that `make slim` uses."""
+    return RunningEngine("reference", {"DOCKER_HOST": endpoint.host})
 
 
 @pytest.fixture(scope="session")
 def builder(
-    where: Place,
+    run_folder: RunFolder,
     endpoint: Endpoint,
     parts: Parts,
     progress: Callable[[str], None],
@@ -132,18 +132,18 @@ def builder(
 ) -> Iterator[str]:
     """The name of a remote builder: the newest BuildKit."""
     try:
-        program = compiled.buildkitd(where.folder / "compile", parts, progress)
+        program = compiled.buildkitd(run_folder.folder / "compile", parts, progress)
     except FetchError as error:
         not_run(pytestconfig, LAYER, str(error))
-    shutil.copy(program, where.root / "usr/bin/buildkitd")
-    (where.root / "usr/bin/buildkitd").chmod(0o755)
-    with foreign.buildkit(where) as address:
+    shutil.copy(program, run_folder.root / "usr/bin/buildkitd")
+    (run_folder.root / "usr/bin/buildkitd").chmod(0o755)
+    with engines.buildkit(run_folder) as address:
         command = [*endpoint.buildx, "create", "--name", BUILDER, "--driver", "remote", address]
         subprocess.run(command, env=endpoint.environment, capture_output=True, check=True)
         yield BUILDER
 
 
-# Engine and whether it needs a builder: those without BuildKit or without OCI archives do.
+# Each engine, and whether it needs a builder because it cannot write OCI archives itself.
 PAIRS: Mapping[str, tuple[str, bool]] = {
     "docker": ("docker", False),
     "classic": ("classic", True),
@@ -153,10 +153,10 @@ PAIRS: Mapping[str, tuple[str, bool]] = {
 
 
 @pytest.fixture(params=PAIRS)
-def elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
-    """A foreign engine as the project finds it by a user's settings, with its builder."""
+def other_endpoint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
+    """Each engine, found by its settings as for a user, with its builder."""
     name, needs_builder = PAIRS[request.param]
-    engine: Foreign = request.getfixturevalue(name)
+    engine: RunningEngine = request.getfixturevalue(name)
     builder = request.getfixturevalue("builder") if needs_builder else None
     for key, value in engine.settings.items():
         monkeypatch.setenv(key, value)
@@ -166,37 +166,37 @@ def elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture(scope="session")
-def context(where: Place, parts: Parts) -> Path:
-    """What the miniature image is built from."""
-    return miniature.context(where.root, where.folder / "miniature", parts.epoch)
+def context(run_folder: RunFolder, parts: Parts) -> Path:
+    """The build context of the miniature image."""
+    return miniature.context(run_folder.root, run_folder.folder / "miniature", parts.epoch)
 
 
 @pytest.fixture(scope="session")
-def at_home(endpoint: Endpoint, context: Path, parts: Parts) -> Miniature:
-    """The miniature image as the reference builds it."""
-    archive = context.with_suffix(".home.tar")
-    return miniature.built(endpoint, context, archive, parts.epoch)
+def reference_image(endpoint: Endpoint, context: Path, parts: Parts) -> Miniature:
+    """The miniature image built by the reference engine."""
+    archive = context.with_suffix(".reference.tar")
+    return miniature.build(endpoint, context, archive, parts.epoch)
 
 
 @pytest.fixture
-def image(elsewhere: Endpoint, context: Path, parts: Parts, tmp_path: Path) -> Miniature:
-    """The miniature image as a foreign engine builds it."""
-    return miniature.built(elsewhere, context, tmp_path / "image.tar", parts.epoch)
+def image(other_endpoint: Endpoint, context: Path, parts: Parts, tmp_path: Path) -> Miniature:
+    """The miniature image built by the other engine."""
+    return miniature.build(other_endpoint, context, tmp_path / "image.tar", parts.epoch)
 
 
 @pytest.fixture
-def loaded(elsewhere: Endpoint, image: Miniature) -> Iterator[str]:
-    """The id that a foreign engine gives it."""
-    identity = elsewhere.images.load(image.archive)
+def loaded(other_endpoint: Endpoint, image: Miniature) -> Iterator[str]:
+    """The ID of the loaded image in the other engine."""
+    identity = other_endpoint.images.load(image.archive)
     yield identity
-    command = [elsewhere.docker, "rmi", "--force", identity]
-    subprocess.run(command, env=elsewhere.environment, capture_output=True, check=True)
+    command = [other_endpoint.docker, "rmi", "--force", identity]
+    subprocess.run(command, env=other_endpoint.environment, capture_output=True, check=True)
 
 
 @pytest.fixture(scope="session")
-def checkout(where: Place) -> Path:
-    """A clone that has built nothing."""
-    target = where.folder / "checkout"
+def checkout(run_folder: RunFolder) -> Path:
+    """A fresh clone of the checkout."""
+    target = run_folder.folder / "checkout"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(target)], check=True)
     (target / ".venv").symlink_to(ROOT / ".venv")
     return target

@@ -1,4 +1,4 @@
-"""An image of a few megabytes, built by the same kinds of steps as worker images."""
+"""A small image, built with the same kinds of steps as worker images."""
 
 import io
 import shutil
@@ -14,12 +14,12 @@ from worker_images.engine.endpoint import Endpoint
 DOCKERFILE = Path(__file__).parent / "miniature" / "Dockerfile"
 INPUTS = ("input.txt", "table.json")
 COMMANDS = ("cat", "chmod", "install", "mkdir", "printf", "sh", "sleep")
-SAYS = "part 1"
+OUTPUT = "part 1"
 
 
 @dataclass(frozen=True)
 class Miniature:
-    """A built image: its archive, and the two digests of it."""
+    """A built image: its archive, manifest digest and image ID."""
 
     archive: Path
     manifest: str
@@ -27,7 +27,7 @@ class Miniature:
 
 
 def context(root: Path, folder: Path, epoch: int) -> Path:
-    """The folder that the image is built from, with programs of a Debian root."""
+    """Write the build context, with programs of a Debian root; return its folder."""
     programs = {"busybox": "busybox", "tini": "tini-static"}
     files = {
         f"usr/bin/{name}": (root / "usr/bin" / source).read_bytes()
@@ -55,8 +55,8 @@ def _tar(path: Path, files: Mapping[str, bytes], links: Mapping[str, str], epoch
             tar.addfile(info)
 
 
-def built(endpoint: Endpoint, folder: Path, archive: Path, epoch: int) -> Miniature:
-    """Build it as worker images are built."""
+def build(endpoint: Endpoint, folder: Path, archive: Path, epoch: int) -> Miniature:
+    """Build the image as worker images are built."""
     job = buildx.Job(DOCKERFILE, folder, buildx.archive(archive), epoch)
     buildx.build(endpoint, {"miniature": job}, archive.with_suffix(".log"))
     manifest, image_id, _ = record.manifest(archive)

@@ -1,4 +1,4 @@
-"""Programs in a root file system and namespaces of their own, which end with their starter."""
+"""Run programs in their own root file system and namespaces; they end with their starter."""
 
 import contextlib
 import fcntl
@@ -27,7 +27,7 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
 
 
 @dataclass(frozen=True)
-class Place:
+class RunFolder:
     """The folder of one run: the root, and the sockets, data and logs of its engines."""
 
     folder: Path
@@ -38,54 +38,58 @@ class Place:
         return self.folder / "root"
 
     def state(self, name: str) -> Path:
-        """The folder of one engine."""
+        """Return the state folder of one engine; create it if it is missing."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         return folder
 
     def cgroup(self, name: str) -> str:
-        """The control group of one engine's containers, by which they are found."""
+        """Return the control group of one engine's containers."""
         return f"{self.folder.name}-{name}"
 
 
 @contextlib.contextmanager
-def place(parent: Path) -> Iterator[Place]:
-    """A folder for one run, removed at its end; those of killed runs are removed first."""
+def new_run_folder(parent: Path) -> Iterator[RunFolder]:
+    """Make the folder of one run and remove it at the end; first remove folders of killed runs."""
     parent.mkdir(parents=True, exist_ok=True)
     for old in parent.glob("run-*"):
-        # Another run may be ending there.
-        with contextlib.suppress(FileNotFoundError), _locked(old) as free:
+        # Another run may be removing it.
+        with contextlib.suppress(FileNotFoundError), _lock(old) as free:
             if free:
-                _removed(old)
+                _remove(old)
                 remove_cgroups(f"{old.name}-*")
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
     if len(str(folder / "classic" / "engine.sock")) > LONGEST_SOCKET:
         folder.rmdir()
         raise EngineError(
-            f"{parent} is too long a path for sockets; set XDG_CACHE_HOME to a shorter one"
+            f"{parent} is too long for socket paths; set XDG_CACHE_HOME to a shorter path"
         )
     try:
-        with _locked(folder):
-            yield Place(folder)
+        with _lock(folder):
+            yield RunFolder(folder)
     finally:
-        _removed(folder)
+        _remove(folder)
         with contextlib.suppress(OSError):
             parent.rmdir()
 
 
 @contextlib.contextmanager
 def running(
-    where: Place, name: str, command: Sequence[str], answers: Callable[[], bool], **environment: str
+    run_folder: RunFolder,
+    name: str,
+    command: Sequence[str],
+    is_ready: Callable[[], bool],
+    **environment: str,
 ) -> Iterator[int]:
-    """The process number of `unshare`, while a program runs in the root of a place.
+    """Run a program in the root file system of a run folder; yield the PID of its `unshare`.
 
-    `answers` tells when it is ready. The program sees the machine's network, devices and control
-    groups, and of the machine's files only the folder of its own state.
+    `is_ready` returns whether the program is ready. The program sees the machine's network, devices
+    and control groups; of the machine's files it sees only its own state folder.
     """
-    log = where.state(name) / "log"
+    log = run_folder.state(name) / "log"
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [*in_space(where, name), *command],
+            [*namespace_command(run_folder, name), *command],
             env=ENVIRONMENT | environment,
             stdin=subprocess.DEVNULL,
             stdout=file,
@@ -93,24 +97,24 @@ def running(
             start_new_session=True,
         )
     try:
-        until(
-            lambda: process.poll() is not None or answers(),
+        wait_until(
+            lambda: process.poll() is not None or is_ready(),
             START_SECONDS,
-            f"{name} to start; what it said: {log}",
+            f"{name} to start; see its log: {log}",
         )
         if process.poll() is not None:
-            said = log.read_text(errors="replace").splitlines()[-5:]
-            raise EngineError(f"{name} ended with {process.returncode}: {' / '.join(said)}")
+            output = log.read_text(errors="replace").splitlines()[-5:]
+            raise EngineError(f"{name} exited with {process.returncode}: {' / '.join(output)}")
         yield process.pid
     finally:
-        _ended(process)
-        remove_cgroups(where.cgroup(name))
+        _stop(process)
+        remove_cgroups(run_folder.cgroup(name))
 
 
-def in_space(where: Place, name: str) -> list[str]:
-    """The words before a command that run it in the root of a place, with one state."""
-    # The kernel ends `unshare` when its starter dies, however that dies, and then all in the space.
-    apart = [
+def namespace_command(run_folder: RunFolder, name: str) -> list[str]:
+    """Return the command prefix that runs a program in its own namespaces."""
+    # When the starter dies, the kernel kills `unshare` and with it every process of the namespace.
+    prefix = [
         "setpriv",
         "--pdeathsig",
         "KILL",
@@ -120,17 +124,17 @@ def in_space(where: Place, name: str) -> list[str]:
         "--fork",
         "--kill-child",
     ]
-    return [*apart, str(INSIDE), sys.executable, str(where.root), str(where.state(name))]
+    return [*prefix, str(INSIDE), sys.executable, str(run_folder.root), str(run_folder.state(name))]
 
 
-def finished(
+def run_command(
     command: Sequence[str], folder: Path, environment: Mapping[str, str]
 ) -> "subprocess.CompletedProcess[str]":
-    """A command that ran to its end; it is interrupted where this process is, and waited for."""
-    apart = ["setpriv", "--pdeathsig", "KILL", *command]
+    """Run a command to its end; if this process is interrupted, interrupt the command and wait."""
+    bound = ["setpriv", "--pdeathsig", "KILL", *command]
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         with subprocess.Popen(
-            apart,
+            bound,
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -141,7 +145,7 @@ def finished(
             try:
                 process.wait()
             except BaseException:
-                _interrupted(process)
+                _interrupt(process)
                 raise
         output.seek(0)
         errors.seek(0)
@@ -150,8 +154,8 @@ def finished(
         )
 
 
-def _interrupted(process: "subprocess.Popen[bytes]") -> None:
-    """Ctrl-C for a command and what it started, then an end to what does not heed it."""
+def _interrupt(process: "subprocess.Popen[bytes]") -> None:
+    """Interrupt a command and its children; kill them if they do not end in time."""
     for by in (signal.SIGINT, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, by)
@@ -159,8 +163,8 @@ def _interrupted(process: "subprocess.Popen[bytes]") -> None:
             process.wait(STOP_SECONDS)
 
 
-def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait for a condition, at most so long; raises EngineError with what was waited for."""
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait for a condition; raises EngineError, which names `what`, after the time limit."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -168,16 +172,16 @@ def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(PAUSE_SECONDS)
 
 
-def first(outer: int) -> int | None:
-    """The process that is PID 1 in the namespace of an `unshare`."""
+def inner_pid(outer: int) -> int | None:
+    """Return the process that is PID 1 in the namespace of an `unshare`."""
     with contextlib.suppress(OSError, IndexError):
         return int(Path(f"/proc/{outer}/task/{outer}/children").read_text().split()[0])
     return None
 
 
-def _ended(process: "subprocess.Popen[bytes]") -> None:
-    """Ask PID 1 of the namespace to end, then make it."""
-    if (inner := first(process.pid)) and process.poll() is None:
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """Terminate PID 1 of the namespace; kill it if it does not end in time."""
+    if (inner := inner_pid(process.pid)) and process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(inner, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -187,7 +191,7 @@ def _ended(process: "subprocess.Popen[bytes]") -> None:
 
 
 def remove_cgroups(pattern: str) -> None:
-    """Remove the empty control groups that engines leave, in one hierarchy or in many."""
+    """Remove the empty control groups that engines leave, of cgroup v1 and v2."""
     for top in (*CGROUPS.glob(pattern), *CGROUPS.glob(f"*/{pattern}")):
         for folder in sorted(
             (path for path in (top, *top.rglob("*")) if path.is_dir()), reverse=True
@@ -197,8 +201,8 @@ def remove_cgroups(pattern: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Whether the folder was free, held for the block; the kernel frees it when a holder dies."""
+def _lock(folder: Path) -> Iterator[bool]:
+    """Lock the folder and yield whether it was free; the kernel unlocks it when the holder dies."""
     with (folder / "lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -208,16 +212,16 @@ def _locked(folder: Path) -> Iterator[bool]:
             yield True
 
 
-def _removed(folder: Path) -> None:
+def _remove(folder: Path) -> None:
     """Remove a folder whose engines have ended; the kernel removes their mounts soon after."""
 
     def gone() -> bool:
         shutil.rmtree(folder, ignore_errors=True)
         return not folder.exists()
 
-    until(gone, STOP_SECONDS, f"{folder} to be removed")
+    wait_until(gone, STOP_SECONDS, f"{folder} to be removed")
 
 
-def terminated(_number: int, _frame: FrameType | None) -> None:
+def interrupt(_number: int, _frame: FrameType | None) -> None:
     """Handle SIGTERM as Ctrl-C, so that everything is removed."""
     raise KeyboardInterrupt

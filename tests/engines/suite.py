@@ -1,4 +1,4 @@
-"""The newest Debian suite whose engines can be installed, as one root file system."""
+"""A root file system with the engines of the newest Debian suite that installs."""
 
 import re
 import shutil
@@ -22,23 +22,22 @@ from worker_images.model.project import Project
 
 SUITES = ("testing", "sid")
 PACKAGES = (
-    # A root file system, and what starts programs in it.
+    # A root file system, and the programs that start others in it.
     *("base-files", "base-passwd", "ca-certificates", "coreutils", "dash", "libc-bin"),
     *("mount", "tini"),
-    # The engines, a registry, and what makes certificates for one that is behind TLS.
+    # The engines, a registry, and openssl for the certificates of TLS.
     *("containerd", "docker.io", "docker-cli", "docker-registry", "openssl", "podman", "runc"),
-    # What the miniature image is made of.
+    # The programs of the miniature image.
     *("busybox-static", "tini-static"),
 )
-# The index of testing and sid is valid for a week. Where a mirror was frozen at one day, as for a
-# build that can be repeated, it is older. Its signature is checked all the same, and nothing of
-# these packages reaches an image.
+# The indexes of testing and sid are valid for a week, and a mirror frozen for reproducible builds
+# is older. Signatures are still checked, and no image contains these packages.
 SETTINGS = 'Acquire::Check-Valid-Until "false";\n'
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What the project's images and engines are made from."""
+    """The project's pins, lock and downloaded files."""
 
     project: Project
     locked: Lock
@@ -46,32 +45,32 @@ class Parts:
 
     @classmethod
     def of(cls, root: Path) -> Self:
-        """The committed pins and lock of a checkout."""
+        """Load the committed pins and lock of a checkout."""
         loaded = project.load(root)
         return cls(loaded, requirements.load(loaded), Store())
 
     @property
     def epoch(self) -> int:
-        """The time of every file."""
+        """The modification time of every file."""
         return self.project.epoch
 
     @property
     def write(self) -> tars.Write:
-        """What writes a tar."""
+        """The function that writes a tar."""
         debian = self.project.pins.debian
         return tars.writer(self.store, debian, self.locked.debian.resolved, self.epoch)
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite with the packages that its engines need today."""
+    """A suite with the packages that its engines currently need."""
 
     name: str
     date: str
     packages: tuple[Package, ...]
 
     def version(self, name: str) -> str:
-        """The version of a package."""
+        """Return the version of a package."""
         return next(package.version for package in self.packages if package.name == name)
 
     def __str__(self) -> str:
@@ -80,21 +79,21 @@ class Suite:
         return f"Debian {self.name}, index of {self.date}: {versions}"
 
 
-def unpacked(suites: Sequence[str], root: Path, parts: Parts, progress: Progress) -> Suite:
-    """Unpack the first suite that installs; raises FetchError with why none does."""
+def unpack_first(suites: Sequence[str], root: Path, parts: Parts, progress: Progress) -> Suite:
+    """Unpack the first suite that installs; raises FetchError with each cause if none does."""
     causes = []
     for name in suites:
         try:
-            suite = _resolved(parts.project.pins.debian, name, root.parent)
+            suite = _resolve(parts.project.pins.debian, name, root.parent)
             _unpack(suite, root, parts, progress)
         except (EngineError, FetchError) as error:
             causes.append(f"{name}: {error}")
         else:
             return suite
-    raise FetchError(f"no Debian suite has engines that install: {'; '.join(causes)}")
+    raise FetchError(f"no Debian suite has installable engines: {'; '.join(causes)}")
 
 
-def _resolved(pin: DebianPin, name: str, scratch: Path) -> Suite:
+def _resolve(pin: DebianPin, name: str, scratch: Path) -> Suite:
     with tempfile.TemporaryDirectory(prefix="apt-", dir=scratch) as folder:
         row = f"deb [signed-by={apt.KEYRING}] {pin.mirror} {name} main\n"
         configuration = apt.apt_folder(Path(folder), row, "amd64")
@@ -107,7 +106,7 @@ def _resolved(pin: DebianPin, name: str, scratch: Path) -> Suite:
 
 
 def _unpack(suite: Suite, root: Path, parts: Parts, progress: Progress) -> None:
-    """The tar is kept by the digest of its packages, as the roots of images are."""
+    """Unpack the root; its tar is cached by the digest of its packages."""
     folder = cleared(root.with_suffix(".tars"))
     engine = Root(ENGINE, suite.packages, parts.project.catalog.rules)
     tars.place(folder, [engine], parts.write, parts.epoch, progress)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.foreign import Foreign, build
+from tests.engines.engines import RunningEngine, build
 from worker_images.engine.builder import find
 from worker_images.engine.endpoint import PrivateEngine
 from worker_images.files import ROOT
 
 
 @pytest.fixture
-def tls(docker: Foreign) -> Mapping[str, str]:
-    """The settings with which Docker is reached over TLS."""
+def tls(docker: RunningEngine) -> Mapping[str, str]:
+    """The settings for Docker over TLS."""
     assert docker.tls
     return docker.tls
 
@@ -24,7 +24,7 @@ def tls(docker: Foreign) -> Mapping[str, str]:
 def test_engine_is_found_over_tls(
     bundle: str | None, tls: Mapping[str, str], certificates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Docker's settings find the engine, also where REQUESTS_CA_BUNDLE names another authority."""
+    """Docker's settings find the engine, even if REQUESTS_CA_BUNDLE names another CA."""
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     if bundle:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates / bundle))
@@ -40,8 +40,8 @@ def test_docker_context_names_the_engine_over_tls(
     tls: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The engine of a docker context is found with the context's certificates."""
-    own = PrivateEngine(ROOT).endpoint().docker
-    program = own if Path(own).exists() else "docker"
+    private = PrivateEngine(ROOT).endpoint().docker
+    program = private if Path(private).exists() else "docker"
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     folder = tls["DOCKER_CERT_PATH"]
@@ -66,10 +66,10 @@ def test_docker_context_names_the_engine_over_tls(
 def test_build_fails_with_the_cause_when_certificates_are_missing(
     files: tuple[str, ...], cause: str, tls: Mapping[str, str], checkout: Path, tmp_path: Path
 ) -> None:
-    """A missing certificate, or one of another authority, is named, and the exit code is 4."""
+    """A missing certificate, or one of another CA, is named; the exit code is 4."""
     for name in files:
         shutil.copy(Path(tls["DOCKER_CERT_PATH"]) / name, tmp_path / name.replace("other", "ca"))
-    refused = build(checkout, Foreign("tls", {**tls, "DOCKER_CERT_PATH": str(tmp_path)}))
+    refused = build(checkout, RunningEngine("tls", {**tls, "DOCKER_CERT_PATH": str(tmp_path)}))
     assert refused.returncode == 4, refused.stderr
     assert cause in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -78,8 +78,8 @@ def test_build_fails_with_the_cause_when_certificates_are_missing(
 def test_build_fails_with_the_cause_when_tls_is_not_set(
     tls: Mapping[str, str], checkout: Path
 ) -> None:
-    """A port behind TLS that is asked without it is named as that."""
-    refused = build(checkout, Foreign("plain", {"DOCKER_HOST": tls["DOCKER_HOST"]}))
+    """A request without TLS to a TLS port fails with a message about HTTPS."""
+    refused = build(checkout, RunningEngine("plain", {"DOCKER_HOST": tls["DOCKER_HOST"]}))
     assert refused.returncode == 4, refused.stderr
     assert "HTTPS" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -1,4 +1,4 @@
-"""Worker images on foreign engines, by the commands that users give."""
+"""Worker images on other engines, built with the commands that users run."""
 
 import subprocess
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.foreign import Foreign, build, registered
-from tests.engines.space import finished
+from tests.engines.engines import RunningEngine, build, manifest_digest
+from tests.engines.space import run_command
 from worker_images.build import record
 from worker_images.engine.endpoint import Endpoint
 from worker_images.files import ROOT
@@ -18,14 +18,14 @@ Results = dict[str, str]
 
 
 @pytest.fixture(scope="session")
-def built(checkout: Path, docker: Foreign) -> "subprocess.CompletedProcess[str]":
-    """slim, built, tested and tagged by Docker."""
+def built(checkout: Path, docker: RunningEngine) -> "subprocess.CompletedProcess[str]":
+    """The build of slim with Docker."""
     assert ARCHIVE.exists(), f"no {ARCHIVE}; run: make slim"
     return build(checkout, docker)
 
 
-def results(engine: Foreign, settings: dict[str, str], scratch: Path) -> Results:
-    """The result of each check on the archive of `make slim`, with containers of an engine."""
+def results(engine: RunningEngine, settings: dict[str, str], scratch: Path) -> Results:
+    """Return each check's result on the archive of `make slim`, with an engine's containers."""
     report = scratch / f"{engine.name}.xml"
     command = [
         sys.executable,
@@ -38,13 +38,13 @@ def results(engine: Foreign, settings: dict[str, str], scratch: Path) -> Results
         "--image",
         str(ARCHIVE),
     ]
-    run = finished([*command, "--junit-xml", str(report)], ROOT, engine.environment | settings)
+    run = run_command([*command, "--junit-xml", str(report)], ROOT, engine.environment | settings)
     assert run.returncode == 0, run.stdout + run.stderr
     return {check.identity: check.result.outcome for check in read(report).checks}
 
 
 @pytest.fixture(scope="session")
-def expected(reference: Foreign, tmp_path_factory: pytest.TempPathFactory) -> Results:
+def expected(reference: RunningEngine, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """The results on the engine of `make slim`."""
     found = results(reference, {}, tmp_path_factory.mktemp("reference"))
     assert found
@@ -52,9 +52,12 @@ def expected(reference: Foreign, tmp_path_factory: pytest.TempPathFactory) -> Re
 
 
 def test_slim_is_built_tested_and_tagged_by_docker(
-    built: "subprocess.CompletedProcess[str]", checkout: Path, docker: Foreign, endpoint: Endpoint
+    built: "subprocess.CompletedProcess[str]",
+    checkout: Path,
+    docker: RunningEngine,
+    endpoint: Endpoint,
 ) -> None:
-    """The newest Docker builds slim with the image ID of `make slim`, and tags it."""
+    """Docker builds slim with the image ID of `make slim`, and tags it."""
     assert built.returncode == 0, built.stderr
     manifest, image_id, _ = record.manifest(checkout / "out/slim/image.tar")
     assert image_id == record.manifest(ARCHIVE)[1]
@@ -65,25 +68,25 @@ def test_slim_is_built_tested_and_tagged_by_docker(
     assert named == manifest
 
 
-def test_second_build_finds_nothing_to_do(
-    built: "subprocess.CompletedProcess[str]", checkout: Path, docker: Foreign
+def test_second_build_does_nothing(
+    built: "subprocess.CompletedProcess[str]", checkout: Path, docker: RunningEngine
 ) -> None:
-    """A second build with the same engine finds the image there."""
+    """A second build with the same engine finds the image."""
     assert built.returncode == 0, built.stderr
     again = build(checkout, docker)
     assert again.returncode == 0, again.stderr
     assert "nothing to build" in again.stderr
 
 
-def test_push_by_docker_leaves_the_tested_digest(
-    built: "subprocess.CompletedProcess[str]", checkout: Path, docker: Foreign, registry: str
+def test_push_by_docker_keeps_the_tested_digest(
+    built: "subprocess.CompletedProcess[str]", checkout: Path, docker: RunningEngine, registry: str
 ) -> None:
-    """`--push` leaves the tested archive's manifest under the tag."""
+    """After `--push` the tag refers to the tested archive's manifest."""
     assert built.returncode == 0, built.stderr
     pushed = build(checkout, docker, "--tag", f"{registry}/team/worker:1", "--push")
     assert pushed.returncode == 0, pushed.stderr
     assert (
-        registered(registry, "team/worker", "1")
+        manifest_digest(registry, "team/worker", "1")
         == record.manifest(checkout / "out/slim/image.tar")[0]
     )
 
@@ -92,23 +95,23 @@ def test_push_by_docker_leaves_the_tested_digest(
 def test_push_is_refused_by_a_store_that_would_change_the_manifest(
     name: str, checkout: Path, builder: str, registry: str, request: pytest.FixtureRequest
 ) -> None:
-    """`--push` fails where another manifest would be sent, and the registry has no such tag."""
-    engine: Foreign = request.getfixturevalue(name)
+    """`--push` fails if the store would push another manifest; the registry gets no tag."""
+    engine: RunningEngine = request.getfixturevalue(name)
     pushed = build(
         checkout, engine, "--builder", builder, "--tag", f"{registry}/team/{name}:1", "--push"
     )
     assert pushed.returncode in {4, 6}, pushed.stderr
     assert "containerd image store" in pushed.stderr
-    assert registered(registry, f"team/{name}", "1") is None
+    assert manifest_digest(registry, f"team/{name}", "1") is None
 
 
 @pytest.mark.parametrize(
     ("name", "remedy"), [("classic", "classic image store"), ("podman", "Podman 5")]
 )
-def test_build_is_refused_before_it_begins_without_a_builder(
+def test_build_without_a_builder_is_refused_before_any_work(
     name: str, remedy: str, checkout: Path, request: pytest.FixtureRequest
 ) -> None:
-    """An engine that cannot write an OCI archive is refused with the remedy, before any work."""
+    """An engine that cannot write an OCI archive is refused with the remedy."""
     refused = build(checkout, request.getfixturevalue(name))
     assert refused.returncode == 4, refused.stderr
     assert remedy in refused.stderr
@@ -121,6 +124,6 @@ def test_build_is_refused_before_it_begins_without_a_builder(
 def test_harness_gives_the_same_results_on_every_engine(
     name: str, expected: Results, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Every check has the same result with containers of each engine; Docker is behind TLS."""
-    engine: Foreign = request.getfixturevalue(name)
+    """Every check has the same result with containers of each engine; Docker uses TLS."""
+    engine: RunningEngine = request.getfixturevalue(name)
     assert results(engine, dict(engine.tls or {}), tmp_path) == expected

@@ -1,6 +1,4 @@
-"""The example is really built, what it adds starts, and what it began from is still there, byte for
-byte.
-"""
+"""The example builds, its programs start, and the layers of full are unchanged."""
 
 import re
 import subprocess
@@ -53,25 +51,25 @@ def built(endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def image(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """The same as values."""
+    """The example's image, loaded from the archive."""
     return archive.load(built, tmp_path_factory.mktemp("layers"))
 
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """What it began from."""
+    """The full image that the example is based on."""
     return archive.load(example.FULL, tmp_path_factory.mktemp("full"))
 
 
 @pytest.fixture(scope="module")
 def run(built: Path, endpoint: Endpoint) -> Iterator[Run]:
-    """Run a command in a container of the image and return all that it said; a failure raises."""
+    """Return a function that runs a command in a container and returns its output."""
     images = endpoint.images
     known, identity = images.identities(), images.load(built)
 
-    def in_container(*words: str, options: tuple[str, ...] = ()) -> str:
-        command = [endpoint.docker, "run", "--rm", "--network=none", *options, identity, *words]
-        answer = subprocess.run(
+    def in_container(*arguments: str, options: tuple[str, ...] = ()) -> str:
+        command = [endpoint.docker, "run", "--rm", "--network=none", *options, identity, *arguments]
+        result = subprocess.run(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -79,8 +77,8 @@ def run(built: Path, endpoint: Endpoint) -> Iterator[Run]:
             check=False,
             env=endpoint.environment,
         )
-        assert answer.returncode == 0, answer.stdout
-        return answer.stdout
+        assert result.returncode == 0, result.stdout
+        return result.stdout
 
     yield in_container
     if identity not in known:
@@ -92,13 +90,13 @@ def test_program_starts(command: str, run: Run) -> None:
     assert run(*command.split()).startswith(PROGRAMS[command])
 
 
-def test_what_is_not_there_does_not_start(run: Run) -> None:
+def test_missing_program_does_not_start(run: Run) -> None:
     """The control of the test above."""
     with pytest.raises(AssertionError, match="No such file"):
         run("crun", "--version")
 
 
-def test_worker_is_what_starts(run: Run) -> None:
+def test_image_starts_the_worker(run: Run) -> None:
     assert re.findall(r"^(runsc|runc|buildah) version", run(), re.MULTILINE) == [
         "runsc",
         "runc",
@@ -107,7 +105,7 @@ def test_worker_is_what_starts(run: Run) -> None:
 
 
 def test_buildah_builds_an_image(run: Run) -> None:
-    """With the rights that beta9 gives its worker's pod."""
+    """buildah runs with the privileges of beta9's worker pod."""
     assert "localhost/demo" in run("sh", "-c", BUILDS_AN_IMAGE, options=("--privileged",))
 
 
@@ -119,21 +117,21 @@ def test_layers_of_full_come_first(image: Image, full: Image) -> None:
 
 
 def replaced(image: Image, full: Image) -> set[str]:
-    """The paths of full that the other image shows from another layer, or with another mode."""
-    shown = image.merged
+    """Return the paths of full that the image takes from another layer or with another mode."""
+    merged = image.merged
     return {
         path
         for path, entry in full.merged.items()
-        if shown[path].mode != entry.mode
-        or (entry.kind != "folder" and shown[path].layer != entry.layer)
+        if merged[path].mode != entry.mode
+        or (entry.kind != "folder" and merged[path].layer != entry.layer)
     }
 
 
-def test_nothing_of_full_is_replaced(image: Image, full: Image) -> None:
+def test_files_of_full_are_not_replaced(image: Image, full: Image) -> None:
     assert not replaced(image, full)
 
 
-def test_a_replaced_file_is_seen(full: Image) -> None:
+def test_replaced_file_is_found(full: Image) -> None:
     """The control of the test above."""
     runsc = full.find("/usr/local/bin/runsc")
     assert runsc
@@ -142,9 +140,9 @@ def test_a_replaced_file_is_seen(full: Image) -> None:
 
 
 def test_additions_are_recorded(image: Image, full: Image) -> None:
-    """Packages as the image records its own; beside them only what the Dockerfile names.
+    """Added packages are recorded, and other files are those of the Dockerfile.
 
-    No file has set-user-id.
+    No file has the set-user-ID bit.
     """
     added = [
         entry
@@ -161,7 +159,7 @@ def test_additions_are_recorded(image: Image, full: Image) -> None:
     assert image.find("/var/lib/dpkg/status.d/buildah.md5sums")
 
 
-def test_judge_finds_full_in_it(built: Path, tmp_path: Path) -> None:
+def test_example_passes_the_checks_of_a_derived_image(built: Path, tmp_path: Path) -> None:
     report = tmp_path / "image.xml"
     command = [
         sys.executable,
@@ -176,20 +174,20 @@ def test_judge_finds_full_in_it(built: Path, tmp_path: Path) -> None:
         "--image",
         str(built),
     ]
-    answer = subprocess.run(
+    result = subprocess.run(
         [*command, "--junit-xml", str(report)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     run = results.read(report)
     assert (len(run.checks) > 50, run.with_outcome(results.FAILED)) == (True, ())
 
 
-def test_other_bytes_are_refused(endpoint: Endpoint, tmp_path: Path) -> None:
-    """The control of the checksum: with another one the file does not arrive."""
+def test_download_with_another_checksum_is_refused(endpoint: Endpoint, tmp_path: Path) -> None:
+    """The control of the checksum: with another checksum the build fails."""
     wrong, output = tmp_path / "Dockerfile", f"type=local,dest={tmp_path / 'out'}"
     wrong.write_text(
         re.sub(

@@ -1,4 +1,4 @@
-"""The project's own files, and copies of them to spoil."""
+"""Fixtures: the project's committed files, and copies that tests may change."""
 
 import shutil
 from pathlib import Path
@@ -55,7 +55,7 @@ def catalog() -> Catalog:
 
 @pytest.fixture
 def no_engine() -> Engine:
-    """An engine that is not there."""
+    """An engine that does not exist."""
     endpoint = Endpoint(Address("unix:///none"), (), "")
     return Engine(
         endpoint, Daemon("Docker", "0", containerd_store=True), Builder("default", "docker", "0")
@@ -64,7 +64,7 @@ def no_engine() -> Engine:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout of one's own: what build.py reads, without .venv and out."""
+    """A copy of the checkout with the files that build.py reads, without .venv and out."""
     target = tmp_path / "checkout"
     for name in ("worker_images", "images"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -81,7 +81,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Worker:
-    """A fake pod in which all is well."""
+    """A fake pod that passes every check."""
     tree = tmp_path / "worker"
     tree.mkdir()
     return fake_worker.make(tree)
@@ -89,8 +89,8 @@ def worker(tmp_path: Path) -> Worker:
 
 @pytest.fixture
 def kit_root(tmp_path: Path) -> Path:
-    """A folder with what travels to a node, and no checkout."""
-    target = tmp_path / "travelled" / DRIVERS
+    """A folder with the files of the GPU kit, outside of a checkout."""
+    target = tmp_path / "kit" / DRIVERS
     target.parent.mkdir(parents=True)
     shutil.copy(ROOT / DRIVERS, target)
-    return tmp_path / "travelled"
+    return tmp_path / "kit"

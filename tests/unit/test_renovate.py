@@ -1,6 +1,4 @@
-"""renovate.json against the real versions.yaml: every pin has one owner, and is found by Renovate
-whole or not at all.
-"""
+"""renovate.json and versions.yaml: each pin has one owner; Renovate never finds part of a pin."""
 
 import json
 import re
@@ -23,7 +21,7 @@ TEXT = (ROOT / "versions.yaml").read_text()
 Found = tuple[str, str, str, str]
 # The keys of versions.yaml whose values change with a version.
 PINS = {"version", "toolchain", "image", "digest", "describe", "sha256", "sha512"}
-# NVIDIA's key.
+# The digest of NVIDIA's signing key.
 BY_HAND: tuple[Location, ...] = (("components", "nvidia-container-toolkit", UPSTREAM, "sha256"),)
 
 
@@ -36,7 +34,7 @@ def patterns() -> list[str]:
 
 
 def found(text: str) -> list[Found]:
-    """Source, name, value and digest of every match, as Renovate's groups name them."""
+    """Return source, name, value and digest of every match."""
     rows = []
     for pattern in patterns():
         for match in re.finditer(pattern.replace("(?<", "(?P<"), text):
@@ -53,7 +51,7 @@ def found(text: str) -> list[Found]:
 
 
 def disabled() -> set[str]:
-    """Packages of which Renovate changes nothing."""
+    """Return the packages that Renovate does not update."""
     return {
         name
         for rule in CONFIGURATION["packageRules"]
@@ -66,8 +64,8 @@ def scalars(text: str) -> dict[Location, object]:
     return dict(edit.scalars(parse(text.encode(), "versions.yaml").value))
 
 
-def moved() -> list[Location]:
-    """Every value that Renovate would replace, by its place in versions.yaml."""
+def updated() -> list[Location]:
+    """Return the location of every value that Renovate would replace."""
     places = []
     for pattern in patterns():
         for match in re.finditer(pattern.replace("(?<", "(?P<"), TEXT):
@@ -82,7 +80,7 @@ def moved() -> list[Location]:
 
 
 def expected(pins: Pins) -> list[Found]:
-    """Written by hand from the pins: what a reader would manage."""
+    """Return the pins that Renovate must find, listed by hand."""
     gvisor, runc, criu, toolkit, cuda = (
         pins.components[name]
         for name in ("gvisor", "runc", "criu", "nvidia-container-toolkit", "cuda-runtime")
@@ -123,16 +121,16 @@ def test_renovate_finds_every_pin_that_it_manages(pins: Pins) -> None:
 
 
 def test_every_pin_has_one_owner(pins: Pins) -> None:
-    """Renovate, `build.py update`, or a person for what does not change with a version."""
+    """Each pin is updated by Renovate, `build.py update` or by hand."""
     known = update.facts(ROOT, read(ROOT / DRIVERS))
     release = known.releases.get(known.releases.newest)
     moment = datetime(2099, 1, 1, tzinfo=UTC)
     commit = "v0.0.0-20990101000000-0123456789ab"
     offer = Offer(commit, moment, 1, release, known.releases.newest, "0" * 128)
     (proposal,) = proposals(pins, [offer], known, Policy(moment.date(), 0))
-    ours = [change.location for change in proposal.changes]
-    assert len(ours) == 4
-    owned = Counter([*moved(), *ours, *BY_HAND])
+    own = [change.location for change in proposal.changes]
+    assert len(own) == 4
+    owned = Counter([*updated(), *own, *BY_HAND])
     pins_of_a_version = {place for place in scalars(TEXT) if place[-1] in PINS}
     assert owned == Counter(pins_of_a_version)
 
@@ -140,7 +138,7 @@ def test_every_pin_has_one_owner(pins: Pins) -> None:
 @pytest.mark.parametrize(
     "line", [line for line in TEXT.splitlines() if line.strip().startswith("# renovate: ")]
 )
-def test_renovate_does_not_find_a_pin_without_its_line(line: str, pins: Pins) -> None:
+def test_renovate_does_not_find_a_pin_without_its_comment(line: str, pins: Pins) -> None:
     assert len(found(TEXT.replace(f"{line}\n", "", 1))) == len(expected(pins)) - 1
 
 
@@ -154,12 +152,12 @@ def test_renovate_does_not_find_a_pin_without_its_line(line: str, pins: Pins) ->
         ("depName=criu ", "depName="),
     ],
 )
-def test_renovate_does_not_find_a_pin_of_another_form(old: str, new: str, pins: Pins) -> None:
+def test_renovate_does_not_find_a_pin_in_another_format(old: str, new: str, pins: Pins) -> None:
     assert TEXT.count(old) == 1
     assert len(found(TEXT.replace(old, new))) == len(expected(pins)) - 1
 
 
-def test_versions_load_after_renovate_moved_them() -> None:
+def test_versions_load_after_an_update_by_renovate() -> None:
     text = TEXT
     for source, _, value, _ in found(TEXT):
         if source in {
@@ -174,8 +172,8 @@ def test_versions_load_after_renovate_moved_them() -> None:
     )
 
 
-def test_patterns_use_only_what_re2_has() -> None:
-    """Neither look-around nor back references."""
+def test_patterns_use_only_re2_features() -> None:
+    """RE2 has neither look-around nor back references."""
     assert len(patterns()) == 5
     assert not [
         pattern for pattern in patterns() if re.search(r"\(\?(?:[=!]|<[=!])|\\[1-9]", pattern)
@@ -189,8 +187,8 @@ def test_digests_are_looked_up_as_attachments() -> None:
     assert "datasource=github-releases" not in TEXT
 
 
-def test_renovate_waits_except_where_no_release_time_exists() -> None:
-    """An age check without a release time would stay pending for ever."""
+def test_release_age_applies_where_a_release_time_exists() -> None:
+    """An age check without a release time would stay pending forever."""
     rules = CONFIGURATION["packageRules"]
     assert CONFIGURATION["minimumReleaseAge"] == "7 days"
     waived = [rule for rule in rules if rule.get("minimumReleaseAge", "") is None]

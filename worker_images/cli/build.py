@@ -1,5 +1,6 @@
-"""`build.py --variant`: arguments to the text of an answer. What only shows a plan does not wait
-for what builds to be imported.
+"""The command `build.py --variant`.
+
+Modules that build are imported late, so that `--print plan` starts fast.
 """
 
 import argparse
@@ -16,28 +17,29 @@ from worker_images.errors import UsageError
 from worker_images.model import project
 
 EXAMPLES = """\
-commands:
-  ./build.py doctor [--json]                     what this machine lacks, with the fixes
-  ./build.py compat --driver VERSION ...         which gVisor releases serve these NVIDIA drivers
-  ./build.py engine start|stop|status|env        the private engine of a machine that has none
-  ./build.py test [LAYER ...]                    test layers; builds what is missing
-  ./build.py lock [--check]                      resolve all pins again
-  ./build.py accept [VARIANT ...]                after a change: write what it means
-  ./build.py fetch --into DIR                    all that the lock names, to build without a network
-  ./build.py update [--write [COMPONENT ...]]    newer pins, and what they would mean for the fleet
-  ./build.py render [--check]                    the committed Dockerfiles and versions.schema.json
-  ./build.py report [--json FILE] [--html FILE]  what all tests came to
-  ./build.py gpu-kit [--variant NAME]            the workload tests and an image, for a GPU node
+other commands:
+  ./build.py doctor [--json]                     check this machine; print a fix for each fault
+  ./build.py engine start|stop|status|env        manage the project's private container engine
+  ./build.py test [LAYER ...]                    run test layers; build the images they need
+  ./build.py report [--json FILE] [--html FILE]  show the results of all tests
+  ./build.py verify [--image IMAGE] [--node]     check an image or a node against the checklist
+  ./build.py compat --driver VERSION ...         list the gVisor releases that serve these drivers
+  ./build.py gpu-kit [--variant VARIANT]         pack the workload tests and an image for a GPU node
+  ./build.py update [--write]                    propose newer gVisor pins, with driver changes
+  ./build.py lock [--check]                      resolve all pins again; write versions.lock
+  ./build.py accept [VARIANT ...]                after a change: build, test, write generated files
+  ./build.py render [--check]                    write the Dockerfiles and versions.schema.json
+  ./build.py fetch --into DIR                    download all locked files for an offline build
 
 examples:
   ./build.py --variant slim                      build, test and tag worker:slim
-  ./build.py --variant all                       build slim and full at once, what they share once
-  ./build.py --variant slim --print dockerfile   show what would be built
+  ./build.py --variant all                       build slim and full together; share common stages
+  ./build.py --variant slim --print dockerfile   show the Dockerfile; build nothing
   ./build.py --variant slim --print bake > bake.json && docker buildx bake --file bake.json
   ./build.py --variant slim --tag registry.example/team/worker:1 --push
-  ./build.py --variant slim --arch arm64         for another architecture, compiled here
-  ./build.py --variant slim --offline DIR        without a network, from a folder of fetch --into
-  eval "$(./build.py engine env)"                a shell whose docker is that engine
+  ./build.py --variant slim --arch arm64         cross-compile for another architecture
+  ./build.py --variant slim --offline DIR        build without a network, from fetch --into DIR
+  eval "$(./build.py engine env)"                point docker in this shell at the private engine
 
 exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 a check failed,
 6 registry, 7 a driver of the fleet is not served, 130 interrupted
@@ -54,12 +56,12 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     parser.add_argument(
         "--variant",
         required=True,
-        help="a folder of images/ with a variant.yaml: slim, full; or all: every one at once",
+        help="the variant to build: slim or full, a folder of images/; all builds every variant",
     )
     parser.add_argument(
         "--source",
         choices=("packages", "upstream"),
-        help="where parts come from; default: versions.yaml",
+        help="package registries or upstream releases; default: the source in versions.yaml",
     )
     _add_versions(parser, root)
     _add_builder(parser)
@@ -68,36 +70,38 @@ def _parser(root: Path) -> argparse.ArgumentParser:
 
 
 def _add_builder(parser: argparse.ArgumentParser) -> None:
-    """What the build does, and where."""
+    """Add the options of how and where to build."""
     parser.add_argument(
         "--print",
         choices=("plan", "dockerfile", "bake"),
         dest="show",
-        help="show it and stop; bake also lays out the context that its file reads",
+        help="print the plan, the Dockerfile or a bake file and exit; bake also writes the context",
     )
     parser.add_argument(
-        "--builder", metavar="NAME", help="a buildx builder; default: the engine's own"
+        "--builder", metavar="NAME", help="the buildx builder to use; default: the engine's own"
     )
     parser.add_argument(
         "--arch",
         choices=ARCHITECTURES,
         default=BUILDER,
         dest="architecture",
-        help="default: %(default)s",
+        help="the architecture of the image; default: %(default)s",
     )
     parser.add_argument(
         "--offline",
         type=Path,
         metavar="DIR",
-        help="take every input from a folder that build.py fetch filled; no network",
+        help="use no network; read every input from a folder written by build.py fetch",
     )
-    parser.add_argument("--no-cache", action="store_true", help="build every stage again")
+    parser.add_argument(
+        "--no-cache", action="store_true", help="build every stage without the build cache"
+    )
 
 
 def _add_result(parser: argparse.ArgumentParser) -> None:
-    """What becomes of the image."""
+    """Add the options of what to do with the image."""
     parser.add_argument(
-        "--tag", metavar="REF", help="name of the tested image; default: worker:VARIANT"
+        "--tag", metavar="REF", help="the name for the tested image; default: worker:VARIANT"
     )
     parser.add_argument(
         "--push", action="store_true", help="push the tested image to the registry that --tag names"
@@ -106,9 +110,9 @@ def _add_result(parser: argparse.ArgumentParser) -> None:
         "--no-test",
         action="store_false",
         dest="test",
-        help="build and load only; test and tag nothing",
+        help="build and load the image; do not test or tag it",
     )
-    parser.add_argument("--json", action="store_true", help="the result as JSON on standard output")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def _add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
@@ -116,25 +120,25 @@ def _add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
         "--versions",
         type=lambda name: Path(name).absolute(),
         metavar="FILE",
-        help="pins to use instead of versions.yaml",
+        help="read the pins from FILE instead of versions.yaml",
     )
     parser.set_defaults(versions=root / "versions.yaml")
 
 
 def build(argv: list[str], root: Path, progress: Callable[[str], None]) -> str:
-    """Build, test and tag, or show what would be built; raises ImageBuildError."""
+    """Build, test and tag, or print the plan of the build; raises ImageBuildError."""
     arguments = vars(_parser(root).parse_args(argv))
     show, as_json, variant = arguments.pop("show"), arguments.pop("json"), arguments["variant"]
     if variant == ALL and (arguments["tag"] or arguments["push"]):
-        raise UsageError("--variant all: --tag and --push name one image; build one variant")
+        raise UsageError("--variant all: --tag and --push take one image; build one variant")
     loaded = project.load(root, arguments.pop("versions"))
     names = loaded.catalog.buildable if variant == ALL else (variant,)
     if show in {"plan", "dockerfile"}:
         source, architecture = arguments["source"], arguments["architecture"]
         locked = requirements.load(loaded)
         plans = [plan.make(loaded, locked, name, source, architecture) for name in names]
-        return _shown(show, plans, root)
-    # Slow to import, and not needed to show a plan.
+        return _printed(show, plans, root)
+    # These imports are slow, and printing a plan does not need them.
     from worker_images.build import bake, pipeline
     from worker_images.build.jobs import Request
 
@@ -148,7 +152,7 @@ def build(argv: list[str], root: Path, progress: Callable[[str], None]) -> str:
     return json.dumps(rows if variant == ALL else rows[0], indent=1)
 
 
-def _shown(what: str, plans: list[plan.Plan], root: Path) -> str:
+def _printed(what: str, plans: list[plan.Plan], root: Path) -> str:
     if what == "plan":
         rows = [planned.as_data() for planned in plans]
         return json.dumps(rows if len(rows) > 1 else rows[0], indent=1)

@@ -1,4 +1,4 @@
-"""`build.py accept`, `engine`, `render` and `test`: arguments to the text of an answer."""
+"""The commands `build.py accept`, `engine`, `render` and `test`."""
 
 import argparse
 import shlex
@@ -16,32 +16,43 @@ from worker_images.files import check_cache
 from worker_images.model import project
 from worker_images.report import report
 
+ENGINE_EXAMPLES = """\
+examples:
+  ./build.py engine start               install and start it; needs root
+  ./build.py engine status              print its address; exit 4 if it is not running
+  eval "$(./build.py engine env)"       point docker in this shell at it
+"""
 TEST_EXAMPLES = """\
 examples:
-  ./build.py test                    the layers of `make test`
-  ./build.py test image workload     these two
-  ./build.py test image --variant slim
-  make test-mutation                 the same as ./build.py test mutation
+  ./build.py test                        run the default layers, as `make test` does
+  ./build.py test image workload         run two layers
+  ./build.py test image --variant slim   test one variant
+  make test-mutation                     same as ./build.py test mutation
 
-exit codes: 0 ok, 4 engine or build, 5 a test failed; the others as those of a build
+exit codes: 0 ok, 4 engine or build, 5 a test failed; others: ./build.py --help
 """
 ACCEPT_EXAMPLES = """\
 examples:
-  ./build.py accept                  after a change of pins, templates or packages
-  ./build.py accept slim --arch arm64    the same for an image of another architecture
+  ./build.py accept                      after changing pins, templates or packages
+  ./build.py accept slim --arch arm64    for an image of another architecture
 
-exit codes: as those of a build; 5 where an image fails its tests: the ledger is unchanged then
+exit codes: 0 ok, 5 an image failed its tests and the ledger is unchanged; others:
+./build.py --help
 """
 
 
 def engine(argv: list[str], root: Path, progress: Progress) -> str:
-    """Start, stop or describe the private engine."""
+    """Start, stop or describe the private container engine."""
     parser = argparse.ArgumentParser(
         prog="build.py engine",
-        description="The private container engine of a machine that has none.",
+        description="Manage the private container engine, for machines without Docker.",
+        epilog=ENGINE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "action", choices=("start", "stop", "status", "env"), help="env prints shell lines for eval"
+        "action",
+        choices=("start", "stop", "status", "env"),
+        help="env prints the engine's settings as shell commands",
     )
     action = parser.parse_args(argv).action
     check_cache()
@@ -66,25 +77,25 @@ def engine(argv: list[str], root: Path, progress: Progress) -> str:
 
 
 def render(argv: list[str], root: Path, _: Progress) -> str:
-    """Write or check every committed file that is rendered."""
+    """Write or check the committed generated files."""
     parser = argparse.ArgumentParser(
         prog="build.py render",
-        description="Write the committed Dockerfiles and versions.schema.json.",
+        description="Render the committed Dockerfiles and versions.schema.json.",
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="change nothing; exit 2 where a file is not what its source says",
+        help="write nothing; exit 2 if a file differs from its source",
     )
     check = parser.parse_args(argv).check
     return "\n".join(generated.write(project.load(root), check=check))
 
 
 def test(argv: list[str], root: Path, progress: Progress) -> str:
-    """Run test layers and say what they came to."""
+    """Run test layers and return their results."""
     parser = argparse.ArgumentParser(
         prog="build.py test",
-        description="Run test layers, each after the images that it needs are built.",
+        description="Run test layers. Builds the images that a layer needs first.",
         epilog=TEST_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -92,45 +103,48 @@ def test(argv: list[str], root: Path, progress: Progress) -> str:
         "layers",
         nargs="*",
         metavar="LAYER",
-        help=f"default: {', '.join(suites.COMMON)}",
+        help=f"the layers to run; default: {', '.join(suites.COMMON)}",
     )
     parser.add_argument(
         "--variant",
         action="append",
         default=[],
-        metavar="NAME",
-        help="test this one only, where a layer tests every variant; may be repeated",
+        metavar="VARIANT",
+        help="in layers that test every variant, test only this one; may be repeated",
     )
-    given = parser.parse_args(argv)
-    names = tuple(dict.fromkeys(given.layers)) or suites.COMMON
+    arguments = parser.parse_args(argv)
+    names = tuple(dict.fromkeys(arguments.layers)) or suites.COMMON
     try:
-        suites.run(project.load(root), names, progress, tuple(given.variant))
+        suites.run(project.load(root), names, progress, tuple(arguments.variant))
     except FailedTestsError as error:
         raise FailedTestsError(str(error), report.text(report.read(root))) from error
     return report.text(report.read(root))
 
 
 def accept(argv: list[str], root: Path, progress: Progress) -> str:
-    """Take what a change means, once the images pass."""
+    """Build and test the images, then write the ledger and the generated files."""
     parser = argparse.ArgumentParser(
         prog="build.py accept",
         description=(
-            "Resolve what versions.lock lacks, render the committed files, build and test the"
-            " images, then write images/ledger.json and the documents. Prints the differences: they"
-            " are the review."
+            "Resolve what is missing in versions.lock, render the committed files, build and test"
+            " the images,\nthen write images/ledger.json and the documents. Prints the differences"
+            " for review."
         ),
         epilog=ACCEPT_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "variants", nargs="*", metavar="VARIANT", help="default: every variant that can be built"
+        "variants", nargs="*", metavar="VARIANT", help="the variants to build; default: all"
     )
     parser.add_argument(
-        "--arch", choices=ARCHITECTURES, default=BUILDER, help="default: %(default)s"
+        "--arch",
+        choices=ARCHITECTURES,
+        default=BUILDER,
+        help="the architecture of the images; default: %(default)s",
     )
-    given = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     check_cache()
     loaded = project.load(root)
-    variants = tuple(dict.fromkeys(given.variants)) or loaded.catalog.buildable
-    lines = accepting.accept(loaded, variants, given.arch, progress)
+    variants = tuple(dict.fromkeys(arguments.variants)) or loaded.catalog.buildable
+    lines = accepting.accept(loaded, variants, arguments.arch, progress)
     return "\n".join(lines) or "nothing changed"

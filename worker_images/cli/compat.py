@@ -1,4 +1,4 @@
-"""build.py compat: which gVisor serves which NVIDIA driver, asked before a roll-out."""
+"""The command `build.py compat`: which gVisor release serves which NVIDIA driver."""
 
 import argparse
 import json
@@ -18,13 +18,15 @@ from worker_images.model.drivers.version import VersionError
 
 EXAMPLES = """\
 examples:
-  ./build.py compat --driver 535.129.03 580.159.04       the releases that serve both
+  ./build.py compat --driver 535.129.03 580.159.04       list the releases that serve both
   ./build.py compat --driver 535.129.03 --release 20250407.0
-  ./build.py compat --release 20260622.0                 what that release serves and knows
-  ./build.py compat --from 20260622.0 --to 20260817.0    what a change gains, loses and breaks
-  ./build.py compat --node                               whether this machine is served
+                                                         check one driver against one release
+  ./build.py compat --release 20260622.0                 list the drivers of a release
+  ./build.py compat --from 20260622.0 --to 20260817.0    compare two releases
+  ./build.py compat --node                               check the driver of this machine
   kubectl get nodes -o json | ./build.py compat --fleet -
-  ./build.py compat --svg docs/drivers.svg               every release and driver as a chart
+                                                         check every node of a cluster
+  ./build.py compat --svg docs/drivers.svg               draw releases and drivers as a chart
 
 exit codes: 0 served by the release (--release, or the pinned one), 2 usage, 7 not served
 """
@@ -32,17 +34,19 @@ SMI = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
 
 
 def command(argv: list[str], root: Path, _: Callable[[str], None]) -> str:
-    """CompatResult one question; raises UsageError for nonsense, and PolicyError, which carries the
-    answer, where something is not served.
+    """Return the answer to one query.
+
+    Raises UsageError for invalid arguments, and PolicyError, which carries the answer, if a driver
+    is not served.
     """
-    given = _parser(root).parse_args(argv)
+    arguments = _parser(root).parse_args(argv)
     try:
-        found = _answer(given, read(root / DRIVERS), _pinned(given.versions))
+        found = _answer(arguments, read(root / DRIVERS), _pinned(arguments.versions))
     except VersionError as error:
         raise UsageError(f"compat: {error}") from None
     text = (
         json.dumps({**found.data, "served": not found.error}, indent=1)
-        if given.json
+        if arguments.json
         else found.text
     )
     if found.error:
@@ -51,9 +55,9 @@ def command(argv: list[str], root: Path, _: Callable[[str], None]) -> str:
 
 
 def _pinned(path: Path) -> Pinned:
-    """What versions.yaml says of gVisor and the fleet.
+    """Return the gVisor release and the fleet drivers of versions.yaml.
 
-    The rest of it is not asked about here, so nothing heavy reads it.
+    Reads only these keys: validating the file with pydantic takes longer than the command.
     """
     value: Any = document.read(path).value
     try:
@@ -63,12 +67,12 @@ def _pinned(path: Path) -> Pinned:
         }
     except (KeyError, TypeError, AttributeError):
         release, drivers, allowed = "", "", {}
-    texts = isinstance(drivers, list) and all(
+    valid = isinstance(drivers, list) and all(
         isinstance(each, str) for each in (release, *drivers, *allowed, *allowed.values())
     )
-    if texts and all(version.DRIVER.fullmatch(each) for each in (*drivers, *allowed)):
+    if valid and all(version.DRIVER.fullmatch(each) for each in (*drivers, *allowed)):
         return Pinned(release, tuple(drivers), allowed)
-    # Its faults are told by the one that knows its whole form.
+    # The full parser reports the errors.
     from worker_images.model import pins
 
     pinned, _ = pins.load(path)
@@ -84,96 +88,103 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="build.py compat",
         description=(
-            "Which gVisor release serves which NVIDIA driver: nvproxy takes an exact list, and"
-            " refuses every other."
+            "Show which gVisor releases serve which NVIDIA drivers.\nnvproxy accepts only the"
+            " driver versions compiled into runsc."
         ),
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_questions(parser)
+    _add_queries(parser)
     parser.add_argument(
-        "--svg", type=Path, metavar="FILE", help="write releases and drivers as a chart"
+        "--svg", type=Path, metavar="FILE", help="write a chart of all releases and drivers"
     )
-    parser.add_argument("--json", action="store_true", help="the answer as JSON")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     parser.add_argument(
         "--versions",
         type=Path,
         default=root / "versions.yaml",
         metavar="FILE",
-        help="pins to use instead of versions.yaml",
+        help="read the pins from FILE instead of versions.yaml",
     )
     return parser
 
 
-def _add_questions(parser: argparse.ArgumentParser) -> None:
-    """What is asked."""
+def _add_queries(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the queries."""
     parser.add_argument(
-        "--driver", nargs="+", metavar="V", help="the releases that serve all of these"
+        "--driver",
+        nargs="+",
+        metavar="VERSION",
+        help="list the releases that serve all these drivers",
     )
     parser.add_argument(
         "--release",
-        metavar="R",
-        help="ask about this release instead of the pinned one; alone: what it serves and knows",
+        metavar="RELEASE",
+        help="use this release instead of the pinned one; alone: list its drivers",
     )
     parser.add_argument(
         "--from",
         dest="old",
-        metavar="A",
-        help="with --to: what a change of release gains, loses and breaks",
+        metavar="RELEASE",
+        help="with --to: list the drivers that a change of release gains and loses",
     )
     parser.add_argument(
-        "--to", dest="new", metavar="B", help="with --from; default: the pinned release"
+        "--to", dest="new", metavar="RELEASE", help="with --from; default: the pinned release"
     )
-    parser.add_argument("--node", action="store_true", help="this machine's own driver")
+    parser.add_argument("--node", action="store_true", help="check the driver of this machine")
     parser.add_argument(
         "--fleet",
         metavar="FILE|-",
-        help="nodes: lines `node driver`, or what kubectl get nodes says, -o json or -L LABEL",
+        help=(
+            "check nodes: lines `node driver`, or the output of kubectl get nodes, -o json or -L"
+            " LABEL"
+        ),
     )
 
 
-def _answer(given: argparse.Namespace, table: Table, pinned: Pinned) -> CompatResult:
-    asked = [name for name in ("driver", "old", "node", "fleet", "svg") if getattr(given, name)]
+def _answer(arguments: argparse.Namespace, table: Table, pinned: Pinned) -> CompatResult:
+    queries = [
+        name for name in ("driver", "old", "node", "fleet", "svg") if getattr(arguments, name)
+    ]
     if (
-        len(asked) > 1
-        or not (asked or given.release)
-        or (given.new and not given.old)
-        or (given.old and given.release)
+        len(queries) > 1
+        or not (queries or arguments.release)
+        or (arguments.new and not arguments.old)
+        or (arguments.old and arguments.release)
     ):
         raise VersionError(
-            "ask one question: --driver, --release, --from with --to, --node, --fleet or --svg;"
-            " --help has examples"
+            "give one of --driver, --release, --from with --to, --node, --fleet and --svg;"
+            " see --help"
         )
-    if given.svg:
-        if given.svg.is_dir() or not given.svg.parent.is_dir():
+    if arguments.svg:
+        if arguments.svg.is_dir() or not arguments.svg.parent.is_dir():
             raise VersionError(
-                f"--svg {str(given.svg)!r}: no file can be written there; name one in a folder that"
-                " there is"
+                f"--svg {str(arguments.svg)!r}: not a file in an existing folder; name another file"
             )
-        write_atomic(given.svg, chart.svg(table, pinned))
-        return CompatResult({"svg": str(given.svg)}, str(given.svg))
-    if given.old:
-        old, new = (_row(name, table, pinned) for name in (given.old, given.new))
+        write_atomic(arguments.svg, chart.svg(table, pinned))
+        return CompatResult({"svg": str(arguments.svg)}, str(arguments.svg))
+    if arguments.old:
+        old, new = (_row(name, table, pinned) for name in (arguments.old, arguments.new))
         return compat.change(old, new, table, pinned)
-    row = _row(given.release, table, pinned)
-    if given.driver:
-        names = tuple(dict.fromkeys(version.driver(each, table) for each in given.driver))
+    row = _row(arguments.release, table, pinned)
+    if arguments.driver:
+        names = tuple(dict.fromkeys(version.driver(each, table) for each in arguments.driver))
         return compat.drivers(names, row, table, pinned)
-    if given.node:
+    if arguments.node:
         return compat.node(*_node(), row, table, pinned)
-    if given.fleet:
-        return compat.fleet(fleet.read(_text(given.fleet), table), row, table, pinned)
+    if arguments.fleet:
+        return compat.fleet(fleet.read(_text(arguments.fleet), table), row, table, pinned)
     return compat.release(row, table, pinned)
 
 
 def _row(named: str | None, table: Table, pinned: Pinned) -> Release:
-    """The release that is named, or else the pinned one.
+    """Return the named release, or the pinned one without a name.
 
-    Raises VersionError where the table has no such row.
+    Raises VersionError if the table has no such release.
     """
     if named is None and not pinned.release:
         raise VersionError(
-            "versions.yaml pins no gvisor; name a release with --release, or --from with --to"
+            "versions.yaml does not pin gvisor; name a release: --release, or --from with --to"
         )
     name = version.release(named if named is not None else pinned.release, table)
     return next(each for each in table if each.name == name)
@@ -181,29 +192,29 @@ def _row(named: str | None, table: Table, pinned: Pinned) -> Release:
 
 def _text(name: str) -> str:
     if name == "-" and sys.stdin is None:
-        raise UsageError("compat: -: standard input is closed; give it nodes, or name a file")
+        raise UsageError("compat: -: standard input is closed; pipe nodes to it, or name a file")
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"compat: {name}: {getattr(error, 'strerror', '') or 'not text'}; name a file of nodes,"
-            " or -"
+            f"compat: {name}: {getattr(error, 'strerror', '') or 'not text'}; name a file with"
+            " nodes, or - for standard input"
         ) from None
 
 
 def _node(file: Path = Path(kernel.VERSION)) -> tuple[str, str]:
-    """The driver of this machine, and who says so; raises VersionError without one."""
+    """Return the driver of this machine and its source; raises VersionError without a driver."""
     if found := kernel.version_of(file):
         return found, str(file)
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             SMI, capture_output=True, text=True, check=False, timeout=20
         ).stdout.split()
     except (OSError, subprocess.TimeoutExpired):
-        said = []
-    if not said or not version.DRIVER.fullmatch(said[0]):
+        output = []
+    if not output or not version.DRIVER.fullmatch(output[0]):
         raise VersionError(
-            f"{kernel.NO_DRIVER}, and no answer of nvidia-smi; load the driver, or ask with"
-            " --driver"
+            f"{kernel.NO_DRIVER} and nvidia-smi reports no driver; load the driver, or name one"
+            " with --driver"
         )
-    return said[0], SMI[0]
+    return output[0], SMI[0]

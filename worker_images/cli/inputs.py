@@ -1,4 +1,4 @@
-"""`build.py lock` and `build.py fetch`."""
+"""The commands `build.py lock` and `build.py fetch`."""
 
 import argparse
 import subprocess
@@ -17,50 +17,52 @@ from worker_images.model import project
 from worker_images.model.lock import Lock
 from worker_images.model.project import Project
 
-# Debian 12's and Debian 13's.
+# The Python versions of Debian 12 and Debian 13.
 PYTHONS = ("3.11", "3.13")
 LOCK_EXAMPLES = """\
 examples:
-  ./build.py lock             take what Debian, the Go module proxy and PyPI answer today
-  ./build.py lock --check     change nothing; exit 2 where that would change the lock
+  ./build.py lock             resolve against today's Debian, Go module proxy and PyPI
+  ./build.py lock --check     write nothing; exit 2 if the lock would change
 
-exit codes: 0 ok, 2 usage or versions.yaml, with --check also a lock that is not today's, 3 fetch,
-4 engine, 7 a driver of the fleet is not served
+exit codes: 0 ok, 2 usage, versions.yaml, or (with --check) an outdated lock, 3 fetch, 4 engine,
+7 a driver of the fleet is not served
 """
 FETCH_EXAMPLES = """\
 examples:
-  ./build.py fetch --into /media/worker             on a machine with a network
-  ./build.py --variant slim --offline /media/worker    on one without: the same digest
-  PIP_NO_INDEX=1 PIP_FIND_LINKS=/media/worker/python make setup    before that, without a .venv
+  ./build.py fetch --into /media/worker    on a machine with a network
+then, on a machine without one:
+  PIP_NO_INDEX=1 PIP_FIND_LINKS=/media/worker/python make setup
+  ./build.py --variant slim --offline /media/worker    build the same image, with the same digest
 
-exit codes: 0 ok, 2 usage, versions.yaml or a stale lock, 3 fetch, 7 a driver is not served
+exit codes: 0 ok, 2 usage, versions.yaml or an outdated lock, 3 fetch, 7 a driver of the fleet is
+not served
 """
 
 
 def lock(argv: list[str], root: Path, progress: Progress) -> str:
-    """Write or check versions.lock, go.mod and go.sum; the answer names what changed."""
+    """Write or check versions.lock, go.mod and go.sum; return the names of what changed."""
     parser = _parser(
         "lock",
-        "Write versions.lock, and go.mod and go.sum of each Go component, from versions.yaml.",
+        "Resolve the pins of versions.yaml; write versions.lock, go.mod and go.sum.",
         LOCK_EXAMPLES,
     )
     _add_versions(parser, root)
     parser.add_argument(
         "--check",
         action="store_true",
-        help="change nothing; exit 2 where the registries answer otherwise today",
+        help="write nothing; exit 2 if the registries now resolve to other versions",
     )
     arguments = parser.parse_args(argv)
     check_cache()
     changed = resolve.write(project.load(root, arguments.versions), progress, check=arguments.check)
-    return "\n".join(changed) or "nothing changed: the registries have no other versions"
+    return "\n".join(changed) or "nothing changed: the lock is up to date"
 
 
 def fetch(argv: list[str], root: Path, progress: Progress) -> str:
-    """Put all that the lock names into a folder, for machines without a network."""
+    """Copy every file of the lock to a folder, for machines without a network."""
     parser = _parser(
         "fetch",
-        "Put all that versions.lock names into a folder, each file checked.",
+        "Download every file of versions.lock to a folder and check its digest.",
         FETCH_EXAMPLES,
     )
     _add_versions(parser, root)
@@ -69,22 +71,24 @@ def fetch(argv: list[str], root: Path, progress: Progress) -> str:
         type=Path,
         required=True,
         metavar="DIR",
-        help="what is there and right is not fetched again",
+        help="the folder to fill; files already there and correct are kept",
     )
     arguments = parser.parse_args(argv)
     check_cache()
     loaded = project.load(root, arguments.versions)
     into, store = arguments.into.absolute(), Store()
     locked = requirements.load(loaded)
-    files = sum(_copy(each, loaded, locked, store, into, progress) for each in _all(loaded, locked))
-    progress("fetching Python packages, for make setup")
-    _python(root, into / "python")
+    files = sum(
+        _copy(each, loaded, locked, store, into, progress) for each in _all_inputs(loaded, locked)
+    )
+    progress("fetching the Python packages that make setup installs")
+    _fetch_python_packages(root, into / "python")
     size = sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
     return f"{into}: {files} files of the lock, {size / 1e6:.0f} MB"
 
 
-def _all(loaded: Project, locked: Lock) -> tuple[Input, ...]:
-    """The inputs of every component for every architecture, and the private engine, each once."""
+def _all_inputs(loaded: Project, locked: Lock) -> tuple[Input, ...]:
+    """Return the inputs of every component and architecture and of the private engine."""
     names = tuple(loaded.catalog.components)
     found: list[Input] = [inputs.engine(loaded, locked)]
     for architecture in ARCHITECTURES:
@@ -96,7 +100,7 @@ def _all(loaded: Project, locked: Lock) -> tuple[Input, ...]:
 def _copy(
     each: Input, loaded: Project, locked: Lock, store: Store, into: Path, progress: Progress
 ) -> int:
-    """Have one input in the store and copy it to the folder; returns how many files it is."""
+    """Copy one input to the folder through the store; return its number of files."""
     if isinstance(each, inputs.Root):
         progress(f"fetching {len(each.packages)} Debian packages: {each.name}")
         paths = store.debs(each.packages, loaded.pins.debian, locked.debian.resolved)
@@ -115,10 +119,10 @@ def _copy(
     return len(files)
 
 
-def _parser(name: str, words: str, examples: str) -> argparse.ArgumentParser:
+def _parser(name: str, description: str, examples: str) -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     return argparse.ArgumentParser(
-        prog=f"build.py {name}", description=words, epilog=examples, formatter_class=formatter
+        prog=f"build.py {name}", description=description, epilog=examples, formatter_class=formatter
     )
 
 
@@ -128,12 +132,12 @@ def _add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
         type=lambda name: Path(name).absolute(),
         metavar="FILE",
         default=root / "versions.yaml",
-        help="other pins",
+        help="read the pins from FILE instead of versions.yaml",
     )
 
 
-def _python(root: Path, into: Path) -> None:
-    """What make setup installs, by the hashes of requirements.txt."""
+def _fetch_python_packages(root: Path, into: Path) -> None:
+    """Download the packages of requirements.txt, which `make setup` installs."""
     command = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""The commands of build.py. What is heavy is imported when it is needed."""
+"""The commands of build.py. Each command imports its modules when it runs."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from worker_images import console
 from worker_images.build import uptodate
 from worker_images.build.record import Outcome, default_tag
 
-# A command: arguments, the checkout and what tells progress, to the text of an answer.
+# A command takes arguments, the checkout and a progress function; it returns text to print.
 Command = Callable[[list[str], Path, Callable[[str], None]], str]
 
 
@@ -83,7 +83,7 @@ def _update() -> Command:
     return update.command
 
 
-# Each imports its command when it is given: a plan is shown before what builds could be imported.
+# Imported on use: `--print plan` must not wait for the modules that build.
 COMMANDS: Mapping[str, Callable[[], Command]] = {
     "accept": _accept,
     "compat": _compat,
@@ -100,31 +100,31 @@ COMMANDS: Mapping[str, Callable[[], Command]] = {
 
 
 def main(argv: list[str], root: Path) -> int:
-    """Run one command and return its exit code."""
+    """Run one command; return its exit code."""
     if argv[:1] == ["verify"]:
         from worker_images.node import cli
 
         return cli.main(argv, root)
-    interrupted = "interrupted; nothing was tagged; the same command starts again"
+    interrupted = "interrupted; nothing was tagged; run the same command to start again"
     return console.main("build.py", lambda: (0, _run(argv, root)), interrupted)
 
 
 def _run(argv: list[str], root: Path) -> str:
     if record := uptodate.find_current(argv, root):
         console.print_progress(
-            f"nothing to build: no input changed and the engine holds {record.image_id}"
+            f"nothing to build: no input changed and the engine has {record.image_id}"
         )
         return summary(Outcome(record, default_tag(record.variant), built=False, seconds=0.0))
-    named = COMMANDS.get("".join(argv[:1]))
-    command = (named or _build)()
-    return command(argv[1:] if named else argv, root, console.print_progress)
+    load = COMMANDS.get("".join(argv[:1]))
+    command = (load or _build)()
+    return command(argv[1:] if load else argv, root, console.print_progress)
 
 
 def summary(outcome: Outcome) -> str:
-    """What a person wants to know after a build."""
+    """Return the summary of a build."""
     record, tag = outcome.record, outcome.tag
     locked = f"packages locked on {record.resolved}; `make lock` updates them"
-    resolved = locked if record.resolved else "packages of the build day, not locked"
+    resolved = locked if record.resolved else "packages current at build time, not locked"
     rows = [
         ("image", tag or "(not tagged)"),
         ("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())),
@@ -134,13 +134,13 @@ def summary(outcome: Outcome) -> str:
         ("engine", record.engine),
         ("time", f"{outcome.seconds:.1f} s" + ("" if outcome.built else ", nothing was built")),
         ("debian", resolved),
-        *(("lacks", text) for text in record.lacks),
+        *(("missing", text) for text in record.lacks),
         (
             "next",
             (
                 f'eval "$(./build.py engine env)" && docker run --rm {tag} runsc --version'
                 if tag
-                else "run it again without --no-test"
+                else "to test and tag it, run again without --no-test"
             ),
         ),
     ]

@@ -1,4 +1,4 @@
-"""`build.py report`: what the tests came to, as a table, JSON and one page."""
+"""The command `build.py report`: test results as a table, JSON and an HTML page."""
 
 import argparse
 from pathlib import Path
@@ -11,13 +11,16 @@ from worker_images.report import report
 
 
 def command(argv: list[str], root: Path, _: Progress) -> str:
-    """The table; writes what else is asked for."""
+    """Return the table; write the JSON and HTML files that the options name."""
     parser = argparse.ArgumentParser(
-        prog="build.py report", description="What the checks came to: the table variant by layer."
+        prog="build.py report", description="Show the test results of each variant and layer."
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all that is known as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results as JSON")
     parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="write one page that needs nothing beside it"
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write all results as one self-contained HTML page",
     )
     arguments = parser.parse_args(argv)
     try:

@@ -1,4 +1,4 @@
-"""`build.py update`: arguments to the text of an answer."""
+"""The command `build.py update`."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ from worker_images.build.tars import Progress
 from worker_images.build.update import commits, edit, show
 from worker_images.build.update.proposals import current, proposals
 from worker_images.build.update.values import (
-    PSEUDO,
+    PSEUDO_VERSION,
     Facts,
     Offer,
     Policy,
@@ -34,26 +34,28 @@ from worker_images.model.project import Project, read
 CHECKSUMS = "images/components/gvisor/checksums.json"
 EXAMPLES = """\
 examples:
-  ./build.py update                              newer commits, and what they mean for the fleet
-  ./build.py update --write                      take the one that is offered
-  ./build.py update --cool-down 14 --json        nothing younger than two weeks, as JSON
+  ./build.py update                              list newer commits and their drivers
+  ./build.py update --write                      write the pins of the offered commit
+  ./build.py update --cool-down 14 --json        require an age of two weeks; print JSON
   ./build.py update --commit v0.0.0-20260905035102-160fafc42237
-                                                 a commit that cooled down when it was the latest
+                                                 also consider this commit
 
-All other pins are updated by Renovate: docs/updating.md.
+Renovate updates all other pins: docs/updating.md.
 
-verdicts: offered; cooling down, with the day on which that ends; held, where a source does not
-answer or no release serves the same drivers; refused, where the fleet would lose a driver.
+verdicts:
+  offered        --write takes this commit
+  cooling down   too recent; the end of the cool-down is shown
+  held           a source does not answer, or no release serves the same drivers
+  refused        the fleet would lose a driver
 
-exit codes: 0 ok, also where nothing is offered; 2 usage or versions.yaml; 3 the module proxy does
-not answer, or a source that --write needs; 7 --write would lose a driver of the fleet;
-130 interrupted. versions.yaml is written whole or not at all.
+exit codes: 0 ok, also if nothing is offered; 2 usage or versions.yaml; 3 a source does not answer;
+7 --write would lose a driver of the fleet; 130 interrupted. versions.yaml is replaced atomically.
 """
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the reader typed."""
+    """The options of the command line."""
 
     write: bool
     cool_down: int
@@ -66,12 +68,12 @@ class Options:
 def command(argv: list[str], root: Path, progress: Progress) -> str:
     """Find newer commits of gVisor, and write the pins of the one that is offered."""
     options = Options(**vars(_parser(root).parse_args(argv)))
-    # Not checked against the fleet: a pin that does not serve it may be corrected here.
+    # Not checked against the fleet: this command can fix a pin that does not serve it.
     project = read(root, options.versions)
     pinned, known = project.pins, facts(root, project.table)
     _check_commits(pinned, options.commit)
     policy = Policy(datetime.now(UTC).date(), options.cool_down)
-    progress(f"reading the sources of gVisor; at most {options.within:g} s")
+    progress(f"querying the module proxy for gVisor commits; at most {options.within:g} s")
     rows = list(proposals(pinned, _offers(project, known, options), known, policy))
     table = show.table(rows, policy.today)
     if not options.write:
@@ -88,34 +90,34 @@ def command(argv: list[str], root: Path, progress: Progress) -> str:
 
 
 def facts(root: Path, releases: Table) -> Facts:
-    """The tables beside the component."""
+    """Return the driver table and the checksums of gVisor's component folder."""
     checksums = json.loads((root / CHECKSUMS).read_text())["runsc_sha512"]
     sha512 = {release: row["amd64"] for release, row in checksums.items()}
     return Facts(releases, sha512)
 
 
 def _offers(project: Project, known: Facts, options: Options) -> list[Offer]:
-    """What the sources have, in bounded time; raises FetchError."""
+    """Return newer commits within the time limit; raises FetchError."""
 
-    def found() -> list[Offer] | ImageBuildError:
+    def query() -> list[Offer] | ImageBuildError:
         try:
-            ours = commits.sources(os.environ, _module(project))
-            return commits.newer(ours, current(project.pins), options.commit, known)
+            origin = commits.sources(os.environ, _module(project))
+            return commits.newer(origin, current(project.pins), options.commit, known)
         except ImageBuildError as error:
             return error
 
-    late = FetchError(f"no answer in {options.within:g} s; allow more: --within SECONDS")
-    answer = reach.run_all({COMPONENT: found}, options.within).get(COMPONENT, late)
+    timed_out = FetchError(f"no answer in {options.within:g} s; allow more time: --within SECONDS")
+    answer = reach.run_all({COMPONENT: query}, options.within).get(COMPONENT, timed_out)
     if isinstance(answer, ImageBuildError):
         raise FetchError(f"gvisor: {answer}; check the network, proxies and GOPROXY") from answer
     return answer
 
 
 def _module(project: Project) -> str:
-    """The Go module that component.yaml names."""
+    """Return gVisor's Go module, as component.yaml names it."""
     definition = project.catalog.components[COMPONENT].packages
     if not isinstance(definition, GoModule):
-        raise UsageError(f"{COMPONENT}: component.yaml names no Go module")
+        raise UsageError(f"{COMPONENT}: component.yaml does not name a Go module")
     return definition.module
 
 
@@ -123,35 +125,33 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="build.py update",
         description=(
-            "Propose newer pins of gVisor for versions.yaml, with the NVIDIA drivers that they gain"
-            " and lose."
+            "Propose newer gVisor pins for versions.yaml.\nShows the NVIDIA drivers that each gains"
+            " and loses."
         ),
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--write", action="store_true", help="edit versions.yaml in place")
+    parser.add_argument("--write", action="store_true", help="write the pins to versions.yaml")
     _add_bounds(parser)
-    parser.add_argument(
-        "--json", action="store_true", help="the proposals as JSON on standard output"
-    )
+    parser.add_argument("--json", action="store_true", help="print the proposals as JSON")
     parser.add_argument(
         "--versions",
         type=lambda name: Path(name).absolute(),
         default=root / "versions.yaml",
         metavar="FILE",
-        help="pins to use instead of versions.yaml",
+        help="read and write the pins in FILE instead of versions.yaml",
     )
     return parser
 
 
 def _add_bounds(parser: argparse.ArgumentParser) -> None:
-    """Which commits are considered, and for how long."""
+    """Add the options of which commits to consider, and the time limit."""
     parser.add_argument(
         "--cool-down",
         type=_days,
         default=7,
         metavar="DAYS",
-        help="offer nothing younger; default: 7",
+        help="offer only commits at least this old; default: 7",
     )
     parser.add_argument(
         "--commit",
@@ -159,14 +159,14 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="VERSION",
-        help="also consider this commit, a version of the Go module",
+        help="also consider this version of the Go module; may be repeated",
     )
     parser.add_argument(
         "--within",
         type=_seconds,
         default=60.0,
         metavar="SECONDS",
-        help="how long the sources may take; default: 60",
+        help="time limit for all queries; default: 60",
     )
 
 
@@ -183,7 +183,7 @@ def _seconds(text: str) -> float:
 
 
 def _commit(text: str) -> str:
-    if not PSEUDO.fullmatch(text):
+    if not PSEUDO_VERSION.fullmatch(text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a pseudo-version, such as v0.0.0-20260518063529-209a0ce076a1"
         )
@@ -199,9 +199,9 @@ def _check_commits(pinned: Pins, named: Sequence[str]) -> None:
 
 
 def _chosen(rows: Sequence[Proposal]) -> Proposal | None:
-    """The proposal to write.
+    """Return the offered proposal, or None.
 
-    Raises PolicyError where the fleet forbids all, FetchError where a source did not answer.
+    Raises PolicyError if the fleet would lose a driver, FetchError if a source did not answer.
     """
     by_verdict = {row.verdict: row for row in rows}
     if offered := by_verdict.get(Verdict.OFFERED):
@@ -209,18 +209,18 @@ def _chosen(rows: Sequence[Proposal]) -> Proposal | None:
     if refused := by_verdict.get(Verdict.REFUSED):
         raise PolicyError(
             f"gvisor {refused.version}: {refused.reason}; nothing was written; keep the pin, or"
-            " change the nodes and fleet.drivers first"
+            " first change the nodes and fleet.drivers"
         )
-    if silent := next((row for row in rows if row.unanswered), None):
+    if failed := next((row for row in rows if row.source_failed), None):
         raise FetchError(
-            f"gvisor {silent.version}: {silent.reason}; nothing was written; run again when the"
+            f"gvisor {failed.version}: {failed.reason}; nothing was written; run again when the"
             " source answers"
         )
     return None
 
 
 def _write(project: Project, chosen: Proposal | None) -> None:
-    """The file as it is now, edited and put in place at once."""
+    """Edit the pins file and replace it atomically; raises DocumentError for a new error."""
     if chosen is None:
         return
     path, name = project.versions.resolve(), str(project.versions)
@@ -230,7 +230,7 @@ def _write(project: Project, chosen: Proposal | None) -> None:
         part.write_bytes(data)
         part.chmod(path.stat().st_mode)
         after = gate.findings(*pins.load(part, name), project.table)
-        # A fault that was there before is not a reason to keep the pin: this may correct it.
+        # Errors that the file already had do not block the change.
         if new := [found for found in after if found.key not in {each.key for each in before}]:
             raise DocumentError(
                 [

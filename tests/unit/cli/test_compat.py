@@ -1,6 +1,4 @@
-"""build.py compat: each question, its answer and its exit code, and the nonsense that is
-refused.
-"""
+"""The command `build.py compat`: answers and exit codes of each query, and usage errors."""
 
 import json
 import re
@@ -16,15 +14,15 @@ from worker_images.files import ROOT
 from worker_images.model.drivers import chart, kernel, table, version
 
 
-def asked(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
-    """The exit code and both streams of the command."""
+def run_compat(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    """Return the exit code and both streams of the command."""
     code = main.main(["compat", *argv], ROOT)
-    said = capsys.readouterr()
-    return code, said.out, said.err
+    output = capsys.readouterr()
+    return code, output.out, output.err
 
 
-def test_the_pair_of_the_requirements_note(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = asked(capsys, "--driver", "535.129.03", "--release", "20250407.0")
+def test_driver_and_release_of_the_requirements(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run_compat(capsys, "--driver", "535.129.03", "--release", "20250407.0")
     assert code == 7
     assert "535.129.03: dropped in 20240916.0, back in 20250611.0" in out
     assert (
@@ -32,13 +30,13 @@ def test_the_pair_of_the_requirements_note(capsys: pytest.CaptureFixture[str]) -
         " all four by hand)" in err
     )
     assert "or install driver 535.183.01" in err
-    assert asked(capsys, "--driver", "535.129.03", "--release", "20250611.0")[0] == 0
+    assert run_compat(capsys, "--driver", "535.129.03", "--release", "20250611.0")[0] == 0
 
 
-def test_several_drivers_are_served_by_the_releases_that_serve_all(
+def test_drivers_list_the_releases_that_serve_all(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    code, out, _ = asked(capsys, "--driver", "v535.129.03", " 580.159.04\t", "--json")
+    code, out, _ = run_compat(capsys, "--driver", "v535.129.03", " 580.159.04\t", "--json")
     data = json.loads(out)
     assert (code, data["served"], data["pinned"], data["drivers"]) == (
         0,
@@ -49,15 +47,15 @@ def test_several_drivers_are_served_by_the_releases_that_serve_all(
     assert (data["releases"][0], data["releases"][-1]) == ("20260817.0", "20260608.0")
 
 
-def test_what_no_release_serves_has_its_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = asked(capsys, "--driver", "580.159.02", "--json")
+def test_unserved_driver_lists_the_nearest_drivers(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run_compat(capsys, "--driver", "580.159.02", "--json")
     data = json.loads(out)
     assert (code, data["served"], data["releases"]) == (7, False, [])
     assert data["nearest"] == {"580.159.02": ["580.126.20", "580.159.03"]}
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("20250408.0", "the nearest are 20250407.0 and 20250414.0"),
         ("20990101.0", "the nearest are 20260817.0"),
@@ -67,29 +65,31 @@ def test_what_no_release_serves_has_its_nearest(capsys: pytest.CaptureFixture[st
         ("2025\u0660407.0", "not a gVisor release"),
     ],
 )
-def test_an_unknown_release_is_named_with_the_nearest(
-    text: str, words: str, capsys: pytest.CaptureFixture[str]
+def test_unknown_release_lists_the_nearest_releases(
+    text: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, err = asked(capsys, "--release", text)
+    code, out, err = run_compat(capsys, "--release", text)
     assert (code, out) == (2, "")
-    assert words in err
+    assert message in err
     assert version.release("release-20250407.0", TABLE) == "20250407.0"
 
 
-def test_a_release_is_held_to_the_fleet(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = asked(capsys, "--release", "20260622.0", "--json")
+def test_release_is_checked_against_the_fleet(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run_compat(capsys, "--release", "20260622.0", "--json")
     data = json.loads(out)
     assert (code, data["supported"], data["known"]) == (
         0,
         list(row("20260622.0").supported),
         list(row("20260622.0").known),
     )
-    code, out, _ = asked(capsys, "--release", "20260511.0", "--json")
+    code, out, _ = run_compat(capsys, "--release", "20260511.0", "--json")
     assert (code, json.loads(out)["fleet_unserved"]) == (7, ["580.159.04"])
 
 
-def test_a_change_tells_gains_losses_and_breaks(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = asked(capsys, "--from", "20260622.0", "--to", "20260511.0", "--json")
+def test_change_lists_gains_losses_and_unserved_fleet_drivers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, _ = run_compat(capsys, "--from", "20260622.0", "--to", "20260511.0", "--json")
     data = json.loads(out)
     assert (code, data["gained"], data["lost"]) == (
         7,
@@ -97,17 +97,19 @@ def test_a_change_tells_gains_losses_and_breaks(capsys: pytest.CaptureFixture[st
         ["535.309.01", "580.159.03", "580.159.04"],
     )
     assert data["fleet_breaks"] == ["580.159.04"]
-    code, out, _ = asked(capsys, "--from", "20260511.0", "--json")
+    code, out, _ = run_compat(capsys, "--from", "20260511.0", "--json")
     assert (code, json.loads(out)["gained"]) == (0, ["535.309.01", "580.159.03", "580.159.04"])
 
 
 @pytest.mark.parametrize(("form", "driver"), [(OPEN, "580.159.04"), (CLOSED, "535.129.03")])
-def test_both_kinds_of_module_are_read(form: str, driver: str, tmp_path: Path) -> None:
+def test_node_driver_is_read_from_open_and_proprietary_modules(
+    form: str, driver: str, tmp_path: Path
+) -> None:
     (tmp_path / "version").write_text(form.format(driver))
     assert compat._node(tmp_path / "version") == (driver, str(tmp_path / "version"))  # noqa: SLF001
 
 
-def test_without_the_file_nvidia_smi_is_asked(
+def test_node_driver_is_read_from_nvidia_smi_without_the_module_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "nvidia-smi"
@@ -132,44 +134,44 @@ def test_without_the_file_nvidia_smi_is_asked(
         ["--from", "20260622.0", "--release", "1"],
     ],
 )
-def test_one_question_at_a_time(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = asked(capsys, *argv)
+def test_combined_queries_are_refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run_compat(capsys, *argv)
     assert (code, out) == (2, "")
-    assert "ask one question" in err
+    assert "give one of --driver" in err
 
 
-def test_pins_of_another_form_are_told_as_ever(
+def test_invalid_fleet_is_reported_as_by_a_build(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "versions.yaml"
     text = (ROOT / "versions.yaml").read_text()
     path.write_text(text.replace('["535.129.03", "580.159.04"]', '"535.129.03"'))
-    code, out, err = asked(capsys, "--release", "20260622.0", "--versions", str(path))
+    code, out, err = run_compat(capsys, "--release", "20260622.0", "--versions", str(path))
     assert (code, out) == (2, "")
     assert "fleet.drivers: a text" in err
     path.write_text(text.replace('["535.129.03", "580.159.04"]', '["550.54.14"]'))
-    assert asked(capsys, "--release", "20260622.0", "--versions", str(path))[0] == 7
+    assert run_compat(capsys, "--release", "20260622.0", "--versions", str(path))[0] == 7
 
 
 @pytest.mark.parametrize(
-    ("edit", "words"),
+    ("edit", "message"),
     [
         (('["535.129.03", "580.159.04"]', '["abc"]'), "fleet.drivers[0]: 'abc'"),
-        (("  gvisor:", "  gvisors:"), "pins no gvisor"),
+        (("  gvisor:", "  gvisors:"), "does not pin gvisor"),
     ],
 )
-def test_pins_that_say_no_driver_or_no_release(
-    edit: tuple[str, str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_pins_without_a_driver_or_release_are_refused(
+    edit: tuple[str, str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "versions.yaml"
     path.write_text((ROOT / "versions.yaml").read_text().replace(*edit))
-    code, out, err = asked(capsys, "--driver", "580.159.04", "--versions", str(path))
+    code, out, err = run_compat(capsys, "--driver", "580.159.04", "--versions", str(path))
     assert (code, out) == (2, "")
-    assert words in err
+    assert message in err
 
 
-def test_nothing_heavy_is_imported() -> None:
-    """The answer comes in a third of a second; pydantic alone would take a third of that."""
+def test_compat_imports_no_slow_module() -> None:
+    """Importing pydantic alone would add a third to the run time."""
     program = (
         "import sys; from worker_images.cli import main as cli; from pathlib import"
         " Path\ncli.main(['compat', '--driver', '535.129.03'],"
@@ -182,10 +184,8 @@ def test_nothing_heavy_is_imported() -> None:
     assert result.stderr == "['yaml']\n"
 
 
-def test_the_chart_is_drawn_from_the_table(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert asked(capsys, "--svg", str(tmp_path / "drivers.svg"))[0] == 0
+def test_chart_shows_the_driver_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_compat(capsys, "--svg", str(tmp_path / "drivers.svg"))[0] == 0
     drawn = (tmp_path / "drivers.svg").read_text()
     assert drawn == (ROOT / "docs/drivers.svg").read_text(), (
         "run: ./build.py compat --svg docs/drivers.svg"
@@ -198,9 +198,9 @@ def test_the_chart_is_drawn_from_the_table(
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder/x.svg", "/", "."])
-def test_a_chart_goes_into_a_folder_that_there_is(
+def test_chart_is_refused_without_an_existing_folder(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, err = asked(capsys, "--svg", name)
+    code, out, err = run_compat(capsys, "--svg", name)
     assert (code, out) == (2, "")
-    assert "no file can be written there" in err
+    assert "not a file in an existing folder" in err

@@ -1,6 +1,4 @@
-"""The command as a user types it: exit codes, what stands on which stream, and never a
-traceback.
-"""
+"""The command line of build.py: exit codes, output streams, and no tracebacks."""
 
 import errno
 import json
@@ -18,11 +16,11 @@ from worker_images.files import ROOT
 
 
 def run(
-    *words: str, cwd: Path = ROOT, python: str = sys.executable, **environment: str
+    *arguments: str, cwd: Path = ROOT, python: str = sys.executable, **environment: str
 ) -> "subprocess.CompletedProcess[str]":
-    """build.py of a checkout, as a process."""
+    """Run build.py of a checkout as a process."""
     return subprocess.run(
-        [python, str(cwd / "build.py"), *words],
+        [python, str(cwd / "build.py"), *arguments],
         cwd=cwd,
         env={**os.environ, **environment},
         capture_output=True,
@@ -66,17 +64,17 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_tag_is_a_name_that_engines_take(name: str) -> None:
-    """Found out before the build."""
+def test_tag_is_checked_before_the_build(name: str) -> None:
+    """A name that an engine would refuse is a usage error."""
     assert jobs._is_name(name) == NAMES[name]  # noqa: SLF001 - the rule of --tag
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_usage_is_exit_2(name: str) -> None:
-    words, said = WRONG[name]
-    result = run(*words)
+    arguments, message = WRONG[name]
+    result = run(*arguments)
     assert result.returncode == 2
-    assert said in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
 
@@ -88,27 +86,27 @@ def test_help_shows_examples_and_exit_codes() -> None:
     assert "exit codes: 0 ok, 2 usage" in result.stdout
 
 
-def test_plan_is_json() -> None:
+def test_print_plan_is_json() -> None:
     result = run("--variant", "slim", "--print", "plan")
     assert (result.returncode, result.stderr) == (0, "")
     assert json.loads(result.stdout)["source"] == "packages"
 
 
-def test_dockerfile_is_the_committed_one() -> None:
+def test_print_dockerfile_shows_the_committed_file() -> None:
     assert (
         run("--variant", "slim", "--print", "dockerfile").stdout
         == (ROOT / "images/slim/Dockerfile.worker").read_text()
     )
 
 
-def test_without_an_environment_it_says_what_to_run(checkout: Path) -> None:
+def test_missing_environment_is_exit_2_with_the_command_to_run(checkout: Path) -> None:
     result = run("--variant", "slim", cwd=checkout, python="/usr/bin/python3")
     assert result.returncode == 2
     assert result.stderr.endswith("run: make setup\n")
 
 
-def test_entry_needs_the_standard_library_only(checkout: Path) -> None:
-    """What runs before the environment is entered must import on a bare machine."""
+def test_entry_point_imports_only_the_standard_library(checkout: Path) -> None:
+    """build.py starts on a machine without any packages."""
     program = "import sys; sys.path.insert(0, '.'); import build; print(build.PYTHON)"
     result = subprocess.run(
         ["/usr/bin/python3", "-S", "-c", program],
@@ -120,22 +118,22 @@ def test_entry_needs_the_standard_library_only(checkout: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_hostile_pins_end_in_one_line(checkout: Path) -> None:
-    (checkout / "hostile.yaml").write_text("a: " + "[" * 60_000)
-    result = run("--variant", "slim", "--versions", str(checkout / "hostile.yaml"))
+def test_malicious_pins_file_is_a_one_line_error(checkout: Path) -> None:
+    (checkout / "malicious.yaml").write_text("a: " + "[" * 60_000)
+    result = run("--variant", "slim", "--versions", str(checkout / "malicious.yaml"))
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
-    assert "hostile.yaml:1:" in result.stderr
+    assert "malicious.yaml:1:" in result.stderr
 
 
-def test_a_dead_engine_is_exit_4(tmp_path: Path) -> None:
+def test_dead_engine_is_exit_4(tmp_path: Path) -> None:
     result = run("--variant", "slim", "--tag", "x:y", DOCKER_HOST=f"unix://{tmp_path}/none.sock")
     assert result.returncode == 4
     assert "does not answer" in result.stderr
 
 
-def test_nobody_is_told_to_use_sudo(tmp_path: Path) -> None:
-    """Without root and without an engine nothing begins."""
+def test_build_without_root_or_engine_is_exit_4_before_any_work(tmp_path: Path) -> None:
+    """The message names sudo, and no file is written."""
     program = (
         "import os, sys; from pathlib import Path; os.geteuid = lambda: 65534; sys.path.insert(0,"
         f" {str(ROOT)!r})\n"
@@ -161,7 +159,7 @@ def test_nobody_is_told_to_use_sudo(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stale_lock_is_exit_2(tmp_path: Path) -> None:
+def test_outdated_lock_is_exit_2(tmp_path: Path) -> None:
     text = (ROOT / "versions.yaml").read_text()
     (tmp_path / "v.yaml").write_text(
         text.replace("v0.0.0-20260701204157-69c2d17aea96", "v0.0.0-20260518063529-209a0ce076a1")
@@ -176,8 +174,8 @@ def test_a_stale_lock_is_exit_2(tmp_path: Path) -> None:
     assert "run: make lock" in result.stderr
 
 
-def test_a_broken_environment_ends(checkout: Path) -> None:
-    """An interpreter that is not really in an environment must not be entered again and again."""
+def test_broken_environment_is_exit_2(checkout: Path) -> None:
+    """A .venv whose python is not in an environment must not restart build.py forever."""
     (checkout / ".venv" / "bin").mkdir(parents=True)
     (checkout / ".venv" / "bin" / "python").symlink_to("/usr/bin/python3")
     result = subprocess.run(
@@ -191,7 +189,7 @@ def test_a_broken_environment_ends(checkout: Path) -> None:
     assert "is broken; remove it and run: make setup" in result.stderr
 
 
-def test_a_full_disk_is_one_line(
+def test_full_disk_is_a_one_line_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(*_: object) -> str:
@@ -206,17 +204,17 @@ def test_a_full_disk_is_one_line(
 
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("compat", "doctor", "engine", "lock", "render", "test"):
+    for command in main.COMMANDS:
         with pytest.raises(SystemExit) as ended:
             main.main([command, "--help"], ROOT)
         assert ended.value.code == 0
         assert f"usage: build.py {command} " in capsys.readouterr().out
 
 
-def test_all_takes_no_single_name() -> None:
+def test_variant_all_refuses_a_tag() -> None:
     result = run("--variant", "all", "--tag", "team/worker:1")
     assert result.returncode == 2
-    assert "--tag and --push name one image" in result.stderr
+    assert "--tag and --push take one image" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -230,10 +228,10 @@ def test_all_takes_no_single_name() -> None:
         (">/dev/full", 4),
     ],
 )
-def test_streams_that_are_closed_or_full_do_not_end_in_a_traceback(
+def test_closed_or_full_streams_do_not_cause_a_traceback(
     redirection: str, status: int, tmp_path: Path
 ) -> None:
-    """As under cron, nohup, or a disk that is full."""
+    """Streams as under cron, under nohup, or on a full disk."""
     result = subprocess.run(
         [
             "sh",
@@ -257,13 +255,13 @@ def test_streams_that_are_closed_or_full_do_not_end_in_a_traceback(
         )
 
 
-def test_progress_that_nobody_reads_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_to_a_full_stream_does_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stderr", full)
         console.print_progress("building")
         monkeypatch.undo()
-        # The control: to write there does fail.
+        # The control: writing there fails.
         with pytest.raises(OSError, match="No space left on device"):
             full.flush()
-        # What is left unwritten would be tried again when the file is closed.
+        # Closing the file would try to write the buffer again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())

@@ -1,6 +1,4 @@
-"""`build.py update` as a user types it, against a loopback module proxy: all else is behind a proxy
-that refuses.
-"""
+"""The command `build.py update` with a loopback module proxy; all other hosts are unreachable."""
 
 import json
 import os
@@ -28,7 +26,7 @@ SERVED = ROWS["20260817.0"]["supported"]
 
 @dataclass
 class Update:
-    """The command over one registry, with a copy of versions.yaml of its own."""
+    """The command with one registry and its own copy of versions.yaml."""
 
     registry: Registry
     versions: Path
@@ -36,23 +34,23 @@ class Update:
 
     def environment(self, **changes: str) -> dict[str, str]:
         proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), CLOSED)
-        own = {"GOPROXY": self.registry.address, "no_proxy": "127.0.0.1"}
-        return {**os.environ, **proxies, **own, **changes}
+        settings = {"GOPROXY": self.registry.address, "no_proxy": "127.0.0.1"}
+        return {**os.environ, **proxies, **settings, **changes}
 
-    def command(self, *words: str) -> list[str]:
+    def command(self, *options: str) -> list[str]:
         return [
             sys.executable,
             str(ROOT / "build.py"),
             "update",
             "--versions",
             str(self.versions),
-            *words,
+            *options,
         ]
 
-    def run(self, *words: str, **changes: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, *options: str, **changes: str) -> "subprocess.CompletedProcess[str]":
         environment = self.environment(**changes)
         return subprocess.run(
-            self.command(*words), env=environment, capture_output=True, text=True, check=False
+            self.command(*options), env=environment, capture_output=True, text=True, check=False
         )
 
     @property
@@ -80,13 +78,13 @@ def test_table_shows_the_offer_and_changes_nothing(update: Update) -> None:
     assert result.stdout.splitlines()[1].split()[1] == COMMIT.removeprefix("v0.0.0-")
     assert result.stdout.splitlines()[1].split()[-1] == "offered"
     assert "drivers: gains 580.173.02" in result.stdout
-    assert "moves components.gvisor.version, components.gvisor.packages.version" in result.stdout
+    assert "changes components.gvisor.version, components.gvisor.packages.version" in result.stdout
     assert result.stdout.splitlines()[-1] == "next: ./build.py update --write"
-    assert result.stderr == "» reading the sources of gVisor; at most 60 s\n"
+    assert result.stderr == "» querying the module proxy for gVisor commits; at most 60 s\n"
     assert update.untouched
 
 
-def test_four_pins_are_written_and_no_more(update: Update) -> None:
+def test_write_changes_four_pins(update: Update) -> None:
     before = update.text.splitlines()
     update.versions.chmod(0o640)
     result = update.run("--write")
@@ -107,14 +105,14 @@ def test_four_pins_are_written_and_no_more(update: Update) -> None:
     )
 
 
-def test_commit_that_the_proxy_does_not_list_can_be_named(update: Update) -> None:
+def test_unlisted_commit_can_be_named(update: Update) -> None:
     update.registry.rows[f"/{GVISOR}/@v/list"] = b""
-    assert update.run().stdout == "no newer commit of gVisor\nnext: nothing to do today\n"
+    assert update.run().stdout == "no newer commit of gVisor\nnext: nothing to do\n"
     assert update.run("--commit", COMMIT, "--write").returncode == 0
     assert pins.load(update.versions)[0].components["gvisor"].packages.version == COMMIT
 
 
-def test_bucket_that_does_not_answer_is_named(update: Update) -> None:
+def test_bucket_is_named_when_it_does_not_answer(update: Update) -> None:
     """20260615.0 is not in checksums.json, so its SHA-512 is in the bucket alone."""
     older = {
         "20260622.0": "20260518.0",
@@ -128,12 +126,12 @@ def test_bucket_that_does_not_answer_is_named(update: Update) -> None:
     update.registry.module(GVISOR, {commit: "2026-06-16T12:00:00Z"}, archive)
     path = "gvisor/releases/release/20260615.0/x86_64/runsc.sha512"
     bucket = f"https://storage.googleapis.com/{path}: Connection refused"
-    reason = f"{bucket}, so the SHA-512 of runsc 20260615.0 is not known"
+    reason = f"{bucket}, so the SHA-512 of runsc 20260615.0 is unknown"
     result = update.run()
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[1].endswith("held")
     assert f"    {reason}\n" in result.stdout
-    assert result.stdout.endswith("next: run again where the sources above answer\n")
+    assert result.stdout.endswith("next: run again when the sources above answer\n")
     written = update.run("--write")
     assert written.returncode == 3
     assert f"gvisor {commit}: {reason}; nothing was written" in written.stderr
@@ -152,14 +150,14 @@ def test_lost_fleet_driver_is_exit_7(update: Update) -> None:
     assert update.run().returncode == 0
 
 
-def test_cool_down_is_the_readers(update: Update) -> None:
+def test_cool_down_is_an_option(update: Update) -> None:
     result = update.run("--cool-down", "999", "--write")
     assert result.returncode == 0
     assert "cooling down until 2029-05-15" in result.stdout
     assert update.untouched
 
 
-def test_json_has_each_pin_with_its_old_and_new_value(update: Update) -> None:
+def test_json_has_the_old_and_new_value_of_each_pin(update: Update) -> None:
     data = json.loads(update.run("--json").stdout)
     (row,) = data["proposals"]
     assert (row["verdict"], row["losses"], data["written"]) == ("offered", [], "")
@@ -172,25 +170,25 @@ def test_json_has_each_pin_with_its_old_and_new_value(update: Update) -> None:
     assert json.loads(update.run("--json", "--write").stdout)["written"] == COMMIT
 
 
-def test_proxy_that_hangs_is_exit_3(update: Update) -> None:
+def test_hanging_proxy_is_exit_3(update: Update) -> None:
     update.registry.rows[f"/{GVISOR}/@v/list"] = "hang"
     result = update.run("--within", "1")
     assert (result.returncode, result.stdout) == (3, "\n" if result.stdout else "")
-    assert "gvisor: no answer in 1 s; allow more: --within SECONDS" in result.stderr
+    assert "gvisor: no answer in 1 s; allow more time: --within SECONDS" in result.stderr
     assert update.untouched
 
 
 @pytest.mark.parametrize(
-    ("proxy", "words"),
+    ("proxy", "message"),
     [
         ("off", "gvisor: GOPROXY names no HTTP proxy"),
         (CLOSED, "/@v/list: Connection refused; check the network, proxies and GOPROXY"),
     ],
 )
-def test_no_module_proxy_is_exit_3(proxy: str, words: str, update: Update) -> None:
+def test_no_module_proxy_is_exit_3(proxy: str, message: str, update: Update) -> None:
     result = update.run(GOPROXY=proxy)
     assert result.returncode == 3
-    assert words in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -208,8 +206,8 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_usage_is_exit_2(name: str, update: Update) -> None:
-    words, message = WRONG[name]
-    result = update.run(*words)
+    options, message = WRONG[name]
+    result = update.run(*options)
     assert (result.returncode, result.stdout) == (2, "")
     assert message in result.stderr
     assert update.registry.requests == []
@@ -222,27 +220,25 @@ def test_help_shows_examples_and_exit_codes(update: Update) -> None:
     assert "exit codes: 0 ok" in result.stdout
 
 
-def test_exception_that_would_be_unused_stops_the_write(update: Update) -> None:
-    """580.173.02 is served from 20260817.0 on: the entry must go, and the same bump is taken
-    without it.
-    """
+def test_write_is_refused_when_an_exception_becomes_unused(update: Update) -> None:
+    """The new release serves 580.173.02; without the entry for it, the pins are written."""
     fleet = '  drivers: ["535.129.03", "580.159.04", "580.173.02"]\n'
-    allowing = '  allow_unserved: [{driver: "580.173.02", reason: "drained"}]\n'
+    exception = '  allow_unserved: [{driver: "580.173.02", reason: "drained"}]\n'
     assert '  drivers: ["535.129.03", "580.159.04"]\n' in update.text
-    bare = update.text.replace('  drivers: ["535.129.03", "580.159.04"]\n', fleet)
-    update.text = bare.replace(fleet, fleet + allowing)
+    without = update.text.replace('  drivers: ["535.129.03", "580.159.04"]\n', fleet)
+    update.text = without.replace(fleet, fleet + exception)
     update.versions.write_text(update.text)
     result = update.run("--write")
     assert result.returncode == 2
     assert "fleet.allow_unserved[0].driver: 580.173.02 does not need an exception" in result.stderr
     assert "nothing was written; delete the entry, and run again" in result.stderr
     assert update.untouched
-    update.versions.write_text(bare)
+    update.versions.write_text(without)
     assert update.run("--write").returncode == 0
     assert pins.load(update.versions)[0].components["gvisor"].version == "20260817.0"
 
 
-def test_interrupted_leaves_the_file(update: Update) -> None:
+def test_interrupt_leaves_the_file_unchanged(update: Update) -> None:
     update.registry.rows[f"/{GVISOR}/@v/list"] = "hang"
     command = update.command("--write")
     process = subprocess.Popen(

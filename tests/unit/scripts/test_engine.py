@@ -1,4 +1,4 @@
-"""scripts/engine in real namespaces: who reaps, where layers are shared, which cgroup is moved."""
+"""scripts/engine in real namespaces: reaping, layer sharing and cgroups."""
 
 import contextlib
 import os
@@ -17,9 +17,9 @@ from worker_images.model.results import NOT_RUN_PREFIX
 SCRIPT = ROOT / "scripts" / "engine"
 RUNS = 5
 SETTLE_SECONDS = 10
-# A program and what it is linked with: the smallest image that runs.
+# A program and its libraries: the smallest image that runs.
 PROGRAM = ("bin/true", "lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6")
-# The topmost cgroup of a container, as files, and a process that believes to be in it.
+# The top cgroup of a container as plain files, and a process that sees itself in it.
 CONTAINER = """
 set -e
 mount -t tmpfs tmpfs /sys/fs/cgroup
@@ -36,53 +36,53 @@ cat cgroup.subtree_control init/cgroup.procs
 
 @pytest.fixture(autouse=True)
 def root() -> None:
-    """Namespaces and mounts are root's."""
-    tried = ["unshare", "--mount", "--net", "true"]
-    if os.geteuid() or subprocess.run(tried, check=False).returncode:
+    """Namespaces and mounts need root."""
+    command = ["unshare", "--mount", "--net", "true"]
+    if os.geteuid() or subprocess.run(command, check=False).returncode:
         pytest.skip(f"{NOT_RUN_PREFIX}mounts need root with CAP_SYS_ADMIN")
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A private engine that only its tests reach, in a network namespace without a route."""
+    """A private engine for tests, in a network namespace without a route."""
 
     state: Path
     network: str
     programs: Path
 
-    def run(self, *command: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
-        """A command in the engine's network namespace, where its bridge is."""
+    def run(self, *command: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+        """Run a command in the engine's network namespace."""
         environment = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"}
         command = ("nsenter", f"--net={self.network}", *command)
         return subprocess.run(
-            command, env=environment, capture_output=True, check=False, input=given
+            command, env=environment, capture_output=True, check=False, input=stdin
         )
 
-    def docker(self, *words: str, given: bytes = b"") -> None:
-        """The engine's own client."""
-        done = self.run(
+    def docker(self, *arguments: str, stdin: bytes = b"") -> None:
+        """Run the engine's docker client; it must succeed."""
+        result = self.run(
             str(self.state / "root/usr/bin/docker"),
             "--host",
             f"unix://{self.state}/docker.sock",
-            *words,
-            given=given,
+            *arguments,
+            stdin=stdin,
         )
-        assert done.returncode == 0, done.stderr.decode()
+        assert result.returncode == 0, result.stderr.decode()
 
     @property
     def init(self) -> str:
-        """PID 1 of the engine's namespace, by its number here."""
+        """The PID outside of the engine's namespace of its PID 1."""
         outer = (self.state / "pid").read_text().strip()
         return Path(f"/proc/{outer}/task/{outer}/children").read_text().strip()
 
     def zombies(self) -> int:
-        """How many of its orphans are dead and not reaped."""
+        """Return how many children of the engine's PID 1 are zombies."""
         found = [_state(process) for process in Path("/proc").glob("[0-9]*")]
         return found.count(("Z", self.init))
 
 
 def _state(process: Path) -> tuple[str, str]:
-    """A process's state and parent; empty for one that has ended."""
+    """Return a process's state and parent; empty for one that has ended."""
     with contextlib.suppress(OSError):
         state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
         return state, parent
@@ -91,9 +91,9 @@ def _state(process: Path) -> tuple[str, str]:
 
 @pytest.fixture
 def private(tmp_path: Path) -> Iterator[Engine]:
-    """The private engine's programs with a state of their own; the machine's own is not touched.
+    """A second private engine with its own state folder; the machine's engine is not changed.
 
-    The command pivot_root, which Debian 14 does not have, does nothing here.
+    The command pivot_root always fails, because Debian 14 does not have it.
     """
     if not (ENGINE / "root/usr/sbin/dockerd").exists():
         pytest.skip(
@@ -120,14 +120,14 @@ def private(tmp_path: Path) -> Iterator[Engine]:
 
 
 def image() -> bytes:
-    """The archive of an image with one program."""
+    """Return the archive of an image with one program."""
     command = ["tar", "-C", "/", "--dereference", "-c", *PROGRAM]
     return subprocess.run(command, capture_output=True, check=True).stdout
 
 
-def test_engine_reaps_what_containers_leave(private: Engine) -> None:
-    """A container leaves a shim whose parent is gone: PID 1 reaps it, and dockerd ends well."""
-    private.docker("import", "-", "small:1", given=image())
+def test_engine_reaps_processes_of_ended_containers(private: Engine) -> None:
+    """PID 1 reaps the shims that containers leave, and dockerd shuts down cleanly."""
+    private.docker("import", "-", "small:1", stdin=image())
     for _ in range(RUNS):
         private.docker("run", "--rm", "--network=none", "small:1", "/bin/true")
     deadline = time.monotonic() + SETTLE_SECONDS
@@ -141,21 +141,23 @@ def test_engine_reaps_what_containers_leave(private: Engine) -> None:
     assert "Daemon shutdown complete" in (private.state / "log").read_text()
 
 
-@pytest.mark.parametrize(("below", "layers"), [("tmpfs", "overlayfs"), ("overlay", "native")])
-def test_layers_are_copied_where_overlays_do_not_stand(
-    below: str,
+@pytest.mark.parametrize(("filesystem", "layers"), [("tmpfs", "overlayfs"), ("overlay", "native")])
+def test_layers_are_copied_on_a_disk_without_overlays(
+    filesystem: str,
     layers: str,
     tmp_path: Path,
 ) -> None:
-    """A container's own disk is an overlay, which carries no other one's changes."""
+    """A container's disk is an overlay, which cannot be the upper layer of another one."""
     for name in ("lower", "disk", "state"):
         (tmp_path / name).mkdir()
     options = {
         "tmpfs": "mode=755",
         "overlay": "lowerdir=lower,upperdir=disk/upper,workdir=disk/work",
-    }[below]
-    made = "mount -t tmpfs tmpfs disk && mkdir disk/upper disk/work"
-    program = f'{made} && mount -t {below} {below} -o {options} state && "$0" layers state'
+    }[filesystem]
+    setup = "mount -t tmpfs tmpfs disk && mkdir disk/upper disk/work"
+    program = (
+        f'{setup} && mount -t {filesystem} {filesystem} -o {options} state && "$0" layers state'
+    )
     found = subprocess.run(
         ["unshare", "--mount", "sh", "-c", program, str(SCRIPT)],
         cwd=tmp_path,
@@ -176,14 +178,14 @@ def test_layers_are_copied_where_overlays_do_not_stand(
         ("9:memory:/", "container", "", ""),
     ],
 )
-def test_processes_move_only_in_a_containers_topmost_cgroup(
+def test_processes_move_only_in_the_top_cgroup_of_a_container(
     own: str,
     kind: str,
     enabled: str,
     moved: str,
     tmp_path: Path,
 ) -> None:
-    """A machine's topmost cgroup, systemd's and cgroup v1 are left as they are."""
+    """The root cgroup of a machine, cgroups of systemd and cgroup v1 are not changed."""
     dockerd = tmp_path / "root/usr/sbin/dockerd"
     dockerd.parent.mkdir(parents=True)
     shutil.copy("/bin/true", dockerd)

@@ -1,4 +1,4 @@
-"""scripts/setup where settings lead pip, Python or apt elsewhere; a folder is the index."""
+"""scripts/setup with settings that redirect pip or Python, and with failing programs."""
 
 import ast
 import hashlib
@@ -16,26 +16,26 @@ import pytest
 
 from worker_images.files import ROOT
 
-# What scripts/setup and its Python call; a test that hides a program shows these alone.
+# The programs that scripts/setup runs; a test that hides a program provides only these.
 PROGRAMS = ("cat", "chmod", "cut", "dirname", "env", "mkdir", "rm", "sh", "sha256sum", "tail")
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """A checkout with one package to install, on a user's machine."""
+    """A checkout with one package to install, and a user's home folder."""
 
     root: Path
     home: Path
 
-    def setup(self, *words: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        """Run the script as a user whose environment has these settings."""
+    def setup(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+        """Run the script with these environment variables."""
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
             "LC_ALL": "C.UTF-8",
             **settings,
         }
-        command = [str(self.root / "scripts/setup"), *words]
+        command = [str(self.root / "scripts/setup"), *arguments]
         return subprocess.run(
             command,
             env=environment,
@@ -46,7 +46,7 @@ class Checkout:
         )
 
     def configure(self, *lines: str) -> None:
-        """The user's pip.conf, which names the index, too."""
+        """Write the user's pip.conf, which also names the index."""
         file = self.home / ".config/pip/pip.conf"
         file.parent.mkdir(parents=True)
         index = ("[global]", "no-index = true", f"find-links = {self.root}/index")
@@ -62,7 +62,7 @@ class Checkout:
 
 
 def wheel(folder: Path, text: str = "") -> str:
-    """Write a wheel with one module; its line of requirements.txt."""
+    """Write a wheel with one module; return its line for requirements.txt."""
     folder.mkdir(exist_ok=True)
     path = folder / "small-1.0-py3-none-any.whl"
     information = "small-1.0.dist-info"
@@ -81,7 +81,7 @@ def wheel(folder: Path, text: str = "") -> str:
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with only pip: this checkout's, as installing it takes seconds."""
+    """A virtual environment with only pip, linked from this checkout to save time."""
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     (packages,) = folder.glob("lib/python3*/site-packages")
@@ -92,7 +92,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def checkout(environment: Path, tmp_path: Path) -> Checkout:
-    """A checkout with such an environment."""
+    """A checkout with a copy of that environment."""
     root, home = tmp_path / "checkout", tmp_path / "home"
     (root / "scripts").mkdir(parents=True)
     home.mkdir()
@@ -103,21 +103,21 @@ def checkout(environment: Path, tmp_path: Path) -> Checkout:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Path]:
-    """Where settings lead; nothing must be put there."""
-    folder = tmp_path / "elsewhere"
+def redirected(tmp_path: Path) -> Iterator[Path]:
+    """The folder that settings redirect to; it must stay empty."""
+    folder = tmp_path / "redirected"
     yield folder
     assert not folder.exists()
 
 
-def test_an_environment_of_an_old_python_is_made_anew_from_the_users_index(
+def test_setup_replaces_an_environment_of_an_old_python(
     checkout: Checkout,
 ) -> None:
-    """What pip.conf says of the index holds; the second run finds nothing to do."""
+    """The index of pip.conf is used; a second run does nothing."""
     python = checkout.root / ".venv/bin/python"
     python.unlink()
-    asked = 'case "$*" in *version_info*) exit 1 ;; esac'
-    python.write_text(f'#!/bin/sh\n{asked}\nexec {ROOT}/.venv/bin/python "$@"\n')
+    check = 'case "$*" in *version_info*) exit 1 ;; esac'
+    python.write_text(f'#!/bin/sh\n{check}\nexec {ROOT}/.venv/bin/python "$@"\n')
     python.chmod(0o755)
     checkout.configure()
     done = checkout.setup()
@@ -135,17 +135,17 @@ def test_an_environment_of_an_old_python_is_made_anew_from_the_users_index(
         "PIP_PYTHON",
     ],
 )
-def test_pips_variables_do_not_lead_packages_elsewhere(
+def test_setup_ignores_pip_variables_that_redirect_packages(
     names: str,
     checkout: Checkout,
-    elsewhere: Path,
+    redirected: Path,
 ) -> None:
-    """Each alone is enough to."""
+    """Each variable alone would redirect them."""
     checkout.configure()
     values = {
-        "PIP_TARGET": str(elsewhere),
-        "PIP_PREFIX": str(elsewhere),
-        "PIP_ROOT": str(elsewhere),
+        "PIP_TARGET": str(redirected),
+        "PIP_PREFIX": str(redirected),
+        "PIP_ROOT": str(redirected),
         "PIP_PYTHON": "/usr/bin/python3",
     }
     done = checkout.setup(**{name: values.get(name, "1") for name in names.split()})
@@ -156,24 +156,24 @@ SETTINGS = ("[install]\nuser = true", "target = {}", "root = {}\n[install]\npref
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_pips_files_do_not_lead_packages_elsewhere(
+def test_setup_ignores_pip_conf_that_redirects_packages(
     settings: str,
     checkout: Checkout,
-    elsewhere: Path,
+    redirected: Path,
 ) -> None:
-    """The same file names the index, and that holds."""
-    checkout.configure(settings.replace("{}", str(elsewhere)))
+    """The index that the same file names is used."""
+    checkout.configure(settings.replace("{}", str(redirected)))
     done = checkout.setup()
     assert (done.returncode, checkout.installed, checkout.stamped) == (0, True, True), done.stderr
 
 
 @pytest.mark.parametrize("variable", ["PYTHONHOME", "PYTHONPATH"])
-def test_pythons_variables_do_not_lead_to_other_modules(
+def test_setup_ignores_python_variables_that_redirect_modules(
     variable: str,
     checkout: Checkout,
     tmp_path: Path,
 ) -> None:
-    """Not the machine's Python, and not the one of the environment."""
+    """Neither the machine's Python nor that of the environment imports them."""
     checkout.configure()
     other = tmp_path / "other"
     other.mkdir()
@@ -183,17 +183,17 @@ def test_pythons_variables_do_not_lead_to_other_modules(
     assert (done.returncode, checkout.installed, checkout.stamped) == (0, True, True), done.stderr
 
 
-def test_what_pip_did_not_install_is_not_stamped(checkout: Checkout) -> None:
+def test_stamp_is_missing_when_pip_installs_nothing(checkout: Checkout) -> None:
     """pip reports success for a dry run."""
     checkout.configure("dry-run = true")
     done = checkout.setup()
     assert (done.returncode, checkout.stamped) == (4, False)
     assert "small: PackageNotFoundError" in done.stderr
-    assert done.stderr.endswith("see what redirects it: .venv/bin/python -m pip config list\n")
+    assert done.stderr.endswith("check pip's settings: .venv/bin/python -m pip config list\n")
 
 
-def test_what_cannot_be_imported_is_not_stamped(checkout: Checkout) -> None:
-    """A wheel for another C library is installed, and fails when it is used."""
+def test_stamp_is_missing_when_a_package_cannot_be_imported(checkout: Checkout) -> None:
+    """A wheel for another C library installs but fails on import."""
     text = wheel(checkout.root / "index", "import ctypes; ctypes.CDLL('libnone.so.1')")
     (checkout.root / "requirements.txt").write_text(text)
     checkout.configure()
@@ -202,83 +202,83 @@ def test_what_cannot_be_imported_is_not_stamped(checkout: Checkout) -> None:
     assert "small: OSError: libnone.so.1" in done.stderr
 
 
-def test_other_bytes_are_no_matter_of_the_network(checkout: Checkout) -> None:
+def test_hash_mismatch_is_not_reported_as_a_network_fault(checkout: Checkout) -> None:
     text = (checkout.root / "requirements.txt").read_text()
     (checkout.root / "requirements.txt").write_text(f"{text.partition(':')[0]}:{'0' * 64}\n")
     checkout.configure()
     done = checkout.setup()
     assert (done.returncode, checkout.stamped) == (3, False)
-    assert "these are not the pinned bytes" in done.stderr
+    assert "do not match the pinned hashes" in done.stderr
     assert "network" not in done.stderr
 
 
-def test_an_index_that_lacks_a_package_is_no_matter_of_the_network(checkout: Checkout) -> None:
+def test_missing_package_is_not_reported_as_a_network_fault(checkout: Checkout) -> None:
     checkout.configure()
     shutil.rmtree(checkout.root / "index")
     (checkout.root / "index").mkdir()
     done = checkout.setup()
     assert (done.returncode, checkout.stamped) == (3, False)
-    assert "the package index lacks it; see which one is asked" in done.stderr
+    assert "the package index does not have it; show the configured index" in done.stderr
     assert "network" not in done.stderr
 
 
-def test_an_index_that_does_not_answer_is_a_matter_of_the_network(checkout: Checkout) -> None:
+def test_unreachable_index_is_reported_as_a_network_fault(checkout: Checkout) -> None:
     index = "http://127.0.0.1:9/simple"
     done = checkout.setup(PIP_INDEX_URL=index, PIP_RETRIES="0", no_proxy="127.0.0.1")
     assert (done.returncode, checkout.stamped) == (3, False)
-    step = "check the network, proxies, CA and PIP_INDEX_URL, then run again: make setup\n"
+    step = "check the network, proxies, CA and PIP_INDEX_URL, then run: make setup\n"
     assert done.stderr.endswith(step)
 
 
-SAID = {
+OUTPUTS = {
     "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device": (
         4,
         "the disk is full; free some space in ",
     ),
     "ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: '/x'": (
         4,
-        "may not write there",
+        "cannot write there",
     ),
     "ERROR: No matching distribution found for small==1.0": (
         3,
-        "the package index lacks it; see which one is asked",
+        "the package index does not have it; show the configured index",
     ),
-    "ERROR: something that was never seen": (3, "its words are above, all of them in setup.log"),
+    "ERROR: an unknown error": (3, "see the output above; the full log is setup.log"),
 }
 
 
-@pytest.mark.parametrize("said", SAID)
-def test_advice_is_of_what_pip_said(said: str, checkout: Checkout) -> None:
-    """The network is named where the network failed."""
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_advice_fits_the_output_of_pip(output: str, checkout: Checkout) -> None:
+    """Only a network fault names the network."""
     (pip,) = checkout.root.glob(".venv/lib/python3*/site-packages/pip")
     pip.unlink()
     pip.mkdir()
     (pip / "__init__.py").touch()
-    program = f"open('setup.log', 'w').write({said!r})\nraise SystemExit(1)\n"
+    program = f"open('setup.log', 'w').write({output!r})\nraise SystemExit(1)\n"
     (pip / "__main__.py").write_text(program)
     done = checkout.setup()
-    code, advice = SAID[said]
+    code, advice = OUTPUTS[output]
     assert (done.returncode, checkout.stamped) == (code, False)
     assert advice in done.stderr
     assert "network" not in done.stderr
 
 
-def test_advice_is_of_what_pips_own_installation_said(checkout: Checkout, tmp_path: Path) -> None:
-    """venv says no more than that its last step failed."""
+def test_advice_fits_the_output_of_ensurepip(checkout: Checkout, tmp_path: Path) -> None:
+    """venv itself reports only that its last step failed."""
     shutil.rmtree(checkout.root / ".venv")
     made = (
         "mkdir -p .venv/bin && echo '#!/bin/sh\necho \"OSError: [Errno 28] No space left on"
         " device\" >&2; exit 1' >.venv/bin/python"
     )
-    asked = f'case "$*" in *"-m venv"*) {made} && chmod +x .venv/bin/python; exit 1 ;; esac'
-    python = f'{asked}\nexec {sys.executable} "$@"'
+    create = f'case "$*" in *"-m venv"*) {made} && chmod +x .venv/bin/python; exit 1 ;; esac'
+    python = f'{create}\nexec {sys.executable} "$@"'
     done = checkout.setup(PATH=machine(tmp_path / "programs", python3=python))
     assert (done.returncode, checkout.stamped) == (4, False)
     assert "setup: python3 -m venv failed: the disk is full" in done.stderr
 
 
 def machine(folder: Path, **programs: str) -> str:
-    """A PATH with the programs that every machine has, and these scripts."""
+    """Return a PATH with the usual programs and these scripts."""
     folder.mkdir()
     for name in PROGRAMS:
         (folder / name).symlink_to(str(shutil.which(name)))
@@ -293,12 +293,12 @@ def machine(folder: Path, **programs: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "advice", "network"),
+    ("output", "code", "advice", "network"),
     [
         (
             "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 9 (apt-get)",
             4,
-            "another program installs",
+            "another program is installing",
             False,
         ),
         (
@@ -315,31 +315,31 @@ def machine(folder: Path, **programs: str) -> str:
         ),
     ],
 )
-def test_advice_is_of_what_apt_said(
-    said: str,
+def test_advice_fits_the_output_of_apt(
+    output: str,
     code: int,
     advice: str,
     network: bool,
     checkout: Checkout,
     tmp_path: Path,
 ) -> None:
-    path = machine(tmp_path / "programs", **{"apt-get": f'echo "{said}" >&2; exit 100'})
+    path = machine(tmp_path / "programs", **{"apt-get": f'echo "{output}" >&2; exit 100'})
     done = checkout.setup("lint", PATH=path)
     assert done.returncode == code, done.stderr
     assert re.search(f"apt-get failed on shellcheck[:;] {advice}", done.stderr)
     assert ("network" in done.stderr) == network
 
 
-def test_setup_refuses_an_old_python_in_one_sentence(checkout: Checkout, tmp_path: Path) -> None:
+def test_setup_refuses_an_old_python_in_one_line(checkout: Checkout, tmp_path: Path) -> None:
     old = 'case "$*" in *version_info*) exit 1 ;; *python_version*) echo 3.10.12 ;; esac'
     done = checkout.setup(PATH=machine(tmp_path / "programs", python3=old))
-    fix = "put a later one first on PATH"
-    said = f"setup: Python 3.11 or later is needed; python3 is 3.10.12; {fix}\n"
-    assert (done.returncode, done.stderr) == (2, said)
+    fix = "put a newer python3 first on PATH"
+    message = f"setup: Python 3.11 or later is required; python3 is 3.10.12; {fix}\n"
+    assert (done.returncode, done.stderr) == (2, message)
 
 
-def test_build_refuses_an_old_python_in_one_sentence(tmp_path: Path) -> None:
-    """Before anything is imported that an old Python does not know."""
+def test_build_refuses_an_old_python_in_one_line(tmp_path: Path) -> None:
+    """The check runs before any import that an old Python lacks."""
     program = "import runpy, sys; sys.version_info = (3, 10, 13, 'final', 0); "
     program += "runpy.run_path(sys.argv[1], run_name='__main__')"
     done = subprocess.run(
@@ -348,11 +348,11 @@ def test_build_refuses_an_old_python_in_one_sentence(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    fix = "put a later python3 first on PATH and run: make setup"
-    said = f"build.py needs Python 3.11 or later; this is 3.10.13; {fix}\n"
-    assert (done.returncode, done.stderr) == (2, said)
+    fix = "put a newer python3 first on PATH and run: make setup"
+    message = f"build.py needs Python 3.11 or later; found 3.10.13; {fix}\n"
+    assert (done.returncode, done.stderr) == (2, message)
 
 
-def test_every_python_3_understands_build_py() -> None:
-    """A syntax error would be all that an old one says."""
+def test_build_py_parses_in_every_python_3() -> None:
+    """An old Python would report only a syntax error."""
     assert ast.parse((ROOT / "build.py").read_text(), feature_version=(3, 6)).body

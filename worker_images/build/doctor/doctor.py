@@ -1,4 +1,4 @@
-"""What this machine lacks: facts to rows, one a matter, each with its fix.
+"""Turn facts of this machine into rows: one per subject, each fault with its fix.
 
 `survey` gathers the facts.
 """
@@ -15,7 +15,7 @@ from worker_images.model.drivers.table import KNOWN, SUPPORTED, Table
 from worker_images.model.kernel_settings import SETTINGS
 
 State = Literal["ok", "warning", "fault"]
-# What starting the private engine takes, by the kernel's numbers.
+# The capabilities that the private engine needs, by the kernel's numbers.
 CAPABILITIES = {12: "CAP_NET_ADMIN", 21: "CAP_SYS_ADMIN"}
 PROXY = re.compile(
     r"(?:https?://)?(?:[^/?#@]*@)?([\w.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/?", re.ASCII
@@ -28,24 +28,24 @@ DEVICES = {
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What was found, or a refusal in an error's words, `what; next step`.
+class Probe:
+    """The result of a probe: what it found, or an error message, `what; next step`.
 
-    Neither where nothing was there.
+    Both are empty if it found nothing.
     """
 
     found: str = ""
-    refusal: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What was seen: `answers` of a build's own checks; proxies with their passwords.
+    """What was found: `probes` are the checks that a build makes; `proxies` include passwords.
 
     Without a GPU `driver` is empty.
     """
 
-    answers: Mapping[str, Answer]
+    probes: Mapping[str, Probe]
     machine: Machine
     capabilities: int
     proxies: Mapping[str, str]
@@ -54,68 +54,68 @@ class Facts:
     devices: tuple[str, ...]
     release: str
     releases: Table
-    # The file system on which an engine started here would copy layers; empty where it would share
-    # them, or cannot be asked.
-    copying: str = ""
+    # The file system on which a private engine would copy layers; empty if it would share them, or
+    # if that is unknown.
+    layers_copied_on: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One matter, and what to do where it is not ok."""
+    """One subject, its state, and the fix if it is not ok."""
 
-    matter: str
+    subject: str
     state: State
     found: str
     fix: str = ""
 
     def __str__(self) -> str:
-        return f"{self.state:8} {self.matter:13} {self.found}" + (
+        return f"{self.state:8} {self.subject:13} {self.found}" + (
             f"\n{'':22} → {self.fix}" if self.fix else ""
         )
 
 
 def rows(facts: Facts) -> tuple[Row, ...]:
-    """Every matter, ok or not."""
-    answers = {**facts.answers, "user": _user(facts), "proxies": _proxies(facts.proxies)}
+    """Return a row for every subject, ok or not."""
+    probes = {**facts.probes, "user": _user(facts), "proxies": _proxies(facts.proxies)}
     return (
-        *(_row(matter, answer) for matter, answer in answers.items()),
+        *(_row(subject, probe) for subject, probe in probes.items()),
         *_layers(facts),
         *_kernel(facts.kernel),
         *_gpu(facts),
     )
 
 
-def _row(matter: str, answer: Answer) -> Row:
-    what, _, fix = answer.refusal.rpartition("; ")
-    return Row(matter, "fault", what, fix) if fix else Row(matter, "ok", answer.found or "none")
+def _row(subject: str, probe: Probe) -> Row:
+    what, _, fix = probe.error.rpartition("; ")
+    return Row(subject, "fault", what, fix) if fix else Row(subject, "ok", probe.found or "none")
 
 
-def _user(facts: Facts) -> Answer:
-    """Rights matter only where an engine has to be started."""
-    if facts.answers["engine"] != Answer():
-        return Answer(
-            "root" if facts.machine.root else "not root; only starting an engine would ask for it"
+def _user(facts: Facts) -> Probe:
+    """Check the user's rights, which only starting an engine needs."""
+    if facts.probes["engine"] != Probe():
+        return Probe(
+            "root" if facts.machine.root else "not root; only starting an engine needs root"
         )
     try:
         check_engine_can_start(facts.machine)
     except EngineError as error:
-        return Answer(refusal=str(error))
-    lacking = " and ".join(
+        return Probe(error=str(error))
+    missing = " and ".join(
         name for bit, name in CAPABILITIES.items() if not facts.capabilities >> bit & 1
     )
-    fix = "run this container with --privileged, or set DOCKER_HOST to an engine of yours"
-    return Answer(
-        "root; a build starts an engine",
-        lacking and f"root without {lacking} cannot start an engine; {fix}",
+    fix = "run this container with --privileged, or set DOCKER_HOST to another engine"
+    return Probe(
+        "root; a build starts the private engine",
+        missing and f"root without {missing} cannot start an engine; {fix}",
     )
 
 
 def _layers(facts: Facts) -> Iterator[Row]:
-    """Only an engine that has to be started would keep its layers here."""
-    if facts.copying and facts.answers["engine"] == Answer():
+    """Warn if a private engine would copy layers."""
+    if facts.layers_copied_on and facts.probes["engine"] == Probe():
         found = (
-            f"{ENGINE} would be on {facts.copying}, which carries no overlays: layers are copied,"
-            " which takes time and space"
+            f"{ENGINE} would be on {facts.layers_copied_on}, which does not support overlays:"
+            " layers are copied, which takes time and space"
         )
         fix = (
             f"mount a volume: docker run --volume worker-cache:{CACHE}; or set XDG_CACHE_HOME to a"
@@ -124,36 +124,36 @@ def _layers(facts: Facts) -> Iterator[Row]:
         yield Row("layers", "warning", found, fix)
 
 
-def _proxies(proxies: Mapping[str, str]) -> Answer:
-    """Hosts alone: all else may be a password."""
+def _proxies(proxies: Mapping[str, str]) -> Probe:
+    """Check the proxy variables; show only hosts, because the rest may contain a password."""
     hosts = {name: PROXY.fullmatch(address) for name, address in proxies.items()}
-    wrong = ", ".join(name for name, host in hosts.items() if not host)
+    invalid = ", ".join(name for name, host in hosts.items() if not host)
     fix = "write http://USER:PASSWORD@HOST:PORT, with %2F for a / and %40 for an @ in the password"
     found = ", ".join(f"{name} {host[1]}" for name, host in hosts.items() if host)
-    return Answer(found, wrong and f"not the address of an HTTP proxy: {wrong}; {fix}")
+    return Probe(found, invalid and f"not the address of an HTTP proxy: {invalid}; {fix}")
 
 
 def _kernel(values: Mapping[str, int]) -> Iterator[Row]:
-    wrong = {name: value for name, value in values.items() if value not in SETTINGS[name].good}
-    for name, value in wrong.items():
+    bad = {name: value for name, value in values.items() if value not in SETTINGS[name].good}
+    for name, value in bad.items():
         setting = SETTINGS[name]
         yield Row(
             "kernel", setting.state, f"{name} is {value}: {setting.why}", setting.fix.format(name)
         )
-    if not wrong:
+    if not bad:
         yield Row("kernel", "ok", ", ".join(f"{name} {value}" for name, value in values.items()))
 
 
 def _gpu(facts: Facts) -> Iterator[Row]:
     if not facts.driver:
-        yield Row("gpu", "ok", "no GPU here: workload checks do not run")
+        yield Row("gpu", "ok", "no GPU on this machine: workload checks do not run")
         return
     missing = ", ".join(
         path
         for path, name in DEVICES.items()
         if not any(re.fullmatch(name, device) for device in facts.devices)
     )
-    fix = "nvidia-modprobe -u -c 0; in a container, start it with the devices of its GPU"
+    fix = "nvidia-modprobe -u -c 0; in a container: start the container with its GPU devices"
     found = (
         f"NVIDIA driver {facts.driver}, {f'without {missing}' if missing else 'with its devices'}"
     )
@@ -162,9 +162,7 @@ def _gpu(facts: Facts) -> Iterator[Row]:
 
 
 def _served(facts: Facts) -> Row:
-    """Whether the pinned gVisor serves the driver: with one that it does not serve, users see only
-    EOF.
-    """
+    """Check that the pinned gVisor serves the driver; otherwise sandboxes fail with only EOF."""
     release, driver, pinned = facts.release, facts.driver, facts.releases.get(facts.release)
     if not pinned:
         return Row(
@@ -173,20 +171,20 @@ def _served(facts: Facts) -> Row:
             f"drivers.json has no entry for {release}",
             "add it to images/components/gvisor/drivers.json",
         )
-    answer = pinned.status(driver)
-    if answer == SUPPORTED:
+    support = pinned.status(driver)
+    if support == SUPPORTED:
         return Row("gvisor", "ok", f"{release} serves driver {driver}")
     serving = facts.releases.serving(driver)[-1:]
     fixes = [
         *(f"pin gvisor {each.name} in versions.yaml" for each in serving),
         f"install driver {pinned.supported[-1]}",
     ]
-    if answer == KNOWN:
-        fixes.append("give runsc --nvproxy-allow-unsupported-driver")
+    if support == KNOWN:
+        fixes.append("run runsc with --nvproxy-allow-unsupported-driver")
         return Row(
             "gvisor",
             "warning",
-            f"{release} knows driver {driver} and does not support it",
+            f"{release} knows driver {driver} but does not support it",
             ", or ".join(fixes),
         )
     return Row("gvisor", "fault", f"{release} does not serve driver {driver}", ", or ".join(fixes))

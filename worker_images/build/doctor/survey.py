@@ -1,6 +1,6 @@
-"""The facts of this machine, all asked at once and for a bounded time.
+"""Gather the facts of this machine, with all probes in parallel and a time limit.
 
-Nothing is started, installed or left behind.
+Starts, installs and writes nothing.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from worker_images.build import jobs, machine, requirements
 from worker_images.build.doctor import doctor
-from worker_images.build.doctor.doctor import Answer, Facts
+from worker_images.build.doctor.doctor import Facts, Probe
 from worker_images.build.tars import Progress
 from worker_images.engine import buildx
 from worker_images.engine.builder import find
@@ -34,21 +34,21 @@ from worker_images.model.project import Project
 
 GO_PROXY = "https://proxy.golang.org"
 PYTHON_INDEX = "https://pypi.org/simple"
-LATE = Answer(
-    refusal=f"no answer in {reach.DEADLINE_SECONDS} s; check the network, proxies and DOCKER_HOST"
+TIMED_OUT = Probe(
+    error=f"no answer in {reach.DEADLINE_SECONDS} s; check the network, proxies and DOCKER_HOST"
 )
 
 
 def command(argv: list[str], root: Path, _: Progress) -> str:
-    """Look at this machine and return the rows.
+    """Check this machine and return the rows.
 
-    Raises MachineError, which carries them, where one is a fault.
+    Raises MachineError, which carries the rows, if one is a fault.
     """
     parser = argparse.ArgumentParser(
         prog="build.py doctor",
-        description="What this machine lacks, with the fixes. Changes nothing.",
+        description="Check this machine and print a fix for each fault. Changes nothing.",
     )
-    parser.add_argument("--json", action="store_true", help="the rows as JSON")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     as_json = parser.parse_args(argv).json
     rows = doctor.rows(gather(root))
     text = (
@@ -56,25 +56,25 @@ def command(argv: list[str], root: Path, _: Progress) -> str:
         if as_json
         else "\n".join(map(str, rows))
     )
-    faults = ", ".join(row.matter for row in rows if row.state == "fault")
+    faults = ", ".join(row.subject for row in rows if row.state == "fault")
     if faults:
         raise MachineError(
-            f"this machine is not fit: {faults}; do what the rows say and run again", text
+            f"this machine is not ready: {faults}; apply the listed fixes and run again", text
         )
     return text
 
 
 def gather(root: Path) -> Facts:
-    """Ask everything; raises DocumentError where versions.yaml is refused."""
+    """Run all probes; raises DocumentError if versions.yaml is invalid."""
     loaded = project.load(root)
     pinned = loaded.pins
-    questions = _questions(root, loaded)
-    answers = reach.run_all(
-        {matter: partial(_answer, question) for matter, question in questions.items()},
+    probes = _probes(root, loaded)
+    results = reach.run_all(
+        {subject: partial(_result, probe) for subject, probe in probes.items()},
         reach.DEADLINE_SECONDS,
     )
     return Facts(
-        answers={matter: answers.get(matter, LATE) for matter in questions},
+        probes={subject: results.get(subject, TIMED_OUT) for subject in probes},
         machine=machine.Machine.here(),
         capabilities=int(_first("/proc/self/status", r"^CapEff:\s*(\w+)") or "0", 16),
         proxies={
@@ -87,27 +87,28 @@ def gather(root: Path) -> Facts:
         devices=tuple(path.name for path in Path("/dev").glob("nvidia*")),
         release=pinned.components[COMPONENT].version,
         releases=loaded.table,
-        copying=copying(root, ENGINE),
+        layers_copied_on=layers_copied_on(root, ENGINE),
     )
 
 
 def driver(file: str = "/proc/driver/nvidia/version") -> str:
-    """The version of the kernel's NVIDIA driver, open or not; empty without one."""
+    """Return the version of the loaded NVIDIA driver, open or proprietary; empty without one."""
     return version_of(Path(file))
 
 
-def copying(root: Path, state: Path) -> str:
-    """The file system on which an engine with this state would copy layers, by a mount that is
-    tried; empty where it shares them.
+def layers_copied_on(root: Path, state: Path) -> str:
+    """Return the file system on which an engine with this state folder would copy layers.
+
+    Empty if a test mount shows that it would share them, or if the mount is not allowed.
     """
     folder = str(next(path for path in (state, *state.parents) if os.access(path, os.X_OK)))
-    tried = subprocess.run(
+    result = subprocess.run(
         [str(root / "scripts" / "engine"), "layers", folder],
         capture_output=True,
         text=True,
         check=False,
     )
-    if tried.returncode or tried.stdout.strip() != "native":
+    if result.returncode or result.stdout.strip() != "native":
         return ""
     return subprocess.run(
         ["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=False
@@ -122,63 +123,62 @@ def _first(file: str, pattern: str) -> str:
     return found[1] if found else ""
 
 
-def _questions(root: Path, loaded: Project) -> dict[str, Callable[[], str]]:
+def _probes(root: Path, loaded: Project) -> dict[str, Callable[[], str]]:
     pinned, suite = loaded.pins, loaded.pins.debian
     gvisor = requirements.request(loaded)[f"modules.{COMPONENT}"]
     module, version = gvisor.split()
     proxy = re.split("[,|]", os.environ.get("GOPROXY") or GO_PROXY)[0]
     return {
-        "python": partial(environment, root),
-        "debian tools": partial(tools, pinned.source),
-        "disk": partial(disk, root),
-        "engine": partial(engine, root),
-        "certificates": certificates,
+        "python": partial(check_environment, root),
+        "debian tools": partial(check_tools, pinned.source),
+        "disk": partial(check_disk, root),
+        "engine": partial(check_engine, root),
+        "certificates": check_certificates,
         "debian mirror": partial(
-            reached,
+            check_reachable,
             f"{suite.mirror}/dists/{suite.suite}/InRelease",
-            "name another apt.mirror in versions.yaml",
+            "set another apt.mirror in versions.yaml",
         ),
         "go proxy": partial(
-            reached,
-            f"{_bare(proxy)}/{module}/@v/{version}.info",
-            "set GOPROXY to one that has it",
+            check_reachable,
+            f"{_without_credentials(proxy)}/{module}/@v/{version}.info",
+            "set GOPROXY to a proxy that has it",
         ),
-        "python index": lambda: reached(
-            f"{_bare(_index())}/pip/", "set PIP_INDEX_URL to one that answers"
+        "python index": lambda: check_reachable(
+            f"{_without_credentials(_pip_index())}/pip/",
+            "set PIP_INDEX_URL to an index that answers",
         ),
     }
 
 
-def _answer(question: Callable[[], str]) -> Answer:
+def _result(probe: Callable[[], str]) -> Probe:
     try:
-        return Answer(question())
+        return Probe(probe())
     except ImageBuildError as error:
-        return Answer(refusal=str(error))
+        return Probe(error=str(error))
     except OSError as error:
-        fix = "give this user access, or set XDG_CACHE_HOME to a folder of yours"
-        return Answer(
-            refusal=f"{error.filename or 'the machine'}: {error.strerror or error}; {fix}"
-        )
+        fix = "give this user access, or set XDG_CACHE_HOME to a folder you own"
+        return Probe(error=f"{error.filename or 'the machine'}: {error.strerror or error}; {fix}")
 
 
-def environment(root: Path) -> str:
-    """What runs this, and whether .venv holds requirements.txt; raises EngineError."""
+def check_environment(root: Path) -> str:
+    """Return the Python version; raises EngineError if .venv does not match requirements.txt."""
     stamp = root / ".venv" / "requirements.txt.sha256"
     if not stamp.is_file() or stamp.read_text().strip() != apt.sha256(root / "requirements.txt"):
-        raise EngineError(".venv is not what requirements.txt asks for; run: make setup")
-    return f"{platform.python_version()}, .venv as requirements.txt asks for"
+        raise EngineError(".venv does not match requirements.txt; run: make setup")
+    return f"{platform.python_version()}, .venv matches requirements.txt"
 
 
-def tools(source: pins.Source) -> str:
-    """Whether this machine has what a source needs; raises EngineError."""
+def check_tools(source: pins.Source) -> str:
+    """Raise EngineError if this machine lacks a tool that a source needs."""
     machine.check(machine.Machine.here(), source, "slim")
     if source == "packages" and not apt.KEYRING.exists():
-        raise EngineError(f"no {apt.KEYRING}; run: apt-get install debian-archive-keyring")
+        raise EngineError(f"{apt.KEYRING} is missing; run: apt-get install debian-archive-keyring")
     return f"--source {source}: all tools are installed"
 
 
-def disk(root: Path) -> str:
-    """What is free where a build writes; raises EngineError."""
+def check_disk(root: Path) -> str:
+    """Return the free space of the folders that a build writes; raises EngineError."""
     check_cache()
     folders = jobs.folders(root / "out")
     check_space(folders, jobs.NEEDED_BYTES)
@@ -188,47 +188,48 @@ def disk(root: Path) -> str:
     )
 
 
-def engine(root: Path) -> str:
-    """The engine that a build would use, empty without one; raises EngineError."""
+def check_engine(root: Path) -> str:
+    """Return the engine that a build would use, empty without one; raises EngineError."""
     private = PrivateEngine(root)
     try:
         found = find(private)
     except ClientError:
-        return "one answers, and a build fetches a docker command for it"
+        return "running; a build downloads a docker command for it"
     if not found:
         return ""
     kind = "private " if found.endpoint.host == private.host else ""
     return "; ".join([f"{kind}{found.endpoint.host}: {found}", *found.warnings])
 
 
-def certificates() -> str:
-    """The CA bundle that a build would use; raises EngineError."""
+def check_certificates() -> str:
+    """Return the CA bundle that a build would use; raises EngineError."""
     try:
         count = ssl.create_default_context(cafile=buildx.CERTIFICATES).cert_store_stats()["x509_ca"]
     except OSError as error:
         fix = (
-            "run: apt-get install ca-certificates, or point SSL_CERT_FILE at a file of PEM"
+            "run: apt-get install ca-certificates, or set SSL_CERT_FILE to a file of PEM"
             " certificates"
         )
         raise EngineError(f"{buildx.CERTIFICATES}: {error.strerror or error}; {fix}") from error
-    return f"{count} in {buildx.CERTIFICATES}"
+    return f"{count} CA certificates in {buildx.CERTIFICATES}"
 
 
-def reached(address: str, otherwise: str) -> str:
-    """The host of an address that answers; raises FetchError."""
+def check_reachable(address: str, alternative: str) -> str:
+    """Return the host of an address; raises FetchError if it does not answer."""
     if fault := reach.fault(address):
-        raise FetchError(f"{fault}; check the network, proxies and CA, or {otherwise}")
+        raise FetchError(f"{fault}; check the network, proxies and CA, or {alternative}")
     return f"{urlsplit(address).netloc} answers"
 
 
-def _bare(address: str) -> str:
-    """Without user and password."""
+def _without_credentials(address: str) -> str:
+    """Return an address without user and password."""
     return re.sub(r"//.*@", "//", address).rstrip("/")
 
 
-def _index() -> str:
-    """The index that pip asks by its variables and files: the first row of those that it sorts by
-    precedence.
+def _pip_index() -> str:
+    """Return the index that pip uses.
+
+    `pip config list` sorts settings by precedence, so the first match applies.
     """
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False

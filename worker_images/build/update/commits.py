@@ -1,4 +1,4 @@
-"""Newer commits of gVisor: what the Go module proxy and the release bucket have of them."""
+"""Newer commits of gVisor, from the Go module proxy and the release bucket."""
 
 import io
 import re
@@ -17,7 +17,7 @@ from worker_images.fetch import gomod, web
 from worker_images.model.drivers.table import Release
 
 BUCKET = "https://storage.googleapis.com"
-# A commit's archive is some 20 MB.
+# A commit's archive is about 20 MB.
 MOST_COMMITS = 5
 MOST_ARCHIVE_BYTES = 256 << 20
 MOST_SOURCE_BYTES = 4 << 20
@@ -25,7 +25,7 @@ MOST_DIGEST_BYTES = 1 << 20
 
 
 class ModuleVersion(BaseModel):
-    """One version as a proxy's .info describes it."""
+    """A version, as the module proxy's .info file describes it."""
 
     version: str = Field(alias="Version")
     time: datetime | None = Field(alias="Time", default=None)
@@ -33,20 +33,20 @@ class ModuleVersion(BaseModel):
 
 @dataclass(frozen=True)
 class Sources:
-    """Where newer commits come from."""
+    """The addresses that newer commits come from."""
 
     module: str
     proxy: str
     bucket: str = BUCKET
     timeout: float = web.TIMEOUT_SECONDS
 
-    def address(self, rest: str) -> str:
-        """Where the proxy keeps something of the module."""
-        return f"{self.proxy}/{gomod.escaped(self.module)}/{rest}"
+    def address(self, path: str) -> str:
+        """Return the proxy's address of a file of the module."""
+        return f"{self.proxy}/{gomod.escaped(self.module)}/{path}"
 
 
 def sources(environment: Mapping[str, str], module: str) -> Sources:
-    """The first HTTP proxy of GOPROXY; raises NoResponseError where it names none."""
+    """Return the first HTTP proxy of GOPROXY; raises NoResponseError if it names none."""
     proxies = gomod.named(environment.get("GOPROXY") or gomod.PROXY)
     if not proxies:
         raise NoResponseError(
@@ -55,69 +55,69 @@ def sources(environment: Mapping[str, str], module: str) -> Sources:
     return Sources(module, proxies[0])
 
 
-def newer(ours: Sources, pinned: str, named: Collection[str], facts: Facts) -> list[Offer]:
-    """Commits after the pinned one, newest first: the latest, those that the proxy lists, and
-    those that the reader names.
+def newer(origin: Sources, pinned: str, named: Collection[str], facts: Facts) -> list[Offer]:
+    """Return the commits after the pinned one, newest first.
 
-    Raises NoResponseError where the proxy does not list them.
+    These are the latest, those that the proxy lists, and the named ones. Raises NoResponseError if
+    the proxy does not list versions.
     """
-    found = {*_listed(ours), *_latest(ours), *named}
+    found = {*_listed(origin), *_latest(origin), *named}
     after = [version for version in found if date_of(version) > date_of(pinned)]
     rows = sorted(after, key=date_of, reverse=True)[:MOST_COMMITS]
-    return [_released(ours, _offer(ours, version), facts) for version in rows]
+    return [_with_release(origin, _offer(origin, version), facts) for version in rows]
 
 
-def _listed(ours: Sources) -> list[str]:
-    address = ours.address("@v/list")
-    found = web.get(address, ours.timeout).decode("utf-8", "replace").split()
+def _listed(origin: Sources) -> list[str]:
+    address = origin.address("@v/list")
+    found = web.get(address, origin.timeout).decode("utf-8", "replace").split()
     if not all(re.fullmatch(r"v[0-9]+\.[0-9A-Za-z.+-]{1,128}", version) for version in found):
         raise web.unexpected(address, "not a list of versions")
     return found
 
 
-def _latest(ours: Sources) -> list[str]:
+def _latest(origin: Sources) -> list[str]:
     try:
-        return [web.record(ours.address("@latest"), ModuleVersion, ours.timeout).version]
+        return [web.record(origin.address("@latest"), ModuleVersion, origin.timeout).version]
     except NoResponseError as error:
-        # A proxy that keeps only what was fetched before has no latest; its list is what there is.
+        # A caching proxy may not serve @latest; then its list is all it has.
         if error.status in {403, 404, 410}:
             return []
         raise
 
 
-def _offer(ours: Sources, version: str) -> Offer:
-    """A commit with the drivers that its own source names."""
+def _offer(origin: Sources, version: str) -> Offer:
+    """Return a commit with the drivers that its source registers."""
     try:
-        info = web.record(ours.address(f"@v/{version}.info"), ModuleVersion, ours.timeout)
-        address = ours.address(f"@v/{version}.zip")
-        archive = web.get(address, ours.timeout, MOST_ARCHIVE_BYTES)
+        info = web.record(origin.address(f"@v/{version}.info"), ModuleVersion, origin.timeout)
+        address = origin.address(f"@v/{version}.zip")
+        archive = web.get(address, origin.timeout, MOST_ARCHIVE_BYTES)
         return Offer(version, info.time, len(archive), drivers(version, archive))
     except NoResponseError as error:
-        return Offer(version, unanswered=str(error))
+        return Offer(version, error=str(error))
 
 
-def _released(ours: Sources, offer: Offer, facts: Facts) -> Offer:
-    """With the release that serves the same drivers, and the SHA-512 of its runsc."""
+def _with_release(origin: Sources, offer: Offer, facts: Facts) -> Offer:
+    """Add the release that serves the same drivers, and the SHA-512 of its runsc."""
     if offer.drivers is None or offer.published is None:
         return offer
     release = contract.matching(offer.drivers, offer.published, facts.releases)
     if not release:
         return offer
     try:
-        sha512 = facts.sha512.get(release) or _published(ours, release)
+        sha512 = facts.sha512.get(release) or _published_sha512(origin, release)
     except NoResponseError as error:
         return replace(
             offer,
             release=release,
-            unanswered=f"{error}, so the SHA-512 of runsc {release} is not known",
+            error=f"{error}, so the SHA-512 of runsc {release} is unknown",
         )
     return replace(offer, release=release, sha512=sha512)
 
 
-def _published(ours: Sources, release: str) -> str:
-    """SHA-512 of runsc for x86_64, as the bucket names it."""
-    address = f"{ours.bucket}/gvisor/releases/release/{release}/x86_64/runsc.sha512"
-    text = web.get(address, ours.timeout, MOST_DIGEST_BYTES).decode("utf-8", "replace")
+def _published_sha512(origin: Sources, release: str) -> str:
+    """Return the SHA-512 of the x86_64 runsc that the bucket publishes."""
+    address = f"{origin.bucket}/gvisor/releases/release/{release}/x86_64/runsc.sha512"
+    text = web.get(address, origin.timeout, MOST_DIGEST_BYTES).decode("utf-8", "replace")
     match = re.match(r"([0-9a-f]{128})\b", text)
     if match is None:
         raise web.unexpected(address, "not a SHA-512")
@@ -125,18 +125,18 @@ def _published(ours: Sources, release: str) -> str:
 
 
 def drivers(version: str, archive: bytes) -> Release:
-    """What the runsc of a module's archive serves.
+    """Return the drivers that the runsc of a module archive serves.
 
-    Raises NoResponseError where it is not of the go branch.
+    Raises NoResponseError if the archive is not of the go branch.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as files:
             names = files.namelist()
             source = next((name for name in names if name.endswith("/" + contract.SOURCE)), "")
             if not source or not any(name.endswith("_autogen.go") for name in names):
-                raise NoResponseError("its archive is not of gVisor's go branch")
+                raise NoResponseError("its archive is not from gVisor's go branch")
             if files.getinfo(source).file_size > MOST_SOURCE_BYTES:
                 raise NoResponseError(f"{contract.SOURCE} in its archive is too large")
             return contract.of_source(version, files.read(source).decode("utf-8", "replace"))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise NoResponseError("its archive is damaged, or not a zip file") from error
+        raise NoResponseError("its archive is corrupt or not a zip file") from error

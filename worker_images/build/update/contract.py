@@ -1,4 +1,4 @@
-"""The drivers of a commit of gVisor, and the release that serves the same ones."""
+"""The drivers of a gVisor commit, and the release that serves the same drivers."""
 
 import re
 from collections.abc import Collection
@@ -14,28 +14,28 @@ CALL = re.compile(
 
 
 def of_source(version: str, text: str) -> Release:
-    """The drivers that a commit's version.go names; raises NoResponseError where it names none."""
+    """Return the drivers that version.go registers; raises NoResponseError if there are none."""
     found: dict[str, set[str]] = {"": set(), "Unsupported": set()}
     for unsupported, major, minor, patch in CALL.findall(text):
         found[unsupported].add(f"{int(major)}.{int(minor):02}.{int(patch):02}")
     if not found[""]:
-        raise NoResponseError(f"{SOURCE} in its archive names no driver")
+        raise NoResponseError(f"{SOURCE} in its archive registers no driver")
     return Release(version, ordered(found[""]), ordered(found["Unsupported"]))
 
 
 def before(releases: Table, moment: datetime) -> list[Release]:
-    """The releases of a day and all days before, newest first."""
+    """Return the releases up to the day of a moment, newest first."""
     day = int(moment.strftime("%Y%m%d"))
     return [each for each in reversed(tuple(releases)) if int(each.name.split(".")[0]) <= day]
 
 
 def matching(commit: Release, moment: datetime, releases: Table) -> str:
-    """The newest release up to a commit that serves the same drivers; empty where none does."""
+    """Return the newest release up to a commit with the same drivers; empty without one."""
     rows = before(releases, moment)
     return next((each.name for each in rows if each.supported == commit.supported), "")
 
 
 def keeping(drivers: Collection[str], moment: datetime, releases: Table) -> str:
-    """The newest release up to a commit that serves all these drivers; empty where none does."""
+    """Return the newest release up to a commit that serves all these drivers; empty without one."""
     rows = before(releases, moment)
     return next((each.name for each in rows if set(drivers) <= set(each.supported)), "")

@@ -1,4 +1,4 @@
-"""versions.yaml changed in place: the scalars of a change, and no other byte."""
+"""Edit versions.yaml in place: replace single scalars and keep every other byte."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,9 +9,9 @@ from worker_images.model.document import Document, Location, dotted, parse
 
 
 def edited(data: bytes, name: str, changes: Sequence[Change]) -> bytes:
-    """The file with each old value replaced by the new one.
+    """Return the file with each old value replaced by the new one.
 
-    Raises DriftError where an old value no longer stands there.
+    Raises DriftError if the file has another value than the old one.
     """
     document = parse(data, name)
     before = dict(scalars(document.value))
@@ -19,22 +19,22 @@ def edited(data: bytes, name: str, changes: Sequence[Change]) -> bytes:
     for change in changes:
         if before.get(change.location) != change.old:
             raise DriftError(
-                f"{name}: {dotted(change.location)} is no longer {change.old!r}; it was edited"
-                " meanwhile; run again"
+                f"{name}: {dotted(change.location)} is no longer {change.old!r}; the file"
+                " was edited meanwhile; run again"
             )
         _replace(lines, document, change)
     result = "\n".join(lines).encode()
     after = dict(scalars(parse(result, name).value))
     if after != before | {change.location: change.new for change in changes}:
         raise DriftError(
-            f"{name}: its layout does not let one value be changed alone; write each value on the"
-            " line of its key"
+            f"{name}: cannot change one value without others; write each value on the line of its"
+            " key"
         )
     return result
 
 
 def _replace(lines: list[str], document: Document, change: Change) -> None:
-    """Each quoted value stands on the line of its key, right behind it.
+    """Replace the quoted value that follows its key on the same line.
 
     An item of a list has no key.
     """
@@ -51,7 +51,7 @@ def _replace(lines: list[str], document: Document, change: Change) -> None:
 
 
 def scalars(value: object, location: Location = ()) -> Iterator[tuple[Location, object]]:
-    """Every scalar of a document, with its place."""
+    """Yield every scalar of a document with its location."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from scalars(item, (*location, key))

@@ -1,11 +1,11 @@
-"""The verdict on each newer commit of gVisor: pure, from pins, offers and tables."""
+"""Verdicts on newer gVisor commits, from pins, offers and tables; no I/O."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from worker_images.build.update import contract
 from worker_images.build.update.values import (
-    PSEUDO,
+    PSEUDO_VERSION,
     Change,
     Facts,
     Offer,
@@ -16,20 +16,20 @@ from worker_images.build.update.values import (
 from worker_images.model.drivers.table import COMPONENT, ordered
 from worker_images.model.pins import Pins
 
-# The key of versions.yaml that holds what a project publishes itself.
+# The key of versions.yaml with the pins of upstream releases.
 UPSTREAM = "upstream"
-CLOCKS_DIFFER = timedelta(days=1)
+CLOCK_SKEW = timedelta(days=1)
 
 
 def current(pins: Pins) -> str:
-    """The pinned commit."""
+    """Return the pinned commit."""
     return pins.components[COMPONENT].packages.version or ""
 
 
 def proposals(
     pins: Pins, offers: Sequence[Offer], facts: Facts, policy: Policy
 ) -> Iterator[Proposal]:
-    """Newest first, the newest of each verdict, down to the first that may be taken."""
+    """Yield the newest commit of each verdict, newest first, up to the first offered one."""
     seen: set[Verdict] = set()
     for offer in offers:
         proposal = _proposal(pins, offer, facts, policy)
@@ -42,8 +42,8 @@ def proposals(
 
 def _proposal(pins: Pins, offer: Offer, facts: Facts, policy: Policy) -> Proposal:
     verdict, reason = _verdict(pins, offer, facts, policy)
-    then = set(offer.drivers.supported) if offer.drivers else set()
-    now = _served(pins, facts) if offer.drivers else set()
+    new = set(offer.drivers.supported) if offer.drivers else set()
+    old = _served(pins, facts) if offer.drivers else set()
     return Proposal(
         current=current(pins),
         version=offer.version,
@@ -51,39 +51,39 @@ def _proposal(pins: Pins, offer: Offer, facts: Facts, policy: Policy) -> Proposa
         size=offer.size,
         verdict=verdict,
         reason=reason,
-        unanswered=bool(offer.unanswered) and verdict is Verdict.HELD,
-        gains=ordered(then - now),
-        losses=ordered(now - then),
+        source_failed=bool(offer.error) and verdict is Verdict.HELD,
+        gains=ordered(new - old),
+        losses=ordered(old - new),
         changes=tuple(_changes(pins, offer)) if verdict is Verdict.OFFERED else (),
     )
 
 
 def _served(pins: Pins, facts: Facts) -> set[str]:
-    """The drivers of the pinned release."""
+    """Return the drivers of the pinned release."""
     pinned = facts.releases.get(pins.components[COMPONENT].version)
     return set(pinned.supported) if pinned else set()
 
 
 def _verdict(pins: Pins, offer: Offer, facts: Facts, policy: Policy) -> tuple[Verdict, str]:
-    if broken := _lost(pins, offer, facts):
-        return Verdict.REFUSED, broken
-    if offer.unanswered:
-        return Verdict.HELD, offer.unanswered
+    if loss := _loss(pins, offer, facts):
+        return Verdict.REFUSED, loss
+    if offer.error:
+        return Verdict.HELD, offer.error
     if offer.published is None:
-        return Verdict.HELD, "the module proxy gives no date, so its age is not known"
+        return Verdict.HELD, "the module proxy reports no date, so its age is unknown"
     day = offer.published.date()
-    if day > policy.today + CLOCKS_DIFFER:
-        return Verdict.HELD, f"the module proxy dates it {day}, which is in the future"
+    if day > policy.today + CLOCK_SKEW:
+        return Verdict.HELD, f"the module proxy reports the date {day}, which is in the future"
     if not offer.release:
         return Verdict.HELD, _unmatched(offer, facts)
-    ripe = day + timedelta(days=policy.cool_down)
-    if ripe > policy.today:
-        return Verdict.COOLING, f"cooling down until {ripe}"
+    ready = day + timedelta(days=policy.cool_down)
+    if ready > policy.today:
+        return Verdict.COOLING, f"cooling down until {ready}"
     return Verdict.OFFERED, ""
 
 
-def _lost(pins: Pins, offer: Offer, facts: Facts) -> str:
-    """The fleet's drivers that a commit would lose, with the way out; empty where it keeps all."""
+def _loss(pins: Pins, offer: Offer, facts: Facts) -> str:
+    """Return the fleet drivers that a commit would lose, with a fix; empty if it keeps all."""
     if offer.drivers is None:
         return ""
     served = [driver for driver in pins.fleet.drivers if driver in _served(pins, facts)]
@@ -98,12 +98,12 @@ def _lost(pins: Pins, offer: Offer, facts: Facts) -> str:
 
 
 def _unmatched(offer: Offer, facts: Facts) -> str:
-    """Which drivers distinguish a commit from the release before it."""
+    """Return how the drivers of a commit differ from those of the release before it."""
     if offer.drivers is None or offer.published is None:
         return ""
     nearest = next(iter(contract.before(facts.releases, offer.published)), None)
-    then, now = set(offer.drivers.supported), set(nearest.supported) if nearest else set()
-    more, less = ", ".join(ordered(then - now)), ", ".join(ordered(now - then))
+    new, old = set(offer.drivers.supported), set(nearest.supported) if nearest else set()
+    more, less = ", ".join(ordered(new - old)), ", ".join(ordered(old - new))
     parts = [f"also serves {more}" if more else "", f"does not serve {less}" if less else ""]
     difference = " and ".join(filter(None, parts))
     return (
@@ -113,7 +113,7 @@ def _unmatched(offer: Offer, facts: Facts) -> str:
 
 
 def _changes(pins: Pins, offer: Offer) -> Iterator[Change]:
-    """The four pins."""
+    """Yield the changes of the four gVisor pins."""
     pin = pins.components[COMPONENT]
     rows = (
         (("version",), pin.version, offer.release),
@@ -127,8 +127,9 @@ def _changes(pins: Pins, offer: Offer) -> Iterator[Change]:
 
 
 def describe(offer: Offer) -> str:
-    """What runsc reports after release-: a module carries no git description, so release and commit
-    are joined here.
+    """Return the version that runsc reports after `release-`.
+
+    A Go module has no git description, so this joins release and commit.
     """
-    commit = PSEUDO.fullmatch(offer.version)
+    commit = PSEUDO_VERSION.fullmatch(offer.version)
     return f"{offer.release}-go.{commit[2]}" if commit else ""

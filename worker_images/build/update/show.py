@@ -1,4 +1,4 @@
-"""Proposals as a table for people and as JSON for machines."""
+"""Proposals as a table and as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ COLUMNS = ("from", "to", "age", "size", "verdict")
 
 
 def table(rows: Sequence[Proposal], today: date) -> str:
-    """One line a proposal, its reason, drivers and pins below it."""
+    """Return one line per proposal, with its reason, drivers and pins below it."""
     if not rows:
         return "no newer commit of gVisor"
     cells = [COLUMNS, *(_cells(row, today) for row in rows)]
@@ -21,14 +21,14 @@ def table(rows: Sequence[Proposal], today: date) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in cells
     ]
-    shown = lines[:1]
+    output = lines[:1]
     for row, line in zip(rows, lines[1:], strict=True):
-        shown += [line, *(f"    {detail}" for detail in _details(row))]
-    return "\n".join(shown)
+        output += [line, *(f"    {detail}" for detail in _details(row))]
+    return "\n".join(output)
 
 
 def as_json(rows: Sequence[Proposal], written: str) -> str:
-    """The same as data; `written` is the version that versions.yaml has now, empty for none."""
+    """Return the proposals as JSON; `written` is the version written to versions.yaml, or empty."""
     proposals = [
         asdict(row)
         | {
@@ -52,19 +52,19 @@ def _cells(row: Proposal, today: date) -> tuple[str, ...]:
 
 def _details(row: Proposal) -> list[str]:
     drivers = "; ".join(
-        f"{word} {', '.join(names)}"
-        for word, names in (("gains", row.gains), ("loses", row.losses))
+        f"{label} {', '.join(names)}"
+        for label, names in (("gains", row.gains), ("loses", row.losses))
         if names
     )
     pins = ", ".join(dotted(change.location) for change in row.changes)
-    rows = (row.reason, f"drivers: {drivers}" if drivers else "", f"moves {pins}" if pins else "")
+    rows = (row.reason, f"drivers: {drivers}" if drivers else "", f"changes {pins}" if pins else "")
     return list(filter(None, rows))
 
 
 def step(rows: Sequence[Proposal]) -> str:
-    """What the reader does next."""
+    """Return the next step for the user."""
     if any(row.verdict is Verdict.OFFERED for row in rows):
         return "next: ./build.py update --write"
-    if any(row.unanswered for row in rows):
-        return "next: run again where the sources above answer"
-    return "next: nothing to do today"
+    if any(row.source_failed for row in rows):
+        return "next: run again when the sources above answer"
+    return "next: nothing to do"

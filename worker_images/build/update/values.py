@@ -1,4 +1,4 @@
-"""What the sources of gVisor offer and what is proposed of it, as frozen values."""
+"""Frozen values: commits that the sources offer, and proposals made from them."""
 
 import re
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from enum import StrEnum
 from worker_images.model.document import Location
 from worker_images.model.drivers.table import Release, Table
 
-PSEUDO = re.compile(r"v0\.0\.0-([0-9]{14})-([0-9a-f]{12})")
+PSEUDO_VERSION = re.compile(r"v0\.0\.0-([0-9]{14})-([0-9a-f]{12})")
 
 
 class Verdict(StrEnum):
-    """What becomes of a newer commit."""
+    """The verdict on a newer commit."""
 
     OFFERED = "offered"
     COOLING = "cooling down"
@@ -25,7 +25,7 @@ class Verdict(StrEnum):
 class Offer:
     """A newer commit of gVisor's go branch, as the module proxy and the bucket describe it.
 
-    `unanswered` is what a source did not give.
+    `error` is the message of a source that failed.
     """
 
     version: str
@@ -34,12 +34,12 @@ class Offer:
     drivers: Release | None = None
     release: str = ""
     sha512: str = ""
-    unanswered: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One scalar of versions.yaml."""
+    """One changed scalar of versions.yaml."""
 
     location: Location
     old: str
@@ -48,7 +48,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A newer commit with its verdict; `changes` are the pins that move together."""
+    """A newer commit with its verdict; `changes` are the pins to change together."""
 
     current: str
     version: str
@@ -56,7 +56,7 @@ class Proposal:
     size: int | None
     verdict: Verdict
     reason: str = ""
-    unanswered: bool = False
+    source_failed: bool = False
     gains: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
@@ -64,9 +64,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Facts:
-    """The tables beside the component: the drivers of each release, and the SHA-512 of its
-    runsc.
-    """
+    """The drivers of each release, and the SHA-512 of its runsc, from gVisor's component folder."""
 
     releases: Table
     sha512: Mapping[str, str]
@@ -74,13 +72,13 @@ class Facts:
 
 @dataclass(frozen=True)
 class Policy:
-    """How old a commit must be."""
+    """How old a commit must be to be offered."""
 
     today: date
     cool_down: int = 7
 
 
 def date_of(version: str) -> str:
-    """The time of a commit, as its pseudo-version holds it; empty for another version."""
-    match = PSEUDO.fullmatch(version)
+    """Return the time of a commit from its pseudo-version; empty for another version."""
+    match = PSEUDO_VERSION.fullmatch(version)
     return match[1] if match else ""

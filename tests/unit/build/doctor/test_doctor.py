@@ -1,6 +1,6 @@
-"""What the doctor says of machines, good and bad.
+"""Rows of the doctor for good and bad machines.
 
-The facts are given, no machine is asked, unless a test says so.
+Most tests give the facts; a few probe this machine.
 """
 
 import json
@@ -16,7 +16,7 @@ import pytest
 from tests.support import registries
 from worker_images.build import jobs
 from worker_images.build.doctor import doctor, survey
-from worker_images.build.doctor.doctor import Answer, Facts, Row
+from worker_images.build.doctor.doctor import Facts, Probe, Row
 from worker_images.build.machine import Machine
 from worker_images.cli import main
 from worker_images.engine import buildx, sdk
@@ -30,9 +30,7 @@ from worker_images.model.drivers.table import DRIVERS
 
 RELEASES = table.read(ROOT / DRIVERS)
 GOOD = Facts(
-    answers={
-        "engine": Answer("private unix:///engine.sock: Docker 26.1.5, containerd image store")
-    },
+    probes={"engine": Probe("private unix:///engine.sock: Docker 26.1.5, containerd image store")},
     machine=Machine("x86_64", debian=True, root=True),
     capabilities=2**41 - 1,
     proxies={"https_proxy": "http://name:s3cret@proxy.example:3128"},
@@ -42,18 +40,18 @@ GOOD = Facts(
     release="20260622.0",
     releases=RELEASES,
 )
-NOBODY = replace(GOOD, answers={"engine": Answer()})
+NO_ENGINE = replace(GOOD, probes={"engine": Probe()})
 
 
-def row(facts: Facts, matter: str) -> Row:
-    """The only row of a matter."""
-    (found,) = [each for each in doctor.rows(facts) if each.matter == matter]
+def row(facts: Facts, subject: str) -> Row:
+    """Return the only row of a subject."""
+    (found,) = [each for each in doctor.rows(facts) if each.subject == subject]
     return found
 
 
-def test_a_good_machine_has_nothing_to_mend() -> None:
+def test_rows_are_ok_on_a_good_machine() -> None:
     found = doctor.rows(GOOD)
-    assert {each.matter for each in found} == {
+    assert {each.subject for each in found} == {
         "engine",
         "user",
         "proxies",
@@ -64,87 +62,89 @@ def test_a_good_machine_has_nothing_to_mend() -> None:
     assert all(each.state == "ok" and each.found and not each.fix for each in found)
 
 
-def test_a_refusal_is_a_fault_with_its_next_step() -> None:
-    answers = {
-        **GOOD.answers,
-        "disk": Answer(refusal="/out: 1.0 GB free; it says so; free some space there"),
+def test_row_is_a_fault_with_its_fix_when_a_probe_fails() -> None:
+    probes = {
+        **GOOD.probes,
+        "disk": Probe(error="/out: 1.0 GB free; 6 GB needed; free some space there"),
     }
-    assert row(replace(GOOD, answers=answers), "disk") == Row(
-        "disk", "fault", "/out: 1.0 GB free; it says so", "free some space there"
+    assert row(replace(GOOD, probes=probes), "disk") == Row(
+        "disk", "fault", "/out: 1.0 GB free; 6 GB needed", "free some space there"
     )
 
 
-def test_no_engine_is_well_where_one_can_be_started() -> None:
-    assert row(NOBODY, "engine") == Row("engine", "ok", "none")
-    assert row(NOBODY, "user") == Row("user", "ok", "root; a build starts an engine")
+def test_missing_engine_is_ok_when_one_can_be_started() -> None:
+    assert row(NO_ENGINE, "engine") == Row("engine", "ok", "none")
+    assert row(NO_ENGINE, "user") == Row("user", "ok", "root; a build starts the private engine")
 
 
 @pytest.mark.parametrize(
     ("facts", "found", "fix"),
     [
         (
-            replace(NOBODY, machine=replace(GOOD.machine, root=False)),
+            replace(NO_ENGINE, machine=replace(GOOD.machine, root=False)),
             "starting one needs root",
             "run the same command with sudo",
         ),
         (
-            replace(NOBODY, machine=replace(GOOD.machine, debian=False)),
+            replace(NO_ENGINE, machine=replace(GOOD.machine, debian=False)),
             "needs a Debian-family machine",
             "--source upstream",
         ),
         (
-            replace(NOBODY, capabilities=1 << 12),
+            replace(NO_ENGINE, capabilities=1 << 12),
             "root without CAP_SYS_ADMIN cannot",
             "--privileged",
         ),
         (
-            replace(NOBODY, capabilities=0),
+            replace(NO_ENGINE, capabilities=0),
             "root without CAP_NET_ADMIN and CAP_SYS_ADMIN cannot",
             "DOCKER_HOST",
         ),
     ],
 )
-def test_who_cannot_start_the_engine_that_is_missing(facts: Facts, found: str, fix: str) -> None:
-    told = row(facts, "user")
-    assert told.state == "fault"
-    assert found in told.found
-    assert fix in told.fix
+def test_user_is_a_fault_when_a_missing_engine_cannot_be_started(
+    facts: Facts, found: str, fix: str
+) -> None:
+    shown = row(facts, "user")
+    assert shown.state == "fault"
+    assert found in shown.found
+    assert fix in shown.fix
 
 
-def test_rights_do_not_matter_where_an_engine_is() -> None:
+def test_user_is_ok_without_root_when_an_engine_runs() -> None:
     assert (
         row(replace(GOOD, machine=replace(GOOD.machine, root=False), capabilities=0), "user").state
         == "ok"
     )
 
 
-def test_a_disk_that_carries_no_overlays_has_a_warning() -> None:
-    """A container's own disk: an engine started there copies layers.
-
-    Where one answers, its disk is no matter of ours.
-    """
-    found = row(replace(NOBODY, copying="overlayfs"), "layers")
+def test_layers_are_a_warning_on_a_disk_without_overlays() -> None:
+    """A private engine on a container's disk copies layers; other engines are not checked."""
+    found = row(replace(NO_ENGINE, layers_copied_on="overlayfs"), "layers")
     assert (found.state, "would be on overlayfs" in found.found) == ("warning", True)
     assert found.fix.startswith("mount a volume: docker run --volume worker-cache:")
     assert not [
         each
-        for each in (*doctor.rows(replace(GOOD, copying="overlayfs")), *doctor.rows(NOBODY))
-        if each.matter == "layers"
+        for each in (
+            *doctor.rows(replace(GOOD, layers_copied_on="overlayfs")),
+            *doctor.rows(NO_ENGINE),
+        )
+        if each.subject == "layers"
     ]
 
 
 @pytest.mark.parametrize(
-    ("layers", "copying"), [("echo native", True), ("echo overlayfs", False), ("exit 4", False)]
+    ("layers", "copied"), [("echo native", True), ("echo overlayfs", False), ("exit 4", False)]
 )
-def test_the_script_that_starts_engines_says_where_layers_are_copied(
-    layers: str, copying: bool, tmp_path: Path
+def test_layers_copied_on_runs_the_engine_script_in_an_existing_folder(
+    layers: str, copied: bool, tmp_path: Path
 ) -> None:
-    """It is asked of the folder that is there, and nothing is made."""
+    """The script runs on the nearest existing folder; no folder is created."""
     script = tmp_path / "scripts/engine"
     script.parent.mkdir()
     script.write_text(f'#!/bin/sh\n[ "$*" = "layers {tmp_path}" ] || exit 2\n{layers}\n')
     script.chmod(0o755)
-    assert bool(survey.copying(tmp_path, tmp_path / "none/engine")) == copying
+    assert bool(survey.layers_copied_on(tmp_path, tmp_path / "none/engine")) == copied
     assert [path.name for path in tmp_path.iterdir()] == ["scripts"]
 
 
@@ -157,7 +157,7 @@ def test_the_script_that_starts_engines_says_where_layers_are_copied(
         ("http://name:s3cret@[2001:db8::1]:3128", "[2001:db8::1]"),
     ],
 )
-def test_a_proxy_is_its_host(address: str, host: str) -> None:
+def test_proxies_show_the_host_alone(address: str, host: str) -> None:
     assert row(replace(GOOD, proxies={"http_proxy": address}), "proxies") == Row(
         "proxies", "ok", f"http_proxy {host}"
     )
@@ -173,16 +173,19 @@ def test_a_proxy_is_its_host(address: str, host: str) -> None:
         "socks5://h",
     ],
 )
-def test_a_malformed_proxy_is_named_and_not_shown(address: str) -> None:
-    told = row(
+def test_malformed_proxy_is_named_without_its_address(address: str) -> None:
+    shown = row(
         replace(GOOD, proxies={"http_proxy": address, "https_proxy": "http://good.example"}),
         "proxies",
     )
-    assert (told.state, told.found) == ("fault", "not the address of an HTTP proxy: http_proxy")
-    assert told.fix.startswith("write http://USER:PASSWORD@HOST:PORT")
+    assert (shown.state, shown.found) == (
+        "fault",
+        "not the address of an HTTP proxy: http_proxy",
+    )
+    assert shown.fix.startswith("write http://USER:PASSWORD@HOST:PORT")
 
 
-def test_no_proxy_is_well() -> None:
+def test_proxies_are_ok_without_a_proxy() -> None:
     assert row(replace(GOOD, proxies={}), "proxies") == Row("proxies", "ok", "none")
 
 
@@ -196,25 +199,27 @@ def test_no_proxy_is_well() -> None:
         ("vm.max_map_count", 65529, 65530, "warning"),
     ],
 )
-def test_kernel_settings_at_their_limits(name: str, bad: int, good: int, state: str) -> None:
+def test_kernel_setting_is_reported_at_its_limit(
+    name: str, bad: int, good: int, state: str
+) -> None:
     assert row(replace(GOOD, kernel={name: good}), "kernel") == Row(
         "kernel", "ok", f"{name} {good}"
     )
-    told = row(replace(GOOD, kernel={**GOOD.kernel, name: bad}), "kernel")
-    assert told.state == state
-    assert told.found.startswith(f"{name} is {bad}: ")
-    assert f" {name}=" in told.fix
+    shown = row(replace(GOOD, kernel={**GOOD.kernel, name: bad}), "kernel")
+    assert shown.state == state
+    assert shown.found.startswith(f"{name} is {bad}: ")
+    assert f" {name}=" in shown.fix
 
 
-def test_every_setting_has_a_test_and_every_fix_is_a_good_value() -> None:
+def test_fix_of_a_kernel_setting_is_a_good_value() -> None:
     for name, setting in kernel_settings.SETTINGS.items():
         assert int(setting.fix.format(name).split("=")[1].split()[0]) in setting.good
 
 
-def test_without_a_gpu_nothing_is_at_fault() -> None:
+def test_gpu_is_ok_on_a_machine_without_one() -> None:
     found = doctor.rows(replace(GOOD, driver="", devices=()))
-    assert [each for each in found if each.matter in {"gpu", "gvisor"}] == [
-        Row("gpu", "ok", "no GPU here: workload checks do not run")
+    assert [each for each in found if each.subject in {"gpu", "gvisor"}] == [
+        Row("gpu", "ok", "no GPU on this machine: workload checks do not run")
     ]
 
 
@@ -225,10 +230,13 @@ def test_without_a_gpu_nothing_is_at_fault() -> None:
         (("nvidia-uvm", "nvidia-uvm-tools"), "/dev/nvidiactl, /dev/nvidia0"),
     ],
 )
-def test_a_gpu_without_its_devices(devices: tuple[str, ...], missing: str) -> None:
-    told = row(replace(GOOD, devices=devices), "gpu")
-    assert (told.state, told.found) == ("warning", f"NVIDIA driver 580.159.04, without {missing}")
-    assert told.fix.startswith("nvidia-modprobe -u -c 0")
+def test_gpu_is_a_warning_without_its_devices(devices: tuple[str, ...], missing: str) -> None:
+    shown = row(replace(GOOD, devices=devices), "gpu")
+    assert (shown.state, shown.found) == (
+        "warning",
+        f"NVIDIA driver 580.159.04, without {missing}",
+    )
+    assert shown.fix.startswith("nvidia-modprobe -u -c 0")
 
 
 @pytest.mark.parametrize(
@@ -238,7 +246,7 @@ def test_a_gpu_without_its_devices(devices: tuple[str, ...], missing: str) -> No
         (
             "595.71.05",
             "warning",
-            "install driver 590.48.01, or give runsc --nvproxy-allow-unsupported-driver",
+            "install driver 590.48.01, or run runsc with --nvproxy-allow-unsupported-driver",
         ),
         (
             "580.95.05",
@@ -253,15 +261,18 @@ def test_a_gpu_without_its_devices(devices: tuple[str, ...], missing: str) -> No
         ("470.57", "fault", "install driver 590.48.01"),
     ],
 )
-def test_whether_gvisor_serves_the_driver(driver: str, state: str, fix: str) -> None:
-    told = row(replace(GOOD, driver=driver), "gvisor")
-    assert (told.state, told.fix) == (state, fix)
-    assert driver in told.found
+def test_gvisor_row_depends_on_the_driver(driver: str, state: str, fix: str) -> None:
+    shown = row(replace(GOOD, driver=driver), "gvisor")
+    assert (shown.state, shown.fix) == (state, fix)
+    assert driver in shown.found
 
 
-def test_a_release_that_nobody_wrote_down() -> None:
-    told = row(replace(GOOD, release="20990101.0"), "gvisor")
-    assert (told.state, told.fix) == ("warning", "add it to images/components/gvisor/drivers.json")
+def test_gvisor_is_a_warning_when_drivers_json_has_no_entry() -> None:
+    shown = row(replace(GOOD, release="20990101.0"), "gvisor")
+    assert (shown.state, shown.fix) == (
+        "warning",
+        "add it to images/components/gvisor/drivers.json",
+    )
 
 
 @pytest.mark.parametrize(
@@ -284,54 +295,54 @@ def test_a_release_that_nobody_wrote_down() -> None:
         ("GCC version:  gcc version 12.2.0 (Debian)\n", ""),
     ],
 )
-def test_the_kernels_driver_is_read(line: str, version: str, tmp_path: Path) -> None:
+def test_driver_is_read_from_the_kernel_module(line: str, version: str, tmp_path: Path) -> None:
     (tmp_path / "version").write_text(line)
     assert survey.driver(str(tmp_path / "version")) == version
 
 
-def test_no_driver() -> None:
+def test_driver_is_empty_without_the_module() -> None:
     assert survey.driver("/no/such/file") == ""
 
 
 @pytest.mark.parametrize("stamp", [None, "0" * 64, "same"])
-def test_the_environment_is_as_requirements_ask(stamp: str | None, tmp_path: Path) -> None:
+def test_environment_matches_requirements(stamp: str | None, tmp_path: Path) -> None:
     (tmp_path / ".venv").mkdir()
     (tmp_path / "requirements.txt").write_text("x")
     if stamp == "same":
         (tmp_path / ".venv/requirements.txt.sha256").write_text(
             "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881\n"
         )
-        assert survey.environment(tmp_path).endswith(".venv as requirements.txt asks for")
+        assert survey.check_environment(tmp_path).endswith(".venv matches requirements.txt")
         return
     if stamp:
         (tmp_path / ".venv/requirements.txt.sha256").write_text(stamp)
     with pytest.raises(EngineError, match="run: make setup"):
-        survey.environment(tmp_path)
+        survey.check_environment(tmp_path)
 
 
-def test_the_archive_keyring_is_asked_for_where_it_is_used(
+def test_archive_keyring_is_required_for_source_packages(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(apt, "KEYRING", tmp_path / "none.gpg")
     monkeypatch.setattr(Machine, "here", lambda: GOOD.machine)
-    assert survey.tools("upstream") == "--source upstream: all tools are installed"
+    assert survey.check_tools("upstream") == "--source upstream: all tools are installed"
     with pytest.raises(
-        EngineError, match=r"none\.gpg; run: apt-get install debian-archive-keyring"
+        EngineError, match=r"none\.gpg is missing; run: apt-get install debian-archive-keyring"
     ):
-        survey.tools("packages")
+        survey.check_tools("packages")
 
 
-def test_disk_tells_what_is_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_disk_reports_free_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(jobs, "NEEDED_BYTES", 0)
-    assert " GB free for images, " in survey.disk(tmp_path)
+    assert " GB free for images, " in survey.check_disk(tmp_path)
     monkeypatch.setattr(jobs, "NEEDED_BYTES", 10**18)
     with pytest.raises(
         EngineError, match=r"GB free for images, .* are needed; free some space there"
     ):
-        survey.disk(tmp_path)
+        survey.check_disk(tmp_path)
 
 
-def test_an_engine_elsewhere_that_is_dead_has_a_next_step() -> None:
+def test_dead_remote_engine_has_a_fix() -> None:
     with pytest.raises(
         EngineError,
         match=r"tcp://127\.0\.0\.1:9: .*; check that engine, or set DOCKER_HOST to another",
@@ -340,7 +351,7 @@ def test_an_engine_elsewhere_that_is_dead_has_a_next_step() -> None:
 
 
 @pytest.mark.parametrize("text", [None, "no certificate\n"])
-def test_a_bad_certificate_file_is_named(
+def test_invalid_certificate_file_is_named(
     text: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(buildx, "CERTIFICATES", tmp_path / "ca.pem")
@@ -349,59 +360,59 @@ def test_a_bad_certificate_file_is_named(
     with pytest.raises(
         EngineError,
         match=(
-            rf"{tmp_path}/ca\.pem: .*; run: apt-get install ca-certificates, or point SSL_CERT_FILE"
+            rf"{tmp_path}/ca\.pem: .*; run: apt-get install ca-certificates, or set SSL_CERT_FILE"
         ),
     ):
-        survey.certificates()
+        survey.check_certificates()
 
 
-def test_an_address_that_answers_and_one_that_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reachable_reports_the_host_or_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with registries.serving() as registry:
         registry.rows |= {"/list": b"", "/login": 401, "/gone": 404}
         host = registry.address.removeprefix("http://")
         for path in ("list", "login"):
-            assert survey.reached(f"{registry.address}/{path}", "x") == f"{host} answers"
+            assert survey.check_reachable(f"{registry.address}/{path}", "x") == f"{host} answers"
         with pytest.raises(FetchError, match=f"http://{host}/gone: HTTP 404; .*, or name another"):
-            survey.reached(f"{registry.address}/gone", "name another")
+            survey.check_reachable(f"{registry.address}/gone", "name another")
     with pytest.raises(
         FetchError,
         match=r"http://127\.0\.0\.1:9/: Connection refused; check the network, proxies and CA, or"
         r" name another",
     ):
-        survey.reached("http://127.0.0.1:9/", "name another")
+        survey.check_reachable("http://127.0.0.1:9/", "name another")
 
 
-def test_a_question_without_an_answer_holds_nothing_up() -> None:
+def test_probe_without_an_answer_does_not_block() -> None:
     never = threading.Event()
     assert reach.run_all({"silent": never.wait}, 0.0) == {}
     assert reach.run_all({"good": lambda: 1}, 60) == {"good": 1}
     never.set()
 
 
-def test_what_does_not_answer_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_without_an_answer_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     never = threading.Event()
-    monkeypatch.setattr(survey, "_questions", lambda *_: {"engine": lambda: str(never.wait())})
+    monkeypatch.setattr(survey, "_probes", lambda *_: {"engine": lambda: str(never.wait())})
     monkeypatch.setattr(reach, "DEADLINE_SECONDS", 0)
     assert row(survey.gather(ROOT), "engine").fix == "check the network, proxies and DOCKER_HOST"
     never.set()
 
 
-@pytest.mark.parametrize("words", [[], ["--json"]])
-def test_a_fault_is_exit_4_with_the_rows_on_standard_output(
-    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_fault_is_exit_4_with_the_rows_on_standard_output(
+    options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(survey, "gather", lambda _: replace(GOOD, driver="470.57"))
-    assert main.main(["doctor", *words], ROOT) == 4
-    said = capsys.readouterr()
+    assert main.main(["doctor", *options], ROOT) == 4
+    output = capsys.readouterr()
     assert (
-        said.err
-        == "build.py: this machine is not fit: gvisor; do what the rows say and run again\n"
+        output.err
+        == "build.py: this machine is not ready: gvisor; apply the listed fixes and run again\n"
     )
-    if words:
-        assert json.loads(said.out)[-1]["fix"] == "install driver 590.48.01"
+    if options:
+        assert json.loads(output.out)[-1]["fix"] == "install driver 590.48.01"
     else:
-        assert said.out.splitlines()[-2:] == [
+        assert output.out.splitlines()[-2:] == [
             "fault    gvisor        20260622.0 does not serve driver 470.57",
             "                       → install driver 590.48.01",
         ]
@@ -412,15 +423,13 @@ def test_warnings_are_exit_0(
 ) -> None:
     monkeypatch.setattr(survey, "gather", lambda _: replace(GOOD, devices=()))
     assert main.main(["doctor"], ROOT) == 0
-    said = capsys.readouterr()
-    assert "warning  gpu" in said.out
-    assert said.err == ""
+    output = capsys.readouterr()
+    assert "warning  gpu" in output.out
+    assert output.err == ""
 
 
-def test_this_machine_is_asked_and_keeps_its_secrets(tmp_path: Path) -> None:
-    """The whole command behind a dead engine and dead proxies: every question ends, no password is
-    shown, nothing is written.
-    """
+def test_doctor_ends_and_shows_no_password_when_nothing_answers(tmp_path: Path) -> None:
+    """Behind a dead engine and dead proxies every probe ends; no password or file is written."""
     closed = "http://name:s3cret@127.0.0.1:9"
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), closed) | {
         "no_proxy": "",
@@ -436,11 +445,11 @@ def test_this_machine_is_asked_and_keeps_its_secrets(tmp_path: Path) -> None:
     }
     command = [sys.executable, str(ROOT / "build.py"), "doctor", "--json"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    states = {each["matter"]: each["state"] for each in json.loads(result.stdout)}
+    states = {each["subject"]: each["state"] for each in json.loads(result.stdout)}
     assert result.returncode == 4, result.stderr
     assert all(
-        states[matter] == "fault"
-        for matter in ("engine", "debian mirror", "go proxy", "python index")
+        states[subject] == "fault"
+        for subject in ("engine", "debian mirror", "go proxy", "python index")
     )
     assert states["proxies"] == "ok"
     assert "s3cret" not in result.stdout + result.stderr
@@ -448,7 +457,7 @@ def test_this_machine_is_asked_and_keeps_its_secrets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("proxy", ["http:/name:s3cret@host", "http://host:s3cret"])
-def test_a_malformed_proxy_does_not_tell_its_password(
+def test_fault_hides_the_password_of_a_malformed_proxy(
     proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", proxy)

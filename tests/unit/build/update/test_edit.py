@@ -1,4 +1,4 @@
-"""versions.yaml changed in place: the values of a change, and no other byte."""
+"""Edits of versions.yaml change the given values and no other byte."""
 
 import pytest
 
@@ -13,7 +13,7 @@ GOLDEN = ROOT / "tests/unit/golden/versions.yaml"
 TEXT = GOLDEN.read_bytes()
 
 
-def test_edit_keeps_a_comment_that_quotes_the_old_value() -> None:
+def test_edit_keeps_a_comment_with_the_old_value() -> None:
     data = TEXT.replace(
         b'    version: "1.5.2"\n',
         b'    version: "1.5.2"  # not \'1.5.2\' of the fork, nor "1.5.2"\n',
@@ -34,7 +34,7 @@ CHANGES = (
 )
 
 
-def test_edit_changes_the_named_values_alone() -> None:
+def test_edit_changes_only_the_given_values() -> None:
     result = edit.edited(TEXT, "versions.yaml", CHANGES)
     before, after = TEXT.split(b"\n"), result.split(b"\n")
     rows = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
@@ -72,20 +72,20 @@ def test_edit_changes_the_value_of_its_own_key() -> None:
     assert edit.edited(text, "f", CHANGES[:1]) == b'go: {first: "1.26.11", toolchain: "1.26.12"}\n'
 
 
-def test_edit_is_refused_where_the_old_value_differs() -> None:
+def test_edit_is_refused_when_the_old_value_differs() -> None:
     with pytest.raises(
-        DriftError, match=r"go\.toolchain is no longer '1\.26\.11'; it was edited meanwhile"
+        DriftError, match=r"go\.toolchain is no longer '1\.26\.11'; the file was edited meanwhile"
     ):
         edit.edited(TEXT.replace(b'"1.26.11"', b'"1.26.10"'), "versions.yaml", CHANGES)
 
 
-def test_edit_is_refused_where_a_value_is_on_another_line() -> None:
+def test_edit_is_refused_when_a_value_is_on_another_line() -> None:
     text = b'go:\n  toolchain:\n    "1.26.11"\n'
     with pytest.raises(DriftError, match="write each value on the line of its key"):
         edit.edited(text, "f", CHANGES[:1])
 
 
-def test_edit_gives_a_file_that_loads() -> None:
+def test_edited_file_loads() -> None:
     before = load(GOLDEN)[0]
     result = edit.edited(TEXT, "versions.yaml", CHANGES)
     loaded = Pins.model_validate(parse(result, "versions.yaml").value)

@@ -1,4 +1,4 @@
-"""The verdict on a newer commit of gVisor: pure, each fault with its control."""
+"""Verdicts on newer gVisor commits; each fault has a control."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -26,8 +26,8 @@ GOLDEN = ROOT / "tests/unit/golden/versions.yaml"
 
 
 @pytest.fixture(scope="module")
-def then() -> Pins:
-    """The pins of a day, which no bump moves."""
+def old_pins() -> Pins:
+    """Pins that no version bump changes."""
     return load(GOLDEN)[0]
 
 
@@ -36,14 +36,14 @@ def facts() -> Facts:
     return update.facts(ROOT, read(ROOT / DRIVERS))
 
 
-def proposed(
-    then: Pins, facts: Facts, *offers: Offer, cool_down: int = 7, today: date = TODAY
+def propose(
+    old_pins: Pins, facts: Facts, *offers: Offer, cool_down: int = 7, today: date = TODAY
 ) -> list[Proposal]:
-    return list(proposals(then, offers, facts, Policy(today, cool_down)))
+    return list(proposals(old_pins, offers, facts, Policy(today, cool_down)))
 
 
 def commit(facts: Facts, *, without: str = "", more: str = "", **changes: object) -> Offer:
-    """A commit whose drivers are those of the release before it, but for one."""
+    """Return a commit with the drivers of a release, but for one."""
     release = facts.releases.get("20260817.0")
     assert release
     supported = (set(release.supported) - {without}) | ({more} if more else set())
@@ -53,11 +53,11 @@ def commit(facts: Facts, *, without: str = "", more: str = "", **changes: object
     return replace(offer, **changes)  # type: ignore[arg-type]
 
 
-def test_commit_is_offered_when_it_has_cooled_down(then: Pins, facts: Facts) -> None:
+def test_commit_is_offered_after_its_cool_down(old_pins: Pins, facts: Facts) -> None:
     day = date(2026, 8, 27)
-    (offered,) = proposed(then, facts, commit(facts), today=day)
+    (offered,) = propose(old_pins, facts, commit(facts), today=day)
     assert (offered.verdict, offered.reason) == (Verdict.OFFERED, "")
-    (cooling,) = proposed(then, facts, commit(facts), today=day, cool_down=8)
+    (cooling,) = propose(old_pins, facts, commit(facts), today=day, cool_down=8)
     assert (cooling.verdict, cooling.reason, cooling.changes) == (
         Verdict.COOLING,
         "cooling down until 2026-08-28",
@@ -65,7 +65,7 @@ def test_commit_is_offered_when_it_has_cooled_down(then: Pins, facts: Facts) -> 
     )
 
 
-def test_older_commit_is_offered_behind_one_that_cools_down(then: Pins, facts: Facts) -> None:
+def test_older_commit_is_offered_while_a_newer_one_cools_down(old_pins: Pins, facts: Facts) -> None:
     young = datetime(2026, 11, 20, tzinfo=UTC)
     offers = [
         commit(facts, version="v0.0.0-20261120000000-aaaaaaaaaaaa", published=young),
@@ -73,39 +73,43 @@ def test_older_commit_is_offered_behind_one_that_cools_down(then: Pins, facts: F
         commit(facts),
         commit(facts, version="v0.0.0-20260819120000-cccccccccccc"),
     ]
-    rows = proposed(then, facts, *offers)
+    rows = propose(old_pins, facts, *offers)
     assert [(row.version, row.verdict) for row in rows] == [
         (offers[0].version, Verdict.COOLING),
         (COMMIT, Verdict.OFFERED),
     ]
 
 
-def test_commit_of_unknown_age_is_held(then: Pins, facts: Facts) -> None:
-    (held,) = proposed(then, facts, commit(facts, published=None))
-    assert (held.verdict, "its age is not known" in held.reason) == (Verdict.HELD, True)
+def test_commit_of_unknown_age_is_held(old_pins: Pins, facts: Facts) -> None:
+    (held,) = propose(old_pins, facts, commit(facts, published=None))
+    assert (held.verdict, "its age is unknown" in held.reason) == (Verdict.HELD, True)
 
 
 @pytest.mark.parametrize(
     "day", [datetime(9999, 12, 31, tzinfo=UTC), datetime(2026, 11, 26, tzinfo=UTC)]
 )
-def test_commit_of_the_future_is_held(day: datetime, then: Pins, facts: Facts) -> None:
-    """One day is allowed for clocks that differ."""
-    (held,) = proposed(then, facts, commit(facts, published=day))
+def test_commit_with_a_future_date_is_held(day: datetime, old_pins: Pins, facts: Facts) -> None:
+    """One day of clock skew is allowed."""
+    (held,) = propose(old_pins, facts, commit(facts, published=day))
     assert (held.verdict, held.reason) == (
         Verdict.HELD,
-        f"the module proxy dates it {day.date()}, which is in the future",
+        f"the module proxy reports the date {day.date()}, which is in the future",
     )
     tomorrow = datetime(2026, 11, 25, tzinfo=UTC)
-    assert proposed(then, facts, commit(facts, published=tomorrow))[0].verdict is Verdict.COOLING
+    assert propose(old_pins, facts, commit(facts, published=tomorrow))[0].verdict is Verdict.COOLING
 
 
-def test_commit_is_held_where_a_source_does_not_answer(then: Pins, facts: Facts) -> None:
-    (held,) = proposed(then, facts, commit(facts, unanswered="bucket: HTTP 500"))
-    assert (held.verdict, held.reason, held.unanswered) == (Verdict.HELD, "bucket: HTTP 500", True)
+def test_commit_is_held_when_a_source_does_not_answer(old_pins: Pins, facts: Facts) -> None:
+    (held,) = propose(old_pins, facts, commit(facts, error="bucket: HTTP 500"))
+    assert (held.verdict, held.reason, held.source_failed) == (
+        Verdict.HELD,
+        "bucket: HTTP 500",
+        True,
+    )
 
 
-def test_four_pins_move_together(then: Pins, facts: Facts) -> None:
-    (row,) = proposed(then, facts, commit(facts))
+def test_four_pins_change_together(old_pins: Pins, facts: Facts) -> None:
+    (row,) = propose(old_pins, facts, commit(facts))
     assert {change.location: change.new for change in row.changes} == {
         ("components", COMPONENT, "version"): "20260817.0",
         ("components", COMPONENT, "packages", "version"): COMMIT,
@@ -114,25 +118,27 @@ def test_four_pins_move_together(then: Pins, facts: Facts) -> None:
     }
 
 
-def test_gains_are_compared_with_the_pinned_release(then: Pins, facts: Facts) -> None:
-    (row,) = proposed(then, facts, commit(facts))
+def test_gains_are_compared_with_the_pinned_release(old_pins: Pins, facts: Facts) -> None:
+    (row,) = propose(old_pins, facts, commit(facts))
     assert row.gains == ("580.173.02", "610.57.04", "615.15.00", "615.62.00", "620.06.00")
     assert row.losses == ()
 
 
-def test_commit_is_held_where_no_release_serves_the_same(then: Pins, facts: Facts) -> None:
-    (row,) = proposed(then, facts, commit(facts, more="580.178.04"))
-    assert (row.verdict, row.unanswered) == (Verdict.HELD, False)
+def test_commit_is_held_when_no_release_serves_the_same_drivers(
+    old_pins: Pins, facts: Facts
+) -> None:
+    (row,) = propose(old_pins, facts, commit(facts, more="580.178.04"))
+    assert (row.verdict, row.source_failed) == (Verdict.HELD, False)
     assert row.reason.endswith("compared with 20260817.0, it also serves 580.178.04")
     assert "580.178.04" in row.gains
     release = facts.releases.get("20260817.0")
     assert release
     gone = release.supported[-1]
-    (less,) = proposed(then, facts, commit(facts, without=gone))
+    (less,) = propose(old_pins, facts, commit(facts, without=gone))
     assert less.reason.endswith(f"compared with 20260817.0, it does not serve {gone}")
 
 
-def test_release_after_the_commit_is_not_its_own(facts: Facts) -> None:
+def test_release_after_a_commit_does_not_match_it(facts: Facts) -> None:
     served = facts.releases.get("20260817.0")
     assert served
     assert contract.matching(served, COMMITTED, facts.releases) == "20260817.0"
@@ -140,21 +146,23 @@ def test_release_after_the_commit_is_not_its_own(facts: Facts) -> None:
     assert contract.matching(served, earlier, facts.releases) != "20260817.0"
 
 
-def test_lost_fleet_driver_is_refused_with_the_way_out(then: Pins, facts: Facts) -> None:
-    (row,) = proposed(then, facts, commit(facts, without="535.129.03"))
+def test_lost_fleet_driver_is_refused_with_a_fix(old_pins: Pins, facts: Facts) -> None:
+    (row,) = propose(old_pins, facts, commit(facts, without="535.129.03"))
     assert (row.verdict, row.changes, row.losses) == (Verdict.REFUSED, (), ("535.129.03",))
-    assert row.reason == (
-        "loses fleet driver 535.129.03; the newest release up to it that keeps the drivers of the"
+    assert (
+        row.reason
+        == "loses fleet driver 535.129.03; the newest release up to it that keeps the drivers"
+        " of the"
         " fleet is 20260817.0"
     )
 
 
-def test_driver_that_was_never_served_is_not_lost(then: Pins, facts: Facts) -> None:
-    fleet = then.fleet.model_copy(update={"drivers": ("535.104.05", "580.159.04")})
-    pinned = facts.releases.get(then.components[COMPONENT].version)
+def test_unserved_driver_is_not_lost(old_pins: Pins, facts: Facts) -> None:
+    fleet = old_pins.fleet.model_copy(update={"drivers": ("535.104.05", "580.159.04")})
+    pinned = facts.releases.get(old_pins.components[COMPONENT].version)
     assert pinned
     assert "535.104.05" not in pinned.supported
-    (row,) = proposed(then.model_copy(update={"fleet": fleet}), facts, commit(facts))
+    (row,) = propose(old_pins.model_copy(update={"fleet": fleet}), facts, commit(facts))
     assert row.verdict is Verdict.OFFERED
 
 

@@ -1,4 +1,4 @@
-"""Docker with both image stores, Podman, BuildKit and a registry, each in a space of its own."""
+"""Docker with both image stores, Podman, BuildKit and a registry, in their own namespaces."""
 
 import contextlib
 import http.client
@@ -11,10 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.engines.space import ENVIRONMENT, Place, finished, in_space, remove_cgroups, running
+from tests.engines.space import (
+    ENVIRONMENT,
+    RunFolder,
+    namespace_command,
+    remove_cgroups,
+    run_command,
+    running,
+)
 from worker_images.engine.daemon import query
 
-HERE = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 REGISTRY = """\
 version: 0.1
 log: {{level: error}}
@@ -40,8 +47,8 @@ MANIFESTS = (
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """An engine that runs, by the settings with which a user's shell would name it."""
+class RunningEngine:
+    """A running engine, with the environment variables that select it."""
 
     name: str
     settings: dict[str, str]
@@ -50,23 +57,25 @@ class Foreign:
 
     @property
     def environment(self) -> dict[str, str]:
-        """A process environment in which this is the engine."""
+        """The environment of a process that uses this engine."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
         return kept | self.settings
 
 
-def build(checkout: Path, engine: Foreign, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """The build command in a clone, with an engine's settings."""
+def build(
+    checkout: Path, engine: RunningEngine, *arguments: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run the build command in a clone with an engine's settings."""
     command = [str(checkout / ".venv/bin/python"), "build.py", "--variant", "slim", *arguments]
-    return finished(command, checkout, engine.environment)
+    return run_command(command, checkout, engine.environment)
 
 
 @contextlib.contextmanager
 def docker(
-    where: Place, name: str, *, containerd: bool, certificates: Path | None = None
-) -> Iterator[Foreign]:
-    """Docker on a socket and, with certificates, on a port; no container here has a network."""
-    state = where.state(name)
+    run_folder: RunFolder, name: str, *, containerd: bool, certificates: Path | None = None
+) -> Iterator[RunningEngine]:
+    """Run Docker without container networks, on a socket and, with certificates, on a TCP port."""
+    state = run_folder.state(name)
     host, port = f"unix://{state}/engine.sock", free_port()
     (state / "daemon.json").write_text(
         json.dumps({"features": {"containerd-snapshotter": containerd}})
@@ -78,91 +87,99 @@ def docker(
         "--pidfile=/run/dockerd.pid",
     ]
     command += ["--bridge=none", "--iptables=false", "--ip6tables=false"]
-    command += [f"--cgroup-parent=/{where.cgroup(name)}"]
+    command += [f"--cgroup-parent=/{run_folder.cgroup(name)}"]
     settings = None
     if certificates:
         files = {"tlscacert": "ca.pem", "tlscert": "server.pem", "tlskey": "server.key"}
         for option, file in files.items():
             shutil.copy(certificates / file, state / file)
             command.append(f"--{option}={state}/{file}")
-        address = f"tcp://{HERE}:{port}"
+        address = f"tcp://{LOOPBACK}:{port}"
         command += ["--tlsverify", f"--host={address}"]
         settings = {"DOCKER_HOST": address, "DOCKER_TLS_VERIFY": "1"}
         settings["DOCKER_CERT_PATH"] = str(certificates)
-    with running(where, name, command, lambda: query(host, "/_ping") is not None) as outer:
-        yield Foreign(name, {"DOCKER_HOST": host}, outer, settings)
+    with running(run_folder, name, command, lambda: query(host, "/_ping") is not None) as outer:
+        yield RunningEngine(name, {"DOCKER_HOST": host}, outer, settings)
 
 
 @contextlib.contextmanager
-def podman(where: Place, registry: str) -> Iterator[Foreign]:
-    """Podman's service, for which a registry without TLS has to be named."""
-    state = where.state("podman")
+def podman(run_folder: RunFolder, registry: str) -> Iterator[RunningEngine]:
+    """Run Podman's service, configured for a registry without TLS."""
+    state = run_folder.state("podman")
     host = f"unix://{state}/engine.sock"
-    named = where.root / "etc/containers/registries.conf.d/engines.conf"
-    named.parent.mkdir(parents=True, exist_ok=True)
-    named.write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n')
+    configuration = run_folder.root / "etc/containers/registries.conf.d/engines.conf"
+    configuration.parent.mkdir(parents=True, exist_ok=True)
+    configuration.write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n')
     command = ["podman", f"--root={state}/data", "--runroot=/run/podman"]
     command += ["--cgroup-manager=cgroupfs", "--events-backend=file"]
     command += ["system", "service", "--time=0", host]
-    # Podman 5 warns of the first kind of control groups, and works with it.
+    # Podman 5 warns about cgroup v1 but works with it.
     quiet = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
     try:
         with running(
-            where, "podman", command, lambda: query(host, "/_ping") is not None, **quiet
+            run_folder, "podman", command, lambda: query(host, "/_ping") is not None, **quiet
         ) as outer:
-            yield Foreign("podman", {"DOCKER_HOST": host}, outer)
+            yield RunningEngine("podman", {"DOCKER_HOST": host}, outer)
     finally:
-        # The group of all its containers has a fixed name; where others use it, it stays.
+        # The parent group has a fixed name; it is not removed while other containers use it.
         remove_cgroups("libpod_parent")
 
 
 @contextlib.contextmanager
-def buildkit(where: Place) -> Iterator[str]:
-    """The address of BuildKit's daemon."""
-    state = where.state("buildkit")
+def buildkit(run_folder: RunFolder) -> Iterator[str]:
+    """Run BuildKit's daemon; yield its address."""
+    state = run_folder.state("buildkit")
     path = f"{state}/engine.sock"
-    group = where.cgroup("buildkit")
+    group = run_folder.cgroup("buildkit")
     (state / "buildkitd.toml").write_text(f'[worker.oci]\n  defaultCgroupParent = "/{group}"\n')
     command = ["buildkitd", f"--config={state}/buildkitd.toml", f"--addr=unix://{path}"]
     command += [f"--root={state}/data", "--oci-worker-net=host"]
-    with running(where, "buildkit", command, lambda: _connects(path)):
+    with running(run_folder, "buildkit", command, lambda: _connects(path)):
         yield f"unix://{path}"
 
 
 @contextlib.contextmanager
-def registry(where: Place) -> Iterator[str]:
-    """The address of a registry without TLS."""
-    state = where.state("registry")
+def registry(run_folder: RunFolder) -> Iterator[str]:
+    """Run a registry without TLS; yield its address."""
+    state = run_folder.state("registry")
     port = free_port()
-    address = f"{HERE}:{port}"
+    address = f"{LOOPBACK}:{port}"
     (state / "config.yml").write_text(REGISTRY.format(folder=state, address=address))
     command = ["docker-registry", "serve", f"{state}/config.yml"]
-    with running(where, "registry", command, lambda: _connects((HERE, port))):
+    with running(run_folder, "registry", command, lambda: _connects((LOOPBACK, port))):
         yield address
 
 
-def certificates(where: Place) -> Path:
-    """A private CA with a certificate for server and client, and another CA."""
-    state = where.state("certificates")
-    command = [*in_space(where, "certificates"), "sh", "-c", CERTIFICATES, "sh", str(state)]
+def certificates(run_folder: RunFolder) -> Path:
+    """Make a private CA, certificates for server and client, and another CA; return the folder."""
+    state = run_folder.state("certificates")
+    command = [
+        *namespace_command(run_folder, "certificates"),
+        "sh",
+        "-c",
+        CERTIFICATES,
+        "sh",
+        str(state),
+    ]
     subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=True)
     return state
 
 
-def registered(address: str, name: str, tag: str) -> str | None:
-    """The digest of the manifest that a registry has under a tag."""
+def manifest_digest(address: str, name: str, tag: str) -> str | None:
+    """Return the manifest digest of a tag in a registry; None if the tag does not exist."""
     with contextlib.closing(http.client.HTTPConnection(address, timeout=30)) as connection:
         path, headers = f"/v2/{name}/manifests/{tag}", {"Accept": ", ".join(MANIFESTS)}
         connection.request("HEAD", path, headers=headers)
-        answer = connection.getresponse()
-        assert answer.status in {http.client.OK, http.client.NOT_FOUND}
-        return answer.headers["Docker-Content-Digest"] if answer.status == http.client.OK else None
+        response = connection.getresponse()
+        assert response.status in {http.client.OK, http.client.NOT_FOUND}
+        found = response.status == http.client.OK
+        return response.headers["Docker-Content-Digest"] if found else None
 
 
 def free_port() -> int:
-    """A port of this machine that nobody uses."""
+    """Return a free port of this machine."""
     with socket.socket() as free:
-        free.bind((HERE, 0))
+        free.bind((LOOPBACK, 0))
         return int(free.getsockname()[1])
 
 
