@@ -18,6 +18,7 @@ TEST_LABEL = "worker-images.test"
 CONFLICT = 409
 # Soft and hard limits that a worker's programs need; -1 is unlimited.
 LIMITS = {"nofile": (1024, 4096), "fsize": (-1, -1)}
+LIST_ATTEMPTS = 5
 
 
 class Images:
@@ -38,7 +39,13 @@ class Images:
 
     def identities(self) -> set[str]:
         """The IDs of all images of the engine."""
+        import docker.errors
+
         with client_of(self.address) as client:
+            # The engine fails to list images while another process removes one.
+            for _ in range(LIST_ATTEMPTS - 1):
+                with contextlib.suppress(docker.errors.NotFound):
+                    return set(client.api.images(quiet=True, all=True))
             return set(client.api.images(quiet=True, all=True))
 
     def load(self, archive: Path) -> str:

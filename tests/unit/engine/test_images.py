@@ -23,3 +23,15 @@ def test_image_in_use_is_not_removed(status: int, fails: bool, loopback: engines
         return
     images.Images(Address(loopback.host)).remove(TESTED)
     assert f"DELETE /images/{TESTED}" in loopback.requests
+
+
+def test_list_of_images_is_repeated_while_one_is_removed(
+    loopback: engines.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine answers 404 for the whole list while another process removes an image."""
+    monkeypatch.setattr(images, "LIST_ATTEMPTS", 3)
+    with pytest.raises(EngineError, match="no such image"):
+        images.Images(Address(loopback.host)).identities()
+    assert loopback.requests.count("GET /images/json") == 3
+    loopback.answer("/images/json", [{"Id": TESTED}])
+    assert images.Images(Address(loopback.host)).identities() == {TESTED}
