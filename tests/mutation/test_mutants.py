@@ -1,4 +1,4 @@
-"""Every image made wrong on purpose fails the checks that are there for it; controls pass all."""
+"""Do images that are made wrong on purpose fail the named checks, and do controls pass all?"""
 
 import os
 import shutil
@@ -77,7 +77,7 @@ def archives(
     endpoint: Endpoint,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Path]:
-    """The mutants, built by one run of buildx."""
+    """The archives of the mutants, built by one run of buildx."""
     scratch = tmp_path_factory.mktemp("mutants")
     jobs = {}
     for name in names:
@@ -92,7 +92,7 @@ def archives(
 
 @pytest.fixture(scope="session")
 def outcomes(archives: Mapping[str, Path]) -> Iterator[dict[str, Future[Outcome]]]:
-    """What became of each mutant, as many at once as there are cores."""
+    """The result of each mutant; as many run at once as there are cores."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         yield {
             name: pool.submit(_outcome, MUTANTS[name], archive)
@@ -101,7 +101,7 @@ def outcomes(archives: Mapping[str, Path]) -> Iterator[dict[str, Future[Outcome]
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_judge_catches(name: str, outcomes: Mapping[str, Future[Outcome]]) -> None:
+def test_mutant_fails_the_named_checks(name: str, outcomes: Mapping[str, Future[Outcome]]) -> None:
     mutant, outcome = MUTANTS[name], outcomes[name].result()
     if mutant.release:
         assert outcome.served == TABLE[mutant.release]
@@ -114,14 +114,14 @@ def _out(variant: str) -> Path:
 
 
 def _job(mutant: Mutant, contexts: Mapping[str, str], folder: Path, archive: Path) -> buildx.Job:
-    """The layers of the image that it is made from stay as they are, compressed."""
+    """The build of a mutant, which keeps the compressed layers of its image."""
     return buildx.Job(
         dockerfile=folder / "Dockerfile",
         context=_inputs(mutant.variant),
         output=f"type=docker,dest={archive},oci-mediatypes=true",
         epoch=int(PINS.source_date_epoch),
         network=True,
-        contexts={**contexts, "judged": contexts[mutant.variant], "mutant": str(folder)},
+        contexts={**contexts, "tested": contexts[mutant.variant], "mutant": str(folder)},
     )
 
 
@@ -150,7 +150,7 @@ def _outcome(mutant: Mutant, archive: Path) -> Outcome:
 
 
 def _served(archive: Path) -> tuple[str, ...]:
-    """The drivers that the runsc of an image says it serves."""
+    """The drivers that the runsc of an image reports as supported."""
     layers, runsc = archive.with_suffix(".layers"), archive.with_suffix(".runsc")
     layers.mkdir()
     image = load(archive, layers)
@@ -165,7 +165,7 @@ def _served(archive: Path) -> tuple[str, ...]:
 
 
 def _failed(mutant: Mutant, archive: Path) -> frozenset[str]:
-    """Run the checks that must catch it, or the whole layer for a control; the failed checks.
+    """Run the named checks, or all checks for a control, and return those that failed.
 
     A check that was named and does not exist ends the run with another status.
     """

@@ -1,5 +1,6 @@
-"""Real builds: with no network at all to the same digest, and for machines that cannot run here."""
+"""Builds without a network give the same image; slim is built for arm64."""
 
+import fnmatch
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import pytest
 
 from worker_images.engine.endpoint import Endpoint
 from worker_images.files import ROOT
+from worker_images.model import catalog
 from worker_images.model.lock import Lock
 
 BUILD = [str(ROOT / ".venv/bin/python"), "build.py"]
@@ -74,10 +76,16 @@ def apart(tmp_path_factory: pytest.TempPathFactory, endpoint: Endpoint) -> Apart
     )
 
 
-def test_the_folder_holds_what_the_lock_names(folder: Path) -> None:
+def test_folder_holds_the_files_of_the_lock_that_builds_use(folder: Path) -> None:
     lock = Lock.read(ROOT / "versions.lock")
-    packages = {package.sha256 for roots in lock.packages.values() for package in roots.files}
-    assert {path.stem for path in (folder / "debs").iterdir()} == packages
+    unused = tuple(catalog.load(ROOT).packages.unused)
+    packages = {package for roots in lock.packages.values() for package in roots.files}
+    used = {
+        package.sha256
+        for package in packages
+        if not any(fnmatch.fnmatchcase(package.name, pattern) for pattern in unused)
+    }
+    assert {path.stem for path in (folder / "debs").iterdir()} == used
     assert {path.stem for path in (folder / "wheels").iterdir()} == {
         wheel.sha256 for wheel in lock.wheels.values()
     }
@@ -85,7 +93,7 @@ def test_the_folder_holds_what_the_lock_names(folder: Path) -> None:
     assert any((folder / "python").glob("pydantic-*.whl"))
 
 
-def test_build_without_a_network_has_the_same_image_id(folder: Path, apart: Apart) -> None:
+def test_build_without_a_network_gives_the_same_image_id(folder: Path, apart: Apart) -> None:
     built = apart.run("--variant", "slim", "--no-test", "--offline", str(folder), "--json")
     assert built.returncode == 0, built.stderr
     assert (
@@ -94,10 +102,8 @@ def test_build_without_a_network_has_the_same_image_id(folder: Path, apart: Apar
     )
 
 
-def test_a_folder_that_lacks_a_file_is_no_network(
-    folder: Path, apart: Apart, tmp_path: Path
-) -> None:
-    """The control of the test above: nothing comes from anywhere else."""
+def test_build_fails_if_the_folder_lacks_a_file(folder: Path, apart: Apart, tmp_path: Path) -> None:
+    """A control: nothing comes from another place."""
     lacking = tmp_path / "lacking"
     shutil.copytree(folder, lacking, copy_function=os.link)
     module = "modules/github.com/google/btree/@v/*.zip"
@@ -112,22 +118,22 @@ def test_a_folder_that_lacks_a_file_is_no_network(
     assert f"./build.py fetch --into {lacking}" in refused.stderr
 
 
-def test_resolving_needs_the_network_that_is_off(apart: Apart) -> None:
-    """Also a control: the same machine, and a command that must ask somebody."""
-    asked = apart.run("lock")
-    assert asked.returncode == 3
-    assert "resolving Debian packages" in asked.stderr
+def test_lock_fails_without_a_network(apart: Apart) -> None:
+    """A control: the machine of these tests really has no network."""
+    refused = apart.run("lock")
+    assert refused.returncode == 3
+    assert "resolving Debian packages" in refused.stderr
 
 
-def test_slim_for_arm64_is_built_and_read(folder: Path, apart: Apart) -> None:
+def test_slim_for_arm64_is_built_and_tested(folder: Path, apart: Apart) -> None:
     built = apart.run("--variant", "slim", "--arch", "arm64", "--offline", str(folder))
     assert built.returncode == 0, built.stderr
     assert "worker:slim-arm64" in built.stdout
     assert "programs for arm64 do not run on this amd64 machine (" in built.stderr
 
 
-def test_an_image_of_one_machine_is_no_image_of_another() -> None:
-    """The judge's control: slim for amd64, judged as if it were for arm64."""
+def test_amd64_image_fails_the_tests_of_arm64() -> None:
+    """A control: slim for amd64 is tested as if it were for arm64."""
     checks = (
         "test_contract.py::test_platform_is_linux_and_the_built_architecture",
         "test_runsc.py::test_runsc_is_built_for_the_architecture",
@@ -142,14 +148,14 @@ def test_an_image_of_one_machine_is_no_image_of_another() -> None:
         "slim",
     ]
     for architecture, failed in (("amd64", 0), ("arm64", len(checks))):
-        judged = subprocess.run(
+        tested = subprocess.run(
             [*command, "--arch", architecture],
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert judged.stdout.count("FAILED tests/image/") == failed
+        assert tested.stdout.count("FAILED tests/image/") == failed
 
 
 def test_full_for_arm64_is_refused_with_its_reason() -> None:

@@ -134,7 +134,7 @@ def summary(outcome: Outcome) -> str:
         ("engine", record.engine),
         ("time", f"{outcome.seconds:.1f} s" + ("" if outcome.built else ", nothing was built")),
         ("debian", resolved),
-        *(("missing", text) for text in record.lacks),
+        *(("lacks", text) for text in record.lacks),
         (
             "next",
             (

@@ -55,7 +55,7 @@ def read(root: Path) -> Report:
 def text(report: Report) -> str:
     """Return the table of layers, the checks that did not pass, and the verdict."""
     lines = [
-        f"{'layer':8} {'variant':8} {'passed':>7} {'failed':>7} {'not run':>8}",
+        f"{'layer':9} {'variant':8} {'passed':>7} {'failed':>7} {'not run':>8}",
         *map(_line, report.rows),
         *_failed(report.checks),
         *_not_run(report.checks),
@@ -66,7 +66,7 @@ def text(report: Report) -> str:
 
 
 def _line(row: Row) -> str:
-    cells = [f"{row.layer.name:8}", f"{row.variant:8}"]
+    cells = [f"{row.layer.name:9}", f"{row.variant:8}"]
     if row.at:
         cells.append(f"{row.passed:>7}")
         cells.append(f"{row.failed:>7}")

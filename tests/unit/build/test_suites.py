@@ -28,13 +28,13 @@ def run(checkout: Path, body: str) -> "subprocess.CompletedProcess[str]":
 def test_passed_layer_is_in_the_table(checkout: Path) -> None:
     done = run(checkout, "assert True")
     assert done.returncode == 0, done.stderr
-    assert "unit     all            1       0        0" in done.stdout
+    assert "unit      all            1       0        0" in done.stdout
 
 
 def test_failed_layer_exits_5_with_the_table(checkout: Path) -> None:
     done = run(checkout, "assert False")
     assert done.returncode == 5
-    assert "unit     all            0       1        0" in done.stdout
+    assert "unit      all            0       1        0" in done.stdout
     assert "failed test layers: unit" in done.stderr
 
 
