@@ -40,8 +40,12 @@ mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mount -t tmpfs -o mode=1777 tmpfs "$root/run"
 mount_overlay / "$root/run" "$root{CLEAN_ROOT}"
 cd "$root"
-# Not every Debian has the command pivot_root; the C library has the call.
-python3 -Ic 'import ctypes, sys; sys.exit(ctypes.CDLL(None).pivot_root(b".", sys.argv[1].encode()))' "${{PWD}}{HOST}"
+# Not every Debian has the command pivot_root; the C library has the call, but Python starts slowly.
+if command -v pivot_root > /dev/null; then
+  pivot_root . "${{PWD}}{HOST}"
+else
+  python3 -Ic 'import ctypes, sys; sys.exit(ctypes.CDLL(None).pivot_root(b".", sys.argv[1].encode()))' "${{PWD}}{HOST}"
+fi
 exec chroot . "$@"
 """
 ENTER_HOST = f"""{OVERLAY}user=$1
