@@ -27,6 +27,28 @@ class ResultsError(FailedTestsError):
     """A file does not hold complete results."""
 
 
+# Names whose spelling a function's name cannot have.
+SPELLING = {
+    "abi": "ABI",
+    "ca": "CA",
+    "cdi": "CDI",
+    "criu": "CRIU",
+    "cuda": "CUDA",
+    "elf": "ELF",
+    "gpu": "GPU",
+    "gpus": "GPUs",
+    "gvisor": "gVisor",
+    "id": "ID",
+    "libcuda": "libcuda",
+    "nvidia": "NVIDIA",
+    "nvproxy": "nvproxy",
+    "runc": "runc",
+    "runsc": "runsc",
+    "sha256": "SHA-256",
+    "tls": "TLS",
+}
+
+
 @dataclass(frozen=True)
 class Result:
     """An outcome, what was seen, why the check did not pass, and the next step."""
@@ -148,12 +170,13 @@ def _explained(reason: str) -> str:
 def with_docstrings(check: Check, root: Path) -> Check:
     """The check with its module's docstring, its name as a title, and its own docstring."""
     texts = _docstrings(root / check.file)
-    title = check.function.removeprefix("test_").replace("_", " ")
+    words = check.function.removeprefix("test_").split("_")
+    title = " ".join(SPELLING.get(word, word) for word in words)
     return replace(
         check,
         subject=texts.get("", check.file),
         note=texts.get(check.function, ""),
-        title=title[:1].upper() + title[1:],
+        title=title if words[0] in SPELLING else title[:1].upper() + title[1:],
     )
 
 

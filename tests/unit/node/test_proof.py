@@ -50,8 +50,8 @@ def test_proof_shows_results_without_gpu_uuids(
     page = capsys.readouterr().out
     assert "## slim: 1 passed, 1 failed, 1 not run" in page
     assert (
-        "| **Cuda fails without devices.** Driver files alone are not enough. | passed | `a · GPU-… 'x'`"
-        " | 1.5 |" in page
+        "| **CUDA fails without devices.** Driver files alone are not enough. | passed | `a · GPU-…"
+        " 'x'` | 1.5 |" in page
     )
     assert "| not run | `no driver` |" in page
     assert "| **New.** | failed | `assert 1` | 0.0 |" in page
