@@ -5,8 +5,9 @@ Modules that build are imported late, so that `--print plan` starts fast.
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from worker_images.build import plan, requirements
 from worker_images.build.inputs import BUILDER
@@ -15,6 +16,10 @@ from worker_images.build.requirements import ARCHITECTURES
 from worker_images.cli import main
 from worker_images.errors import UsageError
 from worker_images.model import project
+from worker_images.model.project import Project
+
+if TYPE_CHECKING:
+    from worker_images.build.jobs import Request
 
 EXAMPLES = """\
 other commands:
@@ -127,35 +132,52 @@ def _add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
 
 def build(argv: list[str], root: Path, progress: Callable[[str], None]) -> str:
     """Build, test and tag, or print the plan of the build; raises ImageBuildError."""
-    arguments = vars(_parser(root).parse_args(argv))
-    show, as_json, variant = arguments.pop("show"), arguments.pop("json"), arguments["variant"]
-    if variant == ALL and (arguments["tag"] or arguments["push"]):
+    arguments = _parser(root).parse_args(argv)
+    if arguments.variant == ALL and (arguments.tag or arguments.push):
         raise UsageError("--variant all: --tag and --push take one image; build one variant")
-    loaded = project.load(root, arguments.pop("versions"))
-    names = loaded.catalog.buildable if variant == ALL else (variant,)
-    if show in {"plan", "dockerfile"}:
-        source, architecture = arguments["source"], arguments["architecture"]
-        locked = requirements.load(loaded)
-        plans = [plan.make(loaded, locked, name, source, architecture) for name in names]
-        return _printed(show, plans, root)
+    loaded = project.load(root, arguments.versions)
+    names = loaded.catalog.buildable if arguments.variant == ALL else (arguments.variant,)
+    if arguments.show in {"plan", "dockerfile"}:
+        return _printed(arguments, loaded, names)
     # These imports are slow, and printing a plan does not need them.
     from worker_images.build import bake, pipeline
-    from worker_images.build.jobs import Request
 
-    requests = [Request(**(arguments | {"variant": name})) for name in names]
-    if show:
+    requests = [_request(arguments, name) for name in names]
+    if arguments.show:
         return bake.bake_file(requests, loaded, progress)
     outcomes = pipeline.run(requests, loaded, progress)
-    if not as_json:
+    if not arguments.json:
         return "\n\n".join(main.summary(outcome) for outcome in outcomes)
     rows = [outcome.as_data() for outcome in outcomes]
-    return json.dumps(rows if variant == ALL else rows[0], indent=1)
+    return json.dumps(rows if arguments.variant == ALL else rows[0], indent=1)
 
 
-def _printed(what: str, plans: list[plan.Plan], root: Path) -> str:
-    if what == "plan":
+def _request(arguments: argparse.Namespace, variant: str) -> "Request":
+    from worker_images.build.jobs import Request
+
+    return Request(
+        variant=variant,
+        source=arguments.source,
+        builder=arguments.builder,
+        tag=arguments.tag,
+        architecture=arguments.architecture,
+        offline=arguments.offline,
+        no_cache=arguments.no_cache,
+        test=arguments.test,
+        push=arguments.push,
+    )
+
+
+def _printed(arguments: argparse.Namespace, loaded: Project, names: Sequence[str]) -> str:
+    """The plans, or the Dockerfiles, of variants."""
+    locked = requirements.load(loaded)
+    plans = [
+        plan.make(loaded, locked, name, arguments.source, arguments.architecture) for name in names
+    ]
+    if arguments.show == "plan":
         rows = [planned.as_data() for planned in plans]
         return json.dumps(rows if len(rows) > 1 else rows[0], indent=1)
     from worker_images.build import render
 
-    return "\n".join(render.dockerfile(planned, root) for planned in plans).removesuffix("\n")
+    texts = [render.dockerfile(planned, loaded.root) for planned in plans]
+    return "\n".join(texts).removesuffix("\n")

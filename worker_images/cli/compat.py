@@ -143,26 +143,9 @@ def _add_queries(parser: argparse.ArgumentParser) -> None:
 
 
 def _answer(arguments: argparse.Namespace, table: Table, pinned: Pinned) -> CompatResult:
-    queries = [
-        name for name in ("driver", "old", "node", "fleet", "svg") if getattr(arguments, name)
-    ]
-    if (
-        len(queries) > 1
-        or not (queries or arguments.release)
-        or (arguments.new and not arguments.old)
-        or (arguments.old and arguments.release)
-    ):
-        raise VersionError(
-            "give one of --driver, --release, --from with --to, --node, --fleet and --svg;"
-            " see --help"
-        )
+    _check_queries(arguments)
     if arguments.svg:
-        if arguments.svg.is_dir() or not arguments.svg.parent.is_dir():
-            raise VersionError(
-                f"--svg {str(arguments.svg)!r}: not a file in an existing folder; name another file"
-            )
-        write_atomic(arguments.svg, chart.svg(table, pinned))
-        return CompatResult({"svg": str(arguments.svg)}, str(arguments.svg))
+        return _write_chart(arguments.svg, table, pinned)
     if arguments.old:
         old, new = (_row(name, table, pinned) for name in (arguments.old, arguments.new))
         return compat.change(old, new, table, pinned)
@@ -175,6 +158,29 @@ def _answer(arguments: argparse.Namespace, table: Table, pinned: Pinned) -> Comp
     if arguments.fleet:
         return compat.fleet(fleet.read(_text(arguments.fleet), table), row, table, pinned)
     return compat.release(row, table, pinned)
+
+
+def _check_queries(arguments: argparse.Namespace) -> None:
+    """Raise VersionError unless the options form one query."""
+    names = ("driver", "old", "node", "fleet", "svg")
+    queries = [name for name in names if getattr(arguments, name)]
+    is_one = len(queries) == 1 or (not queries and arguments.release)
+    to_without_from = arguments.new and not arguments.old
+    from_with_release = arguments.old and arguments.release
+    if not is_one or to_without_from or from_with_release:
+        raise VersionError(
+            "give one of --driver, --release, --from with --to, --node, --fleet and --svg;"
+            " see --help"
+        )
+
+
+def _write_chart(path: Path, table: Table, pinned: Pinned) -> CompatResult:
+    if path.is_dir() or not path.parent.is_dir():
+        raise VersionError(
+            f"--svg {str(path)!r}: not a file in an existing folder; name another file"
+        )
+    write_atomic(path, chart.svg(table, pinned))
+    return CompatResult({"svg": str(path)}, str(path))
 
 
 def _row(named: str | None, table: Table, pinned: Pinned) -> Release:

@@ -166,15 +166,15 @@ def ended(process: "subprocess.Popen[bytes]", by: signal.Signals) -> Iterator[No
 def _failure(log: Path) -> ImageBuildError:
     """The error of a failed build: stale sums, a failed or wrong download, or a failed step."""
     text = ESCAPES.sub("", log.read_text(errors="replace"))
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or [
-        "no output from buildx"
-    ]
+    lines = [stripped for line in text.splitlines() if (stripped := line.strip())]
+    failed = _failed_step(lines)
     for pattern, kind, fix in FAILURES:
-        found = [line for line in _failed_step(lines) if re.search(pattern, line)]
+        found = [line for line in failed if re.search(pattern, line)]
         if found:
             return kind(f"building: {found[-1]}; {fix}; full log: {log}")
     errors = [line for line in lines if "ERROR" in line]
-    return EngineError(f"building: {(errors or lines)[-1]}; full log: {log}")
+    last = (errors or lines or ["no output from buildx"])[-1]
+    return EngineError(f"building: {last}; full log: {log}")
 
 
 def _failed_step(lines: list[str]) -> list[str]:

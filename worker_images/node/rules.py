@@ -1,6 +1,6 @@
 """The rules F3 to F12 of docs/launcher.md: each reads a request and yields its problems."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from worker_images.node import binary, loader
@@ -205,20 +205,23 @@ def gpu_count(request: LaunchRequest) -> Problems:
             f"no GPU, but {VISIBLE}=all",
             "add the node's devices to linux.devices",
         )
-    indices = {part for part in named if part.isdigit()}
-    comparable = (
-        named == {"none"} or {part for part in named if part.startswith("GPU-")} == named - indices
-    )
-    if (
-        named
-        and comparable
-        and (len(named - {"none"}) != len(request.gpus) or not indices <= {*request.gpus})
-    ):
+    if named and _can_be_counted(named) and not _are_the_gpus(named, request.gpus):
         yield (
             "linux.devices",
             f"GPUs {', '.join(request.gpus) or 'none'}, but {VISIBLE}={','.join(sorted(named))}",
             "name the same GPUs in both",
         )
+
+
+def _can_be_counted(named: set[str]) -> bool:
+    """Whether every name is none, an index or a UUID of a full GPU."""
+    return named == {"none"} or all(part.isdigit() or part.startswith("GPU-") for part in named)
+
+
+def _are_the_gpus(named: set[str], gpus: Sequence[str]) -> bool:
+    """Whether as many GPUs are named, and every index is that of one."""
+    indices = {part for part in named if part.isdigit()}
+    return len(named - {"none"}) == len(gpus) and indices <= set(gpus)
 
 
 def runsc_binary(request: LaunchRequest) -> Problems:
