@@ -46,7 +46,7 @@ LAYERS = (
     ),
     Layer(
         "static",
-        "Does the committed text match versions.yaml, and is it pinned and complete?",
+        "Do the committed files match versions.yaml? Is every download pinned?",
         "nothing",
         common=True,
         parallel=True,
@@ -61,7 +61,7 @@ LAYERS = (
     ),
     Layer(
         "variants",
-        "Are the parts that slim and full share the same bytes, and is the rest declared?",
+        "Are the common parts of slim and full identical? Is every difference declared?",
         "an engine",
         images="all",
         common=True,
@@ -75,15 +75,15 @@ LAYERS = (
     ),
     Layer(
         "node_kit",
-        "Does the GPU kit run with Python alone, as the checkout does?",
+        "Does the GPU kit give the same results as the checkout, with only Python installed?",
         "root, an engine",
         images="slim",
         common=True,
     ),
     Layer(
         "machine",
-        "Do a hostile environment, a full disk, a strict kernel or a dead container change the"
-        " results?",
+        "Are the results correct with a hostile environment, a full disk, a strict kernel or a dead"
+        " container?",
         "root, an engine",
         images="slim",
         common=True,
@@ -99,7 +99,7 @@ LAYERS = (
     ),
     Layer(
         "component",
-        "Is a component that was added by the steps of CONTRIBUTING.md built and tested?",
+        "Do the steps of CONTRIBUTING.md add a component that builds and passes its tests?",
         "an engine",
         images="full",
     ),
@@ -112,7 +112,7 @@ LAYERS = (
     ),
     Layer(
         "offline",
-        "Does a build without a network give the same image ID? Is slim for arm64 built and read?",
+        "Does a build without a network give the same image ID? Does slim build for arm64?",
         "root, an engine",
         images="slim",
     ),
@@ -125,7 +125,7 @@ LAYERS = (
     ),
     Layer(
         "examples",
-        "Does a Dockerfile on top of an image build, and is the image still in it?",
+        "Does a derived image build, and does it still contain all layers of the worker image?",
         "an engine",
         images="full",
     ),
