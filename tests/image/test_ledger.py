@@ -8,7 +8,7 @@ import pytest
 from worker_images.files import ROOT
 from worker_images.harness.collection import Case
 from worker_images.harness.options import not_run
-from worker_images.model.ledger import INPUTS, Entry, Ledger
+from worker_images.model.ledger import Entry, Ledger, inputs_file
 from worker_images.model.oci.image import Image
 
 pytestmark = [pytest.mark.mode("built"), pytest.mark.source("packages")]
@@ -31,7 +31,7 @@ def test_layer_matches_the_ledger_where_its_inputs_were_reviewed(
     layers: dict[str, Entry], case: Case, pytestconfig: pytest.Config
 ) -> None:
     """A layer with reviewed inputs has the size and the diffID in images/ledger.json."""
-    file = Path(case.archive).parent / INPUTS
+    file = inputs_file(Path(case.archive))
     inputs: dict[str, str] = json.loads(file.read_text()) if file.is_file() else {}
     ledger = Ledger.read(ROOT)
     reviewed = {
@@ -39,7 +39,8 @@ def test_layer_matches_the_ledger_where_its_inputs_were_reviewed(
         for name, digest in inputs.items()
         if (entry := ledger.entry(name, case.architecture, digest))
     }
-    assert {name: layers.get(name) for name in reviewed} == reviewed
+    found = {name: layers.get(name) for name in reviewed}
+    assert found == reviewed, "equal inputs gave other bytes: the build is not reproducible"
     if missing := sorted(layers.keys() - reviewed.keys()):
         reason = f"not reviewed, no entry in images/ledger.json: {', '.join(missing)}"
         not_run(pytestconfig, "ledger", reason)

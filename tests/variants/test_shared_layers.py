@@ -12,7 +12,7 @@ from worker_images.files import ROOT
 from worker_images.harness import expect
 from worker_images.model import catalog
 from worker_images.model.component import DebianPackage
-from worker_images.model.ledger import INPUTS, Ledger
+from worker_images.model.ledger import Ledger, inputs_file
 from worker_images.model.oci import archive
 from worker_images.model.oci.image import Image
 
@@ -57,7 +57,7 @@ def test_layers_of_common_components_are_identical(
 @pytest.mark.parametrize("variant", CATALOG.buildable)
 def test_every_layer_is_in_the_ledger(variant: str, images: dict[str, Image]) -> None:
     """All engines and machines build the layers in images/ledger.json, byte for byte."""
-    inputs = json.loads((ROOT / "out" / variant / INPUTS).read_text())
+    inputs = json.loads(inputs_file(ROOT / "out" / variant / "image.tar").read_text())
     ledger = Ledger.read(ROOT)
     entries = {name: ledger.entry(name, "amd64", digest) for name, digest in inputs.items()}
     reviewed = {name: entry.diff_id for name, entry in entries.items() if entry}

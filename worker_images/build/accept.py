@@ -1,18 +1,20 @@
 """`make accept`: write generated files, ledger and documents after the images pass."""
 
+import contextlib
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from worker_images.build import documents, generated, pipeline, requirements, resolve
+from worker_images.build.inputs import BUILDER
 from worker_images.build.jobs import Request
 from worker_images.build.tars import Progress
-from worker_images.errors import EngineError
+from worker_images.errors import EngineError, FailedTestsError
 from worker_images.files import write_atomic
 from worker_images.model import lock_check
 from worker_images.model.component import Architecture
-from worker_images.model.ledger import INPUTS, LEDGER, Entry, Ledger
+from worker_images.model.ledger import LEDGER, Entry, Ledger, inputs_file
 from worker_images.model.lock import Lock, differences, lock_of
 from worker_images.model.oci.image import ImageError
 from worker_images.model.oci.outline import outline
@@ -25,31 +27,53 @@ MAX_LINES = 40
 def accept(
     project: Project, variants: Sequence[str], architecture: Architecture, progress: Progress
 ) -> tuple[str, ...]:
-    """Resolve what the lock lacks, render, build and test; then write ledger and documents.
+    """Resolve what the lock lacks, build and test; then write what the images mean.
 
-    Returns the lines of the differences. An error of resolving, building or testing is raised
-    before the ledger is written.
+    Returns the lines of the differences. If resolving, building or testing fails, no file has
+    changed.
     """
-    lines = [f"{name}: changed" for name in _lock(project, progress)]
+    resolved = _resolve(project, progress)
+    with _restored_on_failure(resolved):
+        lines = _write(project, resolved)
+        requests = [
+            Request(name, source="packages", architecture=architecture, retest=True)
+            for name in variants
+        ]
+        names = [outcome.record.variant for outcome in pipeline.run(requests, project, progress)]
+        ledger, changes = _reviewed(project, names, architecture)
     lines += _write(project, generated.files(project))
-    requests = [Request(name, architecture=architecture, retest=True) for name in variants]
-    for outcome in pipeline.run(requests, project, progress):
-        lines += _review(project, outcome.record.variant, architecture)
-    lines += _write(project, dict(documents.files(project)))
-    return tuple(lines)
+    if changes:
+        ledger.write(project.root)
+    return (*lines, *changes, *_write(project, documents.files(project)))
 
 
-def _lock(project: Project, progress: Progress) -> tuple[str, ...]:
+def _resolve(project: Project, progress: Progress) -> Mapping[Path, str]:
+    """Return the files of the lock that change, with their texts."""
     path = lock_of(project.versions)
     locked = Lock.read(path)
     if list(lock_check.faults(locked)):
         requirements.load(project)
     if not list(differences(locked, requirements.request(project), path.name)):
-        return ()
-    return resolve.write(project, progress, kept=locked)
+        return {}
+    return resolve.resolved(project, locked, progress)
 
 
-def _write(project: Project, files: dict[Path, str]) -> list[str]:
+@contextlib.contextmanager
+def _restored_on_failure(files: Iterable[Path]) -> Iterator[None]:
+    """Give the files their texts again if the block fails."""
+    before = {path: path.read_text() if path.is_file() else None for path in files}
+    try:
+        yield
+    except BaseException:
+        for path, text in before.items():
+            if text is None:
+                path.unlink(missing_ok=True)
+            else:
+                write_atomic(path, text)
+        raise
+
+
+def _write(project: Project, files: Mapping[Path, str]) -> list[str]:
     """Write each file that differs and return the lines of the differences."""
     lines = []
     for path, text in files.items():
@@ -68,26 +92,43 @@ def _write(project: Project, files: dict[Path, str]) -> list[str]:
     return lines
 
 
-def _review(project: Project, variant: str, architecture: Architecture) -> list[str]:
-    """Write the ledger entries of an image that passed and return the changes."""
-    name = variant if architecture == "amd64" else f"{variant}-{architecture}"
-    out = project.root / "out" / name
-    inputs: dict[str, str] = json.loads((out / INPUTS).read_text())
+def _reviewed(
+    project: Project, variants: Sequence[str], architecture: Architecture
+) -> tuple[Ledger, list[str]]:
+    """Return the ledger with the layers of images that passed, and the changes.
+
+    Raises FailedTestsError if equal inputs gave different bytes.
+    """
+    ledger, changes = Ledger.read(project.root), []
+    for variant in variants:
+        for part, digest, entry in _layers(project, variant, architecture):
+            known = ledger.entry(part, architecture, digest)
+            if known and known != entry:
+                raise FailedTestsError(
+                    f"{part} {architecture}: equal inputs gave {known.diff_id} and"
+                    f" {entry.diff_id}; the build of {part} is not reproducible"
+                )
+            if known:
+                continue
+            before = ledger.latest(part, architecture)
+            ledger = ledger.with_entry(part, architecture, digest, entry)
+            changes.append(f"{LEDGER}: {part} {architecture}: {_change(before, entry)}")
+    return ledger, changes
+
+
+def _layers(
+    project: Project, variant: str, architecture: Architecture
+) -> Iterator[tuple[str, str, Entry]]:
+    """Return the name, the digest of the inputs, and the size and diffID of each layer."""
+    name = variant if architecture == BUILDER else f"{variant}-{architecture}"
+    archive = project.root / "out" / name / "image.tar"
+    inputs: dict[str, str] = json.loads(inputs_file(archive).read_text())
     try:
-        layers = outline(out / "image.tar").layers
+        layers = outline(archive).layers
     except ImageError as error:
         raise EngineError(f"reading {error}; build it again with --no-cache") from error
-    ledger, lines = Ledger.read(project.root), []
     for (part, digest), (diff_id, size) in zip(inputs.items(), layers, strict=True):
-        if ledger.entry(part, architecture, digest):
-            continue
-        before = ledger.latest(part, architecture)
-        entry = Entry(size, diff_id)
-        ledger = ledger.with_entry(part, architecture, digest, entry)
-        lines.append(f"{LEDGER}: {part} {architecture}: {_change(before, entry)}")
-    if lines:
-        ledger.write(project.root)
-    return lines
+        yield part, digest, Entry(size, diff_id)
 
 
 def _change(before: Entry | None, after: Entry) -> str:

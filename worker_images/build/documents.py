@@ -5,12 +5,15 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from worker_images.errors import EngineError
 from worker_images.model.drivers import chart
 from worker_images.model.drivers.compat import Pinned
 from worker_images.model.project import Project
 
 PAGE = "docs/drivers.md"
 CHART = "docs/drivers.svg"
+# The shell's exit codes for a command that cannot run.
+NOT_RUN = (126, 127)
 BLOCK = re.compile(r"```\n\$ (.*)\n(?:(?!```).*\n)*```")
 
 
@@ -32,6 +35,8 @@ def with_output(text: str, root: Path) -> str:
     def run(block: re.Match[str]) -> str:
         command = ["sh", "-c", block[1]]
         result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        if result.returncode in NOT_RUN or "Traceback" in result.stderr:
+            raise EngineError(f"{PAGE}: {block[1]}: {result.stderr.strip()}; correct the command")
         return f"```\n$ {block[1]}\n{result.stdout}{result.stderr}```"
 
     return BLOCK.sub(run, text)

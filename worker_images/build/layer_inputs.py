@@ -1,4 +1,4 @@
-"""Digests of the inputs of each image layer, which are the keys of the ledger."""
+"""The digest of each layer's inputs, which is its key in the ledger."""
 
 import json
 from pathlib import Path
@@ -7,20 +7,36 @@ from worker_images.build import inputs, render
 from worker_images.build.plan import Component, Plan
 from worker_images.files import text_digest
 
+# The stages below a component's own, by its builder.
+STAGES = {
+    None: ("base_stage",),
+    inputs.GO: ("go_stage",),
+    inputs.CGO: ("base_stage", "go_stage", "cgo_stage"),
+}
+
 
 def input_digests(plan: Plan, root: Path) -> dict[str, str]:
-    """Return a digest for the base and for each component, in layer order."""
+    """Return a digest for the base's layer and for each component's, in layer order."""
     base = [each.digest for each in plan.inputs if each.owner == inputs.BASE]
-    found = {inputs.BASE: _digest(plan, base)}
+    found = {inputs.BASE: _digest(plan, [*_stages(plan, None, root), *base])}
     for component in plan.components:
         found[component.name] = _digest(plan, _of_component(plan, component, root))
     return found
 
 
 def _of_component(plan: Plan, component: Component, root: Path) -> list[str]:
-    argument = f"{component.argument}={component.reported_version}"
-    digests = [each.digest for each in plan.inputs_of(component)]
-    return [argument, render.stage(plan, component, root), *digests]
+    return [
+        f"{component.argument}={component.reported_version}",
+        *_stages(plan, component.builder, root),
+        render.macro(plan, root, component.template, "stage", component),
+        render.macro(plan, root, "base/layer.j2", "copy", component),
+        *(each.digest for each in plan.inputs_of(component)),
+    ]
+
+
+def _stages(plan: Plan, builder: str | None, root: Path) -> list[str]:
+    template = f"base/{plan.source}.j2"
+    return [render.macro(plan, root, template, name) for name in STAGES[builder]]
 
 
 def _digest(plan: Plan, texts: list[str]) -> str:

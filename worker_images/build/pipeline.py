@@ -17,7 +17,7 @@ from worker_images.build.testing import CheckResults
 from worker_images.engine import buildx, push
 from worker_images.errors import EngineError, FailedTestsError, InterruptedBuildError
 from worker_images.files import atomic_path, text_digest, without_stale_parts, write_atomic
-from worker_images.model.ledger import INPUTS
+from worker_images.model.ledger import inputs_file
 from worker_images.model.oci.image import ImageError
 from worker_images.model.oci.outline import outline
 from worker_images.model.project import Project
@@ -160,10 +160,11 @@ def _start_tests(
         return contextlib.nullcontext(lambda: None)
     # The test harness reads packages from the store and does not know --offline.
     context.fetch_packages(job.plan, job.store)
-    digests = layer_inputs.input_digests(job.plan, job.root)
-    write_atomic(job.out / INPUTS, json.dumps(digests, indent=1) + "\n")
     accepted = job.out / "image.tar"
     archive = accepted if record.matches(accepted, built) else job.out / "candidate.tar"
+    if job.plan.source == "packages":
+        digests = layer_inputs.input_digests(job.plan, job.root)
+        write_atomic(inputs_file(archive), json.dumps(digests, indent=1) + "\n")
     return testing.start(job, built, archive)
 
 
@@ -202,6 +203,7 @@ def _accept(
         return built, None
     if not record.matches(accepted, built):
         candidate.replace(accepted)
+        _move(inputs_file(candidate), inputs_file(accepted))
     candidate.unlink(missing_ok=True)
     tag = job.request.tag or job.plan.tag
     job.images.tag(built.engine_id, tag)
@@ -217,6 +219,14 @@ def _accept(
         job.progress(f"pushing {tag}")
         push.push(job.endpoint.address, tag, built.manifest_digest)
     return done, tag
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a file; a missing source removes the target."""
+    if source.exists():
+        source.replace(target)
+    else:
+        target.unlink(missing_ok=True)
 
 
 def _interrupted(tagged: Sequence[str], *, pushing: bool) -> BaseException:

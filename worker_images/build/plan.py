@@ -126,7 +126,7 @@ class Plan:
 # Owners of the inputs below a component, by its builder. Without one it uses the base's programs.
 _BELOW: dict[str | None, tuple[str, ...]] = {
     None: (inputs.BASE,),
-    GO: (GO, inputs.NATIVE),
+    GO: (GO,),
     inputs.CGO: (GO, inputs.BASE, inputs.CGO),
 }
 

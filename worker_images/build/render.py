@@ -8,14 +8,15 @@ from pathlib import Path
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from worker_images.build.plan import Component, Plan
+from worker_images.build.plan import Plan
 from worker_images.errors import UsageError
 
 COMMITTED = "Dockerfile.worker"
 
 
 @functools.cache
-def _environment(root: Path) -> ImmutableSandboxedEnvironment:
+def environment(root: Path) -> ImmutableSandboxedEnvironment:
+    """Return the templates of a checkout."""
     return ImmutableSandboxedEnvironment(
         loader=jinja2.FileSystemLoader(root / "images"),
         undefined=jinja2.StrictUndefined,
@@ -34,7 +35,7 @@ def dockerfile(plan: Plan, root: Path) -> str:
 def text(template: str, root: Path, values: Mapping[str, object]) -> str:
     """Render a template in images/; raises UsageError if it is invalid or a value is undefined."""
     try:
-        rendered = _environment(root).get_template(template).render(values)
+        rendered = environment(root).get_template(template).render(values)
     except jinja2.TemplateError as error:
         raise UsageError(
             f"images/{template}: {error}; correct the template, or add the pin to versions.yaml"
@@ -42,8 +43,7 @@ def text(template: str, root: Path, values: Mapping[str, object]) -> str:
     return re.sub(r"\n{3,}", "\n\n", rendered)
 
 
-def stage(plan: Plan, component: Component, root: Path) -> str:
-    """Render the instructions of one component's stages."""
-    template = _environment(root).get_template(component.template)
-    module = template.make_module({"plan": plan})
-    return str(module.stage(component))  # type: ignore[attr-defined]
+def macro(plan: Plan, root: Path, template: str, name: str, *arguments: object) -> str:
+    """Render one macro of a template below images/."""
+    module = environment(root).get_template(template).make_module({"plan": plan})
+    return str(getattr(module, name)(*arguments))

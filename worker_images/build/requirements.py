@@ -62,7 +62,7 @@ def request(project: Project) -> dict[str, str]:
     for name, definition in catalog.components.items():
         origin, version = definition.packages, pins.components[name].packages.version
         if isinstance(origin, GoModule):
-            found[f"modules.{name}"] = f"{origin.module} {version}"
+            found[f"modules.{name}"] = " ".join((origin.module, str(version), *origin.commands))
         if isinstance(origin, Wheel):
             found[f"wheels.{name}"] = f"{origin.project} {version}"
     for _, each in published(project, tuple(catalog.components)):

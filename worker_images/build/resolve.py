@@ -43,7 +43,7 @@ def write(
     Entries of the kept lock that still match the pins stay unchanged. With `check`, raises
     DriftError instead of writing.
     """
-    files = _resolved(project, kept, progress)
+    files = resolved(project, kept, progress)
     path, root = lock.lock_of(project.versions), project.root
     stale = [path for path, text in files.items() if not path.is_file() or path.read_text() != text]
     names = [str(path.relative_to(root) if path.is_relative_to(root) else path) for path in stale]
@@ -57,7 +57,8 @@ def write(
     return changes
 
 
-def _resolved(project: Project, kept: Lock, progress: Progress) -> dict[Path, str]:
+def resolved(project: Project, kept: Lock, progress: Progress) -> dict[Path, str]:
+    """Return versions.lock and the new go.mod and go.sum files, with their texts."""
     if os.environ.get("GOSUMDB") == "off":
         raise FetchError(
             "GOSUMDB=off: Go and its modules would not be verified; unset it, or set it to a"
@@ -182,4 +183,11 @@ def _module(name: str, origin: object, task: Task, found: Path) -> Module:
     files = Store().modules(gomod.files(total, f"{name}/go.sum"))
     size = sum(path.stat().st_size for path in files)
     version = str(task.project.pins.components[name].packages.version)
-    return Module(origin.module, version, text_digest(mod), text_digest(total), size)
+    return Module(
+        module=origin.module,
+        version=version,
+        commands=origin.commands,
+        mod=text_digest(mod),
+        sum=text_digest(total),
+        size=size,
+    )

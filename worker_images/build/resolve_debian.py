@@ -41,7 +41,8 @@ def _roots(task: Task, architecture: Architecture) -> Roots:
     names = requirements.roots(task.project.catalog, architecture).names
     kept = task.kept.packages.get(architecture, Roots({}, {}, ()))
     resolved = _resolve_roots(task, architecture, names)
-    files = _merge(kept.files, resolved)
+    held = {name for root in names if root not in resolved for name in kept.holds[root]}
+    files = merge([each for each in kept.files if each.name in held], resolved)
     holds = {
         name: tuple(package.name for package in resolved[name])
         if name in resolved
@@ -52,7 +53,7 @@ def _roots(task: Task, architecture: Architecture) -> Roots:
     return Roots(names, holds, tuple(files[name] for name in sorted(used)))
 
 
-def _merge(
+def merge(
     kept: Sequence[Package], resolved: Mapping[str, tuple[Package, ...]]
 ) -> dict[str, Package]:
     """Return all packages by name; raises DriftError for one with two versions."""

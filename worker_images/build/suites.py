@@ -47,15 +47,20 @@ def _passes(project: Project, layer: Layer, chosen: tuple[str, ...], progress: P
             return False
     if is_image:
         return True
-    return (
-        subprocess.run(_command(project.root, layer), cwd=project.root, check=False).returncode == 0
-    )
+    commands = [_command(project.root, layer)]
+    if layer.name == "workload":
+        commands = [_workload(project.root, variant) for variant in variants]
+    results = [subprocess.run(each, cwd=project.root, check=False) for each in commands]
+    return not any(each.returncode for each in results)
+
+
+def _workload(root: Path, variant: str) -> list[str]:
+    python = str(root / ".venv/bin/python")
+    return [python, "-m", "worker_images.node", "workload", "--variant", variant]
 
 
 def _command(root: Path, layer: Layer) -> list[str]:
     python = str(root / ".venv/bin/python")
-    if layer.name == "workload":
-        return [python, "-m", "worker_images.node", "workload"]
     report = root / layer.file
     report.unlink(missing_ok=True)
     parallel = PARALLEL if layer.parallel else ()

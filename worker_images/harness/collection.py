@@ -114,8 +114,19 @@ def _applies(item: pytest.Item, case: Case) -> bool:
         "source": (case.source,),
         "mode": (case.mode,),
     }
-    markers = ((name, item.get_closest_marker(name)) for name in present)
-    return all(marker.args[0] in present[name] for name, marker in markers if marker)
+    known = {
+        "component": case.catalog.components,
+        "variant": case.catalog.variants,
+        "source": ("packages", "upstream"),
+        "mode": ("built", "derived"),
+    }
+    markers = [
+        (name, marker.args[0]) for name in present if (marker := item.get_closest_marker(name))
+    ]
+    for name, value in markers:
+        if value not in known[name]:
+            raise pytest.UsageError(f"{item.nodeid}: marker {name}: unknown {name} {value!r}")
+    return all(value in present[name] for name, value in markers)
 
 
 @pytest.hookimpl(trylast=True)

@@ -5,20 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from worker_images.errors import Finding
 from worker_images.model import rootfs
 from worker_images.model.component import (
     DebianPackage,
     Definition,
+    GoModule,
     UpstreamFile,
     UpstreamImage,
     UpstreamRepository,
     Wheel,
 )
 from worker_images.model.document import Document, raise_findings, read
-from worker_images.model.pins import ComponentPin, DebianName, Name, Pins
+from worker_images.model.pins import ComponentPin, DebianName, Name, Pins, unique
 from worker_images.model.rootfs import Rules
 from worker_images.model.schema import Strict, pattern, read_model
 
@@ -32,7 +33,9 @@ class Variant(Strict):
     """images/NAME/variant.yaml: the variant's purpose, and its components in layer order."""
 
     purpose: Annotated[str, StringConstraints(pattern=PURPOSE)]
-    components: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
+    components: Annotated[
+        tuple[Name, ...], Field(strict=False, min_length=1), AfterValidator(unique)
+    ]
 
 
 class BasePackages(Strict):
@@ -119,6 +122,7 @@ def _mismatched(pins: Pins, document: Document, catalog: Catalog) -> Iterator[Fi
     """Pins that lack keys which the component's source needs, or have keys which it ignores."""
     for name in catalog.components.keys() & pins.components.keys():
         definition, pin = catalog.components[name], pins.components[name]
+        yield from _cross_compiled(name, definition)
         if isinstance(definition.packages, DebianPackage):
             if pin.packages.version or pin.packages.describe:
                 why = "versions.lock pins Debian packages"
@@ -128,6 +132,16 @@ def _mismatched(pins: Pins, document: Document, catalog: Catalog) -> Iterator[Fi
             why = f"the component is a {kind}"
             yield _finding(document, name, "packages", "no version", why, "add version")
         yield from _upstream(document, name, definition, pin)
+
+
+def _cross_compiled(name: str, definition: Definition) -> Iterator[Finding]:
+    """C is compiled only for the architecture that builds."""
+    origin = definition.packages
+    uses_c = isinstance(origin, GoModule) and origin.builder == "cgo"
+    if uses_c and origin.architectures != ("amd64",):
+        file = f"images/components/{name}/component.yaml"
+        what, why = "cgo for another architecture", "C is compiled for amd64 only"
+        yield Finding(file, 1, 1, "packages.architectures", what, why, "name amd64 only")
 
 
 def _upstream(

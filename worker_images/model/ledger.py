@@ -10,11 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from worker_images.errors import DriftError
 from worker_images.files import write_atomic
 
 LEDGER = "images/ledger.json"
-# A file next to an image archive, with the digest of each component's inputs.
-INPUTS = "inputs.json"
+
+
+def inputs_file(archive: Path) -> Path:
+    """The file beside an image archive with the digest of each layer's inputs."""
+    return archive.with_suffix(".inputs.json")
 
 
 @dataclass(frozen=True)
@@ -33,14 +37,18 @@ class Ledger:
 
     @classmethod
     def read(cls, root: Path) -> Self:
-        """Read the ledger of a checkout."""
+        """Read the ledger of a checkout; raises DriftError."""
+        try:
+            data = json.loads((root / LEDGER).read_text())
+        except (OSError, ValueError) as error:
+            raise DriftError(f"{LEDGER}:1:1: cannot be read ({error}); restore it") from error
         return cls(
             {
                 name: {
                     architecture: {digest: Entry(**row) for digest, row in entries.items()}
                     for architecture, entries in architectures.items()
                 }
-                for name, architectures in json.loads((root / LEDGER).read_text()).items()
+                for name, architectures in data.items()
             }
         )
 

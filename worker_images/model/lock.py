@@ -73,6 +73,7 @@ class Module:
 
     module: str
     version: str
+    commands: tuple[str, ...]
     mod: str
     sum: str
     size: int
@@ -121,7 +122,7 @@ class Lock:
             for root, names in of.names.items()
         }
         found |= {
-            f"modules.{name}": f"{each.module} {each.version}"
+            f"modules.{name}": " ".join((each.module, each.version, *each.commands))
             for name, each in self.modules.items()
         }
         found |= {
@@ -143,7 +144,7 @@ class Lock:
                 Debian(**data["debian"]),
                 {architecture: _roots(rows) for architecture, rows in data["packages"].items()},
                 Toolchain(**data["toolchain"]),
-                {name: Module(**row) for name, row in data["modules"].items()},
+                {name: _module(row) for name, row in data["modules"].items()},
                 {name: Wheel(**row) for name, row in data["wheels"].items()},
                 tuple(Published(**row) for row in data["published"]),
             )
@@ -169,6 +170,10 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def lock_of(versions: Path) -> Path:
     """The path of the lock that belongs to a versions.yaml."""
     return versions.with_suffix(".lock")
+
+
+def _module(row: Mapping[str, Any]) -> Module:
+    return Module(**{**row, "commands": tuple(row["commands"])})
 
 
 def _roots(data: Mapping[str, Any]) -> Roots:

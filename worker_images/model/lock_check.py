@@ -69,8 +69,8 @@ def _is_wheel(wheel: Wheel) -> bool:
     return bool(versioned) and _is_sha256(wheel.sha256) and _is_size(wheel.size)
 
 
-def _is_sha256(text: str) -> bool:
-    return bool(re.fullmatch(SHA256, text))
+def _is_sha256(text: object) -> bool:
+    return isinstance(text, str) and bool(re.fullmatch(SHA256, text))
 
 
 def _is_time(text: str) -> bool:

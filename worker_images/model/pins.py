@@ -54,7 +54,8 @@ def _not_latest(value: str) -> str:
     return value
 
 
-def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
+def unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the values; raises ValueError for one that occurs twice."""
     if len(set(values)) < len(values):
         raise ValueError("duplicate entry")
     return values
@@ -137,7 +138,7 @@ class Fleet(Strict):
     """The NVIDIA drivers that every image must serve, and the exceptions."""
 
     drivers: Annotated[
-        tuple[Driver, ...], Field(min_length=1, strict=False), AfterValidator(_unique)
+        tuple[Driver, ...], Field(min_length=1, strict=False), AfterValidator(unique)
     ]
     allow_unserved: Annotated[tuple[Unserved, ...], Field(strict=False)] = ()
 

@@ -1,10 +1,12 @@
 """Documents show the current output of their commands."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from worker_images.build import documents
+from worker_images.errors import EngineError
 from worker_images.files import ROOT
 from worker_images.model.project import Project
 
@@ -30,7 +32,12 @@ def test_output_is_replaced_when_it_is_old(tmp_path: Path) -> None:
 
 def test_chart_changes_with_the_table(project: Project, tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
-    shutil.copy(ROOT / documents.PAGE, tmp_path / documents.PAGE)
+    (tmp_path / documents.PAGE).write_text("no commands\n")
     shorter = replace(project.table, releases=project.table.releases[:-1])
     found = documents.files(replace(project, root=tmp_path, table=shorter))
     assert found[tmp_path / documents.CHART] != (ROOT / documents.CHART).read_text()
+
+
+def test_command_that_cannot_run_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"\./nosuch: .*correct the command"):
+        documents.with_output("```\n$ ./nosuch\nold\n```\n", tmp_path)

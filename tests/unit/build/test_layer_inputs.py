@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from worker_images.build import plan
+from worker_images.build import plan, render
 from worker_images.build.inputs import Input, Root, Text, Toolchain
 from worker_images.build.layer_inputs import input_digests
 from worker_images.build.plan import Plan
@@ -78,3 +79,35 @@ def test_version_and_time_change_the_digest(full: Plan) -> None:
     assert input_digests(other, ROOT)["gvisor"] != before["gvisor"]
     later = input_digests(replace(full, epoch=full.epoch + 1), ROOT)
     assert not set(later.values()) & set(before.values())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "layers"),
+    [
+        ("-trimpath", "-trimpath -gcflags=all=-N", {"gvisor", "runc", "nvidia-container-toolkit"}),
+        ("ADD cgo.tar /", "ADD cgo.tar /x", {"runc", "nvidia-container-toolkit"}),
+        (
+            "ADD base.tar /",
+            "ADD base.tar /x",
+            {"base", "runc", "criu", "nvidia-container-toolkit", "cuda-runtime"},
+        ),
+    ],
+)
+def test_instruction_of_a_shared_stage_changes_what_stands_on_it(
+    old: str, new: str, layers: set[str], full: Plan, checkout: Path
+) -> None:
+    before = input_digests(full, checkout)
+    template = checkout / "images/base/packages.j2"
+    template.write_text(template.read_text().replace(old, new))
+    render.environment.cache_clear()
+    after = input_digests(full, checkout)
+    assert {name for name in before if before[name] != after[name]} == layers
+
+
+def test_copy_of_a_layer_is_one_of_its_inputs(full: Plan, checkout: Path) -> None:
+    before = input_digests(full, checkout)
+    template = checkout / "images/base/layer.j2"
+    template.write_text(template.read_text().replace("--link", "--link --chmod=0700"))
+    render.environment.cache_clear()
+    assert input_digests(full, checkout)["base"] == before["base"]
+    assert input_digests(full, checkout)["gvisor"] != before["gvisor"]

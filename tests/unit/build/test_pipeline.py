@@ -122,8 +122,8 @@ def test_image_is_tagged_and_recorded_when_it_passes(
     assert sorted(path.name for path in (tmp_path / "slim").glob("*.*")) == [
         ".lock",
         "build.json",
+        "image.inputs.json",
         "image.tar",
-        "inputs.json",
     ]
 
 

@@ -152,7 +152,7 @@ def test_generated_file_without_parts_is_an_error(tmp_path: Path) -> None:
         ("dropped:\n", 'dropped:\n  "/usr/x": ""\n', "dropped./usr/x: '' is not allowed"),
         ("kept:\n", "keeps:\n", "keeps: unknown key"),
         ("kept:\n", "dropped:\n", "dropped: written twice"),
-        ('copyright": "licences', 'copyright": 7 # "licences', "'7' is not quoted"),
+        ('copyright": "licenses', 'copyright": 7 # "licences', "'7' is not quoted"),
     ],
 )
 def test_invalid_rules_are_rejected_with_line_and_column(

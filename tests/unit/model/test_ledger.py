@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from worker_images.errors import DriftError
 from worker_images.files import ROOT
 from worker_images.model.ledger import LEDGER, Entry, Ledger
 
@@ -30,3 +33,10 @@ def test_new_entry_replaces_the_one_of_earlier_inputs() -> None:
     assert second.entry("gvisor", "amd64", "old") is None
     assert second.latest("gvisor", "amd64") == LARGE
     assert second.entry("gvisor", "arm64", "old") == SMALL
+
+
+def test_invalid_ledger_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / LEDGER).write_text("<<<<<<< HEAD")
+    with pytest.raises(DriftError, match=r"images/ledger\.json:1:1: cannot be read"):
+        Ledger.read(tmp_path)

@@ -126,7 +126,7 @@ def _first(file: str, pattern: str) -> str:
 def _probes(root: Path, loaded: Project) -> dict[str, Callable[[], str]]:
     pinned, suite = loaded.pins, loaded.pins.debian
     gvisor = requirements.request(loaded)[f"modules.{COMPONENT}"]
-    module, version = gvisor.split()
+    module, version, *_ = gvisor.split()
     proxy = re.split("[,|]", os.environ.get("GOPROXY") or GO_PROXY)[0]
     return {
         "python": partial(check_environment, root),

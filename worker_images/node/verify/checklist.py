@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from worker_images.model.drivers.table import Table
@@ -39,10 +39,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Results:
-    """The results of the tests, and for each suite without results the reason."""
+    """The results of the tests.
+
+    `missing` has the reasons of suites that cannot test this image here, `incomplete` those of
+    suites that started and did not finish.
+    """
 
     checks: Sequence[Check]
     missing: Mapping[str, str]
+    incomplete: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,13 @@ def join_results(row: Row, found: Results, drivers: Table) -> Result:
     """Return a row's result from the results of its tests.
 
     A failed test fails the row. One suite whose tests all passed is enough: it replaces a suite
-    that cannot run.
+    that cannot run here, but not one that did not finish.
     """
+    broken = [
+        found.incomplete[name] for name in map(suite_of, row.tests) if name in found.incomplete
+    ]
+    if broken:
+        return Result(NOT_RUN, reason=_unique(broken))
     results = {test: _worst(test, found) for test in row.tests}
     for test, result in results.items():
         if result.outcome == FAILED:

@@ -33,6 +33,7 @@ def run(rows: Sequence[Row], request: Request, log: Callable[[str], None]) -> Re
         suites.setdefault(suite_of(test), []).append(test)
     checks: list[Check] = []
     missing: dict[str, str] = {}
+    incomplete: dict[str, str] = {}
     for name, selected in suites.items():
         try:
             _check_usable(name, request)
@@ -40,11 +41,17 @@ def run(rows: Sequence[Row], request: Request, log: Callable[[str], None]) -> Re
             checks += _results(name, selected, request)
         except _NoResultsError as error:
             missing[name] = str(error)
-    return Results(checks, missing)
+        except _IncompleteError as error:
+            incomplete[name] = str(error)
+    return Results(checks, missing, incomplete)
 
 
 class _NoResultsError(Exception):
     """A suite could not run; the message is the reason."""
+
+
+class _IncompleteError(Exception):
+    """A suite started and did not finish; the message is the reason."""
 
 
 def _check_usable(name: str, request: Request) -> None:
@@ -80,6 +87,12 @@ def _results(name: str, tests: Sequence[str], request: Request) -> tuple[Check, 
     with log.open("wb") as output:
         status = run_pytest.run(request.root, tests, options, report, output)
     if status not in COMPLETE or not report.exists():
-        message = last_line(log.read_text(errors="replace"))
-        raise _NoResultsError(f"tests/{name}: pytest exited with {status}: {message}")
+        message = _error_line(log.read_text(errors="replace"))
+        raise _IncompleteError(f"tests/{name}: pytest exited with {status}: {message}")
     return results.read(report).checks
+
+
+def _error_line(text: str) -> str:
+    """Return pytest's own error, or else the last line."""
+    errors = [line for line in text.splitlines() if line.startswith("ERROR")]
+    return errors[-1] if errors else last_line(text)

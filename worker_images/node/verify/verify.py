@@ -149,7 +149,7 @@ def _check(run: Run, image: str) -> Checklist:
             entries.append(Entry(row, probed[row]))
         else:
             entries.append(Entry(row, checklist.join_results(row, results, run.drivers)))
-    return Checklist(tuple(entries), image, results.missing)
+    return Checklist(tuple(entries), image, {**results.missing, **results.incomplete})
 
 
 def _run_probes(rows: Sequence[Row], image: Path, run: Run) -> dict[Row, Result]:

@@ -97,3 +97,14 @@ def test_every_row_has_tests_or_a_probe() -> None:
     assert [each.check for each in rows if bool(each.tests) == bool(each.probe)] == []
     assert {each.assessment for each in rows} == set(checklist.ASSESSMENTS)
     assert len({each.check for each in rows}) == len(rows)
+
+
+def test_suite_that_did_not_finish_is_not_replaced_by_another() -> None:
+    """A crash is not the same as a suite that cannot run here."""
+    tests = ("tests/image/test_a.py::test_a", "tests/workload/test_b.py::test_b")
+    checks = [Check(tests[0], Result(PASSED))]
+    crashed = Results(checks, {}, {"workload": "pytest exited with -9: Killed"})
+    result = join_results(row(*tests), crashed, DRIVERS)
+    assert (result.outcome, result.reason) == (NOT_RUN, "pytest exited with -9: Killed")
+    absent = Results(checks, {"workload": "only in a checkout"})
+    assert join_results(row(*tests), absent, DRIVERS).outcome == PASSED
