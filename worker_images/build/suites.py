@@ -8,6 +8,7 @@ from worker_images.build import pipeline
 from worker_images.build.jobs import Request
 from worker_images.build.tars import Progress
 from worker_images.errors import FailedTestsError, UsageError
+from worker_images.model import results
 from worker_images.model.layers import LAYERS, Layer
 from worker_images.model.project import Project
 
@@ -47,11 +48,26 @@ def _passes(project: Project, layer: Layer, chosen: tuple[str, ...], progress: P
             return False
     if is_image:
         return True
-    commands = [_command(project.root, layer)]
     if layer.name == "workload":
         commands = [_workload(project.root, variant) for variant in variants]
-    results = [subprocess.run(each, cwd=project.root, check=False) for each in commands]
-    return not any(each.returncode for each in results)
+        passed = [_run(project.root, command) for command in commands]
+        return all(passed)
+    return _run(project.root, _command(project.root, layer)) and not _unexplained(
+        project.root / layer.file, progress
+    )
+
+
+def _run(root: Path, command: list[str]) -> bool:
+    return subprocess.run(command, cwd=root, check=False).returncode == 0
+
+
+def _unexplained(report: Path, progress: Progress) -> bool:
+    """Whether a test was skipped without a reason of the machine; such a skip is not a pass."""
+    checks = results.read(report).with_outcome(results.NOT_RUN)
+    found = [check for check in checks if check.result.reason.startswith(results.UNEXPLAINED)]
+    for check in found:
+        progress(f"{check.identity}: {check.result.reason}")
+    return bool(found)
 
 
 def _workload(root: Path, variant: str) -> list[str]:

@@ -153,11 +153,12 @@ def _check(case: ET.Element) -> Check:
 
 def _result(case: ET.Element) -> Result:
     seen = _properties(case.find("properties")).get("seen", "")
-    for child in case:
-        if child.tag in _TAGS:
-            reason = child.get("message") or child.text or ""
-            outcome = _TAGS[child.tag]
-            return Result(outcome, seen, _explained(reason) if outcome == NOT_RUN else reason)
+    found = [child for child in case if child.tag in _TAGS]
+    # A test that was skipped and whose teardown failed has both: the failure counts.
+    for child in sorted(found, key=lambda child: _TAGS[child.tag] == NOT_RUN):
+        reason = child.get("message") or child.text or ""
+        outcome = _TAGS[child.tag]
+        return Result(outcome, seen, _explained(reason) if outcome == NOT_RUN else reason)
     return Result(PASSED, seen)
 
 

@@ -41,3 +41,9 @@ def test_failed_layer_exits_5_with_the_table(checkout: Path) -> None:
 def test_unknown_layer_error_names_the_known_ones(project: Project) -> None:
     with pytest.raises(UsageError, match="no such test layer; known layers: unit, static, image"):
         suites.run(project, ["smal"], print)
+
+
+def test_skip_without_a_reason_of_the_machine_exits_5(checkout: Path) -> None:
+    done = run(checkout, 'import pytest; pytest.skip("later")')
+    assert done.returncode == 5
+    assert "skipped without a reason" in done.stderr

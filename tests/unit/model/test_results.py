@@ -73,3 +73,12 @@ def test_check_gets_the_docstrings_of_its_module_and_test(tmp_path: Path) -> Non
         Check("tests/image/test_z.py::test_c", Result(PASSED)), tmp_path
     )
     assert (other.subject, other.title, other.note) == ("tests/image/test_z.py", "C", "")
+
+
+def test_failure_counts_more_than_a_skip(tmp_path: Path) -> None:
+    """A test that was skipped, and whose teardown failed, has both."""
+    case = '<testcase classname="tests.a" name="test_a"><skipped message="not run: x"/><error/>'
+    start = '<testsuites><testsuite timestamp="2026-11-23T15:37:29+01:00">'
+    (tmp_path / "junit.xml").write_text(f"{start}{case}</testcase></testsuite></testsuites>")
+    (check,) = results.read(tmp_path / "junit.xml").checks
+    assert check.result.outcome == FAILED
