@@ -104,7 +104,7 @@ def main(argv: list[str], root: Path) -> int:
     if argv[:1] == ["verify"]:
         from worker_images.node import cli
 
-        return cli.main(argv, root)
+        return cli.main(argv, root, "./build.py")
     interrupted = "interrupted; nothing was tagged; run the same command to start again"
     return console.main("build.py", lambda: (0, _run(argv, root)), interrupted)
 

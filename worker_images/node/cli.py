@@ -18,14 +18,15 @@ COMMANDS: tuple[Command, ...] = (
     *workload_commands.COMMANDS,
     *verify.COMMANDS,
 )
+PROGRAM = "python3 -m worker_images.node"
 
 
-def main(argv: list[str], root: Path) -> int:
+def main(argv: list[str], root: Path, program: str = PROGRAM) -> int:
     """Run one command and return its exit code.
 
     0 success, 2 usage, 4 the machine is at fault, 5 a check failed, 130 interrupted.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _parser(program).parse_args(argv)
     # SIGTERM cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return console.main(arguments.name, lambda: _run(arguments, root), "interrupted")
@@ -39,8 +40,8 @@ def _run(arguments: argparse.Namespace, root: Path) -> tuple[int, str]:
         raise EngineError(str(error)) from error
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python3 -m worker_images.node", description=__doc__)
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program, description=__doc__)
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
     for command in COMMANDS:
         example = f"example:\n  python3 -m worker_images.node {command.name} {command.example}"
