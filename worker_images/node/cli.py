@@ -44,7 +44,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program, description=__doc__)
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
     for command in COMMANDS:
-        example = f"example:\n  python3 -m worker_images.node {command.name} {command.example}"
+        example = f"example:\n  {program} {command.name} {command.example}"
         subparser = commands.add_parser(
             command.name,
             help=command.summary,
