@@ -3,11 +3,13 @@
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.archives import layer, write
+from worker_images.build.record import Record
 from worker_images.cli import main as cli
 from worker_images.errors import FailedTestsError
 from worker_images.model.oci.outline import outline
@@ -17,11 +19,22 @@ from worker_images.report.report import Report
 HOSTILE = "<script>alert(1)</script> & \"'>\nsecond line"
 
 
-RECORD = {
-    "versions": {"gvisor": "20260622.0"},
-    "revision": "0123456789abcdef",
-    "limits": ["no GPU"],
-}
+# A record as a build writes it: the report reads the same keys.
+RECORD = Record(
+    variant="slim",
+    source="packages",
+    versions={"gvisor": "20260622.0"},
+    key={},
+    image_id="",
+    manifest_digest="",
+    size=0,
+    compressed_size=0,
+    engine_id="",
+    engine="Docker 0",
+    seconds=0.0,
+    revision="0123456789abcdef",
+    lacks=("no GPU",),
+)
 
 
 Case = tuple[str, str, str | None, str]
@@ -74,7 +87,7 @@ def make_report(checkout: Path) -> Callable[..., Report]:
                     [layer(("file", f"{variant}{number}", "")) for number in range(count)],
                 )
             ).image_id
-            (folder / "build.json").write_text(json.dumps({"image_id": image_id, **RECORD}))
+            replace(RECORD, variant=variant, image_id=image_id).write(folder / "build.json")
             extra = cases if variant == "slim" else ()
             junit(folder / "image.xml", passed("image.test_x"), *extra, image_id=tested or image_id)
             junit(folder / "workload.xml", passed("workload.test_x"), image_id=image_id)
