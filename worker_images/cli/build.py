@@ -13,7 +13,7 @@ from worker_images.build import plan, requirements
 from worker_images.build.inputs import BUILDER
 from worker_images.build.plan import ALL
 from worker_images.build.requirements import ARCHITECTURES
-from worker_images.cli import main
+from worker_images.cli import main, parsers
 from worker_images.errors import UsageError
 from worker_images.model import project
 from worker_images.model.project import Project
@@ -68,7 +68,7 @@ def _parser(root: Path) -> argparse.ArgumentParser:
         choices=("packages", "upstream"),
         help="package registries or upstream releases; default: the source in versions.yaml",
     )
-    _add_versions(parser, root)
+    parsers.add_versions(parser, root)
     _add_builder(parser)
     _add_result(parser)
     return parser
@@ -118,16 +118,6 @@ def _add_result(parser: argparse.ArgumentParser) -> None:
         help="build and load the image; do not test or tag it",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-
-
-def _add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
-    parser.add_argument(
-        "--versions",
-        type=lambda name: Path(name).absolute(),
-        metavar="FILE",
-        help="read the pins from FILE instead of versions.yaml",
-    )
-    parser.set_defaults(versions=root / "versions.yaml")
 
 
 def build(argv: list[str], root: Path, progress: Callable[[str], None]) -> str:

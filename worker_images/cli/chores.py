@@ -9,6 +9,7 @@ from worker_images.build import generated, provision, requirements, suites
 from worker_images.build.inputs import BUILDER
 from worker_images.build.requirements import ARCHITECTURES
 from worker_images.build.tars import Progress
+from worker_images.cli import parsers
 from worker_images.engine.endpoint import PrivateEngine, has_buildx, locate
 from worker_images.errors import FailedTestsError
 from worker_images.fetch.store import Store
@@ -43,11 +44,10 @@ exit codes: 0 ok, 5 an image failed its tests and the ledger is unchanged; other
 
 def engine(argv: list[str], root: Path, progress: Progress) -> str:
     """Start, stop or describe the private container engine."""
-    parser = argparse.ArgumentParser(
-        prog="build.py engine",
-        description="Manage the private container engine, for machines without Docker.",
-        epilog=ENGINE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = parsers.of_command(
+        "engine",
+        "Manage the private container engine, for machines without Docker.",
+        ENGINE_EXAMPLES,
     )
     parser.add_argument(
         "action",
@@ -93,11 +93,10 @@ def render(argv: list[str], root: Path, _: Progress) -> str:
 
 def test(argv: list[str], root: Path, progress: Progress) -> str:
     """Run test layers and return their results."""
-    parser = argparse.ArgumentParser(
-        prog="build.py test",
-        description="Run test layers. Builds the images that a layer needs first.",
-        epilog=TEST_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = parsers.of_command(
+        "test",
+        "Run test layers. Builds the images that a layer needs first.",
+        TEST_EXAMPLES,
     )
     parser.add_argument(
         "layers",
@@ -123,15 +122,14 @@ def test(argv: list[str], root: Path, progress: Progress) -> str:
 
 def accept(argv: list[str], root: Path, progress: Progress) -> str:
     """Build and test the images, then write the ledger and the generated files."""
-    parser = argparse.ArgumentParser(
-        prog="build.py accept",
-        description=(
+    parser = parsers.of_command(
+        "accept",
+        (
             "Resolve what is missing in versions.lock, render the committed files, build and test"
             " the images,\nthen write images/ledger.json and the documents. Prints the differences"
             " for review."
         ),
-        epilog=ACCEPT_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        ACCEPT_EXAMPLES,
     )
     parser.add_argument(
         "variants", nargs="*", metavar="VARIANT", help="the variants to build; default: all"

@@ -1,6 +1,5 @@
 """The commands `build.py lock` and `build.py fetch`."""
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from worker_images.build.inputs import Input
 from worker_images.build.plan import ALL
 from worker_images.build.requirements import ARCHITECTURES
 from worker_images.build.tars import Progress
+from worker_images.cli import parsers
 from worker_images.fetch import apt
 from worker_images.fetch.store import Store, copy_file, pip_failure, wheel_download
 from worker_images.files import check_cache
@@ -41,12 +41,12 @@ not served
 
 def lock(argv: list[str], root: Path, progress: Progress) -> str:
     """Write or check versions.lock, go.mod and go.sum; return the names of what changed."""
-    parser = _parser(
+    parser = parsers.of_command(
         "lock",
         "Resolve the pins of versions.yaml; write versions.lock, go.mod and go.sum.",
         LOCK_EXAMPLES,
     )
-    _add_versions(parser, root)
+    parsers.add_versions(parser, root)
     parser.add_argument(
         "--check",
         action="store_true",
@@ -60,12 +60,12 @@ def lock(argv: list[str], root: Path, progress: Progress) -> str:
 
 def fetch(argv: list[str], root: Path, progress: Progress) -> str:
     """Copy every file of the lock to a folder, for machines without a network."""
-    parser = _parser(
+    parser = parsers.of_command(
         "fetch",
         "Download every file of versions.lock to a folder and check its digest.",
         FETCH_EXAMPLES,
     )
-    _add_versions(parser, root)
+    parsers.add_versions(parser, root)
     parser.add_argument(
         "--into",
         type=Path,
@@ -117,23 +117,6 @@ def _copy(
     for file, path in zip(files, store.modules(files), strict=True):
         copy_file(store, path, file.fault, into)
     return len(files)
-
-
-def _parser(name: str, description: str, examples: str) -> argparse.ArgumentParser:
-    formatter = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(
-        prog=f"build.py {name}", description=description, epilog=examples, formatter_class=formatter
-    )
-
-
-def _add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
-    parser.add_argument(
-        "--versions",
-        type=lambda name: Path(name).absolute(),
-        metavar="FILE",
-        default=root / "versions.yaml",
-        help="read the pins from FILE instead of versions.yaml",
-    )
 
 
 def _fetch_python_packages(root: Path, into: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.archives import layer, write
+from tests.support.records import RECORD
 from worker_images.build import record
 from worker_images.files import ROOT
 from worker_images.model.oci.outline import outline
@@ -69,23 +70,6 @@ def test_revision_is_unknown_in_an_unpacked_archive(clone: Path) -> None:
 def test_revision_is_unknown_without_git(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(clone / "unpacked"))
     assert record.revision(clone) == "unknown"
-
-
-RECORD = record.Record(
-    variant="slim",
-    source="packages",
-    versions={"gvisor": "1"},
-    key={"a": "1", "b": "2"},
-    image_id="sha256:c",
-    manifest_digest="sha256:d",
-    size=2,
-    compressed_size=1,
-    engine="Docker 0",
-    engine_id="sha256:d",
-    resolved=None,
-    seconds=1.0,
-    revision="r",
-)
 
 
 def test_record_is_equal_after_write_and_read(tmp_path: Path) -> None:

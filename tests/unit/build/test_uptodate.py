@@ -8,23 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.records import RECORD
 from worker_images.build import record, uptodate
-
-RECORD = record.Record(
-    variant="slim",
-    source="packages",
-    versions={"gvisor": "1"},
-    key={"a": "1", "b": "2"},
-    image_id="sha256:c",
-    manifest_digest="sha256:d",
-    size=2,
-    compressed_size=1,
-    engine="Docker 0",
-    engine_id="sha256:d",
-    resolved=None,
-    seconds=1.0,
-    revision="r",
-)
 
 
 class Engine:

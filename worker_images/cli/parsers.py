@@ -1,0 +1,23 @@
+"""What the parsers of commands have in common."""
+
+import argparse
+from pathlib import Path
+
+
+def of_command(name: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """The parser of `build.py NAME`, whose help ends with the examples."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(
+        prog=f"build.py {name}", description=description, epilog=examples, formatter_class=formatter
+    )
+
+
+def add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
+    """Add the option that names other pins."""
+    parser.add_argument(
+        "--versions",
+        type=lambda name: Path(name).absolute(),
+        metavar="FILE",
+        default=root / "versions.yaml",
+        help="read the pins from FILE instead of versions.yaml",
+    )
