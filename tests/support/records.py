@@ -13,7 +13,7 @@ RECORD = Record(
     compressed_size=1,
     engine="Docker 0",
     engine_id="sha256:d",
-    resolved=None,
+    resolved="",
     seconds=1.0,
     revision="r",
 )

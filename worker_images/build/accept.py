@@ -12,10 +12,10 @@ from worker_images.build.jobs import Request
 from worker_images.build.tars import Progress
 from worker_images.errors import EngineError, FailedTestsError
 from worker_images.files import write_atomic
-from worker_images.model import lock_check
+from worker_images.model import lock_check, lock_differences
 from worker_images.model.component import Architecture
 from worker_images.model.ledger import LEDGER, Entry, Ledger, inputs_file
-from worker_images.model.lock import Lock, differences, lock_of
+from worker_images.model.lock import Lock, lock_of
 from worker_images.model.oci.image import ImageError
 from worker_images.model.oci.outline import outline
 from worker_images.model.project import Project
@@ -53,7 +53,7 @@ def _resolve(project: Project, progress: Progress) -> Mapping[Path, str]:
     locked = Lock.read(path)
     if list(lock_check.faults(locked)):
         requirements.load(project)
-    if not list(differences(locked, requirements.request(project), path.name)):
+    if not list(lock_differences.from_request(locked, requirements.request(project), path.name)):
         return {}
     return resolve.resolved(project, locked, progress)
 

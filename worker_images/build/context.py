@@ -15,7 +15,7 @@ def lay_out(folder: Path, dockerfile: str, plan: Plan, store: Store, progress: P
     A context may hold several plans.
     """
     packed = [each for each in plan.inputs if isinstance(each, Root | Toolchain)]
-    write = tars.writer(store, plan.debian, plan.resolved or "", plan.epoch)
+    write = tars.writer(store, plan.debian, plan.resolved, plan.epoch)
     tars.place(folder, packed, write, plan.epoch, progress)
     for each in plan.inputs:
         if isinstance(each, Text):
@@ -37,4 +37,4 @@ def fetch_packages(plan: Plan, store: Store) -> None:
     names = {"base", *(component.name for component in plan.components)}
     for each in plan.inputs:
         if isinstance(each, Root) and each.owner in names:
-            store.debs(each.packages, plan.debian, plan.resolved or "")
+            store.debs(each.packages, plan.debian, plan.resolved)

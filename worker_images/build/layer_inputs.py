@@ -4,15 +4,8 @@ import json
 from pathlib import Path
 
 from worker_images.build import inputs, render
-from worker_images.build.plan import Component, Plan
+from worker_images.build.plan import BELOW, Component, Plan
 from worker_images.files import text_digest
-
-# The stages below a component's own, by its builder.
-STAGES = {
-    None: ("base_stage",),
-    inputs.GO: ("go_stage",),
-    inputs.CGO: ("base_stage", "go_stage", "cgo_stage"),
-}
 
 
 def input_digests(plan: Plan, root: Path) -> dict[str, str]:
@@ -36,7 +29,7 @@ def _of_component(plan: Plan, component: Component, root: Path) -> list[str]:
 
 def _stages(plan: Plan, builder: str | None, root: Path) -> list[str]:
     template = f"base/{plan.source}.j2"
-    return [render.macro(plan, root, template, name) for name in STAGES[builder]]
+    return [render.macro(plan, root, template, f"{name}_stage") for name in BELOW[builder]]
 
 
 def _digest(plan: Plan, texts: list[str]) -> str:

@@ -140,7 +140,7 @@ def _load(job: BuildJob, archive: Path, key: Key, started: float) -> Record:
         seconds=round(time.monotonic() - started, 1),
         revision=job.revision,
         lacks=plan.lacks,
-        resolved=plan.resolved,
+        resolved=", ".join(plan.resolved),
     )
 
 

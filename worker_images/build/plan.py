@@ -1,6 +1,6 @@
 """Resolve pins, catalog and lock into the plan of one variant and one source."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -55,7 +55,7 @@ class Plan:
     debian: DebianPin
     toolchain: str
     epoch: int
-    resolved: str | None
+    resolved: tuple[str, ...]
     inputs: tuple[Input, ...]
     architecture: Architecture = BUILDER
 
@@ -91,7 +91,7 @@ class Plan:
 
     def inputs_of(self, component: Component) -> tuple[Input, ...]:
         """Return the inputs that decide a component's bytes: its own and its compiler's."""
-        owners = {component.name, *_BELOW[component.builder]}
+        owners = {component.name, *BELOW[component.builder]}
         return tuple(each for each in self.inputs if each.owner in owners)
 
     def as_data(self) -> dict[str, object]:
@@ -123,11 +123,12 @@ class Plan:
         }
 
 
-# Owners of the inputs below a component, by its builder. Without one it uses the base's programs.
-_BELOW: dict[str | None, tuple[str, ...]] = {
+# The stages below a component's own, by its builder; each owns the inputs of its name. Without a
+# builder a component uses the base's programs.
+BELOW: Mapping[str | None, tuple[str, ...]] = {
     None: (inputs.BASE,),
     GO: (GO,),
-    inputs.CGO: (GO, inputs.BASE, inputs.CGO),
+    inputs.CGO: (inputs.BASE, GO, inputs.CGO),
 }
 
 
@@ -176,7 +177,7 @@ def of_components(
         debian=pins.debian,
         toolchain=pins.go.toolchain,
         epoch=project.epoch,
-        resolved=locked.debian.resolved if chosen == "packages" else None,
+        resolved=locked.debian.resolved if chosen == "packages" else (),
         inputs=inputs.of_plan(project, locked, available, chosen, architecture),
         architecture=architecture,
     )

@@ -37,7 +37,7 @@ class Record:
     engine: str
     seconds: float
     revision: str
-    resolved: str | None = None
+    resolved: str = ""
     tests_digest: str = ""
     source_digest: str = ""
     archive_stat: str = ""

@@ -7,7 +7,7 @@ from typing import get_args
 
 from worker_images.errors import DriftError
 from worker_images.files import text_digest
-from worker_images.model import lock_check
+from worker_images.model import lock_check, lock_differences
 from worker_images.model.catalog import Catalog
 from worker_images.model.component import (
     Architecture,
@@ -17,7 +17,7 @@ from worker_images.model.component import (
     UpstreamImage,
     Wheel,
 )
-from worker_images.model.lock import Lock, Published, differences, lock_of
+from worker_images.model.lock import Lock, Published, lock_of
 from worker_images.model.project import Project
 
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
@@ -95,7 +95,7 @@ def load(project: Project) -> Lock:
     path = lock_of(project.versions)
     lock = Lock.read(path)
     faults = [f"{path.name}: {fault}; run: make lock" for fault in lock_check.faults(lock)]
-    faults += differences(lock, request(project), path.name)
+    faults += lock_differences.from_request(lock, request(project), path.name)
     faults += _sums(lock, project.root)
     if faults:
         raise DriftError("\n".join(faults))

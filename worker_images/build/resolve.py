@@ -26,13 +26,13 @@ from worker_images.errors import DriftError, FetchError
 from worker_images.fetch import apt, gomod
 from worker_images.fetch.store import Store
 from worker_images.files import text_digest, write_atomic
-from worker_images.model import lock
+from worker_images.model import lock, lock_differences
 from worker_images.model.component import GoModule, Wheel
 from worker_images.model.lock import Lock, Module, Toolchain
 from worker_images.model.project import Project
 
 LOCK = "lock"
-EMPTY = Lock(lock.Debian("", "", "", ""), {}, Toolchain("", "", 0), {}, {}, ())
+EMPTY = Lock(lock.Debian("", "", "", ()), {}, Toolchain("", "", 0), {}, {}, ())
 
 
 def write(
@@ -47,7 +47,7 @@ def write(
     path, root = lock.lock_of(project.versions), project.root
     stale = [path for path, text in files.items() if not path.is_file() or path.read_text() != text]
     names = [str(path.relative_to(root) if path.is_relative_to(root) else path) for path in stale]
-    changes = (*names, *lock.changes(path, files[path]))
+    changes = (*names, *lock_differences.of_packages(path, files[path]))
     if check and stale:
         raise DriftError(
             "\n".join([*changes, "the registries now have other versions; run: make lock"])
@@ -72,10 +72,10 @@ def resolved(project: Project, kept: Lock, progress: Progress) -> dict[Path, str
         stale |= {key for key in wanted if key.startswith("modules.")}
     task = Task(project, kept, frozenset(stale), progress)
     debian, packages = project.pins.debian, resolve_debian.packages(task)
-    date = kept.debian.resolved or resolve_debian.date_of(lock.lock_of(project.versions), packages)
+    times = resolve_debian.times(kept, lock.lock_of(project.versions), packages)
     new = replace(
         kept,
-        debian=lock.Debian(debian.suite, debian.mirror, debian.security, date),
+        debian=lock.Debian(debian.suite, debian.mirror, debian.security, times),
         packages=packages,
         wheels=_wheels(task),
         published=_published(project),

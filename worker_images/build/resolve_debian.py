@@ -1,5 +1,6 @@
 """The Debian packages of a lock: those that it keeps, and those that the mirror has now."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -82,12 +83,21 @@ def _resolve_roots(
     return dict(apt.resolve(task.project.pins.debian, wanted, architecture))
 
 
-def date_of(path: Path, packages: Mapping[str, Roots]) -> str:
-    """Return the date of the packages: that of the lock if they are unchanged, or now."""
-    try:
-        earlier = Lock.read(path)
-        if all(earlier.packages[name].files == roots.files for name, roots in packages.items()):
-            return earlier.debian.resolved
-    except (DriftError, KeyError):
-        pass
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def times(kept: Lock, path: Path, packages: Mapping[str, Roots]) -> tuple[str, ...]:
+    """Return the times of the packages: those of the kept lock, and now if packages were added.
+
+    Without a kept lock, those of the lock at the path if its packages are the same.
+    """
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    earlier = kept.debian.resolved
+    if not earlier:
+        with contextlib.suppress(DriftError):
+            on_disk = Lock.read(path)
+            if _files(on_disk.packages) == _files(packages):
+                return on_disk.debian.resolved
+    added = _files(packages) - _files(kept.packages)
+    return (*earlier, now) if added else earlier
+
+
+def _files(packages: Mapping[str, Roots]) -> set[Package]:
+    return {package for roots in packages.values() for package in roots.files}

@@ -27,7 +27,7 @@ def cleared(folder: Path) -> Path:
     return folder
 
 
-def writer(store: Store, debian: DebianPin, resolved: str, epoch: int) -> Write:
+def writer(store: Store, debian: DebianPin, resolved: Sequence[str], epoch: int) -> Write:
     """Return a function that writes a tar from verified files."""
 
     def write(tar: Root | Toolchain, path: Path) -> None:

@@ -31,11 +31,11 @@ class Store:
     folder: Path = CACHE
     source: Path | None = None
 
-    def debs(self, packages: Sequence[Package], pin: DebianPin, resolved: str) -> list[Path]:
+    def debs(self, packages: Sequence[Package], pin: DebianPin, times: Sequence[str]) -> list[Path]:
         """Debian packages, from the mirror or from Debian's snapshots; raises FetchError."""
         names = [f"debs/{apt.file_name(package)}" for package in packages]
         wanted = [
-            apt.download(package, *snapshots(package.url, pin, resolved)) for package in packages
+            apt.download(package, *snapshots(package.url, pin, times)) for package in packages
         ]
         return self._ensure(wanted, names)
 
@@ -95,13 +95,14 @@ def copy_file(store: Store, path: Path, fault: Callable[[Path], str], into: Path
     return ensure(Download(path.name, (), path.stat().st_size, fault, step, copy=path), target)
 
 
-def snapshots(address: str, pin: DebianPin, resolved: str) -> tuple[str, ...]:
-    """The address of a file in Debian's snapshots of a time (https://snapshot.debian.org)."""
-    stamp = datetime.fromisoformat(resolved).strftime("%Y%m%dT%H%M%SZ")
+def snapshots(address: str, pin: DebianPin, times: Sequence[str]) -> tuple[str, ...]:
+    """The addresses of a file in Debian's snapshots of these times (https://snapshot.debian.org)."""
+    stamps = [datetime.fromisoformat(time).strftime("%Y%m%dT%H%M%SZ") for time in times]
     for mirror in (pin.security, pin.mirror):
         if address.startswith(f"{mirror}/"):
             archive = urlsplit(mirror).path.strip("/").rpartition("/")[2]
-            return (f"{pin.snapshot}/{archive}/{stamp}{address.removeprefix(mirror)}",)
+            file = address.removeprefix(mirror)
+            return tuple(f"{pin.snapshot}/{archive}/{stamp}{file}" for stamp in stamps)
     return ()
 
 

@@ -1,7 +1,7 @@
 """versions.lock: the inputs of all builds, as frozen values and as text."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -44,12 +44,15 @@ class Roots:
 
 @dataclass(frozen=True)
 class Debian:
-    """The suite, its mirrors, and the time at which its packages last changed."""
+    """The suite, its mirrors, and the times at which its packages were resolved.
+
+    The first time is that of all packages. Each later one is that of an addition by `accept`.
+    """
 
     suite: str
     mirror: str
     security: str
-    resolved: str
+    resolved: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ class Lock:
         try:
             data = json.loads(path.read_text(), object_pairs_hook=_unique_keys)
             return cls(
-                Debian(**data["debian"]),
+                _debian(data["debian"]),
                 {architecture: _roots(rows) for architecture, rows in data["packages"].items()},
                 Toolchain(**data["toolchain"]),
                 {name: _module(row) for name, row in data["modules"].items()},
@@ -170,6 +173,10 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def lock_of(versions: Path) -> Path:
     """The path of the lock that belongs to a versions.yaml."""
     return versions.with_suffix(".lock")
+
+
+def _debian(row: Mapping[str, Any]) -> Debian:
+    return Debian(**{**row, "resolved": tuple(row["resolved"])})
 
 
 def _module(row: Mapping[str, Any]) -> Module:
@@ -202,46 +209,3 @@ def _text(value: object, indent: str = "") -> str:
         ]
         return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
     return "[\n" + ",\n".join(f"{deeper}{_text(each, deeper)}" for each in inner) + f"\n{indent}]"
-
-
-def differences(lock: Lock, request: Mapping[str, str], name: str) -> Iterator[str]:
-    """A line for each key in which the lock differs from the current request."""
-    locked = lock.request
-    for key in sorted({*locked, *request}):
-        if locked.get(key) != request.get(key):
-            difference = _difference(locked.get(key), request.get(key))
-            yield f"{name}: {key}: {difference}; run: make lock"
-
-
-def _difference(locked: str | None, requested: str | None) -> str:
-    if locked is None:
-        return f"not in the lock: {requested}"
-    if requested is None:
-        return "no longer needed"
-    before, after = set(locked.split()), set(requested.split())
-    removed, added = sorted(before - after), sorted(after - before)
-    parts = [f"not in the lock: {' '.join(added)}"] if added else []
-    parts += [f"no longer needed: {' '.join(removed)}"] if removed else []
-    return "; ".join(parts) or f"locked {locked}, want {requested}"
-
-
-def changes(path: Path, text: str) -> Iterator[str]:
-    """A line for each Debian package that differs between the lock on disk and a new lock's text.
-
-    Yields nothing if the file is missing or not valid.
-    """
-    try:
-        before = json.loads(path.read_text())["packages"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    for architecture, roots in json.loads(text)["packages"].items():
-        old, new = (
-            {row["name"]: row["version"] for row in rows["files"]}
-            for rows in (before.get(architecture, {"files": []}), roots)
-        )
-        for name in sorted({*old, *new}):
-            if old.get(name) != new.get(name):
-                yield (
-                    f"  {architecture}: {name}: {old.get(name, 'absent')} ->"
-                    f" {new.get(name, 'removed')}"
-                )

@@ -14,8 +14,8 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 def faults(lock: Lock) -> Iterator[str]:
     """A line for each invalid entry, with its key."""
-    if not _is_time(lock.debian.resolved):
-        yield "debian.resolved: not an ISO 8601 timestamp"
+    if not lock.debian.resolved or not all(map(_is_time, lock.debian.resolved)):
+        yield "debian.resolved: not a list of ISO 8601 timestamps"
     for architecture, roots in lock.packages.items():
         for fault in _of_roots(roots, (lock.debian.mirror, lock.debian.security)):
             yield f"packages.{architecture}.{fault}"

@@ -71,7 +71,7 @@ def filled(proxy: Server, tmp_path: Path) -> Path:
     proxy.serves["/a.org/b/@v/v1.0.0.zip"] = RIGHT
     source, folder = Store(tmp_path / "cache"), tmp_path / "media"
     pinned, _ = pins.load(ROOT / "versions.yaml")
-    (deb,) = source.debs([package(proxy)], pinned.debian, "2026-11-25T00:00:00Z")
+    (deb,) = source.debs([package(proxy)], pinned.debian, ["2026-11-25T00:00:00Z"])
     (zip_file,) = source.modules([module()])
     store.copy_file(source, deb, apt.download(package(proxy)).fault, folder)
     store.copy_file(source, zip_file, module().fault, folder)
@@ -94,7 +94,7 @@ def test_filled_folder_replaces_the_network(
 ) -> None:
     offline = Store(tmp_path / "other", source=filled)
     assert (
-        offline.debs([package(proxy)], pins.debian, "2026-11-25T00:00:00Z")[0].read_bytes()
+        offline.debs([package(proxy)], pins.debian, ["2026-11-25T00:00:00Z"])[0].read_bytes()
         == faulty.CONTENT
     )
     assert offline.modules([module()])[0].read_bytes() == RIGHT
@@ -115,15 +115,15 @@ def test_filled_folder_is_refused_if_a_file_is_damaged_or_missing(
         ),
     ):
         Store(tmp_path / "other", source=filled).debs(
-            [package(proxy)], pins.debian, "2026-11-25T00:00:00Z"
+            [package(proxy)], pins.debian, ["2026-11-25T00:00:00Z"]
         )
     assert proxy.requests == []
 
 
 def test_snapshot_address_is_derived_from_the_mirror(pins: Pins) -> None:
-    time, path = "2026-11-25T00:21:46Z", "pool/main/t/tini/tini_1.deb"
+    times, path = ["2026-11-25T00:21:46Z"], "pool/main/t/tini/tini_1.deb"
     found = {
-        address: store.snapshots(f"{address}/{path}", pins.debian, time)
+        address: store.snapshots(f"{address}/{path}", pins.debian, times)
         for address in (pins.debian.mirror, pins.debian.security)
     }
     archive = "https://snapshot.debian.org/archive"
@@ -131,7 +131,7 @@ def test_snapshot_address_is_derived_from_the_mirror(pins: Pins) -> None:
         pins.debian.mirror: (f"{archive}/debian/20261125T002146Z/{path}",),
         pins.debian.security: (f"{archive}/debian-security/20261125T002146Z/{path}",),
     }
-    assert store.snapshots("http://elsewhere.org/x.deb", pins.debian, time) == ()
+    assert store.snapshots("http://elsewhere.org/x.deb", pins.debian, times) == ()
 
 
 def test_replaced_package_is_fetched_from_the_snapshots(
@@ -141,12 +141,14 @@ def test_replaced_package_is_fetched_from_the_snapshots(
         update={"mirror": f"{proxy.address}/debian", "snapshot": f"{proxy.address}/archive"}
     )
     wanted = replace(package(proxy), url=f"{pin.mirror}/tini.deb")
-    proxy.faults = ["404"]
-    assert (
-        Store(tmp_path).debs([wanted], pin, "2026-11-25T00:21:46Z")[0].read_bytes()
-        == faulty.CONTENT
-    )
-    assert proxy.requests == ["/debian/tini.deb", "/archive/debian/20261125T002146Z/tini.deb"]
+    proxy.faults = ["404", "404"]
+    times = ["2026-11-25T00:21:46Z", "2026-12-01T10:00:00Z"]
+    assert Store(tmp_path).debs([wanted], pin, times)[0].read_bytes() == faulty.CONTENT
+    assert proxy.requests == [
+        "/debian/tini.deb",
+        "/archive/debian/20261125T002146Z/tini.deb",
+        "/archive/debian/20261201T100000Z/tini.deb",
+    ]
 
 
 def test_stored_module_is_fetched_again_if_a_byte_differs(proxy: Server, tmp_path: Path) -> None:
