@@ -7,12 +7,13 @@ import pytest
 
 from worker_images.errors import ImageBuildError
 from worker_images.files import ROOT
-from worker_images.model import catalog, pins
+from worker_images.model import catalog, pins, project
 from worker_images.model.component import DebianPackage, GoModule
 from worker_images.model.lock import Lock, lock_of
 
 IMAGE_TESTS = ROOT / "tests" / "image"
 COLLECTED = pytest.StashKey[set[str]]()
+CASE = pytest.StashKey["Case"]()
 # The architecture of the machines that build and test.
 HOST_ARCHITECTURE = "amd64"
 
@@ -143,7 +144,13 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def case_of(config: pytest.Config) -> Case:
-    """Read the options; raises pytest.UsageError."""
+    """Return the image under test, read once; raises pytest.UsageError."""
+    if CASE not in config.stash:
+        config.stash[CASE] = _read(config)
+    return config.stash[CASE]
+
+
+def _read(config: pytest.Config) -> Case:
     variant = config.getoption("variant")
     if not variant:
         raise pytest.UsageError(
@@ -151,21 +158,20 @@ def case_of(config: pytest.Config) -> Case:
         )
     try:
         versions = Path(config.getoption("versions") or ROOT / "versions.yaml")
-        pinned, _ = pins.load(versions)
+        read = project.read(ROOT, versions)
         locked = Lock.read(lock_of(versions))
-        known = catalog.load(ROOT)
     except ImageBuildError as error:
         raise pytest.UsageError(str(error)) from error
-    if variant not in known.variants:
-        raise pytest.UsageError(f"unknown variant {variant}; known: {', '.join(known.variants)}")
+    known = read.catalog.variants
+    if variant not in known:
+        raise pytest.UsageError(f"unknown variant {variant}; known: {', '.join(known)}")
     options = {name: config.getoption(name) for name in ("backend", "mode", "architecture")}
-    archive = config.getoption("image") or str(ROOT / "out" / variant / "image.tar")
     return Case(
-        variant,
-        config.getoption("source") or pinned.source,
-        archive,
-        pinned,
-        known,
-        locked,
+        variant=variant,
+        source=config.getoption("source") or read.pins.source,
+        archive=config.getoption("image") or str(ROOT / "out" / variant / "image.tar"),
+        pins=read.pins,
+        catalog=read.catalog,
+        lock=locked,
         **options,
     )
