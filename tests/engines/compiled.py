@@ -59,7 +59,7 @@ def buildkitd(scratch: Path, parts: Parts, progress: Progress) -> Path:
     """
     flags = ["-ldflags", f"-s -w -X {MODULE}/version.Version={version()}"]
     texts = [(HERE / name).read_text() for name in FILES]
-    toolchain = gotoolchain.key(parts.locked.toolchain.sum)
+    toolchain = Toolchain(gomod.toolchain("", parts.locked.toolchain.sum)).digest
     key = text_digest("".join([*texts, *flags, toolchain]))
     program = without_stale_parts(CACHE / "buildkit") / f"buildkitd-{key[:16]}"
     progress(description(parts))

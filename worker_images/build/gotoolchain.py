@@ -1,6 +1,5 @@
 """Convert the Go toolchain from a module zip to a tar that a build stage adds."""
 
-import hashlib
 import io
 import tarfile
 import zipfile
@@ -10,11 +9,6 @@ PLACE = "usr/local/go"
 PROGRAMS = ("bin/", "pkg/tool/")
 # Builds do not read the sources of the go command and the standard library's test data.
 UNWANTED = ("src/cmd/", "test/")
-
-
-def key(checksum: str) -> str:
-    """Return a digest of the release's checksum and of this module's source."""
-    return hashlib.sha256((checksum + Path(__file__).read_text()).encode()).hexdigest()
 
 
 def write(archive: Path, destination: Path, epoch: int) -> None:

@@ -22,11 +22,6 @@ SHADOW_GROUP = 42
 DEPENDS = re.compile(rb"^(?P<field>(?:Pre-)?Depends: )(?P<needs>.*)\n", re.MULTILINE)
 
 
-def source() -> str:
-    """Return the source of this module, which is an input of every tar."""
-    return Path(__file__).read_text()
-
-
 @dataclass
 class _Writer:
     """A tar being written, with its paths and the contents that generated files are made from."""

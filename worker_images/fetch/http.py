@@ -5,7 +5,6 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,5 +133,8 @@ def _write(file: Download, chunks: Iterable[bytes], path: Path, origin: str) -> 
 
 def ensure_all(files: Sequence[tuple[Download, Path]]) -> list[Path]:
     """Download several files in parallel; raises FetchError for the first that fails."""
+    # Imported here: `--print plan` does not download, and this import is slow.
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(lambda each: ensure(*each), files))

@@ -1,9 +1,12 @@
 """Inputs of a build come from one lock and contain no package twice."""
 
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from worker_images.build import inputs, plan
-from worker_images.build.inputs import Root
+from worker_images.build.inputs import Root, Toolchain
 from worker_images.build.plan import Plan
 from worker_images.model.lock import Lock
 from worker_images.model.project import Project
@@ -76,3 +79,20 @@ def test_input_names_and_places_are_unique(locked: Lock, project: Project) -> No
 def test_root_digest_changes_with_its_packages(locked: Lock, project: Project) -> None:
     base = roots(plan.make(project, locked, "slim"))["base"]
     assert replace(base, packages=base.packages[1:]).digest != base.digest
+
+
+@pytest.mark.parametrize("module", ["rootfs.py", "gotoolchain.py"])
+def test_digest_of_a_tar_changes_with_the_source_of_its_writer(
+    module: str,
+    locked: Lock,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    planned = plan.make(project, locked, "slim")
+    kind = Root if module == "rootfs.py" else Toolchain
+    tar = next(each for each in planned.inputs if isinstance(each, kind))
+    before = tar.digest
+    (tmp_path / module).write_text((inputs.WRITERS / module).read_text() + "\n")
+    monkeypatch.setattr(inputs, "WRITERS", tmp_path)
+    assert tar.digest != before
