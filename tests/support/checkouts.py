@@ -9,6 +9,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import commands
+
 # The programs that scripts/setup runs; a test that hides a program provides only these.
 PROGRAMS = ("cat", "chmod", "cut", "dirname", "env", "mkdir", "rm", "sh", "sha256sum", "tail")
 
@@ -29,14 +31,7 @@ class Checkout:
             **settings,
         }
         command = [str(self.root / "scripts/setup"), *arguments]
-        return subprocess.run(
-            command,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        return commands.run(command, env=environment)
 
     def configure(self, *lines: str) -> None:
         """Write the user's pip.conf, which also names the index."""

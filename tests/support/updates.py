@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import commands
 from tests.support.registries import Registry
 from worker_images.files import ROOT
 from worker_images.model.drivers.table import DRIVERS
@@ -43,9 +44,7 @@ class Update:
 
     def run(self, *options: str, **changes: str) -> "subprocess.CompletedProcess[str]":
         environment = self.environment(**changes)
-        return subprocess.run(
-            self.command(*options), env=environment, capture_output=True, text=True, check=False
-        )
+        return commands.run(self.command(*options), env=environment)
 
     @property
     def untouched(self) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from worker_images.build import jobs
 from worker_images.cli import main
 from worker_images.files import ROOT
@@ -17,14 +18,8 @@ def run(
     *arguments: str, cwd: Path = ROOT, python: str = sys.executable, **environment: str
 ) -> "subprocess.CompletedProcess[str]":
     """Run build.py of a checkout as a process."""
-    return subprocess.run(
-        [python, str(cwd / "build.py"), *arguments],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
+    return commands.run(
+        [python, str(cwd / "build.py"), *arguments], cwd=cwd, env={**os.environ, **environment}
     )
 
 
@@ -106,13 +101,7 @@ def test_missing_environment_is_exit_2_with_the_command_to_run(checkout: Path) -
 def test_entry_point_imports_only_the_standard_library(checkout: Path) -> None:
     """build.py starts on a machine without any packages."""
     program = "import sys; sys.path.insert(0, '.'); import build; print(build.PYTHON)"
-    result = subprocess.run(
-        ["/usr/bin/python3", "-S", "-c", program],
-        cwd=checkout,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = commands.run(["/usr/bin/python3", "-S", "-c", program], cwd=checkout)
     assert result.returncode == 0, result.stderr
 
 
@@ -145,13 +134,7 @@ def test_build_without_root_or_engine_is_exit_4_before_any_work(tmp_path: Path) 
     environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"} | {
         "XDG_CACHE_HOME": str(tmp_path)
     }
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = commands.run([sys.executable, "-c", program], env=environment)
     assert result.returncode == 4, result.stderr
     assert "run the same command with sudo" in result.stderr
     assert list(tmp_path.iterdir()) == []

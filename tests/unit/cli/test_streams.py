@@ -2,12 +2,12 @@
 
 import errno
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from worker_images import console
 from worker_images.cli import build, main
 from worker_images.files import ROOT
@@ -42,7 +42,7 @@ def test_closed_or_full_streams_do_not_cause_a_traceback(
     redirection: str, status: int, tmp_path: Path
 ) -> None:
     """Streams as under cron, under nohup, or on a full disk."""
-    result = subprocess.run(
+    result = commands.run(
         [
             "sh",
             "-c",
@@ -51,9 +51,6 @@ def test_closed_or_full_streams_do_not_cause_a_traceback(
             str(ROOT / "build.py"),
         ],
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert result.returncode == status, result.stderr
     assert "Traceback" not in result.stderr

@@ -1,12 +1,12 @@
 """versions.lock: its validation, and its comparison with the pins."""
 
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from worker_images.build import requirements
 from worker_images.errors import DriftError
 from worker_images.files import ROOT
@@ -203,12 +203,8 @@ def test_lock_is_next_to_its_pins() -> None:
 def test_build_reports_a_stale_lock(checkout: Path) -> None:
     (checkout / ".venv").symlink_to(ROOT / ".venv")
     replaced(checkout / "versions.yaml", "1.26.11", "1.26.10")
-    found = subprocess.run(
-        [ROOT / ".venv/bin/python", checkout / "build.py", "--variant", "slim"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=checkout,
+    found = commands.run(
+        [ROOT / ".venv/bin/python", checkout / "build.py", "--variant", "slim"], cwd=checkout
     )
     assert found.returncode == 2
     assert (

@@ -2,9 +2,9 @@
 
 import ast
 import shutil
-import subprocess
 from pathlib import Path
 
+from tests.support import commands
 from tests.support.checkouts import Checkout, machine
 from worker_images.files import ROOT
 
@@ -21,11 +21,8 @@ def test_build_refuses_an_old_python_in_one_line(tmp_path: Path) -> None:
     """The check runs before any import that an old Python lacks."""
     program = "import runpy, sys; sys.version_info = (3, 10, 13, 'final', 0); "
     program += "runpy.run_path(sys.argv[1], run_name='__main__')"
-    done = subprocess.run(
-        ["/usr/bin/python3", "-c", program, str(shutil.copy(ROOT / "build.py", tmp_path))],
-        capture_output=True,
-        text=True,
-        check=False,
+    done = commands.run(
+        ["/usr/bin/python3", "-c", program, str(shutil.copy(ROOT / "build.py", tmp_path))]
     )
     fix = "put a newer python3 first on PATH and run: make setup"
     message = f"build.py needs Python 3.11 or later; found 3.10.13; {fix}\n"

@@ -2,13 +2,13 @@
 
 import json
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from tests.support.facts import GOOD
 from worker_images.build.doctor import survey
 from worker_images.cli import main
@@ -61,7 +61,7 @@ def test_doctor_ends_and_shows_no_password_when_nothing_answers(tmp_path: Path) 
         "DOCKER_HOST": f"unix://{tmp_path}/none.sock",
     }
     command = [sys.executable, str(ROOT / "build.py"), "doctor", "--json"]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    result = commands.run(command, env=environment)
     states = {each["subject"]: each["state"] for each in json.loads(result.stdout)}
     assert result.returncode == 4, result.stderr
     assert all(
