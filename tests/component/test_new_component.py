@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from worker_images.engine.endpoint import Endpoint
 from worker_images.files import ROOT
 
@@ -35,13 +36,10 @@ def run(endpoint: Endpoint, tmp_path: Path) -> Iterator[Run]:
     (copy / ".venv").symlink_to(ROOT / ".venv")
 
     def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
+        return commands.run(
             [str(ROOT / ".venv/bin/python"), "build.py", *arguments],
             cwd=copy,
             env={**os.environ, "DOCKER_HOST": endpoint.host},
-            capture_output=True,
-            text=True,
-            check=False,
         )
 
     yield command

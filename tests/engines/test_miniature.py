@@ -1,7 +1,6 @@
 """A small image is built, loaded, run, tagged and pushed on every engine."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import dockerfile
@@ -11,6 +10,7 @@ from tests.engines import miniature
 from tests.engines.engines import manifest_digest
 from tests.engines.miniature import Miniature
 from tests.engines.suite import Parts
+from tests.support import commands
 from worker_images.engine.endpoint import Endpoint
 from worker_images.engine.push import push
 from worker_images.errors import ImageBuildError
@@ -122,12 +122,6 @@ def test_push_to_a_tag_of_another_image_is_refused(
 
 
 def _docker(endpoint: Endpoint, *arguments: str) -> str:
-    result = subprocess.run(
-        [endpoint.docker, *arguments],
-        env=endpoint.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = commands.run([endpoint.docker, *arguments], env=endpoint.environment)
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()

@@ -1,13 +1,13 @@
 """Worker images on other engines, built with the commands that users run."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.engines.engines import RunningEngine, build, manifest_digest
 from tests.engines.space import run_command
+from tests.support import commands
 from worker_images.build import record
 from worker_images.engine.endpoint import Endpoint
 from worker_images.files import ROOT
@@ -27,17 +27,7 @@ def built(checkout: Path, docker: RunningEngine) -> "subprocess.CompletedProcess
 def results(engine: RunningEngine, settings: dict[str, str], scratch: Path) -> Results:
     """Return each check's result on the archive of `make slim`, with an engine's containers."""
     report = scratch / f"{engine.name}.xml"
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "tests/image",
-        "--variant",
-        "slim",
-        "--image",
-        str(ARCHIVE),
-    ]
+    command = [*commands.PYTEST, "tests/image", "--variant", "slim", "--image", str(ARCHIVE)]
     run = run_command([*command, "--junit-xml", str(report)], ROOT, engine.environment | settings)
     assert run.returncode == 0, run.stdout + run.stderr
     return {check.identity: check.result.outcome for check in read(report).checks}

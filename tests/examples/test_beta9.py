@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from examples.beta9 import __main__ as example
+from tests.support import commands
 from worker_images.engine import buildx
 from worker_images.engine.endpoint import Endpoint
 from worker_images.errors import ImageBuildError
@@ -162,10 +162,7 @@ def test_additions_are_recorded(image: Image, full: Image) -> None:
 def test_example_passes_the_checks_of_a_derived_image(built: Path, tmp_path: Path) -> None:
     report = tmp_path / "image.xml"
     command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
+        *commands.PYTEST,
         "tests/image",
         "--variant",
         "full",
@@ -174,13 +171,7 @@ def test_example_passes_the_checks_of_a_derived_image(built: Path, tmp_path: Pat
         "--image",
         str(built),
     ]
-    result = subprocess.run(
-        [*command, "--junit-xml", str(report)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = commands.run([*command, "--junit-xml", str(report)], cwd=ROOT)
     assert result.returncode == 0, result.stdout + result.stderr
     run = results.read(report)
     assert (len(run.checks) > 50, run.with_outcome(results.FAILED)) == (True, ())

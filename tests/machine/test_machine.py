@@ -3,13 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from worker_images.build import record
 from worker_images.engine import buildx
 from worker_images.engine.endpoint import Endpoint
@@ -20,7 +20,7 @@ from worker_images.model import pins
 ARCHIVE = ROOT / "out/slim/image.tar"
 TEST = ["./build.py", "test", "image", "--variant", "slim"]
 PLUGIN = "def pytest_collection_modifyitems(items):\n    del items[3:]\n"
-TESTS = [sys.executable, "-m", "pytest", "-q", "--variant", "slim", "--image", str(ARCHIVE)]
+TESTS = [*commands.PYTEST, "--variant", "slim", "--image", str(ARCHIVE)]
 
 
 @pytest.fixture(autouse=True)
@@ -34,13 +34,10 @@ def run(
     command: list[str], *, mounts: str = ":", environment: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command in its own mount namespace, after the shell command `mounts`."""
-    return subprocess.run(
+    return commands.run(
         ["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh", *command],
         cwd=ROOT,
         env=os.environ | dict(environment or {}),
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
 
@@ -185,9 +182,7 @@ def test_printed_bake_file_builds_the_same_image(endpoint: Endpoint, tmp_path: P
     file = tmp_path / "bake.json"
     file.write_text(printed.stdout)
     command = [*endpoint.buildx, "bake", "--file", str(file)]
-    built = subprocess.run(
-        command, cwd=ROOT, env=endpoint.environment, capture_output=True, text=True, check=False
-    )
+    built = commands.run(command, cwd=ROOT, env=endpoint.environment)
     assert built.returncode == 0, built.stderr
     _, image_id, _ = record.manifest(ROOT / "out/slim/bake/slim.tar")
     assert image_id == json.loads((ROOT / "out/slim/build.json").read_text())["image_id"]

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from tests.support.mutants import MUTANTS, Mutant, PackageFile
 from worker_images.build import record
 from worker_images.engine import buildx
@@ -171,10 +171,10 @@ def _failed(mutant: Mutant, archive: Path) -> frozenset[str]:
     """
     report = archive.with_suffix(".xml")
     checks = [f"tests/image/{check.replace('::', '.py::', 1)}" for check in mutant.caught_by]
-    command = [sys.executable, "-m", "pytest", "-q", *(checks or ["tests/image"])]
+    command = [*commands.PYTEST, *(checks or ["tests/image"])]
     command += ["--variant", mutant.variant, "--mode", mutant.mode]
     command += ["--image", str(archive), "--junit-xml", str(report)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    result = commands.run(command, cwd=ROOT)
     assert result.returncode in {0, 1}, result.stdout + result.stderr
     return frozenset(
         check.identity.removeprefix("tests/image/").replace(".py::", "::", 1)

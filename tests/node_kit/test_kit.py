@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from worker_images.build import kit as gpukit
 from worker_images.engine.endpoint import Endpoint
 from worker_images.files import ROOT
@@ -59,9 +60,7 @@ def test_kit_contains_backports_for_python_3_10(unpacked: Path) -> None:
 
 def test_kit_runs_the_workload_layer_without_a_gpu(unpacked: Path) -> None:
     """A sandbox starts with stand-ins; the other checks report why they did not run."""
-    found = subprocess.run(
-        [unpacked / "run"], env=BARE, capture_output=True, text=True, check=False
-    )
+    found = commands.run([unpacked / "run"], env=BARE)
     assert found.returncode == 0, found.stdout + found.stderr
     assert count_run(unpacked / "results/workload.xml") >= 8
     assert (unpacked / "results/benchmark.json").exists()
@@ -82,9 +81,7 @@ def test_workload_layer_runs_in_a_container(endpoint: Endpoint, tmp_path: Path) 
         str(tmp_path),
     ]
     environment = {**os.environ, **endpoint.environment, "WORKER_DOCKER": endpoint.docker}
-    found = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    found = commands.run(command, cwd=ROOT, env=environment)
     assert found.returncode == 0, found.stdout + found.stderr
     assert count_run(tmp_path / "workload.xml") >= 8
 
@@ -96,13 +93,7 @@ def count_run(report: Path) -> int:
 
 
 def test_required_layer_fails_without_a_gpu(unpacked: Path) -> None:
-    found = subprocess.run(
-        [unpacked / "run", "--require", "workload"],
-        env=BARE,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    found = commands.run([unpacked / "run", "--require", "workload"], env=BARE)
     assert found.returncode == 5
     assert (
         "required by --require workload, but not run: no NVIDIA driver on this machine"
@@ -113,13 +104,8 @@ def test_required_layer_fails_without_a_gpu(unpacked: Path) -> None:
 def test_kit_verifies_its_image(unpacked: Path) -> None:
     """The image rows pass with tests/workload alone: no engine, no checkout, no GPU."""
     command = ["python3", "-X", "utf8", "-m", "worker_images.node", "verify"]
-    found = subprocess.run(
-        [*command, "--image", "image.tar", "--driver", "580.159.04"],
-        cwd=unpacked,
-        env=BARE,
-        capture_output=True,
-        text=True,
-        check=False,
+    found = commands.run(
+        [*command, "--image", "image.tar", "--driver", "580.159.04"], cwd=unpacked, env=BARE
     )
     assert found.returncode == 0, found.stdout + found.stderr
     assert "Yes: 5 of 5 checks passed; 17 not selected." in found.stdout
@@ -149,5 +135,5 @@ def test_commands_import_only_the_standard_library(unpacked: Path) -> None:
         "-c",
         f"import sys; sys.path.insert(0, {str(unpacked)!r}); import worker_images.node.cli",
     ]
-    found = subprocess.run(command, env=BARE, capture_output=True, text=True, check=False)
+    found = commands.run(command, env=BARE)
     assert (found.returncode, found.stderr) == (0, "")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from worker_images.engine.endpoint import Endpoint
 from worker_images.files import ROOT
 from worker_images.model import catalog
@@ -21,9 +22,7 @@ BUILD = [str(ROOT / ".venv/bin/python"), "build.py"]
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """The command as a user gives it."""
-    return subprocess.run(
-        [*BUILD, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    return commands.run([*BUILD, *arguments], cwd=ROOT)
 
 
 @dataclass(frozen=True)
@@ -39,14 +38,7 @@ class Apart:
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """The command as a user gives it there."""
         command = ["unshare", "--net", *BUILD, *arguments]
-        return subprocess.run(
-            command,
-            cwd=self.checkout,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return commands.run(command, cwd=self.checkout, env=self.environment)
 
 
 @pytest.fixture(scope="module")
@@ -148,13 +140,7 @@ def test_amd64_image_fails_the_tests_of_arm64() -> None:
         "slim",
     ]
     for architecture, failed in (("amd64", 0), ("arm64", len(checks))):
-        tested = subprocess.run(
-            [*command, "--arch", architecture],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        tested = commands.run([*command, "--arch", architecture], cwd=ROOT)
         assert tested.stdout.count("FAILED tests/image/") == failed
 
 

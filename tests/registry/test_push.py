@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from worker_images.engine.endpoint import Endpoint
 from worker_images.fetch import apt
 from worker_images.files import CACHE, ROOT
@@ -100,7 +101,7 @@ def remove_tags(endpoint: Endpoint) -> Iterator[None]:
 
 def push(name: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "build.py", "--variant", "slim", "--tag", name, "--push"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return commands.run(command, cwd=ROOT)
 
 
 def digest_at(address: str) -> str:
@@ -165,6 +166,6 @@ def test_push_without_a_registry_ends_with_exit_code_6() -> None:
 )
 def test_push_needs_a_tested_image_and_a_registry(arguments: list[str]) -> None:
     command = [sys.executable, "build.py", "--variant", "slim", *arguments]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    result = commands.run(command, cwd=ROOT)
     assert (result.returncode, result.stdout) == (2, "")
     assert "--push: only a tested image" in result.stderr

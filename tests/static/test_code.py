@@ -3,9 +3,12 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 from tests.support.syntax import imported, nodes
 from worker_images.files import ROOT
 
+CODE = ("worker_images", "tests", "bench", "examples")
 MAX_LINES = 250
 MAX_FUNCTION_LINES = 40
 
@@ -21,9 +24,16 @@ def long_functions(path: Path) -> list[str]:
 
 
 def test_functions_and_modules_are_small() -> None:
-    for path in (ROOT / "worker_images").rglob("*.py"):
+    for path in (path for folder in CODE for path in (ROOT / folder).rglob("*.py")):
         assert len(path.read_text().splitlines()) <= MAX_LINES, path
         assert long_functions(path) == [], path
+
+
+@pytest.mark.parametrize(("lines", "found"), [(40, []), (41, ["build"])])
+def test_function_is_long_above_forty_lines(lines: int, found: list[str], tmp_path: Path) -> None:
+    """The control of the test above."""
+    (tmp_path / "module.py").write_text("def build():\n" + "    pass\n" * (lines - 1))
+    assert long_functions(tmp_path / "module.py") == found
 
 
 def test_tests_import_only_support_and_their_own_suite() -> None:

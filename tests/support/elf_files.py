@@ -18,3 +18,24 @@ def library(names: tuple[str, ...], *, strings_at: int = 0x1000) -> bytes:
         for kind, offset, address, size in segments
     ]
     return header.ljust(64, b"\0") + b"".join(rows) + strings + dynamic
+
+
+def printing_program(text: str) -> bytes:
+    """Return a minimal amd64 program that prints a text."""
+    message, base, begin = text.encode(), 0x400000, 64 + 56
+    length = struct.pack("<I", len(message))
+    write = (
+        b"\xb8\x01\0\0\0\xbf\x01\0\0\0\x48\x8d\x35"
+        + struct.pack("<I", 16)
+        + b"\xba"
+        + length
+        + b"\x0f\x05"
+    )
+    code = write + b"\xb8\x3c\0\0\0\x31\xff\x0f\x05"
+    size = begin + len(code) + len(message)
+    start = (
+        b"\x7fELF\x02\x01\x01"
+        + bytes(9)
+        + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, base + begin, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    )
+    return start + struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 4096) + code + message

@@ -4,11 +4,12 @@ import contextlib
 import hashlib
 import json
 import socketserver
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from tests.support.loopback import background
 
 DOCKER = {
     "Version": "28.5.2",
@@ -87,14 +88,8 @@ def serving(folder: Path) -> Iterator[Engine]:
     path = folder / "engine.sock"
     engine = Engine(f"unix://{path}")
     handler = type("Bound", (Handler,), {"engine": engine})
-    with Server(str(path), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield engine
-        finally:
-            server.shutdown()
-            thread.join()
+    with Server(str(path), handler) as server, background(server):
+        yield engine
 
 
 def configured(folder: Path, **settings: object) -> None:

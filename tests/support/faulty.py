@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 
-from tests.support.loopback import Loopback
+from tests.support.loopback import Loopback, background
 
 CONTENT = bytes(range(256)) * 64
 
@@ -87,9 +87,6 @@ def running() -> Iterator[Server]:
     with Loopback(handler) as server:
         state = Server(f"http://127.0.0.1:{server.server_port}")
         handler.server_state = state  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield state
-        state.go_on.set()
-        server.shutdown()
-        thread.join()
+        with background(server):
+            yield state
+            state.go_on.set()

@@ -1,8 +1,12 @@
 """An HTTP server on a loopback address."""
 
+import contextlib
 import sys
+import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import socket
+from socketserver import BaseServer
 
 
 class Loopback(ThreadingHTTPServer):
@@ -15,3 +19,15 @@ class Loopback(ThreadingHTTPServer):
         """Report an error, unless the client closed the connection."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
+
+
+@contextlib.contextmanager
+def background(server: BaseServer) -> Iterator[None]:
+    """Serve in a thread until the context ends."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()

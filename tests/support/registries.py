@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 
-from tests.support.loopback import Loopback
+from tests.support.loopback import Loopback, background
 
 SOURCE = "pkg/sentry/devices/nvproxy/version.go"
 GO_BRANCH = "pkg/sentry/kernel/kernel_state_autogen.go"
@@ -83,14 +83,11 @@ def serving() -> Iterator[Registry]:
     with Loopback(handler) as server:
         registry = Registry(f"http://127.0.0.1:{server.server_port}")
         handler.registry = registry  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield registry
-        finally:
-            registry.open.set()
-            server.shutdown()
-            thread.join()
+        with background(server):
+            try:
+                yield registry
+            finally:
+                registry.open.set()
 
 
 def archive(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from worker_images import files
 from worker_images.errors import EngineError
 from worker_images.files import ROOT
@@ -27,14 +28,7 @@ def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str
     """Run a command as such a user, with no other environment."""
     command = [sys.executable, "-c", PROGRAM, *arguments]
     environment = {"PATH": os.environ["PATH"], **environment}
-    return subprocess.run(
-        command,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    return commands.run(command, env=environment)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from worker_images.fetch.store import Store
 from worker_images.model.lock import Lock
 from worker_images.model.project import Project
 
+pytestmark = pytest.mark.usefixtures("engine", "prepared")
+
 
 class Engine(Images):
     """An engine that records the tags. It is a fake, because only test results matter here."""
@@ -64,16 +66,13 @@ def write_images(jobs: list[BuildJob], *_: object) -> dict[str, record.Record]:
 
 
 @pytest.fixture
-def build(
-    engine: Engine,
+def prepared(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    project: Project,
     locked: Lock,
     no_engine: builder.Engine,
-) -> Callable[..., tuple[record.Outcome, ...]]:
-    """Run the pipeline on two built images, of which the named ones fail their tests."""
-    assert engine
+) -> None:
+    """Prepare jobs without an engine; images are text files."""
 
     def prepare(requests: list[Request], loaded: Project, progress: Progress) -> list[BuildJob]:
         plans = [plan.make(loaded, locked, request.variant) for request in requests]
@@ -92,6 +91,17 @@ def build(
             for each, planned in zip(requests, plans, strict=True)
         ]
 
+    monkeypatch.setattr(pipeline, "prepare", prepare)
+    monkeypatch.setattr(pipeline, "_build", write_images)
+    monkeypatch.setattr(record, "matches", lambda archive, _: archive.exists())
+
+
+@pytest.fixture
+def build(
+    monkeypatch: pytest.MonkeyPatch, project: Project
+) -> Callable[..., tuple[record.Outcome, ...]]:
+    """Run the pipeline on two built images, of which the named ones fail their tests."""
+
     def run(*failing: str, interrupted: str = "", **options: object) -> tuple[record.Outcome, ...]:
         @contextlib.contextmanager
         def start(job: BuildJob, built: record.Record, _: Path) -> Iterator[testing.CheckResults]:
@@ -107,9 +117,6 @@ def build(
         requests = [Request(name, **options) for name in ("full", "slim")]  # type: ignore[arg-type]
         return pipeline.run(requests, project, lambda _: None)
 
-    monkeypatch.setattr(pipeline, "prepare", prepare)
-    monkeypatch.setattr(pipeline, "_build", write_images)
-    monkeypatch.setattr(record, "matches", lambda archive, _: archive.exists())
     return run
 
 

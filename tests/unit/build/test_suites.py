@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from worker_images.build import suites
 from worker_images.errors import UsageError
 from worker_images.files import ROOT
@@ -16,13 +17,7 @@ def run(checkout: Path, body: str) -> "subprocess.CompletedProcess[str]":
     (checkout / ".venv").symlink_to(ROOT / ".venv")
     (checkout / "tests/unit").mkdir(parents=True)
     (checkout / "tests/unit/test_one.py").write_text(f"def test_one() -> None:\n    {body}\n")
-    return subprocess.run(
-        [str(ROOT / ".venv/bin/python"), "build.py", "test", "unit"],
-        cwd=checkout,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return commands.run([str(ROOT / ".venv/bin/python"), "build.py", "test", "unit"], cwd=checkout)
 
 
 def test_passed_layer_is_in_the_table(checkout: Path) -> None:

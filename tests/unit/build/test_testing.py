@@ -1,7 +1,6 @@
 """Results of an image's tests: what the report must show before the image is tagged."""
 
 import re
-import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from worker_images.build import record, testing
 from worker_images.engine.images import Images
 from worker_images.errors import EngineError, FailedTestsError
@@ -225,8 +225,6 @@ def test_interrupt_ends_the_tests_when_a_shell_ignores_it(tmp_path: Path) -> Non
     program += (
         f"import runpy; runpy.run_path({str(ROOT / testing.PROGRAM)!r}, run_name='__main__')\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    result = commands.run([sys.executable, "-c", program])
     assert "survived" not in result.stdout
     assert result.returncode != 0

@@ -2,12 +2,12 @@
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from tests.support.drivers import CLOSED, OPEN, TABLE, row
 from worker_images.cli import compat, main
 from worker_images.files import ROOT
@@ -178,9 +178,7 @@ def test_compat_imports_no_slow_module() -> None:
         " Path('.'))\nprint(sorted({'pydantic', 'jinja2', 'docker', 'http.client', 'yaml'} &"
         " set(sys.modules)), file=sys.stderr)"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    result = commands.run([sys.executable, "-c", program], cwd=ROOT)
     assert result.stderr == "['yaml']\n"
 
 

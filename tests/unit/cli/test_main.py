@@ -1,6 +1,5 @@
-"""The command line of build.py: exit codes, output streams, and no tracebacks."""
+"""The command line of build.py: exit codes, messages, and no tracebacks."""
 
-import errno
 import json
 import os
 import subprocess
@@ -9,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from worker_images import console
+from tests.support import commands
 from worker_images.build import jobs
-from worker_images.cli import build, main
+from worker_images.cli import main
 from worker_images.files import ROOT
 
 
@@ -19,14 +18,8 @@ def run(
     *arguments: str, cwd: Path = ROOT, python: str = sys.executable, **environment: str
 ) -> "subprocess.CompletedProcess[str]":
     """Run build.py of a checkout as a process."""
-    return subprocess.run(
-        [python, str(cwd / "build.py"), *arguments],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
+    return commands.run(
+        [python, str(cwd / "build.py"), *arguments], cwd=cwd, env={**os.environ, **environment}
     )
 
 
@@ -108,13 +101,7 @@ def test_missing_environment_is_exit_2_with_the_command_to_run(checkout: Path) -
 def test_entry_point_imports_only_the_standard_library(checkout: Path) -> None:
     """build.py starts on a machine without any packages."""
     program = "import sys; sys.path.insert(0, '.'); import build; print(build.PYTHON)"
-    result = subprocess.run(
-        ["/usr/bin/python3", "-S", "-c", program],
-        cwd=checkout,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = commands.run(["/usr/bin/python3", "-S", "-c", program], cwd=checkout)
     assert result.returncode == 0, result.stderr
 
 
@@ -147,13 +134,7 @@ def test_build_without_root_or_engine_is_exit_4_before_any_work(tmp_path: Path) 
     environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"} | {
         "XDG_CACHE_HOME": str(tmp_path)
     }
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = commands.run([sys.executable, "-c", program], env=environment)
     assert result.returncode == 4, result.stderr
     assert "run the same command with sudo" in result.stderr
     assert list(tmp_path.iterdir()) == []
@@ -189,20 +170,6 @@ def test_broken_environment_is_exit_2(checkout: Path) -> None:
     assert "is broken; remove it and run: make setup" in result.stderr
 
 
-def test_full_disk_is_a_one_line_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def full(*_: object) -> str:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere")
-
-    monkeypatch.setattr(build, "build", full)
-    assert main.main(["--variant", "slim", "--no-cache"], ROOT) == 4
-    assert (
-        capsys.readouterr().err
-        == "build.py: /somewhere: No space left on device; fix this and retry\n"
-    )
-
-
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     for command in main.COMMANDS:
         with pytest.raises(SystemExit) as ended:
@@ -215,53 +182,3 @@ def test_variant_all_refuses_a_tag() -> None:
     result = run("--variant", "all", "--tag", "team/worker:1")
     assert result.returncode == 2
     assert "--tag and --push take one image" in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("redirection", "status"),
-    [
-        (">&-", 0),
-        ("2>&-", 0),
-        ("<&-", 0),
-        ("<&- >&- 2>&-", 0),
-        ("2>/dev/full", 0),
-        (">/dev/full", 4),
-    ],
-)
-def test_closed_or_full_streams_do_not_cause_a_traceback(
-    redirection: str, status: int, tmp_path: Path
-) -> None:
-    """Streams as under cron, under nohup, or on a full disk."""
-    result = subprocess.run(
-        [
-            "sh",
-            "-c",
-            f'"$0" "$1" --variant slim --print plan {redirection}',
-            sys.executable,
-            str(ROOT / "build.py"),
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == status, result.stderr
-    assert "Traceback" not in result.stderr
-    assert "Exception ignored" not in result.stderr
-    if status:
-        assert (
-            result.stderr
-            == "build.py: standard output: No space left on device; fix this and retry\n"
-        )
-
-
-def test_progress_to_a_full_stream_does_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Path("/dev/full").open("w") as full:
-        monkeypatch.setattr(sys, "stderr", full)
-        console.print_progress("building")
-        monkeypatch.undo()
-        # The control: writing there fails.
-        with pytest.raises(OSError, match="No space left on device"):
-            full.flush()
-        # Closing the file would try to write the buffer again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())

@@ -1,65 +1,18 @@
 """Downloads from a loopback server with faults: wrong bytes are never used or kept."""
 
-import errno
 import hashlib
-import os
-import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import faulty
+from tests.support.downloads import NAME, SHA256, fetched, package
 from tests.support.faulty import CONTENT, Server
-from worker_images.errors import EngineError, FetchError
-from worker_images.fetch import apt, http, session
+from worker_images.errors import FetchError
+from worker_images.fetch import http
 from worker_images.fetch.http import Download
 from worker_images.files import ROOT
-from worker_images.model.lock import Package
-
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-NAME = f"{SHA256}.deb"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(http, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with faulty.running() as found:
-        yield found
-
-
-def package(server: Server, path: str = "/tini.deb") -> Package:
-    return Package("tini", "1", f"{server.address}{path}", len(CONTENT), SHA256)
-
-
-def fetched(server: Server, folder: Path) -> Path:
-    return apt.fetch([package(server)], folder)[0]
-
-
-@pytest.mark.parametrize(
-    "fault", ["cut", "empty", "short", "flip", "html", "endless", "500", "503", "429"]
-)
-def test_download_succeeds_after_one_fault(fault: str, server: Server, tmp_path: Path) -> None:
-    server.faults = [fault]
-    assert fetched(server, tmp_path).read_bytes() == CONTENT
-    assert len(server.requests) == 2
-
-
-@pytest.mark.parametrize("fault", ["cut", "empty", "short", "flip", "html", "endless", "500"])
-def test_download_leaves_nothing_after_a_lasting_fault(
-    fault: str, server: Server, tmp_path: Path
-) -> None:
-    server.faults = [fault] * http.ATTEMPTS
-    with pytest.raises(
-        FetchError, match=r"fetching tini 1: http://127\.0\.0\.1:[0-9]+/tini\.deb: .*run again"
-    ) as caught:
-        fetched(server, tmp_path)
-    assert caught.value.exit_code == 3
-    assert list(tmp_path.iterdir()) == []
-    assert fetched(server, tmp_path).read_bytes() == CONTENT
 
 
 def test_error_contains_both_digests_if_a_byte_differs(server: Server, tmp_path: Path) -> None:
@@ -67,55 +20,6 @@ def test_error_contains_both_digests_if_a_byte_differs(server: Server, tmp_path:
     wrong = hashlib.sha256(b"x" + CONTENT[1:]).hexdigest()
     with pytest.raises(FetchError, match=f"sha256 {wrong}, want {len(CONTENT)} with {SHA256}"):
         fetched(server, tmp_path)
-
-
-def test_next_step_depends_on_the_last_fault(server: Server, tmp_path: Path) -> None:
-    """Wrong bytes are not a fault of the network; an interrupted connection is."""
-    server.faults = ["flip"] * http.ATTEMPTS
-    with pytest.raises(FetchError, match=r"; these are not the pinned bytes: .* run again$"):
-        fetched(server, tmp_path)
-    server.faults = ["flip"] * (http.ATTEMPTS - 1) + ["cut"]
-    with pytest.raises(
-        FetchError, match=r"the connection broke off; .*else check the network and run again$"
-    ):
-        fetched(server, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("code", "fix"),
-    [
-        (errno.ENOSPC, "free some space there"),
-        (errno.EDQUOT, "free some space there"),
-        (errno.EROFS, "give this user access"),
-    ],
-)
-def test_disk_failure_ends_the_download_at_once(
-    code: int, fix: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another mirror would not help, so the download is not repeated."""
-
-    def failing(_: int) -> None:
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(os, "fsync", failing)
-    with pytest.raises(EngineError) as caught:
-        fetched(server, tmp_path)
-    assert str(caught.value) == f"{tmp_path}: {os.strerror(code)}; {fix} and run again"
-    assert len(server.requests) == 1
-
-
-def test_forbidden_connection_is_reported_as_a_network_fault(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A local firewall returns the same error number as a disk without permission."""
-
-    def refused(*_: object, **__: object) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(http, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr("urllib3.util.connection.create_connection", refused)
-    with pytest.raises(FetchError, match=r"Operation not permitted.*check the network"):
-        apt.fetch([Package("tini", "1", "http://127.0.0.1:9/tini.deb", 1, SHA256)], tmp_path)
 
 
 def test_error_mentions_html_if_a_login_page_responds(server: Server, tmp_path: Path) -> None:
@@ -129,21 +33,6 @@ def test_error_does_not_mention_html_if_other_bytes_differ(server: Server, tmp_p
     with pytest.raises(FetchError) as caught:
         fetched(server, tmp_path)
     assert "HTML" not in str(caught.value)
-
-
-@pytest.mark.parametrize("status", ["404", "410", "403"])
-def test_download_is_not_repeated_if_the_file_was_removed(
-    status: str, server: Server, tmp_path: Path
-) -> None:
-    server.faults = [status] * http.ATTEMPTS
-    with pytest.raises(
-        FetchError,
-        match=(
-            f"tini 1: .*HTTP {status}; if Debian replaced it, use the current packages: make lock"
-        ),
-    ):
-        fetched(server, tmp_path)
-    assert len(server.requests) == 1
 
 
 def test_download_is_refused_if_the_address_serves_other_bytes(
@@ -167,68 +56,6 @@ def test_cached_file_is_not_fetched_again(server: Server, tmp_path: Path) -> Non
     fetched(server, tmp_path)
     fetched(server, tmp_path)
     assert len(server.requests) == 1
-
-
-def test_redirect_is_followed_on_the_same_host(server: Server, tmp_path: Path) -> None:
-    server.faults = ["to /elsewhere.deb"]
-    assert fetched(server, tmp_path).read_bytes() == CONTENT
-    assert server.requests == ["/tini.deb", "/elsewhere.deb"]
-
-
-@pytest.mark.parametrize(
-    ("target", "message"),
-    [
-        (
-            "http://localhost:1/x",
-            (
-                "redirected to http://localhost, which is not allowed; to allow it, add the host to"
-                " WORKER_IMAGES_REDIRECT_HOSTS"
-            ),
-        ),
-        ("http://[", "ValueError: the address, a proxy variable or the response is malformed"),
-        ("file:///etc/passwd", "redirected to file://"),
-        ("ftp://127.0.0.1/x", "redirected to ftp://127.0.0.1, which is not allowed"),
-    ],
-)
-def test_redirect_is_refused_to_another_host_or_scheme(
-    target: str, message: str, server: Server, tmp_path: Path
-) -> None:
-    server.faults = [f"to {target}"]
-    with pytest.raises(FetchError, match=message):
-        fetched(server, tmp_path)
-    assert list(tmp_path.iterdir()) == []
-    assert len(server.requests) == 1
-
-
-def test_redirect_is_followed_to_an_allowed_host(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The control of the test above."""
-    monkeypatch.setenv(session.REDIRECT_HOSTS, "localhost")
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
-    server.faults = [f"to {server.address.replace('127.0.0.1', 'localhost')}/x"]
-    assert fetched(server, tmp_path).read_bytes() == CONTENT
-
-
-def test_redirect_loop_ends(server: Server, tmp_path: Path) -> None:
-    server.faults = ["to /tini.deb"] * 99
-    with pytest.raises(FetchError, match="Exceeded 5 redirects"):
-        fetched(server, tmp_path)
-    assert len(server.requests) <= session.MAX_REDIRECTS + 2
-
-
-def test_second_address_is_used_if_the_first_lacks_the_file(server: Server, tmp_path: Path) -> None:
-    server.faults = ["404"]
-    file = apt.download(package(server), f"{server.address}/snapshot/tini.deb")
-    assert http.ensure(file, tmp_path / NAME).read_bytes() == CONTENT
-    assert server.requests == ["/tini.deb", "/snapshot/tini.deb"]
-
-
-def test_second_address_is_checked_like_the_first(server: Server, tmp_path: Path) -> None:
-    server.faults = ["404", *["flip"] * http.ATTEMPTS]
-    file = apt.download(package(server), f"{server.address}/snapshot/tini.deb")
-    with pytest.raises(FetchError, match=r"HTTP 404; .*/snapshot/tini\.deb: got"):
-        http.ensure(file, tmp_path / NAME)
 
 
 PROGRAM = """
@@ -263,62 +90,6 @@ def test_killed_download_leaves_no_file_with_the_final_name(
     assert fetched(server, tmp_path).read_bytes() == CONTENT
 
 
-def test_next_step_is_to_check_the_network_without_a_connection(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http, "PAUSE_SECONDS", 0.0)
-    with pytest.raises(FetchError, match="check the network and run again"):
-        apt.fetch([package(Server("http://127.0.0.1:9"))], tmp_path)
-
-
-def test_download_ends_if_the_server_hangs(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http, "TIMEOUT_SECONDS", 0.2)
-    server.faults = ["stall 5"] * http.ATTEMPTS
-    with pytest.raises(FetchError, match="timed out"):
-        fetched(server, tmp_path)
-
-
-def test_download_ends_if_the_server_is_too_slow(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each byte arrives in time, but the complete file does not."""
-    monkeypatch.setattr(http, "TOTAL_SECONDS", 0.2)
-    server.faults = ["drip"] * http.ATTEMPTS
-    with pytest.raises(FetchError, match=r"incomplete after 0\.2 s"):
-        fetched(server, tmp_path)
-
-
-@pytest.fixture
-def recorded_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    pauses: list[float] = []
-    monkeypatch.setattr("time.sleep", pauses.append)
-    return pauses
-
-
-def test_retry_after_is_honoured_up_to_a_limit(
-    server: Server, tmp_path: Path, recorded_pauses: list[float]
-) -> None:
-    def respond(seconds: str) -> Callable[..., None]:
-        def send(handler: faulty.Handler, code: int) -> None:
-            handler.send_response(code)
-            handler.send_header("Retry-After", seconds)
-            handler.send_header("Content-Length", "0")
-            handler.end_headers()
-
-        return send
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(faulty.Handler, "send_error", respond("7"))
-        server.faults = ["429"]
-        fetched(server, tmp_path).unlink()
-        patched.setattr(faulty.Handler, "send_error", respond("86400"))
-        server.faults = ["503"]
-        fetched(server, tmp_path)
-    assert recorded_pauses == [7, http.LONGEST_PAUSE_SECONDS]
-
-
 def test_copy_is_not_repeated_if_the_file_is_missing(
     tmp_path: Path, recorded_pauses: list[float]
 ) -> None:
@@ -340,66 +111,3 @@ def test_copy_is_refused_if_its_bytes_are_wrong(tmp_path: Path) -> None:
 
 def difference(path: Path) -> str:
     return "" if path.read_bytes() == CONTENT else "wrong"
-
-
-def test_password_of_a_proxy_is_not_shown_in_an_error(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A proxy that refuses, one that does not exist, and a malformed address."""
-    monkeypatch.setenv("no_proxy", "")
-    host = server.address.removeprefix("http://")
-    proxies = {
-        f"http://me:s3cret@{host}": "HTTP 403",
-        "http://me:s3cret@127.0.0.1:9": "Connection refused",
-        "http://me:s3cret": "is malformed",
-    }
-    for proxy, message in proxies.items():
-        monkeypatch.setenv("http_proxy", proxy)
-        server.faults = ["403"]
-        with pytest.raises(FetchError) as caught:
-            apt.fetch([Package("tini", "1", "http://host.invalid/t.deb", 1, SHA256)], tmp_path)
-        assert message in str(caught.value)
-        assert "s3cret" not in str(caught.value)
-    assert server.requests == ["http://host.invalid/t.deb"]
-
-
-def test_proxy_serves_an_unreachable_host(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The control of the test above."""
-    monkeypatch.setenv("no_proxy", "")
-    monkeypatch.setenv("http_proxy", server.address)
-    file = Package("tini", "1", "http://host.invalid/t.deb", len(CONTENT), SHA256)
-    assert apt.fetch([file], tmp_path)[0].read_bytes() == CONTENT
-
-
-def test_requests_is_not_imported_before_a_download() -> None:
-    """The import would delay every command by 0.1 s."""
-    program = (
-        "import sys; import worker_images.cli.build, worker_images.fetch.store\n"
-        "sys.exit('requests' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
-
-
-def test_missing_file_of_certificates_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/none.pem")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with pytest.raises(FetchError, match=r"https://127\.0\.0\.1:9/x: .*invalid path: /none\.pem"):
-        apt.fetch([Package("tini", "1", "https://127.0.0.1:9/x", 1, SHA256)], tmp_path)
-
-
-def test_certificates_are_those_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SSL_CERT_FILE is used as by other programs; REQUESTS_CA_BUNDLE overrides it."""
-    bundle = ssl.get_default_verify_paths().openssl_cafile_env
-    monkeypatch.setenv(bundle, __file__)
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
-    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
-    with session.Session(session.NO_RETRIES) as ours:
-        found = ours.merge_environment_settings("https://host.invalid", {}, None, None, None)
-        assert found["verify"] == __file__
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/other.pem")
-        found = ours.merge_environment_settings("https://host.invalid", {}, None, None, None)
-        assert found["verify"] == "/other.pem"

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.archives import layer, write
-from tests.support.elf_files import library
-from worker_images.harness import closed_world, libraries
+from worker_images.harness import closed_world
 from worker_images.harness.closed_world import Declared, Installed
 from worker_images.model.oci import archive
 from worker_images.model.oci.image import Image, ImageError, plain
@@ -80,27 +79,6 @@ def test_finding_names_path_and_fault(
     assert [line[: len(finding)] for line in found] == ([finding] if finding else [])
 
 
-@pytest.mark.parametrize(
-    ("name", "missing"), [("libone.so.1", {}), ("libtwo.so.1", {"/usr/bin/x": {"libone.so.1"}})]
-)
-def test_missing_libraries_are_reported_by_program(
-    name: str, missing: dict[str, set[str]], tmp_path: Path
-) -> None:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for path, data in {
-            f"usr/lib/{name}": b"",
-            "usr/bin/script": b"#!/bin/sh\n",
-            "usr/bin/x": library(("libone.so.1",)),
-        }.items():
-            info = tarfile.TarInfo(path)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    found = archive.load(write(tmp_path / "image.tar", [buffer.getvalue()]), tmp_path)
-    assert libraries.needed(found) == {"/usr/bin/x": {"libone.so.1"}}
-    assert libraries.missing(found) == missing
-
-
 def test_file_capability_is_a_finding(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -115,49 +93,6 @@ def test_file_capability_is_a_finding(tmp_path: Path) -> None:
     assert [line.split(";")[0] for line in found] == [
         "/usr/x: has the attributes security.capability"
     ]
-
-
-@pytest.mark.parametrize(
-    ("wanted", "unneeded"),
-    [
-        (["a"], {"d"}),
-        (["a", "d"], set()),
-        (["c"], {"a", "b", "d"}),
-        ([], {"a", "b", "c", "d", "e"}),
-    ],
-)
-def test_package_that_no_requested_one_needs_is_unneeded(
-    wanted: list[str], unneeded: set[str]
-) -> None:
-    """a depends on b and on something that c provides; c depends on e."""
-    packages = {
-        "a": Installed("1", (("b",), ("virtual",)), ()),
-        "b": Installed("1", (), ()),
-        "c": Installed("1", (("e",),), ("virtual",)),
-        "d": Installed("1", (), ()),
-        "e": Installed("1", (), ()),
-    }
-    assert closed_world.unneeded(packages, wanted) == unneeded
-
-
-@pytest.mark.parametrize(
-    ("dependency", "unmet"),
-    [
-        (("b",), set()),
-        (("virtual",), set()),
-        (("gone", "b"), set()),
-        (("gone",), {"gone"}),
-        (("gone", "lost"), {"gone"}),
-    ],
-)
-def test_dependency_that_no_package_meets_is_unmet(
-    dependency: tuple[str, ...], unmet: set[str]
-) -> None:
-    packages = {
-        "a": Installed("1", (("b",), dependency), ()),
-        "b": Installed("1", (), ("virtual",)),
-    }
-    assert closed_world.unmet(packages) == unmet
 
 
 def test_package_records_are_read_with_their_dependencies(tmp_path: Path) -> None:

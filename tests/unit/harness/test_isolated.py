@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from worker_images.build import testing
 from worker_images.files import ROOT
 
@@ -28,9 +28,7 @@ def collected(root: Path = ROOT, **environment: str) -> tuple[int, list[str]]:
         "--variant",
         "slim",
     ]
-    result = subprocess.run(
-        command, cwd="/", env=os.environ | environment, capture_output=True, text=True, check=False
-    )
+    result = commands.run(command, cwd=Path("/"), env=os.environ | environment)
     return result.returncode, [line for line in result.stdout.splitlines() if "::" in line]
 
 
@@ -77,19 +75,8 @@ def test_hostile_plugin_selects_checks_without_isolation(tmp_path: Path) -> None
     """A control: pytest without isolation loads the plugin."""
     (tmp_path / "hostile.py").write_text(HOSTILE_PLUGIN)
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTEST_PLUGINS": "hostile"}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--collect-only",
-        "-q",
-        "--variant",
-        "slim",
-        "tests/image",
-    ]
-    result = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    command = [*commands.PYTEST, "--collect-only", "--variant", "slim", "tests/image"]
+    result = commands.run(command, cwd=ROOT, env=environment)
     assert len([line for line in result.stdout.splitlines() if "::" in line]) == 3
 
 
@@ -102,7 +89,7 @@ def test_build_py_ignores_shadowed_modules_and_optimization(tmp_path: Path) -> N
         "PYTHONIOENCODING": "latin-1",
     }
     command = [sys.executable, str(ROOT / "build.py"), "--variant", "slim", "--print", "plan"]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    result = commands.run(command, env=environment)
     assert (result.returncode, result.stderr) == (0, "")
 
 
@@ -118,9 +105,7 @@ def test_error_outside_a_check_is_not_a_failed_check(tmp_path: Path) -> None:
     program += (
         f"import runpy; runpy.run_path({str(ROOT / testing.PROGRAM)!r}, run_name='__main__')\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    result = commands.run([sys.executable, "-c", program])
     assert result.returncode == 3
     assert "RuntimeError: the target is gone" in result.stderr
 
@@ -140,5 +125,5 @@ def test_file_in_the_checkout_replaces_no_module(all_checks: list[str], checkout
         "--print",
         "plan",
     ]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = commands.run(command)
     assert result.returncode == 0, result.stderr

@@ -3,11 +3,11 @@
 import errno
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from worker_images.files import ROOT
 
 
@@ -16,10 +16,7 @@ def run_test_raising(error: str, folder: Path) -> "subprocess.CompletedProcess[s
     (folder / "test_x.py").write_text(f"def test_x():\n    raise {error}\n")
     (folder / "pytest.ini").write_text("[pytest]\n")
     command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
+        *commands.PYTEST,
         "-p",
         "worker_images.harness.options",
         "-p",
@@ -27,9 +24,7 @@ def run_test_raising(error: str, folder: Path) -> "subprocess.CompletedProcess[s
         str(folder),
     ]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    return commands.run(command, cwd=folder, env=environment)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

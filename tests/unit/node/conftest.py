@@ -1,4 +1,4 @@
-"""Fixtures: GPU nodes made of stand-ins."""
+"""Fixtures: GPU nodes made of stand-ins, and the request of a bundle."""
 
 from pathlib import Path
 
@@ -7,8 +7,10 @@ import pytest
 from tests.support import stand_in
 from tests.support.nodes import DEVICES, files
 from tests.support.stand_in import DRIVER
-from worker_images.node import node
+from worker_images.node import bundle, node
+from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.node import Node
+from worker_images.node.spec import Container
 
 
 @pytest.fixture
@@ -31,3 +33,17 @@ def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
     monkeypatch.setattr(node, "read", lambda: this_node)
     (tmp_path / "rootfs").mkdir()
     return this_node
+
+
+@pytest.fixture
+def valid(tmp_path: Path) -> LaunchRequest:
+    """The request of a bundle on a node with two GPUs."""
+    library = tmp_path / "files" / f"libcuda.so.{DRIVER}"
+    library.parent.mkdir()
+    library.write_bytes(stand_in.elf_library("libcuda.so.1"))
+    two_gpus = Node(DRIVER, DEVICES[:4], (library,), (), "a test")
+    (tmp_path / "rootfs").mkdir()
+    return LaunchRequest(
+        bundle.write(two_gpus, Container(tmp_path / "rootfs", ("true",), {}), tmp_path / "bundle"),
+        two_gpus,
+    )

@@ -11,6 +11,21 @@ from worker_images.node.benchmark import METRICS, Measurement
 from worker_images.node.node import Node
 from worker_images.node.place import Chroot, CommandResult, Host, PlaceError
 
+Measure = Callable[[], list[Measurement]]
+
+
+@pytest.fixture
+def measure(gpu: Node, tmp_path: Path) -> Measure:
+    """Run the benchmark on a fake node."""
+
+    def run() -> list[Measurement]:
+        host = Host("/runsc", str(tmp_path / "mounts"))
+        return benchmark.measure(
+            Chroot(tmp_path / "rootfs"), host, gpu, "python3", tmp_path, tmp_path, lambda _: None
+        )
+
+    return run
+
 
 @pytest.mark.parametrize(("key", "node_value", "sandbox_value", "kept"), [
     ("matmul_tflops", 100.0, 97.0, True),
@@ -31,7 +46,7 @@ def test_ratio_is_compared_with_the_bar(
 
 
 def test_node_and_sandbox_alternate_which_runs_first(
-    gpu: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    measure: Measure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each value is also kept on its side."""
     order: list[str] = []
@@ -50,10 +65,7 @@ def test_node_and_sandbox_alternate_which_runs_first(
 
     monkeypatch.setattr(benchmark, "run_command", fake("node", 1.0))
     monkeypatch.setattr(benchmark, "run_sandbox", fake("sandbox", 2.0))
-    host = Host("/runsc", str(tmp_path / "mounts"))
-    measured = benchmark.measure(
-        Chroot(tmp_path / "rootfs"), host, gpu, "python3", tmp_path, tmp_path, lambda _: None
-    )
+    measured = measure()
     starts = 2 * benchmark.STARTS
     assert order[starts : starts + 6] == ["node", "sandbox", "sandbox", "node", "node", "sandbox"]
     assert len(order) == starts + 2 * (benchmark.DRIVER_ROUNDS + benchmark.TORCH_ROUNDS)
@@ -78,17 +90,14 @@ def launches(*rounds: list[list[float]]) -> Callable[..., CommandResult]:
 
 
 def test_launches_are_compared_at_full_speed_of_the_processor(
-    gpu: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    measure: Measure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Repeats with a slow calibration are left out: a busy neighbour made them slow, not runsc."""
     fast, slow = [[4.0, 0.2], [4.2, 0.24]], [[5.7, 0.4], [5.8, 0.41]]
     monkeypatch.setattr(benchmark, "_starts", lambda *_: ((1.0,), (1.0,)))
     monkeypatch.setattr(benchmark, "run_command", launches(fast))
     monkeypatch.setattr(benchmark, "run_sandbox", launches(*6 * [slow], [*fast, *slow]))
-    host = Host("/runsc", str(tmp_path / "mounts"))
-    found = benchmark.measure(
-        Chroot(tmp_path / "rootfs"), host, gpu, "python3", tmp_path, tmp_path, lambda _: None
-    )
+    found = measure()
     launch = next(each for each in found if each.metric.key == "launch_us")
     assert launch.ratio == 1.0
     assert len(launch.sandboxed) == benchmark.FULL_SPEED_ROUNDS
@@ -96,26 +105,20 @@ def test_launches_are_compared_at_full_speed_of_the_processor(
 
 
 def test_slow_launch_misses_the_bar_at_full_speed(
-    gpu: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    measure: Measure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(benchmark, "_starts", lambda *_: ((1.0,), (1.0,)))
     monkeypatch.setattr(benchmark, "run_command", launches([[4.0, 0.2]]))
     monkeypatch.setattr(benchmark, "run_sandbox", launches([[5.7, 0.2]]))
-    host = Host("/runsc", str(tmp_path / "mounts"))
-    found = benchmark.measure(
-        Chroot(tmp_path / "rootfs"), host, gpu, "python3", tmp_path, tmp_path, lambda _: None
-    )
+    found = measure()
     assert "MISSED" in benchmark.text(found)
 
 
 def test_side_that_is_never_at_full_speed_is_an_error(
-    gpu: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    measure: Measure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(benchmark, "_starts", lambda *_: ((1.0,), (1.0,)))
     monkeypatch.setattr(benchmark, "run_command", launches([[4.0, 0.2]]))
     monkeypatch.setattr(benchmark, "run_sandbox", launches([[5.7, 0.4]]))
-    host = Host("/runsc", str(tmp_path / "mounts"))
     with pytest.raises(PlaceError, match="never at full speed on one side in 15 rounds"):
-        benchmark.measure(
-            Chroot(tmp_path / "rootfs"), host, gpu, "python3", tmp_path, tmp_path, lambda _: None
-        )
+        measure()

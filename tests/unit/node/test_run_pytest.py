@@ -1,10 +1,10 @@
 """Tests clean up when pytest is interrupted."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+from tests.support import commands
 from worker_images.files import ROOT
 
 
@@ -24,13 +24,6 @@ signal.signal(signal.SIGTERM, signal.default_int_handler)
 run_pytest.run(Path({str(tmp_path)!r}), ["tests/workload"], [], Path({str(tmp_path)!r}) / "x.xml")
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    found = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    found = commands.run([sys.executable, "-c", program], cwd=ROOT, env=environment)
     assert "KeyboardInterrupt" in found.stderr
     assert (tmp_path / "clean").exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from worker_images.files import ROOT
 from worker_images.model.results import NOT_RUN_PREFIX
 
@@ -51,13 +52,7 @@ def test_layers_are_copied_on_a_disk_without_overlays(
     program = (
         f'{setup} && mount -t {filesystem} {filesystem} -o {options} state && "$0" layers state'
     )
-    found = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", program, str(SCRIPT)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    found = commands.run(["unshare", "--mount", "sh", "-c", program, str(SCRIPT)], cwd=tmp_path)
     assert (found.stdout, found.stderr) == (f"{layers}\n", "")
     assert list((tmp_path / "state").iterdir()) == []
 
@@ -95,5 +90,5 @@ def test_processes_move_only_in_the_top_cgroup_of_a_container(
         kind,
         str(SCRIPT),
     ]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = commands.run(command)
     assert found.stdout == enabled + moved, found.stderr

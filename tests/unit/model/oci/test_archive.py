@@ -5,7 +5,6 @@ import gzip
 import io
 import json
 import os
-import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import commands
 from tests.support.archives import digest, layer, write
 from worker_images.files import ROOT
 from worker_images.model.oci import archive, names
@@ -225,7 +225,7 @@ def test_full_disk_is_not_reported_as_an_invalid_archive(tmp_path: Path) -> None
         str(path),
         str(tmp_path / "small"),
     ]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    result = commands.run(command, cwd=ROOT)
     assert result.stdout == f"OSError {errno.ENOSPC}\n", result.stderr
 
 
@@ -240,8 +240,6 @@ def test_names_are_read_as_utf_8_in_any_locale(tmp_path: Path) -> None:
     expected = ascii(archive.load(path, tmp_path).layers[0].entries[0].path)
     environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     command = [sys.executable, "-c", program, str(path), str(tmp_path)]
-    result = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    result = commands.run(command, cwd=ROOT, env=environment)
     assert result.stdout == f"{expected}\n", result.stderr
     assert "Főtanúsítvány" in archive.load(path, tmp_path).layers[0].entries[0].path

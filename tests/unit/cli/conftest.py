@@ -1,0 +1,21 @@
+"""Fixtures: the command update with its own pins."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import registries
+from tests.support.updates import COMMIT, DAY, GVISOR, SERVED, Update
+from worker_images.files import ROOT
+
+
+@pytest.fixture
+def update(tmp_path: Path) -> Iterator[Update]:
+    folder = tmp_path / "pins"
+    folder.mkdir()
+    with registries.serving() as registry:
+        registry.module(GVISOR, {COMMIT: DAY}, registries.archive(SERVED))
+        text = (ROOT / "tests/unit/golden/versions.yaml").read_text()
+        (folder / "versions.yaml").write_text(text)
+        yield Update(registry, folder / "versions.yaml", text)

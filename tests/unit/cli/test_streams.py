@@ -1,0 +1,74 @@
+"""Commands whose disk or output streams are full or closed."""
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import commands
+from worker_images import console
+from worker_images.cli import build, main
+from worker_images.files import ROOT
+
+
+def test_full_disk_is_a_one_line_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere")
+
+    monkeypatch.setattr(build, "build", full)
+    assert main.main(["--variant", "slim", "--no-cache"], ROOT) == 4
+    assert (
+        capsys.readouterr().err
+        == "build.py: /somewhere: No space left on device; fix this and retry\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status"),
+    [
+        (">&-", 0),
+        ("2>&-", 0),
+        ("<&-", 0),
+        ("<&- >&- 2>&-", 0),
+        ("2>/dev/full", 0),
+        (">/dev/full", 4),
+    ],
+)
+def test_closed_or_full_streams_do_not_cause_a_traceback(
+    redirection: str, status: int, tmp_path: Path
+) -> None:
+    """Streams as under cron, under nohup, or on a full disk."""
+    result = commands.run(
+        [
+            "sh",
+            "-c",
+            f'"$0" "$1" --variant slim --print plan {redirection}',
+            sys.executable,
+            str(ROOT / "build.py"),
+        ],
+        cwd=tmp_path,
+    )
+    assert result.returncode == status, result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Exception ignored" not in result.stderr
+    if status:
+        assert (
+            result.stderr
+            == "build.py: standard output: No space left on device; fix this and retry\n"
+        )
+
+
+def test_progress_to_a_full_stream_does_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        console.print_progress("building")
+        monkeypatch.undo()
+        # The control: writing there fails.
+        with pytest.raises(OSError, match="No space left on device"):
+            full.flush()
+        # Closing the file would try to write the buffer again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
