@@ -113,11 +113,12 @@ def test(argv: list[str], root: Path, progress: Progress) -> str:
     )
     arguments = parser.parse_args(argv)
     names = tuple(dict.fromkeys(arguments.layers)) or suites.COMMON
+    loaded = project.load(root)
     try:
-        suites.run(project.load(root), names, progress, tuple(arguments.variant))
+        suites.run(loaded, names, progress, tuple(arguments.variant))
     except FailedTestsError as error:
-        raise FailedTestsError(str(error), report.text(report.read(root))) from error
-    return report.text(report.read(root))
+        raise FailedTestsError(str(error), report.text(report.read(loaded))) from error
+    return report.text(report.read(loaded))
 
 
 def accept(argv: list[str], root: Path, progress: Progress) -> str:

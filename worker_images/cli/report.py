@@ -6,6 +6,7 @@ from pathlib import Path
 from worker_images.build.tars import Progress
 from worker_images.errors import FailedTestsError
 from worker_images.files import write_atomic
+from worker_images.model import project
 from worker_images.model.oci.image import ImageError
 from worker_images.report import report
 
@@ -24,7 +25,7 @@ def command(argv: list[str], root: Path, _: Progress) -> str:
     )
     arguments = parser.parse_args(argv)
     try:
-        found = report.read(root)
+        found = report.read(project.read(root))
     except ImageError as error:
         raise FailedTestsError(str(error)) from error
     for path, write in ((arguments.json, report.as_json), (arguments.html, report.page)):

@@ -3,11 +3,9 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from worker_images.model import pins
-from worker_images.model.drivers import table
-from worker_images.model.drivers.table import DRIVERS, Release, Table, ordered
+from worker_images.model.drivers.table import Release, Table, ordered
+from worker_images.model.project import Project
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,9 @@ class Drivers:
     fleet: Mapping[str, tuple[Span, ...]]
 
 
-def read(root: Path) -> Drivers:
-    """Read the pins and the table of releases; raises ImageBuildError."""
-    pinned = pins.load(root / "versions.yaml")[0]
-    name, fleet = pinned.components["gvisor"].version, pinned.fleet.drivers
-    found = table.read(root / DRIVERS)
+def of_project(project: Project) -> Drivers:
+    """Return what the pinned release and all others serve."""
+    name, fleet, found = project.release, project.pins.fleet.drivers, project.table
     # A release that the table lacks is shown as serving no driver.
     release = found.get(name) or Release(name, ())
     known = found if found.get(name) else Table((*found, release))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import jinja2
 
-from worker_images.model import catalog
 from worker_images.model.layers import LAYERS
+from worker_images.model.project import Project
 from worker_images.model.results import ALL, FAILED, NOT_RUN, Check
 from worker_images.report import built, fleet, results
 from worker_images.report.built import Built
@@ -30,9 +30,9 @@ class Report:
     drivers: Drivers
 
 
-def read(root: Path) -> Report:
-    """Read the files in out/ and images/; raises ImageBuildError and ImageError."""
-    known = catalog.load(root).variants
+def read(project: Project) -> Report:
+    """Read the results in out/; raises ImageBuildError and ImageError."""
+    root, known = project.root, project.catalog.variants
     variants = sorted(known, key=lambda name: len(known[name].components))
     runs = results.runs(root, variants)
     checks = tuple(check for run in runs.values() for check in run.checks)
@@ -48,7 +48,7 @@ def read(root: Path) -> Report:
         images=images,
         rows=rows,
         checks=checks,
-        drivers=fleet.read(root),
+        drivers=fleet.of_project(project),
     )
 
 

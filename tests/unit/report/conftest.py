@@ -9,6 +9,7 @@ import pytest
 from tests.support import junit
 from tests.support.archives import layer, write
 from tests.support.records import RECORD
+from worker_images.model import project
 from worker_images.model.oci.outline import outline
 from worker_images.report import report
 from worker_images.report.report import Report
@@ -49,6 +50,6 @@ def make_report(checkout: Path) -> Callable[..., Report]:
                 image_id=tested or image_id,
             )
             junit.write(folder / "workload.xml", junit.passed("workload.test_x"), image_id=image_id)
-        return report.read(checkout)
+        return report.read(project.read(checkout))
 
     return make

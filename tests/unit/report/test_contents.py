@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from worker_images.model import project
 from worker_images.report import report
 from worker_images.report.report import Report
 
@@ -42,7 +43,7 @@ def test_layers_are_named_by_component(make_report: Callable[..., Report]) -> No
 
 
 def test_fleet_drivers_have_spans_of_releases(checkout: Path) -> None:
-    drivers = report.read(checkout).drivers
+    drivers = report.read(project.read(checkout)).drivers
     spans = drivers.fleet["535.129.03"]
     assert [(span.served, span.first, span.last) for span in spans] == [
         (False, "20231009.0", "20231120.0"),
@@ -59,6 +60,6 @@ def test_fleet_drivers_have_spans_of_releases(checkout: Path) -> None:
 def test_release_without_an_entry_serves_no_driver(checkout: Path) -> None:
     versions = checkout / "versions.yaml"
     versions.write_text(versions.read_text().replace('"20260622.0"', '"20991231.0"'))
-    found = report.read(checkout)
+    found = report.read(project.read(checkout))
     assert (found.drivers.served, {*found.drivers.refused}) == ((), {*found.drivers.fleet})
     assert "Drivers of the fleet that are not served: 535.129.03, 580.159.04." in report.page(found)

@@ -8,6 +8,7 @@ import pytest
 from tests.support import junit
 from worker_images.cli import main as cli
 from worker_images.errors import FailedTestsError
+from worker_images.model import project
 from worker_images.report import report
 from worker_images.report.report import Report
 
@@ -62,7 +63,7 @@ def test_failed_unit_test_makes_every_image_unusable(
         checkout / "out/tests/static.xml", ("", "tests.static.test_y", "error", "collection")
     )
     assert (
-        report.read(checkout).verdict
+        report.read(project.read(checkout)).verdict
         == "No: do not use worker:slim (2 checks failed) or worker:full (2 checks failed)."
     )
 
@@ -103,7 +104,7 @@ def test_failure_in_a_newer_build_is_reported_as_such(
 
 
 def test_report_without_results_names_the_commands(checkout: Path) -> None:
-    found = report.read(checkout)
+    found = report.read(project.read(checkout))
     assert not found.usable
     assert "worker:slim (not built; run: make slim)" in found.verdict
     assert "never run: unit, static, image of slim" in found.counts
