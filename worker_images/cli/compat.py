@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from worker_images.cli import parsers
 from worker_images.errors import PolicyError, UsageError
 from worker_images.files import write_atomic
 from worker_images.model import document
@@ -85,27 +86,20 @@ def _pinned(path: Path) -> Pinned:
 
 
 def _parser(root: Path) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="build.py compat",
-        description=(
+    parser = parsers.of_command(
+        "compat",
+        (
             "Show which gVisor releases serve which NVIDIA drivers.\nnvproxy accepts only the"
             " driver versions compiled into runsc."
         ),
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        EXAMPLES,
     )
     _add_queries(parser)
     parser.add_argument(
         "--svg", type=Path, metavar="FILE", help="write a chart of all releases and drivers"
     )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
-    parser.add_argument(
-        "--versions",
-        type=Path,
-        default=root / "versions.yaml",
-        metavar="FILE",
-        help="read the pins from FILE instead of versions.yaml",
-    )
+    parsers.add_versions(parser, root)
     return parser
 
 

@@ -12,12 +12,14 @@ def of_command(name: str, description: str, examples: str) -> argparse.ArgumentP
     )
 
 
-def add_versions(parser: argparse.ArgumentParser, root: Path) -> None:
+def add_versions(
+    parser: argparse.ArgumentParser, root: Path, verb: str = "read the pins from"
+) -> None:
     """Add the option that names other pins."""
     parser.add_argument(
         "--versions",
         type=lambda name: Path(name).absolute(),
         metavar="FILE",
         default=root / "versions.yaml",
-        help="read the pins from FILE instead of versions.yaml",
+        help=f"{verb} FILE instead of versions.yaml",
     )

@@ -21,6 +21,7 @@ from worker_images.build.update.values import (
     Verdict,
     date_of,
 )
+from worker_images.cli import parsers
 from worker_images.errors import DocumentError, FetchError, ImageBuildError, PolicyError, UsageError
 from worker_images.fetch import reach
 from worker_images.files import atomic_path
@@ -122,25 +123,18 @@ def _module(project: Project) -> str:
 
 
 def _parser(root: Path) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="build.py update",
-        description=(
+    parser = parsers.of_command(
+        "update",
+        (
             "Propose newer gVisor pins for versions.yaml.\nShows the NVIDIA drivers that each gains"
             " and loses."
         ),
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        EXAMPLES,
     )
     parser.add_argument("--write", action="store_true", help="write the pins to versions.yaml")
     _add_bounds(parser)
     parser.add_argument("--json", action="store_true", help="print the proposals as JSON")
-    parser.add_argument(
-        "--versions",
-        type=lambda name: Path(name).absolute(),
-        default=root / "versions.yaml",
-        metavar="FILE",
-        help="read and write the pins in FILE instead of versions.yaml",
-    )
+    parsers.add_versions(parser, root, "read and write the pins in")
     return parser
 
 
