@@ -16,4 +16,5 @@ RECORD = Record(
     resolved="",
     seconds=1.0,
     revision="r",
+    architecture="amd64",
 )

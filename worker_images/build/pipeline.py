@@ -139,6 +139,7 @@ def _load(job: BuildJob, archive: Path, key: Key, started: float) -> Record:
         archive_stat=record.archive_stat(archive),
         seconds=round(time.monotonic() - started, 1),
         revision=job.revision,
+        architecture=plan.architecture,
         lacks=plan.lacks,
         resolved=", ".join(plan.resolved),
     )

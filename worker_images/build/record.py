@@ -37,6 +37,7 @@ class Record:
     engine: str
     seconds: float
     revision: str
+    architecture: str
     resolved: str = ""
     tests_digest: str = ""
     source_digest: str = ""

@@ -60,6 +60,7 @@ def write_images(jobs: list[BuildJob], *_: object) -> dict[str, record.Record]:
             "Docker 0",
             0.0,
             "",
+            "amd64",
         )
         for name in names
     }

@@ -28,6 +28,7 @@ RECORD = record.Record(
     "Docker 0",
     0.0,
     "",
+    "amd64",
 )
 CHECKS = ("tests/image/test_a.py::test_one", "tests/image/test_a.py::test_two[x]")
 NOT_RUN = "not run: no CAP_SYS_TIME"

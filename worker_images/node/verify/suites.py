@@ -1,6 +1,8 @@
 """Runs the test suites behind the checklist, and collects their results."""
 
 import argparse
+import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,8 @@ from worker_images.node.verify.target import last_line
 
 # pytest's exit status of a complete run: every test passed, or some failed.
 COMPLETE = (0, 1)
+# The architecture of this machine, in the words of container images.
+HOST = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 
 
 @dataclass(frozen=True)
@@ -59,22 +63,49 @@ def _check_usable(name: str, request: Request) -> None:
     folder = f"tests/{name}"
     if not (request.root / folder).is_dir():
         raise _NoResultsError(f"{folder} is only in a checkout, not in the GPU kit")
-    if name == "image" and not variant_of(request.image, request.root):
-        raise _NoResultsError(f"{folder} tests only images of this checkout: out/VARIANT/image.tar")
+    built = build_of(request.image, request.root)
+    if name == "image" and not built:
+        raise _NoResultsError(f"{folder} tests only images of this checkout: out/NAME/image.tar")
+    if name == "workload" and built and built.architecture not in {"", HOST}:
+        raise _NoResultsError(
+            f"{folder}: programs for {built.architecture} do not run on this {HOST} machine"
+        )
 
 
-def variant_of(image: Path | str, root: Path) -> str:
-    """Return the variant of an image that this checkout built; empty for any other image."""
+@dataclass(frozen=True)
+class Build:
+    """How this checkout built an image; empty texts are unknown."""
+
+    variant: str
+    source: str = ""
+    architecture: str = ""
+
+    @property
+    def options(self) -> list[str]:
+        """The options of tests/image."""
+        known = {"variant": self.variant, "source": self.source, "arch": self.architecture}
+        return [f"--{name}={value}" for name, value in known.items() if value]
+
+
+def build_of(image: Path | str, root: Path) -> Build | None:
+    """Return how this checkout built an image, by its record; None for any other image."""
     path = Path(image).resolve()
-    name = path.parent.name
-    return name if path == root.resolve() / "out" / name / "image.tar" else ""
+    folder = path.parent
+    if path != root.resolve() / "out" / folder.name / "image.tar":
+        return None
+    try:
+        record = json.loads((folder / "build.json").read_text(encoding="utf-8"))
+        return Build(record["variant"], record["source"], record["architecture"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return Build(folder.name)
 
 
 def _options(name: str, request: Request) -> list[str]:
     image = [f"--image={request.image}"]
     drivers = [f"--driver={driver}" for driver in request.options.driver]
     if name == "image":
-        return [f"--variant={variant_of(request.image, request.root)}", *image, *drivers]
+        built = build_of(request.image, request.root)
+        return [*(built.options if built else ()), *image, *drivers]
     if name == "workload":
         return [*image, *drivers, f"--python={request.options.python}"]
     return []

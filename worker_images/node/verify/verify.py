@@ -179,7 +179,7 @@ def _missing_option(row: Row, run: Run, image: str) -> str:
     is_given = {
         "": True,
         "--context CTX": options.context,
-        "--driver VERSION": options.driver or options.node or suites.variant_of(image, run.root),
+        "--driver VERSION": options.driver or options.node or suites.build_of(image, run.root),
     }
     return "" if is_given[row.needs] else row.needs
 

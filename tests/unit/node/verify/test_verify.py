@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support import archives
 from tests.support.fake_worker import Worker, run
+from tests.support.records import RECORD
 from worker_images.build.kit import PYTEST
 from worker_images.files import ROOT
 from worker_images.model.results import FAILED, NOT_RUN, PASSED
@@ -99,11 +102,58 @@ def test_options_reach_the_tests(kit: Path) -> None:
     assert rows[BOOT.check]["seen"] == repr([str(kit / "image.tar"), ["1.2.3", "4.5.6"]])
 
 
+OPTIONS = """
+def pytest_addoption(parser):
+    parser.addoption("--source")
+    parser.addoption("--arch")
+"""
+
+
+@pytest.fixture
+def built(kit: Path) -> Path:
+    """A checkout with an image for arm64 of source upstream, whose suites pass."""
+    write_suite(kit, "workload")
+    options = "[pytestconfig.getoption(x) for x in ('variant', 'source', '--arch')]"
+    body = f"record_property('seen', repr({options}))"
+    write_suite(kit, "image", **{test.partition("::")[2]: body for test in BOOT.tests})
+    for file in (kit / "tests/image").glob("test_*.py"):
+        text = file.read_text()
+        file.write_text(text.replace("(record_property)", "(record_property, pytestconfig)"))
+    (kit / "tests/image/conftest.py").write_text(OPTIONS)
+    folder = kit / "out/slim-arm64"
+    folder.mkdir(parents=True)
+    shutil.copy(kit / "image.tar", folder)
+    record = replace(RECORD, variant="slim", source="upstream", architecture="arm64")
+    record.write(folder / "build.json")
+    return folder
+
+
+def test_image_suite_has_the_options_of_the_images_record(built: Path, kit: Path) -> None:
+    seen = run(kit, f"--image={built / 'image.tar'}")[2][BOOT.check]["seen"]
+    assert seen == "['slim', 'upstream', 'arm64']"
+
+
+def test_image_suite_has_the_variant_of_the_folder_without_a_record(built: Path, kit: Path) -> None:
+    (built / "build.json").unlink()
+    seen = run(kit, f"--image={built / 'image.tar'}")[2][BOOT.check]["seen"]
+    assert seen.startswith("['slim-arm64', None, None]")
+
+
+def test_workload_suite_does_not_run_an_image_of_another_architecture(
+    built: Path, kit: Path
+) -> None:
+    text = run(kit, f"--image={built / 'image.tar'}")[0]
+    message = f"tests/workload: programs for arm64 do not run on this {suites.HOST} machine"
+    assert message in text
+    replace(RECORD, architecture=suites.HOST).write(built / "build.json")
+    assert message not in run(kit, f"--image={built / 'image.tar'}")[0]
+
+
 def test_image_suite_tests_only_images_of_this_checkout(tmp_path: Path) -> None:
-    assert suites.variant_of(tmp_path / "out/slim/image.tar", tmp_path) == "slim"
-    assert suites.variant_of(tmp_path / "out/slim/other.tar", tmp_path) == ""
-    assert suites.variant_of(tmp_path / "slim/image.tar", tmp_path) == ""
-    assert suites.variant_of("worker:slim", tmp_path) == ""
+    assert suites.build_of(tmp_path / "out/slim/image.tar", tmp_path) == suites.Build("slim")
+    assert suites.build_of(tmp_path / "out/slim/other.tar", tmp_path) is None
+    assert suites.build_of(tmp_path / "slim/image.tar", tmp_path) is None
+    assert suites.build_of("worker:slim", tmp_path) is None
 
 
 def test_missing_kubectl_is_named(kit_root: Path) -> None:
