@@ -15,7 +15,7 @@ from worker_images.build.plan import ALL
 from worker_images.build.requirements import ARCHITECTURES
 from worker_images.cli import main, parsers
 from worker_images.errors import UsageError
-from worker_images.model import project
+from worker_images.model import catalog, project
 from worker_images.model.project import Project
 
 if TYPE_CHECKING:
@@ -54,13 +54,13 @@ exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 a chec
 def _parser(root: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="build.py",
+        usage="build.py --variant VARIANT [OPTION ...]\n       build.py COMMAND [OPTION ...]",
         description="Build a worker image from versions.yaml, test it, and tag it if it passes.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--variant",
-        required=True,
         help="the variant to build: slim or full, a folder of images/; all builds every variant",
     )
     parser.add_argument(
@@ -120,9 +120,19 @@ def _add_result(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
+def _parse(argv: list[str], root: Path) -> argparse.Namespace:
+    """The arguments. A misspelled option is reported before the missing --variant."""
+    parser = _parser(root)
+    arguments = parser.parse_args(argv)
+    if arguments.variant is None:
+        names = ", ".join((*catalog.load(root).buildable, ALL))
+        parser.error(f"the following arguments are required: --variant; variants: {names}")
+    return arguments
+
+
 def build(argv: list[str], root: Path, progress: Callable[[str], None]) -> str:
     """Build, test and tag, or print the plan of the build; raises ImageBuildError."""
-    arguments = _parser(root).parse_args(argv)
+    arguments = _parse(argv, root)
     if arguments.variant == ALL and (arguments.tag or arguments.push):
         raise UsageError("--variant all: --tag and --push take one image; build one variant")
     loaded = project.load(root, arguments.versions)

@@ -24,7 +24,9 @@ def run(
 
 
 WRONG = {
-    "no variant": ([], "--variant"),
+    "no variant": ([], "are required: --variant; variants: full, slim, all"),
+    "misspelled variant": (["--varint", "slim"], "unrecognized arguments: --varint slim"),
+    "misspelled command": (["biuld"], "unrecognized arguments: biuld"),
     "unknown variant": (["--variant", "smal"], "no such variant; known variants: full, slim"),
     "unknown option": (["--variant", "slim", "--sply", "x"], "--sply"),
     "unknown source": (["--variant", "slim", "--source", "magic"], "choose from"),
