@@ -79,6 +79,28 @@ def is_local(host: str) -> bool:
     return host.startswith("unix://")
 
 
+def cannot_connect(host: str, reason: str) -> str:
+    """The message for an engine without a connection, in the words of the docker command."""
+    return f"cannot connect to the Docker daemon at {host}: {reason}"
+
+
+def socket_fault(host: str) -> str:
+    """Why a socket on this machine gives no response."""
+    with socket.socket(socket.AF_UNIX) as channel:
+        channel.settimeout(TIMEOUT_SECONDS)
+        try:
+            channel.connect(host.removeprefix("unix://"))
+        except OSError as error:
+            return reason_of(error)
+    return "no response"
+
+
+def reason_of(error: OSError) -> str:
+    """The error of the system, as text within a sentence."""
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]
+
+
 def query(host: str, path: str) -> dict[str, object] | None:
     """The JSON object at a path of the API; empty for other text.
 
@@ -88,7 +110,7 @@ def query(host: str, path: str) -> dict[str, object] | None:
     with socket.socket(socket.AF_UNIX) as channel:
         channel.settimeout(TIMEOUT_SECONDS)
         try:
-            channel.connect(str(Path(host.removeprefix("unix://"))))
+            channel.connect(host.removeprefix("unix://"))
             connection.sock = channel
             connection.request("GET", path)
             response = connection.getresponse()

@@ -12,8 +12,10 @@ from worker_images.engine.daemon import (
     DEFAULT_CONTEXT,
     Address,
     address_of,
+    cannot_connect,
     context_address,
     current_context,
+    socket_fault,
 )
 from worker_images.engine.images import Images
 from worker_images.engine.sdk import responds
@@ -89,7 +91,7 @@ class PrivateEngine:
 def locate(private: PrivateEngine, builder: str | None = None) -> Endpoint | None:
     """The engine that the docker command would use, else the private one, else None.
 
-    Raises EngineError if DOCKER_HOST or a context names an engine that does not answer.
+    Raises EngineError if DOCKER_HOST or a context names an engine that does not respond.
     """
     named = os.environ.get("DOCKER_HOST")
     context = DEFAULT_CONTEXT if named else current_context()
@@ -103,9 +105,8 @@ def locate(private: PrivateEngine, builder: str | None = None) -> Endpoint | Non
     if host != private.host and responds(host):
         return _with_clients(address_of(host), private, builder)
     if named and named != private.host:
-        raise EngineError(
-            f"DOCKER_HOST={named} does not answer; start that engine, or unset DOCKER_HOST"
-        )
+        cause = cannot_connect(named, socket_fault(named))
+        raise EngineError(f"DOCKER_HOST: {cause}; start that engine, or unset DOCKER_HOST")
     if not (private.state / "pid").exists() or not responds(private.host):
         return None
     return private.endpoint(builder)
@@ -129,9 +130,8 @@ def _of_context(name: str) -> Address:
         )
     if not responds(address.host):
         fix = "start that engine, or run: docker context use default"
-        raise EngineError(
-            f"docker context {name} names {address.host}, which does not answer; {fix}"
-        )
+        cause = cannot_connect(address.host, socket_fault(address.host))
+        raise EngineError(f"docker context {name}: {cause}; {fix}")
     return address
 
 

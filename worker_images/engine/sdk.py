@@ -5,13 +5,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from worker_images.engine.daemon import Address, is_local, query
+from worker_images.engine.daemon import (
+    Address,
+    cannot_connect,
+    is_local,
+    query,
+    reason_of,
+    socket_fault,
+)
 from worker_images.engine.ssh import tunnel
 from worker_images.errors import EngineError
 
 if TYPE_CHECKING:
     import docker
 
+CHECK = "check that engine, or set DOCKER_HOST to another"
 CONTAINERD_STORE = "io.containerd.snapshotter"
 
 
@@ -65,6 +73,22 @@ def _connect(url: str, address: Address) -> "docker.DockerClient":
     )
 
 
+def _reach(url: str, address: Address) -> "docker.DockerClient":
+    """A client, as `_connect`; raises EngineError for the system's error below the SDK's."""
+    import docker.errors
+
+    try:
+        return _connect(url, address)
+    except docker.errors.DockerException as error:
+        root: BaseException = error
+        while root.__context__:
+            root = root.__context__
+        if isinstance(root, TimeoutError) or (isinstance(root, OSError) and root.strerror):
+            cause = cannot_connect(address.host, reason_of(root))
+            raise EngineError(f"{cause}; {CHECK}") from error
+        raise
+
+
 def _tls(address: Address) -> "docker.tls.TLSConfig | bool":
     import docker.tls
 
@@ -91,19 +115,16 @@ def client_of(address: Address) -> Iterator["docker.DockerClient"]:
 
     host = address.host
     if not responds(host):
-        raise EngineError(
-            f"the engine at {host} does not answer; start it, or run: ./build.py engine start"
-        )
+        message = cannot_connect(host, socket_fault(host))
+        raise EngineError(f"{message}; start it, or run: ./build.py engine start")
     try:
         with contextlib.ExitStack() as stack:
             # The SDK's ssh supports neither ports nor names of ~/.ssh/config.
             url = stack.enter_context(tunnel(host)) if host.startswith("ssh://") else host
-            yield stack.enter_context(contextlib.closing(_connect(url, address)))
+            yield stack.enter_context(contextlib.closing(_reach(url, address)))
     except (docker.errors.DockerException, OSError) as error:
         cause = getattr(error, "explanation", None) or error
-        raise EngineError(
-            f"the engine at {host}: {cause}; check that engine, or set DOCKER_HOST to another"
-        ) from error
+        raise EngineError(f"the engine at {host}: {cause}; {CHECK}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         fix = "check what listens there, or set DOCKER_HOST to another engine"
         raise EngineError(

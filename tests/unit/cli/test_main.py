@@ -118,7 +118,7 @@ def test_malicious_pins_file_is_a_one_line_error(checkout: Path) -> None:
 def test_dead_engine_is_exit_4(tmp_path: Path) -> None:
     result = run("--variant", "slim", "--tag", "x:y", DOCKER_HOST=f"unix://{tmp_path}/none.sock")
     assert result.returncode == 4
-    assert "does not answer" in result.stderr
+    assert "none.sock: no such file or directory; start that engine" in result.stderr
 
 
 def test_build_without_root_or_engine_is_exit_4_before_any_work(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_docker_host_overrides_a_context(
         (
             "dead",
             {"Host": "unix:///none.sock"},
-            "docker context dead names unix:///none.sock, which does not answer",
+            "context dead: cannot connect to the Docker daemon at unix:///none.sock: no such file",
         ),
         ("empty", {}, "docker context empty cannot be read"),
     ],
@@ -82,13 +82,24 @@ def test_client_of_the_private_engine_starts_from_any_folder(
     assert printed == "docker version\n"
 
 
-def test_engine_of_docker_host_that_does_not_answer_is_an_error(
+def test_missing_socket_in_docker_host_is_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    with pytest.raises(
-        EngineError, match="does not answer; start that engine, or unset DOCKER_HOST"
-    ):
+    host = f"unix://{tmp_path}/none.sock"
+    monkeypatch.setenv("DOCKER_HOST", host)
+    with pytest.raises(EngineError) as caught:
+        builder.find(endpoint.PrivateEngine(ROOT))
+    assert str(caught.value) == (
+        f"DOCKER_HOST: cannot connect to the Docker daemon at {host}: no such file or directory;"
+        " start that engine, or unset DOCKER_HOST"
+    )
+
+
+def test_socket_that_is_not_an_engines_is_an_error(
+    loopback: engines.Engine, tmp_path: Path
+) -> None:
+    loopback.answer("/_ping", "", 500)
+    with pytest.raises(EngineError, match=rf"at unix://{tmp_path}/engine\.sock: no response;"):
         builder.find(endpoint.PrivateEngine(ROOT))
 
 
