@@ -5,17 +5,16 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
-from worker_images.build import context, layer_inputs, record, tars, testing, uptodate
+from worker_images.build import context, layer_inputs, record, tagging, tars, testing, uptodate
 from worker_images.build.jobs import BuildJob, Request, prepare
 from worker_images.build.plan import ALL
 from worker_images.build.record import Outcome, Record
 from worker_images.build.tars import Progress
 from worker_images.build.testing import CheckResults
-from worker_images.engine import buildx, push
-from worker_images.errors import EngineError, FailedTestsError, InterruptedBuildError
+from worker_images.engine import buildx
+from worker_images.errors import EngineError
 from worker_images.files import atomic_path, text_digest, without_stale_parts, write_atomic
 from worker_images.model.ledger import inputs_file
 from worker_images.model.oci.image import ImageError
@@ -39,7 +38,7 @@ def run(requests: Sequence[Request], project: Project, progress: Progress) -> tu
         checks = [
             held.enter_context(_start_tests(job, records[job.plan.variant], digest)) for job in jobs
         ]
-        done = _accept_all(jobs, records, checks, digest)
+        done = tagging.tag_passed(jobs, records, checks, digest)
         return tuple(
             Outcome(each, tag, each.variant in rebuilt, time.monotonic() - started)
             for each, tag in done
@@ -167,74 +166,3 @@ def _start_tests(
         digests = layer_inputs.input_digests(job.plan, job.root)
         write_atomic(inputs_file(archive), json.dumps(digests, indent=1) + "\n")
     return testing.start(job, built, archive)
-
-
-def _accept_all(
-    jobs: Sequence[BuildJob],
-    records: Mapping[str, Record],
-    checks: Sequence[CheckResults],
-    digest: str,
-) -> list[tuple[Record, str | None]]:
-    """Record and tag each image that passed; raises FailedTestsError if any image failed."""
-    done: list[tuple[Record, str | None]] = []
-    failed, tagged = list[str](), list[str]()
-    try:
-        for job, check_results in zip(jobs, checks, strict=True):
-            try:
-                check_results()
-                done.append(_accept(job, records[job.plan.variant], digest, tagged))
-            except FailedTestsError as error:
-                failed.append(str(error))
-    except KeyboardInterrupt as error:
-        raise _interrupted(tagged, pushing=jobs[0].request.push) from error
-    if failed:
-        raise FailedTestsError(
-            "\n".join([*failed, *(f"passed and tagged: {tag}" for _, tag in done)])
-        )
-    return done
-
-
-def _accept(
-    job: BuildJob, built: Record, digest: str, tagged: list[str]
-) -> tuple[Record, str | None]:
-    """Record and tag one image that passed."""
-    candidate, accepted = job.out / "candidate.tar", job.out / "image.tar"
-    if not job.request.test:
-        job.progress(f"not tested, so not tagged: {candidate if candidate.exists() else accepted}")
-        return built, None
-    if not record.matches(accepted, built):
-        candidate.replace(accepted)
-        _move(inputs_file(candidate), inputs_file(accepted))
-    candidate.unlink(missing_ok=True)
-    tag = job.request.tag or job.plan.tag
-    job.images.tag(built.engine_id, tag)
-    tagged.append(tag)
-    done = replace(
-        built,
-        tests_digest=digest,
-        source_digest=job.source_digest if job.depends_on_files_only else "",
-        archive_stat=record.archive_stat(accepted),
-    )
-    done.write(job.out / "build.json")
-    if job.request.push:
-        job.progress(f"pushing {tag}")
-        push.push(job.endpoint.address, tag, built.manifest_digest)
-    return done, tag
-
-
-def _move(source: Path, target: Path) -> None:
-    """Move a file; a missing source removes the target."""
-    if source.exists():
-        source.replace(target)
-    else:
-        target.unlink(missing_ok=True)
-
-
-def _interrupted(tagged: Sequence[str], *, pushing: bool) -> BaseException:
-    """Return the error of an interrupt, which names the images that are already tagged."""
-    if not tagged:
-        return KeyboardInterrupt()
-    message = f"interrupted; tested and tagged: {', '.join(tagged)}"
-    if pushing:
-        message += "; the push did not finish, and the registry may have some of its layers"
-    return InterruptedBuildError(f"{message}; run the same command again to continue")

@@ -12,7 +12,13 @@ from worker_images.build.tars import Progress
 from worker_images.engine import builder, push
 from worker_images.engine.daemon import Address
 from worker_images.engine.images import Images
-from worker_images.errors import FailedTestsError, InterruptedBuildError, RegistryError
+from worker_images.errors import (
+    EngineError,
+    FailedTestsError,
+    ImageBuildError,
+    InterruptedBuildError,
+    RegistryError,
+)
 from worker_images.fetch.store import Store
 from worker_images.model.lock import Lock
 from worker_images.model.project import Project
@@ -159,6 +165,36 @@ def test_image_is_not_tagged_when_tests_are_off(
     assert [outcome.tag for outcome in build(test=False)] == [None, None]
     assert engine.tagged == []
     assert not list(tmp_path.glob("*/build.json"))
+
+
+@pytest.mark.parametrize("error", [EngineError, RegistryError])
+def test_error_after_a_tag_names_the_tag(
+    error: type[ImageBuildError],
+    build: Callable[..., tuple[record.Outcome, ...]],
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Full is tagged, and the engine fails when slim gets its tag."""
+
+    def tag(identity: str, reference: str) -> None:
+        if reference == "worker:slim":
+            raise error("no response")
+        engine.tagged.append(f"{reference} {identity}")
+
+    monkeypatch.setattr(engine, "tag", tag)
+    with pytest.raises(error, match=r"^no response\npassed and tagged: worker:full$"):
+        build()
+    assert engine.tagged == ["worker:full id-full"]
+    with pytest.raises(error, match=r"^full failed 1 check, in .*\nno response$"):
+        build("full")
+
+
+def test_error_of_the_first_image_is_alone_in_the_message(
+    build: Callable[..., tuple[record.Outcome, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "push", fail_push)
+    with pytest.raises(RegistryError, match=r"^pushing$"):
+        build(tag="registry.example/worker:1", push=True)
 
 
 def fail_push(*_: object) -> None:
