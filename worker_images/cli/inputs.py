@@ -10,11 +10,12 @@ from worker_images.build.plan import ALL
 from worker_images.build.requirements import ARCHITECTURES
 from worker_images.build.tars import Progress
 from worker_images.cli import parsers
+from worker_images.errors import UsageError
 from worker_images.fetch import apt
 from worker_images.fetch.store import Store, copy_file, pip_failure, wheel_download
 from worker_images.files import check_cache
 from worker_images.model import project
-from worker_images.model.lock import Lock
+from worker_images.model.lock import Lock, lock_of
 from worker_images.model.project import Project
 
 # The Python versions of Debian 12 and Debian 13.
@@ -54,8 +55,29 @@ def lock(argv: list[str], root: Path, progress: Progress) -> str:
     )
     arguments = parser.parse_args(argv)
     check_cache()
-    changed = resolve.write(project.load(root, arguments.versions), progress, check=arguments.check)
+    loaded = project.load(root, arguments.versions)
+    if not arguments.check:
+        _check_modules(loaded)
+    changed = resolve.write(loaded, progress, check=arguments.check)
     return "\n".join(changed) or "nothing changed: the lock is up to date"
+
+
+def _check_modules(loaded: Project) -> None:
+    """Check that other pins keep go.mod and go.sum of the checkout; raises UsageError."""
+    own = loaded.root / "versions.yaml"
+    if loaded.versions.resolve() == own.resolve():
+        return
+    locked, wanted = Lock.read(lock_of(own)).request, requirements.request(loaded)
+    changed = {key for key, value in wanted.items() if locked.get(key) != value}
+    modules = [key for key in wanted if key.startswith("modules.")]
+    stale = modules if "go.toolchain" in changed else [key for key in modules if key in changed]
+    if stale:
+        files = ", ".join(f"images/components/{key.partition('.')[2]}/go.mod" for key in stale)
+        raise UsageError(
+            f"lock: --versions {loaded.versions}: would change {files}, which belongs to"
+            " versions.yaml; change the versions in a copy of the checkout, and run there: make"
+            " lock"
+        )
 
 
 def fetch(argv: list[str], root: Path, progress: Progress) -> str:
