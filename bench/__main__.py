@@ -1,5 +1,6 @@
 """`make bench`: every bar of this project in one run, as a table and as out/bench/bench.json."""
 
+import argparse
 import json
 import platform
 import sys
@@ -27,11 +28,34 @@ BARS: dict[str, Callable[[Endpoint], Bar]] = {
 }
 
 
-def main(names: list[str]) -> int:
-    """Measure the named bars, or all; 1 where one is over."""
+EXAMPLES = """\
+examples:
+  .venv/bin/python -m bench              measure all bars, as make bench does
+  .venv/bin/python -m bench size plan    measure these bars
+
+exit codes: 0 every value is within its limit, 1 a value is over its limit, 2 usage
+"""
+
+
+def _names(argv: list[str]) -> list[str]:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure speed, size and memory as ratios against limits and peers.\n"
+        "Print a table and write out/bench/bench.json. It needs the images: make all",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    bars = ", ".join(BARS)
+    parser.add_argument("bars", nargs="*", metavar="BAR", help=f"default: all of {bars}")
+    names: list[str] = parser.parse_args(argv).bars
     if unknown := set(names) - set(BARS):
-        print(f"bench: unknown: {', '.join(sorted(unknown))}; bars: {', '.join(BARS)}")
-        return 2
+        parser.error(f"no such bar: {', '.join(sorted(unknown))}; bars: {bars}")
+    return names
+
+
+def main(argv: list[str]) -> int:
+    """Measure the named bars, or all; 1 where one is over."""
+    names = _names(argv)
     endpoint = locate(PrivateEngine(ROOT))
     assert endpoint, "no engine; run: make slim"
     found = []

@@ -3,6 +3,7 @@
 Run: `.venv/bin/python -m examples.beta9`.
 """
 
+import argparse
 import sys
 import time
 from pathlib import Path
@@ -25,6 +26,12 @@ FULL = ROOT / "out" / "full" / "image.tar"
 ARCHIVE = ROOT / "out" / "beta9" / "image.tar"
 # These and the base packages of every worker image replace the image debian:trixie-slim.
 TOOLS = ("apt", "dpkg", "findutils", "tar")
+EXAMPLES = """\
+examples:
+  .venv/bin/python -m examples.beta9    build the example; examples/beta9/README.md explains it
+
+exit codes: 0 ok, 2 usage, 3 fetch, 4 engine or build
+"""
 DOCKERFILE = "FROM scratch\nADD tools.tar /\nCOPY sources.list /etc/apt/\n"
 
 
@@ -71,8 +78,15 @@ def _tools(endpoint: Endpoint, loaded: Project, scratch: Path) -> Path:
     return archive
 
 
-def main() -> int:
+def main(argv: list[str]) -> int:
     """Build the example and print a summary."""
+    argparse.ArgumentParser(
+        prog="python -m examples.beta9",
+        description="Build beta9's worker on top of worker:full; write out/beta9/image.tar.\n"
+        "It needs worker:full: make full",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args(argv)
     begun = time.monotonic()
     try:
         engine = find(PrivateEngine(ROOT))
@@ -95,4 +109,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))
