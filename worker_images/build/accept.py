@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from worker_images.build import documents, generated, pipeline, requirements, resolve
-from worker_images.build.inputs import BUILDER
+from worker_images.build.inputs import BASE, BUILDER
 from worker_images.build.jobs import Request
 from worker_images.build.tars import Progress
 from worker_images.errors import EngineError, FailedTestsError
@@ -97,9 +97,13 @@ def _reviewed(
 ) -> tuple[Ledger, list[str]]:
     """Return the ledger with the layers of images that passed, and the changes.
 
+    Entries of components that no longer exist are removed, for all architectures.
     Raises FailedTestsError if equal inputs gave different bytes.
     """
-    ledger, changes = Ledger.read(project.root), []
+    ledger = Ledger.read(project.root)
+    gone = sorted(ledger.rows.keys() - {BASE, *project.catalog.components})
+    changes = [f"{LEDGER}: {name}: removed, images/components/{name} is gone" for name in gone]
+    ledger = ledger.without(gone)
     for variant in variants:
         for part, digest, entry in _layers(project, variant, architecture):
             known = ledger.entry(part, architecture, digest)

@@ -5,7 +5,7 @@ equal bytes.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -64,6 +64,11 @@ class Ledger:
         """A ledger in which the entry replaces the component's earlier one."""
         row = {**self.rows.get(name, {}), architecture: {inputs: entry}}
         return type(self)({**self.rows, name: row})
+
+    def without(self, names: Iterable[str]) -> Self:
+        """A ledger without the entries of these components."""
+        gone = {*names}
+        return type(self)({name: row for name, row in self.rows.items() if name not in gone})
 
     def write(self, root: Path) -> None:
         """Write the ledger of a checkout."""

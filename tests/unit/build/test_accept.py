@@ -6,7 +6,7 @@ import pytest
 
 from worker_images.build import accept, pipeline
 from worker_images.errors import FailedTestsError
-from worker_images.model.ledger import LEDGER, Entry
+from worker_images.model.ledger import LEDGER, Entry, Ledger
 from worker_images.model.project import Project, load
 
 
@@ -46,6 +46,19 @@ def test_passed_images_give_new_entries(project: Project, monkeypatch: pytest.Mo
     ledger, changes = accept._reviewed(project, ["slim", "full"], "amd64")  # noqa: SLF001
     assert ledger.entry("base", "amd64", "inputs") == entry
     assert [change.split(":")[0] for change in changes] == [LEDGER]
+
+
+def test_entries_of_removed_components_are_removed(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = Entry(1, "sha256:a")
+    ledger = Ledger({}).with_entry("gone", "arm64", "inputs", entry)
+    ledger.with_entry("gvisor", "arm64", "inputs", entry).write(checkout)
+    monkeypatch.setattr(accept, "_layers", layers(("base", "inputs", entry)))
+    ledger, changes = accept._reviewed(load(checkout), ["slim"], "amd64")  # noqa: SLF001
+    assert ledger.rows.keys() == {"base", "gvisor"}
+    assert ledger.entry("gvisor", "arm64", "inputs") == entry
+    assert changes[0] == f"{LEDGER}: gone: removed, images/components/gone is gone"
 
 
 def test_variants_with_other_bytes_from_equal_inputs_are_refused(
