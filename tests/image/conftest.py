@@ -11,9 +11,10 @@ from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 from worker_images.files import ROOT
-from worker_images.harness import closed_world, expect, shell
-from worker_images.harness.closed_world import Declared, Installed
+from worker_images.harness import closed_world, dpkg, expect, shell
+from worker_images.harness.closed_world import Declared
 from worker_images.harness.collection import COLLECTED, Case
+from worker_images.harness.dpkg import Installed
 from worker_images.harness.plugin import UNPRIVILEGED, Candidate, one_line_errors
 from worker_images.model import rootfs
 from worker_images.model.drivers import table
@@ -38,7 +39,10 @@ def image(
     """
     with one_line_errors():
         found = archive.load(
-            candidate.archive, tmp_path_factory.mktemp("layers"), case.architecture
+            candidate.archive,
+            tmp_path_factory.mktemp("layers"),
+            case.architecture,
+            strict=case.mode == "built",
         )
         # An archive can hold two images. An engine names the one that it loaded by the digest of
         # its manifest or of its configuration.
@@ -107,7 +111,7 @@ def packages(image: Image) -> Mapping[str, Installed]:
 
     Empty for the source `upstream`, whose base is Debian's own image.
     """
-    return closed_world.installed(image)
+    return dpkg.installed(image)
 
 
 @pytest.fixture(scope="session")

@@ -62,6 +62,18 @@ def test_shadow_contains_no_password(image: Image) -> None:
     assert set(hashes) <= {"*", "!", "!*", "!!"}
 
 
+@pytest.mark.mode("built")
+@pytest.mark.source("packages")
+def test_shadow_has_one_line_for_each_account(image: Image) -> None:
+    """The file is made again from /etc/passwd and compared."""
+    shadow, passwd = (image.find(f"/etc/{name}") for name in ("shadow", "passwd"))
+    assert shadow
+    assert passwd
+    accounts = [line.split(":")[0] for line in image.read(passwd).decode().splitlines()]
+    expected = "".join(f"{name}:*:19000:0:99999:7:::\n" for name in accounts)
+    assert image.read(shadow).decode() == expected
+
+
 def test_shadow_is_not_world_readable(host: Host) -> None:
     assert host.file("/etc/shadow").mode == 0o640
 
@@ -151,9 +163,8 @@ def test_labels_match_versions_drivers_and_source(
     expected = {
         case.catalog.components[name].label: case.reported_version(name) for name in case.components
     }
-    assert {
-        name: text for name, text in labels.items() if name.startswith("worker.")
-    } == expected | {
+    found = {name: text for name, text in labels.items() if name.startswith("worker.")}
+    assert found == expected | {
         "worker.drivers": " ".join(contract.supported),
         "worker.source": case.source,
         "worker.variant": case.variant,

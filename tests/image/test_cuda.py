@@ -8,7 +8,7 @@ import pytest
 from testinfra.host import Host
 
 from worker_images.files import ROOT
-from worker_images.harness import expect
+from worker_images.harness import expect, loader_cache
 from worker_images.harness.collection import Case
 from worker_images.model.oci.image import Image
 
@@ -44,6 +44,17 @@ def test_every_library_in_the_loader_cache_exists(host: Host) -> None:
     ]
     assert len(paths) > 20
     assert not [path for path in paths if not host.file(path).exists]
+
+
+@pytest.mark.mode("built")
+@pytest.mark.source("packages")
+def test_loader_cache_is_that_of_the_base_and_the_library(image: Image, case: Case) -> None:
+    """The cache is made again from the libraries of these two layers and compared."""
+    entry = image.find(loader_cache.PATH)
+    assert entry
+    found = loader_cache.read(image.read(entry), case.architecture)
+    assert found == loader_cache.made(image, {0, entry.layer})
+    assert len(found) > 20
 
 
 @pytest.mark.source("packages")

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 import pytest
 
 from worker_images.files import ROOT
-from worker_images.harness import closed_world, expect, libraries
-from worker_images.harness.closed_world import Declared, Installed
+from worker_images.harness import closed_world, dpkg, expect, libraries
+from worker_images.harness.closed_world import Declared
 from worker_images.harness.collection import Case
+from worker_images.harness.dpkg import Installed
 from worker_images.model import rootfs
 from worker_images.model.oci.image import Entry, Image
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.source("packages")
 @pytest.mark.mode("built")
 def test_every_installed_package_is_needed(packages: Mapping[str, Installed], case: Case) -> None:
     wanted = [*case.catalog.packages.base, *case.debian_packages]
-    assert not closed_world.unneeded(packages, wanted)
+    assert not dpkg.unneeded(packages, wanted)
 
 
 def test_requested_packages_are_installed(packages: Mapping[str, Installed], case: Case) -> None:
@@ -27,9 +28,23 @@ def test_requested_packages_are_installed(packages: Mapping[str, Installed], cas
 
 
 @pytest.mark.mode("built")
+def test_packages_are_those_of_the_lock(packages: Mapping[str, Installed], case: Case) -> None:
+    """Each installed package has the locked version, and no locked package is missing."""
+    roots = ("base", *(name for name in case.components if case.is_debian(name)))
+    locked = {
+        package.name: package.version
+        for root in roots
+        for package in case.lock.packages[case.architecture].of(root)
+    }
+    excluded = rootfs.load(ROOT).packages.keys()
+    expected = {name: version for name, version in locked.items() if name not in excluded}
+    assert {name: package.version for name, package in packages.items()} == expected
+
+
+@pytest.mark.mode("built")
 def test_dependencies_of_packages_are_installed(packages: Mapping[str, Installed]) -> None:
     """apt refuses to install packages in a derived image where a dependency is missing."""
-    assert closed_world.unmet(packages) == set()
+    assert dpkg.unmet(packages) == set()
 
 
 @pytest.mark.mode("built")
@@ -54,6 +69,15 @@ def test_every_path_of_every_layer_is_declared(
     image: Image, declared: Mapping[str, Declared]
 ) -> None:
     found = closed_world.findings(image, declared, rootfs.load(ROOT))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.mode("built")
+def test_times_are_those_of_packages_or_the_pinned_one(
+    image: Image, declared: Mapping[str, Declared], case: Case
+) -> None:
+    """No file has the time of a build."""
+    found = closed_world.other_times(image, declared, int(case.pins.source_date_epoch))
     assert not found, "\n".join(found)
 
 

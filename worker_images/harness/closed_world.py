@@ -1,10 +1,8 @@
 """The closed world: every path of every layer has an owner that declares it."""
 
 import contextlib
-import email.parser
 import fnmatch
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,15 +12,11 @@ from worker_images.errors import FetchError
 from worker_images.fetch.apt import fetch, resolve
 from worker_images.files import CACHE
 from worker_images.harness import deb
+from worker_images.harness.dpkg import STATUS, Installed, names
 from worker_images.model.lock import Package, Roots
-from worker_images.model.oci.archive import entry_of
-from worker_images.model.oci.image import Entry, Image, ImageError, plain
-from worker_images.model.pins import PACKAGE, DebianPin
+from worker_images.model.oci.image import Entry, Image, plain
+from worker_images.model.pins import DebianPin
 from worker_images.model.rootfs import Rules
-
-STATUS = "/var/lib/dpkg/status.d"
-VERSION = re.compile(r"[0-9][0-9A-Za-z.+:~-]*")
-ALTERNATIVE = re.compile(r"(?:^|[,|])\s*([a-z0-9][a-z0-9+.-]+)")
 
 
 @dataclass(frozen=True)
@@ -30,75 +24,15 @@ class Declared:
     """One path as its owner declares it.
 
     `sha256` is None if any contents are valid. `reduced` is the SHA-256 of a package record without
-    the dependencies that worker images exclude.
+    the dependencies that worker images exclude. `times` are those of the path in all packages that
+    hold it; a file without one is written by the build.
     """
 
     owner: str
     entry: Entry
     sha256: str | None = None
     reduced: str | None = None
-
-
-@dataclass(frozen=True)
-class Installed:
-    """The version and dependencies of an installed package.
-
-    Each dependency is a tuple of alternatives, of which one is enough.
-    """
-
-    version: str
-    depends: tuple[tuple[str, ...], ...]
-    provides: tuple[str, ...]
-
-
-def installed(image: Image) -> dict[str, Installed]:
-    """Return the Debian packages that the layers record, by name; raises ImageError."""
-    found = {}
-    for entry in image.entries:
-        if (
-            PurePosixPath(entry.path).parent == PurePosixPath(STATUS)
-            and entry.kind == "file"
-            and not entry.path.endswith(".md5sums")
-        ):
-            fields = email.parser.BytesParser().parsebytes(image.read(entry))
-            depends = (*_dependencies(fields["Depends"]), *_dependencies(fields["Pre-Depends"]))
-            name, version = PurePosixPath(entry.path).name, str(fields["Version"])
-            # Both become arguments of apt-get.
-            if not (re.fullmatch(PACKAGE, name) and VERSION.fullmatch(version)):
-                raise ImageError(f"{entry.path}: not a valid record of a Debian package")
-            found[name] = Installed(version, depends, tuple(_names(fields["Provides"])))
-    return found
-
-
-def _dependencies(field: str | None) -> Iterator[tuple[str, ...]]:
-    for dependency in (field or "").split(","):
-        if names := _names(dependency):
-            yield tuple(names)
-
-
-def _names(field: str | None) -> list[str]:
-    return ALTERNATIVE.findall(field or "")
-
-
-def unmet(packages: Mapping[str, Installed]) -> set[str]:
-    """Return the dependencies that no installed package meets, each by its first alternative."""
-    available = {name for each, package in packages.items() for name in (each, *package.provides)}
-    depends = (dependency for package in packages.values() for dependency in package.depends)
-    return {dependency[0] for dependency in depends if not available.intersection(dependency)}
-
-
-def unneeded(packages: Mapping[str, Installed], wanted: Iterable[str]) -> set[str]:
-    """Return the packages that are neither requested nor needed by a requested one."""
-    providers: dict[str, set[str]] = {}
-    for name, package in packages.items():
-        for provided in (name, *package.provides):
-            providers.setdefault(provided, set()).add(name)
-    reached, waiting = set[str](), list(wanted)
-    while waiting:
-        for name in providers.get(waiting.pop(), set()) - reached:
-            reached.add(name)
-            waiting += [each for dependency in packages[name].depends for each in dependency]
-    return set(packages) - reached
+    times: frozenset[float] = frozenset()
 
 
 def debs(
@@ -127,31 +61,42 @@ def debs(
 def _from_index(
     pin: DebianPin, wanted: Iterable[tuple[str, str]], architecture: str
 ) -> dict[tuple[str, str], Package]:
-    names = [f"{name}={version}" for name, version in sorted(wanted)]
+    requests = [f"{name}={version}" for name, version in sorted(wanted)]
     return {
         (package.name, package.version): package
-        for package in resolve(pin, {"tested": names}, architecture)["tested"]
+        for package in resolve(pin, {"tested": requests}, architecture)["tested"]
     }
 
 
 def declared_by_packages(files: Mapping[str, Path], rules: Rules) -> dict[str, Declared]:
     """Return the paths of the packages, and the two records that the image keeps of each."""
     with ThreadPoolExecutor() as pool:
-        rows = pool.map(lambda item: dict(_declared_by(item[0], item[1], rules)), files.items())
-    return {path: declared for row in rows for path, declared in row.items()}
+        rows = list(
+            pool.map(lambda item: dict(_declared_by(item[0], item[1], rules)), files.items())
+        )
+    found: dict[str, Declared] = {}
+    for path, declared in (item for row in rows for item in row.items()):
+        earlier = found.get(path, declared).times
+        found[path] = replace(declared, times=declared.times | earlier)
+    return found
 
 
 def _declared_by(name: str, path: Path, rules: Rules) -> Iterator[tuple[str, Declared]]:
     with deb.open_files(path) as stream:
         for info in stream:
             content = stream.extractfile(info) if info.isreg() else None
-            entry = entry_of(info, 0)
+            entry = deb.entry_of(info)
+            if entry.path in {"/", "/."}:
+                continue
             # No file of a worker image is setuid or setgid.
             entry = replace(entry, mode=entry.mode & (0o1777 if entry.kind == "folder" else 0o777))
             yield (
                 entry.path,
                 Declared(
-                    name, entry, hashlib.sha256(content.read()).hexdigest() if content else None
+                    name,
+                    entry,
+                    hashlib.sha256(content.read()).hexdigest() if content else None,
+                    times=frozenset({entry.time}),
                 ),
             )
     with deb.open_control(path) as stream:
@@ -163,7 +108,7 @@ def _declared_by(name: str, path: Path, rules: Rules) -> Iterator[tuple[str, Dec
     for suffix, part in (("", "control"), (".md5sums", "md5sums")):
         data, place = control.get(part, b""), f"{STATUS}/{name}{suffix}"
         digests = [hashlib.sha256(each).hexdigest() for each in (data, _reduced(data, rules))]
-        yield place, Declared(name, plain(place, "file", "0644"), *digests)
+        yield place, Declared(name, plain(place, "file", "0644"), digests[0], digests[1])
 
 
 def _reduced(record: bytes, rules: Rules) -> bytes:
@@ -181,7 +126,7 @@ def _reduced(record: bytes, rules: Rules) -> bytes:
 
 
 def _is_excluded(dependency: str, rules: Rules) -> bool:
-    return not rules.packages.keys().isdisjoint(_names(dependency)[:1])
+    return not rules.packages.keys().isdisjoint(names(dependency)[:1])
 
 
 def leftovers(image: Image, rules: Rules) -> list[str]:
@@ -216,8 +161,24 @@ def findings(image: Image, declared: Mapping[str, Declared], rules: Rules) -> li
     return lines + [
         f"{path}: missing: declared by {declared[path].owner}, in no layer"
         for path in absent
-        if declared[path].entry.kind != "folder" and not _is_dropped(path, rules)
+        if not _is_dropped(path, rules)
     ]
+
+
+def other_times(image: Image, declared: Mapping[str, Declared], constant: int) -> list[str]:
+    """Return a line for each path whose time is not that of its package or of versions.yaml.
+
+    A package's time that is later than the constant becomes the constant.
+    """
+    lines = []
+    for entry in image.entries:
+        found = declared.get(entry.path)
+        times = {min(int(time), constant) for time in found.times} if found else set[int]()
+        if not times or entry.kind == "folder":
+            times.add(constant)
+        if entry.time not in times:
+            lines.append(f"{entry.path}: time {entry.time:.0f}, want {sorted(times)}")
+    return lines
 
 
 def _fault(image: Image, entry: Entry, declared: Declared | None, parents: set[str]) -> str:

@@ -43,6 +43,10 @@ class Case:
         found = {name: each.packages for name, each in self.catalog.components.items()}
         return {name: each.module for name, each in found.items() if isinstance(each, GoModule)}
 
+    def is_debian(self, component: str) -> bool:
+        """Whether a component is a Debian package."""
+        return isinstance(self.catalog.components[component].packages, DebianPackage)
+
     @property
     def debian_packages(self) -> tuple[str, ...]:
         """The Debian packages among the variant's components."""

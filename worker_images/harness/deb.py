@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from worker_images.errors import EngineError
+from worker_images.model.oci.image import Entry
 
 
 @contextlib.contextmanager
@@ -42,3 +43,32 @@ def _stream(path: Path, part: str) -> Iterator[tarfile.TarFile]:
         message = process.stderr.read().decode(errors="replace").strip()
     if process.returncode:
         raise EngineError(f"reading {path}: {message}; delete it and run again")
+
+
+def entry_of(info: tarfile.TarInfo) -> Entry:
+    """A member of a package as an entry of a layer."""
+    kinds = (
+        (info.isdir, "folder"),
+        (info.issym, "link"),
+        (info.islnk, "hardlink"),
+        (info.isfile, "file"),
+        (info.isfifo, "fifo"),
+    )
+    kind = next((name for matches, name in kinds if matches()), "device")
+    return Entry(
+        path=_path(info.name),
+        kind=kind,
+        mode=info.mode,
+        size=info.size,
+        target=_path(info.linkname) if kind == "hardlink" else info.linkname,
+        time=info.mtime,
+        layer=0,
+        offset=0,
+        user=info.uid,
+        group=info.gid,
+        attributes=(),
+    )
+
+
+def _path(name: str) -> str:
+    return "/" + name.removeprefix("./").strip("/")

@@ -28,4 +28,4 @@ def _of_layer(layer: Layer) -> Iterator[tuple[str, set[str]]]:
         for entry in layer.entries:
             head = data[entry.offset : entry.offset + len(elf.ELF)]
             if entry.kind == "file" and entry.size and head == elf.ELF:
-                yield entry.path, set(elf.needed(data, entry.offset))
+                yield entry.path, set(elf.dynamic(data, entry.offset).needed)

@@ -104,7 +104,7 @@ def candidate(
     known = images.identities()
     with one_line_errors():
         if named.is_file():
-            archive = without_names(named, scratch / "image.tar")
+            archive = without_names(named, scratch / "image.tar", case.architecture)
             engine_id = images.load(archive)
         else:
             archive = scratch / "image.tar"

@@ -14,7 +14,7 @@ SENTINEL = 16
 # Fields of the ELF header: offset, entry size and number of the program headers.
 HEADERS = (("<Q", 32), ("<H", 54), ("<H", 56))
 PT_LOAD, PT_DYNAMIC = 1, 2
-DT_NEEDED, DT_STRTAB = 1, 5
+DT_NEEDED, DT_STRTAB, DT_SONAME = 1, 5, 14
 SEGMENT = "<I4xQQ8xQ"
 
 
@@ -38,6 +38,14 @@ class BuildInfo:
     go: str
     path: str
     modules: dict[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    """The shared libraries that a file needs, and its own name as a library."""
+
+    needed: tuple[str, ...] = ()
+    soname: str = ""
 
 
 def machine(header: bytes) -> int:
@@ -66,13 +74,20 @@ def build_info(path: Path) -> BuildInfo:
             raise ElfError(f"truncated Go build information: {error}") from error
 
 
-def needed(data: bytes | mmap.mmap, start: int = 0) -> tuple[str, ...]:
-    """The shared libraries that a program or library, which begins at `start`, needs.
+def dynamic(data: bytes | mmap.mmap, start: int = 0) -> Dynamic:
+    """The dynamic section of a program or library that begins at `start`; empty if it is static.
 
-    Empty for a static program. Raises ElfError for anything but 64-bit little-endian ELF.
+    Raises ElfError for anything but 64-bit little-endian ELF.
     """
     if data[start : start + 6] != ELF + b"\x02\x01":
         raise ElfError("not a 64-bit little-endian ELF file")
+    try:
+        return _dynamic(data, start)
+    except (struct.error, UnicodeDecodeError) as error:
+        raise ElfError(f"truncated or invalid: {error}") from error
+
+
+def _dynamic(data: bytes | mmap.mmap, start: int) -> Dynamic:
     begin, size, count = (struct.unpack_from(f, data, start + at)[0] for f, at in HEADERS)
     headers = [
         Segment(*struct.unpack_from(SEGMENT, data, start + begin + size * each))
@@ -83,11 +98,14 @@ def needed(data: bytes | mmap.mmap, start: int = 0) -> tuple[str, ...]:
         if each.kind == PT_DYNAMIC:
             part = start + each.offset
             tags += struct.iter_unpack("<qQ", data[part : part + each.length])
-    names = [value for tag, value in tags if tag == DT_NEEDED]
-    if not names:
-        return ()
+    if not any(tag in {DT_NEEDED, DT_SONAME} for tag, _ in tags):
+        return Dynamic()
     strings = start + _offset(headers, dict(tags).get(DT_STRTAB, -1))
-    return tuple(_string(data, strings + name) for name in names)
+
+    def names(wanted: int) -> tuple[str, ...]:
+        return tuple(_string(data, strings + name) for tag, name in tags if tag == wanted)
+
+    return Dynamic(names(DT_NEEDED), "".join(names(DT_SONAME)[:1]))
 
 
 def _offset(headers: list[Segment], address: int) -> int:

@@ -62,12 +62,14 @@ class Layer:
 class Image:
     """An image as a registry serves it.
 
-    `digests` are those by which engines name it; the manifest's digest comes first.
+    `digests` are those by which engines name it; the manifest's digest comes first. `documents` are
+    the manifest and the indexes around it, whose annotations are shipped with the image.
     """
 
     digests: tuple[str, ...]
     config: Mapping[str, object] = field(repr=False)
     layers: tuple[Layer, ...]
+    documents: tuple[Mapping[str, object], ...] = field(default=(), repr=False)
 
     @property
     def digest(self) -> str:
@@ -99,16 +101,16 @@ class Image:
     @functools.cached_property
     def merged(self) -> dict[str, Entry]:
         """The entries that a container sees, by path."""
-        view: dict[str, Entry] = {}
+        view = _View()
         for layer in self.layers:
             # A whiteout hides files of earlier layers, not of its own.
-            for whiteout in (entry for entry in layer.entries if entry.kind == "whiteout"):
-                _hide(view, whiteout)
-            for entry in (entry for entry in layer.entries if entry.kind != "whiteout"):
-                if entry.kind != "folder":
-                    _drop_below(view, entry.path)
-                view[entry.path] = entry
-        return view
+            for entry in layer.entries:
+                if entry.kind == "whiteout":
+                    view.hide(entry)
+            for entry in layer.entries:
+                if entry.kind != "whiteout":
+                    view.put(entry)
+        return view.entries
 
     def find(self, path: str) -> Entry | None:
         """The entry at an absolute path, with symbolic links followed; None if there is none."""
@@ -142,16 +144,15 @@ class Image:
             tar.seek(source.offset)
             return tar.read(source.size)
 
+    @functools.cached_property
+    def _by_path(self) -> list[dict[str, Entry]]:
+        return [{entry.path: entry for entry in layer.entries} for layer in self.layers]
+
     def _source(self, entry: Entry) -> Entry:
         """The entry that holds the contents of a file or hard link."""
         source = entry
         if entry.kind == "hardlink":
-            same = (
-                each
-                for each in self.layers[entry.layer].entries
-                if each.path == entry.target and each.kind == "file"
-            )
-            source = next(same, entry)
+            source = self._by_path[entry.layer].get(entry.target, entry)
         if source.kind != "file":
             raise ImageError(f"{entry.path} is a {source.kind}, not a file")
         return source
@@ -169,19 +170,43 @@ class Image:
             copy.writelines(self.contents(entry))
 
 
-def _hide(view: dict[str, Entry], whiteout: Entry) -> None:
-    folder, _, name = whiteout.path.rpartition("/")
-    if name == OPAQUE:
-        _drop_below(view, folder)
-    else:
-        hidden = f"{folder}/{name.removeprefix(WHITEOUT)}"
-        view.pop(hidden, None)
-        _drop_below(view, hidden)
+class _View:
+    """Entries by path, and the paths directly below each folder."""
 
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.below: dict[str, set[str]] = {}
 
-def _drop_below(view: dict[str, Entry], folder: str) -> None:
-    for path in [path for path in view if path.startswith(f"{folder}/")]:
-        del view[path]
+    def put(self, entry: Entry) -> None:
+        """Add an entry; what is no folder replaces all that was below its path."""
+        if entry.kind != "folder":
+            self._drop_below(entry.path)
+        self.entries[entry.path] = entry
+        path = entry.path
+        while path:
+            folder = path.rpartition("/")[0]
+            siblings = self.below.setdefault(folder, set())
+            if path in siblings:
+                return
+            siblings.add(path)
+            path = folder
+
+    def hide(self, whiteout: Entry) -> None:
+        """Remove what a whiteout hides."""
+        folder, _, name = whiteout.path.rpartition("/")
+        if name == OPAQUE:
+            self._drop_below(folder)
+        else:
+            hidden = f"{folder}/{name.removeprefix(WHITEOUT)}"
+            self.entries.pop(hidden, None)
+            self._drop_below(hidden)
+
+    def _drop_below(self, folder: str) -> None:
+        waiting = [*self.below.pop(folder, ())]
+        while waiting:
+            path = waiting.pop()
+            self.entries.pop(path, None)
+            waiting += self.below.pop(path, ())
 
 
 def _walk(view: Mapping[str, Entry], path: PurePosixPath, depth: int) -> Entry | None:

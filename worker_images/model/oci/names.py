@@ -1,44 +1,40 @@
-"""Removal of names from an image archive, so that loading it moves no tag."""
+"""A copy of an image archive that holds one image and no name."""
 
 import io
 import json
 import tarfile
 from pathlib import Path
-from typing import Any
 
-from worker_images.model.oci.archive import open_archive, size_of
+from worker_images.model.oci import manifest
+from worker_images.model.oci.files import open_archive
+from worker_images.model.oci.manifest import Manifest
 
-NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
+def without_names(archive: Path, target: Path, architecture: str = "amd64") -> Path:
+    """Copy the one image of an archive to `target`; raises ImageError.
 
-def without_names(archive: Path, target: Path) -> Path:
-    """The archive if it has no names, else a copy at `target` without them; raises ImageError."""
-    with open_archive(archive) as files:
-        texts: dict[str, Any] = {
-            name: json.load(files[name])
-            for name in ("index.json", "manifest.json")
-            if name in files
-        }
-        if not _strip(texts):
-            return archive
-        with tarfile.open(target, "w", encoding="utf-8") as copy:
-            for name, file in (
-                files
-                | {name: io.BytesIO(json.dumps(text).encode()) for name, text in texts.items()}
-            ).items():
-                info = tarfile.TarInfo(name)
-                info.size = size_of(file)
-                copy.addfile(info, file)
+    An engine that loads the copy reads the blobs that `archive.load` reads, and moves no tag:
+    nothing else is in it.
+    """
+    with open_archive(archive) as files, tarfile.open(target, "w", encoding="utf-8") as copy:
+        found = manifest.read(files, architecture)
+        for name, text in _texts(found).items():
+            data = json.dumps(text).encode()
+            copy.addfile(_member(name, len(data)), io.BytesIO(data))
+        for name in dict.fromkeys(found.files):
+            copy.addfile(_member(name, files.size(name)), files.open(name))
     return target
 
 
-def _strip(texts: dict[str, Any]) -> bool:
-    """Remove all names from an archive's descriptions; return whether there was one."""
-    named = False
-    for image in texts.get("manifest.json", []):
-        named |= bool(image.get("RepoTags"))
-        image["RepoTags"] = None
-    for entry in texts.get("index.json", {}).get("manifests", []):
-        for name in NAMES:
-            named |= entry.get("annotations", {}).pop(name, None) is not None
-    return named
+def _texts(found: Manifest) -> dict[str, object]:
+    texts: dict[str, object] = {"manifest.json": found.saved}
+    if found.descriptor:
+        texts["oci-layout"] = {"imageLayoutVersion": "1.0.0"}
+        texts["index.json"] = {"schemaVersion": 2, "manifests": [found.descriptor]}
+    return texts
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info

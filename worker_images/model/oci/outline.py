@@ -1,12 +1,11 @@
 """The layers of an image archive, without their entries."""
 
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from worker_images.model.oci.archive import diff_ids, open_archive, read_manifest, size_of
-from worker_images.model.oci.image import CHUNK
+from worker_images.model.oci import config, layers, manifest
+from worker_images.model.oci.files import open_archive
+from worker_images.model.oci.image import ImageError
 
 
 @dataclass(frozen=True)
@@ -21,17 +20,13 @@ class Outline:
 def outline(archive: Path) -> Outline:
     """Read the outline of an archive; raises ImageError."""
     with open_archive(archive) as files:
-        digests, config, names = read_manifest(files)
-        rows = tuple(
-            (diff_id, _unpacked(files[name]))
-            for diff_id, name in zip(diff_ids(config), names, strict=True)
-        )
-        return Outline(digests[-1], rows, sum(size_of(files[name]) for name in names))
-
-
-def _unpacked(stream: IO[bytes]) -> int:
-    """The size of a layer's tar, in bytes."""
-    plain = gzip.GzipFile(fileobj=stream)
-    size = sum(len(piece) for piece in iter(lambda: plain.read(CHUNK), b""))
-    stream.seek(0)
-    return size
+        found = manifest.read(files)
+        named = config.diff_ids(found.config)
+        if len(named) != len(found.layers):
+            raise ImageError(f"{len(named)} layers are named, the archive holds another number")
+        sizes = [
+            sum(len(piece) for piece in layers.decompressed(files.chunks(name)))
+            for name in found.layers
+        ]
+        download = sum(files.size(name) for name in found.layers)
+        return Outline(found.digests[-1], tuple(zip(named, sizes, strict=True)), download)

@@ -2,7 +2,6 @@
 
 import errno
 import gzip
-import io
 import json
 import os
 import sys
@@ -13,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from tests.support import commands
-from tests.support.archives import digest, layer, write
+from tests.support.archives import (
+    blob,
+    descriptor,
+    digest,
+    index,
+    layer,
+    pack,
+    replace_manifest,
+    write,
+)
 from worker_images.files import ROOT
 from worker_images.model.oci import archive, names
 from worker_images.model.oci.image import Image, ImageError
@@ -41,90 +49,84 @@ def flip(prefix: str, number: int) -> Callable[[dict[str, bytes]], None]:
     return edit
 
 
-@pytest.mark.parametrize(("blob", "number"), [("config", 0), ("manifest", 1), ("layer", 2)])
-def test_altered_blob_is_refused(blob: str, number: int, read: Callable[..., Image]) -> None:
-    assert blob
-    with pytest.raises(ImageError, match="do not match its digest"):
+@pytest.mark.parametrize(("kind", "number"), [("config", 0), ("manifest", 1), ("layer", 2)])
+def test_altered_blob_is_refused(kind: str, number: int, read: Callable[..., Image]) -> None:
+    assert kind
+    with pytest.raises(ImageError, match=r"match its digest|not valid gzip"):
         read(layer(("file", "x", "y")), edit=flip("blobs/", number))
 
 
-def test_layer_that_the_configuration_does_not_name_is_refused(tmp_path: Path) -> None:
+def test_layer_that_the_configuration_does_not_name_is_refused(read: Callable[..., Image]) -> None:
+    other = gzip.compress(layer(("file", "x", "evil")), mtime=0)
+
     def edit(files: dict[str, bytes]) -> None:
         """Replace the layer, and all its digests except the configuration's."""
-        other = gzip.compress(layer(("file", "x", "evil")), mtime=0)
-        index = json.loads(files["index.json"])
-        name = f"blobs/sha256/{index['manifests'][0]['digest'][7:]}"
-        manifest = json.loads(files.pop(name))
-        manifest["layers"] = [{"digest": digest(other), "size": len(other)}]
-        data = json.dumps(manifest).encode()
-        files[f"blobs/sha256/{digest(other)[7:]}"] = other
-        files[f"blobs/sha256/{digest(data)[7:]}"] = data
-        files["index.json"] = json.dumps({"manifests": [{"digest": digest(data)}]}).encode()
+        files[blob(other)] = other
+        replace_manifest(files, lambda found: found.update(layers=[descriptor("layer", other)]))
 
     with pytest.raises(ImageError, match="the archive holds"):
-        archive.load(write(tmp_path / "image.tar", [layer(("file", "x", "y"))], edit), tmp_path)
+        read(layer(("file", "x", "y")), edit=edit)
 
 
-def nested(files: dict[str, bytes]) -> None:
+def nested(files: dict[str, bytes], architecture: str = "amd64") -> None:
     """Put the image and an attestation into an index within the archive's, as engines do."""
     entry = json.loads(files["index.json"])["manifests"][0]
-    entries = [
-        {**entry, "platform": {"architecture": "amd64"}},
-        {"digest": "sha256:0", "platform": {"architecture": "unknown"}},
-    ]
-    inner = json.dumps({"manifests": entries}).encode()
-    files[f"blobs/sha256/{digest(inner)[7:]}"] = inner
-    files["index.json"] = json.dumps({"manifests": [{"digest": digest(inner)}]}).encode()
+    attestation = {
+        "annotations": {"vnd.docker.reference.type": "attestation-manifest"},
+        "platform": {"architecture": "unknown", "os": "unknown"},
+    }
+    inner = index(
+        {**entry, "platform": {"architecture": architecture, "os": "linux"}},
+        {**entry, "digest": digest(b"{}"), **attestation},
+    )
+    files |= {blob(inner): inner, blob(b"{}"): b"{}"}
+    files["index.json"] = index(descriptor("index", inner))
 
 
 def test_image_of_the_platform_is_read_from_an_index(read: Callable[..., Image]) -> None:
+    """Its attestation is not an image."""
     assert read(layer(("file", "x", "y")), edit=nested).find("/x")
 
 
 def test_index_without_the_platform_is_refused(read: Callable[..., Image]) -> None:
-    def other(files: dict[str, bytes]) -> None:
-        nested(files)
-        name = f"blobs/sha256/{json.loads(files['index.json'])['manifests'][0]['digest'][7:]}"
-        inner = files.pop(name).replace(b"amd64", b"arm64")
-        files[f"blobs/sha256/{digest(inner)[7:]}"] = inner
-        files["index.json"] = json.dumps({"manifests": [{"digest": digest(inner)}]}).encode()
-
-    with pytest.raises(ImageError, match="holds 0 images for amd64"):
-        read(layer(("file", "x", "y")), edit=other)
+    with pytest.raises(ImageError, match="the image is for arm64, not amd64"):
+        read(layer(("file", "x", "y")), edit=lambda files: nested(files, "arm64"))
 
 
 def named(files: dict[str, bytes]) -> None:
     """Add the names that `docker save NAME` writes."""
-    index = json.loads(files["index.json"])
-    index["manifests"][0]["annotations"] = {
-        "io.containerd.image.name": "docker.io/library/worker:slim",
-        "kept": "yes",
-    }
-    files["index.json"] = json.dumps(index).encode()
+    entry = json.loads(files["index.json"])["manifests"][0]
+    names = {"io.containerd.image.name": "docker.io/library/worker:slim"}
+    files["index.json"] = index({**entry, "annotations": names})
     files["manifest.json"] = json.dumps(
         [{"Config": "c", "RepoTags": ["worker:slim"], "Layers": []}]
     ).encode()
+    files["repositories"] = b'{"worker": {"slim": "c"}}'
 
 
-def test_names_are_removed_from_a_copy(tmp_path: Path) -> None:
+def test_copy_has_no_names_and_the_same_image(tmp_path: Path) -> None:
     source = write(tmp_path / "image.tar", [layer(("file", "x", "y"))], named)
     copy = names.without_names(source, tmp_path / "copy.tar")
-    assert copy == tmp_path / "copy.tar"
     with tarfile.open(copy) as tar:
-        texts = [
+        found = {member.name for member in tar}
+        texts = b"".join(
             stream.read()
             for member in tar
             if member.name.endswith(".json") and (stream := tar.extractfile(member))
-        ]
-    assert texts
-    assert not [text for text in texts if b"worker:slim" in text]
+        )
+    assert b"worker" in source.read_bytes()
+    assert b"worker" not in texts
+    assert len(found) == 6
+    before, after = archive.load(source, tmp_path), archive.load(copy, tmp_path, strict=True)
+    assert (before.digest, before.image_id) == (after.digest, after.image_id)
+
+
+def test_copy_of_a_docker_archive_has_no_names(tmp_path: Path) -> None:
+    source = pack(tmp_path / "image.tar", docker_files("worker:slim"))
+    copy = names.without_names(source, tmp_path / "copy.tar")
+    assert b"worker:slim" in source.read_bytes()
+    assert b"worker:slim" not in copy.read_bytes()
     assert archive.load(copy, tmp_path).digest == archive.load(source, tmp_path).digest
-
-
-def test_archive_without_names_is_not_copied(tmp_path: Path) -> None:
-    source = write(tmp_path / "image.tar", [layer(("file", "x", "y"))])
-    assert names.without_names(source, tmp_path / "copy.tar") == source
-    assert not (tmp_path / "copy.tar").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a tar"])
@@ -135,62 +137,31 @@ def test_file_that_is_not_an_archive_is_refused(content: bytes, tmp_path: Path) 
         archive.load(path, tmp_path)
 
 
-def test_docker_archive_is_read(tmp_path: Path) -> None:
+def docker_files(*names: str) -> dict[str, bytes]:
+    """The files of an archive without index.json."""
     data = layer(("file", "x", "y"))
     config = json.dumps({"rootfs": {"diff_ids": [digest(data)]}}).encode()
-    files = {
+    entry = {"Config": "c.json", "RepoTags": list(names), "Layers": ["l/layer.tar"]}
+    return {
         "c.json": config,
         "l/layer.tar": data,
-        "manifest.json": json.dumps([{"Config": "c.json", "Layers": ["l/layer.tar"]}]).encode(),
+        "manifest.json": json.dumps([entry]).encode(),
     }
-    path = tmp_path / "image.tar"
-    with tarfile.open(path, "w") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    image = archive.load(path, tmp_path)
-    assert image.digest == digest(config)
+
+
+def test_docker_archive_is_read(tmp_path: Path) -> None:
+    """It has neither an index nor a history nor settings."""
+    files = docker_files()
+    image = archive.load(pack(tmp_path / "image.tar", files), tmp_path)
+    assert image.digest == digest(files["c.json"])
     assert image.find("/x")
 
 
-def raw(
-    *names: str, everywhere: dict[str, str] | None = None, here: dict[str, str] | None = None
-) -> bytes:
-    """A layer of one-byte files, with any names and extended headers."""
-    buffer = io.BytesIO()
-    with tarfile.open(
-        fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, pax_headers=everywhere
-    ) as tar:
-        for name in names or ("usr/x",):
-            info = tarfile.TarInfo(name)
-            info.size, info.pax_headers = 1, here or {}
-            tar.addfile(info, io.BytesIO(b"x"))
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (raw("usr/../x"), "ambiguous"),
-        (raw("usr//x"), "ambiguous"),
-        (raw(here={"GNU.sparse.name": "."}), "ambiguous"),
-        (raw(here={"SCHILY.fflags": "x"}), "ambiguous"),
-        (raw(everywhere={"comment": "x"}), "ambiguous"),
-        (raw("usr/x", "usr/x"), "duplicate paths"),
-        (raw() + b"behind", "trailing data after its end"),
-    ],
-)
-def test_layer_that_an_engine_may_read_differently_is_refused(
-    data: bytes, message: str, read: Callable[..., Image]
-) -> None:
-    with pytest.raises(ImageError, match=message):
-        read(data)
-
-
-def test_layer_with_plain_names_is_read(read: Callable[..., Image]) -> None:
-    """The control of the test above; a name of three dots is valid."""
-    assert [entry.path for entry in read(raw("usr/x", "...")).entries] == ["/usr/x", "/..."]
+def test_compressed_archive_is_read(tmp_path: Path) -> None:
+    plain = write(tmp_path / "image.tar", [layer(("file", "x", "y"))])
+    packed = tmp_path / "image.tar.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert archive.load(packed, tmp_path).find("/x")
 
 
 @pytest.mark.parametrize("name", ["x/../index.json", "./index.json", "blobs/../y"])
@@ -198,7 +169,7 @@ def test_second_file_with_the_same_normalized_name_is_refused(name: str, tmp_pat
     def edit(files: dict[str, bytes]) -> None:
         files[name] = b"{}"
 
-    with pytest.raises(ImageError, match="ambiguous"):
+    with pytest.raises(ImageError, match=r"ambiguous|two files"):
         archive.load(write(tmp_path / "image.tar", [layer(("file", "x", "y"))], edit), tmp_path)
 
 

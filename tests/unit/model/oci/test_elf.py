@@ -76,11 +76,11 @@ def test_build_information_of_old_go_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("start", [0, 100])
 @pytest.mark.parametrize("names", [(), ("libc.so.6",), ("libm.so.6", "libc.so.6")])
 def test_needed_libraries_are_listed_in_order(names: tuple[str, ...], start: int) -> None:
-    assert elf.needed(bytes(start) + library(names) + b"more", start) == names
+    assert elf.dynamic(bytes(start) + library(names) + b"more", start).needed == names
 
 
 def test_needed_libraries_of_this_python_include_the_c_library() -> None:
-    assert "libc.so.6" in elf.needed(Path(sys.executable).resolve().read_bytes())
+    assert "libc.so.6" in elf.dynamic(Path(sys.executable).resolve().read_bytes()).needed
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,4 @@ def test_needed_libraries_of_this_python_include_the_c_library() -> None:
 )
 def test_needed_libraries_of_an_unreadable_file_are_refused(data: bytes, message: str) -> None:
     with pytest.raises(elf.ElfError, match=message):
-        elf.needed(data)
+        elf.dynamic(data)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from worker_images.harness import closed_world
-from worker_images.harness.closed_world import Installed
+from worker_images.harness import dpkg
+from worker_images.harness.dpkg import Installed
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_package_that_no_requested_one_needs_is_unneeded(
         "d": Installed("1", (), ()),
         "e": Installed("1", (), ()),
     }
-    assert closed_world.unneeded(packages, wanted) == unneeded
+    assert dpkg.unneeded(packages, wanted) == unneeded
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_dependency_that_no_package_meets_is_unmet(
         "a": Installed("1", (("b",), dependency), ()),
         "b": Installed("1", (), ("virtual",)),
     }
-    assert closed_world.unmet(packages) == unmet
+    assert dpkg.unmet(packages) == unmet

@@ -1,0 +1,122 @@
+"""Is the configuration the planned one, field by field?"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+import pytest
+
+from worker_images.files import ROOT
+from worker_images.harness import expect
+from worker_images.harness.collection import Case
+from worker_images.model.drivers.table import Release
+from worker_images.model.oci.image import Image
+
+pytestmark = [pytest.mark.mode("built"), pytest.mark.source("packages")]
+
+ENTRYPOINT = ["/usr/bin/tini", "--"]
+COMMAND = ["/bin/sh"]
+FILES = ("ADD base.tar / # buildkit", "COPY /out/ / # buildkit")
+SETTINGS = ("USER 0", 'ENTRYPOINT ["/usr/bin/tini" "--"]', 'CMD ["/bin/sh"]')
+
+
+def labels_of(case: Case, contract: Release) -> dict[str, str]:
+    """All labels of a worker image."""
+    versions = {
+        case.catalog.components[name].label: case.reported_version(name) for name in case.components
+    }
+    title = "org.opencontainers.image."
+    return versions | {
+        f"{title}base.name": f"debian:{case.pins.debian.suite}",
+        f"{title}description": case.catalog.variants[case.variant].purpose,
+        f"{title}title": f"worker {case.variant}",
+        "worker.drivers": " ".join(contract.supported),
+        "worker.source": case.source,
+        "worker.variant": case.variant,
+    }
+
+
+def test_configuration_is_the_planned_one(image: Image, case: Case, contract: Release) -> None:
+    """It has no other field, such as an author, a variant or features of an operating system."""
+    environment = expect.variant(ROOT, case.variant).environment
+    expected = {
+        "architecture": case.architecture,
+        "config": {
+            "ArgsEscaped": True,
+            "Cmd": COMMAND,
+            "Entrypoint": ENTRYPOINT,
+            "Env": [f"{name}={value}" for name, value in environment.items()],
+            "Labels": labels_of(case, contract),
+            "User": "0",
+            "WorkingDir": "/",
+        },
+        # Tests of their own compare the time and the history.
+        "created": image.config["created"],
+        "history": image.config["history"],
+        "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in image.layers]},
+    }
+    assert image.config == expected
+
+
+def test_history_is_that_of_the_planned_layers_and_settings(
+    image: Image, case: Case, contract: Release
+) -> None:
+    history = image.config["history"]
+    assert isinstance(history, list)
+    fields = {"created", "created_by", "comment"}
+    assert all(step.keys() - {"empty_layer"} == fields for step in history)
+    assert {step["comment"] for step in history} == {"buildkit.dockerfile.v0"}
+    steps = [step["created_by"] for step in history if not step.get("empty_layer")]
+    assert steps == [FILES[0], *[FILES[1]] * len(case.components)]
+    environment = expect.variant(ROOT, case.variant).environment
+    rest = [step["created_by"] for step in history if step.get("empty_layer")]
+    assert _pairs("ENV ", rest, environment) == sorted(environment)
+    labels = labels_of(case, contract)
+    assert _pairs("LABEL ", rest, labels) == sorted(labels)
+    assert [step for step in rest if not step.startswith(("ENV ", "LABEL "))] == [*SETTINGS]
+
+
+def _pairs(instruction: str, steps: Iterable[str], values: Mapping[str, str]) -> list[str]:
+    """The names that instructions set, sorted; an unknown text is among them."""
+    pairs = {f"{name}={value} ": name for name, value in values.items()}
+    found = []
+    for step in (step for step in steps if step.startswith(instruction)):
+        text = f"{step.removeprefix(instruction)} "
+        while text:
+            pair = next((pair for pair in pairs if text.startswith(pair)), text)
+            found.append(pairs.get(pair, pair))
+            text = text.removeprefix(pair)
+    return sorted(found)
+
+
+ANNOTATIONS = {
+    "buildkit/rewritten-timestamp": r"[0-9]{10}",
+    "org.opencontainers.image.created": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
+}
+# Repositories from which the engine knows a blob.
+SOURCES = re.compile(r"containerd\.io/distribution\.source\.[a-z0-9.-]+")
+REPOSITORIES = r"[a-z0-9._/,-]{1,1000}"
+
+
+def test_annotations_are_those_of_the_builder(image: Image) -> None:
+    """No other text is shipped with the manifest and its layers."""
+    found = dict(pair for each in image.documents for pair in _annotations(each))
+    unknown = {
+        key: value
+        for key, value in found.items()
+        if not re.fullmatch(
+            REPOSITORIES if SOURCES.fullmatch(key) else ANNOTATIONS.get(key, "(?!)"), value
+        )
+    }
+    assert image.documents
+    assert not unknown
+
+
+def _annotations(value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, list):
+        for each in value:
+            yield from _annotations(each)
+    if isinstance(value, dict):
+        yield from (value.get("annotations") or {}).items()
+        for each in value.values():
+            yield from _annotations(each)
