@@ -13,49 +13,16 @@ from testinfra.host import Host
 from worker_images.files import ROOT
 from worker_images.harness import closed_world, dpkg, expect, shell
 from worker_images.harness.closed_world import Declared
-from worker_images.harness.collection import COLLECTED, Case
+from worker_images.harness.collection import Case
 from worker_images.harness.dpkg import Installed
-from worker_images.harness.plugin import UNPRIVILEGED, Candidate, one_line_errors
+from worker_images.harness.plugin import UNPRIVILEGED, one_line_errors
 from worker_images.model import rootfs
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS, Release
-from worker_images.model.oci import archive, elf
-from worker_images.model.oci.image import Image, ImageError
+from worker_images.model.oci import elf
+from worker_images.model.oci.image import Image
 
 RunInContainer = Callable[..., CommandResult]
-
-
-@pytest.fixture(scope="session")
-def image(
-    candidate: Candidate,
-    tmp_path_factory: pytest.TempPathFactory,
-    record_testsuite_property: Callable[[str, object], None],
-    case: Case,
-    pytestconfig: pytest.Config,
-) -> Image:
-    """The layers and the configuration, read from the archive.
-
-    The JUnit file records the image ID and the names of all collected checks.
-    """
-    with one_line_errors():
-        found = archive.load(
-            candidate.archive,
-            tmp_path_factory.mktemp("layers"),
-            case.architecture,
-            strict=case.mode == "built",
-        )
-        # An archive can hold two images. An engine names the one that it loaded by the digest of
-        # its manifest or of its configuration.
-        if candidate.engine_id not in found.digests:
-            raise ImageError(
-                f"{candidate.archive}: contains {found.digest}; the engine loaded"
-                f" {candidate.engine_id}"
-            )
-    record_testsuite_property("image_id", found.image_id)
-    record_testsuite_property("engine_id", candidate.engine_id)
-    checks: set[str] = pytestconfig.stash[COLLECTED]
-    record_testsuite_property("checks", json.dumps(sorted(checks)))
-    return found
 
 
 def open_shell(container: str, backend: str) -> Iterator[Host]:

@@ -171,6 +171,11 @@ def test_labels_match_versions_drivers_and_source(
     }
 
 
+def test_engine_loads_the_image_that_was_read(image: Image, engine_id: str) -> None:
+    """Also where programs of its architecture cannot run."""
+    assert engine_id in image.digests
+
+
 def test_platform_is_linux_and_the_built_architecture(image: Image, case: Case) -> None:
     assert (image.config["os"], image.config["architecture"]) == ("linux", case.architecture)
 

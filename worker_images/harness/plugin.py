@@ -1,9 +1,9 @@
 """pytest fixtures of the image layer: the engine, the image, and containers of it."""
 
 import contextlib
+import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,11 +12,18 @@ from worker_images.engine.daemon import is_local
 from worker_images.engine.endpoint import Endpoint, PrivateEngine, locate
 from worker_images.errors import EngineError, ImageBuildError
 from worker_images.files import ROOT
-from worker_images.harness.collection import HOST_ARCHITECTURE, IMAGE_TESTS, Case, case_of
+from worker_images.harness.collection import (
+    COLLECTED,
+    HOST_ARCHITECTURE,
+    IMAGE_TESTS,
+    Case,
+    case_of,
+)
 from worker_images.harness.options import not_run
 from worker_images.harness.shell import TransportError
 from worker_images.model import kernel_settings
-from worker_images.model.oci.image import ImageError
+from worker_images.model.oci import archive
+from worker_images.model.oci.image import Image, ImageError
 from worker_images.model.oci.names import without_names
 
 ENTRYPOINT = ["/usr/bin/tini", "--"]
@@ -83,35 +90,71 @@ def endpoint() -> Endpoint:
     return found
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """The image under test: its archive on disk, and its ID in the engine."""
-
-    archive: Path
-    engine_id: str
+@pytest.fixture(scope="session")
+def image_file(
+    case: Case, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The image under test as an archive; one that only an engine has is saved."""
+    named = Path(case.archive)
+    if named.is_file():
+        return named
+    saved = tmp_path_factory.mktemp("saved") / "image.tar"
+    endpoint: Endpoint = request.getfixturevalue("endpoint")
+    with one_line_errors():
+        endpoint.images.save(case.archive, saved)
+    return saved
 
 
 @pytest.fixture(scope="session")
-def candidate(
-    case: Case, endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Candidate]:
-    """The image as a file and in the engine, from either one; no tag changes."""
-    images, named, scratch = (
-        endpoint.images,
-        Path(case.archive),
-        tmp_path_factory.mktemp("candidate"),
-    )
+def image(
+    image_file: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    record_testsuite_property: Callable[[str, object], None],
+    case: Case,
+    pytestconfig: pytest.Config,
+) -> Image:
+    """The layers and the configuration, read from the archive before an engine reads it.
+
+    The JUnit file records the image ID and the names of all collected checks.
+    """
+    with one_line_errors():
+        found = archive.load(
+            image_file,
+            tmp_path_factory.mktemp("layers"),
+            case.architecture,
+            strict=case.mode == "built",
+        )
+    record_testsuite_property("image_id", found.image_id)
+    checks: set[str] = pytestconfig.stash[COLLECTED]
+    record_testsuite_property("checks", json.dumps(sorted(checks)))
+    return found
+
+
+@pytest.fixture(scope="session")
+def engine_id(
+    image: Image,
+    image_file: Path,
+    endpoint: Endpoint,
+    case: Case,
+    tmp_path_factory: pytest.TempPathFactory,
+    record_testsuite_property: Callable[[str, object], None],
+) -> Iterator[str]:
+    """The ID of the image in the engine, which loads what was read; no tag changes."""
+    images = endpoint.images
     known = images.identities()
     with one_line_errors():
-        if named.is_file():
-            archive = without_names(named, scratch / "image.tar", case.architecture)
-            engine_id = images.load(archive)
-        else:
-            archive = scratch / "image.tar"
-            engine_id = images.save(case.archive, archive)
-    yield Candidate(archive, engine_id)
-    if engine_id not in known:
-        images.remove(engine_id)
+        copy = without_names(
+            image_file, tmp_path_factory.mktemp("unnamed") / "image.tar", case.architecture
+        )
+        found = images.load(copy)
+        copy.unlink()
+        # An engine names an image by the digest of its manifest or of its configuration.
+        if found not in image.digests:
+            raise ImageError(f"{image_file}: contains {image.digest}; the engine loaded {found}")
+    record_testsuite_property("engine_id", found)
+    yield found
+    if found not in known:
+        images.remove(found)
 
 
 @pytest.fixture(scope="session")
@@ -140,23 +183,23 @@ def _require_host_architecture(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def container(
-    endpoint: Endpoint, candidate: Candidate, case: Case, pytestconfig: pytest.Config
+    endpoint: Endpoint, engine_id: str, case: Case, pytestconfig: pytest.Config
 ) -> Iterator[str]:
     """One container of the image for the whole run, without network or capabilities."""
     _require_host_architecture(pytestconfig)
     with endpoint.images.container(
-        candidate.engine_id, entrypoint=ENTRYPOINT if case.mode == "derived" else None
+        engine_id, entrypoint=ENTRYPOINT if case.mode == "derived" else None
     ) as container_id:
         yield container_id
 
 
 @pytest.fixture(scope="session")
 def checkpoint_container(
-    endpoint: Endpoint, candidate: Candidate, pytestconfig: pytest.Config
+    endpoint: Endpoint, engine_id: str, pytestconfig: pytest.Config
 ) -> Iterator[str]:
     """A second container, with the capabilities that CRIU needs for checkpoint and restore."""
     _require_host_architecture(pytestconfig)
     with endpoint.images.container(
-        candidate.engine_id, CHECKPOINT_CAPABILITIES, entrypoint=ENTRYPOINT
+        engine_id, CHECKPOINT_CAPABILITIES, entrypoint=ENTRYPOINT
     ) as container_id:
         yield container_id

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
@@ -93,6 +94,24 @@ class Image:
         return found if isinstance(found, dict) else {}
 
     @property
+    def environment(self) -> list[str]:
+        """The environment variables, as NAME=value."""
+        found = self.settings.get("Env")
+        return found if isinstance(found, list) else []
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels; an image may have none."""
+        found = self.settings.get("Labels")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The steps that created the image; an image may have none."""
+        found = self.config.get("history")
+        return found if isinstance(found, list) else []
+
+    @property
     def entries(self) -> Iterator[Entry]:
         """All entries of all layers, including files that a later layer hides."""
         for layer in self.layers:
@@ -118,12 +137,9 @@ class Image:
 
     def instruction(self, layer: int) -> str:
         """The instruction that created a layer, from the image's history."""
-        history = self.config.get("history")
-        steps = (
-            [step.get("created_by", "") for step in history if not step.get("empty_layer")]
-            if isinstance(history, list)
-            else []
-        )
+        steps = [
+            str(step.get("created_by", "")) for step in self.history if not step.get("empty_layer")
+        ]
         return steps[layer] if layer < len(steps) else "an unrecorded step"
 
     def contents(self, entry: Entry) -> Iterator[bytes]:
