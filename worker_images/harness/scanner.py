@@ -4,6 +4,7 @@ https://github.com/mongodb/kingfisher. It reads files and opens no connection: s
 validated with their issuers.
 """
 
+import bisect
 import json
 import re
 import subprocess
@@ -27,9 +28,12 @@ OPTIONS = (
     "--jobs=2",
     "--format=json",
 )
-# A file is scanned in pieces, so that a large program needs little memory. They overlap by more
-# than the length of a secret.
+# What is scanned is packed into files of this size, so that a large program needs little memory and
+# thousands of small files little time. Pieces of one text overlap by more than a secret's length.
 PIECE, OVERLAP = 8 << 20, 16 << 10
+# Between two texts.
+GAP = b"\n\n"
+
 # What no rule of Kingfisher finds: a password in a URL, a registry's login, AWS's key alone. Each
 # has a text that all matches contain, which is fast to find in a large program, and a pattern.
 OWN_RULES = {
@@ -53,32 +57,59 @@ def scan(texts: Iterable[Text], confidence: str = "medium") -> dict[str, set[str
     Never returns a secret itself.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        names = dict(_pieces(texts, folder))
+        packed = _Packed(Path(scratch))
         found: dict[str, set[str]] = {}
-        for file, name in names.items():
-            for rule in _own((folder / file).read_bytes()):
-                found.setdefault(name, set()).add(rule)
-        for file, rule in _kingfisher(folder, confidence) if names else ():
-            found.setdefault(names[file], set()).add(rule)
+        for name, chunks in texts:
+            for piece in _pieces(chunks):
+                packed.add(name, piece)
+                for rule in _own(piece):
+                    found.setdefault(name, set()).add(rule)
+        packed.flush()
+        for file, line, rule in _kingfisher(packed.folder, confidence) if packed.names else ():
+            found.setdefault(packed.name(file, line), set()).add(rule)
         return found
 
 
-def _pieces(texts: Iterable[Text], folder: Path) -> Iterator[tuple[str, str]]:
-    """Write each text as files of at most PIECE bytes; yield each file with the text's name."""
-    number = 0
-    for name, chunks in texts:
-        rest = b""
-        for chunk in chunks:
-            rest += chunk
-            while len(rest) > PIECE:
-                number += 1
-                (folder / f"{number}").write_bytes(rest[:PIECE])
-                yield f"{number}", name
-                rest = rest[PIECE - OVERLAP :]
-        number += 1
-        (folder / f"{number}").write_bytes(rest)
-        yield f"{number}", name
+class _Packed:
+    """Files of many texts, and the line at which each text begins."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.buffer = bytearray()
+        self.lines = 1
+        self.starts: dict[str, list[int]] = {}
+        self.names: dict[str, list[str]] = {}
+
+    def add(self, name: str, piece: bytes) -> None:
+        """Add a text, or a piece of one."""
+        if self.buffer and len(self.buffer) + len(piece) > PIECE:
+            self.flush()
+        file = str(len(self.names)) if not self.buffer else str(len(self.names) - 1)
+        self.starts.setdefault(file, []).append(self.lines)
+        self.names.setdefault(file, []).append(name)
+        data = piece + GAP
+        self.lines += data.count(b"\n")
+        self.buffer += data
+
+    def flush(self) -> None:
+        """Write the file that is being filled."""
+        if self.buffer:
+            (self.folder / str(len(self.names) - 1)).write_bytes(self.buffer)
+        self.buffer, self.lines = bytearray(), 1
+
+    def name(self, file: str, line: int) -> str:
+        """The text at a line of a file."""
+        return self.names[file][bisect.bisect_right(self.starts[file], line) - 1]
+
+
+def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        rest += chunk
+        while len(rest) > PIECE:
+            yield rest[:PIECE]
+            rest = rest[PIECE - OVERLAP :]
+    yield rest
 
 
 def _own(data: bytes) -> Iterator[str]:
@@ -92,19 +123,19 @@ def _own(data: bytes) -> Iterator[str]:
             position = data.find(text, position + 1)
 
 
-def _kingfisher(folder: Path, confidence: str) -> Iterator[tuple[str, str]]:
-    """Yield the file and the rule of each finding."""
+def _kingfisher(folder: Path, confidence: str) -> Iterator[tuple[str, int, str]]:
+    """Yield the file, the line and the rule of each finding."""
     command = [str(PROGRAM), "scan", str(folder), *OPTIONS, f"--confidence={confidence}"]
     command += [f"--rule-cache-dir={CACHE / 'kingfisher'}"]
     result = subprocess.run(command, capture_output=True, check=False)
     try:
         report = json.loads(result.stdout.splitlines()[0])
-        rows = [(row["finding"]["path"], row["rule"]["id"]) for row in report["findings"]]
+        rows = [(row["finding"], row["rule"]["id"]) for row in report["findings"]]
         scanned = report["metadata"]["summary"]["blobs_scanned"]
     except (IndexError, ValueError, KeyError, TypeError) as error:
         last = result.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise EngineError(f"scanning for secrets: {PROGRAM.name} failed: {last}") from error
     if not scanned:
         raise EngineError(f"scanning for secrets: {PROGRAM.name} read no file")
-    for path, rule in rows:
-        yield Path(path).name, rule
+    for finding, rule in rows:
+        yield Path(finding["path"]).name, int(finding["line"]), rule

@@ -9,9 +9,7 @@ from worker_images.harness import scanner
 # Made up, and written in parts, so that scanners of this repository do not report them.
 SECRETS = {
     "OpenSSH key": "-----BEGIN OPENSSH PRIVATE "
-    + "KEY-----\n"
-    + "b3BlbnNzaC1rZXktdjEA" * 4
-    + "\n-----END OPENSSH PRIVATE KEY-----",
+    "KEY-----\n" + "b3BlbnNzaC1rZXktdjEA" * 4 + "\n-----END OPENSSH PRIVATE KEY-----",
     "service account": json.dumps(
         {
             "type": "service_account",
@@ -54,3 +52,12 @@ def test_secret_in_a_large_file_is_found(begin: int) -> None:
     data[begin : begin + len(secret)] = secret
     chunks = (bytes(data[at : at + (1 << 20)]) for at in range(0, len(data), 1 << 20))
     assert scanner.scan([("large", chunks)]).keys() == {"large"}
+
+
+def test_secret_is_reported_for_its_file_among_many() -> None:
+    """Small files are scanned together, also binary ones and those without a last newline."""
+    secret = SECRETS["GitLab"].encode()
+    texts = [(f"{number}", [b"a\r\nb\x00\n" * number]) for number in range(50)]
+    texts[17] = ("17", [b"token " + secret])
+    texts[33] = ("33", [b"\x7fELF\x00\n\n" + secret + b"\n"])
+    assert scanner.scan(texts).keys() == {"17", "33"}
