@@ -1,12 +1,9 @@
 """The files of an image archive, by name."""
 
 import contextlib
-import gzip
 import hashlib
 import posixpath
-import shutil
 import tempfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +11,9 @@ from typing import IO
 
 from worker_images.model.oci import tar
 from worker_images.model.oci.image import CHUNK, Entry, ImageError
+from worker_images.model.oci.inflate import GZIP, MAX_BYTES, inflated
 from worker_images.untrusted import MAX_JSON_BYTES, printable
 
-GZIP = b"\x1f\x8b"
 # The name of a blob: of an OCI archive, with its digest.
 BLOBS = "blobs/sha256/"
 
@@ -76,18 +73,22 @@ def open_archive(archive: Path) -> Iterator[Files]:
     """Open an archive, compressed or not; raises ImageError, which names it."""
     with archive.open("rb") as stream, contextlib.ExitStack() as held:
         try:
-            is_gzip = stream.read(2) == GZIP
+            is_gzip = stream.read(len(GZIP)) == GZIP
             stream.seek(0)
-            plain = held.enter_context(_decompressed(stream)) if is_gzip else stream
+            plain = held.enter_context(_inflated(stream)) if is_gzip else stream
             yield Files(plain, _members(plain))
-        except (ImageError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except ImageError as error:
             raise ImageError(f"{printable(str(archive))}: {error}") from error
 
 
 @contextlib.contextmanager
-def _decompressed(stream: IO[bytes]) -> Iterator[IO[bytes]]:
+def _inflated(stream: IO[bytes]) -> Iterator[IO[bytes]]:
+    size = 0
     with tempfile.TemporaryFile() as plain:
-        shutil.copyfileobj(gzip.GzipFile(fileobj=stream), plain, CHUNK)
+        for piece in inflated(iter(lambda: stream.read(CHUNK), b"")):
+            size += plain.write(piece)
+            if size > MAX_BYTES:
+                raise ImageError(f"it unpacks to more than {MAX_BYTES >> 30} GiB")
         plain.seek(0)
         yield plain
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker_images.model.oci import config, layers, manifest
+from worker_images.model.oci import config, manifest
 from worker_images.model.oci.files import open_archive
 from worker_images.model.oci.image import ImageError
+from worker_images.model.oci.inflate import inflated
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,6 @@ def outline(archive: Path) -> Outline:
         named = config.diff_ids(found.config)
         if len(named) != len(found.layers):
             raise ImageError(f"{len(named)} layers are named, the archive holds another number")
-        sizes = [
-            sum(len(piece) for piece in layers.decompressed(files.chunks(name)))
-            for name in found.layers
-        ]
+        sizes = [sum(len(piece) for piece in inflated(files.chunks(name))) for name in found.layers]
         download = sum(files.size(name) for name in found.layers)
         return Outline(found.digests[-1], tuple(zip(named, sizes, strict=True)), download)

@@ -23,7 +23,7 @@ from tests.support.archives import (
     write,
 )
 from worker_images.files import ROOT
-from worker_images.model.oci import archive, names
+from worker_images.model.oci import archive, files, layers, names
 from worker_images.model.oci.image import Image, ImageError
 
 
@@ -214,3 +214,18 @@ def test_names_are_read_as_utf_8_in_any_locale(tmp_path: Path) -> None:
     result = commands.run(command, cwd=ROOT, env=environment)
     assert result.stdout == f"{expected}\n", result.stderr
     assert "Főtanúsítvány" in archive.load(path, tmp_path).layers[0].entries[0].path
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_archive_that_unpacks_to_too_much_is_refused(
+    compressed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few bytes of gzip may be gigabytes of zeros."""
+    path = write(tmp_path / "image.tar", [layer(("file", "x", "y" * 50_000))])
+    if compressed:
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    assert archive.load(path, tmp_path).find("/x")
+    for module in (files, layers):
+        monkeypatch.setattr(module, "MAX_BYTES", 20_000)
+    with pytest.raises(ImageError, match="unpacks to more than"):
+        archive.load(path, tmp_path)

@@ -1,0 +1,44 @@
+"""The plain bytes of what may be compressed with gzip."""
+
+import itertools
+import zlib
+from collections.abc import Iterable, Iterator
+
+from worker_images.model.oci.image import CHUNK, ImageError
+
+GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+# The plain bytes of all layers: twice the largest images of CUDA frameworks.
+MAX_BYTES = 64 << 30
+# One gzip member with a header, and its flags byte.
+ONE_MEMBER, FLAGS = 31, 3
+
+
+def inflated(chunks: Iterable[bytes], *, strict: bool = False) -> Iterator[bytes]:
+    """The plain bytes of a layer: of one gzip member, or as they are; raises ImageError."""
+    pieces = iter(chunks)
+    first = next(pieces, b"")
+    if first.startswith(ZSTANDARD):
+        raise ImageError("compressed with zstd; build the image with gzip layers")
+    if not first.startswith(GZIP):
+        yield first
+        yield from pieces
+        return
+    if strict and first[FLAGS]:
+        raise ImageError("a gzip header with a name, a comment or other fields")
+    try:
+        yield from _inflated(itertools.chain([first], pieces))
+    except zlib.error as error:
+        raise ImageError(f"not valid gzip: {error}") from error
+
+
+def _inflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    member = zlib.decompressobj(ONE_MEMBER)
+    for piece in pieces:
+        rest = piece
+        while rest and not member.eof:
+            yield member.decompress(rest, CHUNK)
+            rest = member.unconsumed_tail
+        if member.unused_data or rest:
+            raise ImageError("data behind its gzip member")
+    if not member.eof:
+        raise ImageError("its gzip member is cut off")
