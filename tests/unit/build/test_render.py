@@ -126,7 +126,9 @@ def _draw_pin(draw: st.DrawFn, pin: dict[str, Any], *, is_module: bool) -> None:
     packages |= {key: draw(texts(patterns[key])) for key in packages}
     # Patterns of a fixed length are slow to draw one character at a time.
     digests = {"sha256": "{:064x}", "sha512": "{:0128x}", "digest": "sha256:{:064x}"}
-    upstream |= {key: digests[key].format(draw(st.integers(2**255, 2**256 - 1))) for key in upstream}
+    upstream |= {
+        key: digests[key].format(draw(st.integers(2**255, 2**256 - 1))) for key in upstream
+    }
 
 
 def _draw_definition(draw: st.DrawFn, data: dict[str, Any]) -> dict[str, Any]:
