@@ -52,7 +52,7 @@ def build(endpoint: Endpoint, archive: Path) -> Path:
             HERE / "Dockerfile",
             HERE,
             buildx.archive(part),
-            loaded.epoch,
+            loaded.file_time,
             contexts=contexts,
         )
         buildx.build(endpoint, {"beta9": job}, archive.with_name("build.log"))
@@ -61,7 +61,7 @@ def build(endpoint: Endpoint, archive: Path) -> Path:
 
 def _tools(endpoint: Endpoint, loaded: Project, scratch: Path) -> Path:
     """Return the archive of a Debian image with apt, assembled like the base of worker images."""
-    epoch = loaded.epoch
+    epoch = loaded.file_time
     debian = loaded.pins.debian
     names = (*loaded.catalog.packages.base, *TOOLS)
     packages = apt.resolve(debian, {"tools": names})["tools"]

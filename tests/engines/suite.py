@@ -52,7 +52,7 @@ class Parts:
     @property
     def epoch(self) -> int:
         """The modification time of every file."""
-        return self.project.epoch
+        return self.project.file_time
 
     @property
     def write(self) -> tars.Write:

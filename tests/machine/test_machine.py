@@ -160,7 +160,7 @@ def test_image_can_be_tested_twice_at_once(endpoint: Endpoint, tmp_path: Path) -
         dockerfile=tmp_path / "Dockerfile",
         context=tmp_path,
         output=buildx.archive(archive),
-        epoch=int(pins.load(ROOT / "versions.yaml")[0].source_date_epoch),
+        epoch=int(pins.load(ROOT / "versions.yaml")[0].file_time),
         contexts={"tested": record.layout(ARCHIVE, tmp_path / "layout")},
     )
     buildx.build(endpoint, {"image": job}, tmp_path / "build.log")

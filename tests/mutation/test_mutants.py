@@ -20,11 +20,12 @@ from worker_images.files import ROOT
 from worker_images.model import pins, results
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS
-from worker_images.model.lock import Package
+from worker_images.model.lock import Lock, Package
 from worker_images.model.oci.archive import load
 
 HERE = ROOT / "tests/mutation"
 PINS = pins.load(ROOT / "versions.yaml")[0]
+LOCK = Lock.read(ROOT / "versions.lock")
 TABLE = {each.name: each.supported for each in table.read(ROOT / DRIVERS)}
 VARIANTS = sorted({mutant.variant for mutant in MUTANTS.values()})
 
@@ -119,7 +120,7 @@ def _job(mutant: Mutant, contexts: Mapping[str, str], folder: Path, archive: Pat
         dockerfile=folder / "Dockerfile",
         context=_inputs(mutant.variant),
         output=f"type=docker,dest={archive},oci-mediatypes=true",
-        epoch=int(PINS.source_date_epoch),
+        epoch=LOCK.debian.time,
         network=True,
         contexts={**contexts, "tested": contexts[mutant.variant], "mutant": str(folder)},
     )

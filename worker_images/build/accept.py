@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from worker_images.build.jobs import Request
 from worker_images.build.tars import Progress
 from worker_images.errors import EngineError, FailedTestsError
 from worker_images.files import write_atomic
-from worker_images.model import lock_check, lock_differences
+from worker_images.model import lock_check, lock_differences, results
 from worker_images.model.component import Architecture
 from worker_images.model.ledger import LEDGER, Entry, Ledger, inputs_file
 from worker_images.model.lock import Lock, lock_of
@@ -20,6 +21,8 @@ from worker_images.model.oci.image import ImageError
 from worker_images.model.oci.outline import outline
 from worker_images.model.project import Project
 
+# The check that an image without entries cannot run.
+LEDGER_TESTS = "tests/image/test_ledger.py"
 # Lines shown of one file's difference.
 MAX_LINES = 40
 
@@ -29,8 +32,8 @@ def accept(
 ) -> tuple[str, ...]:
     """Resolve what the lock lacks, build and test; then write what the images mean.
 
-    Returns the lines of the differences. If resolving, building or testing fails, no file has
-    changed.
+    Returns the lines of the differences. If resolving, building or testing fails, or if a check did
+    not run, no file has changed.
     """
     resolved = _resolve(project, progress)
     with _restored_on_failure(resolved):
@@ -40,11 +43,12 @@ def accept(
             for name in variants
         ]
         names = [outcome.record.variant for outcome in pipeline.run(requests, project, progress)]
+        notes = [note for name in names for note in _not_run(project, name, architecture)]
         ledger, changes = _reviewed(project, names, architecture)
     lines += _write(project, generated.files(project))
     if changes:
         ledger.write(project.root)
-    return (*lines, *changes, *_write(project, documents.files(project)))
+    return (*lines, *changes, *notes, *_write(project, documents.files(project)))
 
 
 def _resolve(project: Project, progress: Progress) -> Mapping[Path, str]:
@@ -92,6 +96,30 @@ def _write(project: Project, files: Mapping[Path, str]) -> list[str]:
     return lines
 
 
+def _not_run(project: Project, variant: str, architecture: Architecture) -> Iterator[str]:
+    """Yield a line for each reason why checks of an image for another architecture did not run.
+
+    Raises EngineError if a check of an image for this architecture did not run, except the check
+    that needs the entries of the ledger.
+    """
+    folder = _folder(project, variant, architecture)
+    reasons = Counter(
+        check.result.reason
+        for check in results.read(folder / "image.xml").with_outcome(results.NOT_RUN)
+        if check.file != LEDGER_TESTS
+    )
+    for reason, count in sorted(reasons.items()):
+        if architecture == BUILDER:
+            raise EngineError(
+                f"{variant}: not run: {reason} ({count}); accept needs the results of all checks,"
+                " so no file was changed; run it where they run"
+            )
+        yield (
+            f"{LEDGER}: {folder.name}: these entries rest on reading alone; not run: {reason}"
+            f" ({count})"
+        )
+
+
 def _reviewed(
     project: Project, variants: Sequence[str], architecture: Architecture
 ) -> tuple[Ledger, list[str]]:
@@ -124,8 +152,7 @@ def _layers(
     project: Project, variant: str, architecture: Architecture
 ) -> Iterator[tuple[str, str, Entry]]:
     """Return the name, the digest of the inputs, and the size and diffID of each layer."""
-    name = variant if architecture == BUILDER else f"{variant}-{architecture}"
-    archive = project.root / "out" / name / "image.tar"
+    archive = _folder(project, variant, architecture) / "image.tar"
     inputs: dict[str, str] = json.loads(inputs_file(archive).read_text())
     try:
         layers = outline(archive).layers
@@ -133,6 +160,12 @@ def _layers(
         raise EngineError(f"reading {error}; build it again with --no-cache") from error
     for (part, digest), (diff_id, size) in zip(inputs.items(), layers, strict=True):
         yield part, digest, Entry(size, diff_id)
+
+
+def _folder(project: Project, variant: str, architecture: Architecture) -> Path:
+    """Return the folder of an image and of its results."""
+    name = variant if architecture == BUILDER else f"{variant}-{architecture}"
+    return project.root / "out" / name
 
 
 def _change(before: Entry | None, after: Entry) -> str:

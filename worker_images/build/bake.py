@@ -27,7 +27,7 @@ def bake_file(requests: Sequence[Request], project: Project, progress: Progress)
                 dockerfile.relative_to(folder),
                 out / "context",
                 buildx.archive(out / f"{plan.name}.tar"),
-                plan.epoch,
+                plan.created,
                 architecture=plan.architecture,
             )
     return buildx.bake(jobs)

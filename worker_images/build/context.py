@@ -15,8 +15,8 @@ def lay_out(folder: Path, dockerfile: str, plan: Plan, store: Store, progress: P
     A context may hold several plans.
     """
     packed = [each for each in plan.inputs if isinstance(each, Root | Toolchain)]
-    write = tars.writer(store, plan.debian, plan.resolved, plan.epoch)
-    tars.place(folder, packed, write, plan.epoch, progress)
+    write = tars.writer(store, plan.debian, plan.resolved, plan.file_time)
+    tars.place(folder, packed, write, plan.file_time, progress)
     for each in plan.inputs:
         if isinstance(each, Text):
             (folder / each.place).parent.mkdir(parents=True, exist_ok=True)

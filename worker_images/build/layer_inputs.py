@@ -33,4 +33,4 @@ def _stages(plan: Plan, builder: str | None, root: Path) -> list[str]:
 
 
 def _digest(plan: Plan, texts: list[str]) -> str:
-    return text_digest(json.dumps([plan.epoch, plan.architecture, *texts]))
+    return text_digest(json.dumps([plan.file_time, plan.architecture, *texts]))

@@ -64,7 +64,8 @@ def key_of(job: BuildJob) -> dict[str, str]:
     """Return the digest of each input, by name."""
     return {
         "Dockerfile": text_digest(job.dockerfile),
-        "source_date_epoch": str(job.plan.epoch),
+        "file_time": str(job.plan.file_time),
+        "created": str(job.plan.created),
         **{each.name: each.digest for each in job.plan.inputs},
     }
 
@@ -107,7 +108,7 @@ def _build(jobs: Sequence[BuildJob], keys: Mapping[str, Key]) -> dict[str, Recor
                 dockerfile,
                 folder,
                 buildx.archive(parts[plan.variant]),
-                plan.epoch,
+                plan.created,
                 architecture=plan.architecture,
                 no_cache=job.request.no_cache,
             )

@@ -54,7 +54,8 @@ class Plan:
     drivers: tuple[str, ...]
     debian: DebianPin
     toolchain: str
-    epoch: int
+    file_time: int
+    created: int
     resolved: tuple[str, ...]
     inputs: tuple[Input, ...]
     architecture: Architecture = BUILDER
@@ -113,7 +114,8 @@ class Plan:
             "drivers": self.drivers,
             "debian": self.debian.model_dump(),
             "toolchain": self.toolchain,
-            "source_date_epoch": self.epoch,
+            "file_time": self.file_time,
+            "created": self.created,
             "packages_resolved": self.resolved,
             "lacks": self.lacks,
             "inputs": [
@@ -176,7 +178,8 @@ def of_components(
         drivers=served.supported if served and COMPONENT in names else (),
         debian=pins.debian,
         toolchain=pins.go.toolchain,
-        epoch=project.epoch,
+        file_time=project.file_time,
+        created=locked.debian.time if chosen == "packages" else project.file_time,
         resolved=locked.debian.resolved if chosen == "packages" else (),
         inputs=inputs.of_plan(project, locked, available, chosen, architecture),
         architecture=architecture,

@@ -62,7 +62,7 @@ def _write_root(
     archive: Path, project: Project, locked: Lock, store: Store, progress: Progress
 ) -> None:
     debian = project.pins.debian
-    write = writer(store, debian, locked.debian.resolved, project.epoch)
+    write = writer(store, debian, locked.debian.resolved, project.file_time)
     try:
         write(inputs.engine(project, locked), archive)
     except FetchError:

@@ -99,7 +99,26 @@ def load(project: Project) -> Lock:
     faults += _sums(lock, project.root)
     if faults:
         raise DriftError("\n".join(faults))
+    check_file_time(project, lock)
     return lock
+
+
+def check_file_time(project: Project, lock: Lock) -> None:
+    """Check that files are not later than the lock; raises DriftError.
+
+    BuildKit would set later files back to the time of the lock, and so change reviewed layers.
+    """
+    if project.file_time > lock.debian.time:
+        raise DriftError(
+            str(
+                project.document.finding(
+                    ("file_time",),
+                    f"later than {lock_of(project.versions).name}",
+                    f"its last time is {lock.debian.resolved[-1]}, {lock.debian.time}",
+                    "use an earlier file_time",
+                )
+            )
+        )
 
 
 def _sums(lock: Lock, root: Path) -> Iterator[str]:

@@ -80,6 +80,7 @@ def resolved(project: Project, kept: Lock, progress: Progress) -> dict[Path, str
         wheels=_wheels(task),
         published=_published(project),
     )
+    requirements.check_file_time(project, new)
     new, sums = _with_modules(task, new)
     return {**sums, lock.lock_of(project.versions): new.as_text()}
 
@@ -148,8 +149,8 @@ def _run_go(task: Task, new: Lock, components: Sequence[Component]) -> Path:
     base = new.packages[BUILDER].of("base")
     rules, added = project.catalog.rules, inputs.without(project, resolver, base)
     roots = [Root("base", base, rules), Root(LOCK, added, rules)]
-    write = tars.writer(store, project.pins.debian, new.debian.resolved, project.epoch)
-    tars.place(folder, roots, write, project.epoch, task.progress)
+    write = tars.writer(store, project.pins.debian, new.debian.resolved, project.file_time)
+    tars.place(folder, roots, write, project.file_time, task.progress)
     values = {"toolchain": project.pins.go.toolchain, "components": components}
     dockerfile = folder / "Dockerfile"
     dockerfile.write_text(render.text("Dockerfile.lock.j2", project.root, values))
@@ -157,7 +158,7 @@ def _run_go(task: Task, new: Lock, components: Sequence[Component]) -> Path:
         dockerfile,
         folder,
         f"type=local,dest={found}",
-        project.epoch,
+        project.file_time,
         target=LOCK,
         no_cache=True,
         network=True,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,6 +54,11 @@ class Debian:
     mirror: str
     security: str
     resolved: tuple[str, ...]
+
+    @property
+    def time(self) -> int:
+        """The last of these times, in seconds since 1970."""
+        return int(datetime.fromisoformat(self.resolved[-1]).timestamp())
 
 
 @dataclass(frozen=True)

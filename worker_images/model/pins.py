@@ -147,7 +147,7 @@ class Pins(Strict):
     """A versions.yaml."""
 
     source: Source
-    source_date_epoch: Annotated[str, StringConstraints(pattern=EPOCH)]
+    file_time: Annotated[str, StringConstraints(pattern=EPOCH)]
     debian: DebianPin
     go: GoPin
     components: dict[Name, ComponentPin]

@@ -29,9 +29,9 @@ class Project:
         return pin.version if pin else ""
 
     @property
-    def epoch(self) -> int:
-        """The time of every file in an image, in seconds since 1970."""
-        return int(self.pins.source_date_epoch)
+    def file_time(self) -> int:
+        """The latest time of a file in an image, in seconds since 1970."""
+        return int(self.pins.file_time)
 
 
 def read(root: Path, versions: Path | None = None) -> Project:

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import junit
+from tests.support.records import RECORD
 from worker_images.build import accept, pipeline
-from worker_images.errors import FailedTestsError
+from worker_images.build.record import Outcome
+from worker_images.errors import EngineError, FailedTestsError
+from worker_images.files import ROOT
 from worker_images.model.ledger import LEDGER, Entry, Ledger
 from worker_images.model.project import Project, load
 
@@ -33,6 +37,48 @@ def test_failed_tests_change_no_file(outdated: Path, monkeypatch: pytest.MonkeyP
     assert lock.read_text() == before
     assert not (outdated / "new").exists()
     assert (outdated / "images/slim/Dockerfile.worker").read_text() == "old\n"
+
+
+CONTRACT = ("tests.image.test_contract", "test_shell_is_posix")
+LEDGER_CHECK = ("tests.image.test_ledger", "test_layer_matches_the_ledger")
+FORBIDDEN = "not run: user.max_user_namespaces is 0"
+
+
+def results_of(root: Path, name: str, *checks: tuple[str, str]) -> None:
+    """Write the results of an image of which the named checks did not run."""
+    cases = [(*check, "skipped", FORBIDDEN) for check in checks]
+    junit.write(root / "out" / name / "image.xml", junit.passed("image.test_runc", ""), *cases)
+
+
+def test_check_that_did_not_run_changes_no_file(
+    outdated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        pipeline, "run", lambda *_: [Outcome(RECORD, None, built=True, seconds=1.0)]
+    )
+    monkeypatch.setattr(accept, "_reviewed", lambda *_: pytest.fail("the ledger was changed"))
+    results_of(outdated, "slim", CONTRACT)
+    before = (outdated / LEDGER).read_text()
+    with pytest.raises(
+        EngineError,
+        match=r"^slim: not run: user\.max_user_namespaces is 0 \(1\); accept needs the results",
+    ):
+        accept.accept(load(outdated), ["slim"], "amd64", print)
+    assert (outdated / LEDGER).read_text() == before
+    assert (outdated / "images/slim/Dockerfile.worker").read_text() == "old\n"
+
+
+def test_only_the_check_of_the_ledger_need_not_run(checkout: Path) -> None:
+    assert (ROOT / accept.LEDGER_TESTS).is_file()
+    results_of(checkout, "slim", LEDGER_CHECK)
+    assert list(accept._not_run(load(checkout), "slim", "amd64")) == []  # noqa: SLF001
+
+
+def test_entries_for_another_architecture_name_the_checks_that_did_not_run(checkout: Path) -> None:
+    results_of(checkout, "slim-arm64", CONTRACT, LEDGER_CHECK)
+    assert list(accept._not_run(load(checkout), "slim", "arm64")) == [  # noqa: SLF001
+        f"{LEDGER}: slim-arm64: these entries rest on reading alone; {FORBIDDEN} (1)"
+    ]
 
 
 def layers(*rows: tuple[str, str, Entry]) -> object:

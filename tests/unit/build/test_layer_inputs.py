@@ -10,7 +10,7 @@ from worker_images.build import plan, render
 from worker_images.build.inputs import Input, Root, Text, Toolchain
 from worker_images.build.layer_inputs import input_digests
 from worker_images.build.plan import Plan
-from worker_images.files import ROOT
+from worker_images.files import ROOT, text_digest
 from worker_images.model.lock import Lock
 from worker_images.model.project import Project
 
@@ -72,12 +72,51 @@ def test_go_sum_changes_only_its_component(full: Plan) -> None:
     assert changed(full, change) == {"runc"}
 
 
+def relocked(locked: Lock, name: str) -> Lock:
+    """Return the lock of a later day, with another version of one package."""
+    roots = locked.packages["amd64"]
+    files = tuple(
+        replace(each, version="99", sha256=text_digest(each.sha256)) if each.name == name else each
+        for each in roots.files
+    )
+    return replace(
+        locked,
+        debian=replace(locked.debian, resolved=(*locked.debian.resolved, "2027-03-01T00:00:00Z")),
+        packages={**locked.packages, "amd64": replace(roots, files=files)},
+    )
+
+
+GO_COMPONENTS = ("gvisor", "runc", "nvidia-container-toolkit")
+
+
+@pytest.mark.parametrize("name", GO_COMPONENTS)
+def test_relock_of_debian_keeps_go_components(name: str, project: Project, locked: Lock) -> None:
+    """A later lock with another CRIU changes the time of the image, and only the layer of CRIU."""
+    before = plan.make(project, locked, "full")
+    after = plan.make(project, relocked(locked, "criu"), "full")
+    assert (before.created, after.created) == (locked.debian.time, 1803859200)
+    assert render.dockerfile(after, ROOT) == render.dockerfile(before, ROOT)
+    one, other = input_digests(before, ROOT), input_digests(after, ROOT)
+    assert other[name] == one[name]
+    assert {key for key in one if one[key] != other[key]} == {"criu"}
+
+
+def test_relock_with_another_compiler_changes_components_with_c(
+    project: Project, locked: Lock
+) -> None:
+    """A control: the digests follow the packages that a component is compiled with."""
+    one = input_digests(plan.make(project, locked, "full"), ROOT)
+    after = plan.make(project, relocked(locked, "gcc"), "full")
+    changes = {name for name, digest in input_digests(after, ROOT).items() if one[name] != digest}
+    assert changes == {"runc", "nvidia-container-toolkit"}
+
+
 def test_version_and_time_change_the_digest(full: Plan) -> None:
     before = input_digests(full, ROOT)
     gvisor = replace(full.components[0], reported_version="other")
     other = replace(full, components=(gvisor, *full.components[1:]))
     assert input_digests(other, ROOT)["gvisor"] != before["gvisor"]
-    later = input_digests(replace(full, epoch=full.epoch + 1), ROOT)
+    later = input_digests(replace(full, file_time=full.file_time + 1), ROOT)
     assert not set(later.values()) & set(before.values())
 
 

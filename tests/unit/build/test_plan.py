@@ -1,6 +1,7 @@
 """Plans of variants and sources."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,13 @@ def test_reported_version_is_the_release_for_upstream(locked: Lock, project: Pro
 
 def test_source_defaults_to_the_pins(locked: Lock, project: Project) -> None:
     assert plan.make(project, locked, "slim").source == project.pins.source
+
+
+def test_image_is_created_at_the_last_time_of_the_lock(locked: Lock, project: Project) -> None:
+    """An image of the source upstream, which has no lock, has the time of its files."""
+    later = replace(locked, debian=replace(locked.debian, resolved=("x", "2027-03-01T00:00:00Z")))
+    assert plan.make(project, later, "slim", "packages").created == 1803859200
+    assert plan.make(project, later, "slim", "upstream").created == project.file_time
 
 
 def test_unknown_variant_error_names_the_known_ones(locked: Lock, project: Project) -> None:

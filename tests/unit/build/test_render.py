@@ -103,7 +103,7 @@ def accepted(draw: st.DrawFn, project: Project) -> Project:
     }.items():
         debian[key] = draw(texts(pattern))
     data["go"]["toolchain"] = draw(texts(syntax.TOOLCHAIN))
-    data["source_date_epoch"] = draw(texts(syntax.EPOCH))
+    data["file_time"] = draw(texts(syntax.EPOCH))
     for name, pin in data["components"].items():
         _draw_pin(draw, pin, is_module=name in MODULES)
     try:

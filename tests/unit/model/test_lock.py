@@ -103,6 +103,20 @@ def test_difference_from_the_pins_is_reported(
     assert error.value.exit_code == 2
 
 
+def test_file_time_is_not_later_than_the_lock(checkout: Path, loaded: Callable[[], Lock]) -> None:
+    """BuildKit would set the files back to the time of the lock."""
+    time = loaded().debian.time
+    replaced(checkout / "versions.yaml", 'file_time: "1782950400"', f'file_time: "{time}"')
+    assert loaded().debian.time == time
+    replaced(checkout / "versions.yaml", f'file_time: "{time}"', f'file_time: "{time + 1}"')
+    with pytest.raises(
+        DriftError,
+        match=r"^versions\.yaml:\d+:\d+: file_time: later than versions\.lock; its last time is"
+        rf" \S+, {time}; use an earlier file_time$",
+    ):
+        loaded()
+
+
 def test_all_differences_are_reported_at_once(checkout: Path, loaded: Callable[[], Lock]) -> None:
     replaced(checkout / "versions.yaml", "1.26.11", "1.26.10")
     (checkout / GVISOR / "go.sum").unlink()

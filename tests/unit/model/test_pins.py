@@ -111,8 +111,8 @@ WRONG = {
     "image upper case": ('"debian:trixie-slim"', '"Debian:trixie"', "debian.image"),
     "image with digest": ('"debian:trixie-slim"', '"debian:trixie@sha256:00"', "debian.image"),
     "toolchain": ('"1.26.11"', '"go1.26.11"', "go.toolchain"),
-    "epoch": ('"1782950400"', '"now"', "source_date_epoch"),
-    "negative epoch": ('"1782950400"', '"-1"', "source_date_epoch"),
+    "file time": ('"1782950400"', '"now"', "file_time"),
+    "negative file time": ('"1782950400"', '"-1"', "file_time"),
     "component name": ("  gvisor:\n", "  Gvisor!:\n", "components.Gvisor!"),
     "unused pin": (
         "components:\n",
