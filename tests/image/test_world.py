@@ -77,7 +77,7 @@ def test_times_are_those_of_packages_or_the_pinned_one(
     image: Image, declared: Mapping[str, Declared], case: Case
 ) -> None:
     """No file has the time of a build."""
-    found = closed_world.other_times(image, declared, int(case.pins.source_date_epoch))
+    found = closed_world.other_times(image, declared, int(case.pins.file_time))
     assert not found, "\n".join(found)
 
 
