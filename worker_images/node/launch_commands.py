@@ -3,7 +3,7 @@
 import argparse
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -157,10 +157,9 @@ def _explain(arguments: argparse.Namespace, root: Path, _: Log) -> tuple[int, st
         for path in arguments.logs
         for file in (sorted(filter(Path.is_file, path.rglob("*"))) if path.is_dir() else [path])
     ]
-    text = "\n".join(file.read_text(errors="replace") for file in files)
     causes = [
         f"{each.name}\n  seen   {each.line}\n  means  {each.message}\n  next   {each.step}"
-        for each in diagnose.explain(text, table.read(root / DRIVERS))
+        for each in diagnose.explain_blocks(_blocks(files), table.read(root / DRIVERS))
     ]
     if causes:
         return OK, "\n".join(causes)
@@ -172,6 +171,12 @@ def _explain(arguments: argparse.Namespace, root: Path, _: Log) -> tuple[int, st
             " with W or E"
         ),
     )
+
+
+def _blocks(files: Iterable[Path]) -> Iterator[str]:
+    for path in files:
+        with path.open("rb") as log:
+            yield from diagnose.blocks(log)
 
 
 COMMANDS = (
