@@ -1,15 +1,19 @@
 """Records of builds, the lock of an output folder, and the revision of the checkout."""
 
+import json
 import multiprocessing
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
 
 from tests.support.archives import layer, write
+from tests.support.hostile import bounded, changed
 from tests.support.records import RECORD
 from worker_images.build import record
 from worker_images.files import ROOT
@@ -78,11 +82,23 @@ def test_record_is_equal_after_write_and_read(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["build.json"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"variant": "slim"}', '{"new": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"variant": "slim"}', '{"new": 1}', "[" * 100_000]
+)
 def test_record_is_none_for_another_format(text: str, tmp_path: Path) -> None:
     path = tmp_path / "build.json"
     path.write_text(text)
     assert record.Record.read(path) is None
+
+
+@bounded
+@given(changed(json.loads(json.dumps(asdict(RECORD)))))
+def test_any_change_of_a_record_is_read_or_none(value: object) -> None:
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(json.dumps(value))
+        file.flush()
+        found = record.Record.read(Path(file.name))
+    assert found is None or (record.changed(found.key, found) == () and found.image_id + "")
 
 
 def test_changed_names_the_inputs_that_differ() -> None:
