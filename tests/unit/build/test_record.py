@@ -1,9 +1,11 @@
 """Records of builds, the lock of an output folder, and the revision of the checkout."""
 
+import io
 import json
 import multiprocessing
 import os
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -16,6 +18,7 @@ from tests.support.archives import layer, write
 from tests.support.hostile import bounded, changed
 from tests.support.records import RECORD
 from worker_images.build import record
+from worker_images.errors import EngineError
 from worker_images.files import ROOT
 from worker_images.model.oci.outline import outline
 
@@ -196,3 +199,15 @@ def test_archive_does_not_match_after_a_change(
     path, built = archived
     CHANGES[change](path)
     assert not record.matches(path, built)
+
+
+@pytest.mark.parametrize("manifest", ["{}", "[]", "[" * 10_000, '{"config": 1}', '{"layers": {}}'])
+def test_malformed_manifest_is_an_engine_error(manifest: str, tmp_path: Path) -> None:
+    index = '{"manifests": [{"digest": "sha256:a"}]}'
+    with tarfile.open(tmp_path / "image.tar", "w") as tar:
+        for name, text in (("index.json", index), ("blobs/sha256/a", manifest)):
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    with pytest.raises(EngineError, match="not an OCI archive"):
+        record.manifest(tmp_path / "image.tar")
