@@ -11,8 +11,8 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=6,
 )
-# One reader's test takes less than a second.
-bounded = settings(max_examples=60, deadline=None, database=None)
+# One reader's test takes less than a second, and has the same examples each time.
+bounded = settings(max_examples=60, deadline=None, database=None, derandomize=True)
 
 
 @st.composite
