@@ -1,6 +1,7 @@
 """Output and exit codes of commands.
 
-Shared by build.py and python3 -m worker_images.node; no other module prints.
+Shared by build.py and python3 -m worker_images.node; no other module prints. Texts contain names
+and output of images, nodes and logs: what could control a terminal is printed escaped.
 """
 
 import contextlib
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Callable
 
 from worker_images.errors import EngineError, ImageBuildError, InterruptedBuildError
+from worker_images.untrusted import printable
 
 
 def main(program: str, work: Callable[[], tuple[int, str]], interrupted: str) -> int:
@@ -37,12 +39,12 @@ def print_progress(text: str) -> None:
     A closed pipe or a full disk does not end the work.
     """
     with contextlib.suppress(OSError):
-        print(f"» {text}", file=sys.stderr, flush=True)
+        print(f"» {printable(text)}", file=sys.stderr, flush=True)
 
 
 def _print(text: str) -> None:
-    print(text, end="\n" if text else "", flush=True)
+    print(printable(text), end="\n" if text else "", flush=True)
 
 
 def _print_error(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)

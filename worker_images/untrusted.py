@@ -1,31 +1,48 @@
 """Text from outside: JSON that every reader reads alike, and text that is safe to print."""
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 # The limit of containerd for manifests and configurations.
 MAX_JSON_BYTES = 8 << 20
 MAX_DEPTH = 64
+# An integer of 64 bits has 19 digits and a sign; Python takes quadratic time for long ones.
+MAX_DIGITS = 20
 # Members of these objects are names that users choose; Go compares them with their case.
 MAPS = frozenset({"Labels", "labels", "annotations", "ExposedPorts", "Volumes"})
+
+UNSAFE = re.compile(r"[^\t\n\x20-\x7e]+")
 
 
 class UntrustedError(ValueError):
     """A text that is not valid, or that two readers may read differently."""
 
 
+def read_json(path: Path, most: int = MAX_JSON_BYTES) -> Any:  # noqa: ANN401 - any JSON
+    """Read a file as parse_json does; raises UntrustedError and OSError."""
+    with path.open("rb") as file:
+        return parse_json(file.read(most + 1), most)
+
+
 def parse_json(data: bytes, most: int = MAX_JSON_BYTES) -> Any:  # noqa: ANN401 - any JSON
     """Parse JSON in UTF-8; raises UntrustedError.
 
     Refuses what Go and Python read differently: duplicate keys, keys that differ in case alone
-    (outside of MAPS), and numbers that are not finite.
+    (outside of MAPS), and numbers that are not finite or have more than 64 bits.
     """
     if len(data) > most:
-        raise UntrustedError(f"{len(data)} bytes of JSON, at most {most} are read")
+        raise UntrustedError(f"more than {most} bytes of JSON")
     try:
         value = json.loads(
-            data.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant
+            data.decode(),
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
+            parse_float=_finite,
         )
     except UntrustedError:
         raise
@@ -40,16 +57,29 @@ def parse_json(data: bytes, most: int = MAX_JSON_BYTES) -> Any:  # noqa: ANN401 
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise UntrustedError(f"duplicate key {printable(twice)}")
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise UntrustedError(f"duplicate key {shown(key)}")
+        found[key] = value
     return found
 
 
 def _refuse_constant(name: str) -> None:
     raise UntrustedError(f"{name} is not a number")
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise UntrustedError(f"a number of {len(text)} digits")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise UntrustedError(f"{shown(text)} is too large for a number")
+    return number
 
 
 def _check_objects(value: object) -> None:
@@ -84,7 +114,7 @@ def _check_keys(found: Mapping[str, object], name: str) -> None:
     for key in found:
         other = folded.setdefault(key.casefold(), key)
         if other != key:
-            raise UntrustedError(f"keys {printable(other)} and {printable(key)} differ in case")
+            raise UntrustedError(f"keys {shown(other)} and {shown(key)} differ in case")
 
 
 def check_spelling(found: Mapping[str, object], known: frozenset[str]) -> None:
@@ -92,17 +122,28 @@ def check_spelling(found: Mapping[str, object], known: frozenset[str]) -> None:
     folded = {key.casefold(): key for key in known}
     for key in found.keys() - known:
         if other := folded.get(key.casefold()):
-            raise UntrustedError(f"key {printable(key)} is spelled {other}")
+            raise UntrustedError(f"key {shown(key)} is spelled {other}")
 
 
 def printable(text: str) -> str:
-    """Text with control, format and surrogate characters escaped, so that terminals obey none."""
-    return "".join(_escaped(text))
+    """Text with control, format and surrogate characters escaped, so that terminals obey none.
+
+    JSON remains equal JSON: the escapes are those of JSON strings.
+    """
+    return UNSAFE.sub(lambda found: "".join(map(_escaped, found[0])), text)
 
 
-def _escaped(text: str) -> Iterator[str]:
-    for character in text:
-        if character in "\n\t" or character.isprintable():
-            yield character
-        else:
-            yield ascii(character)[1:-1]
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    pair = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{pair[index : index + 4]}" for index in range(0, len(pair), 4))
+
+
+def shown(text: str, most: int = 80) -> str:
+    """Text for one line of a message: printable, without line breaks, and not longer than `most`.
+
+    Only the part that is kept is read.
+    """
+    line = " ".join(printable(text[: most + 1]).split())
+    return line if len(line) <= most else f"{line[: most - 3]}..."

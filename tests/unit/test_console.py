@@ -45,3 +45,28 @@ def test_text_of_the_work_is_printed_with_its_exit_code(
     assert capsys.readouterr() == ("the output\n", "")
     assert console.main("program", lambda: (0, ""), "") == 0
     assert capsys.readouterr() == ("", "")
+
+
+ESCAPE = "\x1b[2J\x9b\b\u202e\ud800"
+ESCAPED = r"\u001b[2J\u009b\u0008\u202e\ud800"
+
+
+def test_text_of_the_work_cannot_control_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert console.main("program", lambda: (0, f"a\n\t{ESCAPE}"), "") == 0
+    assert capsys.readouterr() == (f"a\n\t{ESCAPED}\n", "")
+
+
+def test_error_and_its_output_cannot_control_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Such as the log of an image's tests, and the message of an engine."""
+    error = FailedTestsError(f"log {ESCAPE}\nfailed", output=f"report {ESCAPE}")
+    assert console.main("program", lambda: fail(error), "") == 5
+    assert capsys.readouterr() == (f"report {ESCAPED}\n", f"log {ESCAPED}\nfailed\n")
+    console.main("program", lambda: fail(OSError(errno.ENOENT, "none", ESCAPE)), "")
+    assert capsys.readouterr().err == f"program: {ESCAPED}: none; fix this and retry\n"
+
+
+def test_progress_cannot_control_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_progress(ESCAPE)
+    assert capsys.readouterr().err == f"» {ESCAPED}\n"

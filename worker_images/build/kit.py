@@ -25,6 +25,7 @@ PARTS = (
     "worker_images/*.py",
     *("worker_images/model/__init__.py", "worker_images/model/drivers/__init__.py"),
     *("worker_images/model/layers.py", "worker_images/model/results.py"),
+    "worker_images/model/xml.py",
     *("worker_images/model/drivers/kernel.py", "worker_images/model/drivers/table.py", DRIVERS),
     "worker_images/model/oci/*.py",
     *("worker_images/harness/__init__.py", "worker_images/harness/options.py"),

@@ -10,6 +10,8 @@ from typing import Any, Self
 
 from worker_images.errors import EngineError
 from worker_images.files import write_atomic
+from worker_images.typed import typed
+from worker_images.untrusted import MAX_JSON_BYTES, UntrustedError, parse_json, read_json
 
 UNKNOWN = "unknown"
 
@@ -50,10 +52,10 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Read a record; None if the file is missing or from another version of the format."""
+        """Read a record; None if the file is missing, malformed, or from another version."""
         try:
-            return cls(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError):
+            return typed(cls, read_json(path))
+        except (OSError, UntrustedError):
             return None
 
 
@@ -118,17 +120,18 @@ def manifest(archive: Path) -> tuple[str, str, int]:
 
     def member(name: str) -> dict[str, Any]:
         stream = tar.extractfile(name)
-        return dict(json.load(stream)) if stream else {}
+        return dict(parse_json(stream.read(MAX_JSON_BYTES + 1))) if stream else {}
 
     try:
         with tarfile.open(archive, encoding="utf-8") as tar:
             digest = member("index.json")["manifests"][0]["digest"]
             data = member(f"blobs/sha256/{digest.removeprefix('sha256:')}")
-    except (KeyError, IndexError, TypeError, ValueError, tarfile.TarError) as error:
+            found = data["config"]["digest"], sum(layer["size"] for layer in data["layers"])
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, tarfile.TarError) as error:
         raise EngineError(
             f"reading {archive}: not an OCI archive: {error}; build it again with --no-cache"
         ) from error
-    return digest, data["config"]["digest"], sum(layer["size"] for layer in data["layers"])
+    return digest, *found
 
 
 def layout(archive: Path, folder: Path) -> str:

@@ -1,7 +1,6 @@
 """Run the tests of an image as a separate process, isolated from the caller's settings."""
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ from worker_images.engine.buildx import ended
 from worker_images.errors import EngineError, FailedTestsError
 from worker_images.model import results
 from worker_images.model.results import NOT_RUN, UNEXPLAINED, Run
+from worker_images.untrusted import UntrustedError, parse_json
 
 # Waits for the tests of an image, and raises if they did not all pass.
 CheckResults = Callable[[], None]
@@ -147,7 +147,7 @@ def _incomplete(run: Run, built: Record) -> str:
     if (image_id, engine_id) != (built.image_id, built.engine_id):
         return f"the report is for image {image_id} ({engine_id}), not for {built.image_id}"
     ran = {check.identity for check in run.checks}
-    collected = {*json.loads(run.properties.get("checks", "[]"))}
+    collected = _collected(run)
     if not collected or ran != collected:
         missing = sorted(collected ^ ran)
         return f"{len(ran)} of {len(collected)} checks ran: {_first(missing)}"
@@ -157,6 +157,15 @@ def _incomplete(run: Run, built: Record) -> str:
         if check.result.reason.startswith(UNEXPLAINED)
     ]
     return f"{UNEXPLAINED}{_first(unexplained)}" if unexplained else ""
+
+
+def _collected(run: Run) -> set[str]:
+    """Return the checks that pytest collected; empty if the report does not list them."""
+    try:
+        found = parse_json(run.properties.get("checks", "[]").encode())
+    except UntrustedError:
+        return set()
+    return {name for name in found if isinstance(name, str)} if isinstance(found, list) else set()
 
 
 def _first(names: list[str]) -> str:

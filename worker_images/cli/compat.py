@@ -1,6 +1,7 @@
 """The command `build.py compat`: which gVisor release serves which NVIDIA driver."""
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
@@ -194,12 +195,19 @@ def _text(name: str) -> str:
     if name == "-" and sys.stdin is None:
         raise UsageError("compat: -: standard input is closed; pipe nodes to it, or name a file")
     try:
-        return sys.stdin.read() if name == "-" else Path(name).read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        with Path(name).open() if name != "-" else contextlib.nullcontext(sys.stdin) as file:
+            text = file.read(fleet.MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"compat: {name}: {getattr(error, 'strerror', '') or 'not text'}; name a file with"
             " nodes, or - for standard input"
         ) from None
+    if len(text) > fleet.MAX_BYTES:
+        raise UsageError(
+            f"compat: {name}: longer than {fleet.MAX_BYTES >> 20} MiB; use the output of: kubectl"
+            f" get nodes -L {fleet.LABEL}"
+        )
+    return text
 
 
 def _node(file: Path = Path(kernel.VERSION)) -> tuple[str, str]:

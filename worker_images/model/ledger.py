@@ -12,6 +12,8 @@ from typing import Self
 
 from worker_images.errors import DriftError
 from worker_images.files import write_atomic
+from worker_images.typed import typed
+from worker_images.untrusted import UntrustedError, read_json
 
 LEDGER = "images/ledger.json"
 
@@ -39,18 +41,9 @@ class Ledger:
     def read(cls, root: Path) -> Self:
         """Read the ledger of a checkout; raises DriftError."""
         try:
-            data = json.loads((root / LEDGER).read_text())
-        except (OSError, ValueError) as error:
+            return typed(cls, {"rows": read_json(root / LEDGER)}, LEDGER)
+        except (OSError, UntrustedError) as error:
             raise DriftError(f"{LEDGER}:1:1: cannot be read ({error}); restore it") from error
-        return cls(
-            {
-                name: {
-                    architecture: {digest: Entry(**row) for digest, row in entries.items()}
-                    for architecture, entries in architectures.items()
-                }
-                for name, architectures in data.items()
-            }
-        )
 
     def entry(self, name: str, architecture: str, inputs: str) -> Entry | None:
         """The entry of a component built from these inputs; None if they were not reviewed."""

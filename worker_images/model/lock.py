@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from worker_images.errors import DriftError
+from worker_images.typed import typed
+from worker_images.untrusted import UntrustedError, read_json
 
 ABOUT = (
     "Written by `make lock` from versions.yaml and images/; review its differences, do not edit it."
@@ -148,52 +150,24 @@ class Lock:
     def read(cls, path: Path) -> Self:
         """Read a lock that `as_text` wrote; raises DriftError."""
         try:
-            data = json.loads(path.read_text(), object_pairs_hook=_unique_keys)
-            return cls(
-                _debian(data["debian"]),
-                {architecture: _roots(rows) for architecture, rows in data["packages"].items()},
-                Toolchain(**data["toolchain"]),
-                {name: _module(row) for name, row in data["modules"].items()},
-                {name: Wheel(**row) for name, row in data["wheels"].items()},
-                tuple(Published(**row) for row in data["published"]),
-            )
+            data = read_json(path)
+            if isinstance(data, dict):
+                data.pop("about", None)
+            return typed(cls, data, "the lock")
         except OSError as error:
             raise DriftError(
                 f"{path.name}:1:1: cannot be read ({error.strerror}); run: make lock"
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            line = getattr(error, "lineno", 1)
+        except UntrustedError as error:
+            line = getattr(error.__cause__, "lineno", 1)
             raise DriftError(
-                f"{path.name}:{line}:1: not a valid lock ({error!r}); run: make lock"
+                f"{path.name}:{line}:1: not a valid lock ({error}); run: make lock"
             ) from error
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; raises ValueError for a duplicate key."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError(f"duplicate key among {', '.join(sorted(key for key, _ in pairs))}")
-    return found
 
 
 def lock_of(versions: Path) -> Path:
     """The path of the lock that belongs to a versions.yaml."""
     return versions.with_suffix(".lock")
-
-
-def _debian(row: Mapping[str, Any]) -> Debian:
-    return Debian(**{**row, "resolved": tuple(row["resolved"])})
-
-
-def _module(row: Mapping[str, Any]) -> Module:
-    return Module(**{**row, "commands": tuple(row["commands"])})
-
-
-def _roots(data: Mapping[str, Any]) -> Roots:
-    names, holds = (
-        {root: tuple(each) for root, each in data[key].items()} for key in ("names", "holds")
-    )
-    return Roots(names, holds, tuple(Package(**row) for row in data["files"]))
 
 
 def _text(value: object, indent: str = "") -> str:

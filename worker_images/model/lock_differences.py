@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from worker_images.errors import DriftError
 from worker_images.model.lock import Lock
 
 
@@ -34,14 +35,13 @@ def of_packages(path: Path, text: str) -> Iterator[str]:
     Yields nothing if the file is missing or not valid.
     """
     try:
-        before = json.loads(path.read_text())["packages"]
-    except (OSError, ValueError, KeyError, TypeError):
+        before = Lock.read(path).packages
+    except DriftError:
         return
     for architecture, roots in json.loads(text)["packages"].items():
-        old, new = (
-            {row["name"]: row["version"] for row in rows["files"]}
-            for rows in (before.get(architecture, {"files": []}), roots)
-        )
+        files = before[architecture].files if architecture in before else ()
+        old = {each.name: each.version for each in files}
+        new = {row["name"]: row["version"] for row in roots["files"]}
         for name in sorted({*old, *new}):
             if old.get(name) != new.get(name):
                 yield (

@@ -2,15 +2,18 @@
 
 import ast
 import functools
-import xml.etree.ElementTree as ET
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 from worker_images.docstrings import summary
 from worker_images.errors import FailedTestsError
+from worker_images.model import xml
+from worker_images.untrusted import shown
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 OUTCOMES = (PASSED, FAILED, NOT_RUN)
@@ -121,18 +124,18 @@ def count(checks: Iterable[Check]) -> Counter[str]:
 def read(path: Path) -> Run:
     """Read a JUnit file of pytest; raises OSError, and ResultsError for an incomplete file."""
     try:
-        suite = next(ET.parse(path).getroot().iter("testsuite"))  # noqa: S314 - pytest wrote it
-        at = datetime.fromisoformat(suite.get("timestamp", ""))
-    except (ET.ParseError, StopIteration, ValueError) as error:
+        suite = next(xml.read(path).iter("testsuite"))
+        # Python 3.10 has no datetime.UTC.
+        at = datetime.fromisoformat(suite.get("timestamp", "")).astimezone(timezone.utc)  # noqa: UP017
+        return Run(
+            at.strftime("%Y-%m-%d %H:%MZ"),
+            _properties(suite.find("properties")),
+            tuple(_check(case) for case in suite.iter("testcase")),
+        )
+    except (StopIteration, ValueError, OverflowError) as error:
         raise ResultsError(
             f"{path}: not a JUnit file: {error}; remove it and run its tests again"
         ) from error
-    return Run(
-        # Python 3.10 has no datetime.UTC.
-        at.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%MZ"),  # noqa: UP017
-        _properties(suite.find("properties")),
-        tuple(_check(case) for case in suite.iter("testcase")),
-    )
 
 
 def _properties(element: ET.Element | None) -> dict[str, str]:
@@ -143,12 +146,13 @@ def _properties(element: ET.Element | None) -> dict[str, str]:
 def _check(case: ET.Element) -> Check:
     module, name = case.get("classname", ""), case.get("name", "")
     # For a module that could not be collected, pytest writes no class, and the module as the name.
+    if not (module or name).startswith("tests."):
+        raise ValueError(f"{shown(module or name)} is not a module of tests")
     path = f"{(module or name).replace('.', '/')}.py"
-    return Check(
-        f"{path}::{name}" if module else path,
-        _result(case),
-        float(case.get("time", "0")),
-    )
+    seconds = float(case.get("time", "0"))
+    if not math.isfinite(seconds):
+        raise ValueError(f"{seconds} seconds")
+    return Check(f"{path}::{name}" if module else path, _result(case), seconds)
 
 
 def _result(case: ET.Element) -> Result:

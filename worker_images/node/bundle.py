@@ -1,24 +1,57 @@
 """Writes an OCI bundle: config.json, and a folder with links to the driver's libraries."""
 
+import contextlib
 import json
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from worker_images.errors import UsageError
+from worker_images.files import write_atomic
 from worker_images.node.node import Node
 from worker_images.node.soname import soname
 from worker_images.node.spec import Container, specification
+from worker_images.untrusted import shown
 
 
 def write(node: Node, container: Container, bundle: Path, host: str = "") -> dict[str, Any]:
     """Write the bundle's folder and files, and return the specification.
 
-    Raises SpecError and OSError.
+    Raises SpecError, OSError, and UsageError for a link or another file in the place of its own.
     """
     config = specification(node, container, bundle.resolve(), host)
+    text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
+    _check_encoding(text)
+    _check_places(bundle)
     bundle.mkdir(parents=True, exist_ok=True)
     _create_mount_points(node, bundle / "driver")
-    (bundle / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    # A new file takes the place of the old one, so that no link is followed.
+    write_atomic(bundle / "config.json", text)
     return config
+
+
+def _check_encoding(text: str) -> None:
+    """Refuse arguments that are not UTF-8; runsc would read others in their place."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        line = error.object[: error.start + 1].rpartition("\n")[2]
+        raise UsageError(f"not UTF-8: {shown(line)}") from error
+
+
+def _check_places(bundle: Path) -> None:
+    """Refuse links, through which other files would be written; raises UsageError."""
+    driver = bundle / "driver"
+    for folder in (bundle, driver, driver / "lib64", driver / "bin"):
+        _check(folder, stat.S_ISDIR, "folder")
+    _check(bundle / "config.json", stat.S_ISREG, "file")
+
+
+def _check(path: Path, is_kind: Callable[[int], bool], kind: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if not is_kind(path.lstat().st_mode):
+            raise UsageError(f"{path} exists and is not a {kind}; remove it, or use another folder")
 
 
 def _create_mount_points(node: Node, folder: Path) -> None:
@@ -26,10 +59,16 @@ def _create_mount_points(node: Node, folder: Path) -> None:
     for name in ("lib64", "bin"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for path in node.programs:
-        (folder / "bin" / path.name).touch(mode=0o755)
+        _create(folder / "bin" / path.name, 0o755)
     for path in node.libraries:
-        (folder / "lib64" / path.name).touch()
+        _create(folder / "lib64" / path.name, 0o644)
         for name in {soname(path), f"{path.name.partition('.so.')[0]}.so"} - {path.name, ""}:
             link = folder / "lib64" / name
             link.unlink(missing_ok=True)
             link.symlink_to(path.name)
+
+
+def _create(path: Path, mode: int) -> None:
+    """Create an empty file; one that exists remains."""
+    _check(path, stat.S_ISREG, "file")
+    path.touch(mode)

@@ -1,10 +1,18 @@
 """Known causes of a failed sandbox, found in runsc's debug log; users see only EOF."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from worker_images.model.drivers.table import Table
+
+# A log is searched in blocks, which end with a line. A longer line is cut into blocks that overlap.
+BLOCK_BYTES = 1 << 20
+OVERLAP_BYTES = 4096
+# What is shown of a line: the match, and this much before it.
+SHOWN_CHARACTERS = 300
+SHOWN_BEFORE = 100
 
 
 @dataclass(frozen=True)
@@ -28,17 +36,18 @@ class LogSignature:
 
 
 # Each pattern matches text that runsc or CUDA printed on a real GPU, or that is in runsc's source.
+# No pattern takes more than linear time: repetitions are limited, or cannot pass their own start.
 SIGNATURES = (
     LogSignature(
         "unserved driver",
-        r"unsupported Nvidia driver version: (\d+(?:\.\d+)+)",
+        r"unsupported Nvidia driver version: (\d{1,9}(?:\.\d{1,9}){1,3})",
         "this runsc does not serve the node's driver {0}",
         "{release}",
     ),
     LogSignature(
         "wrong ABI",
-        r"nvproxy: (?:handler is undefined for|unknown) (?!caching)((?:[A-Za-z_]+ )+(?:\d+ ==?"
-        r" )?(?:0x[0-9a-f]+|\d+))",
+        r"nvproxy: (?:handler is undefined for|unknown) (?!caching)((?:[A-Za-z_]{1,60} ){1,8}"
+        r"(?:\d{1,20} ==? )?(?:0x[0-9a-f]{1,16}|\d{1,20}))",
         "nvproxy has no handler for {0}: it uses the ABI of another driver, or the program needs a"
         " call that nvproxy does not support",
         "remove --nvproxy-driver-version; if it was not set, use a newer gvisor.version",
@@ -53,20 +62,20 @@ SIGNATURES = (
     ),
     LogSignature(
         "no devices",
-        r"failed to open /dev/nvidiactl: ([a-z /]+)",
+        r"failed to open /dev/nvidiactl: ([a-z /]{1,100})",
         "the worker itself cannot open /dev/nvidiactl: {0}",
         "give the worker the GPU: runtimeClassName nvidia and a limit nvidia.com/gpu; load the"
         " driver's modules on the node",
     ),
     LogSignature(
         "capabilities",
-        r"disallowed driver capabilities requested: \\?\"([^\"\\]+)",
+        r"disallowed driver capabilities requested: \\?\"([^\"\\\n]{1,200})",
         "NVIDIA_DRIVER_CAPABILITIES requests capabilities that nvproxy does not allow: {0}",
         "set NVIDIA_DRIVER_CAPABILITIES=compute,utility",
     ),
     LogSignature(
         "MIG",
-        r"invalid \\?\"([^\"\\]+)\\?\" in NVIDIA_VISIBLE_DEVICES",
+        r"invalid \\?\"([^\"\\\n]{1,200})\\?\" in NVIDIA_VISIBLE_DEVICES",
         "NVIDIA_VISIBLE_DEVICES names {0}; nvproxy supports only full GPUs, by number or GPU-...",
         "assign full GPUs to these nodes; nvproxy does not support MIG",
     ),
@@ -79,26 +88,27 @@ SIGNATURES = (
     ),
     LogSignature(
         "empty libcuda",
-        r"libcuda\S*: file too short",
+        r"libcuda[a-z]{0,20}\.so[.\d]{0,40}: file too short",
         "the container's libcuda is an empty file: another mount hides the driver's file",
         "use a container root other than the node's own",
     ),
     LogSignature(
         "no GPU",
-        r"\b100 CUDA_ERROR_NO_DEVICE",
+        r"100 CUDA_ERROR_NO_DEVICE",
         "CUDA finds no device in the container",
         "add nvidiactl, nvidia-uvm and nvidiaN to linux.devices",
     ),
     LogSignature(
         "another libcuda",
-        r"\b(803|804) CUDA_ERROR|Driver/library version mismatch",
+        r"80[34] CUDA_ERROR|Driver/library version mismatch",
         "the version of the container's libcuda differs from the node's driver",
         "mount the node's own driver files, and keep cuda-compat out of LD_LIBRARY_PATH",
     ),
     LogSignature(
         "forbidden",
-        r"(?:fork/exec|pivot_root|clone|unshare)[^\n]*(?:operation not permitted|permission"
-        r" denied)",
+        r"(?:fork/exec|pivot_root|clone|unshare)"
+        r"(?:(?!fork/exec|pivot_root|clone|unshare)[^\n]){0,2000}?"
+        r"(?:operation not permitted|permission denied)",
         "the machine does not permit runsc to create namespaces",
         "run the worker with seccomp and AppArmor unconfined, and either CAP_SYS_ADMIN or"
         " --rootless",
@@ -114,22 +124,45 @@ SIGNATURES = (
 )
 
 
+def blocks(log: BinaryIO) -> Iterator[str]:
+    """Yield a log in blocks of bounded size; other bytes than UTF-8 are replaced."""
+    rest = b""
+    while data := log.read(BLOCK_BYTES):
+        data += log.readline(OVERLAP_BYTES)
+        yield (rest + data).decode(errors="replace")
+        rest = b"" if data.endswith(b"\n") else data[-OVERLAP_BYTES:]
+
+
 def explain(text: str, drivers: Table) -> Iterator[Cause]:
     """Yield each known cause in the output of runsc and the program, with its first line."""
-    for signature in SIGNATURES:
-        if match := re.search(signature.pattern, text, re.MULTILINE):
-            line = text[text.rfind("\n", 0, match.start()) + 1 :].partition("\n")[0].strip()
-            values = (
-                {"release": serving(match[1], drivers)}
-                if signature.name == "unserved driver"
-                else {}
-            )
-            yield Cause(
-                signature.name,
-                line,
-                signature.message.format(*match.groups()),
-                signature.step.format(*match.groups(), **values),
-            )
+    return explain_blocks([text], drivers)
+
+
+def explain_blocks(texts: Iterable[str], drivers: Table) -> Iterator[Cause]:
+    """Yield what explain does for texts that are read one after the other."""
+    found: dict[LogSignature, Cause] = {}
+    for text in texts:
+        for signature in SIGNATURES:
+            if signature not in found and (match := re.search(signature.pattern, text)):
+                found[signature] = _cause(signature, match, drivers)
+    yield from (found[signature] for signature in SIGNATURES if signature in found)
+
+
+def _line(match: re.Match[str]) -> str:
+    """Return the line of a match, or the part of a long line that begins shortly before it."""
+    text = match.string
+    begin = max(text.rfind("\n", 0, match.start()) + 1, match.start() - SHOWN_BEFORE)
+    return text[begin : begin + SHOWN_CHARACTERS].partition("\n")[0].strip()
+
+
+def _cause(signature: LogSignature, match: re.Match[str], drivers: Table) -> Cause:
+    values = {"release": serving(match[1], drivers)} if signature.name == "unserved driver" else {}
+    return Cause(
+        signature.name,
+        _line(match),
+        signature.message.format(*match.groups()),
+        signature.step.format(*match.groups(), **values),
+    )
 
 
 def serving(driver: str, drivers: Table) -> str:

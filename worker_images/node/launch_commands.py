@@ -3,19 +3,21 @@
 import argparse
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from worker_images.errors import UsageError
 from worker_images.model.drivers import table
 from worker_images.model.drivers.kernel import VERSION
 from worker_images.model.drivers.table import DRIVERS
-from worker_images.node import bundle, diagnose, lint, node
+from worker_images.node import bundle, diagnose, lint, node, shape
 from worker_images.node.command import CHECK_FAILED, OK, Command, Log
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.node import Node
 from worker_images.node.runsc import FLAGS
 from worker_images.node.spec import Container, SpecError
+from worker_images.untrusted import UntrustedError, read_json
 
 
 def _pair(separator: str) -> Callable[[str], tuple[str, str]]:
@@ -37,9 +39,25 @@ def _absolute(text: str) -> Path:
     return Path("/", text.lstrip("/"))
 
 
+def _mount(text: str) -> tuple[Path, str]:
+    """Parse FROM:TO, two absolute paths; TO is not the root and has no further part."""
+    source, destination = _pair(":")(text)
+    parts = destination.split("/")
+    if parts[0] or not any(parts) or {".", ".."} & {*parts} or ":" in destination:
+        raise argparse.ArgumentTypeError(
+            f"{destination!r} is not an absolute path below / without '.', '..' and ':'"
+        )
+    return _absolute(source), destination
+
+
+def _host(text: str) -> str:
+    return str(_absolute(text)).rstrip("/") if text else ""
+
+
 def _add_host(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host",
+        type=_host,
         default="",
         metavar="FOLDER",
         help="the path of the node's root as runsc sees it, if runsc runs in a container",
@@ -69,7 +87,7 @@ def _add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--mount",
-        type=_pair(":"),
+        type=_mount,
         action="append",
         default=[],
         metavar="FROM:TO",
@@ -82,7 +100,6 @@ def _add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _bundle(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
-    mounts = tuple((_absolute(source), to) for source, to in arguments.mount)
     this_node, path = node.read(), arguments.into
     if not this_node.libraries and arguments.gpus != "none":
         missing = (
@@ -92,7 +109,11 @@ def _bundle(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
         )
         raise SpecError(f"{missing}; run: python3 -m worker_images.node verify --node")
     container = Container(
-        arguments.rootfs, tuple(arguments.argv), dict(arguments.env), mounts, arguments.gpus
+        arguments.rootfs,
+        tuple(arguments.argv),
+        dict(arguments.env),
+        tuple(arguments.mount),
+        arguments.gpus,
     )
     bundle.write(this_node, container, path, arguments.host)
     lines = (
@@ -121,18 +142,14 @@ def _add_lint_arguments(parser: argparse.ArgumentParser) -> None:
 def _lint(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
     path = arguments.bundle / "config.json" if arguments.bundle.is_dir() else arguments.bundle
     try:
-        specification = json.loads(path.read_text())
-    except ValueError as error:
-        raise SpecError(f"{path}: invalid JSON: {error}") from error
+        specification = read_json(path)
+        shape.check(specification)
+    except UntrustedError as error:
+        raise UsageError(f"{path}: not an OCI specification: {error}") from error
     request = LaunchRequest(
         specification, node.read(), tuple(arguments.flags), arguments.runsc, arguments.host
     )
-    try:
-        found = lint.violations(request)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise SpecError(
-            f"{path}: not an OCI specification: {type(error).__name__}: {error}"
-        ) from error
+    found = lint.violations(request)
     status = CHECK_FAILED if found else OK
     if arguments.json:
         return status, json.dumps([asdict(each) for each in found], indent=1)
@@ -157,10 +174,9 @@ def _explain(arguments: argparse.Namespace, root: Path, _: Log) -> tuple[int, st
         for path in arguments.logs
         for file in (sorted(filter(Path.is_file, path.rglob("*"))) if path.is_dir() else [path])
     ]
-    text = "\n".join(file.read_text(errors="replace") for file in files)
     causes = [
         f"{each.name}\n  seen   {each.line}\n  means  {each.message}\n  next   {each.step}"
-        for each in diagnose.explain(text, table.read(root / DRIVERS))
+        for each in diagnose.explain_blocks(_blocks(files), table.read(root / DRIVERS))
     ]
     if causes:
         return OK, "\n".join(causes)
@@ -172,6 +188,12 @@ def _explain(arguments: argparse.Namespace, root: Path, _: Log) -> tuple[int, st
             " with W or E"
         ),
     )
+
+
+def _blocks(files: Iterable[Path]) -> Iterator[str]:
+    for path in files:
+        with path.open("rb") as log:
+            yield from diagnose.blocks(log)
 
 
 COMMANDS = (

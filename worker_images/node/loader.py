@@ -1,5 +1,6 @@
 """Finds the libcuda that a program in the container loads, as the dynamic loader does."""
 
+import os
 import platform
 import posixpath
 import re
@@ -28,7 +29,8 @@ MAX_LINKS = 8
 def folders(request: LaunchRequest) -> list[str]:
     """Return the folders that the container's loader searches, in order."""
     path = request.environment.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":")
-    return [*(posixpath.normpath(folder) for folder in path if folder), *DEFAULT_FOLDERS]
+    own = (posixpath.normpath(folder) for folder in path if folder)
+    return list(dict.fromkeys((*own, *DEFAULT_FOLDERS)))
 
 
 def files(request: LaunchRequest) -> dict[str, Path]:
@@ -38,27 +40,41 @@ def files(request: LaunchRequest) -> dict[str, Path]:
     """
     root, found = request.root, dict[str, Path]()
     for folder in folders(request) if root else ():
-        found |= {
-            f"{folder}/{path.name}": path for path in Path(f"{root}/{folder}").glob("libcuda.so*")
-        }
-    for _, mount in sorted(request.mounts, key=lambda each: len(each[1]["destination"])):
-        source, destination = (
-            request.source(mount),
-            posixpath.normpath(mount["destination"]).rstrip("/"),
-        )
-        found = {
-            path: file
-            for path, file in found.items()
-            if not f"{path}/".startswith(f"{destination}/")
-        }
-        found |= _mounted(source, destination)
+        found |= {f"{folder}/{path.name}": path for path in _libraries(Path(f"{root}/{folder}"))}
+    mounts = [
+        (posixpath.normpath(mount["destination"]).rstrip("/"), request.source(mount))
+        for _, mount in sorted(request.mounts, key=lambda each: len(each[1]["destination"]))
+    ]
+    last = {destination: index for index, (destination, _) in enumerate(mounts)}
+    found = {path: file for path, file in found.items() if _mount_of(path, last) < 0}
+    for index, (destination, source) in enumerate(mounts):
+        for path, file in _mounted(source, destination).items():
+            if _mount_of(path, last) == index:
+                found[path] = file
     return found
+
+
+def _mount_of(path: str, last: Mapping[str, int]) -> int:
+    """Return the last mount on a path or on a folder above it; -1 if there is none."""
+    above = [path]
+    while path:
+        path = path.rpartition("/")[0]
+        above.append(path)
+    return max(last.get(each, -1) for each in above)
+
+
+def _libraries(folder: Path) -> list[Path]:
+    """Return the files libcuda.so* of a folder; none if it cannot be read."""
+    try:
+        return list(folder.glob("libcuda.so*"))
+    except OSError:
+        return []
 
 
 def _mounted(source: Path, destination: str) -> dict[str, Path]:
     if not source.is_dir():
         return (
-            {destination: source.resolve()}
+            {destination: Path(os.path.realpath(source))}
             if posixpath.basename(destination).startswith("libcuda.so")
             else {}
         )

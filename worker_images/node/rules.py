@@ -71,7 +71,7 @@ def libcuda(request: LaunchRequest) -> Problems:
 
 def library_path(request: LaunchRequest) -> Problems:
     """LD_LIBRARY_PATH names the folder of the mounted libcuda, which has a link libcuda.so.1."""
-    found, folders = loader.files(request), loader.folders(request)
+    found, folders = loader.files(request), {*loader.folders(request)}
     mounted = [
         path
         for path, version in loader.versions(found).items()
@@ -149,11 +149,13 @@ def _mismatch(request: LaunchRequest, device: dict[str, Any]) -> str:
 def hooks(request: LaunchRequest) -> Problems:
     """There is no NVIDIA hook: slim does not contain the programs of one."""
     for stage, each in (request.specification.get("hooks") or {}).items():
-        paths = [hook["path"] for hook in each or ()]
-        for path in dict.fromkeys(paths):
+        first: dict[str, int] = {}
+        for index, hook in enumerate(each or ()):
+            first.setdefault(hook["path"], index)
+        for path, index in first.items():
             if why := HOOKS.get(path.rpartition("/")[2]):
                 yield (
-                    f"hooks.{stage}[{paths.index(path)}]",
+                    f"hooks.{stage}[{index}]",
                     f"{path}: {why}",
                     "remove the hook, and write devices and driver files into the specification",
                 )

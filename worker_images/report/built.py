@@ -1,16 +1,18 @@
 """A built variant in out/: its size, its record, and why it must not be used."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from worker_images.errors import FailedTestsError
 from worker_images.harness import expect
 from worker_images.harness.collection import HOST_ARCHITECTURE
 from worker_images.model import catalog
 from worker_images.model.oci.outline import Outline, outline
 from worker_images.model.results import ALL, FAILED, Check, Run
+from worker_images.typed import typed
+from worker_images.untrusted import UntrustedError, read_json
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,26 @@ class Built:
     refused: str
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """The fields of a record that the report shows."""
+
+    image_id: str
+    revision: str
+    versions: Mapping[str, str]
+    lacks: tuple[str, ...] = ()
+
+
+_SHOWN = frozenset(field.name for field in fields(_Shown))
+
+
 def read(
     root: Path, name: str, variant: catalog.Variant, run: Run | None, checks: Sequence[Check]
 ) -> Built:
-    """Read a variant's image; `run` is of its image layer, `checks` of all; raises ImageError."""
+    """Read a variant's image; `run` is of its image layer, `checks` of all.
+
+    Raises ImageError and FailedTestsError.
+    """
     folder = root / "out" / name
     found, record = _image(folder)
     # The components are the last layers; the layers below them are the base.
@@ -64,8 +82,18 @@ def _image(folder: Path) -> tuple[Outline, dict[str, Any]]:
     record = folder / "build.json"
     if not archive.exists() or not record.exists():
         return Outline("", (), 0), {}
-    found = json.loads(record.read_text())
-    return outline(archive), found
+    return outline(archive), _record(record)
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """Return a record with the fields that the report shows; raises FailedTestsError."""
+    try:
+        found = read_json(path)
+        is_object = isinstance(found, dict)
+        typed(_Shown, {name: found[name] for name in _SHOWN & found.keys()} if is_object else found)
+    except UntrustedError as error:
+        raise FailedTestsError(f"{path}: not a record: {error}; build the image again") from error
+    return dict(found)
 
 
 def _refused(

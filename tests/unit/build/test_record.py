@@ -1,17 +1,24 @@
 """Records of builds, the lock of an output folder, and the revision of the checkout."""
 
+import io
+import json
 import multiprocessing
 import os
 import subprocess
+import tarfile
+import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
 
 from tests.support.archives import layer, write
+from tests.support.hostile import bounded, changed
 from tests.support.records import RECORD
 from worker_images.build import record
+from worker_images.errors import EngineError
 from worker_images.files import ROOT
 from worker_images.model.oci.outline import outline
 
@@ -78,11 +85,25 @@ def test_record_is_equal_after_write_and_read(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["build.json"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"variant": "slim"}', '{"new": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"variant": "slim"}', '{"new": 1}', "[" * 100_000]
+)
 def test_record_is_none_for_another_format(text: str, tmp_path: Path) -> None:
     path = tmp_path / "build.json"
     path.write_text(text)
     assert record.Record.read(path) is None
+
+
+@bounded
+@given(changed(json.loads(json.dumps(asdict(RECORD)))))
+def test_any_change_of_a_record_is_read_or_none(value: object) -> None:
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(json.dumps(value))
+        file.flush()
+        found = record.Record.read(Path(file.name))
+    if found:
+        assert record.changed(found.key, found) == ()
+        assert type(found.image_id) is str
 
 
 def test_changed_names_the_inputs_that_differ() -> None:
@@ -180,3 +201,15 @@ def test_archive_does_not_match_after_a_change(
     path, built = archived
     CHANGES[change](path)
     assert not record.matches(path, built)
+
+
+@pytest.mark.parametrize("manifest", ["{}", "[]", "[" * 10_000, '{"config": 1}', '{"layers": {}}'])
+def test_malformed_manifest_is_an_engine_error(manifest: str, tmp_path: Path) -> None:
+    index = '{"manifests": [{"digest": "sha256:a"}]}'
+    with tarfile.open(tmp_path / "image.tar", "w") as tar:
+        for name, text in (("index.json", index), ("blobs/sha256/a", manifest)):
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    with pytest.raises(EngineError, match="not an OCI archive"):
+        record.manifest(tmp_path / "image.tar")

@@ -141,9 +141,14 @@ INCOMPLETE = {
         "1 of 2 checks ran: tests/image/test_a.py::test_two[x]",
     ),
     "an unexpected check": (
-        {"ran": ALL_PASSED | {"other.py::test": ""}},
+        {"ran": ALL_PASSED | {"tests/image/test_b.py::test": ""}},
         0,
-        "3 of 2 checks ran: other.py::test",
+        "3 of 2 checks ran: tests/image/test_b.py::test",
+    ),
+    "a list of checks that is not a list": (
+        {"ran": {}, "collected": ('", "a": {',)},
+        0,
+        "0 of 0 checks ran",
     ),
     "no check": ({"ran": {}, "collected": ()}, 0, "0 of 0 checks ran"),
     "another image": (

@@ -35,8 +35,16 @@ def test_new_entry_replaces_the_one_of_earlier_inputs() -> None:
     assert second.entry("gvisor", "arm64", "old") == SMALL
 
 
-def test_invalid_ledger_is_reported(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["<<<<<<< HEAD", "[]", "[" * 100_000, '{"a": 1}', '{"a": {}, "a": {}}', "\xff",
+     '{"a": {"amd64": {"d": {"bytes": "1", "diff_id": "x"}}}}',
+     '{"a": {"amd64": {"d": {"bytes": 1}}}}',
+     '{"a": {"amd64": {"d": {"bytes": 1, "diff_id": "x", "more": 1}}}}'],
+)  # fmt: skip
+def test_invalid_ledger_is_reported(text: str, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
-    (tmp_path / LEDGER).write_text("<<<<<<< HEAD")
-    with pytest.raises(DriftError, match=r"images/ledger\.json:1:1: cannot be read"):
+    (tmp_path / LEDGER).write_text(text, encoding="latin-1")
+    with pytest.raises(DriftError, match=r"images/ledger\.json:1:1: cannot be read") as error:
         Ledger.read(tmp_path)
+    assert "\n" not in str(error.value)

@@ -152,7 +152,7 @@ def test_all_differences_are_reported_at_once(checkout: Path, loaded: Callable[[
         (
             r'("name": "tini".*?"size": )[0-9]+',
             r'\1"9"',
-            "files.tini: invalid or duplicate entry (needs name, sha256, size)",
+            "size is not a whole number",
         ),
         (r'"name": "tini"', '"name": "../../tini"', "files.../../tini: invalid or duplicate entry"),
         (
@@ -175,7 +175,7 @@ def test_all_differences_are_reported_at_once(checkout: Path, loaded: Callable[[
             '"digest": "md5:d7',
             "published.debian:trixie-slim: invalid digest",
         ),
-        (r'^ "toolchain": .*\n', r"\g<0>\g<0>", "duplicate key among"),
+        (r'^ "toolchain": .*\n', r"\g<0>\g<0>", "duplicate key toolchain"),
     ],
 )
 def test_invalid_entry_is_reported(
@@ -190,7 +190,9 @@ def test_invalid_entry_is_reported(
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"debian": {}}', '{"debian": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"debian": {}}', '{"debian": 1}', "[" * 10_000]
+)
 def test_file_that_is_not_a_lock_is_an_error(
     text: str, checkout: Path, loaded: Callable[[], Lock]
 ) -> None:

@@ -1,12 +1,18 @@
 """JUnit files are read as values."""
 
+import contextlib
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from worker_images.model import results
+from tests.support.hostile import bounded
+from worker_images.model import results, xml
 from worker_images.model.results import FAILED, NOT_RUN, PASSED, Check, Result, ResultsError
 
+PARTS = (b"<a>", b"</a>", b'"', b"&amp;", b"&x;", b"<![CDATA[", b"<!--", b"<!DOCTYPE a>")
 SUITE = """<testsuites><testsuite timestamp="2026-11-23T15:37:29.041817+01:00">
 <properties><property name="image_id" value="sha256:abc"/></properties>
 <testcase classname="tests.image.test_a" name="test_one[x/y.z]" time="1.5">
@@ -55,11 +61,56 @@ def test_identity_gives_file_layer_test_and_parameter(run: results.Run) -> None:
     assert (check.test, check.parameter) == ("tests/image/test_a.py::test_one", "x/y.z")
 
 
-@pytest.mark.parametrize("text", ["", "<testsuites>", "<testsuites/>", "<testsuite/>"])
+CASE = '<testcase classname="tests.image.test_a" name="test_a" time="0"/>'
+START = '<testsuite timestamp="2026-11-23T15:37:29+01:00">'
+LAUGHS = "".join(f'<!ENTITY l{n + 1} "{f"&l{n};" * 10}">' for n in range(9))
+INVALID = (
+    "",
+    "<testsuites>",
+    "<testsuites/>",
+    "<testsuite/>",
+    f'<!DOCTYPE a [<!ENTITY l0 "ha">{LAUGHS}]>{START}&l9;</testsuite>',
+    f'<!DOCTYPE a SYSTEM "file:///etc/passwd">{START}</testsuite>',
+    f"{START}{'<a>' * 10_000}{'</a>' * 10_000}</testsuite>",
+    f"{START}{CASE.replace('0', 'soon')}</testsuite>",
+    f"{START}{CASE.replace('0', 'nan')}</testsuite>",
+    f"{START}{CASE.replace('tests.', 'other.')}</testsuite>",
+    f"{START}{CASE.replace('tests.image.test_a', '../../etc')}</testsuite>",
+    '<testsuite timestamp="0001-01-01T00:00:00+14:00"/>',
+    "<?xml version='1.0' encoding='nosuch'?><testsuite timestamp='now'/>",
+    "\x00",
+)
+
+
+@pytest.mark.parametrize("text", INVALID)
 def test_incomplete_junit_file_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "junit.xml").write_text(text)
-    with pytest.raises(ResultsError, match="not a JUnit file"):
+    with pytest.raises(ResultsError, match="not a JUnit file") as error:
         results.read(tmp_path / "junit.xml")
+    assert "\n" not in str(error.value)
+
+
+def test_control_of_the_refused_files_is_read(tmp_path: Path) -> None:
+    (tmp_path / "junit.xml").write_text(f"{START}{CASE}</testsuite>")
+    assert results.read(tmp_path / "junit.xml").checks == (
+        Check("tests/image/test_a.py::test_a", Result(PASSED)),
+    )
+
+
+def test_junit_file_is_read_only_up_to_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xml, "MAX_BYTES", 1 << 20)
+    with pytest.raises(ResultsError, match="more than 1 MiB of XML"):
+        results.read(Path("/dev/zero"))
+
+
+@bounded
+@given(st.integers(0, len(SUITE)), st.binary(max_size=8) | st.sampled_from(PARTS))
+def test_any_change_of_a_junit_file_is_read_or_refused(place: int, noise: bytes) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(SUITE[:place].encode() + noise + SUITE[place:].encode())
+        file.flush()
+        with contextlib.suppress(ResultsError):
+            assert all(check.layer for check in results.read(Path(file.name)).checks)
 
 
 def test_check_gets_the_docstrings_of_its_module_and_test(tmp_path: Path) -> None:
@@ -77,8 +128,7 @@ def test_check_gets_the_docstrings_of_its_module_and_test(tmp_path: Path) -> Non
 
 def test_failure_counts_more_than_a_skip(tmp_path: Path) -> None:
     """A test that was skipped, and whose teardown failed, has both."""
-    case = '<testcase classname="tests.a" name="test_a"><skipped message="not run: x"/><error/>'
-    start = '<testsuites><testsuite timestamp="2026-11-23T15:37:29+01:00">'
-    (tmp_path / "junit.xml").write_text(f"{start}{case}</testcase></testsuite></testsuites>")
+    both = '><skipped message="not run: x"/><error/></testcase>'
+    (tmp_path / "junit.xml").write_text(f"{START}{CASE.replace('/>', both)}</testsuite>")
     (check,) = results.read(tmp_path / "junit.xml").checks
     assert check.result.outcome == FAILED

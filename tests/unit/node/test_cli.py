@@ -84,10 +84,7 @@ def test_lint_prints_file_and_rule(
     assert [each["rule"] for each in json.loads(capsys.readouterr().out)] == ["F3"]
 
 
-def test_lint_fails_for_invalid_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "config.json").write_text("{")
-    assert main(["lint", str(tmp_path)], ROOT) == 4
-    assert f"{tmp_path}/config.json: invalid JSON" in capsys.readouterr().err
+def test_lint_fails_for_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lint", str(tmp_path / "none")], ROOT) == 4
     assert f"{tmp_path}/none: No such file or directory" in capsys.readouterr().err
 
@@ -114,15 +111,6 @@ def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> N
         main([name, "--help"], ROOT)
     assert exit_.value.code == 0
     assert f"example:\n  python3 -m worker_images.node {name} " in capsys.readouterr().out
-
-
-def test_lint_fails_for_json_that_is_not_a_specification(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for text in ("[]", '{"linux": {"devices": [{}]}}'):
-        (tmp_path / "config.json").write_text(text)
-        assert main(["lint", str(tmp_path)], ROOT) == 4
-        assert "not an OCI specification" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

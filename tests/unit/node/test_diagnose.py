@@ -1,11 +1,19 @@
 """Each known cause is found in a real log line; the releases that serve a driver are named."""
 
-import pytest
+import io
+import re
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.hostile import bounded
+from tests.support.timing import growth
 from worker_images.files import ROOT
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS
 from worker_images.node import diagnose
+from worker_images.node.diagnose import BLOCK_BYTES, OVERLAP_BYTES, LogSignature
 
 # Lines that runsc and CUDA printed on a real GPU, or that runsc's source contains.
 LINES = (
@@ -163,3 +171,51 @@ def test_cause_is_reported_once_with_its_first_line() -> None:
 )
 def test_next_step_names_the_releases_that_serve_a_driver(driver: str, step: str) -> None:
     assert step in diagnose.serving(driver, TABLE)
+
+
+@pytest.mark.parametrize("signature", diagnose.SIGNATURES, ids=lambda each: each.name)
+def test_line_of_repeated_beginnings_takes_linear_time(signature: LogSignature) -> None:
+    """A line that often begins as a pattern does is the slowest one to search."""
+    line = next(line for name, _, line in LINES if name == signature.name)
+    found = re.search(signature.pattern, line)
+    assert found
+    for length in (5, 7, 9, 15, 20, 29, len(found[0]) - 1):
+        assert search_growth(signature.pattern, found[0][:length], 20_000) < 3
+
+
+def test_growth_of_a_quadratic_pattern_is_found() -> None:
+    assert search_growth(r"(?:fork/exec|clone)[^\n]*(?:denied|short)", "clone", 2_000) > 3
+
+
+def search_growth(pattern: str, word: str, characters: int) -> float:
+    """How the time of a search grows with the number of repeated words."""
+
+    def search(count: int) -> None:
+        re.search(pattern, word * count)
+
+    return growth(search, characters // len(word))
+
+
+def test_cause_in_a_long_line_is_found_and_its_line_cut() -> None:
+    cause = "libcuda.so.1: cannot open shared object file"
+    for before in (10, BLOCK_BYTES - 20, BLOCK_BYTES + OVERLAP_BYTES - 20, 2 * BLOCK_BYTES):
+        log = io.BytesIO(b"a" * before + cause.encode() + b"b" * BLOCK_BYTES)
+        (found,) = diagnose.explain_blocks(diagnose.blocks(log), TABLE)
+        assert cause in found.line
+        assert len(found.line) <= 300
+
+
+def test_blocks_are_bounded_and_end_with_a_line() -> None:
+    log = io.BytesIO(b"0123456789\n" * 300_000 + b"\xff\x00" * BLOCK_BYTES)
+    texts = list(diagnose.blocks(log))
+    assert len(texts) > 4
+    assert texts[0].endswith("9\n")
+    assert texts[1].startswith("0")
+    assert max(map(len, texts)) <= BLOCK_BYTES + 2 * OVERLAP_BYTES
+
+
+@bounded
+@given(st.binary(max_size=200), st.sampled_from([line for *_, line in LINES]))
+def test_any_bytes_around_a_known_line_are_read(noise: bytes, line: str) -> None:
+    log = io.BytesIO(noise + b"\n" + line.encode() + b"\n" + noise)
+    assert list(diagnose.explain_blocks(diagnose.blocks(log), TABLE))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.specifications import add_variable, changed
+from tests.support.specifications import add_mount, add_variable, changed
 from tests.support.stand_in import DRIVER
+from worker_images.node import loader
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.lint import violations
 
@@ -79,3 +80,20 @@ def test_mount_sources_are_resolved_below_the_host_root(valid: LaunchRequest) ->
         found.rule
         for found in violations(replace(valid, specification=json.loads(text), host="/ho"))
     ] == ["F4"]
+
+
+def test_libcuda_below_a_later_mount_is_hidden(valid: LaunchRequest, tmp_path: Path) -> None:
+    """Mounts are applied by the length of their destinations; of equal ones the last counts."""
+    driver = next(path for path in loader.files(valid) if path.endswith(DRIVER))
+    (tmp_path / "empty").mkdir()
+    over = {"destination": driver.rpartition("/")[0]}
+    below = changed(valid, add_mount(f"{tmp_path}/empty", **over))
+    assert driver in loader.files(below)
+    again = changed(valid, add_mount(f"{tmp_path}/empty", destination=driver))
+    assert driver not in loader.files(again)
+
+
+def test_mount_of_a_loop_of_links_is_no_library(valid: LaunchRequest, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    request = changed(valid, add_mount(f"{tmp_path}/loop", destination="/lib/libcuda.so.1"))
+    assert not loader.resolve("/lib/libcuda.so.1", loader.files(request))

@@ -12,6 +12,8 @@ from worker_images.model import project
 from worker_images.report import report
 from worker_images.report.report import Report
 
+Capture = pytest.CaptureFixture[str]
+
 
 def counts(found: Report) -> dict[tuple[str, str], tuple[int, int, int]]:
     return {
@@ -128,3 +130,25 @@ def test_truncated_junit_file_is_an_error(
     path.write_text(text)
     assert cli.main(["report"], checkout) == FailedTestsError.exit_code
     assert capsys.readouterr().err.startswith(f"build.py: {path}: not a JUnit file")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "[" * 100_000, '{"image_id": 1}', '{"image_id": "a", "revision": "b"}']
+)
+def test_malformed_record_is_an_error(
+    text: str, make_report: Callable[..., Report], checkout: Path, capsys: Capture
+) -> None:
+    make_report()
+    (checkout / "out/slim/build.json").write_text(text)
+    assert cli.main(["report"], checkout) == 5
+    error = capsys.readouterr().err
+    assert f"{checkout}/out/slim/build.json: not a record: " in error
+    assert error.count("\n") == 1
+
+
+def test_text_of_a_check_cannot_control_a_terminal(
+    make_report: Callable[..., Report], checkout: Path, capsys: Capture
+) -> None:
+    make_report(("tests.image.test_x", "test_two[\u202e]", "failure", "\x9b2J"))
+    assert cli.main(["report"], checkout) == 0
+    assert r"test_two[\u202e] (slim): \u009b2J" in capsys.readouterr().out

@@ -154,9 +154,9 @@ def fleet(nodes: Sequence[Node], row: Release, table: Table, pinned: Pinned) -> 
         each.name: pinned.allowed[each.driver] for each in missing if each.driver in pinned.allowed
     }
     fixes = {
-        each.driver: suggested_fixes(each.driver, row, table, pinned.required)
-        for each in missing
-        if each.driver not in pinned.allowed
+        driver: suggested_fixes(driver, row, table, pinned.required)
+        for driver in dict.fromkeys(each.driver for each in missing)
+        if driver not in pinned.allowed
     }
     statuses = [row.status(each.driver) if each.driver else "no driver label" for each in nodes]
     lines = [

@@ -1,11 +1,11 @@
 """A fleet's nodes, from lines `node driver` or from the output of kubectl."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from worker_images.model.drivers.table import Table
 from worker_images.model.drivers.version import VersionError, driver
+from worker_images.untrusted import UntrustedError, parse_json, shown
 
 # Labels that NVIDIA's GPU feature discovery writes; older releases write PARTS.
 LABEL = "nvidia.com/cuda.driver-version.full"
@@ -16,6 +16,9 @@ PARTS = (
 )
 # The last column of `kubectl get nodes -L LABEL`, whose heading is the label's last part.
 HEADING = LABEL.rpartition("/")[2].upper()
+# kubectl prints 20 kB for a node, and Kubernetes supports 5,000 nodes; names are those of DNS.
+MAX_BYTES = 256 << 20
+MAX_NAME = 253
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def _nodes(text: str, table: Table) -> Iterator[Node]:
         return _labelled(text, table)
     lines = [
         (number, line)
-        for number, line in enumerate(text.splitlines(), start=1)
+        for number, line in enumerate(text.split("\n"), start=1)
         if line.strip() and not line.lstrip().startswith("#")
     ]
     if lines and lines[0][1].split()[0] == "NAME":
@@ -77,30 +80,36 @@ def _columns(lines: list[tuple[int, str]], table: Table) -> Iterator[Node]:
 
 def _labelled(text: str, table: Table) -> Iterator[Node]:
     try:
-        value = json.loads(text)
+        value = parse_json(text.encode(errors="surrogatepass"), MAX_BYTES)
         one = isinstance(value, dict) and value.get("kind") == "Node"
         items = [value] if one else value["items"] if isinstance(value, dict) else value
-        rows = [
-            (str(item["metadata"]["name"]), dict(item["metadata"].get("labels") or {}))
-            for item in items
-        ]
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        rows = [_row(item["metadata"]) for item in items]
+    except (UntrustedError, KeyError, TypeError) as error:
+        reason = f" ({error})" if isinstance(error, UntrustedError) else ""
         raise VersionError(
-            "the JSON is not a list of nodes; run: kubectl get nodes -o json"
+            f"the JSON is not a list of nodes{reason}; run: kubectl get nodes -o json"
         ) from None
-    for name, labels in rows:
-        yield _node(name, _label(labels), f"node {name}", table)
+    for name, written in rows:
+        yield _node(name, written, f"node {shown(name)}", table)
 
 
-def _label(labels: Mapping[str, object]) -> str:
-    parts = [str(labels[part]) for part in PARTS if labels.get(part)]
-    return str(labels.get(LABEL) or (".".join(parts) if PARTS[0] in labels else ""))
+def _row(metadata: Mapping[str, object]) -> tuple[str, str]:
+    """A node's name and the driver of its labels; raises TypeError, KeyError, UntrustedError."""
+    name, labels = metadata["name"], metadata.get("labels") or {}
+    if not isinstance(name, str) or not isinstance(labels, dict):
+        raise TypeError
+    known = {key: labels[key] for key in (LABEL, *PARTS) if labels.get(key)}
+    if invalid := [key for key, value in known.items() if not isinstance(value, str)]:
+        raise UntrustedError(f"node {shown(name)}: label {invalid[0]} is not a text")
+    parts = [known[part] for part in PARTS if part in known]
+    return name, known.get(LABEL, "") or (".".join(parts) if PARTS[0] in labels else "")
 
 
 def _node(name: str, written: str, place: str, table: Table) -> Node:
-    # Quote names that could control a terminal.
-    name = name if name.isprintable() else ascii(name)
+    if not 0 < len(name) <= MAX_NAME:
+        raise VersionError(f"{place}: a node's name has 1 to {MAX_NAME} characters")
     try:
-        return Node(name, driver(written, table) if written.strip() else "")
+        # A name that could control a terminal is shown escaped, also in JSON.
+        return Node(shown(name, MAX_NAME), driver(written, table) if written.strip() else "")
     except VersionError as error:
         raise VersionError(f"{place}: {error}") from None

@@ -1,7 +1,6 @@
 """Runs the test suites behind the checklist, and collects their results."""
 
 import argparse
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from worker_images.model.results import Check
 from worker_images.node import run_pytest
 from worker_images.node.verify.checklist import Results, Row, suite_of
 from worker_images.node.verify.target import last_line
+from worker_images.untrusted import read_json
 
 # pytest's exit status of a complete run: every test passed, or some failed.
 COMPLETE = (0, 1)
@@ -94,7 +94,7 @@ def build_of(image: Path | str, root: Path) -> Build | None:
     if path != root.resolve() / "out" / folder.name / "image.tar":
         return None
     try:
-        record = json.loads((folder / "build.json").read_text(encoding="utf-8"))
+        record = read_json(folder / "build.json")
         return Build(record["variant"], record["source"], record["architecture"])
     except (OSError, ValueError, KeyError, TypeError):
         return Build(folder.name)

@@ -1,12 +1,17 @@
 """A fleet's nodes in every accepted format, and the nodes that a release would break."""
 
+import contextlib
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
 
 from tests.support.drivers import TABLE
+from tests.support.hostile import TEXTS, bounded, changed
+from tests.support.timing import growth
 from worker_images.cli import main
 from worker_images.files import ROOT
 from worker_images.model.drivers import compat, fleet
@@ -102,10 +107,19 @@ def test_lines_are_read_with_comments_blanks_and_prefixes() -> None:
                 '{"items": [{"metadata": {"name": "a", "labels":'
                 ' {"nvidia.com/cuda.driver-version.full": 5}}}]}'
             ),
-            "node a: '5' is not a driver",
+            "node a: label nvidia.com/cuda.driver-version.full is not a text",
         ),
         ("a\x1b[2J 580", r"line 1: '580' is not a driver version"),
-        ("[" * 200_000, "the JSON is not a list of nodes"),
+        ("[" * 200_000, "the JSON is not a list of nodes .nested deeper than 64 levels"),
+        ('{"items": [], "items": []}', "the JSON is not a list of nodes .duplicate key items"),
+        ('{"items": [], "Items": []}', "the JSON is not a list of nodes .keys items and Items"),
+        ('{"items": ["\\ud800"]}', "the JSON is not a list of nodes .a surrogate"),
+        ('[{"metadata": {"name": 1}}]', "the JSON is not a list of nodes"),
+        ('[{"metadata": {"name": ""}}]', "node : a node's name has 1 to 253 characters"),
+        ("a" * 254 + " 580.159.04", "line 1: a node's name has 1 to 253 characters"),
+        ('[{"metadata": {"name": "a", "labels": "b"}}]', "the JSON is not a list of nodes"),
+        ('[{"metadata": []}]', "the JSON is not a list of nodes"),
+        ("[null]", "the JSON is not a list of nodes"),
         ('{"items": 1}', "the JSON is not a list of nodes"),
         (
             listed({"nvidia.com/cuda.driver-version.full": "latest"}),
@@ -116,6 +130,49 @@ def test_lines_are_read_with_comments_blanks_and_prefixes() -> None:
 def test_invalid_nodes_are_an_error(text: str, message: str) -> None:
     with pytest.raises(VersionError, match=message):
         fleet.read(text, TABLE)
+
+
+def test_file_longer_than_the_limit_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fleet, "MAX_BYTES", 1 << 20)
+    assert main.main(["compat", "--fleet", "/dev/zero"], ROOT) == 2
+    assert "/dev/zero: longer than 1 MiB; use" in capsys.readouterr().err
+
+
+def test_name_that_controls_a_terminal_is_shown_escaped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    escaped = r"gpu\u001b[2J"
+    rows = [{"metadata": {"name": "gpu\x1b[2J", "labels": {fleet.LABEL: "595.71.05"}}}]
+    for text in (json.dumps(rows), "gpu\x1b[2J 595.71.05\n"):
+        (tmp_path / "nodes").write_text(text)
+        assert main.main(["compat", "--fleet", str(tmp_path / "nodes")], ROOT) == 7
+        assert f"breaks     {escaped}  595.71.05" in capsys.readouterr().out
+        assert fleet.read(text, TABLE) == (Node(escaped, "595.71.05"),)
+        with pytest.raises(VersionError, match=re.escape(escaped) if text[0] == "[" else "line 1"):
+            fleet.read(text.replace("595.71.05", "5"), TABLE)
+
+
+@bounded
+@given(changed(json.loads(listed({fleet.LABEL: "580.159.04"}, OLDER))), TEXTS)
+def test_any_list_of_nodes_is_read_or_refused(value: object, line: str) -> None:
+    for text in (json.dumps(value), f"{line} 580.159.04", f"{COLUMNS}{line}"):
+        with contextlib.suppress(VersionError):
+            assert all(each.name.isprintable() for each in fleet.read(text, TABLE))
+
+
+def test_answer_for_many_nodes_takes_the_time_of_their_drivers() -> None:
+    row = TABLE.get("20260622.0")
+    assert row
+    pinned = Pinned(row.name, ("580.159.04",))
+
+    def answer(count: int) -> None:
+        nodes = [Node(f"n{number}", "595.71.05") for number in range(count)]
+        assert compat.fleet(nodes, row, TABLE, pinned).error
+
+    # Advice for a driver takes the time of a hundred nodes, and is given once.
+    assert growth(answer, 10) < 1.5
 
 
 def test_unserved_nodes_break(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
