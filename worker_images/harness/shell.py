@@ -26,6 +26,7 @@ MAX_OUTPUT_BYTES = 16 << 20
 CHUNK_BYTES = 1 << 16
 MAX_ERROR_TEXT = 2000
 ENGINE_TIMEOUT_SECONDS = 20
+NOTICE_SECONDS = 2.0
 
 
 class TransportError(RuntimeError):
@@ -198,12 +199,12 @@ class DockerShell(ShellBackend):
 
         Empty if the engine does not respond, or if another client ended the container.
         """
+        # The engine notices the end of a container a little later than the shell.
+        until = f"{time.time() + NOTICE_SECONDS:.9f}"
+        filters = ("--filter", f"container={self.name}", "--filter", "event=kill")
+        killed = _ask("events", "--since", "1h", "--until", until, *filters)
         state = "{{.State.Status}}, exit code {{.State.ExitCode}}"
         found = _ask("inspect", "--format", state, self.name)
-        killed = _ask(
-            *("events", "--since", "1h", "--until", "0s"),
-            *("--filter", f"container={self.name}", "--filter", "event=kill"),
-        )
         return "" if killed or not found else f"is {found}"
 
 
