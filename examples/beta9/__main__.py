@@ -103,7 +103,7 @@ def main(argv: list[str]) -> int:
     print(f"time      {time.monotonic() - begun:.1f} s")
     print(
         f"next      .venv/bin/python -m pytest tests/image --variant full --image {archive} --mode"
-        " derived"
+        " derived --trust"
     )
     return 0
 

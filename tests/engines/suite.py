@@ -27,6 +27,8 @@ PACKAGES = (
     *("mount", "tini"),
     # The engines, a registry, and openssl for the certificates of TLS.
     *("containerd", "docker.io", "docker-cli", "docker-registry", "openssl", "podman", "runc"),
+    # PID 1 of the containers of Podman.
+    "catatonit",
     # The programs of the miniature image.
     *("busybox-static", "tini-static"),
 )

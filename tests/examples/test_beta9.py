@@ -170,6 +170,7 @@ def test_example_passes_the_checks_of_a_derived_image(built: Path, tmp_path: Pat
         "derived",
         "--image",
         str(built),
+        "--trust",
     ]
     result = commands.run([*command, "--junit-xml", str(report)], cwd=ROOT)
     assert result.returncode == 0, result.stdout + result.stderr

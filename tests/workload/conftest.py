@@ -10,11 +10,11 @@ import pytest
 
 from tests.support import stand_in
 from tests.workload.sandboxes import PROBES, Facts, Sandboxes, SandboxRun, Wiring, facts_of
-from worker_images.harness.options import not_run
+from worker_images.harness.options import not_run, require_trust
 from worker_images.model.drivers import table
 from worker_images.model.drivers.kernel import NO_DRIVER
 from worker_images.model.drivers.table import DRIVERS, Table
-from worker_images.node import node, place
+from worker_images.node import node, place, trust
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.node import Node
 from worker_images.node.place import Place
@@ -90,6 +90,7 @@ def image_root(
     image = Path(pytestconfig.getoption("image") or ROOT / "out" / str(variant) / "image.tar")
     (folder / "image").mkdir()
     root, image_id = open_root(image, folder / "image")
+    require_trust(pytestconfig, "workload", ROOT, image_id)
     if image_id and pytestconfig.getoption("place") == "unpacked":
         record_testsuite_property("image_id", image_id)
     return root
@@ -115,9 +116,9 @@ def worker(wiring: Wiring, image_root: Path, pytestconfig: pytest.Config) -> Ite
         return
     nodes = [(str(wiring.devices / device.name), device.path) for device in wiring.node.devices]
     docker = os.environ.get("WORKER_DOCKER", "docker")
-    with place.start_container(
-        f"worker:{pytestconfig.getoption('variant')}", nodes, docker
-    ) as container:
+    image = f"worker:{pytestconfig.getoption('variant')}"
+    require_trust(pytestconfig, "workload", ROOT, trust.engine_id(image, docker))
+    with place.start_container(image, nodes, docker) as container:
         yield container
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import gzip
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from worker_images import files
+from worker_images.build import record
 from worker_images.build.tars import Progress
 from worker_images.errors import EngineError
 from worker_images.fetch import apt
@@ -24,8 +26,8 @@ FOLDER = "gpu-kit"
 PARTS = (
     "worker_images/*.py",
     *("worker_images/model/__init__.py", "worker_images/model/drivers/__init__.py"),
-    *("worker_images/model/layers.py", "worker_images/model/results.py"),
-    "worker_images/model/xml.py",
+    *("worker_images/model/built.py", "worker_images/model/layers.py"),
+    *("worker_images/model/results.py", "worker_images/model/xml.py"),
     *("worker_images/model/drivers/kernel.py", "worker_images/model/drivers/table.py", DRIVERS),
     "worker_images/model/oci/*.py",
     *("worker_images/harness/__init__.py", "worker_images/harness/options.py"),
@@ -92,7 +94,9 @@ def kit(root: Path, variant: str) -> Path:
     with tempfile.TemporaryDirectory(dir=root / "out") as scratch:
         part, site = Path(scratch) / "kit.tar.gz", Path(scratch) / "site"
         _install_pytest(root / "requirements-kit.txt", site)
-        texts = {"pytest.ini": PYTEST, "run": RUN.format(variant=variant)}
+        # By its record the kit trusts its own image and no other.
+        built = json.dumps({"image_id": record.manifest(image)[1]})
+        texts = {"pytest.ini": PYTEST, "run": RUN.format(variant=variant), "build.json": built}
         for name, text in texts.items():
             (Path(scratch) / name).write_text(text)
         (Path(scratch) / "run").chmod(0o755)

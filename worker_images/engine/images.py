@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,29 @@ from worker_images.errors import EngineError
 if TYPE_CHECKING:
     import docker
 
-SLEEP = ["sleep", "infinity"]
 TEST_LABEL = "worker-images.test"
 CONFLICT = 409
 # Soft and hard limits that a worker's programs need; -1 is unlimited.
 LIMITS = {"nofile": (1024, 4096), "fsize": (-1, -1)}
+MEMORY_BYTES = 2 << 30
+PROCESSES = 512
 LIST_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What the programs in a container may do.
+
+    A confined container has the engine's masked and read-only paths, and its filters of system
+    calls. Without them root in the container can change settings of the machine.
+    """
+
+    user: str = "0:0"
+    capabilities: tuple[str, ...] = ()
+    confined: bool = True
+
+
+CONFINED = Rights()
 
 
 class Images:
@@ -93,31 +111,22 @@ class Images:
                     raise
 
     @contextlib.contextmanager
-    def container(
-        self, image: str, capabilities: Sequence[str] = (), entrypoint: list[str] | None = None
-    ) -> Iterator[str]:
-        """The ID of a container for the block, without a network and other capabilities."""
-        import docker.types
+    def container(self, image: str, rights: Rights = CONFINED) -> Iterator[str]:
+        """The ID of a container for the block, without a network.
 
+        The image is not trusted: PID 1 is the engine's, and the image's own settings for a user, a
+        program to start and a health check are not used.
+        """
         with client_of(self.address) as client:
             _remove_stale(client)
-            host_config = client.api.create_host_config(
-                # The engine's defaults may be too low for a sandbox.
-                ulimits=[
-                    docker.types.Ulimit(name=name, soft=soft, hard=hard)
-                    for name, (soft, hard) in LIMITS.items()
-                ],
-                network_mode="none",
-                cap_drop=["ALL"],
-                cap_add=list(capabilities),
-                # gVisor and runc create namespaces, which the engine's default filters forbid.
-                security_opt=["seccomp=unconfined", "apparmor=unconfined", "no-new-privileges"],
-            )
-            # runc mounts a /proc, which the kernel forbids in a container with masked paths.
-            host_config |= {"MaskedPaths": [], "ReadonlyPaths": []}
-            labels = {TEST_LABEL: f"{_namespace()} {os.getpid()}"}
             response = client.api.create_container(
-                image, SLEEP, host_config=host_config, labels=labels, entrypoint=entrypoint
+                image,
+                ["infinity"],
+                entrypoint=["sleep"],
+                user=rights.user,
+                healthcheck={"test": ["NONE"]},
+                host_config=_host_config(client, rights),
+                labels={TEST_LABEL: f"{_namespace()} {os.getpid()}"},
             )
             created = client.containers.get(response["Id"])
             try:
@@ -125,6 +134,34 @@ class Images:
                 yield str(created.id)
             finally:
                 created.remove(force=True, v=True)
+
+
+def _host_config(client: "docker.DockerClient", rights: Rights) -> dict[str, object]:
+    import docker.types
+
+    filters = [] if rights.confined else ["seccomp=unconfined", "apparmor=unconfined"]
+    found = client.api.create_host_config(
+        init=True,
+        # Programs of the image cannot fill the machine's disk through the engine's log.
+        log_config=docker.types.LogConfig(type="none"),
+        # An engine whose control groups lack a limit discards it.
+        mem_limit=MEMORY_BYTES,
+        memswap_limit=MEMORY_BYTES,
+        pids_limit=PROCESSES,
+        # The engine's defaults may be too low for a sandbox.
+        ulimits=[
+            docker.types.Ulimit(name=name, soft=soft, hard=hard)
+            for name, (soft, hard) in LIMITS.items()
+        ],
+        network_mode="none",
+        cap_drop=["ALL"],
+        cap_add=list(rights.capabilities),
+        security_opt=[*filters, "no-new-privileges"],
+    )
+    if not rights.confined:
+        # Sandboxes mount a /proc, which the kernel forbids in a container with masked paths.
+        found |= {"MaskedPaths": [], "ReadonlyPaths": []}
+    return dict(found)
 
 
 def split(reference: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import pytest
 
+from worker_images.model.built import built_here
 from worker_images.model.results import NOT_RUN_PREFIX
 
 LAYERS = ("image", "ledger", "workload", "engines")
@@ -52,7 +53,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="VERSION",
         help="an NVIDIA driver that the image must serve; may be repeated",
     )
+    group.addoption(
+        "--trust",
+        action="store_true",
+        help="run checks that need more rights; only for images that you trust",
+    )
     _add_workload_options(parser)
+
+
+def require_trust(config: pytest.Config, layer: str, root: Path, identity: str) -> None:
+    """Report a check that needs more rights as not run, unless the image is trusted.
+
+    An image that was built here is trusted.
+    """
+    if not config.getoption("trust") and not built_here(root, identity):
+        name = identity or "the image"
+        fix = "add --trust to run checks that need more rights"
+        not_run(config, layer, f"{name} was not built here; {fix}")
 
 
 def _add_workload_options(parser: pytest.Parser) -> None:

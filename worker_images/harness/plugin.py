@@ -10,6 +10,7 @@ import pytest
 
 from worker_images.engine.daemon import is_local
 from worker_images.engine.endpoint import Endpoint, PrivateEngine, locate
+from worker_images.engine.images import Rights
 from worker_images.errors import EngineError, ImageBuildError
 from worker_images.files import ROOT
 from worker_images.harness.collection import (
@@ -26,11 +27,12 @@ from worker_images.model.oci import archive
 from worker_images.model.oci.image import Image, ImageError
 from worker_images.model.oci.names import without_names
 
-ENTRYPOINT = ["/usr/bin/tini", "--"]
+# A user without a name, who creates user namespaces and mounts a /proc.
+SANDBOXES = Rights(user="1000:1000", confined=False)
 # The minimal set: CRIU fails without any one of these.
 CHECKPOINT_CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "SYS_CHROOT", "SYS_TIME")
+CHECKPOINTS = Rights(capabilities=CHECKPOINT_CAPABILITIES, confined=False)
 LISTED = pytest.StashKey[list[str]]()
-UNPRIVILEGED = "1000:1000"
 
 
 @pytest.fixture
@@ -51,12 +53,18 @@ def pytest_terminal_summary(
 
 
 def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """End the run after an engine error or an unreadable image, which fail every later check."""
+    """End the run after an error that every later check would meet.
+
+    An engine error is not the image's; an unreadable image, or one whose programs end or block the
+    shell, fails.
+    """
     if not node.path.is_relative_to(IMAGE_TESTS) or not call.excinfo:
         return
     error = call.excinfo.value
     if isinstance(error, TransportError | EngineError):
         pytest.exit(str(error), returncode=EngineError.exit_code)
+    if isinstance(error.__cause__, TransportError):
+        node.session.shouldfail = "a program of the image ended or blocked the shell"
     if isinstance(error.__cause__, ImageError):
         node.session.shouldfail = "the image cannot be read"
 
@@ -171,7 +179,7 @@ def user_namespaces(endpoint: Endpoint, pytestconfig: pytest.Config) -> bool:
     return True
 
 
-def _require_host_architecture(config: pytest.Config) -> None:
+def require_host_architecture(config: pytest.Config) -> None:
     """Report a check as not run if the image is for another architecture."""
     if (architecture := config.getoption("architecture")) != HOST_ARCHITECTURE:
         not_run(
@@ -182,24 +190,8 @@ def _require_host_architecture(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def container(
-    endpoint: Endpoint, engine_id: str, case: Case, pytestconfig: pytest.Config
-) -> Iterator[str]:
-    """One container of the image for the whole run, without network or capabilities."""
-    _require_host_architecture(pytestconfig)
-    with endpoint.images.container(
-        engine_id, entrypoint=ENTRYPOINT if case.mode == "derived" else None
-    ) as container_id:
-        yield container_id
-
-
-@pytest.fixture(scope="session")
-def checkpoint_container(
-    endpoint: Endpoint, engine_id: str, pytestconfig: pytest.Config
-) -> Iterator[str]:
-    """A second container, with the capabilities that CRIU needs for checkpoint and restore."""
-    _require_host_architecture(pytestconfig)
-    with endpoint.images.container(
-        engine_id, CHECKPOINT_CAPABILITIES, entrypoint=ENTRYPOINT
-    ) as container_id:
+def container(endpoint: Endpoint, engine_id: str, pytestconfig: pytest.Config) -> Iterator[str]:
+    """One confined container of the image for the whole run."""
+    require_host_architecture(pytestconfig)
+    with endpoint.images.container(engine_id) as container_id:
         yield container_id

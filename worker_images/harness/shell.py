@@ -1,7 +1,8 @@
 """Testinfra backends that keep one shell open and raise an error when it ends.
 
 Testinfra's own backends report a dead container as exit status 1, so that
-`not host.exists("criu")` passes without a container. These raise TransportError.
+`not host.exists("criu")` passes without a container. These raise TransportError. If a program of
+the image is its cause, the check fails.
 """
 
 import os
@@ -13,16 +14,23 @@ import time
 from collections.abc import Sequence
 from typing import IO, Any, cast
 
+import pytest
 import testinfra.backend
 from testinfra.backend.base import BaseBackend, CommandResult
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
 # The longest end mark: a newline, 24 hexadecimal digits, a space, the status, a newline.
 MARK_BYTES = 32
+# For both outputs of one command together.
+MAX_OUTPUT_BYTES = 16 << 20
+CHUNK_BYTES = 1 << 16
+MAX_ERROR_TEXT = 2000
+ENGINE_TIMEOUT_SECONDS = 20
+NOTICE_SECONDS = 2.0
 
 
 class TransportError(RuntimeError):
-    """The shell has ended or does not respond."""
+    """The shell has ended, does not respond, or prints without end."""
 
 
 class OpenShell:
@@ -82,14 +90,24 @@ class OpenShell:
                 for key, _ in ready:
                     if not key.data.take(key.fileobj):
                         raise self._gone(errors.data)
-        status = int(output.data[output.end + len(mark) + 2 :].split(b"\n")[0])
-        return status, bytes(output.data[: output.end]), bytes(errors.data[: errors.end])
+                if len(output.data) + len(errors.data) > MAX_OUTPUT_BYTES:
+                    self.close()
+                    raise TransportError(
+                        f"more than {MAX_OUTPUT_BYTES >> 20} MiB of output from {command!r}"
+                    )
+        status = bytes(output.data[output.end + len(mark) + 2 :].split(b"\n")[0])
+        if not status.isdigit():
+            self.close()
+            raise TransportError(f"no exit status of {command!r}")
+        return int(status), bytes(output.data[: output.end]), bytes(errors.data[: errors.end])
 
     def _gone(self, errors: bytes | bytearray) -> TransportError:
         # Do not wait for the end of the output: a grandchild may keep the pipe open.
         self.process.kill()
         self.process.wait()
-        text = (bytes(errors) + (self.errors.read() or b"")).decode(errors="replace").strip()
+        # A grandchild may also print for ever.
+        rest = self.errors.read(CHUNK_BYTES) or b""
+        text = (bytes(errors) + rest)[-MAX_ERROR_TEXT:].decode(errors="replace").strip()
         self.close()
         return TransportError(
             f"the target is gone ({shlex.join(self.command)}): {text or 'no error output'}"
@@ -110,7 +128,7 @@ class _Stream:
 
     def take(self, source: IO[bytes]) -> bool:
         """Read the available bytes; return False at the end of the stream."""
-        chunk = source.read(1 << 16)
+        chunk = source.read(CHUNK_BYTES)
         if chunk is None:
             return True
         known = max(0, len(self.data) - MARK_BYTES)
@@ -145,6 +163,11 @@ class ShellBackend(BaseBackend):  # type: ignore[misc]
         status, output, errors = self.shell.run(data, self.limit)
         return self.result(status, data, output, errors)
 
+    @property
+    def lost(self) -> bool:
+        """Whether an earlier command lost the shell."""
+        return self.shell is not None and self.shell.input.closed
+
     def close(self) -> None:
         """Close the shell, if one was opened."""
         if self.shell is not None:
@@ -159,14 +182,48 @@ class DockerShell(ShellBackend):
 
     def argv(self) -> list[str]:
         user = ["--user", self.user] if self.user else []
-        return [
-            os.environ.get("WORKER_DOCKER", "docker"),
-            "exec",
-            "--interactive",
-            *user,
-            self.name,
-            "/bin/sh",
-        ]
+        return [_docker(), "exec", "--interactive", *user, self.name, "/bin/sh"]
+
+    def run(self, command: str, *args: str, **options: Any) -> CommandResult:  # noqa: ANN401
+        """Run a command in the shell; raises TransportError, and fails for a fault of the image."""
+        try:
+            return super().run(command, *args, **options)
+        except TransportError as error:
+            if state := self._state():
+                message = f"{error}; the container {state}: a program of the image is at fault"
+                raise pytest.fail.Exception(message, pytrace=False) from error
+            raise
+
+    def _state(self) -> str:
+        """What the engine reports about the container, which its own programs may have ended.
+
+        Empty if the engine does not respond, or if another client ended the container.
+        """
+        # The engine notices the end of a container a little later than the shell.
+        until = f"{time.time() + NOTICE_SECONDS:.9f}"
+        filters = ("--filter", f"container={self.name}", "--filter", "event=kill")
+        killed = _ask("events", "--since", "1h", "--until", until, *filters)
+        state = "{{.State.Status}}, exit code {{.State.ExitCode}}"
+        found = _ask("inspect", "--format", state, self.name)
+        return "" if killed or not found else f"is {found}"
+
+
+def _docker() -> str:
+    return os.environ.get("WORKER_DOCKER", "docker")
+
+
+def _ask(*arguments: str) -> str:
+    """The answer of the engine; empty if it gives none."""
+    try:
+        return subprocess.run(
+            [_docker(), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=ENGINE_TIMEOUT_SECONDS,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def register() -> None:

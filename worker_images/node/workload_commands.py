@@ -2,15 +2,16 @@
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from worker_images.files import PROBES
 from worker_images.model.results import ResultsError
-from worker_images.node import benchmark, node, place, proof, run_pytest
+from worker_images.node import benchmark, node, place, proof, run_pytest, trust
 from worker_images.node.command import CHECK_FAILED, OK, USAGE, Command, Log
 from worker_images.node.place import PlaceError
 from worker_images.node.unpack import open_root
@@ -35,6 +36,7 @@ def _add_workload_arguments(parser: argparse.ArgumentParser) -> None:
         help="the user's python; some checks need torch in it",
     )
     parser.add_argument("--other-runsc", type=Path, help="an older runsc for the negative controls")
+    trust.add_argument(parser)
     parser.add_argument(
         "--require", choices=("workload",), help="fail checks that this machine cannot run"
     )
@@ -98,27 +100,48 @@ def _run_variant(
         options += ["--other-runsc", str(arguments.other_runsc.resolve())]
     if arguments.require:
         options += ["--require", arguments.require]
+    if arguments.trust:
+        options.append("--trust")
+    for name, identity in _runs_as_root(arguments, image, variant):
+        trust.require(root, name, identity, trust=arguments.trust)
+        log(f"programs of {name} run as root on this machine")
     log(f"running the workload layer of {variant}")
     failed = run_pytest.run(root, ["tests/workload"], options, results / proof.CHECKS)
     table = ""
     if arguments.benchmark:
-        table = _measure(arguments.python, root, image, results, variant, log)
+        table = _measure(arguments, root, image, results, variant, log)
     return CHECK_FAILED if failed else OK, table
 
 
-def _measure(python: str, root: Path, image: Path, results: Path, variant: str, log: Log) -> str:
+def _runs_as_root(
+    arguments: argparse.Namespace, image: Path, variant: str
+) -> Iterator[tuple[str, str]]:
+    """Yield the name and the ID of each image whose programs the workload layer runs."""
+    yield str(image), trust.image_id(image)
+    if arguments.place == "engine":
+        reference = f"worker:{variant}"
+        yield reference, trust.engine_id(reference, os.environ.get("WORKER_DOCKER", "docker"))
+
+
+def _measure(
+    arguments: argparse.Namespace, root: Path, image: Path, results: Path, variant: str, log: Log
+) -> str:
     """Write the benchmark's results and a description of the machine; return the table."""
     this_node = node.read()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "image").mkdir()
-        image_root, _ = open_root(image, folder / "image")
+        image_root, image_id = open_root(image, folder / "image")
+        trust.require(root, str(image), image_id, trust=arguments.trust)
         host = place.Host(f"{image_root}{place.RUNSC}", f"{folder}/host-mounts")
         measurements = benchmark.measure(
-            place.Chroot(image_root), host, this_node, python, root / PROBES, folder, log
+            place.Chroot(image_root), host, this_node, arguments.python, root / PROBES, folder, log
         )
         run = {"variant": variant} | proof.machine(
-            this_node, python, host.runsc, ["python3", "-m", "worker_images.node", *sys.argv[1:]]
+            this_node,
+            arguments.python,
+            host.runsc,
+            ["python3", "-m", "worker_images.node", *sys.argv[1:]],
         )
     (results / proof.BENCHMARK).write_text(benchmark.as_json(measurements))
     (results / proof.RUN).write_text(json.dumps(run, indent=1) + "\n")

@@ -1,6 +1,8 @@
 """The open shell returns the results of a real sh, and raises an error after its end."""
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import testinfra
@@ -59,6 +61,37 @@ def test_command_that_exceeds_its_time_raises_an_error(open_shell: OpenShell) ->
 
 @pytest.mark.parametrize(
     "command",
+    [b"yes", b"yes >&2", b"head -c 9000000 /dev/zero; head -c 9000000 /dev/zero >&2"],
+)
+def test_command_that_prints_without_end_raises_an_error(
+    command: bytes, open_shell: OpenShell
+) -> None:
+    begun = time.monotonic()
+    with pytest.raises(TransportError, match="more than 16 MiB of output from b'"):
+        open_shell.run(command, 30)
+    assert time.monotonic() - begun < 30
+
+
+def test_grandchild_that_prints_after_the_end_does_not_block(open_shell: OpenShell) -> None:
+    """The shell ends while another process prints to its error output."""
+    with pytest.raises(TransportError, match=r"the target is gone|more than 16 MiB"):
+        open_shell.run(b"yes >&2 & kill -9 $PPID", 30)
+
+
+def test_shell_without_an_exit_status_raises_an_error(tmp_path: Path) -> None:
+    """A program in place of the shell can read the mark and print anything."""
+    (tmp_path / "sh").write_text(
+        "#!/bin/sh\nread -r line\nmark=${line##*\\'\\\\n}; mark=${mark%%\\\\n*}\n"
+        'printf "\\n%s x\\n" "$mark"; printf "\\n%s\\n" "$mark" >&2; exec sleep 60\n'
+    )
+    (tmp_path / "sh").chmod(0o755)
+    found = OpenShell([str(tmp_path / "sh")])
+    with pytest.raises(TransportError, match="no exit status of b'true'"):
+        found.run(b"true", 30)
+
+
+@pytest.mark.parametrize(
+    "command",
     [["/bin/sh", "-c", "echo no such container >&2; exit 1"], ["/bin/false"], ["/bin/true"]],
 )
 def test_command_that_starts_no_shell_raises_an_error(command: list[str]) -> None:
@@ -88,3 +121,52 @@ def test_absence_check_raises_an_error_after_the_shell_ended(host: Host) -> None
     host.backend.shell.process.wait()
     with pytest.raises(TransportError):
         host.exists("no-such-program")
+
+
+DOCKER = """#!/bin/sh
+case $1 in
+  exec) {exec} ;;
+  inspect) {inspect} ;;
+  events) {events} ;;
+esac
+"""
+ENDS = "exit 137"
+RUNNING, EXITED = "echo running, exit code 0", "echo exited, exit code 137"
+
+
+@pytest.mark.parametrize(
+    ("exec_", "inspect", "events", "error", "message"),
+    [
+        (
+            "exec yes",
+            RUNNING,
+            "true",
+            pytest.fail.Exception,
+            "16 MiB .* is running, exit code 0: a prog",
+        ),
+        (ENDS, RUNNING, "true", pytest.fail.Exception, "the target is gone"),
+        (ENDS, EXITED, "true", pytest.fail.Exception, "the container is exited, exit code 137"),
+        (ENDS, EXITED, "echo killed", TransportError, "the target is gone"),
+        (ENDS, "echo no such object >&2; exit 1", "exit 1", TransportError, "the target is gone"),
+    ],
+    ids=["prints", "shell ends", "container ends", "container is killed", "engine is gone"],
+)
+def test_lost_shell_is_a_fault_of_the_image_if_the_engine_has_its_container(
+    exec_: str,
+    inspect: str,
+    events: str,
+    error: type[BaseException],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A container that another client killed, and an engine that does not respond, are not."""
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER.format(exec=exec_, inspect=inspect, events=events))
+    docker.chmod(0o755)
+    monkeypatch.setenv("WORKER_DOCKER", str(docker))
+    shell.register()
+    host = testinfra.get_host("dockersh://container")
+    with pytest.raises(error, match=message):
+        host.run("true")
+    assert host.backend.lost

@@ -101,7 +101,7 @@ def build_of(image: Path | str, root: Path) -> Build | None:
 
 
 def _options(name: str, request: Request) -> list[str]:
-    image = [f"--image={request.image}"]
+    image = [f"--image={request.image}", *(["--trust"] if request.options.trust else [])]
     drivers = [f"--driver={driver}" for driver in request.options.driver]
     if name == "image":
         built = build_of(request.image, request.root)

@@ -11,7 +11,7 @@ from pathlib import Path
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS, Table
 from worker_images.model.results import NOT_RUN, Result
-from worker_images.node import node
+from worker_images.node import node, trust
 from worker_images.node.command import CHECK_FAILED, OK, USAGE, Command, Log
 from worker_images.node.place import Chroot, PlaceError, run_command
 from worker_images.node.unpack import open_root
@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=shutil.which("python3"),
         help="the user's python; some rows need torch in it",
     )
+    trust.add_argument(parser)
     _add_pod(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     parser.add_argument(
@@ -97,7 +98,8 @@ class Run:
 def main(options: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
     """Run the checklist, and return the exit code and the text for standard output.
 
-    Raises PlaceError, ImageError and OSError if the machine is at fault.
+    Raises UsageError for an image that is not trusted, and PlaceError, ImageError and OSError if
+    the machine is at fault.
     """
     built = root / IMAGE
     image = options.image or (str(built) if built.exists() else "")
@@ -138,6 +140,9 @@ def _check(run: Run, image: str) -> Checklist:
     missing_options = {row: _missing_option(row, run, image) for row in rows}
     selected = [row for row in rows if not missing_options[row]]
     file = _open_image(image, run) if image else Path()
+    if image:
+        trust.require(run.root, image, trust.image_id(file), trust=run.options.trust)
+        run.log(f"programs of {image} run as root on this machine")
     request = suites.Request(file, run.options, run.root, run.scratch)
     results = suites.run(selected, request, run.log)
     probed = _run_probes(selected, file, run)
@@ -213,7 +218,8 @@ def _make_target(run: Run, image: Path) -> Target:
     if os.geteuid() != 0:
         raise PlaceError("entering an image's root filesystem requires root; run as root")
     (run.scratch / "root").mkdir()
-    root, _ = open_root(image, run.scratch / "root")
+    root, image_id = open_root(image, run.scratch / "root")
+    trust.require(run.root, str(image), image_id, trust=options.trust)
     return Target(Chroot(root), run.drivers, node=node.read())
 
 

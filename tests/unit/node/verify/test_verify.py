@@ -14,6 +14,7 @@ from tests.support.records import RECORD
 from worker_images.build.kit import PYTEST
 from worker_images.files import ROOT
 from worker_images.model.results import FAILED, NOT_RUN, PASSED
+from worker_images.node import trust
 from worker_images.node.place import PlaceError
 from worker_images.node.verify import checklist, page, suites
 from worker_images.node.verify.checklist import Row
@@ -41,6 +42,8 @@ def kit(kit_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (kit_root / "pytest.ini").write_text(PYTEST)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     archives.write(kit_root / "image.tar", [archives.layer(("file", "etc/hello", "x"))])
+    built = {"image_id": trust.image_id(kit_root / "image.tar")}
+    (kit_root / "build.json").write_text(json.dumps(built))
     return kit_root
 
 
@@ -184,7 +187,8 @@ def test_missing_engine_is_named_for_an_image_reference(
 def test_image_reference_is_saved_first(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_suite(kit, "workload", test_sandbox_kernel_is_gvisor="assert pytest")
     docker = kit / "docker"
-    docker.write_text('#!/bin/sh\ntouch "${2#--output=}"; test "$1 $3" = "save worker:slim"\n')
+    save = f'cp {kit}/image.tar "${{2#--output=}}"'
+    docker.write_text(f'#!/bin/sh\n{save}; test "$1 $3" = "save worker:slim"\n')
     docker.chmod(0o755)
     monkeypatch.setenv("WORKER_DOCKER", str(docker))
     assert run(kit, "--image", "worker:slim")[1] == 0
