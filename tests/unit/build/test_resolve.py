@@ -11,7 +11,7 @@ from worker_images.errors import DriftError, FetchError
 from worker_images.files import ROOT
 from worker_images.model import lock_differences
 from worker_images.model.lock import Lock, Package, Roots
-from worker_images.model.project import Project
+from worker_images.model.project import Project, load
 
 COMMITTED = ROOT / "versions.lock"
 
@@ -56,6 +56,18 @@ def test_lock_is_not_written_without_a_checksum_database(
     monkeypatch.setenv("GOSUMDB", "off")
     with pytest.raises(FetchError, match="would not be verified"):
         resolve.write(project, print)
+
+
+def test_lock_is_not_written_if_files_are_later_than_it(
+    checkout: Path, project: Project, locked: Lock
+) -> None:
+    pins = checkout / "versions.yaml"
+    late = str(locked.debian.time + 1)
+    pins.write_text(pins.read_text().replace(str(project.file_time), late))
+    before = (checkout / "versions.lock").read_text()
+    with pytest.raises(DriftError, match=r"file_time: later than versions\.lock; .*use an earlier"):
+        resolve.write(load(checkout), print, kept=locked)
+    assert (checkout / "versions.lock").read_text() == before
 
 
 def test_kept_package_has_one_version(locked: Lock) -> None:
