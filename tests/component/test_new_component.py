@@ -85,7 +85,7 @@ def test_accept_builds_and_tests_the_component(run: Run, tmp_path: Path) -> None
         accepted = run("accept", "full")
     assert accepted.returncode == 0, accepted.stderr
     assert "images/ledger.json: jq amd64: new" in accepted.stdout
-    assert "+ADD jq.tar /out/" in accepted.stdout
+    assert "+ADD jq.tar /out-" in accepted.stdout
     checks = (copy / "out/full/image.xml").read_text()
     assert 'name="test_jq_reports_the_pinned_version"' in checks
     record = json.loads((copy / "out/full/build.json").read_text())

@@ -14,21 +14,22 @@ from worker_images.model import pins
 
 TIME = pins.load(ROOT / "versions.yaml")[0].file_time
 FILES = sorted(ROOT.glob("images/*/Dockerfile.worker"))
+OUT = f"/out-{TIME}"
 DATED = (
-    f"for path in $(du --all /out | cut --fields=2); do touch --no-dereference --date=@{TIME}"
+    f"for path in $(du --all {OUT} | cut --fields=2); do touch --no-dereference --date=@{TIME}"
     ' "${path}" || exit; done'
 )
 
 
 def undated(text: str) -> list[str]:
-    """Return the last step of each stage that writes below /out and does not date it at the end."""
+    """Return the last step of each stage that writes below OUT and does not date it at the end."""
     stages: list[list[str]] = []
     for step in dockerfile.parse_string(text):
         if step.cmd.lower() == "from":
             stages.append([])
         elif stages:
             stages[-1].append(step.original)
-    makers = [steps for steps in stages if any("RUN" in step and "/out" in step for step in steps)]
+    makers = [steps for steps in stages if any("RUN" in step and OUT in step for step in steps)]
     return [steps[-1] for steps in makers if not steps[-1].endswith(DATED)]
 
 
@@ -41,11 +42,11 @@ def test_every_stage_dates_its_files_at_its_end(path: Path) -> None:
 @pytest.mark.parametrize(
     ("steps", "found"),
     [
-        (f"RUN make /out/x && {DATED}", 0),
-        ("RUN make /out/x", 1),
-        (f"RUN make /out/x && {DATED}\nRUN make /out/y", 1),
-        (f"RUN make /out/x && {DATED.replace(TIME, '1')}", 1),
-        ("ADD criu.tar /out/", 0),
+        (f"RUN make {OUT}/x && {DATED}", 0),
+        (f"RUN make {OUT}/x", 1),
+        (f"RUN make {OUT}/x && {DATED}\nRUN make {OUT}/y", 1),
+        (f"RUN make {OUT}/x && {DATED.replace(TIME, '1')}", 1),
+        (f"ADD criu.tar {OUT}/", 0),
     ],
 )
 def test_stage_that_does_not_date_its_files_is_found(steps: str, found: int) -> None:

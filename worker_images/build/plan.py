@@ -76,6 +76,14 @@ class Plan:
         return default_tag(self.name)
 
     @property
+    def out(self) -> str:
+        """The folder of a stage whose files become a layer; its name holds the files' time.
+
+        BuildKit takes a COPY from its cache if the contents are equal, whatever their times are.
+        """
+        return f"/out-{self.file_time}" if self.source == "packages" else "/out"
+
+    @property
     def modules(self) -> tuple[Component, ...]:
         """Components that are compiled with Go."""
         return tuple(each for each in self.components if each.builder)
