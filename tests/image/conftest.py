@@ -12,7 +12,7 @@ from testinfra.host import Host
 
 from worker_images.engine.endpoint import Endpoint
 from worker_images.files import ROOT
-from worker_images.harness import closed_world, dpkg, expect, shell
+from worker_images.harness import closed_world, derived, dpkg, expect, shell
 from worker_images.harness.closed_world import Declared
 from worker_images.harness.collection import Case
 from worker_images.harness.dpkg import Installed
@@ -30,6 +30,18 @@ from worker_images.model.oci import elf
 from worker_images.model.oci.image import Image
 
 RunInContainer = Callable[..., CommandResult]
+
+
+@pytest.fixture(scope="session")
+def known_images(case: Case) -> list[list[str]]:
+    """The diffIDs of each worker image from which a derived image may be made."""
+    return derived.known_images(ROOT, case.variant, case.components, case.architecture)
+
+
+@pytest.fixture(scope="session")
+def worker(image: Image, known_images: list[list[str]], case: Case) -> Image:
+    """The worker image: all of a built image, and the first layers of a derived one."""
+    return image if case.mode == "built" else derived.worker_part(image, known_images)
 
 
 def open_shell(container: str, backend: str) -> Iterator[Host]:

@@ -1,10 +1,13 @@
 """Are the components that the variant does not contain absent from every layer?
 
-The components come from the catalog, so a new one is covered at once.
+The components come from the catalog, so a new one is covered at once. In derived images the rule
+"program" of test_derived.py looks for them.
 """
 
 import fnmatch
 from collections.abc import Mapping
+
+import pytest
 
 from worker_images.files import ROOT
 from worker_images.harness import expect
@@ -12,6 +15,7 @@ from worker_images.harness.collection import Case
 from worker_images.model.oci.image import Image
 
 
+@pytest.mark.mode("built")
 def test_absent_component_leaves_no_trace_in_any_layer(image: Image, case: Case) -> None:
     """No path matches the trace patterns of a component that the variant does not contain."""
     traces = {
@@ -29,6 +33,7 @@ def test_absent_component_leaves_no_trace_in_any_layer(image: Image, case: Case)
     assert present == set(case.components), {key: paths for key, paths in traces.items() if paths}
 
 
+@pytest.mark.mode("built")
 def test_component_program_is_only_at_its_declared_path(
     programs: Mapping[str, str], case: Case
 ) -> None:

@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+import ssl
 from datetime import datetime
 
 import pytest
@@ -75,7 +76,7 @@ def test_shadow_has_one_line_for_each_account(image: Image) -> None:
 
 
 def test_shadow_is_not_world_readable(host: Host) -> None:
-    assert host.file("/etc/shadow").mode == 0o640
+    assert host.file("/etc/shadow").mode & 0o007 == 0
 
 
 @pytest.mark.mode("built")
@@ -116,19 +117,29 @@ def test_locale_counts_characters(locale: str, characters: str, host: Host) -> N
 
 
 def test_root_has_an_account_and_an_existing_shell(host: Host) -> None:
-    fields = host.check_output("getent passwd root").split(":")
-    assert fields[:4] == ["root", "*", "0", "0"]
-    assert host.file(fields[6]).exists
-    assert host.check_output("getent group root").split(":")[:3] == ["root", "*", "0"]
+    """The password is none, or in /etc/shadow (pwconv)."""
+    name, password, *numbers, _, _, shell = host.check_output("getent passwd root").split(":")
+    assert (name, numbers) == ("root", ["0", "0"])
+    assert password in {"*", "x"}
+    assert host.file(shell).exists
+    name, password, number, *_ = host.check_output("getent group root").split(":")
+    assert (name, number) == ("root", "0")
+    assert password in {"*", "x"}
 
 
-def test_ca_bundle_contains_certificates(host: Host) -> None:
-    bundle = host.file("/etc/ssl/certs/ca-certificates.crt")
-    assert bundle.contains("BEGIN CERTIFICATE")
-    assert (
-        int(host.check_output("grep -c 'BEGIN CERTIFICATE' /etc/ssl/certs/ca-certificates.crt"))
-        >= 100
-    )
+def test_ca_bundle_contains_certificates(image: Image) -> None:
+    """Each of its certificates can be read, and is one of an authority."""
+    entry = image.find("/etc/ssl/certs/ca-certificates.crt")
+    assert entry
+    text = image.read(entry).decode("ascii")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cadata=text)
+    except ssl.SSLError as error:
+        raise pytest.fail.Exception(f"not certificates: {error}", pytrace=False) from error
+    found = len(context.get_ca_certs())
+    assert found == text.count("BEGIN CERTIFICATE")
+    assert found >= 100
 
 
 @pytest.mark.mode("built")
@@ -172,8 +183,12 @@ def test_labels_match_versions_drivers_and_source(
 
 
 def test_engine_loads_the_image_that_was_read(image: Image, engine_id: str) -> None:
-    """Also where programs of its architecture cannot run."""
-    assert engine_id in image.digests
+    """Also where programs of its architecture cannot run.
+
+    The copy of an archive without index.json has a manifest of its own, which engine_id compares.
+    """
+    assert engine_id.startswith("sha256:")
+    assert engine_id in image.digests or len(image.digests) == 1
 
 
 def test_platform_is_linux_and_the_built_architecture(image: Image, case: Case) -> None:

@@ -79,7 +79,5 @@ def test_libcudart_loads_and_reports_its_version(image: Image, tmp_path: Path) -
 
 
 def test_driver_capabilities_are_allowed_by_gvisor(image: Image) -> None:
-    variables = image.settings["Env"]
-    assert isinstance(variables, list)
-    found = dict(line.split("=", 1) for line in variables)
+    found = dict(line.split("=", 1) for line in image.environment)
     assert set(found["NVIDIA_DRIVER_CAPABILITIES"].split(",")) <= {"compute", "utility"}

@@ -1,6 +1,7 @@
 """Does the variant keep its promises?
 
-They are written here by hand, so that an error in a plan cannot hide a breach.
+They are written here by hand, so that an error in a plan cannot hide a breach. They are about all
+paths that a build makes; for what users add, test_derived.py has rules.
 """
 
 import fnmatch
@@ -9,6 +10,8 @@ import pytest
 
 from worker_images.harness.collection import case_of
 from worker_images.model.oci.image import Image
+
+pytestmark = pytest.mark.mode("built")
 
 FORBIDDEN_PATHS = {
     "runc": ("*/runc", "*/runc.*", "*/runc-*"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from worker_images.files import ROOT
+from worker_images.harness.dangers import RULES as DANGERS
 from worker_images.model.layers import LAYERS
 from worker_images.node.lint import RULES
 
@@ -60,6 +61,14 @@ def test_launcher_page_lists_every_lint_rule() -> None:
         rule.name for rule in RULES if f"| {rule.name} | {rule.description} |" not in text
     ] == []
     assert len(RULES) == text.count("\n| F")
+
+
+def test_page_of_derived_images_lists_every_rule() -> None:
+    text = (ROOT / "docs/derived.md").read_text()
+    assert [
+        name for name, rule in DANGERS.items() if f"| {name} | {rule.__doc__} |" not in text
+    ] == []
+    assert len(DANGERS) == text.count("\n| ") - 2
 
 
 def test_troubleshooting_quotes_existing_messages() -> None:

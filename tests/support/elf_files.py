@@ -3,11 +3,13 @@
 import struct
 
 
-def library(names: tuple[str, ...], *, strings_at: int = 0x1000) -> bytes:
+def library(names: tuple[str, ...], *, strings_at: int = 0x1000, soname: str = "") -> bytes:
     """Return a 64-bit library whose only loaded segment contains the string table."""
-    strings = b"\0" + b"".join(name.encode() + b"\0" for name in names)
+    strings = b"\0" + b"".join(name.encode() + b"\0" for name in (*names, soname))
     places = [strings.index(b"\0" + name.encode() + b"\0") + 1 for name in names]
     tags = [*((1, place) for place in places), (5, strings_at), (0, 0)]
+    if soname:
+        tags.insert(0, (14, strings.index(b"\0" + soname.encode() + b"\0") + 1))
     dynamic = b"".join(struct.pack("<qQ", *tag) for tag in tags)
     begin = 64 + 2 * 56
     segments = [(1, begin, 0x1000, len(strings)), (2, begin + len(strings), 0, len(dynamic))]

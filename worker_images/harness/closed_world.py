@@ -154,9 +154,9 @@ def findings(image: Image, declared: Mapping[str, Declared], rules: Rules) -> li
     parents = {str(parent) for path in declared for parent in PurePosixPath(path).parents}
     lines = []
     for entry in image.entries:
-        if fault := _fault(image, entry, declared.get(entry.path), parents):
+        if what := fault(image, entry, declared.get(entry.path), parents):
             origin = f"layer {entry.layer + 1}, made by: {image.instruction(entry.layer)}"
-            lines.append(f"{entry.path}: {fault}; {origin}")
+            lines.append(f"{entry.path}: {what}; {origin}")
     absent = sorted(declared.keys() - {entry.path for entry in image.entries})
     return lines + [
         f"{path}: missing: declared by {declared[path].owner}, in no layer"
@@ -181,21 +181,23 @@ def other_times(image: Image, declared: Mapping[str, Declared], constant: int) -
     return lines
 
 
-def _fault(image: Image, entry: Entry, declared: Declared | None, parents: set[str]) -> str:
+def fault(image: Image, entry: Entry, declared: Declared | None, parents: set[str]) -> str:
+    """How a path differs from its declaration; empty if it does not."""
     if entry.attributes:
         return f"has the attributes {', '.join(entry.attributes)}"
     if declared is None:
-        plain_folder = entry.path in parents and _describe(entry) == _describe(
+        plain_folder = entry.path in parents and describe(entry) == describe(
             plain(entry.path, "folder", "0755")
         )
         return "" if plain_folder else f"a {entry.kind} that no package and no component declares"
-    if _describe(entry) != _describe(declared.entry):
-        return f"{_describe(entry)}; {declared.owner} declares {_describe(declared.entry)}"
+    if describe(entry) != describe(declared.entry):
+        return f"{describe(entry)}; {declared.owner} declares {describe(declared.entry)}"
     if declared.sha256 and image.sha256(entry) not in {declared.sha256, declared.reduced}:
         return f"its contents are not those of {declared.owner}"
     return ""
 
 
-def _describe(entry: Entry) -> str:
+def describe(entry: Entry) -> str:
+    """The kind, mode, owner and target of a path, as text."""
     rights = "" if entry.kind == "link" else f" {entry.mode:04o} {entry.user}:{entry.group}"
     return f"a {entry.kind}{rights}{' to ' * bool(entry.target)}{entry.target}"

@@ -10,6 +10,9 @@ from worker_images.model.oci.image import Image, ImageError
 from worker_images.model.pins import PACKAGE
 
 STATUS = "/var/lib/dpkg/status.d"
+# The packages that dpkg itself installed.
+DATABASE = "/var/lib/dpkg/status"
+INSTALLED = re.compile(rb"^Status: .* installed$", re.MULTILINE)
 VERSION = re.compile(r"[0-9][0-9A-Za-z.+:~-]*")
 ALTERNATIVE = re.compile(r"(?:^|[,|])\s*([a-z0-9][a-z0-9+.-]+)")
 
@@ -35,14 +38,29 @@ def installed(image: Image) -> dict[str, Installed]:
             and entry.kind == "file"
             and not entry.path.endswith(".md5sums")
         ):
-            fields = email.parser.BytesParser().parsebytes(image.read(entry))
-            depends = (*_dependencies(fields["Depends"]), *_dependencies(fields["Pre-Depends"]))
-            name, version = PurePosixPath(entry.path).name, str(fields["Version"])
-            # Both become arguments of apt-get.
-            if not (re.fullmatch(PACKAGE, name) and VERSION.fullmatch(version)):
-                raise ImageError(f"{entry.path}: not a valid record of a Debian package")
-            found[name] = Installed(version, depends, tuple(names(fields["Provides"])))
+            name = PurePosixPath(entry.path).name
+            found[name] = _record(image.read(entry), name, entry.path)[1]
     return found
+
+
+def recorded(image: Image) -> dict[str, Installed]:
+    """Return these packages, and those that dpkg itself recorded; raises ImageError."""
+    entry = image.merged.get(DATABASE)
+    text = image.read(entry) if entry and entry.kind == "file" else b""
+    stanzas = re.split(rb"\n\n+", text.strip())
+    found = [_record(each, "", DATABASE) for each in stanzas if INSTALLED.search(each)]
+    return installed(image) | dict(found)
+
+
+def _record(text: bytes, name: str, place: str) -> tuple[str, Installed]:
+    """The name of a package, which a record itself gives unless its file does, and the package."""
+    fields = email.parser.BytesParser().parsebytes(text)
+    depends = (*_dependencies(fields["Depends"]), *_dependencies(fields["Pre-Depends"]))
+    name, version = name or str(fields["Package"]), str(fields["Version"])
+    # Both become arguments of apt-get.
+    if not (re.fullmatch(PACKAGE, name) and VERSION.fullmatch(version)):
+        raise ImageError(f"{place}: not a valid record of a Debian package")
+    return name, Installed(version, depends, tuple(names(fields["Provides"])))
 
 
 def _dependencies(field: str | None) -> Iterator[tuple[str, ...]]:

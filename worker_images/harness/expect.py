@@ -50,9 +50,14 @@ class BaseExpectation(Holding):
 
 
 class ComponentExpectation(Holding):
-    """Paths of a component, and the path patterns that reveal it anywhere in an image."""
+    """Paths of a component, and what reveals it anywhere in an image.
+
+    `traces` are path patterns, `marks` texts that only its own programs contain. Go programs need
+    none: their tables name the main package.
+    """
 
     traces: Patterns
+    marks: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
 class VariantExpectation(Strict):

@@ -23,7 +23,8 @@ from worker_images.harness.collection import (
 from worker_images.harness.options import not_run
 from worker_images.harness.shell import TransportError
 from worker_images.model import kernel_settings
-from worker_images.model.oci import archive
+from worker_images.model.oci import archive, manifest
+from worker_images.model.oci.files import open_archive
 from worker_images.model.oci.image import Image, ImageError
 from worker_images.model.oci.names import without_names
 
@@ -32,24 +33,6 @@ SANDBOXES = Rights(user="1000:1000", confined=False)
 # The minimal set: CRIU fails without any one of these.
 CHECKPOINT_CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "SYS_CHROOT", "SYS_TIME")
 CHECKPOINTS = Rights(capabilities=CHECKPOINT_CAPABILITIES, confined=False)
-LISTED = pytest.StashKey[list[str]]()
-
-
-@pytest.fixture
-def listed(pytestconfig: pytest.Config) -> list[str]:
-    """Paths that are listed at the end of the run, without failing it."""
-    return pytestconfig.stash.setdefault(LISTED, [])
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Print the listed paths."""
-    if found := config.stash.get(LISTED, []):
-        terminalreporter.section(
-            f"{len(found)} paths that are not from the worker image; listed, not tested"
-        )
-        terminalreporter.write_line("\n".join(found))
 
 
 def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[None]) -> None:
@@ -154,10 +137,12 @@ def engine_id(
         copy = without_names(
             image_file, tmp_path_factory.mktemp("unnamed") / "image.tar", case.architecture
         )
+        with open_archive(copy) as files:
+            digests = manifest.read(files, case.architecture).digests
         found = images.load(copy)
         copy.unlink()
         # An engine names an image by the digest of its manifest or of its configuration.
-        if found not in image.digests:
+        if found not in digests or image.image_id not in digests:
             raise ImageError(f"{image_file}: contains {image.digest}; the engine loaded {found}")
     record_testsuite_property("engine_id", found)
     yield found

@@ -48,7 +48,8 @@ def plain(path: str, kind: str, rights: str = "0777", target: str = "") -> Entry
 class Layer:
     """A layer: digest and size as shipped, its tar on disk with entries in order.
 
-    `diff_id` and `unpacked` are the digest and size of the tar.
+    `diff_id` and `unpacked` are the digest and size of the tar. `root` are its entries for /, which
+    are not among the others.
     """
 
     digest: str
@@ -57,6 +58,7 @@ class Layer:
     entries: tuple[Entry, ...] = field(repr=False)
     diff_id: str = ""
     unpacked: int = 0
+    root: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True)

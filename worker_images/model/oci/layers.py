@@ -36,9 +36,8 @@ def _layer(files: Files, name: str, number: int, path: Path, most: int, *, stric
     if name.startswith(BLOBS) and name.removeprefix(BLOBS) != shipped.hexdigest():
         raise ImageError("its bytes do not match its digest")
     with path.open("rb") as stream:
-        entries = tuple(
-            each for each in tar.read(stream, number, strict=strict) if each.path != "/"
-        )
+        members = tuple(tar.read(stream, number, strict=strict))
+    entries = tuple(each for each in members if each.path != "/")
     if len({entry.path for entry in entries}) != len(entries):
         raise ImageError("duplicate paths")
     return Layer(
@@ -48,6 +47,7 @@ def _layer(files: Files, name: str, number: int, path: Path, most: int, *, stric
         entries=entries,
         diff_id=f"sha256:{unpacked.hexdigest()}",
         unpacked=size,
+        root=tuple(each for each in members if each.path == "/"),
     )
 
 

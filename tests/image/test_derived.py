@@ -1,0 +1,108 @@
+"""Does a derived image begin with a worker image, and does it only add to it?"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pytest
+
+from worker_images.files import ROOT
+from worker_images.harness import changes, closed_world, derived, expect, programs, updates
+from worker_images.harness.allow import Allowed
+from worker_images.harness.collection import Case
+from worker_images.harness.dangers import RULES
+from worker_images.harness.derived import Derivation, Promise
+from worker_images.harness.plugin import one_line_errors
+from worker_images.harness.programs import Mark
+from worker_images.harness.updates import Updates
+from worker_images.model import rootfs
+from worker_images.model.drivers.table import Release
+from worker_images.model.oci.image import Entry, Image
+
+pytestmark = pytest.mark.mode("derived")
+
+
+@pytest.fixture(scope="module")
+def promise(case: Case, contract: Release) -> Promise:
+    """What the variant promises of an image that is made from it."""
+    own = {name: expect.component(ROOT, name) for name in case.components}
+    versions = {
+        case.catalog.components[name].label: case.reported_version(name) for name in case.components
+    }
+    return Promise(
+        environment=expect.variant(ROOT, case.variant).environment,
+        labels=versions
+        | {
+            "worker.drivers": " ".join(contract.supported),
+            "worker.source": case.source,
+            "worker.variant": case.variant,
+        },
+        paths=frozenset(path for each in own.values() for path in each.files),
+        traces={name: expect.component(ROOT, name).traces for name in case.catalog.components},
+    )
+
+
+@pytest.fixture(scope="module")
+def marks(case: Case) -> Mapping[str, list[Mark]]:
+    """What reveals the programs of each component by their contents."""
+    texts = {name: expect.component(ROOT, name).marks for name in case.catalog.components}
+    found = {name: [Mark(text.encode()) for text in each] for name, each in texts.items()}
+    for name, module in case.modules.items():
+        found[name].append(programs.go_main(module))
+    return found
+
+
+@pytest.fixture(scope="module")
+def newer(image: Image, worker: Image, case: Case) -> Updates:
+    """What newer Debian packages hold; without any, no index is fetched."""
+    with one_line_errors():
+        found = updates.newer(image, worker)
+        locked = case.lock.packages[case.architecture]
+        files = closed_world.debs(found, case.pins.debian, locked, case.architecture, every=False)
+        return updates.updates(worker, files, rootfs.load(ROOT))
+
+
+@pytest.fixture(scope="module")
+def derivation(
+    image: Image, worker: Image, promise: Promise, marks: Mapping[str, list[Mark]], newer: Updates
+) -> Derivation:
+    """The derived image, and how it differs from its worker image."""
+    added = image.layers[len(worker.layers) :]
+    return Derivation(
+        image,
+        worker,
+        promise,
+        changes=tuple(changes.changes(image, worker, newer)),
+        programs=tuple(programs.find(added, marks)),
+        updated=newer.held(image),
+    )
+
+
+def test_first_layers_are_those_of_a_worker_image(
+    image: Image, known_images: Sequence[Sequence[str]], case: Case
+) -> None:
+    """They are in images/ledger.json, or the last build of this checkout made them."""
+    fault = derived.other_origin(image, known_images, case.variant)
+    if fault:
+        pytest.fail(fault, pytrace=False)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_later_layers_keep_the_rule(rule: str, derivation: Derivation, allowed: Allowed) -> None:
+    """What the allow file does not list must keep each rule."""
+    with one_line_errors():
+        found = allowed.refused(dict.fromkeys(RULES[rule](derivation)))
+    if found:
+        pytest.fail("\n".join(map(str, found)), pytrace=False)
+
+
+def test_added_paths_are_listed(
+    derivation: Derivation, list_paths: Callable[[list[str]], None]
+) -> None:
+    """The file of --listing names each path that a later layer adds, with the layer's origin."""
+    lines = [_line(derivation.image, entry) for entry in derivation.added]
+    list_paths(lines)
+    assert derivation.image.layers
+
+
+def _line(image: Image, entry: Entry) -> str:
+    origin = f"layer {entry.layer + 1}, made by: {image.instruction(entry.layer)}"
+    return f"{entry.path}: {closed_world.describe(entry)}; {origin}"

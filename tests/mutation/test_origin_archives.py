@@ -1,0 +1,36 @@
+"""Are images whose first layers are not a worker image's refused as derived?"""
+
+from pathlib import Path
+
+from tests.support import image_tests
+from tests.support.altered import Archive
+from tests.support.derived_images import append, archive_of
+from tests.support.members import layer
+
+ORIGIN = "test_derived::test_first_layers_are_those_of_a_worker_image"
+GVISOR, RUNSC = 1, "usr/local/bin/runsc"
+
+
+def flip_last(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def test_image_with_another_runsc_in_its_layer_is_not_derived(tmp_path: Path) -> None:
+    archive = Archive.read(archive_of("slim"))
+    archive.edit_layer(GVISOR, lambda members: members.edit(RUNSC, flip_last))
+    reason = _origin(archive, tmp_path)
+    assert "not derived from a worker:slim image of this checkout: layer 2 is sha256:" in reason
+
+
+def test_image_from_scratch_with_all_files_is_not_derived(tmp_path: Path) -> None:
+    """Its one layer holds the files of the base."""
+    archive = Archive.read(archive_of("slim"))
+    archive.manifest["layers"], archive.layers = [], []
+    archive.config["rootfs"]["diff_ids"] = []
+    archive.add_layer(layer([append("etc/passwd", "")]))
+    assert "layer 1 is sha256:" in _origin(archive, tmp_path)
+
+
+def _origin(archive: Archive, folder: Path) -> str:
+    path = archive.write(folder / "image.tar")
+    return image_tests.failures("slim", path, [ORIGIN], "--mode", "derived")[ORIGIN]

@@ -1,0 +1,189 @@
+"""Rules for derived images, on small images."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.archives import write
+from tests.support.elf_files import library
+from tests.support.members import Member, file, layer, other
+from worker_images.harness import changes, programs
+from worker_images.harness.dangers import RULES
+from worker_images.harness.derived import Derivation, Promise
+from worker_images.harness.programs import Mark
+from worker_images.harness.updates import Updates
+from worker_images.model.oci import archive
+
+ACCOUNTS = "root:*:0:0:root:/root:/bin/sh\n"
+BASE = [
+    file("etc/passwd", ACCOUNTS),
+    file("etc/shadow", "root:*:1::::::\n"),
+    file("usr/bin/tool", "x", 0o755),
+    file("usr/lib/libx.so.1", "x"),
+    file("usr/share/ca.crt", "x"),
+]
+PROMISE = Promise(
+    environment={"PATH": "/usr/local/bin:/usr/bin", "NVIDIA_VISIBLE_DEVICES": "all"},
+    labels={"worker.variant": "slim", "worker.source": "packages"},
+    paths=frozenset({"/usr/bin/tool"}),
+    traces={"runc": ("*/runc", "*/runc-*"), "cuda": ("*/libcudart.so*",)},
+)
+MARKS = {"runc": [programs.go_main("a.example/runc"), Mark(b"usage of runc")]}
+ENVIRONMENT = ("PATH=/usr/local/bin:/usr/bin", "NVIDIA_VISIBLE_DEVICES=all")
+
+
+def faults(
+    rule: str,
+    folder: Path,
+    members: Sequence[Member] = (),
+    environment: Sequence[str] = ENVIRONMENT,
+    labels: dict[str, str] | None = None,
+) -> list[str]:
+    """What a rule finds in an image with one layer over the base."""
+    path = write(folder / "image.tar", [layer(BASE), layer(members)])
+    found = archive.load(path, folder)
+    settings = {"Env": list(environment), "Labels": labels}
+    config = dict(found.config) | {"config": settings, "architecture": "amd64"}
+    found = replace(found, config=config)
+    worker = replace(found, layers=found.layers[:1])
+    derivation = Derivation(
+        found,
+        worker,
+        PROMISE,
+        tuple(changes.changes(found, worker, Updates())),
+        tuple(programs.find(found.layers[1:], MARKS)),
+    )
+    return [str(each) for each in RULES[rule](derivation)]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_image_without_additions_keeps_every_rule(rule: str, tmp_path: Path) -> None:
+    assert faults(rule, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("app:x:1001:1001::/:/bin/sh", ""),
+        ("", ""),
+        ("toor:*:0:0::/:/bin/sh", "'toor' has the user ID ['0']"),
+        ("toor:*:00:0::/:/bin/sh", "'toor' has the user ID ['00']"),
+        ("toor:*:4294967296:0::/:/bin/sh", "'toor' has the user ID ['4294967296']"),
+        ("toor:*:-1:0::/:/bin/sh", "'toor' has the user ID ['-1']"),
+        ("app::1001:1001::/:/bin/sh", "'app' has an empty password"),
+        ("app:x:1001", "a line that is not valid: 'app:x:1001'"),
+    ],
+)
+def test_account_with_rights_of_root_is_found(line: str, fault: str, tmp_path: Path) -> None:
+    found = faults("account", tmp_path, [file("etc/passwd", f"{ACCOUNTS}{line}\n")])
+    assert found == ([f"/etc/passwd: {fault}"] if fault else [])
+
+
+@pytest.mark.parametrize(
+    ("members", "path", "fault"),
+    [
+        (
+            [file("usr/local/bin/tool", "x", 0o755)],
+            "/usr/local/bin:/usr/bin",
+            "/usr/local/bin/tool",
+        ),
+        ([file("usr/local/bin/tool", "x")], "/usr/local/bin:/usr/bin", ""),
+        ([file("usr/local/bin/other", "x", 0o755)], "/usr/local/bin:/usr/bin", ""),
+        (
+            [other("link", "opt/tool", "/opt/x"), file("opt/x", "", 0o755)],
+            "/opt:/usr/bin",
+            "/opt/x",
+        ),
+        ([other("link", "opt/tool", "/usr/bin/tool")], "/opt:/usr/bin", ""),
+        ([file("opt/tool", "x", 0o755)], "/usr/bin:/opt", ""),
+        ([], "bin:/usr/bin", "ENV PATH"),
+        ([], "/usr/local/bin", "ENV PATH"),
+    ],
+)
+def test_program_before_that_of_the_worker_image_is_found(
+    members: list[Member], path: str, fault: str, tmp_path: Path
+) -> None:
+    found = faults("path", tmp_path, members, [f"PATH={path}"])
+    assert [each.partition(": ")[0] for each in found] == ([fault] if fault else [])
+
+
+@pytest.mark.parametrize(
+    ("environment", "count"),
+    [
+        (["NVIDIA_VISIBLE_DEVICES=all"], 0),
+        (["NVIDIA_VISIBLE_DEVICES=all", "CUDA_HOME=/opt"], 0),
+        (["NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_VISIBLE_DEVICES=void"], 1),
+        (["NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_IMEX_CHANNELS=0"], 1),
+        ([], 1),
+    ],
+)
+def test_other_nvidia_variable_is_found(environment: list[str], count: int, tmp_path: Path) -> None:
+    assert len(faults("nvidia", tmp_path, environment=environment)) == count
+
+
+@pytest.mark.parametrize(
+    ("labels", "count"),
+    [
+        ({}, 0),
+        ({"org.example": "x"}, 0),
+        ({"worker.variant": "slim", "worker.source": "packages", "a": "b"}, 0),
+        ({"worker.variant": "slim"}, 1),
+        ({"worker.variant": "full", "worker.source": "packages"}, 1),
+        ({"worker.variant": "slim", "worker.source": "packages", "worker.x": ""}, 1),
+    ],
+)
+def test_label_that_contradicts_the_worker_image_is_found(
+    labels: dict[str, str], count: int, tmp_path: Path
+) -> None:
+    assert len(faults("label", tmp_path, labels=labels)) == count
+
+
+GO = b"\x7fELF a.example/runc@v1.2.3/main.go\0"
+
+
+@pytest.mark.parametrize(
+    ("member", "fault"),
+    [
+        (file("opt/x", GO), "/opt/x: has the contents of a program of runc"),
+        (file("opt/x", b"\x7fELF a.example/runc/cmd/x/main.go\0"), "/opt/x: has the contents"),
+        (file("opt/x", b"\x7fELF usage of runc\0"), "/opt/x: has the contents of a program of"),
+        (file("opt/x", b"\x7fELF a.example/runc/libcontainer/init.go\0"), ""),
+        (file("opt/x", GO[4:], 0o755), ""),
+        (file("usr/bin/tool", GO, 0o755), ""),
+        (file("opt/runc", "#!/bin/sh\n", 0o755), "/opt/runc: has the name of a program of runc"),
+        (file("opt/runc-1.2", b"\x7fELF"), "/opt/runc-1.2: has the name of a program of runc"),
+        (file("opt/runc", "#!/bin/sh\n"), ""),
+        (file("opt/runc", "text", 0o755), ""),
+        (file("opt/runc-docs/page", "#!/bin/sh\n", 0o755), ""),
+        (other("folder", "opt/runc"), ""),
+        (file("opt/libcudart.so.12", library((), soname="libcudart.so.12")), ""),
+    ],
+)
+def test_program_of_a_component_is_found(member: Member, fault: str, tmp_path: Path) -> None:
+    found = faults("program", tmp_path, [member])
+    assert [each[: len(fault)] for each in found] == ([fault] if fault else [])
+
+
+@pytest.mark.parametrize(
+    ("rule", "member", "count"),
+    [
+        ("setuid", other("folder", "var/mail", mode=0o2775), 0),
+        ("setuid", file("opt/x", "", 0o4755), 1),
+        ("certificates", other("link", "etc/ssl/certs/a.pem", "/usr/share/ca.crt"), 0),
+        ("certificates", file("etc/ssl/certs/a.pem", "x"), 1),
+        ("toolkit", other("folder", "etc/nvidia-container-runtime"), 0),
+        ("toolkit", file("etc/xdg/nvidia-container-runtime/config.toml"), 1),
+        ("libcuda", file("opt/libcuda.so.1", "text"), 0),
+        ("libcuda", file("opt/libcuda.so.1", library(("libc.so.6",))), 1),
+        ("libcuda", file("opt/x", library((), soname="libcuda.so.1")), 1),
+        ("libcuda", other("link", "opt/libcuda.so", "x"), 1),
+        ("libcuda", file("opt/libcudart.so.1", library((), soname="libcudart.so.1")), 0),
+        ("loader", file("usr/lib/glibc-hwcaps/x86-64-v3/libx.so.1", "x"), 1),
+        ("loader", file("usr/lib/glibc-hwcaps/x86-64-v3/liby.so.1", "x"), 0),
+        ("loader", file("etc/ld.so.cache", "x"), 1),
+    ],
+)
+def test_rule_finds_what_is_meant(rule: str, member: Member, count: int, tmp_path: Path) -> None:
+    assert len(faults(rule, tmp_path, [member])) == count

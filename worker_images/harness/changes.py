@@ -1,0 +1,125 @@
+"""What the later layers of a derived image change of the worker image."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+
+from worker_images.harness import closed_world
+from worker_images.harness.closed_world import Declared
+from worker_images.harness.derived import CA_BUNDLE, TOOLKIT, Fault
+from worker_images.harness.updates import Updates
+from worker_images.model.oci.image import OPAQUE, WHITEOUT, Entry, Image, Layer, plain
+
+RECORDS = "/var/lib/dpkg/"
+# Files whose contents later layers may change.
+ACCOUNTS = ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")
+CHANGEABLE = {"/etc/ld.so.cache", *(f"/etc/{name}{end}" for name in ACCOUNTS for end in ("", "-"))}
+
+
+def changes(image: Image, worker: Image, updates: Updates) -> Iterator[Fault]:
+    """Yield each path of the worker image that a later layer replaces or removes."""
+    seen = _Seen(worker.merged)
+    for layer in image.layers[len(worker.layers) :]:
+        seen.begin(layer)
+        for entry in (*layer.root, *layer.entries):
+            path = entry.path
+            if what := seen.written_through(path):
+                pass
+            elif entry.kind == "whiteout":
+                path, what = hidden(entry), seen.removal(entry, updates)
+            else:
+                what = seen.replacement(image, entry, updates.declared.get(path))
+            if what:
+                origin = f"layer {entry.layer + 1}, made by: {image.instruction(entry.layer)}"
+                yield Fault(_rule(path), path, f"{what}; {origin}")
+
+
+def _rule(path: str) -> str:
+    if path == CA_BUNDLE:
+        return "certificates"
+    return "toolkit" if TOOLKIT in path else "replaced"
+
+
+def hidden(whiteout: Entry) -> str:
+    """The path that a whiteout removes, or the folder that an opaque one empties."""
+    folder, _, name = whiteout.path.rpartition("/")
+    return (folder or "/") if name == OPAQUE else f"{folder}/{name.removeprefix(WHITEOUT)}"
+
+
+def is_changeable(path: str) -> bool:
+    """Whether later layers may change the contents of a path."""
+    return path in CHANGEABLE or path.startswith(RECORDS)
+
+
+class _Seen:
+    """The worker image's paths, and the links of it and of the layers read so far."""
+
+    def __init__(self, view: Mapping[str, Entry]) -> None:
+        # Layers need not hold the root.
+        self.view = {"/": plain("/", "folder", "0755"), **view}
+        self.above = {str(parent) for path in view for parent in PurePosixPath(path).parents}
+        self.others = {path for path, entry in view.items() if entry.kind != "folder"}
+        self.own: set[str] = set()
+
+    def begin(self, layer: Layer) -> None:
+        """Take the paths of a layer that are not folders; what it removes is gone first."""
+        self.own = {entry.path for entry in layer.entries}
+        kinds = {
+            kind: {entry.path for entry in layer.entries if entry.kind == kind}
+            for kind in ("folder", "link")
+        }
+        self.others -= {hidden(entry) for entry in layer.entries if entry.kind == "whiteout"}
+        self.others = self.others - kinds["folder"] | kinds["link"]
+
+    def written_through(self, path: str) -> str:
+        """Whether a folder above a path is a link: engines follow or replace it."""
+        for parent in PurePosixPath(path).parents:
+            if str(parent) in self.others:
+                return f"is below {parent}, which is not a folder; engines may write another path"
+        return ""
+
+    def removal(self, whiteout: Entry, updates: Updates) -> str:
+        """What a whiteout removes of the worker image."""
+        path, is_opaque = hidden(whiteout), whiteout.path.endswith(f"/{OPAQUE}")
+        if path.rpartition("/")[2] in {"", ".", ".."} and not is_opaque:
+            return "a whiteout without a name; engines may remove another path"
+        below = f"{path.rstrip('/')}/"
+        if path not in self.view and path not in self.above:
+            return ""
+        gone = [
+            each for each in self.view if (each == path and not is_opaque) or each.startswith(below)
+        ]
+        lost = [each for each in gone if not is_changeable(each) and each not in updates.removed]
+        return f"removes {len(lost)} paths of the worker image" if lost else ""
+
+    def replacement(self, image: Image, entry: Entry, update: Declared | None) -> str:
+        """How an entry changes the worker image."""
+        if entry.kind == "hardlink" and (what := self._hard_link(entry)):
+            return what
+        before = self.view.get(entry.path)
+        other_update = closed_world.fault(image, entry, update, set()) if update else ""
+        if before is None:
+            in_place = entry.path in self.above and entry.kind != "folder"
+            # A link of the newer package may lead to a file that is new in it.
+            return f"a {entry.kind} in place of a folder" if in_place else other_update
+        if entry.kind == before.kind == "file" and is_changeable(entry.path):
+            is_safe = entry.user == 0 and not entry.mode & 0o022
+            return "" if is_safe else f"{entry.mode:04o} {entry.user}:{entry.group}, want root's"
+        own, other = closed_world.describe(entry), closed_world.describe(before)
+        if (update and not other_update) or (own == other and _is_equal(image, entry, before)):
+            return ""
+        difference = f"{own}; the worker image has {other}" if own != other else ""
+        return difference or "its contents differ from the worker image's"
+
+    def _hard_link(self, entry: Entry) -> str:
+        """A hard link sets the mode and the owner of its target."""
+        if entry.target not in self.own:
+            return f"a hard link to {entry.target}, which is in another layer"
+        target = self.view.get(entry.target)
+        rights = (entry.mode, entry.user, entry.group)
+        if target and rights != (target.mode, target.user, target.group):
+            return f"a hard link that changes the mode or the owner of {entry.target}"
+        return ""
+
+
+def _is_equal(image: Image, entry: Entry, before: Entry) -> bool:
+    return before.kind != "file" or image.sha256(entry) == image.sha256(before)

@@ -1,0 +1,133 @@
+"""What a derived image must not hold, as a short list of rules, each with a name."""
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterator
+
+from worker_images.harness import settings
+from worker_images.harness.derived import CA_BUNDLE, TOOLKIT, Derivation, Fault
+
+CERTIFICATES = "/etc/ssl/certs/"
+CERTIFICATE_VARIABLES = {"SSL_CERT_FILE", "SSL_CERT_DIR"}
+# Specifications of CDI name hooks that the toolkit runs as root.
+TOOLKIT_PATHS = re.compile(rf".*{TOOLKIT}.+|(/etc|/run|/var/run)/cdi/.+")
+LIBCUDA = re.compile(r"lib(cuda|nvidia-ml)\.so(\.[0-9.]+)?")
+SONAMES = {"libcuda.so.1", "libnvidia-ml.so.1"}
+
+
+def _replaced(found: Derivation) -> Iterator[Fault]:
+    """No path of the worker image is replaced or removed."""
+    yield from (each for each in found.changes if each.rule == "replaced")
+
+
+def _setuid(found: Derivation) -> Iterator[Fault]:
+    """No added file is setuid or setgid."""
+    for entry in found.added:
+        if entry.kind in {"file", "hardlink"} and entry.mode & 0o6000:
+            yield Fault("setuid", entry.path, f"mode {entry.mode:04o}")
+
+
+def _attribute(found: Derivation) -> Iterator[Fault]:
+    """No added path has capabilities or other extended attributes."""
+    for entry in found.added:
+        if entry.attributes:
+            yield Fault("attribute", entry.path, f"has {', '.join(entry.attributes)}")
+
+
+def _device(found: Derivation) -> Iterator[Fault]:
+    """No device is added."""
+    for entry in found.added:
+        if entry.kind == "device":
+            yield Fault("device", entry.path, "a device")
+
+
+def _account(found: Derivation) -> Iterator[Fault]:
+    """Only root has the user ID 0, and no account has an empty password."""
+    for path, count in (("/etc/passwd", 7), ("/etc/shadow", 9)):
+        entry = found.image.find(path)
+        lines = found.read(entry).decode(errors="replace").split("\n") if entry else []
+        for fields in (line.split(":") for line in lines if line):
+            if len(fields) != count:
+                yield Fault("account", path, f"a line that is not valid: {':'.join(fields)!r}")
+            elif not fields[1]:
+                yield Fault("account", path, f"{fields[0]!r} has an empty password")
+            if path == "/etc/passwd" and fields[0] != "root" and not _is_user(fields[2:3]):
+                yield Fault("account", path, f"{fields[0]!r} has the user ID {fields[2:3]}")
+
+
+def _is_user(number: list[str]) -> bool:
+    return bool(number and re.fullmatch("[0-9]{1,9}", number[0]) and int(number[0]))
+
+
+def _certificates(found: Derivation) -> Iterator[Fault]:
+    """The CA bundle is the worker image's, and no other certificate is trusted by every program."""
+    yield from (each for each in found.changes if each.rule == "certificates")
+    for name, value in found.variables:
+        if name in CERTIFICATE_VARIABLES and value != CA_BUNDLE:
+            yield Fault("certificates", f"ENV {name}", f"set to {value!r}")
+    for entry in found.added:
+        if not entry.path.startswith(CERTIFICATES) or entry.kind in {"folder", "whiteout"}:
+            continue
+        target = found.image.find(entry.path)
+        if entry.path != CA_BUNDLE and target and not found.is_trusted(target):
+            yield Fault("certificates", entry.path, "Go programs trust all certificates here")
+
+
+def _toolkit(found: Derivation) -> Iterator[Fault]:
+    """The toolkit's configuration is the worker image's."""
+    changed = [each for each in found.changes if each.rule == "toolkit"]
+    yield from changed
+    for entry in found.added:
+        if (
+            TOOLKIT_PATHS.fullmatch(entry.path)
+            and entry.kind not in {"folder", "whiteout"}
+            and entry.path not in {each.path for each in changed}
+        ):
+            yield Fault("toolkit", entry.path, "configures programs that run as root")
+
+
+def _libcuda(found: Derivation) -> Iterator[Fault]:
+    """No library of the node's driver is added under any name."""
+    for program in found.programs:
+        name = program.entry.path.rpartition("/")[2]
+        if program.soname in SONAMES or LIBCUDA.fullmatch(name):
+            what = f"a library {program.soname or name}, which belongs to the node's driver"
+            yield Fault("libcuda", program.entry.path, what)
+    for entry in found.added:
+        if entry.kind in {"link", "hardlink"} and LIBCUDA.fullmatch(entry.path.rpartition("/")[2]):
+            yield Fault("libcuda", entry.path, f"a {entry.kind} to {entry.target}")
+
+
+def _program(found: Derivation) -> Iterator[Fault]:
+    """Programs of components are only at their declared paths, by name and by contents."""
+    for program in found.programs:
+        path = program.entry.path
+        if path in found.promise.paths:
+            continue
+        name = path.rpartition("/")[2]
+        named = {
+            component
+            for component, traces in found.promise.traces.items()
+            for trace in traces
+            if not program.soname and fnmatch.fnmatchcase(name, trace.rpartition("/")[2])
+        }
+        for component in sorted(named | program.components):
+            how = "has the contents" if component in program.components else "has the name"
+            yield Fault("program", path, f"{how} of a program of {component}")
+
+
+RULES: dict[str, Callable[[Derivation], Iterator[Fault]]] = {
+    "replaced": _replaced,
+    "setuid": _setuid,
+    "attribute": _attribute,
+    "device": _device,
+    "account": _account,
+    "loader": settings.loader,
+    "path": settings.path,
+    "nvidia": settings.nvidia,
+    "certificates": _certificates,
+    "toolkit": _toolkit,
+    "libcuda": _libcuda,
+    "label": settings.label,
+    "program": _program,
+}
