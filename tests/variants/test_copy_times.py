@@ -8,6 +8,7 @@ import pytest
 
 from worker_images.engine import buildx
 from worker_images.engine.endpoint import Endpoint
+from worker_images.model.oci import archive
 
 
 def built_time(endpoint: Endpoint, folder: Path, time: int, out: str) -> int:
@@ -22,11 +23,10 @@ def built_time(endpoint: Endpoint, folder: Path, time: int, out: str) -> int:
         f"FROM scratch AS part\nADD part.tar {out}/\n"
         f"FROM scratch\nCOPY --link --from=part {out}/ /\n"
     )
-    result = context / "result.tar"
-    job = buildx.Job(context / "Dockerfile", context, f"type=tar,dest={result}", 10**9)
+    result = context / "image.tar"
+    job = buildx.Job(context / "Dockerfile", context, buildx.archive(result), 10**9)
     buildx.build(endpoint, {"part": job}, context / "build.log")
-    with tarfile.open(result) as tar:
-        return int(tar.getmember("usr/file").mtime)
+    return int(archive.load(result, context).merged["/usr/file"].time)
 
 
 @pytest.mark.parametrize(("folder", "expected"), [("/out-{}", 2000), ("/out", 1000)])
