@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable
 
-ROUNDS = 3
+ROUNDS = 5
+# A shorter measurement is mostly noise.
+LEAST_SECONDS = 0.003
 
 
 def growth(work: Callable[[int], object], size: int) -> float:
@@ -11,11 +13,16 @@ def growth(work: Callable[[int], object], size: int) -> float:
 
     Measured over two doublings.
     """
-    small, large = (min(_seconds(work, each) for _ in range(ROUNDS)) for each in (size, 4 * size))
+    calls = 1
+    while _seconds(work, size, calls) < LEAST_SECONDS:
+        calls *= 2
+    rounds = [[_seconds(work, each, calls) for each in (size, 4 * size)] for _ in range(ROUNDS)]
+    small, large = (min(column) for column in zip(*rounds, strict=True))
     return float((large / small) ** 0.5)
 
 
-def _seconds(work: Callable[[int], object], size: int) -> float:
+def _seconds(work: Callable[[int], object], size: int, calls: int) -> float:
     begin = time.process_time()
-    work(size)
+    for _ in range(calls):
+        work(size)
     return time.process_time() - begin
