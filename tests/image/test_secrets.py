@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_no_secret_in_the_configuration_or_the_manifest(image: Image) -> None:
     paths = "\n".join(entry.path for entry in image.entries)
     texts.append(("names of files", [paths.encode(errors="replace")]))
     assert image.config
-    assert not scanner.scan(texts, confidence="low")
+    _fail_for(scanner.scan(texts, confidence="low"))
 
 
 def test_no_setting_has_the_name_of_a_secret(settings: list[str]) -> None:
@@ -46,4 +47,11 @@ def test_no_file_contains_a_secret(image: Image, case: Case, declared: dict[str,
         if entry.kind == "file" and known.get(entry.path) != image.sha256(entry)
     ]
     assert len(files) > len(case.components)
-    assert not scanner.scan((entry.path, image.contents(entry)) for entry in files)
+    _fail_for(scanner.scan((entry.path, image.contents(entry)) for entry in files))
+
+
+def _fail_for(found: Mapping[str, set[str]]) -> None:
+    """Name the text and the rule of each secret, but not the secret."""
+    if found:
+        lines = (f"{name}: {', '.join(sorted(rules))}" for name, rules in sorted(found.items()))
+        pytest.fail("\n".join(lines), pytrace=False)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import commands
+from tests.support import image_tests
 from tests.support.altered import Archive, Members, with_two_headers
 from worker_images.files import ROOT
 from worker_images.model import results
@@ -212,7 +212,7 @@ def test_archive_that_is_only_written_again_passes(tmp_path: Path) -> None:
             for check in case.caught_by
             if variant == "full" or "cuda" not in check
         }
-        report = _run(variant, path, sorted(checks))
+        report = image_tests.run(variant, path, sorted(checks))
         assert not report.with_outcome(results.FAILED)
         assert len(report.checks) == len(checks)
 
@@ -221,18 +221,8 @@ def _tested(name: str, case: Case, scratch: Path) -> str:
     archive = Archive.read(ROOT / "out" / case.variant / "image.tar")
     case.alter(archive)
     path = archive.write(scratch / f"{name.replace(' ', '-').replace('/', '')}.tar")
-    report = _run(case.variant, path, case.caught_by)
+    report = image_tests.run(case.variant, path, case.caught_by)
     path.unlink()
     failed = report.with_outcome(results.FAILED)
     assert len(failed) == len(case.caught_by), f"{name}: {[each.identity for each in failed]}"
     return "\n".join(check.result.reason for check in failed)
-
-
-def _run(variant: str, path: Path, names: list[str] | tuple[str, ...]) -> results.Run:
-    """Run checks on an archive; a check that does not exist ends the run with another status."""
-    checks = [f"tests/image/{check.replace('::', '.py::', 1)}" for check in names]
-    report = path.with_suffix(".xml")
-    command = [*commands.PYTEST, *checks, "--variant", variant, "--image", str(path)]
-    result = commands.run([*command, "--junit-xml", str(report)], cwd=ROOT)
-    assert result.returncode in {0, 1}, result.stdout + result.stderr
-    return results.read(report)

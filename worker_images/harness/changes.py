@@ -80,8 +80,6 @@ class _Seen:
     def removal(self, whiteout: Entry, updates: Updates) -> str:
         """What a whiteout removes of the worker image."""
         path, is_opaque = hidden(whiteout), whiteout.path.endswith(f"/{OPAQUE}")
-        if path.rpartition("/")[2] in {"", ".", ".."} and not is_opaque:
-            return "a whiteout without a name; engines may remove another path"
         below = f"{path.rstrip('/')}/"
         if path not in self.view and path not in self.above:
             return ""

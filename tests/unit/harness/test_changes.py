@@ -49,8 +49,6 @@ def image(folder: Path, *later: list[Member]) -> tuple[Image, Image]:
         ([file("usr/.wh.bin")], "/usr/bin: removes 2 paths"),
         ([file("usr/bin/.wh..wh..opq")], "/usr/bin: removes 1 paths"),
         ([file(".wh..wh..opq")], "/: removes 6 paths"),
-        ([file("usr/bin/.wh.")], "/usr/bin/: a whiteout without a name"),
-        ([file("opt/.wh...")], "/opt/..: a whiteout without a name"),
         ([file("var/.wh.lib"), file("usr/bin/.wh.tool")], "/usr/bin/tool: removes 1 paths"),
         ([other("link", "lib", "/opt")], "/lib: a link to /opt; the worker image has"),
         ([file("lib/note")], "/lib/note: is below /lib, which is not a folder"),

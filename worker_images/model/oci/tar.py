@@ -28,6 +28,8 @@ KINDS = {
 PAX, LONG_NAME, LONG_LINK = b"x", b"L", b"K"
 ATTRIBUTE = "SCHILY.xattr."
 FIELDS = {"path", "linkpath", "size", "mtime", "atime", "ctime", "uid", "gid", "uname", "gname"}
+# Whiteouts of the folder that they are in, or of the one above.
+NAMELESS = {WHITEOUT, f"{WHITEOUT}.", f"{WHITEOUT}.."}
 MAX_MEMBERS = 2_000_000
 MAX_HEADER_BYTES = 1 << 20
 MAX_PATH_BYTES = 4096
@@ -185,6 +187,8 @@ def _entry(header: _Header, fields: Mapping[str, str], offset: int, layer: int) 
     if time and not TIME.fullmatch(time):
         raise ImageError(f"{printable(name)}: time {printable(time)!r}")
     path = _path(name, is_folder=kind == "folder")
+    if path.rpartition("/")[2] in NAMELESS:
+        raise ImageError(f"{printable(path)}: a whiteout without a name")
     names = (key.removeprefix(ATTRIBUTE) for key in fields if key.startswith(ATTRIBUTE))
     return Entry(
         path=path,

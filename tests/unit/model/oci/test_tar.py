@@ -66,6 +66,8 @@ def extended(*keys: str) -> bytes:
     ("data", "message"),
     [
         (raw("usr/../x"), "ambiguous"),
+        (raw("usr/.wh."), "a whiteout without a name"),
+        (raw(".wh..."), "a whiteout without a name"),
         (raw("usr//x"), "ambiguous"),
         (raw("//usr/x"), "ambiguous"),
         (raw(here={"GNU.sparse.name": "."}), "GNU.sparse.name"),
