@@ -33,6 +33,9 @@ OPTIONS = (
 PIECE, OVERLAP = 8 << 20, 16 << 10
 # Between two texts.
 GAP = b"\n\n"
+# Kingfisher guesses encodings and formats; bytes of a hostile file could make it skip the rest. So
+# all bytes that are no printable ASCII become line ends, and it reads plain text only.
+PLAIN = bytes(byte if byte == 9 or 32 <= byte < 127 else 10 for byte in range(256))
 
 # What no rule of Kingfisher finds: a password in a URL, a registry's login, AWS's key alone. Each
 # has a text that all matches contain, which is fast to find in a large program, and a pattern.
@@ -87,7 +90,7 @@ class _Packed:
         file = str(len(self.names)) if not self.buffer else str(len(self.names) - 1)
         self.starts.setdefault(file, []).append(self.lines)
         self.names.setdefault(file, []).append(name)
-        data = piece + GAP
+        data = piece.translate(PLAIN) + GAP
         self.lines += data.count(b"\n")
         self.buffer += data
 

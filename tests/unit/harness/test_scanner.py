@@ -39,3 +39,11 @@ def test_secret_is_reported_for_its_file_among_many() -> None:
     texts[17] = ("17", [b"token " + secret])
     texts[33] = ("33", [b"\x7fELF\x00\n\n" + secret + b"\n"])
     assert scanner.scan(texts).keys() == {"17", "33"}
+
+
+@pytest.mark.parametrize(
+    "begin", [b"a\x00" * 500_000, b"\xff\xfe", b"\x00" * 100_000, b"PK\x03\x04"]
+)
+def test_secret_behind_bytes_of_another_format_is_found(begin: bytes) -> None:
+    """Scanners guess encodings and formats, which an image chooses."""
+    assert scanner.scan([("x", [begin, SECRETS["NVIDIA"].encode()])]).keys() == {"x"}
