@@ -15,6 +15,22 @@ import types
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PLUGINS = (
+    *(f"worker_images.harness.{name}" for name in ("options", "collection", "plugin")),
+    "worker_images.harness.derived_plugin",
+    "no:cacheprovider",
+    "no:hypothesispytest",
+)
+# Settings of pyproject.toml that could leave checks out.
+SETTINGS = (
+    "addopts=",
+    "collect_imported_tests=true",
+    "norecursedirs=.*",
+    "python_classes=Test",
+    "python_files=test_*.py",
+    "python_functions=test",
+    "pythonpath=",
+)
 # pytest's exit status for an error in a plugin; Python's own would be 1, as for failed checks.
 INTERNAL_ERROR = 3
 
@@ -39,7 +55,9 @@ def main() -> int:
 
     layer = ROOT / "tests" / "image"
     fixed = ["-c", str(ROOT / "pyproject.toml"), "--confcutdir", str(layer)]
-    fixed += ["--override-ini", "pythonpath=", "--import-mode", "importlib"]
+    fixed += ["--import-mode", "importlib", "-ra", "--strict-markers", "--strict-config"]
+    fixed += [part for name in PLUGINS for part in ("-p", name)]
+    fixed += [part for setting in SETTINGS for part in ("--override-ini", setting)]
     try:
         return int(pytest.main([*fixed, *sys.argv[1:], str(layer)]))
     except Exception:  # noqa: BLE001 - no exception here is a failed check

@@ -71,6 +71,22 @@ def test_checkout_path_may_contain_special_characters(
     assert collected(root) == (0, all_checks)
 
 
+def test_pytest_settings_of_the_checkout_leave_no_check_out(
+    all_checks: list[str], checkout: Path
+) -> None:
+    """A build whose pyproject.toml deselects modules would tag an image that was half tested."""
+    shutil.copytree(ROOT / "tests/image", checkout / "tests/image")
+    path = checkout / "pyproject.toml"
+    text, options = path.read_text(), '[tool.pytest.ini_options]\naddopts = "'
+    hostile = "--ignore=tests/image/test_world.py --deselect=tests/image/test_ledger.py "
+    assert options in text
+    settings = 'python_functions = ["test_a"]\npython_files = ["test_w*.py"]\n'
+    text = text.replace(options, f"{options}{hostile}")
+    text = text.replace("[tool.pytest.ini_options]\n", f"[tool.pytest.ini_options]\n{settings}")
+    path.write_text(text)
+    assert collected(checkout) == (0, all_checks)
+
+
 def test_hostile_plugin_selects_checks_without_isolation(tmp_path: Path) -> None:
     """A control: pytest without isolation loads the plugin."""
     (tmp_path / "hostile.py").write_text(HOSTILE_PLUGIN)
