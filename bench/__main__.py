@@ -6,7 +6,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from bench import builds, images
+from bench import builds, images, reading
 from bench.bar import Bar
 from worker_images.engine.endpoint import Endpoint, PrivateEngine, locate
 from worker_images.files import ROOT
@@ -20,6 +20,7 @@ BARS: dict[str, Callable[[Endpoint], Bar]] = {
     "no-op": images.no_op,
     "checks": images.checks,
     "suite": images.suite,
+    "read": reading.read,
     "bump": builds.bump,
     "start": images.sandbox,
     "all": builds.shared,
