@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from worker_images import console
-from worker_images.errors import EngineError
+from worker_images.errors import FailedTestsError
 from worker_images.model.oci.image import ImageError
 from worker_images.node import launch_commands, workload_commands
 from worker_images.node.command import Command
@@ -37,7 +37,7 @@ def _run(arguments: argparse.Namespace, root: Path) -> tuple[int, str]:
     try:
         return command.run(arguments, root, console.print_progress)
     except ImageError as error:
-        raise EngineError(str(error)) from error
+        raise FailedTestsError(str(error)) from error
 
 
 def _parser(program: str) -> argparse.ArgumentParser:

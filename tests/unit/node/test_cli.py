@@ -144,3 +144,13 @@ def test_root_of_the_node_is_refused(
     assert gpu.driver
     assert main(["bundle", "--rootfs", root, "--into", f"{tmp_path}/b", "--", "true"], ROOT) == 4
     assert "is the node's own root" in capsys.readouterr().err
+
+
+def test_malformed_image_is_exit_5_with_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "image.tar"
+    image.write_bytes(b"x" * 2000)
+    assert main(["workload", "--variant", "slim", "--image", str(image), "--trust"], ROOT) == 5
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"workload: {image}: not an image archive: ")
