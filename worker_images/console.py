@@ -1,7 +1,7 @@
 """Output and exit codes of commands.
 
 Shared by build.py and python3 -m worker_images.node; no other module prints. Texts contain names
-and output of images, nodes and logs: what could control a terminal is printed escaped.
+and output of images, nodes and logs. Control characters are escaped.
 """
 
 import contextlib

@@ -31,7 +31,7 @@ def read_json(path: Path, most: int = MAX_JSON_BYTES) -> Any:  # noqa: ANN401 - 
 def parse_json(data: bytes, most: int = MAX_JSON_BYTES) -> Any:  # noqa: ANN401 - any JSON
     """Parse JSON in UTF-8; raises UntrustedError.
 
-    Refuses what Go and Python read differently: duplicate keys, keys that differ in case alone
+    Refuses what Go and Python read differently: duplicate keys, keys that differ only in case
     (outside of MAPS), and numbers that are not finite or have more than 64 bits.
     """
     if len(data) > most:
@@ -78,7 +78,7 @@ def _integer(text: str) -> int:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise UntrustedError(f"{shown(text)} is too large for a number")
+        raise UntrustedError(f"{shown(text)} is too large")
     return number
 
 
@@ -102,7 +102,7 @@ def _check_characters(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise UntrustedError("a surrogate without its pair") from error
+        raise UntrustedError("an unpaired surrogate") from error
 
 
 def _check_keys(found: Mapping[str, object], name: str) -> None:
@@ -114,7 +114,7 @@ def _check_keys(found: Mapping[str, object], name: str) -> None:
     for key in found:
         other = folded.setdefault(key.casefold(), key)
         if other != key:
-            raise UntrustedError(f"keys {shown(other)} and {shown(key)} differ in case")
+            raise UntrustedError(f"keys {shown(other)} and {shown(key)} differ only in case")
 
 
 def check_spelling(found: Mapping[str, object], known: frozenset[str]) -> None:
@@ -122,11 +122,11 @@ def check_spelling(found: Mapping[str, object], known: frozenset[str]) -> None:
     folded = {key.casefold(): key for key in known}
     for key in found.keys() - known:
         if other := folded.get(key.casefold()):
-            raise UntrustedError(f"key {shown(key)} is spelled {other}")
+            raise UntrustedError(f"key {shown(key)} must be spelled {other}")
 
 
 def printable(text: str) -> str:
-    """Text with control, format and surrogate characters escaped, so that terminals obey none.
+    """Text with control, format and surrogate characters escaped, so that it is safe to print.
 
     JSON remains equal JSON: the escapes are those of JSON strings.
     """

@@ -67,7 +67,7 @@ def host(container: str, case: Case) -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def trusted(image: Image, pytestconfig: pytest.Config) -> str:
-    """The ID of an image whose programs may get more rights; other images are not run."""
+    """The ID of an image whose programs may get more privileges; other images are not run."""
     require_host_architecture(pytestconfig)
     require_trust(pytestconfig, "image", ROOT, image.image_id)
     return image.image_id

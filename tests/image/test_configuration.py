@@ -35,7 +35,7 @@ def labels_of(case: Case, contract: Release) -> dict[str, str]:
 
 
 def test_configuration_is_the_planned_one(image: Image, case: Case, contract: Release) -> None:
-    """It has no other field, such as an author, a variant or features of an operating system."""
+    """The configuration has no other field, such as an author or a variant."""
     environment = expect.variant(ROOT, case.variant).environment
     expected = {
         "architecture": case.architecture,
@@ -99,7 +99,7 @@ REPOSITORIES = r"[a-z0-9._/,-]{1,1000}"
 
 
 def test_annotations_are_those_of_the_builder(image: Image) -> None:
-    """No other text is shipped with the manifest and its layers."""
+    """The manifest and its layers have no other text."""
     found = dict(pair for each in image.documents for pair in _annotations(each))
     unknown = {
         key: value

@@ -66,7 +66,7 @@ def test_shadow_contains_no_password(image: Image) -> None:
 @pytest.mark.mode("built")
 @pytest.mark.source("packages")
 def test_shadow_has_one_line_for_each_account(image: Image) -> None:
-    """The file is made again from /etc/passwd and compared."""
+    """The file equals one that is generated from /etc/passwd."""
     shadow, passwd = (image.find(f"/etc/{name}") for name in ("shadow", "passwd"))
     assert shadow
     assert passwd
@@ -117,7 +117,7 @@ def test_locale_counts_characters(locale: str, characters: str, host: Host) -> N
 
 
 def test_root_has_an_account_and_an_existing_shell(host: Host) -> None:
-    """The password is none, or in /etc/shadow (pwconv)."""
+    """The account has no password, or its password is in /etc/shadow (pwconv)."""
     name, password, *numbers, _, _, shell = host.check_output("getent passwd root").split(":")
     assert (name, numbers) == ("root", ["0", "0"])
     assert password in {"*", "x"}
@@ -128,7 +128,7 @@ def test_root_has_an_account_and_an_existing_shell(host: Host) -> None:
 
 
 def test_ca_bundle_contains_certificates(image: Image) -> None:
-    """Each of its certificates can be read, and is one of an authority."""
+    """Each certificate of the bundle can be parsed and is that of an authority."""
     entry = image.find("/etc/ssl/certs/ca-certificates.crt")
     assert entry
     text = image.read(entry).decode("ascii")
@@ -183,7 +183,7 @@ def test_labels_match_versions_drivers_and_source(
 
 
 def test_engine_loads_the_image_that_was_read(image: Image, engine_id: str) -> None:
-    """Also where programs of its architecture cannot run.
+    """The engine loads the image also if programs of its architecture cannot run here.
 
     The copy of an archive without index.json has a manifest of its own, which engine_id compares.
     """
@@ -237,7 +237,7 @@ def test_files_are_at_most_as_late_as_the_pinned_time(image: Image, case: Case) 
 
 @pytest.mark.mode("built")
 def test_image_is_created_at_the_time_of_the_lock(image: Image, case: Case) -> None:
-    """Without a lock, the source upstream, it is the time of the files."""
+    """The source upstream has no lock; its images have the time of the files."""
     locked = {"packages": case.lock.debian.time, "upstream": int(case.pins.file_time)}
     history = image.config["history"]
     assert isinstance(history, list)

@@ -49,7 +49,7 @@ def test_every_library_in_the_loader_cache_exists(host: Host) -> None:
 @pytest.mark.mode("built")
 @pytest.mark.source("packages")
 def test_loader_cache_is_that_of_the_base_and_the_library(image: Image, case: Case) -> None:
-    """The cache is made again from the libraries of these two layers and compared."""
+    """The cache equals one that is generated from the libraries of these two layers."""
     entry = image.find(loader_cache.PATH)
     assert entry
     found = loader_cache.read(image.read(entry), case.architecture)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.mode("derived")
 
 @pytest.fixture(scope="module")
 def promise(case: Case, contract: Release) -> Promise:
-    """What the variant promises of an image that is made from it."""
+    """What an image made from the variant must keep."""
     own = {name: expect.component(ROOT, name) for name in case.components}
     versions = {
         case.catalog.components[name].label: case.reported_version(name) for name in case.components
@@ -79,7 +79,7 @@ def derivation(
 def test_first_layers_are_those_of_a_worker_image(
     image: Image, known_images: Sequence[Sequence[str]], case: Case
 ) -> None:
-    """They are in images/ledger.json, or the last build of this checkout made them."""
+    """The layers are in images/ledger.json, or are those of the last build of this checkout."""
     fault = derived.other_origin(image, known_images, case.variant)
     if fault:
         pytest.fail(fault, pytrace=False)
@@ -87,7 +87,7 @@ def test_first_layers_are_those_of_a_worker_image(
 
 @pytest.mark.parametrize("rule", RULES)
 def test_later_layers_keep_the_rule(rule: str, derivation: Derivation, allowed: Allowed) -> None:
-    """What the allow file does not list must keep each rule."""
+    """No path or setting breaks the rule, unless the allow file lists it."""
     with one_line_errors():
         found = allowed.refused(dict.fromkeys(RULES[rule](derivation)))
     if found:

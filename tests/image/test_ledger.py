@@ -44,7 +44,7 @@ def test_layer_matches_the_ledger_where_its_inputs_were_reviewed(
         if (entry := _reviewed(ledger, name, case.architecture, inputs))
     }
     found = {name: layers.get(name) for name in reviewed}
-    assert found == reviewed, "these are not the reviewed bytes: changed, or not reproducible"
+    assert found == reviewed, "not the reviewed bytes: a change, or not reproducible"
     if missing := sorted(layers.keys() - reviewed.keys()):
         reason = f"not reviewed, no entry in images/ledger.json: {', '.join(missing)}"
         not_run(pytestconfig, "ledger", reason)

@@ -25,7 +25,7 @@ def settings(image: Image) -> list[str]:
 
 
 def test_no_secret_in_the_configuration_or_the_manifest(image: Image) -> None:
-    """Annotations and names of files are among what is scanned."""
+    """Annotations and file names are scanned too."""
     documents = [image.config, *image.documents]
     texts = [("configuration and manifest", [json.dumps(documents).encode()])]
     paths = "\n".join(entry.path for entry in image.entries)

@@ -83,7 +83,7 @@ def test_program_of_an_image_cannot_reach_the_machine(attempts: str, endpoint: E
 def test_program_in_a_container_for_sandboxes_cannot_reach_the_machine(
     attempts: str, endpoint: Endpoint
 ) -> None:
-    """It creates namespaces, and is not root."""
+    """A program there can create namespaces, and is not root."""
     found = succeeded(endpoint, attempts, SANDBOXES)
     assert set(found) - {"user namespace"} == {*HARMLESS}
 
@@ -91,13 +91,13 @@ def test_program_in_a_container_for_sandboxes_cannot_reach_the_machine(
 def test_root_without_masked_paths_opens_settings_of_the_machine(
     attempts: str, endpoint: Endpoint
 ) -> None:
-    """The control: the test above notices a container that is not confined."""
+    """The control: in a container that is not confined, the attempts succeed."""
     found = succeeded(endpoint, attempts, Rights(confined=False))
     assert "open /proc/sys/kernel/core_pattern" in found
 
 
 def test_processes_of_a_container_are_limited(attempts: str, endpoint: Endpoint) -> None:
-    """The control starts fewer processes."""
+    """A control that starts fewer processes succeeds."""
     with endpoint.images.container(attempts) as container:
         assert execute(endpoint, container, FORKS.format(number=100)).stdout == "all\n"
         refused = execute(endpoint, container, FORKS.format(number=600))
@@ -106,7 +106,7 @@ def test_processes_of_a_container_are_limited(attempts: str, endpoint: Endpoint)
 
 
 def test_memory_of_a_container_is_limited(attempts: str, endpoint: Endpoint) -> None:
-    """The control needs less memory."""
+    """A control that needs less memory succeeds."""
     with endpoint.images.container(attempts) as container:
         assert execute(endpoint, container, MEMORY.format(size=64)).returncode == 0
         assert execute(endpoint, container, MEMORY.format(size=3072)).returncode == 137
@@ -125,7 +125,7 @@ def harness(archive: Path, check: str) -> "subprocess.CompletedProcess[str]":
 def test_program_that_blocks_the_shell_fails_its_check(
     name: str, message: str, archives: dict[str, Path], endpoint: Endpoint
 ) -> None:
-    """The run ends with this failure, and leaves neither container nor image."""
+    """The run ends with this failure, and removes its container and its image."""
     result = harness(archives[name], "test_contract.py")
     assert result.returncode == 1, result.stdout
     assert message in result.stdout
@@ -137,7 +137,9 @@ def test_program_that_blocks_the_shell_fails_its_check(
     assert not {manifest, image_id} & endpoint.images.identities()
 
 
-def test_image_of_someone_else_gets_no_more_rights(archives: dict[str, Path]) -> None:
+def test_image_of_someone_else_gets_no_more_privileges(archives: dict[str, Path]) -> None:
     result = harness(archives["endless"], "test_runsc.py::test_sandbox_boots_unprivileged")
     assert result.returncode == 0, result.stdout
-    assert "was not built here; add --trust to run checks that need more rights" in result.stdout
+    assert (
+        "was not built here; add --trust to run checks that need more privileges" in result.stdout
+    )

@@ -102,10 +102,10 @@ CASES = {
         lambda archive: add_member(GVISOR, archive), "two extended headers for one member"
     ),
     "layers in another case": unreadable(
-        text("manifest", '"layers"', '"Layers": [], "layers"'), "differ in case"
+        text("manifest", '"layers"', '"Layers": [], "layers"'), "differ only in case"
     ),
     "settings in another case": unreadable(
-        text("config", '"config"', '"Config": {}, "config"'), "differ in case"
+        text("config", '"config"', '"Config": {}, "config"'), "differ only in case"
     ),
     "duplicate key": unreadable(
         text("manifest", '"layers"', '"layers": [], "layers"'), "duplicate key"
@@ -120,7 +120,7 @@ CASES = {
         "unexpected keys: urls",
     ),
     "size of a layer": unreadable(text("manifest", '"size": ', '"size": 1'), "its descriptor says"),
-    "second gzip member": unreadable(second_member, "data behind its gzip member"),
+    "second gzip member": unreadable(second_member, "data after its gzip member"),
     "negative size": unreadable(
         lambda archive: archive.replace_layer(GVISOR, negative(archive)), "not octal"
     ),

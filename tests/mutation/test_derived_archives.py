@@ -1,6 +1,6 @@
-"""Do derived images with dangers break the rules that are meant?
+"""Does each danger in a derived image fail the rule that forbids it?
 
-One image holds many dangers; each must be named by its rule.
+One image contains many dangers; the report of each rule must name its own.
 """
 
 import os
@@ -121,7 +121,7 @@ DANGEROUS = {
                 "/usr/bin/tini: its contents differ",
                 "/usr/share/doc: removes ",
             ),
-            "path": ("/usr/local/sbin/umount: PATH leads to it for umount",),
+            "path": ("/usr/local/sbin/umount: PATH finds it as umount",),
             "certificates": ("/etc/ssl/certs/ca-certificates.crt: its contents differ",),
             CERTIFICATES: ("not certificates",),
         },
@@ -131,8 +131,8 @@ DANGEROUS = {
         list,
         {
             "loader": ("ENV LD_LIBRARY_PATH", "ENV GLIBC_TUNABLES"),
-            "nvidia": ("ENV NVIDIA_VISIBLE_DEVICES: 'all', want no such variable",),
-            "path": ("ENV PATH: has entries that are not absolute: ['']", "does not lead to"),
+            "nvidia": ("ENV NVIDIA_VISIBLE_DEVICES: 'all', want not set",),
+            "path": ("ENV PATH: has entries that are not absolute: ['']", "does not find"),
             "certificates": ("ENV SSL_CERT_FILE: set to '/opt/ca.pem'",),
             "label": (
                 "LABEL worker.variant: 'full', want 'slim'",

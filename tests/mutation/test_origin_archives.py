@@ -1,4 +1,4 @@
-"""Are images whose first layers are not a worker image's refused as derived?"""
+"""Is an image refused as derived if its first layers are not those of a worker image?"""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_image_with_another_runsc_in_its_layer_is_not_derived(tmp_path: Path) ->
 
 
 def test_image_from_scratch_with_all_files_is_not_derived(tmp_path: Path) -> None:
-    """Its one layer holds the files of the base."""
+    """An image of one layer with all files of the base is refused."""
     archive = Archive.read(archive_of("slim"))
     archive.manifest["layers"], archive.layers = [], []
     archive.config["rootfs"]["diff_ids"] = []

@@ -1,4 +1,4 @@
-"""Do sound images, as users make them, pass all checks of the image layer?"""
+"""Do valid derived images, as users make them, pass all checks of the image layer?"""
 
 import ensurepip
 import json
@@ -119,7 +119,7 @@ def allow_file(folder: Path, *entries: tuple[str, str, int]) -> Path:
 
 @pytest.mark.parametrize("days", [0, -1])
 def test_allowed_danger_passes_until_its_entry_expires(days: int, tmp_path: Path) -> None:
-    """What was allowed is in the JUnit file, with its reason."""
+    """The JUnit file records the allowed paths with their reasons."""
     members = [file("opt/mount", b"x", 0o4755), file("opt/ping", b"x", 0o755, CAPABILITY)]
     archive = derive("slim", members, Settings()).write(tmp_path / "image.tar")
     allow = allow_file(

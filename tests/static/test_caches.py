@@ -1,4 +1,4 @@
-"""Does every build step do without the caches that steps of other Dockerfiles can write?
+"""Are all build steps free of caches that another Dockerfile can write to?
 
 BuildKit gives a cache mount to every step that names it, and nothing hashes what it holds.
 """
@@ -43,7 +43,7 @@ def test_no_dockerfile_has_an_unexplained_cache_mount() -> None:
 
 
 def test_rendered_dockerfiles_have_no_cache_mount_at_all() -> None:
-    """What another Dockerfile writes into a cache cannot reach an image."""
+    """Another Dockerfile cannot change an image through a cache."""
     texts = generated.files(project.load(ROOT))
     dockerfiles = [text for path, text in texts.items() if path.name.startswith("Dockerfile")]
     assert len(dockerfiles) == 4

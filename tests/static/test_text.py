@@ -98,7 +98,7 @@ def test_components_are_copied_as_linked_layers(path: Path) -> None:
     last = max(number for number, step in enumerate(steps) if step.cmd.lower() == "from")
     copies = [step for step in steps[last:] if step.cmd.lower() == "copy"]
     assert copies
-    # BuildKit takes a COPY of equal contents from its cache, whatever their times are.
+    # BuildKit's cache of COPY ignores the times of files.
     out = f"/out-{FILE_TIME}" if path.name == "Dockerfile.worker" else "/out"
     assert all(step.flags[0] == "--link" and step.value == (f"{out}/", "/") for step in copies)
     assert not [step for step in steps[last:] if step.cmd.lower() in {"run", "add"}]

@@ -38,7 +38,7 @@ def test_output_of_an_error_is_printed_too(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr() == ("a report\n", "program: it failed\n")
 
 
-def test_text_of_the_work_is_printed_with_its_exit_code(
+def test_output_of_a_command_is_printed_with_its_exit_code(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert console.main("program", lambda: (5, "the output"), "") == 5
@@ -51,7 +51,7 @@ ESCAPE = "\x1b[2J\x9b\b\u202e\ud800"
 ESCAPED = r"\u001b[2J\u009b\u0008\u202e\ud800"
 
 
-def test_text_of_the_work_cannot_control_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_of_a_command_cannot_control_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert console.main("program", lambda: (0, f"a\n\t{ESCAPE}"), "") == 0
     assert capsys.readouterr() == (f"a\n\t{ESCAPED}\n", "")
 
@@ -59,7 +59,7 @@ def test_text_of_the_work_cannot_control_a_terminal(capsys: pytest.CaptureFixtur
 def test_error_and_its_output_cannot_control_a_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Such as the log of an image's tests, and the message of an engine."""
+    """Examples are the log of an image's tests and the message of an engine."""
     error = FailedTestsError(f"log {ESCAPE}\nfailed", output=f"report {ESCAPE}")
     assert console.main("program", lambda: fail(error), "") == 5
     assert capsys.readouterr() == (f"report {ESCAPED}\n", f"log {ESCAPED}\nfailed\n")

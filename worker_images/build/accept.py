@@ -30,10 +30,10 @@ MAX_LINES = 40
 def accept(
     project: Project, variants: Sequence[str], architecture: Architecture, progress: Progress
 ) -> tuple[str, ...]:
-    """Resolve what the lock lacks, build and test; then write what the images mean.
+    """Complete the lock, build and test, then write the entries of the ledger.
 
     Returns the lines of the differences. If resolving, building or testing fails, or if a check did
-    not run, no file has changed.
+    not run, no file is changed.
     """
     resolved = _resolve(project, progress)
     with _restored_on_failure(resolved):
@@ -111,11 +111,11 @@ def _not_run(project: Project, variant: str, architecture: Architecture) -> Iter
     for reason, count in sorted(reasons.items()):
         if architecture == BUILDER:
             raise EngineError(
-                f"{variant}: not run: {reason} ({count}); accept needs the results of all checks,"
-                " so no file was changed; run it where they run"
+                f"{variant}: not run: {reason} ({count}); accept needs the results of all checks"
+                " and changed no file; run it on a machine that can run them"
             )
         yield (
-            f"{LEDGER}: {folder.name}: these entries rest on reading alone; not run: {reason}"
+            f"{LEDGER}: {folder.name}: only the files of the image were read; not run: {reason}"
             f" ({count})"
         )
 

@@ -94,7 +94,7 @@ def kit(root: Path, variant: str) -> Path:
     with tempfile.TemporaryDirectory(dir=root / "out") as scratch:
         part, site = Path(scratch) / "kit.tar.gz", Path(scratch) / "site"
         _install_pytest(root / "requirements-kit.txt", site)
-        # By its record the kit trusts its own image and no other.
+        # The kit trusts only the image that its record names.
         built = json.dumps({"image_id": record.manifest(image)[1]})
         texts = {"pytest.ini": PYTEST, "run": RUN.format(variant=variant), "build.json": built}
         for name, text in texts.items():

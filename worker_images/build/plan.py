@@ -77,9 +77,9 @@ class Plan:
 
     @property
     def out(self) -> str:
-        """The folder of a stage whose files become a layer; its name holds the files' time.
+        """The folder of a stage whose files become a layer; its name contains the files' time.
 
-        BuildKit takes a COPY from its cache if the contents are equal, whatever their times are.
+        BuildKit's cache of COPY ignores times, so a new time needs a folder with a new name.
         """
         return f"/out-{self.file_time}" if self.source == "packages" else "/out"
 

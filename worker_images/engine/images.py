@@ -27,8 +27,8 @@ LIST_ATTEMPTS = 5
 class Rights:
     """What the programs in a container may do.
 
-    A confined container has the engine's masked and read-only paths, and its filters of system
-    calls. Without them root in the container can change settings of the machine.
+    A confined container has the engine's masked and read-only paths, and its system call
+    filter. Without them root in the container can change settings of the machine.
     """
 
     user: str = "0:0"
@@ -144,7 +144,7 @@ def _host_config(client: "docker.DockerClient", rights: Rights) -> dict[str, obj
         init=True,
         # Programs of the image cannot fill the machine's disk through the engine's log.
         log_config=docker.types.LogConfig(type="none"),
-        # An engine whose control groups lack a limit discards it.
+        # An engine ignores a limit that its control groups do not support.
         mem_limit=MEMORY_BYTES,
         memswap_limit=MEMORY_BYTES,
         pids_limit=PROCESSES,

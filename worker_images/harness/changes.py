@@ -1,4 +1,4 @@
-"""What the later layers of a derived image change of the worker image."""
+"""How the later layers of a derived image change the worker image."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -61,7 +61,7 @@ class _Seen:
         self.own: set[str] = set()
 
     def begin(self, layer: Layer) -> None:
-        """Take the paths of a layer that are not folders; what it removes is gone first."""
+        """Take the paths of a layer that are not folders. Its removals apply first."""
         self.own = {entry.path for entry in layer.entries}
         kinds = {
             kind: {entry.path for entry in layer.entries if entry.kind == kind}
@@ -74,7 +74,7 @@ class _Seen:
         """Whether a folder above a path is a link: engines follow or replace it."""
         for parent in PurePosixPath(path).parents:
             if str(parent) in self.others:
-                return f"is below {parent}, which is not a folder; engines may write another path"
+                return f"is below {parent}, which is not a folder; engines may write elsewhere"
         return ""
 
     def removal(self, whiteout: Entry, updates: Updates) -> str:
@@ -87,7 +87,7 @@ class _Seen:
             each for each in self.view if (each == path and not is_opaque) or each.startswith(below)
         ]
         lost = [each for each in gone if not is_changeable(each) and each not in updates.removed]
-        return f"removes {len(lost)} paths of the worker image" if lost else ""
+        return f"removes {len(lost)} of the worker image's paths" if lost else ""
 
     def replacement(self, image: Image, entry: Entry, update: Declared | None) -> str:
         """How an entry changes the worker image."""
@@ -101,7 +101,11 @@ class _Seen:
             return f"a {entry.kind} in place of a folder" if in_place else other_update
         if entry.kind == before.kind == "file" and is_changeable(entry.path):
             is_safe = entry.user == 0 and not entry.mode & 0o022
-            return "" if is_safe else f"{entry.mode:04o} {entry.user}:{entry.group}, want root's"
+            return (
+                ""
+                if is_safe
+                else f"{entry.mode:04o} {entry.user}:{entry.group}, want owner 0 and no g+w or o+w"
+            )
         own, other = closed_world.describe(entry), closed_world.describe(before)
         if (update and not other_update) or (own == other and _is_equal(image, entry, before)):
             return ""

@@ -1,4 +1,4 @@
-"""What a derived image must not hold, as a short list of rules, each with a name."""
+"""Named rules for what a derived image must not contain."""
 
 import fnmatch
 import re
@@ -9,7 +9,7 @@ from worker_images.harness.derived import CA_BUNDLE, TOOLKIT, Derivation, Fault
 
 CERTIFICATES = "/etc/ssl/certs/"
 CERTIFICATE_VARIABLES = {"SSL_CERT_FILE", "SSL_CERT_DIR"}
-# Specifications of CDI name hooks that the toolkit runs as root.
+# A CDI specification names hooks, which the toolkit runs as root.
 TOOLKIT_PATHS = re.compile(rf".*{TOOLKIT}.+|(/etc|/run|/var/run)/cdi/.+")
 LIBCUDA = re.compile(r"lib(cuda|nvidia-ml)\.so(\.[0-9.]+)?")
 SONAMES = {"libcuda.so.1", "libnvidia-ml.so.1"}
@@ -48,7 +48,7 @@ def _account(found: Derivation) -> Iterator[Fault]:
         lines = found.read(entry).decode(errors="replace").split("\n") if entry else []
         for fields in (line.split(":") for line in lines if line):
             if len(fields) != count:
-                yield Fault("account", path, f"a line that is not valid: {':'.join(fields)!r}")
+                yield Fault("account", path, f"not a valid line: {':'.join(fields)!r}")
             elif not fields[1]:
                 yield Fault("account", path, f"{fields[0]!r} has an empty password")
             if path == "/etc/passwd" and fields[0] != "root" and not _is_user(fields[2:3]):
@@ -60,7 +60,7 @@ def _is_user(number: list[str]) -> bool:
 
 
 def _certificates(found: Derivation) -> Iterator[Fault]:
-    """The CA bundle is the worker image's, and no other certificate is trusted by every program."""
+    """The CA bundle is the worker image's, and no other certificate is trusted by all programs."""
     yield from (each for each in found.changes if each.rule == "certificates")
     for name, value in found.variables:
         if name in CERTIFICATE_VARIABLES and value != CA_BUNDLE:
@@ -70,11 +70,11 @@ def _certificates(found: Derivation) -> Iterator[Fault]:
             continue
         target = found.image.find(entry.path)
         if entry.path != CA_BUNDLE and target and not found.is_trusted(target):
-            yield Fault("certificates", entry.path, "Go programs trust all certificates here")
+            yield Fault("certificates", entry.path, "Go programs trust all files in this folder")
 
 
 def _toolkit(found: Derivation) -> Iterator[Fault]:
-    """The toolkit's configuration is the worker image's."""
+    """The configuration of the NVIDIA Container Toolkit is the worker image's."""
     changed = [each for each in found.changes if each.rule == "toolkit"]
     yield from changed
     for entry in found.added:
@@ -99,7 +99,7 @@ def _libcuda(found: Derivation) -> Iterator[Fault]:
 
 
 def _program(found: Derivation) -> Iterator[Fault]:
-    """Programs of components are only at their declared paths, by name and by contents."""
+    """A component's programs are only at their declared paths, by name and by contents."""
     for program in found.programs:
         path = program.entry.path
         if path in found.promise.paths:

@@ -1,4 +1,4 @@
-"""Derived images: which layers are a worker image's, and what must be kept of it."""
+"""Derived images: which layers are a worker image's, and what later layers must keep."""
 
 import functools
 import json
@@ -134,4 +134,5 @@ def other_origin(image: Image, known: Sequence[Sequence[str]], variant: str) -> 
     closest = max(known, key=equal)
     number = equal(closest)
     actual = found[number] if number < len(found) else "missing"
-    return f"{begin}: layer {number + 1} is {actual}, want {closest[number]}"
+    difference = f"layer {number + 1} is {actual}, want {closest[number]}"
+    return f"{begin}: {difference}; test with the checkout that built the worker image"

@@ -24,14 +24,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--allow",
         type=Path,
         metavar="FILE",
-        help="a YAML file of what a derived image may hold although a rule forbids it",
+        help="a YAML file that lists exceptions to the rules for derived images",
     )
     group.addoption(
         "--listing",
         type=Path,
         metavar="FILE",
-        help="where the paths that a derived image adds are listed; default: beside the JUnit file,"
-        " or out/VARIANT/derived.txt",
+        help="write the paths that a derived image adds to this file; default: beside the JUnit"
+        " file, or out/VARIANT/derived.txt",
     )
 
 

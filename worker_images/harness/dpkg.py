@@ -53,7 +53,7 @@ def recorded(image: Image) -> dict[str, Installed]:
 
 
 def _record(text: bytes, name: str, place: str) -> tuple[str, Installed]:
-    """The name of a package, which a record itself gives unless its file does, and the package."""
+    """The name of a package, from its record or the record's file name, and the package."""
     fields = email.parser.BytesParser().parsebytes(text)
     depends = (*_dependencies(fields["Depends"]), *_dependencies(fields["Pre-Depends"]))
     name, version = name or str(fields["Package"]), str(fields["Version"])

@@ -15,7 +15,7 @@ PATH = "/etc/ld.so.cache"
 CONFIGURATION = "/etc/ld.so.conf.d"
 MAGIC, LITTLE_ENDIAN = b"glibc-ld.so.cache1.1", 2
 HEADER, ROW = struct.Struct("<20sIIB3xI12x"), struct.Struct("<iIIIQ")
-# Tables behind the strings: a magic number, one table, its kind, flags, offset and size.
+# Tables after the strings: a magic number, one table, its kind, flags, offset and size.
 EXTENSION, EXTENSION_MAGIC = struct.Struct("<6I"), 0xEAA42174
 GENERATOR = re.compile(rb"ldconfig \([ -~]+\) [a-z ]*version [0-9.]+")
 # A library for this architecture, from ldconfig's flags.
@@ -38,14 +38,14 @@ def read(data: bytes, architecture: str) -> set[Library]:
     if {(flags, version, hardware) for flags, _, _, version, hardware in rows} - {
         (FLAGS[architecture], 0, 0)
     }:
-        raise ImageError(f"{PATH}: libraries of another kind or processor")
+        raise ImageError(f"{PATH}: contains libraries of another kind or architecture")
     texts = {place: _text(data, place) for row in rows for place in row[1:3]}
     used = {each for place, text in texts.items() for each in range(place, place + len(text) + 1)}
     if used != set(range(begin, begin + length)):
-        raise ImageError(f"{PATH}: bytes that belong to no library")
+        raise ImageError(f"{PATH}: contains bytes that do not belong to a library")
     found = [(texts[key], texts[value]) for _, key, value, _, _ in rows]
     if len(set(found)) < len(found):
-        raise ImageError(f"{PATH}: a library twice")
+        raise ImageError(f"{PATH}: contains a library twice")
     return set(found)
 
 
@@ -55,13 +55,13 @@ def _check_extension(data: bytes, end: int, begin: int) -> None:
     is_last = offset == begin + EXTENSION.size and offset + size == len(data)
     padding = data[end:begin]
     if not (known and is_last and GENERATOR.fullmatch(data[offset:])) or padding.strip(b"\0"):
-        raise ImageError(f"{PATH}: unknown bytes behind its libraries")
+        raise ImageError(f"{PATH}: unknown bytes after its libraries")
 
 
 def _text(data: bytes, place: int) -> str:
     end = data.find(b"\0", place)
     if place >= len(data) or end < 0:
-        raise ImageError(f"{PATH}: a name outside of it")
+        raise ImageError(f"{PATH}: contains a name that ends outside the file")
     return data[place:end].decode(errors="surrogateescape")
 
 

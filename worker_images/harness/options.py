@@ -56,19 +56,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--trust",
         action="store_true",
-        help="run checks that need more rights; only for images that you trust",
+        help="run checks that need more privileges; only for images that you trust",
     )
     _add_workload_options(parser)
 
 
 def require_trust(config: pytest.Config, layer: str, root: Path, identity: str) -> None:
-    """Report a check that needs more rights as not run, unless the image is trusted.
+    """Report a check that needs more privileges as not run, unless the image is trusted.
 
     An image that was built here is trusted.
     """
     if not config.getoption("trust") and not built_here(root, identity):
         name = identity or "the image"
-        fix = "add --trust to run checks that need more rights"
+        fix = "add --trust to run checks that need more privileges"
         not_run(config, layer, f"{name} was not built here; {fix}")
 
 

@@ -1,4 +1,4 @@
-"""Programs in layers: what is executable by its contents, and the components that it is of."""
+"""Programs in layers, and the components to which their contents belong."""
 
 import bisect
 import mmap
@@ -10,7 +10,7 @@ from worker_images.model.oci import elf
 from worker_images.model.oci.image import Entry, Layer
 
 SCRIPT = b"#!"
-# What can follow a text of which all occurrences are looked at.
+# The bytes after a text that are compared too.
 MARK_BYTES = 256
 
 

@@ -34,11 +34,11 @@ PIECE, OVERLAP = 8 << 20, 16 << 10
 # Between two texts.
 GAP = b"\n\n"
 # Kingfisher guesses encodings and formats; bytes of a hostile file could make it skip the rest. So
-# all bytes that are no printable ASCII become line ends, and it reads plain text only.
+# all bytes that are not printable ASCII become line ends, and it reads plain text only.
 PLAIN = bytes(byte if byte == 9 or 32 <= byte < 127 else 10 for byte in range(256))
 
-# What no rule of Kingfisher finds: a password in a URL, a registry's login, AWS's key alone. Each
-# has a text that all matches contain, which is fast to find in a large program, and a pattern.
+# Secrets that Kingfisher does not find: a password in a URL, a registry's login, an AWS key alone.
+# Each has a pattern, and a text in every match that is fast to find in a large program.
 OWN_RULES = {
     "url with a password": (
         b"://",
@@ -47,7 +47,7 @@ OWN_RULES = {
     "registry login": (b'"auth"', rb'"auth"\s{0,8}:\s{0,8}"[A-Za-z0-9+/]{16,512}={0,2}"'),
     "aws access key": (b"AKIA", rb"\bAKIA[A-Z2-7]{16}\b"),
 }
-# The bytes before and behind that text which a pattern can match.
+# The bytes before and after that text that a pattern can match.
 BEFORE, BEHIND = 64, 1024
 
 # A name for messages, and the contents in chunks.
@@ -139,6 +139,6 @@ def _kingfisher(folder: Path, confidence: str) -> Iterator[tuple[str, int, str]]
         last = result.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise EngineError(f"scanning for secrets: {PROGRAM.name} failed: {last}") from error
     if not scanned:
-        raise EngineError(f"scanning for secrets: {PROGRAM.name} read no file")
+        raise EngineError(f"scanning for secrets: {PROGRAM.name} did not read any file")
     for finding, rule in rows:
         yield Path(finding["path"]).name, int(finding["line"]), rule

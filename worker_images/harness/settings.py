@@ -1,4 +1,4 @@
-"""Rules on the settings of a derived image, and on what its programs find by them."""
+"""Rules on the settings of a derived image, and on what its programs find through them."""
 
 import posixpath
 import re
@@ -13,7 +13,7 @@ LABEL = "worker."
 
 
 def loader(found: Derivation) -> Iterator[Fault]:
-    """Nothing makes the dynamic loader take other libraries for the worker image's."""
+    """Nothing makes the dynamic loader use other libraries in place of the worker image's."""
     for name, value in found.variables:
         if LOADER_VARIABLES.fullmatch(name):
             yield Fault("loader", f"ENV {name}", f"set to {value!r}")
@@ -21,9 +21,9 @@ def loader(found: Derivation) -> Iterator[Fault]:
     for entry in found.added:
         name = entry.path.rpartition("/")[2]
         if entry.path == "/etc/ld.so.preload":
-            yield Fault("loader", entry.path, "libraries for every program")
+            yield Fault("loader", entry.path, "adds libraries to all programs")
         elif "/glibc-hwcaps/" in entry.path and name in held:
-            yield Fault("loader", entry.path, f"the loader takes it for the worker image's {name}")
+            yield Fault("loader", entry.path, f"the loader uses it, not the worker image's {name}")
     yield from _cache(found, held)
 
 
@@ -43,7 +43,7 @@ def _cache(found: Derivation, held: set[str]) -> Iterator[Fault]:
 
 
 def path(found: Derivation) -> Iterator[Fault]:
-    """PATH leads to the worker image's own programs first."""
+    """PATH finds the worker image's own programs first."""
     own = found.promise.environment["PATH"]
     programs = _programs(found.worker, own.split(":"))
     for value in [value for name, value in found.variables if name == "PATH"] or [own]:
@@ -52,16 +52,16 @@ def path(found: Derivation) -> Iterator[Fault]:
             yield Fault("path", "ENV PATH", f"has entries that are not absolute: {relative}")
         hits = {name: _first(found.image, folders, name) for name in programs}
         if missing := [name for name, hit in hits.items() if not hit]:
-            what = f"does not lead to {missing[0]} and {len(missing) - 1} other programs"
+            what = f"does not find {missing[0]} and {len(missing) - 1} other programs"
             yield Fault("path", "ENV PATH", f"{what} of the worker image")
         for name, hit in hits.items():
             # The rule "replaced" names the worker image's own paths.
             if hit and not found.is_trusted(hit) and hit.path not in found.worker.merged:
-                yield Fault("path", hit.path, f"PATH leads to it for {name}")
+                yield Fault("path", hit.path, f"PATH finds it as {name}")
 
 
 def _programs(worker: Image, folders: list[str]) -> list[str]:
-    """The names by which PATH leads to programs of the worker image."""
+    """The names by which PATH finds programs of the worker image."""
     places = [path.rpartition("/") for path in worker.merged]
     names = sorted({name for folder, _, name in places if folder in folders})
     return [name for name in names if _first(worker, folders, name)]
@@ -90,12 +90,12 @@ def nvidia(found: Derivation) -> Iterator[Fault]:
         own = values.get(name, set())
         if own != ({expected[name]} if name in expected else set()):
             shown = " and ".join(map(repr, sorted(own))) or "not set"
-            want = repr(expected[name]) if name in expected else "no such variable"
+            want = repr(expected[name]) if name in expected else "not set"
             yield Fault("nvidia", f"ENV {name}", f"{shown}, want {want}")
 
 
 def label(found: Derivation) -> Iterator[Fault]:
-    """Labels that begin with "worker." are the worker image's, all of them or none."""
+    """The labels that begin with "worker." are all those of the worker image, or there are none."""
     own = {name: value for name, value in found.image.labels.items() if name.startswith(LABEL)}
     expected = found.promise.labels if own else {}
     for name in sorted(own.keys() | expected.keys()):

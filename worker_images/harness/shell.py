@@ -30,7 +30,7 @@ NOTICE_SECONDS = 2.0
 
 
 class TransportError(RuntimeError):
-    """The shell has ended, does not respond, or prints without end."""
+    """The shell has ended, does not respond, or prints without limit."""
 
 
 class OpenShell:

@@ -147,7 +147,7 @@ def _check(case: ET.Element) -> Check:
     module, name = case.get("classname", ""), case.get("name", "")
     # For a module that could not be collected, pytest writes no class, and the module as the name.
     if not (module or name).startswith("tests."):
-        raise ValueError(f"{shown(module or name)} is not a module of tests")
+        raise ValueError(f"{shown(module or name)} is not a test module")
     path = f"{(module or name).replace('.', '/')}.py"
     seconds = float(case.get("time", "0"))
     if not math.isfinite(seconds):

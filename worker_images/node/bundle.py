@@ -32,7 +32,7 @@ def write(node: Node, container: Container, bundle: Path, host: str = "") -> dic
 
 
 def _check_encoding(text: str) -> None:
-    """Refuse arguments that are not UTF-8; runsc would read others in their place."""
+    """Refuse arguments that are not UTF-8; runsc would replace their bytes."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -18,8 +18,8 @@ Shape = Leaf | list["Shape"] | dict[str, "Shape"]
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        return "not a text"
-    return "a text with a NUL" if "\0" in value else ""
+        return "not a string"
+    return "a string with a NUL byte" if "\0" in value else ""
 
 
 def _variable(value: object) -> str:
@@ -37,7 +37,7 @@ def _longer(text: str, most: int) -> str:
 
 
 def _number(value: object) -> str:
-    return "" if type(value) is int else "not a whole number"
+    return "" if type(value) is int else "not an integer"
 
 
 # An object with the key "" has members of any name.

@@ -68,7 +68,7 @@ def test_check_that_did_not_run_changes_no_file(
     assert (outdated / "images/slim/Dockerfile.worker").read_text() == "old\n"
 
 
-def test_only_the_check_of_the_ledger_need_not_run(checkout: Path) -> None:
+def test_accept_ignores_only_the_ledger_check_that_did_not_run(checkout: Path) -> None:
     assert (ROOT / accept.LEDGER_TESTS).is_file()
     results_of(checkout, "slim", LEDGER_CHECK)
     assert list(accept._not_run(load(checkout), "slim", "amd64")) == []  # noqa: SLF001
@@ -77,7 +77,7 @@ def test_only_the_check_of_the_ledger_need_not_run(checkout: Path) -> None:
 def test_entries_for_another_architecture_name_the_checks_that_did_not_run(checkout: Path) -> None:
     results_of(checkout, "slim-arm64", CONTRACT, LEDGER_CHECK)
     assert list(accept._not_run(load(checkout), "slim", "arm64")) == [  # noqa: SLF001
-        f"{LEDGER}: slim-arm64: these entries rest on reading alone; {FORBIDDEN} (1)"
+        f"{LEDGER}: slim-arm64: only the files of the image were read; {FORBIDDEN} (1)"
     ]
 
 

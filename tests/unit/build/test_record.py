@@ -96,7 +96,7 @@ def test_record_is_none_for_another_format(text: str, tmp_path: Path) -> None:
 
 @bounded
 @given(changed(json.loads(json.dumps(asdict(RECORD)))))
-def test_any_change_of_a_record_is_read_or_none(value: object) -> None:
+def test_changed_record_is_read_or_none(value: object) -> None:
     with tempfile.NamedTemporaryFile("w") as file:
         file.write(json.dumps(value))
         file.flush()

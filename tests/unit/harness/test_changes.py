@@ -45,11 +45,11 @@ def image(folder: Path, *later: list[Member]) -> tuple[Image, Image]:
         ([other("folder", "usr/bin", mode=0o777)], "/usr/bin: a folder 0777 0:0"),
         ([other("folder", "./", mode=0o777)], "/: a folder 0777 0:0; the worker image has"),
         ([file("usr/bin", "x")], "/usr/bin: a file 0644 0:0; the worker image has a folder"),
-        ([file("usr/bin/.wh.tool")], "/usr/bin/tool: removes 1 paths"),
-        ([file("usr/.wh.bin")], "/usr/bin: removes 2 paths"),
-        ([file("usr/bin/.wh..wh..opq")], "/usr/bin: removes 1 paths"),
-        ([file(".wh..wh..opq")], "/: removes 6 paths"),
-        ([file("var/.wh.lib"), file("usr/bin/.wh.tool")], "/usr/bin/tool: removes 1 paths"),
+        ([file("usr/bin/.wh.tool")], "/usr/bin/tool: removes 1 of"),
+        ([file("usr/.wh.bin")], "/usr/bin: removes 2 of"),
+        ([file("usr/bin/.wh..wh..opq")], "/usr/bin: removes 1 of"),
+        ([file(".wh..wh..opq")], "/: removes 6 of"),
+        ([file("var/.wh.lib"), file("usr/bin/.wh.tool")], "/usr/bin/tool: removes 1 of"),
         ([other("link", "lib", "/opt")], "/lib: a link to /opt; the worker image has"),
         ([file("lib/note")], "/lib/note: is below /lib, which is not a folder"),
         ([file("usr/bin/tool/x")], "/usr/bin/tool/x: is below /usr/bin/tool"),
@@ -63,9 +63,9 @@ def image(folder: Path, *later: list[Member]) -> tuple[Image, Image]:
             ],
             "/opt/a: a hard link that changes the mode",
         ),
-        ([file("etc/passwd", "x", 0o666)], "/etc/passwd: 0666 0:0, want root's"),
+        ([file("etc/passwd", "x", 0o666)], "/etc/passwd: 0666 0:0, want owner 0 and no g+w or o+w"),
         ([other("link", "etc/passwd", "/opt/x")], "/etc/passwd: a link to /opt/x"),
-        ([file("usr/lib/.wh.libx.so.1")], "/usr/lib/libx.so.1: removes 1 paths"),
+        ([file("usr/lib/.wh.libx.so.1")], "/usr/lib/libx.so.1: removes 1 of"),
     ],
 )
 def test_change_of_the_worker_image_is_found(
@@ -95,7 +95,7 @@ def test_change_of_the_worker_image_is_found(
         [[other("link", "opt/a", "/usr")], [file("opt/.wh.a")], [file("opt/a/b")]],
     ],
 )
-def test_additions_and_files_of_accounts_are_no_change(
+def test_additions_and_account_files_are_not_changes(
     layers: list[list[Member]], tmp_path: Path
 ) -> None:
     assert [*changes.changes(*image(tmp_path, *layers), Updates())] == []
@@ -136,7 +136,7 @@ RECORD = "Package: libx\nStatus: install ok installed\nVersion: {}\n"
 def test_files_of_a_newer_package_may_be_replaced(
     version: str, content: str, faults: list[str], tmp_path: Path
 ) -> None:
-    """Its link is the package's, the old file is removed, and the new one is Debian's."""
+    """The link is replaced, the old file is removed, and the new file is Debian's."""
     members = [
         file("usr/lib/libx.so.1.2", content),
         other("link", "usr/lib/libx.so.1", "libx.so.1.2"),

@@ -73,7 +73,7 @@ def test_image_without_additions_keeps_every_rule(rule: str, tmp_path: Path) -> 
         ("toor:*:4294967296:0::/:/bin/sh", "'toor' has the user ID ['4294967296']"),
         ("toor:*:-1:0::/:/bin/sh", "'toor' has the user ID ['-1']"),
         ("app::1001:1001::/:/bin/sh", "'app' has an empty password"),
-        ("app:x:1001", "a line that is not valid: 'app:x:1001'"),
+        ("app:x:1001", "not a valid line: 'app:x:1001'"),
     ],
 )
 def test_account_with_rights_of_root_is_found(line: str, fault: str, tmp_path: Path) -> None:
@@ -185,5 +185,5 @@ def test_program_of_a_component_is_found(member: Member, fault: str, tmp_path: P
         ("loader", file("etc/ld.so.cache", "x"), 1),
     ],
 )
-def test_rule_finds_what_is_meant(rule: str, member: Member, count: int, tmp_path: Path) -> None:
+def test_rule_finds_only_its_faults(rule: str, member: Member, count: int, tmp_path: Path) -> None:
     assert len(faults(rule, tmp_path, [member])) == count

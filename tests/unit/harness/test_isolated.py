@@ -74,7 +74,7 @@ def test_checkout_path_may_contain_special_characters(
 def test_pytest_settings_of_the_checkout_leave_no_check_out(
     all_checks: list[str], checkout: Path
 ) -> None:
-    """A build whose pyproject.toml deselects modules would tag an image that was half tested."""
+    """Otherwise a pyproject.toml that deselects modules would leave an image half tested."""
     shutil.copytree(ROOT / "tests/image", checkout / "tests/image")
     path = checkout / "pyproject.toml"
     text, options = path.read_text(), '[tool.pytest.ini_options]\naddopts = "'

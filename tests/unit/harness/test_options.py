@@ -64,7 +64,7 @@ def test_other_error_is_a_failed_check(tmp_path: Path) -> None:
 
 
 def run_trust_check(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    """Run a check that needs more rights, for an image that was not built in the folder."""
+    """Run a check that needs more privileges, for an image that was not built in the folder."""
     return run_test(
         f"from pathlib import Path\nfrom worker_images.harness.options import require_trust\n"
         "def test_x(pytestconfig):\n"
@@ -74,8 +74,8 @@ def run_trust_check(folder: Path, *options: str) -> "subprocess.CompletedProcess
     )
 
 
-def test_check_that_needs_more_rights_is_not_run_without_trust(tmp_path: Path) -> None:
-    reason = "sha256:1 was not built here; add --trust to run checks that need more rights"
+def test_check_that_needs_more_privileges_is_not_run_without_trust(tmp_path: Path) -> None:
+    reason = "sha256:1 was not built here; add --trust to run checks that need more privileges"
     result = run_trust_check(tmp_path)
     assert result.returncode == 0
     assert f"not run: {reason} (1 check)" in result.stdout
@@ -83,6 +83,8 @@ def test_check_that_needs_more_rights_is_not_run_without_trust(tmp_path: Path) -
     assert "1 passed" in run_trust_check(tmp_path, "--trust").stdout
 
 
-def test_check_that_needs_more_rights_runs_for_an_image_that_was_built_here(tmp_path: Path) -> None:
+def test_check_that_needs_more_privileges_runs_for_an_image_that_was_built_here(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "build.json").write_text('{"image_id": "sha256:1"}')
     assert "1 passed" in run_trust_check(tmp_path).stdout

@@ -27,10 +27,11 @@ def test_origin_names_the_first_layer_that_differs(tmp_path: Path) -> None:
     assert derived.other_origin(found, known, "slim") == ""
     assert [each.diff_id for each in derived.worker_part(found, known).layers] == [first]
     begin = "not derived from a worker:slim image of this checkout: "
-    fault = f"{begin}layer 2 is {second}, want sha256:other"
+    fix = "; test with the checkout that built the worker image"
+    fault = f"{begin}layer 2 is {second}, want sha256:other{fix}"
     assert derived.other_origin(found, [["sha256:x"], [first, "sha256:other"]], "slim") == fault
     short = derived.other_origin(found, [[first, second, "sha256:x"]], "slim")
-    assert short == f"{begin}layer 3 is missing, want sha256:x"
+    assert short == f"{begin}layer 3 is missing, want sha256:x{fix}"
     assert derived.worker_part(found, [["sha256:x"]]).layers == ()
     none = "none is in images/ledger.json or out/slim; run: make slim"
     assert derived.other_origin(found, [], "slim") == begin + none

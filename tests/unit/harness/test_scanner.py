@@ -1,4 +1,4 @@
-"""Secrets of many kinds are found, and no secret is in a message."""
+"""Secrets of many kinds are found, and messages do not contain them."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_harmless_texts_are_not_reported() -> None:
 
 @pytest.mark.parametrize("begin", [0, scanner.PIECE - 20])
 def test_secret_in_a_large_file_is_found(begin: int) -> None:
-    """Also where it lies across two pieces."""
+    """A secret that lies across two pieces is found too."""
     data = bytearray(b"\n" * (scanner.PIECE * 2))
     secret = SECRETS["GitHub"].encode()
     data[begin : begin + len(secret)] = secret
@@ -33,7 +33,7 @@ def test_secret_in_a_large_file_is_found(begin: int) -> None:
 
 
 def test_secret_is_reported_for_its_file_among_many() -> None:
-    """Small files are scanned together, also binary ones and those without a last newline."""
+    """Small files, binary or without a last newline, are scanned together."""
     secret = SECRETS["GitLab"].encode()
     texts = [(f"{number}", [b"a\r\nb\x00\n" * number]) for number in range(50)]
     texts[17] = ("17", [b"token " + secret])

@@ -160,7 +160,7 @@ def test_lost_shell_is_a_fault_of_the_image_if_the_engine_has_its_container(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A container that another client killed, and an engine that does not respond, are not."""
+    """A killed container or an engine that does not respond is not a fault of the image."""
     docker = tmp_path / "docker"
     docker.write_text(DOCKER.format(exec=exec_, inspect=inspect, events=events))
     docker.chmod(0o755)

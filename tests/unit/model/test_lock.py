@@ -152,7 +152,7 @@ def test_all_differences_are_reported_at_once(checkout: Path, loaded: Callable[[
         (
             r'("name": "tini".*?"size": )[0-9]+',
             r'\1"9"',
-            "size is not a whole number",
+            "size is not an integer",
         ),
         (r'"name": "tini"', '"name": "../../tini"', "files.../../tini: invalid or duplicate entry"),
         (

@@ -40,7 +40,7 @@ def shortened(value: object) -> object:
 
 @bounded
 @given(changed(shortened(json.loads(COMMITTED.read_text()))))
-def test_any_change_of_a_lock_is_read_or_refused(value: object) -> None:
+def test_changed_lock_is_read_or_refused(value: object) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".lock") as file:
         file.write(json.dumps(value))
         file.flush()

@@ -90,7 +90,7 @@ def test_incomplete_junit_file_is_refused(text: str, tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_control_of_the_refused_files_is_read(tmp_path: Path) -> None:
+def test_valid_junit_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "junit.xml").write_text(f"{START}{CASE}</testsuite>")
     assert results.read(tmp_path / "junit.xml").checks == (
         Check("tests/image/test_a.py::test_a", Result(PASSED)),
@@ -105,7 +105,7 @@ def test_junit_file_is_read_only_up_to_its_limit(monkeypatch: pytest.MonkeyPatch
 
 @bounded
 @given(st.integers(0, len(SUITE)), st.binary(max_size=8) | st.sampled_from(PARTS))
-def test_any_change_of_a_junit_file_is_read_or_refused(place: int, noise: bytes) -> None:
+def test_changed_junit_file_is_read_or_refused(place: int, noise: bytes) -> None:
     with tempfile.NamedTemporaryFile() as file:
         file.write(SUITE[:place].encode() + noise + SUITE[place:].encode())
         file.flush()

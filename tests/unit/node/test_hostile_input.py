@@ -1,4 +1,4 @@
-"""Files and arguments that are broken or hostile give one sentence, and write nothing."""
+"""Broken or hostile files and arguments are reported in one sentence; nothing is written."""
 
 import json
 import subprocess
@@ -26,10 +26,10 @@ Capture = pytest.CaptureFixture[str]
 
 NOT_A_SPECIFICATION = (
     ('{"a":' + "[" * 100_000, "nested deeper than 64 levels"),
-    ('{"process": {"env": ["A=\\ud800"]}}', "a surrogate without its pair"),
+    ('{"process": {"env": ["A=\\ud800"]}}', "an unpaired surrogate"),
     ('{"linux": {}, "linux": {}}', "duplicate key linux"),
-    ('{"linux": {"devices": [], "Devices": []}}', "keys devices and Devices differ in case"),
-    ('{"Linux": {}}', "key Linux is spelled linux"),
+    ('{"linux": {"devices": [], "Devices": []}}', "keys devices and Devices differ only in case"),
+    ('{"Linux": {}}', "key Linux must be spelled linux"),
     ('{"linux": NaN}', "NaN is not a number"),
     ("[]", "not an object"),
     ("{", "not JSON"),
@@ -37,17 +37,17 @@ NOT_A_SPECIFICATION = (
     ('{"linux": {"devices": {}}}', "linux.devices: not a list"),
     ('{"linux": {"devices": [{}]}}', "linux.devices[0]: no path"),
     ('{"linux": {"devices": [null]}}', "linux.devices[0]: not an object"),
-    ('{"linux": {"devices": [{"path": "/dev/nvidia0", "major": true}]}}', "not a whole number"),
-    ('{"linux": {"devices": [{"path": "/dev/nvidia0", "minor": 1.5}]}}', "not a whole number"),
-    ('{"process": {"env": [1]}}', "process.env[0]: not a text"),
+    ('{"linux": {"devices": [{"path": "/dev/nvidia0", "major": true}]}}', "not an integer"),
+    ('{"linux": {"devices": [{"path": "/dev/nvidia0", "minor": 1.5}]}}', "not an integer"),
+    ('{"process": {"env": [1]}}', "process.env[0]: not a string"),
     ('{"process": {"env": ["%s"]}}' % ("a" * 140_000), "process.env[0]: longer than 131072 bytes"),
-    ('{"root": {"path": 1}}', "root.path: not a text"),
-    ('{"root": {"path": "/\\u0000"}}', "root.path: a text with a NUL"),
+    ('{"root": {"path": 1}}', "root.path: not a string"),
+    ('{"root": {"path": "/\\u0000"}}', "root.path: a string with a NUL byte"),
     ('{"mounts": [{"type": "bind"}]}', "mounts[0]: no destination"),
     ('{"mounts": [{"destination": "/%s"}]}' % ("a" * 256), "longer than 255 bytes"),
     ('{"mounts": [{"destination": "%s"}]}' % ("/a" * 2049), "longer than 4096 bytes"),
-    ('{"mounts": [{"destination": "/", "source": null}]}', "mounts[0].source: not a text"),
-    ('{"hooks": {"prestart": [{"path": []}]}}', "hooks.prestart[0].path: not a text"),
+    ('{"mounts": [{"destination": "/", "source": null}]}', "mounts[0].source: not a string"),
+    ('{"hooks": {"prestart": [{"path": []}]}}', "hooks.prestart[0].path: not a string"),
     ('{"hooks": {"\\u001b[2J": 1}}', f"hooks.{ESCAPED}: not a list"),
 )
 
@@ -79,7 +79,7 @@ def test_lint_escapes_foreign_text(gpu: Node, tmp_path: Path, capsys: Capture) -
     assert ESCAPE not in output
 
 
-def test_lint_of_any_change_of_a_specification_has_a_known_exit_code(
+def test_lint_of_a_changed_specification_has_a_documented_exit_code(
     gpu: Node, tmp_path: Path
 ) -> None:
     main([*arguments(tmp_path), "--", "true"], ROOT)
@@ -208,7 +208,7 @@ def test_explain_escapes_foreign_text(tmp_path: Path, capsys: Capture) -> None:
 
 
 def test_explain_of_a_line_of_1_mb_ends(tmp_path: Path) -> None:
-    """Without linear time, this takes minutes."""
+    """A search that is not linear takes minutes."""
     (tmp_path / "log").write_text("clone" * 200_000)
     program = [sys.executable, "-m", "worker_images.node", "explain", f"{tmp_path}/log"]
     assert subprocess.run(program, cwd=ROOT, timeout=20, check=False).returncode == 5

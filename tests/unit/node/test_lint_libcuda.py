@@ -93,7 +93,7 @@ def test_libcuda_below_a_later_mount_is_hidden(valid: LaunchRequest, tmp_path: P
     assert driver not in loader.files(again)
 
 
-def test_mount_of_a_loop_of_links_is_no_library(valid: LaunchRequest, tmp_path: Path) -> None:
+def test_mounted_loop_of_links_is_not_a_library(valid: LaunchRequest, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     request = changed(valid, add_mount(f"{tmp_path}/loop", destination="/lib/libcuda.so.1"))
     assert not loader.resolve("/lib/libcuda.so.1", loader.files(request))

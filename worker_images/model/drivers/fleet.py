@@ -100,7 +100,7 @@ def _row(metadata: Mapping[str, object]) -> tuple[str, str]:
         raise TypeError
     known = {key: labels[key] for key in (LABEL, *PARTS) if labels.get(key)}
     if invalid := [key for key, value in known.items() if not isinstance(value, str)]:
-        raise UntrustedError(f"node {shown(name)}: label {invalid[0]} is not a text")
+        raise UntrustedError(f"node {shown(name)}: label {invalid[0]} is not a string")
     parts = [known[part] for part in PARTS if part in known]
     return name, known.get(LABEL, "") or (".".join(parts) if PARTS[0] in labels else "")
 

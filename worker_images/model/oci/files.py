@@ -42,7 +42,9 @@ class Files:
     def read(self, name: str) -> bytes:
         """The contents of a small file; raises ImageError."""
         if self.size(name) > MAX_JSON_BYTES:
-            raise ImageError(f"{printable(name)}: {self.size(name)} bytes are too many")
+            raise ImageError(
+                f"{printable(name)}: {self.size(name)} bytes, at most {MAX_JSON_BYTES} are read"
+            )
         return b"".join(self.chunks(name))
 
     def blob(self, digest: str) -> bytes:
@@ -64,7 +66,7 @@ class Files:
             target = posixpath.normpath(posixpath.join(posixpath.dirname(name), found.target))
             found = self.members.get(target)
         if found is None or found.kind != "file":
-            raise ImageError(f"no file {printable(name)} in the archive")
+            raise ImageError(f"the archive has no file {printable(name)}")
         return found
 
 
@@ -102,7 +104,7 @@ def _members(stream: IO[bytes]) -> dict[str, Entry]:
     for entry in entries:
         name = entry.path[1:]
         if name in found:
-            raise ImageError(f"two files {printable(name)}; engines may read the other")
+            raise ImageError(f"two files {printable(name)}; engines may read either")
         if entry.kind != "folder":
             found[name] = entry
     return found

@@ -196,7 +196,7 @@ class _View:
         self.below: dict[str, set[str]] = {}
 
     def put(self, entry: Entry) -> None:
-        """Add an entry; what is no folder replaces all that was below its path."""
+        """Add an entry; one that is not a folder replaces everything below its path."""
         if entry.kind != "folder":
             self._drop_below(entry.path)
         self.entries[entry.path] = entry

@@ -1,4 +1,4 @@
-"""The plain bytes of what may be compressed with gzip."""
+"""The plain bytes of data that may be compressed with gzip."""
 
 import itertools
 import zlib
@@ -39,6 +39,6 @@ def _inflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
             yield member.decompress(rest, CHUNK)
             rest = member.unconsumed_tail
         if member.unused_data or rest:
-            raise ImageError("data behind its gzip member")
+            raise ImageError("data after its gzip member")
     if not member.eof:
         raise ImageError("its gzip member is cut off")

@@ -1,4 +1,4 @@
-"""The manifest of an image archive, read so that an engine cannot read another image.
+"""The manifest of an image archive; one that an engine may read differently is refused.
 
 https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md and image-index.md.
 """
@@ -37,7 +37,7 @@ LAYOUT = frozenset({"oci-layout", "index.json", "manifest.json"})
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an archive says of its image.
+    """What an archive records about its image.
 
     `digests` name the image: of the manifest, of an index around it, of the configuration.
     `layers` are names of files, `documents` the objects whose annotations are shipped too. The
@@ -142,7 +142,7 @@ def _is_attestation(entry: Object) -> bool:
 
 def _only(entries: list[Object], what: str) -> Object:
     if len(entries) != 1:
-        raise ImageError(f"{len(entries)} {what}, want one, because each must be tested")
+        raise ImageError(f"{len(entries)} {what}, want one; save one image for one platform")
     return entries[0]
 
 

@@ -24,7 +24,7 @@ def outline(archive: Path) -> Outline:
         found = manifest.read(files)
         named = config.diff_ids(found.config)
         if len(named) != len(found.layers):
-            raise ImageError(f"{len(named)} layers are named, the archive holds another number")
+            raise ImageError(f"{len(named)} layers are named, but the archive has another number")
         sizes = [sum(len(piece) for piece in inflated(files.chunks(name))) for name in found.layers]
         download = sum(files.size(name) for name in found.layers)
         return Outline(found.digests[-1], tuple(zip(named, sizes, strict=True)), download)

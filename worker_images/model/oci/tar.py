@@ -1,4 +1,4 @@
-"""A tar in one pass; what two readers may read differently is refused.
+"""A tar in one pass. A tar that two readers may read differently is refused.
 
 Go's archive/tar, which engines use, and Python's tarfile differ in many corners of the format:
 repeated extended headers, base-256 numbers, sparse files, sizes of links.
@@ -84,7 +84,7 @@ def _padded(size: int) -> int:
 
 def _payload(tar: IO[bytes], size: int) -> bytes:
     if size > MAX_HEADER_BYTES:
-        raise ImageError(f"an extended header of {size} bytes")
+        raise ImageError(f"an extended header of {size} bytes, at most {MAX_HEADER_BYTES} are read")
     data = tar.read(_padded(size))
     if len(data) < _padded(size) or any(data[size:]):
         raise ImageError("an extended header that is cut off or padded with data")
@@ -92,7 +92,7 @@ def _payload(tar: IO[bytes], size: int) -> bytes:
 
 
 def _check_end(tar: IO[bytes]) -> None:
-    """Refuse bytes other than zeros behind the end mark."""
+    """Refuse bytes other than zeros after the end mark."""
     while piece := tar.read(1 << 20):
         if piece.strip(b"\0"):
             raise ImageError("trailing data after its end")
@@ -125,10 +125,10 @@ class _Header:
         return int(found[1] or b"0", 8)
 
     def text(self, begin: int, length: int) -> str:
-        """A field that ends at its first NUL; bytes behind it are refused."""
+        """A field that ends at its first NUL; bytes after it are refused."""
         text, _, rest = self.block[begin : begin + length].partition(b"\0")
         if rest.strip(b"\0"):
-            raise ImageError("a name with bytes behind its end")
+            raise ImageError("a name with bytes after its end")
         return text.decode(errors="surrogateescape")
 
     @property
@@ -147,7 +147,7 @@ def _extend(before: _Extended, header: _Header, data: bytes) -> _Extended:
         key = "path" if header.type == LONG_NAME else "linkpath"
         text = data.removesuffix(b"\0")
         if b"\0" in text:
-            raise ImageError("a long name with bytes behind its end")
+            raise ImageError("a long name with bytes after its end")
         fields = {key: text.decode(errors="surrogateescape")}
     return _Extended({**before.fields, **fields}, before.kinds | {header.type})
 
@@ -185,7 +185,7 @@ def _entry(header: _Header, fields: Mapping[str, str], offset: int, layer: int) 
         raise ImageError(f"{printable(name)}: a {kind} with a target")
     time = fields.get("mtime", "")
     if time and not TIME.fullmatch(time):
-        raise ImageError(f"{printable(name)}: time {printable(time)!r}")
+        raise ImageError(f"{printable(name)}: invalid time {printable(time)!r}")
     path = _path(name, is_folder=kind == "folder")
     if path.rpartition("/")[2] in NAMELESS:
         raise ImageError(f"{printable(path)}: a whiteout without a name")

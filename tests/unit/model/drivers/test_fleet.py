@@ -107,13 +107,13 @@ def test_lines_are_read_with_comments_blanks_and_prefixes() -> None:
                 '{"items": [{"metadata": {"name": "a", "labels":'
                 ' {"nvidia.com/cuda.driver-version.full": 5}}}]}'
             ),
-            "node a: label nvidia.com/cuda.driver-version.full is not a text",
+            "node a: label nvidia.com/cuda.driver-version.full is not a string",
         ),
         ("a\x1b[2J 580", r"line 1: '580' is not a driver version"),
         ("[" * 200_000, "the JSON is not a list of nodes .nested deeper than 64 levels"),
         ('{"items": [], "items": []}', "the JSON is not a list of nodes .duplicate key items"),
         ('{"items": [], "Items": []}', "the JSON is not a list of nodes .keys items and Items"),
-        ('{"items": ["\\ud800"]}', "the JSON is not a list of nodes .a surrogate"),
+        ('{"items": ["\\ud800"]}', "the JSON is not a list of nodes .an unpaired surrogate"),
         ('[{"metadata": {"name": 1}}]', "the JSON is not a list of nodes"),
         ('[{"metadata": {"name": ""}}]', "node : a node's name has 1 to 253 characters"),
         ("a" * 254 + " 580.159.04", "line 1: a node's name has 1 to 253 characters"),

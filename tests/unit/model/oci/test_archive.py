@@ -84,7 +84,7 @@ def nested(files: dict[str, bytes], architecture: str = "amd64") -> None:
 
 
 def test_image_of_the_platform_is_read_from_an_index(read: Callable[..., Image]) -> None:
-    """Its attestation is not an image."""
+    """The attestation of an image is not a second image."""
     assert read(layer(("file", "x", "y")), edit=nested).find("/x")
 
 
@@ -165,7 +165,7 @@ def docker_files(*names: str) -> dict[str, bytes]:
 
 
 def test_docker_archive_is_read(tmp_path: Path) -> None:
-    """It has neither an index nor a history nor settings."""
+    """The archive has no index, no history and no settings."""
     files = docker_files()
     image = archive.load(pack(tmp_path / "image.tar", files), tmp_path)
     assert image.digest == digest(files["c.json"])

@@ -61,7 +61,7 @@ def two(files: dict[str, bytes]) -> None:
 
 AMBIGUOUS = [
     (two, "2 images in the archive"),
-    (manifest(Layers=[]), "differ in case"),
+    (manifest(Layers=[]), "differ only in case"),
     (manifest(URLs=[], Subject={}), "spelled"),
     (manifest(manifests=[]), "an index within|images in the index"),
     (manifest(mediaType="application/vnd.oci.image.index.v1+json"), "another media type"),
@@ -76,7 +76,7 @@ AMBIGUOUS = [
     (of_layer(digest=["x"]), "not a valid manifest"),
     (manifest(layers=None), "not a valid manifest"),
     (manifest(config="x"), "not a valid manifest"),
-    (config(Config={}), "differ in case"),
+    (config(Config={}), "differ only in case"),
     (config(config={"env": ["A=b"]}), "spelled Env"),
     (config(config={"Env": "A=b"}), "Env is not a list"),
     (config(config={"Labels": {"a": 1}}), "Labels is not a map"),
@@ -107,7 +107,7 @@ def test_ambiguous_image_is_refused(edit: Edit, message: str, tmp_path: Path) ->
         of_layer(comment="x"),
     ],
 )
-def test_surplus_is_refused_in_a_strict_archive_alone(edit: Edit, tmp_path: Path) -> None:
+def test_extra_content_is_refused_only_in_a_strict_archive(edit: Edit, tmp_path: Path) -> None:
     """Other builders write more than BuildKit; none of it is in the copy that an engine loads."""
     assert read(tmp_path, edit).find("/x")
     with pytest.raises(ImageError):
@@ -125,7 +125,7 @@ def test_surplus_is_refused_in_a_strict_archive_alone(edit: Edit, tmp_path: Path
     ],
 )
 def test_sound_image_is_read(edit: Edit, tmp_path: Path) -> None:
-    """Controls: an image may have no history, no settings, and labels that differ in case."""
+    """Controls: an image may have no history, no settings, and labels that differ only in case."""
     found = read(tmp_path, edit, strict=True)
     assert found.find("/x")
     assert (found.history, found.environment) == ([], [])
@@ -141,7 +141,7 @@ def test_sound_image_is_read(edit: Edit, tmp_path: Path) -> None:
 def test_altered_archive_is_read_or_refused(
     tmp_path: Path, changes: list[tuple[float, int]]
 ) -> None:
-    """No altered byte ends in another exception, and no altered blob is accepted."""
+    """An altered byte raises ImageError or changes nothing; an altered blob is refused."""
     good = write(tmp_path / "good.tar", [layer(("file", "x", "y"))])
     data = bytearray(good.read_bytes())
     for place, value in changes:
@@ -156,5 +156,5 @@ def test_altered_archive_is_read_or_refused(
 
 
 def test_archive_without_a_manifest_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"no file manifest\.json"):
+    with pytest.raises(ImageError, match=r"the archive has no file manifest\.json"):
         archive.load(pack(tmp_path / "image.tar", {"x": b"y"}), tmp_path)

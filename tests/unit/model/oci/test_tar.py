@@ -86,7 +86,7 @@ def extended(*keys: str) -> bytes:
         (header(put(156, b"7")), "a member of type b'7'"),
         (header(put(156, b"x")), "an extended header"),
         (header(put(257, bytes(8))), "neither POSIX nor GNU"),
-        (header(put(4, b"\0hidden")), "bytes behind its end"),
+        (header(put(4, b"\0hidden")), "bytes after its end"),
         (header(put(157, b"target")), "a file with a target"),
         (bytes([1]) + raw()[1:], "a wrong checksum"),
         (b"", "no end mark"),
@@ -98,8 +98,8 @@ def test_layer_that_an_engine_may_read_differently_is_refused(data: bytes, messa
 
 
 @pytest.mark.parametrize("kind", [tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE])
-def test_contents_of_what_is_no_file_are_refused(kind: bytes) -> None:
-    """Python skips such contents, Go reads a header there."""
+def test_contents_of_a_member_that_is_not_a_file_are_refused(kind: bytes) -> None:
+    """Python skips such contents; Go reads them as a header."""
 
     def edit(block: bytearray) -> None:
         put(156, kind)(block)
