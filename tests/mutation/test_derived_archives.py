@@ -136,8 +136,8 @@ DANGEROUS = {
             "certificates": ("ENV SSL_CERT_FILE: set to '/opt/ca.pem'",),
             "label": (
                 "LABEL worker.variant: 'full', want 'slim'",
-                "LABEL worker.source: 'missing', want 'packages'",
-                "LABEL worker.extra: 'x', want 'no such label'",
+                "LABEL worker.source: not set, want 'packages'",
+                "LABEL worker.extra: 'x', want not set",
             ),
         },
         Settings(

@@ -51,12 +51,14 @@ def _account(found: Derivation) -> Iterator[Fault]:
                 yield Fault("account", path, f"not a valid line: {':'.join(fields)!r}")
             elif not fields[1]:
                 yield Fault("account", path, f"{fields[0]!r} has an empty password")
-            if path == "/etc/passwd" and fields[0] != "root" and not _is_user(fields[2:3]):
-                yield Fault("account", path, f"{fields[0]!r} has the user ID {fields[2:3]}")
+            number = "".join(fields[2:3])
+            if path == "/etc/passwd" and fields[0] != "root" and not _is_user(number):
+                what = f"{fields[0]!r} has the user ID {number!r}, want 1 to 999999999"
+                yield Fault("account", path, what)
 
 
-def _is_user(number: list[str]) -> bool:
-    return bool(number and re.fullmatch("[0-9]{1,9}", number[0]) and int(number[0]))
+def _is_user(number: str) -> bool:
+    return bool(re.fullmatch("[0-9]{1,9}", number) and int(number))
 
 
 def _certificates(found: Derivation) -> Iterator[Fault]:

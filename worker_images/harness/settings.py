@@ -100,5 +100,7 @@ def label(found: Derivation) -> Iterator[Fault]:
     expected = found.promise.labels if own else {}
     for name in sorted(own.keys() | expected.keys()):
         if own.get(name) != expected.get(name):
-            what = f"{own.get(name, 'missing')!r}, want {expected.get(name, 'no such label')!r}"
-            yield Fault("label", f"LABEL {name}", what)
+            found_value, want = (
+                repr(labels[name]) if name in labels else "not set" for labels in (own, expected)
+            )
+            yield Fault("label", f"LABEL {name}", f"{found_value}, want {want}")

@@ -68,10 +68,13 @@ def test_image_without_additions_keeps_every_rule(rule: str, tmp_path: Path) -> 
     [
         ("app:x:1001:1001::/:/bin/sh", ""),
         ("", ""),
-        ("toor:*:0:0::/:/bin/sh", "'toor' has the user ID ['0']"),
-        ("toor:*:00:0::/:/bin/sh", "'toor' has the user ID ['00']"),
-        ("toor:*:4294967296:0::/:/bin/sh", "'toor' has the user ID ['4294967296']"),
-        ("toor:*:-1:0::/:/bin/sh", "'toor' has the user ID ['-1']"),
+        ("toor:*:0:0::/:/bin/sh", "'toor' has the user ID '0', want 1 to 999999999"),
+        ("toor:*:00:0::/:/bin/sh", "'toor' has the user ID '00', want 1 to 999999999"),
+        (
+            "toor:*:4294967296:0::/:/bin/sh",
+            "'toor' has the user ID '4294967296', want 1 to 999999999",
+        ),
+        ("toor:*:-1:0::/:/bin/sh", "'toor' has the user ID '-1', want 1 to 999999999"),
         ("app::1001:1001::/:/bin/sh", "'app' has an empty password"),
         ("app:x:1001", "not a valid line: 'app:x:1001'"),
     ],
