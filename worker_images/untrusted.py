@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +138,13 @@ def _escaped(character: str) -> str:
         return character
     pair = character.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{pair[index : index + 4]}" for index in range(0, len(pair), 4))
+
+
+def listed(texts: Iterable[str], most: int = 100) -> str:
+    """Texts as lines for a message, without what terminals obey: the first ones, and a count."""
+    lines = [shown(text, 400) for text in texts]
+    more = [f"and {len(lines) - most} more"] if len(lines) > most else []
+    return "\n".join([*lines[:most], *more])
 
 
 def shown(text: str, most: int = 80) -> str:

@@ -16,6 +16,7 @@ from worker_images.harness.updates import Updates
 from worker_images.model import rootfs
 from worker_images.model.drivers.table import Release
 from worker_images.model.oci.image import Entry, Image
+from worker_images.untrusted import listed
 
 pytestmark = pytest.mark.mode("derived")
 
@@ -91,7 +92,7 @@ def test_later_layers_keep_the_rule(rule: str, derivation: Derivation, allowed: 
     with one_line_errors():
         found = allowed.refused(dict.fromkeys(RULES[rule](derivation)))
     if found:
-        pytest.fail("\n".join(map(str, found)), pytrace=False)
+        pytest.fail(listed(map(str, found)), pytrace=False)
 
 
 def test_added_paths_are_listed(

@@ -9,7 +9,9 @@ import pytest
 from worker_images.harness import scanner
 from worker_images.harness.closed_world import Declared
 from worker_images.harness.collection import Case
+from worker_images.model.oci import manifest
 from worker_images.model.oci.image import Image
+from worker_images.untrusted import listed
 
 # A setting with such a name is a secret, whatever its value.
 SECRET_NAMES = re.compile(
@@ -19,17 +21,24 @@ SECRET_NAMES = re.compile(
 
 @pytest.fixture(scope="module")
 def settings(image: Image) -> list[str]:
-    """The environment variables, labels and history of the image."""
+    """The environment variables, labels, commands, annotations and history of the image."""
     labels = (f"{key}={value}" for key, value in image.labels.items())
-    return [*image.environment, *labels, *(str(step) for step in image.history)]
+    commands = [
+        str(value) for name, value in image.settings.items() if name not in {"Env", "Labels"}
+    ]
+    notes = [
+        f"{key}={value}" for each in image.documents for key, value in manifest.annotations(each)
+    ]
+    steps = [str(step) for step in image.history]
+    return [*image.environment, *labels, *commands, *notes, *steps]
 
 
 def test_no_secret_in_the_configuration_or_the_manifest(image: Image) -> None:
     """Annotations and file names are scanned too."""
     documents = [image.config, *image.documents]
     texts = [("configuration and manifest", [json.dumps(documents).encode()])]
-    paths = "\n".join(entry.path for entry in image.entries)
-    texts.append(("names of files", [paths.encode(errors="replace")]))
+    paths = "\n".join(f"{entry.path}\n{entry.target}" for entry in image.entries)
+    texts.append(("names of files and targets of links", [paths.encode(errors="replace")]))
     assert image.config
     _fail_for(scanner.scan(texts, confidence="low"))
 
@@ -54,4 +63,4 @@ def _fail_for(found: Mapping[str, set[str]]) -> None:
     """Name the text and the rule of each secret, but not the secret."""
     if found:
         lines = (f"{name}: {', '.join(sorted(rules))}" for name, rules in sorted(found.items()))
-        pytest.fail("\n".join(lines), pytrace=False)
+        pytest.fail(listed(lines), pytrace=False)

@@ -135,6 +135,20 @@ CASES = {
         ("test_configuration::test_annotations_are_those_of_the_builder",),
         "note",
     ),
+    "token in the name of a repository": Case(
+        lambda archive: archive.manifest["layers"][0]["annotations"].update(
+            {"containerd.io/distribution.source.a": "token"}
+        ),
+        ("test_configuration::test_annotations_are_those_of_the_builder",),
+        "token",
+    ),
+    "token in the first of equal annotations": Case(
+        lambda archive: archive.manifest["layers"][0]["annotations"].update(
+            {"buildkit/rewritten-timestamp": "token"}
+        ),
+        ("test_configuration::test_annotations_are_those_of_the_builder",),
+        "token",
+    ),
     "author": Case(
         lambda archive: archive.config.update(author="someone"), (CONFIGURATION,), "author"
     ),

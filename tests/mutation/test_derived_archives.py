@@ -42,11 +42,11 @@ def unmarked_runc() -> bytes:
 
 
 def other_cache() -> bytes:
-    """A loader's cache that has another path for a library."""
+    """A loader's cache that has another path for a library, and one for the node's driver."""
     before, after = b"/lib/x86_64-linux-gnu/libmnl", b"/opt/1234567890123456/libmnl"
     data = member("full", CUDA, "etc/ld.so.cache")
     assert before in data
-    return data.replace(before, after)
+    return data.replace(before, after).replace(b"libutil.so.1\0", b"libcuda.so.1\0")
 
 
 NONE = Settings()
@@ -164,7 +164,11 @@ DANGEROUS = {
                 "ENV NVIDIA_VISIBLE_DEVICES: 'all' and 'void', want 'all'",
                 "ENV NVIDIA_DRIVER_CAPABILITIES: 'all' and 'compute,utility'",
             ),
-            "loader": ("ENV LD_PRELOAD: set to '/opt/x.so'", "libmnl.so.0 is /opt/123456789"),
+            "loader": (
+                "ENV LD_PRELOAD: set to '/opt/x.so'",
+                "libmnl.so.0 is /opt/123456789",
+                "libcuda.so.1 is /lib/",
+            ),
             "toolkit": (
                 f"/etc/{CONFIGURATION}: its contents differ",
                 f"/root/.config/{CONFIGURATION}: configures programs",

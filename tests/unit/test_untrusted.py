@@ -12,6 +12,7 @@ from tests.support.timing import growth
 from worker_images.untrusted import (
     UntrustedError,
     check_spelling,
+    listed,
     parse_json,
     printable,
     read_json,
@@ -126,6 +127,11 @@ def test_control_characters_are_escaped(text: str, expected: str) -> None:
 def test_printable_text_controls_nothing_and_keeps_json_equal(text: str, value: object) -> None:
     assert printable(text).replace("\n", "").replace("\t", "").isprintable()
     assert json.loads(printable(json.dumps(value, ensure_ascii=False))) == value
+
+
+def test_listed_texts_are_the_first_lines_and_a_count() -> None:
+    assert listed(["a\nb", "c\x1b"]) == "a b\nc\\u001b"
+    assert listed(map(str, range(5)), most=2) == "0\n1\nand 3 more"
 
 
 def test_shown_text_is_one_short_line() -> None:

@@ -28,6 +28,7 @@ def changes(image: Image, worker: Image, updates: Updates) -> Iterator[Fault]:
                 path, what = hidden(entry), seen.removal(entry, updates)
             else:
                 what = seen.replacement(image, entry, updates.declared.get(path))
+            seen.end(entry)
             if what:
                 origin = f"layer {entry.layer + 1}, made by: {image.instruction(entry.layer)}"
                 yield Fault(_rule(path), path, f"{what}; {origin}")
@@ -61,20 +62,25 @@ class _Seen:
         self.own: set[str] = set()
 
     def begin(self, layer: Layer) -> None:
-        """Take the paths of a layer that are not folders. Its removals apply first."""
-        self.own = {entry.path for entry in layer.entries}
-        kinds = {
-            kind: {entry.path for entry in layer.entries if entry.kind == kind}
-            for kind in ("folder", "link")
-        }
-        self.others -= {hidden(entry) for entry in layer.entries if entry.kind == "whiteout"}
-        self.others = self.others - kinds["folder"] | kinds["link"]
+        """Take the links of a layer, also those that follow what is below them."""
+        self.own = set()
+        self.others |= {entry.path for entry in layer.entries if entry.kind == "link"}
+
+    def end(self, entry: Entry) -> None:
+        """Take an entry in its order: what is below it may follow it, but not precede it."""
+        self.own.add(entry.path)
+        if entry.kind == "whiteout":
+            self.others.discard(hidden(entry))
+        elif entry.kind == "folder":
+            self.others.discard(entry.path)
 
     def written_through(self, path: str) -> str:
         """Whether a folder above a path is a link: engines follow or replace it."""
-        for parent in PurePosixPath(path).parents:
-            if str(parent) in self.others:
+        end = path.rfind("/")
+        while end > 0:
+            if (parent := path[:end]) in self.others:
                 return f"is below {parent}, which is not a folder; engines may write elsewhere"
+            end = path.rfind("/", 0, end)
         return ""
 
     def removal(self, whiteout: Entry, updates: Updates) -> str:
@@ -115,7 +121,7 @@ class _Seen:
     def _hard_link(self, entry: Entry) -> str:
         """A hard link sets the mode and the owner of its target."""
         if entry.target not in self.own:
-            return f"a hard link to {entry.target}, which is in another layer"
+            return f"a hard link to {entry.target}, which is not before it in its layer"
         target = self.view.get(entry.target)
         rights = (entry.mode, entry.user, entry.group)
         if target and rights != (target.mode, target.user, target.group):

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 
 from worker_images.harness import settings
 from worker_images.harness.derived import CA_BUNDLE, TOOLKIT, Derivation, Fault
+from worker_images.harness.settings import LIBCUDA
 
-CERTIFICATES = "/etc/ssl/certs/"
+# Go programs read all files of both folders.
+CERTIFICATES, OTHER_CERTIFICATES = "/etc/ssl/certs/", "/etc/pki/tls/certs"
+TRUSTED = "Go programs trust all files in this folder"
 CERTIFICATE_VARIABLES = {"SSL_CERT_FILE", "SSL_CERT_DIR"}
 # A CDI specification names hooks, which the toolkit runs as root.
 TOOLKIT_PATHS = re.compile(rf".*{TOOLKIT}.+|(/etc|/run|/var/run)/cdi/.+")
-LIBCUDA = re.compile(r"lib(cuda|nvidia-ml)\.so(\.[0-9.]+)?")
 SONAMES = {"libcuda.so.1", "libnvidia-ml.so.1"}
 
 
@@ -71,8 +73,12 @@ def _certificates(found: Derivation) -> Iterator[Fault]:
         if not entry.path.startswith(CERTIFICATES) or entry.kind in {"folder", "whiteout"}:
             continue
         target = found.image.find(entry.path)
-        if entry.path != CA_BUNDLE and target and not found.is_trusted(target):
-            yield Fault("certificates", entry.path, "Go programs trust all files in this folder")
+        if entry.path != CA_BUNDLE and not (target and found.is_trusted(target)):
+            yield Fault("certificates", entry.path, TRUSTED)
+    place = found.image.resolve(OTHER_CERTIFICATES)
+    paths = [path for path in found.image.merged if f"{path}/".startswith(f"{place}/")]
+    if f"{place}/" != CERTIFICATES and (paths or place != OTHER_CERTIFICATES):
+        yield Fault("certificates", OTHER_CERTIFICATES, TRUSTED)
 
 
 def _toolkit(found: Derivation) -> Iterator[Fault]:
@@ -80,8 +86,9 @@ def _toolkit(found: Derivation) -> Iterator[Fault]:
     changed = [each for each in found.changes if each.rule == "toolkit"]
     yield from changed
     for entry in found.added:
+        path = f"{entry.path}/..." if found.is_link_to_folder(entry) else entry.path
         if (
-            TOOLKIT_PATHS.fullmatch(entry.path)
+            TOOLKIT_PATHS.fullmatch(path)
             and entry.kind not in {"folder", "whiteout"}
             and entry.path not in {each.path for each in changed}
         ):
@@ -106,16 +113,28 @@ def _program(found: Derivation) -> Iterator[Fault]:
         path = program.entry.path
         if path in found.promise.paths:
             continue
-        name = path.rpartition("/")[2]
-        named = {
-            component
-            for component, traces in found.promise.traces.items()
-            for trace in traces
-            if not program.soname and fnmatch.fnmatchcase(name, trace.rpartition("/")[2])
-        }
+        named = set[str]() if program.soname else _named(found, path)
         for component in sorted(named | program.components):
             how = "has the contents" if component in program.components else "has the name"
             yield Fault("program", path, f"{how} of a program of {component}")
+    programs = {program.entry.path for program in found.programs if not program.soname}
+    for entry in found.added:
+        is_link = entry.kind in {"link", "hardlink"} and entry.path not in found.promise.paths
+        target = found.image.resolve(entry.path) if entry.kind == "link" else entry.target
+        named = _named(found, entry.path) if is_link and target in programs else set()
+        for component in sorted(named):
+            what = f"a link to {target}, has the name of a program of {component}"
+            yield Fault("program", entry.path, what)
+
+
+def _named(found: Derivation, path: str) -> set[str]:
+    """The components of whose programs a path has a name."""
+    name = path.rpartition("/")[2]
+    return {
+        component
+        for component, traces in found.promise.traces.items()
+        if any(fnmatch.fnmatchcase(name, trace.rpartition("/")[2]) for trace in traces)
+    }
 
 
 RULES: dict[str, Callable[[Derivation], Iterator[Fault]]] = {

@@ -62,9 +62,9 @@ class Derivation:
 
     @property
     def added(self) -> Iterator[Entry]:
-        """The entries of the later layers."""
+        """The entries of the later layers, with those for the root."""
         for layer in self.image.layers[len(self.worker.layers) :]:
-            yield from layer.entries
+            yield from (*layer.root, *layer.entries)
 
     @property
     def variables(self) -> list[tuple[str, str]]:
@@ -76,6 +76,15 @@ class Derivation:
         """Whether a file is the worker image's, or that of a newer Debian package."""
         is_equal = entry.path in self.worker.merged and entry.path not in self._changed
         return entry.layer < len(self.worker.layers) or is_equal or entry.path in self.updated
+
+    def is_new(self, entry: Entry) -> bool:
+        """Whether an entry of a later layer brings contents of its own."""
+        return entry.kind not in {"folder", "whiteout"} and not self.is_trusted(entry)
+
+    def is_link_to_folder(self, entry: Entry) -> bool:
+        """Whether an entry is a link to a folder, or to nothing yet."""
+        target = self.image.find(entry.path) if entry.kind == "link" else entry
+        return entry.kind == "link" and (target is None or target.kind == "folder")
 
     def read(self, entry: Entry) -> bytes:
         """The contents of a small file; raises ImageError."""

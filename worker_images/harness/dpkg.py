@@ -6,12 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from worker_images.model.oci.image import Image, ImageError
+from worker_images.model.oci.image import Entry, Image, ImageError
 from worker_images.model.pins import PACKAGE
 
 STATUS = "/var/lib/dpkg/status.d"
 # The packages that dpkg itself installed.
 DATABASE = "/var/lib/dpkg/status"
+FIELDS = ("Package", "Version", "Depends", "Pre-Depends", "Provides")
+# A record of 10,000 packages has 10 MB.
+MAX_BYTES = 32 << 20
 INSTALLED = re.compile(rb"^Status: .* installed$", re.MULTILINE)
 VERSION = re.compile(r"[0-9][0-9A-Za-z.+:~-]*")
 ALTERNATIVE = re.compile(r"(?:^|[,|])\s*([a-z0-9][a-z0-9+.-]+)")
@@ -39,39 +42,47 @@ def installed(image: Image) -> dict[str, Installed]:
             and not entry.path.endswith(".md5sums")
         ):
             name = PurePosixPath(entry.path).name
-            found[name] = _record(image.read(entry), name, entry.path)[1]
+            found[name] = _record(_read(image, entry), name, entry.path)[1]
     return found
 
 
 def recorded(image: Image) -> dict[str, Installed]:
     """Return these packages, and those that dpkg itself recorded; raises ImageError."""
     entry = image.merged.get(DATABASE)
-    text = image.read(entry) if entry and entry.kind == "file" else b""
+    text = _read(image, entry) if entry and entry.kind == "file" else b""
     stanzas = re.split(rb"\n\n+", text.strip())
     found = [_record(each, "", DATABASE) for each in stanzas if INSTALLED.search(each)]
     return installed(image) | dict(found)
 
 
+def _read(image: Image, entry: Entry) -> bytes:
+    if entry.size > MAX_BYTES:
+        raise ImageError(f"{entry.path}: {entry.size} bytes, at most {MAX_BYTES} are read")
+    return image.read(entry)
+
+
 def _record(text: bytes, name: str, place: str) -> tuple[str, Installed]:
     """The name of a package, from its record or the record's file name, and the package."""
-    fields = email.parser.BytesParser().parsebytes(text)
+    parsed = email.parser.BytesParser().parsebytes(text)
+    # The parser has another type for a field that is not ASCII.
+    fields = {key: str(parsed[key] or "") for key in FIELDS}
     depends = (*_dependencies(fields["Depends"]), *_dependencies(fields["Pre-Depends"]))
-    name, version = name or str(fields["Package"]), str(fields["Version"])
+    name, version = name or fields["Package"], fields["Version"]
     # Both become arguments of apt-get.
     if not (re.fullmatch(PACKAGE, name) and VERSION.fullmatch(version)):
         raise ImageError(f"{place}: not a valid record of a Debian package")
     return name, Installed(version, depends, tuple(names(fields["Provides"])))
 
 
-def _dependencies(field: str | None) -> Iterator[tuple[str, ...]]:
-    for dependency in (field or "").split(","):
+def _dependencies(field: str) -> Iterator[tuple[str, ...]]:
+    for dependency in field.split(","):
         if found := names(dependency):
             yield tuple(found)
 
 
-def names(field: str | None) -> list[str]:
+def names(field: str) -> list[str]:
     """Return the packages that a field of a record names."""
-    return ALTERNATIVE.findall(field or "")
+    return ALTERNATIVE.findall(field)
 
 
 def unmet(packages: Mapping[str, Installed]) -> set[str]:

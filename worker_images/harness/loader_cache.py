@@ -18,6 +18,7 @@ HEADER, ROW = struct.Struct("<20sIIB3xI12x"), struct.Struct("<iIIIQ")
 # Tables after the strings: a magic number, one table, its kind, flags, offset and size.
 EXTENSION, EXTENSION_MAGIC = struct.Struct("<6I"), 0xEAA42174
 GENERATOR = re.compile(rb"ldconfig \([ -~]+\) [a-z ]*version [0-9.]+")
+MAX_BYTES = 16 << 20
 # A library for this architecture, from ldconfig's flags.
 FLAGS = {"amd64": 0x303, "arm64": 0xA03}
 
@@ -39,7 +40,14 @@ def read(data: bytes, architecture: str) -> set[Library]:
         (FLAGS[architecture], 0, 0)
     }:
         raise ImageError(f"{PATH}: contains libraries of another kind or architecture")
-    texts = {place: _text(data, place) for row in rows for place in row[1:3]}
+    texts: dict[int, str] = {}
+    length_of_texts = 0
+    for place in {place for row in rows for place in row[1:3]}:
+        texts[place] = _text(data, place)
+        length_of_texts += len(texts[place])
+        # The names of many libraries may be parts of one text.
+        if length_of_texts > MAX_BYTES:
+            raise ImageError(f"{PATH}: contains names of more than {MAX_BYTES} bytes")
     used = {each for place, text in texts.items() for each in range(place, place + len(text) + 1)}
     if used != set(range(begin, begin + length)):
         raise ImageError(f"{PATH}: contains bytes that do not belong to a library")

@@ -37,6 +37,9 @@ GAP = b"\n\n"
 # all bytes that are not printable ASCII become line ends, and it reads plain text only.
 PLAIN = bytes(byte if byte == 9 or 32 <= byte < 127 else 10 for byte in range(256))
 
+# A text in UTF-16 of either order, of which the scanner gets a plain copy.
+WIDE = re.compile(rb"(?:[\x20-\x7e]\0){16,}")
+
 # Secrets that Kingfisher does not find: a password in a URL, a registry's login, an AWS key alone.
 # Each has a pattern, and a text in every match that is fast to find in a large program.
 OWN_RULES = {
@@ -90,7 +93,8 @@ class _Packed:
         file = str(len(self.names)) if not self.buffer else str(len(self.names) - 1)
         self.starts.setdefault(file, []).append(self.lines)
         self.names.setdefault(file, []).append(name)
-        data = piece.translate(PLAIN) + GAP
+        wide = (text.replace(b"\0", b"") for text in WIDE.findall(piece))
+        data = b"\n".join([piece, *wide]).translate(PLAIN) + GAP
         self.lines += data.count(b"\n")
         self.buffer += data
 
@@ -120,10 +124,12 @@ def _own(data: bytes) -> Iterator[str]:
         compiled = re.compile(pattern)
         position = data.find(text)
         while position >= 0:
-            if compiled.search(data, max(0, position - BEFORE), position + BEHIND):
+            end = position + BEHIND
+            # The matches of all texts before `end` are in what is searched, which is read twice.
+            if compiled.search(data, max(0, position - BEFORE), end + BEHIND):
                 yield rule
                 break
-            position = data.find(text, position + 1)
+            position = data.find(text, end)
 
 
 def _kingfisher(folder: Path, confidence: str) -> Iterator[tuple[str, int, str]]:

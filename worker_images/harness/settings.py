@@ -2,32 +2,48 @@
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 
 from worker_images.harness import loader_cache
 from worker_images.harness.derived import Derivation, Fault
 from worker_images.model.oci.image import Entry, Image, ImageError
 
-LOADER_VARIABLES = re.compile(r"LD_.*|GLIBC_TUNABLES")
+# Of the loader, and of programs of the worker image that load plugins.
+LOADER_VARIABLES = re.compile(
+    r"LD_.*|GLIBC_TUNABLES|GCONV_PATH|(X|IP|IP6)TABLES_LIB_?DIR|(IP|TC)_LIB_DIR|CRIU_.*"
+)
+# Plugins and settings that iptables, ip, tc and CRIU take without being named.
+PLUGINS = re.compile(
+    r"/usr/lib(/[^/]+-linux-gnu)?/(xtables|criu|ip|tc)(/.*)?|/etc/criu(/.*)?|.*/\.criu(/.*)?"
+)
+LIBCUDA = re.compile(r"lib(cuda|nvidia-ml)\.so(\.[0-9.]+)?")
 LABEL = "worker."
 
 
 def loader(found: Derivation) -> Iterator[Fault]:
-    """Nothing makes the dynamic loader use other libraries in place of the worker image's."""
+    """Nothing makes the worker image's programs load other libraries or plugins."""
     for name, value in found.variables:
         if LOADER_VARIABLES.fullmatch(name):
             yield Fault("loader", f"ENV {name}", f"set to {value!r}")
-    held = {path.rpartition("/")[2] for path in found.worker.merged if ".so" in path}
+    held: dict[str, set[str]] = {}
+    for path in found.worker.merged:
+        if ".so" in path:
+            held.setdefault(path.rpartition("/")[2], set()).add(found.worker.resolve(path))
     for entry in found.added:
         name = entry.path.rpartition("/")[2]
         if entry.path == "/etc/ld.so.preload":
             yield Fault("loader", entry.path, "adds libraries to all programs")
         elif "/glibc-hwcaps/" in entry.path and name in held:
             yield Fault("loader", entry.path, f"the loader uses it, not the worker image's {name}")
+        elif "/glibc-hwcaps/" in f"{entry.path}/" and found.is_link_to_folder(entry):
+            yield Fault("loader", entry.path, f"a link to a folder of libraries, {entry.target}")
+        elif PLUGINS.fullmatch(entry.path) and found.is_new(entry):
+            yield Fault("loader", entry.path, "programs of the worker image load it")
     yield from _cache(found, held)
 
 
-def _cache(found: Derivation, held: set[str]) -> Iterator[Fault]:
+def _cache(found: Derivation, held: Mapping[str, set[str]]) -> Iterator[Fault]:
     entry = found.image.find(loader_cache.PATH)
     if not entry or entry.layer < len(found.worker.layers):
         return
@@ -38,41 +54,64 @@ def _cache(found: Derivation, held: set[str]) -> Iterator[Fault]:
         return
     for name, path in sorted(rows):
         target = found.image.find(path)
-        if name in held and not (target and found.is_trusted(target)):
+        known = held.get(name, set()) | found.updated
+        if name in held and not (target and target.path in known and found.is_trusted(target)):
             yield Fault("loader", entry.path, f"{name} is {path}, not the worker image's")
+        elif LIBCUDA.fullmatch(name):
+            yield Fault("loader", entry.path, f"{name} is {path}, want that of the node's driver")
 
 
 def path(found: Derivation) -> Iterator[Fault]:
-    """PATH finds the worker image's own programs first."""
+    """PATH finds the worker image's own programs first, and every folder before them is root's."""
     own = found.promise.environment["PATH"]
-    programs = _programs(found.worker, own.split(":"))
+    own_programs = _programs(found.worker, own.split(":"))
     for value in [value for name, value in found.variables if name == "PATH"] or [own]:
         folders = value.split(":")
         if relative := [each for each in folders if not each.startswith("/")]:
             yield Fault("path", "ENV PATH", f"has entries that are not absolute: {relative}")
-        hits = {name: _first(found.image, folders, name) for name in programs}
+        hits = {name: _first(found.image, folders, name) for name in own_programs}
         if missing := [name for name, hit in hits.items() if not hit]:
             what = f"does not find {missing[0]} and {len(missing) - 1} other programs"
             yield Fault("path", "ENV PATH", f"{what} of the worker image")
         for name, hit in hits.items():
-            # The rule "replaced" names the worker image's own paths.
-            if hit and not found.is_trusted(hit) and hit.path not in found.worker.merged:
+            # The rule "replaced" names a change of the program itself.
+            if hit and hit.path not in {own_programs[name], *found.updated}:
                 yield Fault("path", hit.path, f"PATH finds it as {name}")
+        places = [found.image.resolve(posixpath.join("/", each)) for each in folders]
+        last = max((n for n, place in enumerate(places) if place in own.split(":")), default=0)
+        for place in places[:last]:
+            if _is_open(found.image, place):
+                yield Fault("path", "ENV PATH", f"every user may write to {place}, which is first")
 
 
-def _programs(worker: Image, folders: list[str]) -> list[str]:
-    """The names by which PATH finds programs of the worker image."""
+def _programs(worker: Image, folders: list[str]) -> dict[str, str]:
+    """The paths of the programs of the worker image to which PATH leads, by name."""
     places = [path.rpartition("/") for path in worker.merged]
     names = sorted({name for folder, _, name in places if folder in folders})
-    return [name for name in names if _first(worker, folders, name)]
+    hits = {name: _first(worker, folders, name) for name in names}
+    return {name: hit.path for name, hit in hits.items() if hit}
 
 
 def _first(image: Image, folders: list[str], program: str) -> Entry | None:
     for folder in folders:
-        hit = image.find(posixpath.join("/", folder, program))
+        place = image.merged.get(
+            posixpath.join(image.resolve(posixpath.join("/", folder)), program)
+        )
+        hit = image.find(place.path) if place else None
+        if place and not hit:
+            # A link to what another may create later.
+            return place
         if hit and hit.kind != "folder" and (hit.kind == "hardlink" or hit.mode & 0o111):
             return hit
     return None
+
+
+def _is_open(image: Image, folder: str) -> bool:
+    """Whether every user may write to a folder, or create it."""
+    path = PurePosixPath(folder)
+    held = (image.merged.get(str(each)) for each in (path, *path.parents))
+    nearest = next((entry for entry in held if entry), None)
+    return bool(nearest and nearest.mode & 0o002)
 
 
 def nvidia(found: Derivation) -> Iterator[Fault]:

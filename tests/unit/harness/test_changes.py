@@ -57,6 +57,10 @@ def image(folder: Path, *later: list[Member]) -> tuple[Image, Image]:
         ([file("opt/a/b"), other("link", "opt/a", "/usr/bin")], "/opt/a/b: is below /opt/a"),
         ([other("hardlink", "opt/a", "usr/bin/tool")], "/opt/a: a hard link to /usr/bin/tool"),
         (
+            [other("hardlink", "opt/a", "opt/b"), file("opt/b", "x")],
+            "/opt/a: a hard link to /opt/b, which is not before it",
+        ),
+        (
             [
                 file("usr/bin/tool", "tool", 0o755),
                 other("hardlink", "opt/a", "usr/bin/tool", 0o777),
@@ -74,6 +78,14 @@ def test_change_of_the_worker_image_is_found(
     found = [*changes.changes(*image(tmp_path, members), Updates())]
     assert [str(each)[: len(fault)] for each in found] == [fault]
     assert found[0].what.endswith("; layer 2, made by: an unrecorded step")
+
+
+@pytest.mark.parametrize("after", [other("folder", "opt/a"), file("opt/.wh.a")])
+def test_file_before_what_removes_a_link_above_it_is_found(after: Member, tmp_path: Path) -> None:
+    """Engines that unpack in order write through the link of the earlier layer."""
+    layers = [other("link", "opt/a", "/usr/bin")], [file("opt/a/tool", "x"), after]
+    found = [*changes.changes(*image(tmp_path, *layers), Updates())]
+    assert [each.path for each in found] == ["/opt/a/tool"]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ BASE = [
     file("etc/passwd", ACCOUNTS),
     file("etc/shadow", "root:*:1::::::\n"),
     file("usr/bin/tool", "x", 0o755),
+    file("usr/bin/more", "x", 0o755),
     file("usr/lib/libx.so.1", "x"),
     file("usr/share/ca.crt", "x"),
 ]
@@ -31,7 +32,8 @@ PROMISE = Promise(
     traces={"runc": ("*/runc", "*/runc-*"), "cuda": ("*/libcudart.so*",)},
 )
 MARKS = {"runc": [programs.go_main("a.example/runc"), Mark(b"usage of runc")]}
-ENVIRONMENT = ("PATH=/usr/local/bin:/usr/bin", "NVIDIA_VISIBLE_DEVICES=all")
+PATH = "/usr/local/bin:/usr/bin"
+ENVIRONMENT = (f"PATH={PATH}", "NVIDIA_VISIBLE_DEVICES=all")
 
 
 def faults(
@@ -101,6 +103,11 @@ def test_account_with_rights_of_root_is_found(line: str, fault: str, tmp_path: P
         ),
         ([other("link", "opt/tool", "/usr/bin/tool")], "/opt:/usr/bin", ""),
         ([file("opt/tool", "x", 0o755)], "/usr/bin:/opt", ""),
+        ([other("link", "usr/local/bin/tool", "../../bin/more")], PATH, "/usr/bin/more"),
+        ([other("link", "usr/local/bin/tool", "/run/tool")], PATH, "/usr/local/bin/tool"),
+        ([other("folder", "opt/bin", mode=0o777)], f"/opt/bin:{PATH}", "ENV PATH"),
+        ([other("folder", "opt", mode=0o777)], f"/opt/bin:{PATH}", "ENV PATH"),
+        ([other("folder", "opt/bin", mode=0o777)], f"{PATH}:/opt/bin", ""),
         ([], "bin:/usr/bin", "ENV PATH"),
         ([], "/usr/local/bin", "ENV PATH"),
     ],
@@ -169,6 +176,27 @@ def test_program_of_a_component_is_found(member: Member, fault: str, tmp_path: P
     assert [each[: len(fault)] for each in found] == ([fault] if fault else [])
 
 
+@pytest.mark.parametrize("kind", ["link", "hardlink"])
+def test_link_with_the_name_of_a_component_is_found(kind: str, tmp_path: Path) -> None:
+    """Its target is a program that has no mark."""
+    target = "/opt/x" if kind == "link" else "opt/x"
+    members = [file("opt/x", b"\x7fELF", 0o755), other(kind, "usr/bin/runc", target)]
+    (found,) = faults("program", tmp_path, members)
+    assert found == "/usr/bin/runc: a link to /opt/x, has the name of a program of runc"
+
+
+def with_attribute(member: Member) -> Member:
+    """A member that hides what is below it in earlier layers."""
+    member[0].pax_headers = {"SCHILY.xattr.trusted.overlay.opaque": "y"}
+    return member
+
+
+@pytest.mark.parametrize("name", ["LD_AUDIT", "XTABLES_LIBDIR", "IP_LIB_DIR", "CRIU_LIBS_DIR"])
+def test_variable_that_names_libraries_is_found(name: str, tmp_path: Path) -> None:
+    environment = [*ENVIRONMENT, f"{name}=/opt"]
+    assert faults("loader", tmp_path, environment=environment) == [f"ENV {name}: set to '/opt'"]
+
+
 @pytest.mark.parametrize(
     ("rule", "member", "count"),
     [
@@ -176,6 +204,13 @@ def test_program_of_a_component_is_found(member: Member, fault: str, tmp_path: P
         ("setuid", file("opt/x", "", 0o4755), 1),
         ("certificates", other("link", "etc/ssl/certs/a.pem", "/usr/share/ca.crt"), 0),
         ("certificates", file("etc/ssl/certs/a.pem", "x"), 1),
+        ("certificates", other("link", "etc/ssl/certs/a.pem", "/run/a.pem"), 1),
+        ("certificates", file("etc/pki/tls/certs/a.pem", "x"), 1),
+        ("certificates", other("link", "etc/pki", "/opt"), 1),
+        ("certificates", other("link", "etc/pki/tls/certs", "/etc/ssl/certs"), 0),
+        ("attribute", with_attribute(other("folder", "./")), 1),
+        ("toolkit", other("link", "etc/cdi", "/opt/cdi"), 1),
+        ("toolkit", other("link", "etc/nvidia-container-runtime", "/opt"), 1),
         ("toolkit", other("folder", "etc/nvidia-container-runtime"), 0),
         ("toolkit", file("etc/xdg/nvidia-container-runtime/config.toml"), 1),
         ("libcuda", file("opt/libcuda.so.1", "text"), 0),
@@ -185,6 +220,12 @@ def test_program_of_a_component_is_found(member: Member, fault: str, tmp_path: P
         ("libcuda", file("opt/libcudart.so.1", library((), soname="libcudart.so.1")), 0),
         ("loader", file("usr/lib/glibc-hwcaps/x86-64-v3/libx.so.1", "x"), 1),
         ("loader", file("usr/lib/glibc-hwcaps/x86-64-v3/liby.so.1", "x"), 0),
+        ("loader", other("link", "usr/lib/glibc-hwcaps", "/opt/lib"), 1),
+        ("loader", other("link", "usr/lib/glibc-hwcaps/x86-64-v2", "/opt/lib"), 1),
+        ("loader", file("usr/lib/x86_64-linux-gnu/xtables/libipt_x.so", "x"), 1),
+        ("loader", other("link", "usr/lib/criu", "/opt"), 1),
+        ("loader", file("root/.criu/default.conf", "x"), 1),
+        ("loader", other("folder", "etc/criu"), 0),
         ("loader", file("etc/ld.so.cache", "x"), 1),
     ],
 )

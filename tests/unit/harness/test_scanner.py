@@ -6,6 +6,7 @@ from tests.support.made_up_secrets import SECRETS
 from worker_images.harness import scanner
 
 HARMLESS = (
+    b"a://a:a" * 100_000,
     b"https://example.org/path?a=1",
     b"-----BEGIN PUBLIC KEY-----\nMIIBIjAN\n-----END PUBLIC KEY-----",
     b"https://user:${PASSWORD}@example.org",
@@ -20,6 +21,17 @@ def test_secrets_of_every_kind_are_found() -> None:
 
 def test_harmless_texts_are_not_reported() -> None:
     assert scanner.scan([(f"{data!r}", [data]) for data in HARMLESS], confidence="low") == {}
+
+
+def test_url_with_a_password_among_many_urls_is_found() -> None:
+    text = b"a://a:a " * 1000 + b"https://user:hunter22@example.org " + b"a://a:a " * 1000
+    assert scanner.scan([("x", [text])]) == {"x": {"url with a password"}}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_secret_in_wide_characters_is_found(encoding: str) -> None:
+    text = f"x\n{SECRETS['GitHub']}\n".encode(encoding)
+    assert scanner.scan([("x", [text])]).keys() == {"x"}
 
 
 @pytest.mark.parametrize("begin", [0, scanner.PIECE - 20])

@@ -3,6 +3,7 @@
 import mmap
 import struct
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,11 @@ HEADERS = (("<Q", 32), ("<H", 54), ("<H", 56))
 PT_LOAD, PT_DYNAMIC = 1, 2
 DT_NEEDED, DT_STRTAB, DT_SONAME = 1, 5, 14
 SEGMENT = "<I4xQQ8xQ"
+HEADER_BYTES = 56
+MAX_DYNAMIC_BYTES = 1 << 20
+MAX_NAME_BYTES = 1024
+# Of the length of a text, which takes 7 bits of each byte.
+MAX_LENGTH_BITS = 63
 
 
 class ElfError(Exception):
@@ -83,21 +89,24 @@ def dynamic(data: bytes | mmap.mmap, start: int = 0) -> Dynamic:
         raise ElfError("not a 64-bit little-endian ELF file")
     try:
         return _dynamic(data, start)
-    except (struct.error, UnicodeDecodeError) as error:
+    except (struct.error, OverflowError, UnicodeDecodeError) as error:
         raise ElfError(f"truncated or invalid: {error}") from error
 
 
 def _dynamic(data: bytes | mmap.mmap, start: int) -> Dynamic:
     begin, size, count = (struct.unpack_from(f, data, start + at)[0] for f, at in HEADERS)
+    if size != HEADER_BYTES:
+        raise ElfError(f"program headers of {size} bytes")
     headers = [
         Segment(*struct.unpack_from(SEGMENT, data, start + begin + size * each))
         for each in range(count)
     ]
     tags = list[tuple[int, int]]()
-    for each in headers:
-        if each.kind == PT_DYNAMIC:
-            part = start + each.offset
-            tags += struct.iter_unpack("<qQ", data[part : part + each.length])
+    # The loader takes the last one, up to its end mark.
+    for each in [each for each in headers if each.kind == PT_DYNAMIC][-1:]:
+        part = start + each.offset
+        rows = data[part : part + min(each.length, MAX_DYNAMIC_BYTES)]
+        tags += takewhile(lambda row: row[0], struct.iter_unpack("<qQ", rows))
     if not any(tag in {DT_NEEDED, DT_SONAME} for tag, _ in tags):
         return Dynamic()
     strings = start + _offset(headers, dict(tags).get(DT_STRTAB, -1))
@@ -105,7 +114,7 @@ def _dynamic(data: bytes | mmap.mmap, start: int) -> Dynamic:
     def names(wanted: int) -> tuple[str, ...]:
         return tuple(_string(data, strings + name) for tag, name in tags if tag == wanted)
 
-    return Dynamic(names(DT_NEEDED), "".join(names(DT_SONAME)[:1]))
+    return Dynamic(names(DT_NEEDED), "".join(names(DT_SONAME)[-1:]))
 
 
 def _offset(headers: list[Segment], address: int) -> int:
@@ -117,7 +126,7 @@ def _offset(headers: list[Segment], address: int) -> int:
 
 
 def _string(data: bytes | mmap.mmap, begin: int) -> str:
-    return data[begin : data.find(b"\0", begin)].decode()
+    return data[begin : begin + MAX_NAME_BYTES].partition(b"\0")[0].decode()
 
 
 def _text(data: mmap.mmap, position: int) -> tuple[bytes, int]:
@@ -128,6 +137,8 @@ def _text(data: mmap.mmap, position: int) -> tuple[bytes, int]:
         position += 1
         length |= (byte & 0x7F) << shift
         shift += 7
+        if shift > MAX_LENGTH_BITS:
+            raise ElfError("Go build information with a length that is not valid")
         if byte < 0x80:
             return data[position : position + length], position + length
 

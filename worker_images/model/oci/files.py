@@ -40,7 +40,9 @@ class Files:
             yield self.archive.read(min(CHUNK, entry.size - begin))
 
     def read(self, name: str) -> bytes:
-        """The contents of a small file; raises ImageError."""
+        """The contents of a small file, which is not a link; raises ImageError."""
+        if name in self.members and self.members[name].kind != "file":
+            raise ImageError(f"{printable(name)}: not a file")
         if self.size(name) > MAX_JSON_BYTES:
             raise ImageError(
                 f"{printable(name)}: {self.size(name)} bytes, at most {MAX_JSON_BYTES} are read"

@@ -11,6 +11,8 @@ from typing import Any
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 CHUNK = 1 << 20
+# Where links lead in a circle; no entry has such a path.
+LOOP = PurePosixPath("/..")
 
 
 class ImageError(Exception):
@@ -135,14 +137,21 @@ class Image:
 
     def find(self, path: str) -> Entry | None:
         """The entry at an absolute path, with symbolic links followed; None if there is none."""
-        return _walk(self.merged, PurePosixPath(path), 0)
+        return self.merged.get(self.resolve(path))
+
+    def resolve(self, path: str) -> str:
+        """An absolute path with symbolic links followed, also where nothing is."""
+        return str(_walk(self.merged, PurePosixPath(path), 0))
 
     def instruction(self, layer: int) -> str:
         """The instruction that created a layer, from the image's history."""
-        steps = [
+        return self._steps[layer] if layer < len(self._steps) else "an unrecorded step"
+
+    @functools.cached_property
+    def _steps(self) -> list[str]:
+        return [
             str(step.get("created_by", "")) for step in self.history if not step.get("empty_layer")
         ]
-        return steps[layer] if layer < len(steps) else "an unrecorded step"
 
     def contents(self, entry: Entry) -> Iterator[bytes]:
         """The contents of a file, or of a hard link's target, in chunks.
@@ -227,13 +236,13 @@ class _View:
             waiting += self.below.pop(path, ())
 
 
-def _walk(view: Mapping[str, Entry], path: PurePosixPath, depth: int) -> Entry | None:
+def _walk(view: Mapping[str, Entry], path: PurePosixPath, depth: int) -> PurePosixPath:
     if depth > 40:
-        return None
+        return LOOP
     for part in (*reversed(path.parents), path):
         entry = view.get(str(part))
         # A layer need not hold the folders above its files.
         if entry and entry.kind == "link":
             target = posixpath.normpath(part.parent / entry.target).lstrip("/")
             return _walk(view, PurePosixPath("/", target, path.relative_to(part)), depth + 1)
-    return view.get(str(path))
+    return path

@@ -1,7 +1,8 @@
 """Layers of an image archive: unpacked once, with digests and sizes of both forms."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from worker_images.model.oci import tar
@@ -10,33 +11,49 @@ from worker_images.model.oci.image import ImageError, Layer
 from worker_images.model.oci.inflate import MAX_BYTES, inflated
 from worker_images.untrusted import printable
 
+# Engines stack at most 127.
+MAX_LAYERS = 500
 
-def unpack(files: Files, names: Iterable[str], scratch: Path, *, strict: bool) -> tuple[Layer, ...]:
+
+@dataclass(frozen=True)
+class _Left:
+    """What the next layers may take, in bytes."""
+
+    disk: int
+    memory: int
+
+
+def unpack(files: Files, names: Sequence[str], scratch: Path, *, strict: bool) -> tuple[Layer, ...]:
     """Unpack layers below `scratch` and read their entries; raises ImageError."""
     found: list[Layer] = []
+    left = _Left(MAX_BYTES, tar.MAX_MEMORY)
+    if len(names) > MAX_LAYERS:
+        raise ImageError(f"{len(names)} layers, at most {MAX_LAYERS} are read")
     for number, name in enumerate(names):
-        left = MAX_BYTES - sum(layer.unpacked for layer in found)
         path = scratch / f"layer-{number}.tar"
         try:
-            found.append(_layer(files, name, number, path, left, strict=strict))
+            layer = _layer(files, name, number, path, left, strict=strict)
         except ImageError as error:
             raise ImageError(f"layer {printable(name)}: {error}") from error
+        found.append(layer)
+        taken = sum(map(tar.memory_of, (*layer.root, *layer.entries)))
+        left = _Left(left.disk - layer.unpacked, left.memory - taken)
     return tuple(found)
 
 
-def _layer(files: Files, name: str, number: int, path: Path, most: int, *, strict: bool) -> Layer:
+def _layer(files: Files, name: str, number: int, path: Path, left: _Left, *, strict: bool) -> Layer:
     shipped, unpacked, size = hashlib.sha256(), hashlib.sha256(), 0
     with path.open("wb") as plain:
         for piece in inflated(_hashed(files.chunks(name), shipped), strict=strict):
             size += len(piece)
-            if size > most:
+            if size > left.disk:
                 raise ImageError(f"the image unpacks to more than {MAX_BYTES >> 30} GiB")
             unpacked.update(piece)
             plain.write(piece)
     if name.startswith(BLOBS) and name.removeprefix(BLOBS) != shipped.hexdigest():
         raise ImageError("its bytes do not match its digest")
     with path.open("rb") as stream:
-        members = tuple(tar.read(stream, number, strict=strict))
+        members = tuple(tar.read(stream, number, strict=strict, memory=left.memory))
     entries = tuple(each for each in members if each.path != "/")
     if len({entry.path for entry in entries}) != len(entries):
         raise ImageError("duplicate paths")

@@ -5,6 +5,7 @@ https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md and image-i
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +80,18 @@ def read(files: Files, architecture: str = "amd64", *, strict: bool = False) -> 
         raise ImageError(f"not a valid manifest: {error}") from error
 
 
+def annotations(value: object) -> Iterator[tuple[str, str]]:
+    """The annotations of a document, and of all descriptors in it."""
+    if isinstance(value, list):
+        for each in value:
+            yield from annotations(each)
+    if isinstance(value, dict):
+        own = value.get("annotations")
+        yield from ((key, str(text)) for key, text in own.items()) if isinstance(own, dict) else ()
+        for each in value.values():
+            yield from annotations(each)
+
+
 def _object(data: bytes, known: frozenset[str], *, strict: bool) -> Object:
     found = parse_json(data)
     if not isinstance(found, dict):
@@ -120,6 +133,7 @@ def _oci(files: Files, architecture: str, *, strict: bool) -> Manifest:
     )
     if strict:
         _check_files(files, manifest)
+    _check_saved(files, manifest)
     return manifest
 
 
@@ -178,6 +192,17 @@ def _check_files(files: Files, manifest: Manifest) -> None:
         raise ImageError("oci-layout: not version 1.0.0")
     if "manifest.json" in files and parse_json(files.read("manifest.json")) != manifest.saved:
         raise ImageError("manifest.json names another image than index.json, or has names")
+
+
+def _check_saved(files: Files, manifest: Manifest) -> None:
+    """Refuse an archive of which engines that do not read index.json load another image."""
+    if "manifest.json" in files:
+        entry = _only(parse_json(files.read("manifest.json")), "images in manifest.json")
+        _check_keys(entry, SAVED, strict=False)
+        if (entry["Config"], entry["Layers"]) != (manifest.config_file, [*manifest.layers]):
+            raise ImageError("manifest.json names another image than index.json")
+    elif "repositories" in files:
+        raise ImageError("repositories names another image than index.json")
 
 
 def _docker(files: Files) -> Manifest:

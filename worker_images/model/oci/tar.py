@@ -7,9 +7,9 @@ repeated extended headers, base-256 numbers, sparse files, sizes of links.
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import IO
 
+from worker_images.model.oci.extended import ATTRIBUTE, LONG_LINK, LONG_NAME, PAX, Extended
 from worker_images.model.oci.image import WHITEOUT, Entry, ImageError
 from worker_images.untrusted import printable
 
@@ -25,50 +25,51 @@ KINDS = {
     b"5": "folder",
     b"6": "fifo",
 }
-PAX, LONG_NAME, LONG_LINK = b"x", b"L", b"K"
-ATTRIBUTE = "SCHILY.xattr."
-FIELDS = {"path", "linkpath", "size", "mtime", "atime", "ctime", "uid", "gid", "uname", "gname"}
 # Whiteouts of the folder that they are in, or of the one above.
 NAMELESS = {WHITEOUT, f"{WHITEOUT}.", f"{WHITEOUT}.."}
-MAX_MEMBERS = 2_000_000
+# What the entries of an image may take in memory: 700,000 with short names.
+MAX_MEMORY, ENTRY_BYTES = 512 << 20, 768
 MAX_HEADER_BYTES = 1 << 20
-MAX_PATH_BYTES = 4096
+MAX_PATH_BYTES, MAX_DEPTH = 4096, 200
 OCTAL = re.compile(rb" *([0-7]+)[ \0]*|[ \0]*")
 DECIMAL = re.compile(r"[0-9]{1,18}")
 TIME = re.compile(r"-?[0-9]{1,18}(\.[0-9]*)?")
 
 
-@dataclass(frozen=True)
-class _Extended:
-    """The headers before a member that extend its own: from PAX, or GNU's long names."""
-
-    fields: Mapping[str, str]
-    kinds: frozenset[bytes] = frozenset()
-
-
-def read(tar: IO[bytes], layer: int = 0, *, strict: bool = False) -> Iterator[Entry]:
+def read(
+    tar: IO[bytes], layer: int = 0, *, strict: bool = False, memory: int | None = None
+) -> Iterator[Entry]:
     """Yield the members of a tar that begins at the stream's position; raises ImageError.
 
     `strict` allows only the form that BuildKit writes: POSIX headers, extended by PAX alone.
+    `memory` is what its entries may take, in bytes.
     """
-    extended = _Extended({})
-    members = 0
+    left = MAX_MEMORY if memory is None else memory
+    extended = Extended({})
     while any(block := _block(tar)):
         header = _Header(block, strict=strict)
         size = header.number(124, 12)
         if header.type in {PAX, LONG_NAME, LONG_LINK}:
-            extended = _extend(extended, header, _payload(tar, size))
+            extended = extended.with_header(header.type, _payload(tar, size))
             continue
-        members += 1
-        if members > MAX_MEMBERS:
-            raise ImageError(f"more than {MAX_MEMBERS} members")
         entry = _entry(header, extended.fields, tar.tell(), layer)
-        extended = _Extended({})
+        left -= memory_of(entry)
+        if left < 0:
+            raise ImageError("too many members, or members with too many long names")
+        extended = Extended({})
         yield entry
-        tar.seek(entry.offset + _padded(entry.size))
+        tar.seek(entry.offset + entry.size)
+        if any(tar.read(_padded(entry.size) - entry.size)):
+            raise ImageError(f"{printable(entry.path)}: bytes after its end")
     if extended.kinds:
         raise ImageError("an extended header without a member")
     _check_end(tar)
+
+
+def memory_of(entry: Entry) -> int:
+    """About what an entry takes in memory, in bytes."""
+    texts = (entry.path, entry.target, *entry.attributes)
+    return ENTRY_BYTES + sum(map(len, texts)) + ENTRY_BYTES // 8 * len(entry.attributes)
 
 
 def _block(tar: IO[bytes]) -> bytes:
@@ -114,8 +115,8 @@ class _Header:
         if sum(blank) != self.number(148, 8):
             raise ImageError("a header with a wrong checksum, or not a tar")
         # Readers disagree on what these bytes mean in GNU's format.
-        if self.gnu and any(block[345:512]):
-            raise ImageError("a GNU header with old fields")
+        if any(block[345 if self.gnu else 500 : 512]):
+            raise ImageError("a header with fields of an old format")
 
     def number(self, begin: int, length: int) -> int:
         """An octal field. Base-256 and negative numbers are refused."""
@@ -138,41 +139,6 @@ class _Header:
         return f"{prefix}/{self.text(0, 100)}" if prefix else self.text(0, 100)
 
 
-def _extend(before: _Extended, header: _Header, data: bytes) -> _Extended:
-    if header.type in before.kinds or (before.kinds and PAX in {header.type, *before.kinds}):
-        raise ImageError("two extended headers for one member")
-    if header.type == PAX:
-        fields = _pax(data)
-    else:
-        key = "path" if header.type == LONG_NAME else "linkpath"
-        text = data.removesuffix(b"\0")
-        if b"\0" in text:
-            raise ImageError("a long name with bytes after its end")
-        fields = {key: text.decode(errors="surrogateescape")}
-    return _Extended({**before.fields, **fields}, before.kinds | {header.type})
-
-
-def _pax(data: bytes) -> dict[str, str]:
-    """The records of a PAX header: a length, a space, KEY=VALUE and a newline."""
-    fields: dict[str, str] = {}
-    while data:
-        length = re.match(rb"[1-9][0-9]{0,6} ", data)
-        record = data[: int(length[0])] if length else b""
-        key, found, value = record[length.end() : -1].partition(b"=") if length else (b"", b"", b"")
-        if not found or record[-1:] != b"\n" or (length and len(record) < int(length[0])):
-            raise ImageError("an extended header that is not valid")
-        name = key.decode(errors="replace")
-        if name not in FIELDS and not name.startswith(ATTRIBUTE):
-            raise ImageError(
-                f"an extended header {printable(name)!r}; engines may read another path"
-            )
-        if name in fields or (b"\0" in value and name in FIELDS):
-            raise ImageError(f"an extended header with an ambiguous {printable(name)}")
-        fields[name] = value.decode(errors="surrogateescape")
-        data = data[len(record) :]
-    return fields
-
-
 def _entry(header: _Header, fields: Mapping[str, str], offset: int, layer: int) -> Entry:
     kind = KINDS.get(header.type)
     name, target = fields.get("path", header.name), fields.get("linkpath", header.text(157, 100))
@@ -181,18 +147,19 @@ def _entry(header: _Header, fields: Mapping[str, str], offset: int, layer: int) 
     size = _decimal(fields, "size", header.number(124, 12))
     if kind != "file" and size:
         raise ImageError(f"{printable(name)}: a {kind} with contents")
-    if kind not in {"link", "hardlink"} and target:
-        raise ImageError(f"{printable(name)}: a {kind} with a target")
+    if (kind not in {"link", "hardlink"} and target) or len(target) > MAX_PATH_BYTES:
+        raise ImageError(f"{printable(name)}: a {kind} with a target of {len(target)} characters")
     time = fields.get("mtime", "")
     if time and not TIME.fullmatch(time):
         raise ImageError(f"{printable(name)}: invalid time {printable(time)!r}")
     path = _path(name, is_folder=kind == "folder")
-    if path.rpartition("/")[2] in NAMELESS:
-        raise ImageError(f"{printable(path)}: a whiteout without a name")
+    is_whiteout = _is_whiteout(path)
+    if is_whiteout and size:
+        raise ImageError(f"{printable(path)}: a whiteout with contents")
     names = (key.removeprefix(ATTRIBUTE) for key in fields if key.startswith(ATTRIBUTE))
     return Entry(
         path=path,
-        kind="whiteout" if path.rpartition("/")[2].startswith(WHITEOUT) else kind,
+        kind="whiteout" if is_whiteout else kind,
         mode=header.number(100, 8),
         size=size,
         target=_path(target, is_folder=False) if kind == "hardlink" else target,
@@ -203,6 +170,16 @@ def _entry(header: _Header, fields: Mapping[str, str], offset: int, layer: int) 
         group=_decimal(fields, "gid", header.number(116, 8)),
         attributes=tuple(sorted(names)),
     )
+
+
+def _is_whiteout(path: str) -> bool:
+    """Whether a path is a whiteout; raises ImageError if only some engines read it so."""
+    *folders, name = path.split("/")
+    if name in NAMELESS:
+        raise ImageError(f"{printable(path)}: a whiteout without a name")
+    if any(each.startswith(WHITEOUT) for each in folders):
+        raise ImageError(f"{printable(path)}: below a whiteout")
+    return name.startswith(WHITEOUT)
 
 
 def _decimal(fields: Mapping[str, str], key: str, default: int) -> int:
@@ -218,6 +195,8 @@ def _path(name: str, *, is_folder: bool) -> str:
     """A name as an absolute path; / for the root itself. Raises ImageError if it is ambiguous."""
     if len(name.encode(errors="surrogateescape")) > MAX_PATH_BYTES:
         raise ImageError(f"a name of more than {MAX_PATH_BYTES} bytes")
+    if name.count("/") > MAX_DEPTH:
+        raise ImageError(f"a name of more than {MAX_DEPTH} folders")
     inside = (
         name.removeprefix(".").removeprefix("/") if name[:2] == "./" else name.removeprefix("/")
     )

@@ -98,8 +98,11 @@ def named(files: dict[str, bytes]) -> None:
     entry = json.loads(files["index.json"])["manifests"][0]
     names = {"io.containerd.image.name": "docker.io/library/worker:slim"}
     files["index.json"] = index({**entry, "annotations": names})
+    found = json.loads(files[f"blobs/sha256/{entry['digest'][7:]}"])
+    parts = (found["config"], *found["layers"])
+    config, *layers = (f"blobs/sha256/{each['digest'][7:]}" for each in parts)
     files["manifest.json"] = json.dumps(
-        [{"Config": "c", "RepoTags": ["worker:slim"], "Layers": []}]
+        [{"Config": config, "RepoTags": ["worker:slim"], "Layers": layers}]
     ).encode()
     files["repositories"] = b'{"worker": {"slim": "c"}}'
 

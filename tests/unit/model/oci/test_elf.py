@@ -83,12 +83,32 @@ def test_needed_libraries_of_this_python_include_the_c_library() -> None:
     assert "libc.so.6" in elf.dynamic(Path(sys.executable).resolve().read_bytes()).needed
 
 
+def altered(place: int, data: bytes) -> bytes:
+    """A library with other bytes at a place."""
+    made = library(("libc.so.6",))
+    return made[:place] + data + made[place + len(data) :]
+
+
+def test_long_name_of_a_library_is_cut() -> None:
+    """Many entries may name parts of one long text."""
+    found = elf.dynamic(library(("a" * 5000, "libc.so.6"))).needed
+    assert found == ("a" * elf.MAX_NAME_BYTES, "libc.so.6")
+
+
+def test_build_information_with_an_endless_length_is_an_error(tmp_path: Path) -> None:
+    data = program().split(b"\x09go1.26.11")[0] + b"\xff" * 100_000
+    with pytest.raises(elf.ElfError, match="a length that is not valid"):
+        elf.build_info(written(tmp_path, data))
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (b"#!/bin/sh\n", "not a 64-bit"),
         (b"\x7fELF\x01\x01" + bytes(64), "not a 64-bit"),
         (b"\x7fELF\x02\x02" + bytes(64), "not a 64-bit"),
+        (altered(54, b"\0\0\xff\xff"), "program headers of 0 bytes"),
+        (altered(32, b"\xff" * 8), "truncated or invalid"),
         (library(("libc.so.6",), strings_at=0x9000), "0x9000 is not in a segment"),
     ],
 )

@@ -47,6 +47,21 @@ def config(**values: object) -> Edit:
     return edit
 
 
+def saved(**values: object) -> Edit:
+    """Add manifest.json, as docker writes it, with some values."""
+
+    def edit(files: dict[str, bytes]) -> None:
+        entry = json.loads(files["index.json"])["manifests"][0]
+        found = json.loads(files[f"blobs/sha256/{entry['digest'][7:]}"])
+        config, *layers = (
+            f"blobs/sha256/{each['digest'][7:]}" for each in (found["config"], *found["layers"])
+        )
+        row = {"Config": config, "RepoTags": ["a:1"], "Layers": layers} | values
+        files["manifest.json"] = json.dumps([row]).encode()
+
+    return edit
+
+
 def file(name: str, data: bytes) -> Edit:
     return lambda files: files.update({name: data})
 
@@ -84,6 +99,11 @@ AMBIGUOUS = [
     (config(history={"a": 1}), "history is not a list"),
     (config(history=["a"]), "history is not a list"),
     (config(rootfs={"diff_ids": []}), "the configuration names layers"),
+    (saved(Config="x"), "manifest.json names another image"),
+    (saved(Layers=["x"]), "manifest.json names another image"),
+    (saved(config="x"), "differ only in case"),
+    (file("manifest.json", b"[]"), "0 images in manifest.json"),
+    (file("repositories", b"{}"), "repositories names another image"),
     (file("index.json", b"[" * 100_000), "nested deeper|not JSON"),
     (file("index.json", b'{"manifests": 1, "manifests": 2}'), "duplicate key"),
     (file("index.json", b'{"manifests": [NaN]}'), "not a number"),
@@ -104,6 +124,7 @@ def test_ambiguous_image_is_refused(edit: Edit, message: str, tmp_path: Path) ->
         file("other", b"x"),
         file("oci-layout", b'{"imageLayoutVersion": "2.0.0"}'),
         manifest(artifactType="x"),
+        saved(),
         of_layer(comment="x"),
     ],
 )

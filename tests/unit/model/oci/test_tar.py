@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.archives import layer
+from tests.support.timing import growth
 from worker_images.model.oci import tar
 from worker_images.model.oci.image import Entry, ImageError
 
@@ -68,12 +69,18 @@ def extended(*keys: str) -> bytes:
         (raw("usr/../x"), "ambiguous"),
         (raw("usr/.wh."), "a whiteout without a name"),
         (raw(".wh..."), "a whiteout without a name"),
+        (raw("a/" * 201 + "b"), "more than 200 folders"),
+        (raw("a" * 4097), "more than 4096 bytes"),
+        (raw("usr/.wh.x"), "a whiteout with contents"),
+        (raw("usr/.wh.x/y"), "below a whiteout"),
         (raw("usr//x"), "ambiguous"),
         (raw("//usr/x"), "ambiguous"),
         (raw(here={"GNU.sparse.name": "."}), "GNU.sparse.name"),
         (raw(here={"SCHILY.fflags": "x"}), "SCHILY.fflags"),
         (raw(here={"mtime": "inf"}), "time 'inf'"),
         (raw(here={"uid": "-1"}), "uid '-1'"),
+        (raw(here={"path": ""}), "an empty path"),
+        (raw(here={"linkpath": ""}), "an empty linkpath"),
         (raw(everywhere={"comment": "x"}), "a member of type b'g'"),
         (extended("mtime", "mtime"), "two extended headers"),
         (extended("SCHILY.xattr.security.capability", "mtime"), "two extended headers"),
@@ -88,6 +95,8 @@ def extended(*keys: str) -> bytes:
         (header(put(257, bytes(8))), "neither POSIX nor GNU"),
         (header(put(4, b"\0hidden")), "bytes after its end"),
         (header(put(157, b"target")), "a file with a target"),
+        (header(put(508, b"tar\0")), "fields of an old format"),
+        (raw()[: BLOCK + 1] + b"x" + raw()[BLOCK + 2 :], "bytes after its end"),
         (bytes([1]) + raw()[1:], "a wrong checksum"),
         (b"", "no end mark"),
     ],
@@ -136,11 +145,28 @@ def test_strict_layer_has_no_gnu_headers() -> None:
         read(raw(name, form=tarfile.GNU_FORMAT), strict=True)
 
 
-def test_number_of_members_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tar, "MAX_MEMBERS", 2)
+@pytest.mark.parametrize(
+    "data",
+    [
+        raw("a", "b", "c"),
+        raw("a" * 1200),
+        raw(here={f"SCHILY.xattr.{number}": "" for number in range(20)}),
+    ],
+)
+def test_memory_of_members_is_bounded(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tar, "MAX_MEMORY", 2 * tar.ENTRY_BYTES + 100)
     assert len(read(raw("a", "b"))) == 2
-    with pytest.raises(ImageError, match="more than 2 members"):
-        read(raw("a", "b", "c"))
+    with pytest.raises(ImageError, match="too many members"):
+        read(data)
+
+
+def test_extended_header_is_read_in_linear_time() -> None:
+    """Each record of an extended header is read once."""
+
+    def work(size: int) -> object:
+        return read(raw(here={f"SCHILY.xattr.{number}": "" for number in range(size)}))
+
+    assert growth(work, 2_000) < 3
 
 
 def test_extended_header_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
