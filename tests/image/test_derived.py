@@ -77,12 +77,17 @@ def derivation(
     )
 
 
+@pytest.mark.first
 def test_first_layers_are_those_of_a_worker_image(
-    image: Image, known_images: Sequence[Sequence[str]], case: Case
+    image: Image,
+    known_images: Sequence[Sequence[str]],
+    case: Case,
+    request: pytest.FixtureRequest,
 ) -> None:
     """The layers are in images/ledger.json, or are those of the last build of this checkout."""
     fault = derived.other_origin(image, known_images, case.variant)
     if fault:
+        request.session.shouldfail = "the image is not derived from this worker image"
         pytest.fail(fault, pytrace=False)
 
 

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from tests.support import image_tests
 from tests.support.altered import Archive
-from tests.support.derived_images import append, archive_of
+from tests.support.derived_images import Settings, append, archive_of, derive, write_saved
 from tests.support.members import layer
+from worker_images.model.results import FAILED
 
 ORIGIN = "test_derived::test_first_layers_are_those_of_a_worker_image"
+REASON = "no index.json: not an OCI archive; an image made FROM a worker image needs --mode derived"
 GVISOR, RUNSC = 1, "usr/local/bin/runsc"
 
 
@@ -29,6 +31,22 @@ def test_image_from_scratch_with_all_files_is_not_derived(tmp_path: Path) -> Non
     archive.config["rootfs"]["diff_ids"] = []
     archive.add_layer(layer([append("etc/passwd", "")]))
     assert "layer 1 is sha256:" in _origin(archive, tmp_path)
+
+
+def test_saved_image_without_its_mode_is_refused_with_the_option(tmp_path: Path) -> None:
+    path = write_saved(derive("slim", [], Settings()), tmp_path / "image.tar")
+    (failed,) = image_tests.run("slim", path, ["test_configuration.py"]).with_outcome(FAILED)
+    assert f"{path}: {REASON}" in failed.result.reason
+
+
+def test_no_other_check_runs_for_an_image_of_another_origin(tmp_path: Path) -> None:
+    """Failures for missing programs would hide the reason."""
+    path = derive("slim", [], Settings()).write(tmp_path / "image.tar")
+    found = image_tests.run("full", path, ("",), "--mode", "derived")
+    assert [check.identity.rpartition("/")[2] for check in found.checks] == [
+        ORIGIN.replace("::", ".py::")
+    ]
+    assert "or name its --variant" in found.checks[0].result.reason
 
 
 def _origin(archive: Archive, folder: Path) -> str:

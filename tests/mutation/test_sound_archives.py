@@ -5,18 +5,21 @@ import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 from tests.support import image_tests
 from tests.support.derived_images import Settings, append, archive_of, derive, write_saved
 from tests.support.elf_files import library, printing_program
+from tests.support.made_up_secrets import SECRETS
 from tests.support.members import CAPABILITY, Member, file, other, owned
 from worker_images.model.results import FAILED
 
 DERIVED = ("--mode", "derived", "--trust")
 ALL = ("",)
 RULE = "test_derived::test_later_layers_keep_the_rule[{}]"
+URLLIB3 = "pip/_vendor/urllib3/util/url.py"
 PACKAGES = "opt/venv/lib/python3.13/site-packages"
 RECORD = """\
 Package: jq
@@ -47,6 +50,9 @@ def python() -> list[Member]:
     cuda = f"{PACKAGES}/nvidia/cuda_runtime"
     return [
         file(f"usr/local/lib/python3.13/ensurepip/_bundled/{wheel.name}", wheel.read_bytes()),
+        file(f"{PACKAGES}/{URLLIB3}", ZipFile(wheel).read(URLLIB3)),
+        file(f"{PACKAGES}/sqlalchemy/base.py", "postgresql://scott:tiger@localhost/test\n"),
+        file(f"{PACKAGES}/google/auth/_mtls.py", f'r"{SECRETS["OpenSSH key"]}"\n'),
         file("usr/local/bin/python3.13", printing_program("Python 3.13\n"), 0o755),
         file(f"{cuda}/include/cuda.h", "#define CUDA_VERSION 12080\n"),
         file(f"{cuda}/lib/libcudart.so.12", library((), soname="libcudart.so.12")),
@@ -74,8 +80,13 @@ def sources() -> list[Member]:
 
 def test_image_with_python_users_and_sources_passes(tmp_path: Path) -> None:
     settings = Settings(
-        environment=("PIP_NO_CACHE_DIR=1", "CUDA_HOME=/opt/cuda", "DEBIAN_FRONTEND=noninteractive"),
-        labels={"org.example.team": "platform"},
+        environment=(
+            "PIP_NO_CACHE_DIR=1",
+            "CUDA_HOME=/opt/cuda",
+            "DEBIAN_FRONTEND=noninteractive",
+            "HF_TOKEN=/run/secrets/huggingface",
+        ),
+        labels={"org.example.use": "docker run --env HF_TOKEN=<your token>"},
         others={"WorkingDir": "/usr/src/app", "Cmd": ["python3.13"], "User": "app"},
     )
     archive = derive("slim", [*users(), *python(), *sources()], settings)
@@ -133,3 +144,13 @@ def test_allowed_danger_passes_until_its_entry_expires(days: int, tmp_path: Path
     assert [(each["paths"], each["reason"]) for each in allowed] == (
         [(["/opt/mount"], "a reason")] if days == 0 else []
     )
+
+
+def test_secrets_that_an_owner_allows_pass(tmp_path: Path) -> None:
+    text = f"{SECRETS['web']}\n"
+    settings = Settings(environment=("APP_TOKEN=none",))
+    archive = derive("slim", [file("opt/a.md", text), file("opt/b.md", text)], settings)
+    path = archive.write(tmp_path / "image.tar")
+    allow = allow_file(tmp_path, ("/opt/a.md", "secret", 9), ("ENV APP_TOKEN", "secret", 9))
+    found = image_tests.failures("slim", path, ["test_secrets.py"], *DERIVED, "--allow", str(allow))
+    assert [text.strip() for text in found.values()] == ["/opt/b.md: url with a password"]

@@ -15,7 +15,8 @@ from worker_images.model.document import read
 from worker_images.model.schema import Strict, pattern, validate
 
 LINE = pattern(r"^\S(.*\S)?$", "one line of text")
-RULE = pattern(f"^({'|'.join(RULES)})$", f"a rule is one of {', '.join(RULES)}")
+NAMES = (*RULES, "secret")
+RULE = pattern(f"^({'|'.join(NAMES)})$", f"a rule is one of {', '.join(NAMES)}")
 DAY = pattern(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "a day, such as 2027-06-30")
 
 Line = Annotated[str, StringConstraints(pattern=LINE)]

@@ -108,6 +108,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     deselected = [item for item in items if not _applies(item, case)]
     config.hook.pytest_deselected(items=deselected)
     items[:] = [item for item in items if item not in deselected]
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
     config.stash.setdefault(COLLECTED, set()).difference_update(item.nodeid for item in deselected)
 
 

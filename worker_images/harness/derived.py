@@ -143,5 +143,5 @@ def other_origin(image: Image, known: Sequence[Sequence[str]], variant: str) -> 
     closest = max(known, key=equal)
     number = equal(closest)
     actual = found[number] if number < len(found) else "missing"
-    difference = f"layer {number + 1} is {actual}, want {closest[number]}"
-    return f"{begin}: {difference}; test with the checkout that built the worker image"
+    fix = f"build it FROM worker:{variant} and keep these layers, or name its --variant"
+    return f"{begin}: layer {number + 1} is {actual}, want {closest[number]}; {fix}"

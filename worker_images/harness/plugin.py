@@ -48,7 +48,7 @@ def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[None]) ->
         pytest.exit(str(error), returncode=EngineError.exit_code)
     if isinstance(error.__cause__, TransportError):
         node.session.shouldfail = "a program of the image ended or blocked the shell"
-    if isinstance(error.__cause__, ImageError):
+    if isinstance(error, UnreadableError):
         node.session.shouldfail = "the image cannot be read"
 
 
@@ -56,6 +56,10 @@ def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[None]) ->
 def case(pytestconfig: pytest.Config) -> Case:
     """The image under test, and the pins that it must match."""
     return case_of(pytestconfig)
+
+
+class UnreadableError(pytest.fail.Exception):  # type: ignore[misc, name-defined]
+    """A failure that ends the run: the image cannot be read."""
 
 
 @contextlib.contextmanager
@@ -66,7 +70,7 @@ def one_line_errors() -> Iterator[None]:
     except ImageBuildError as error:
         pytest.exit(str(error), returncode=error.exit_code)
     except ImageError as error:
-        raise pytest.fail.Exception(str(error), pytrace=False) from error
+        raise UnreadableError(str(error), pytrace=False) from None
 
 
 @pytest.fixture(scope="session")
@@ -108,13 +112,13 @@ def image(
 
     The JUnit file records the image ID and the names of all collected checks.
     """
+    scratch, strict = tmp_path_factory.mktemp("layers"), case.mode == "built"
     with one_line_errors():
-        found = archive.load(
-            image_file,
-            tmp_path_factory.mktemp("layers"),
-            case.architecture,
-            strict=case.mode == "built",
-        )
+        try:
+            found = archive.load(image_file, scratch, case.architecture, strict=strict)
+        except ImageError as error:
+            hint = "; an image made FROM a worker image needs --mode derived" if strict else ""
+            raise ImageError(f"{error}{hint}") from error
     record_testsuite_property("image_id", found.image_id)
     checks: set[str] = pytestconfig.stash[COLLECTED]
     record_testsuite_property("checks", json.dumps(sorted(checks)))

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from worker_images.errors import EngineError
@@ -48,10 +48,24 @@ OWN_RULES = {
         rb"[a-z][a-z0-9+.-]{1,20}://[A-Za-z0-9._~%-]{1,64}:[^\s:@/'\"<>{}$]{3,128}@[a-z0-9]",
     ),
     "registry login": (b'"auth"', rb'"auth"\s{0,8}:\s{0,8}"[A-Za-z0-9+/]{16,512}={0,2}"'),
-    "aws access key": (b"AKIA", rb"\bAKIA[A-Z2-7]{16}\b"),
+    # The keys in AWS's documentation end in EXAMPLE.
+    "aws access key": (b"AKIA", rb"\bAKIA(?![A-Z2-7]{9}EXAMPLE)[A-Z2-7]{16}\b"),
 }
 # The bytes before and after that text that a pattern can match.
 BEFORE, BEHIND = 64, 1024
+
+# Folders of published packages, and the rules that match examples in their documents, tests and
+# sources. Rules that know an issuer's tokens apply there too.
+PACKAGES = re.compile(r".*/(site-packages|dist-packages|node_modules|lib/python3[0-9.]*)/.+")
+EXAMPLES = {
+    "betterleaks.gcp-application-default-credentials",
+    "betterleaks.generic-credential-uri",
+    "betterleaks.jwt",
+    "betterleaks.mongodb-connection-string",
+    "betterleaks.posthog-project-api-key",
+    "betterleaks.private-key",
+    "url with a password",
+}
 
 # A name for messages, and the contents in chunks.
 Text = tuple[str, Iterable[bytes]]
@@ -74,6 +88,15 @@ def scan(texts: Iterable[Text], confidence: str = "medium") -> dict[str, set[str
         for file, line, rule in _kingfisher(packed.folder, confidence) if packed.names else ():
             found.setdefault(packed.name(file, line), set()).add(rule)
         return found
+
+
+def without_examples(found: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """The findings in files by path, without those in packages that may be examples."""
+    own = {
+        path: rules - EXAMPLES if PACKAGES.fullmatch(path) else rules
+        for path, rules in found.items()
+    }
+    return {path: rules for path, rules in own.items() if rules}
 
 
 class _Packed:

@@ -11,6 +11,7 @@ from worker_images.errors import UsageError
 from worker_images.model.drivers import table
 from worker_images.model.drivers.kernel import VERSION
 from worker_images.model.drivers.table import DRIVERS
+from worker_images.model.oci.inflate import GZIP
 from worker_images.node import bundle, diagnose, lint, node, shape
 from worker_images.node.command import CHECK_FAILED, OK, Command, Log
 from worker_images.node.launch_request import LaunchRequest
@@ -174,20 +175,29 @@ def _explain(arguments: argparse.Namespace, root: Path, _: Log) -> tuple[int, st
         for path in arguments.logs
         for file in (sorted(filter(Path.is_file, path.rglob("*"))) if path.is_dir() else [path])
     ]
+    packed = [file for file in files if _is_compressed(file)]
+    if packed == files:
+        places = ", ".join(map(str, packed or arguments.logs))
+        raise UsageError(f"{places}: no log in plain text; unpack compressed ones with gunzip")
+    plain = [file for file in files if file not in packed]
     causes = [
         f"{each.name}\n  seen   {each.line}\n  means  {each.message}\n  next   {each.step}"
-        for each in diagnose.explain_blocks(_blocks(files), table.read(root / DRIVERS))
+        for each in diagnose.explain_blocks(_blocks(plain), table.read(root / DRIVERS))
     ]
     if causes:
         return OK, "\n".join(causes)
-    noun = "file" if len(files) == 1 else "files"
-    return (
-        CHECK_FAILED,
-        (
-            f"no known cause in {len(files)} {noun}; search for FATAL, and for lines that begin"
-            " with W or E"
-        ),
-    )
+    noun = "file" if len(plain) == 1 else "files"
+    advice = "search for FATAL, and for lines that begin with W or E"
+    skipped = f"; not read, because compressed: {packed[0]}" if packed else ""
+    return CHECK_FAILED, f"no known cause in {len(plain)} {noun}; {advice}{skipped}"
+
+
+def _is_compressed(path: Path) -> bool:
+    # What is read from a pipe is gone.
+    if not path.is_file():
+        return False
+    with path.open("rb") as log:
+        return log.read(len(GZIP)) == GZIP
 
 
 def _blocks(files: Iterable[Path]) -> Iterator[str]:

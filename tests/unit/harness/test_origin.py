@@ -27,7 +27,7 @@ def test_origin_names_the_first_layer_that_differs(tmp_path: Path) -> None:
     assert derived.other_origin(found, known, "slim") == ""
     assert [each.diff_id for each in derived.worker_part(found, known).layers] == [first]
     begin = "not derived from a worker:slim image of this checkout: "
-    fix = "; test with the checkout that built the worker image"
+    fix = "; build it FROM worker:slim and keep these layers, or name its --variant"
     fault = f"{begin}layer 2 is {second}, want sha256:other{fix}"
     assert derived.other_origin(found, [["sha256:x"], [first, "sha256:other"]], "slim") == fault
     short = derived.other_origin(found, [[first, second, "sha256:x"]], "slim")

@@ -10,6 +10,7 @@ HARMLESS = (
     b"https://example.org/path?a=1",
     b"-----BEGIN PUBLIC KEY-----\nMIIBIjAN\n-----END PUBLIC KEY-----",
     b"https://user:${PASSWORD}@example.org",
+    b"AKIAIOSFODNN7EXAMPLE",
     b"",
 )
 
@@ -59,3 +60,18 @@ def test_secret_behind_bytes_of_another_format_is_found() -> None:
     begins = {"zip": b"PK\x03\x04", "BOM": b"\xff\xfe", "UTF-16": b"a\x00" * 500_000}
     texts = [(name, [begin, secret]) for name, begin in begins.items()]
     assert scanner.scan(texts).keys() == begins.keys()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/opt/venv/lib/python3.13/site-packages/a.py", {"github"}),
+        ("/usr/local/lib/python3.13/urllib/request.py", {"github"}),
+        ("/app/node_modules/a/README.md", {"github"}),
+        ("/app/main.py", {"github", "url with a password"}),
+        ("/app/site-packages", {"github", "url with a password"}),
+    ],
+)
+def test_examples_are_left_out_in_folders_of_packages(path: str, expected: set[str]) -> None:
+    found = {path: {"github", "url with a password"}, "/usr/lib/python3/key": {"betterleaks.jwt"}}
+    assert scanner.without_examples(found) == {path: expected}

@@ -1,6 +1,9 @@
 """The commands for a GPU node print and return what their arguments request."""
 
+import gzip
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -103,6 +106,29 @@ def test_explain_fails_without_a_known_cause(
     (tmp_path / "log").write_text("Hello\n")
     assert main(["explain", str(tmp_path / "log")], ROOT) == 5
     assert "no known cause in 1 file" in capsys.readouterr().out
+
+
+def test_explain_reads_a_pipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipe = tmp_path / "log"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(REFUSAL,))
+    writer.start()
+    assert main(["explain", str(pipe)], ROOT) == 0
+    writer.join()
+    assert capsys.readouterr().out.startswith("unserved driver\n")
+
+
+def test_explain_names_compressed_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rotated logs are often compressed."""
+    assert main(["explain", str(tmp_path)], ROOT) == 2
+    assert f"{tmp_path}: no log in plain text" in capsys.readouterr().err
+    packed = tmp_path / "log.gz"
+    packed.write_bytes(gzip.compress(REFUSAL.encode()))
+    assert main(["explain", str(tmp_path)], ROOT) == 2
+    assert f"{packed}: no log in plain text" in capsys.readouterr().err
+    (tmp_path / "log").write_text("Hello\n")
+    assert main(["explain", str(tmp_path)], ROOT) == 5
+    assert f"not read, because compressed: {packed}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", [command.name for command in COMMANDS])

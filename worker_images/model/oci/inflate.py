@@ -39,6 +39,6 @@ def _inflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
             yield member.decompress(rest, CHUNK)
             rest = member.unconsumed_tail
         if member.unused_data or rest:
-            raise ImageError("data after its gzip member")
+            raise ImageError("data after its gzip member, as in eStargz; use compression=gzip")
     if not member.eof:
         raise ImageError("its gzip member is cut off")

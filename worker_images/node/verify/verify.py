@@ -201,7 +201,9 @@ def _open_image(image: str, run: Run) -> Path:
     docker = os.environ.get("WORKER_DOCKER", "docker")
     saved = run_command([docker, "save", f"--output={file}", image])
     if saved.status:
-        raise PlaceError(f"docker save {image}: {saved.errors.strip()}")
+        own = '; for the private engine, run first: eval "$(./build.py engine env)"'
+        hint = own if "Cannot connect" in saved.errors else ""
+        raise PlaceError(f"docker save {image}: {saved.errors.strip()}{hint}")
     return file
 
 
