@@ -118,7 +118,8 @@ def packages(image: Image) -> Mapping[str, Installed]:
 
     Empty for the source `upstream`, whose base is Debian's own image.
     """
-    return dpkg.installed(image)
+    with one_line_errors():
+        return dpkg.installed(image)
 
 
 @pytest.fixture(scope="session")

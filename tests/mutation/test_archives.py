@@ -28,7 +28,7 @@ PACKAGES = "test_world::test_packages_are_those_of_the_lock"
 CACHE = "test_cuda::test_loader_cache_is_that_of_the_base_and_the_library"
 # The layer that the base is, and the components of full in their order.
 BASE, GVISOR, CUDA = 0, 1, 5
-RUNSC = "usr/local/bin/runsc"
+RUNSC, SED = "usr/local/bin/runsc", "var/lib/dpkg/status.d/sed"
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,10 @@ def second_member(archive: Archive) -> None:
 def cache_of_libcuda(data: bytes) -> bytes:
     """Rename a library in the loader's cache, so that libcuda.so.1 is another."""
     return data.replace(b"libutil.so.1\0", b"libcuda.so.1\0")
+
+
+def older(record: bytes) -> bytes:
+    return record.replace(b"Version: 4", b"Version: 3")
 
 
 def flip_last(data: bytes) -> bytes:
@@ -173,14 +177,19 @@ CASES = {
         edit(BASE, lambda members: members.remove("var/log")), (LEDGER, DECLARED), "/var/log"
     ),
     "version of a package": Case(
+        edit(BASE, lambda members: members.edit(SED, older)),
+        (LEDGER, PACKAGES),
+        "sed",
+    ),
+    "record of a package": Case(
         edit(
             BASE,
             lambda members: members.edit(
-                "var/lib/dpkg/status.d/sed", lambda data: data.replace(b"Version: 4", b"Version: 3")
+                "var/lib/dpkg/status.d/sed", lambda _: b"Version: $(id)\n"
             ),
         ),
-        (LEDGER, PACKAGES),
-        "sed",
+        (PACKAGES,),
+        "not a valid record of a Debian package",
     ),
     "loader cache": Case(
         edit(CUDA, lambda members: members.edit("etc/ld.so.cache", cache_of_libcuda)),
