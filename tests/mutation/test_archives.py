@@ -177,9 +177,7 @@ CASES = {
         edit(BASE, lambda members: members.remove("var/log")), (LEDGER, DECLARED), "/var/log"
     ),
     "version of a package": Case(
-        edit(BASE, lambda members: members.edit(SED, older)),
-        (LEDGER, PACKAGES),
-        "sed",
+        edit(BASE, lambda members: members.edit(SED, older)), (LEDGER, PACKAGES), "sed"
     ),
     "record of a package": Case(
         edit(
