@@ -88,9 +88,7 @@ class Derivation:
 
     def read(self, entry: Entry) -> bytes:
         """The contents of a small file; raises ImageError."""
-        if entry.size > MAX_BYTES:
-            raise ImageError(f"{entry.path}: {entry.size} bytes, at most {MAX_BYTES} are read")
-        return self.image.read(entry)
+        return self.image.read(entry, MAX_BYTES)
 
     @functools.cached_property
     def _changed(self) -> set[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from worker_images.model.oci.image import Entry, Image, ImageError
+from worker_images.model.oci.image import Image, ImageError
 from worker_images.model.pins import PACKAGE
 
 STATUS = "/var/lib/dpkg/status.d"
@@ -42,23 +42,17 @@ def installed(image: Image) -> dict[str, Installed]:
             and not entry.path.endswith(".md5sums")
         ):
             name = PurePosixPath(entry.path).name
-            found[name] = _record(_read(image, entry), name, entry.path)[1]
+            found[name] = _record(image.read(entry, MAX_BYTES), name, entry.path)[1]
     return found
 
 
 def recorded(image: Image) -> dict[str, Installed]:
     """Return these packages, and those that dpkg itself recorded; raises ImageError."""
     entry = image.merged.get(DATABASE)
-    text = _read(image, entry) if entry and entry.kind == "file" else b""
+    text = image.read(entry, MAX_BYTES) if entry and entry.kind == "file" else b""
     stanzas = re.split(rb"\n\n+", text.strip())
     found = [_record(each, "", DATABASE) for each in stanzas if INSTALLED.search(each)]
     return installed(image) | dict(found)
-
-
-def _read(image: Image, entry: Entry) -> bytes:
-    if entry.size > MAX_BYTES:
-        raise ImageError(f"{entry.path}: {entry.size} bytes, at most {MAX_BYTES} are read")
-    return image.read(entry)
 
 
 def _record(text: bytes, name: str, place: str) -> tuple[str, Installed]:

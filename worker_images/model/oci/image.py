@@ -164,9 +164,11 @@ class Image:
             for begin in range(0, source.size, CHUNK):
                 yield tar.read(min(CHUNK, source.size - begin))
 
-    def read(self, entry: Entry) -> bytes:
-        """The contents of a file, held in memory once."""
+    def read(self, entry: Entry, most: int | None = None) -> bytes:
+        """The contents of a file, held in memory once; raises ImageError for more than `most`."""
         source = self._source(entry)
+        if most is not None and source.size > most:
+            raise ImageError(f"{entry.path}: {source.size} bytes, at most {most} are read")
         with self.layers[source.layer].tar.open("rb") as tar:
             tar.seek(source.offset)
             return tar.read(source.size)

@@ -96,3 +96,14 @@ def test_contents_of_a_device_are_refused(read: Callable[..., Image], tmp_path: 
 def test_size_counts_unpacked_layers(read: Callable[..., Image]) -> None:
     data = layer(("file", "x", "a" * 10_000))
     assert read(data).size == len(data)
+
+
+@pytest.mark.parametrize("path", ["/x", "/link"])
+def test_size_limit_of_a_read_holds_for_the_target_of_a_hard_link(
+    path: str, read: Callable[..., Image]
+) -> None:
+    """A hard link itself has no size."""
+    image = read(layer(("file", "x", "hello"), ("hardlink", "link", "x")))
+    assert image.read(image.merged[path], 5) == b"hello"
+    with pytest.raises(ImageError, match=rf"{path}: 5 bytes, at most 4 are read"):
+        image.read(image.merged[path], 4)
