@@ -21,17 +21,11 @@ SETTINGS = ("USER 0", 'ENTRYPOINT ["/usr/bin/tini" "--"]', 'CMD ["/bin/sh"]')
 
 def labels_of(case: Case, contract: Release) -> dict[str, str]:
     """All labels of a worker image."""
-    versions = {
-        case.catalog.components[name].label: case.reported_version(name) for name in case.components
-    }
     title = "org.opencontainers.image."
-    return versions | {
+    return case.labels(contract.supported) | {
         f"{title}base.name": f"debian:{case.pins.debian.suite}",
         f"{title}description": case.catalog.variants[case.variant].purpose,
         f"{title}title": f"worker {case.variant}",
-        "worker.drivers": " ".join(contract.supported),
-        "worker.source": case.source,
-        "worker.variant": case.variant,
     }
 
 

@@ -25,17 +25,9 @@ pytestmark = pytest.mark.mode("derived")
 def promise(case: Case, contract: Release) -> Promise:
     """What an image made from the variant must keep."""
     own = {name: expect.component(ROOT, name) for name in case.components}
-    versions = {
-        case.catalog.components[name].label: case.reported_version(name) for name in case.components
-    }
     return Promise(
         environment=expect.variant(ROOT, case.variant).environment,
-        labels=versions
-        | {
-            "worker.drivers": " ".join(contract.supported),
-            "worker.source": case.source,
-            "worker.variant": case.variant,
-        },
+        labels=case.labels(contract.supported),
         paths=frozenset(path for each in own.values() for path in each.files),
         traces={name: expect.component(ROOT, name).traces for name in case.catalog.components},
     )
@@ -110,5 +102,5 @@ def test_added_paths_are_listed(
 
 
 def _line(image: Image, entry: Entry) -> str:
-    origin = f"layer {entry.layer + 1}, made by: {image.instruction(entry.layer)}"
+    origin = closed_world.origin(image, entry)
     return f"{entry.path}: {closed_world.describe(entry)}; {origin}"

@@ -30,8 +30,7 @@ def changes(image: Image, worker: Image, updates: Updates) -> Iterator[Fault]:
                 what = seen.replacement(image, entry, updates.declared.get(path))
             seen.end(entry)
             if what:
-                origin = f"layer {entry.layer + 1}, made by: {image.instruction(entry.layer)}"
-                yield Fault(_rule(path), path, f"{what}; {origin}")
+                yield Fault(_rule(path), path, f"{what}; {closed_world.origin(image, entry)}")
 
 
 def _rule(path: str) -> str:

@@ -152,11 +152,11 @@ def findings(image: Image, declared: Mapping[str, Declared], rules: Rules) -> li
     The lines are in layer order; missing paths come last.
     """
     parents = {str(parent) for path in declared for parent in PurePosixPath(path).parents}
-    lines = []
-    for entry in image.entries:
-        if what := fault(image, entry, declared.get(entry.path), parents):
-            origin = f"layer {entry.layer + 1}, made by: {image.instruction(entry.layer)}"
-            lines.append(f"{entry.path}: {what}; {origin}")
+    lines = [
+        f"{entry.path}: {what}; {origin(image, entry)}"
+        for entry in image.entries
+        if (what := fault(image, entry, declared.get(entry.path), parents))
+    ]
     absent = sorted(declared.keys() - {entry.path for entry in image.entries})
     return lines + [
         f"{path}: missing: declared by {declared[path].owner}, in no layer"
@@ -195,6 +195,11 @@ def fault(image: Image, entry: Entry, declared: Declared | None, parents: set[st
     if declared.sha256 and image.sha256(entry) not in {declared.sha256, declared.reduced}:
         return f"its contents are not those of {declared.owner}"
     return ""
+
+
+def origin(image: Image, entry: Entry) -> str:
+    """The layer of an entry, and the instruction that created the layer."""
+    return f"layer {entry.layer + 1}, made by: {image.instruction(entry.layer)}"
 
 
 def describe(entry: Entry) -> str:

@@ -1,5 +1,6 @@
 """pytest options of the image layer: the image, its pins, and the checks that apply to it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,15 @@ class Case:
         """The Debian packages among the variant's components."""
         held = (self.catalog.components[name].packages for name in self.components)
         return tuple(each.package for each in held if isinstance(each, DebianPackage))
+
+    def labels(self, drivers: Sequence[str]) -> dict[str, str]:
+        """The labels of a worker image that begin with "worker."; its runsc serves the drivers."""
+        parts = {self.catalog.components[name].label: name for name in self.components}
+        return {label: self.reported_version(name) for label, name in parts.items()} | {
+            "worker.drivers": " ".join(drivers),
+            "worker.source": self.source,
+            "worker.variant": self.variant,
+        }
 
     def reported_version(self, component: str) -> str:
         """Return the version that a component of this image must report."""
