@@ -170,7 +170,7 @@ def test_every_package_has_a_reason() -> None:
     packages = catalog.load(ROOT).packages
     assert all(
         len(reason.split()) >= 2
-        for group in (packages.base, packages.cgo, packages.lock, packages.engine)
+        for group in (packages.base, packages.cgo, packages.lock, packages.engine, packages.release)
         for reason in group.values()
     )
 

@@ -20,7 +20,7 @@ from worker_images.model.rootfs import Rules
 # Compilers run on this architecture; they cross-compile for the others.
 BUILDER: Architecture = "amd64"
 # Root filesystems that do not contain a component.
-BASE, CGO, ENGINE, NATIVE = "base", "cgo", "engine", "native"
+BASE, CGO, ENGINE, NATIVE, RELEASE = "base", "cgo", "engine", "native", "release"
 # Owner of the toolchain, which every stage that compiles needs.
 GO = "go"
 # Modules that write tars lie here; their source decides the bytes.
@@ -177,9 +177,9 @@ def of_plan(
     return (*found, *_contract(project, components))
 
 
-def engine(project: Project, locked: Lock) -> Root:
-    """Return the root filesystem of the private engine."""
-    return Root(ENGINE, locked.packages[BUILDER].of(ENGINE), project.catalog.rules)
+def tools(project: Project, locked: Lock, owner: str) -> Root:
+    """Return a root filesystem of programs that run here: the private engine or release tools."""
+    return Root(owner, locked.packages[BUILDER].of(owner), project.catalog.rules)
 
 
 def _contract(project: Project, components: Sequence[str]) -> Iterator[Text]:

@@ -45,6 +45,22 @@ def _reported(engine: Engine, progress: Progress) -> Engine:
     return engine
 
 
+def ensure_tools(
+    owner: str, folder: Path, project: Project, locked: Lock, store: Store, progress: Progress
+) -> Path:
+    """Unpack the Debian packages of `owner` into a folder once and return the folder.
+
+    The folder's name contains their digest. Raises FetchError or EngineError.
+    """
+    root = inputs.tools(project, locked, owner)
+    target = folder / f"{owner}-{root.digest[:16]}"
+    with exclusive(folder, progress):
+        if not target.exists():
+            progress(f"unpacking the {owner} tools from Debian packages")
+            _unpack_root(owner, target, project, locked, store, progress)
+    return target
+
+
 def _make_root(
     private: PrivateEngine, project: Project, locked: Lock, store: Store, progress: Progress
 ) -> None:
@@ -52,31 +68,37 @@ def _make_root(
     with exclusive(private.state, progress):
         if not (private.root / "usr" / "sbin" / "dockerd").exists():
             progress("engine: making its root filesystem from Debian packages")
-            archive = private.state / "root.tar"
-            _write_root(archive, project, locked, store, progress)
-            _unpack(archive, private)
+            _unpack_root(inputs.ENGINE, private.root, project, locked, store, progress)
         private.write_client()
 
 
+def _unpack_root(
+    owner: str, target: Path, project: Project, locked: Lock, store: Store, progress: Progress
+) -> None:
+    archive = target.with_name(f"{target.name}.tar")
+    _write_root(owner, archive, project, locked, store, progress)
+    _unpack(archive, target)
+
+
 def _write_root(
-    archive: Path, project: Project, locked: Lock, store: Store, progress: Progress
+    owner: str, archive: Path, project: Project, locked: Lock, store: Store, progress: Progress
 ) -> None:
     debian = project.pins.debian
     write = writer(store, debian, locked.debian.resolved, project.file_time)
     try:
-        write(inputs.engine(project, locked), archive)
+        write(inputs.tools(project, locked, owner), archive)
     except FetchError:
         if store.source:
             raise
         # Images do not contain these packages, so current versions work as well.
-        progress("engine: locked packages are gone from the mirror; using current ones")
-        names = requirements.roots(project.catalog, BUILDER).names[inputs.ENGINE]
-        packages = apt.resolve(debian, {inputs.ENGINE: names})[inputs.ENGINE]
-        write(Root(inputs.ENGINE, packages, project.catalog.rules), archive)
+        progress(f"{owner}: locked packages are gone from the mirror; using current ones")
+        names = requirements.roots(project.catalog, BUILDER).names[owner]
+        packages = apt.resolve(debian, {owner: names})[owner]
+        write(Root(owner, packages, project.catalog.rules), archive)
 
 
-def _unpack(archive: Path, private: PrivateEngine) -> None:
-    fresh = cleared(private.state / "root.part")
+def _unpack(archive: Path, target: Path) -> None:
+    fresh = cleared(target.with_name(f"{target.name}.part"))
     command = ["tar", "--extract", "--file", str(archive), "--directory", str(fresh)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
@@ -84,5 +106,5 @@ def _unpack(archive: Path, private: PrivateEngine) -> None:
             f"unpacking {archive}: {result.stderr.strip()}; free some space there and run again"
         )
     archive.unlink()
-    shutil.rmtree(private.root, ignore_errors=True)
-    fresh.rename(private.root)
+    shutil.rmtree(target, ignore_errors=True)
+    fresh.rename(target)

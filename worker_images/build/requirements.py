@@ -32,13 +32,14 @@ class RootRequest:
 
 
 def roots(catalog: Catalog, architecture: Architecture) -> RootRequest:
-    """Return the root filesystems for one architecture: base, compiler, engine, components."""
+    """Return the root filesystems for one architecture: base, tools, components."""
     base = tuple(sorted(catalog.packages.base))
     names = {"base": base}
-    # Compilers and the private engine run on amd64.
+    # Compilers, the private engine and the release tools run on amd64.
     if architecture == "amd64":
         names["cgo"] = (*base, *sorted(catalog.packages.cgo))
         names["engine"] = tuple(sorted(catalog.packages.engine))
+        names["release"] = tuple(sorted(catalog.packages.release))
     below = {"cgo": "base"}
     for name, definition in catalog.components.items():
         origin = definition.packages

@@ -46,6 +46,7 @@ class BasePackages(Strict):
     lock: dict[DebianName, str]
     unused: dict[str, str]
     engine: dict[DebianName, str]
+    release: dict[DebianName, str]
 
 
 @dataclass(frozen=True)
