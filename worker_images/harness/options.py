@@ -100,18 +100,24 @@ def not_run(config: pytest.Config, layer: str, reason: str) -> NoReturn:
     pytest.skip(f"{NOT_RUN_PREFIX}{reason}")
 
 
-def pytest_exception_interact(call: pytest.CallInfo[None]) -> None:
-    """End the run on a full disk or another limit of the machine, and name the limit."""
-    error = call.excinfo.value if call.excinfo else None
+def _machine_limit(error: BaseException) -> str:
+    """The limit of the machine that an error is about, in one sentence; empty for others."""
     if isinstance(error, OSError) and error.errno in FULL:
-        folder = error.filename or tempfile.gettempdir()
+        place = error.filename or tempfile.gettempdir()
         fix = "layers are unpacked there; set TMPDIR to a folder with 2 GB free"
-        pytest.exit(f"{folder}: {error.strerror}; {fix}", returncode=MACHINE)
+        return f"{place}: {error.strerror}; {fix}"
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in LIMITED):
-        pytest.exit(
-            f"a limit of this machine: {error!r}; check ulimit -a, memory and disk space",
-            returncode=MACHINE,
-        )
+        return f"a limit of this machine: {error!r}; check ulimit -a, memory and disk space"
+    return ""
+
+
+def pytest_exception_interact(
+    call: pytest.CallInfo[None], report: pytest.TestReport | pytest.CollectReport
+) -> None:
+    """End the run on a full disk or another limit of the machine, and name only the limit."""
+    if call.excinfo and (limit := _machine_limit(call.excinfo.value)):
+        report.longrepr = limit
+        pytest.exit(limit, returncode=MACHINE)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from worker_images.errors import EngineError
 from worker_images.files import PROBES
 from worker_images.model.results import ResultsError
 from worker_images.node import benchmark, node, place, proof, run_pytest, trust
@@ -110,6 +111,8 @@ def _run_variant(
     table = ""
     if arguments.benchmark:
         table = _measure(arguments, root, image, results, variant, log)
+    if failed == EngineError.exit_code:
+        return failed, table
     return CHECK_FAILED if failed else OK, table
 
 

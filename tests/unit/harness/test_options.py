@@ -43,6 +43,8 @@ def test_full_disk_ends_the_run_with_exit_code_4(number: int, tmp_path: Path) ->
         "/small/file: No space left on device; layers are unpacked there; set TMPDIR"
         in result.stdout
     )
+    assert "Traceback" not in result.stdout
+    assert "def test_x" not in result.stdout
 
 
 @pytest.mark.parametrize(

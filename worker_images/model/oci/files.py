@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import posixpath
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -9,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from worker_images.files import named_errors
 from worker_images.model.oci import tar
 from worker_images.model.oci.image import CHUNK, Entry, ImageError
-from worker_images.model.oci.inflate import GZIP, MAX_BYTES, inflated
+from worker_images.model.oci.inflate import GZIP, Meter
 from worker_images.untrusted import MAX_JSON_BYTES, printable
 
 # The name of a blob: of an OCI archive, with its digest.
@@ -20,10 +22,11 @@ BLOBS = "blobs/sha256/"
 
 @dataclass(frozen=True)
 class Files:
-    """An open archive and its files."""
+    """An open archive and its files. `archive` is plain; the file on disk may be compressed."""
 
     archive: IO[bytes]
     members: Mapping[str, Entry]
+    size_on_disk: int
 
     def __contains__(self, name: str) -> bool:
         return name in self.members
@@ -80,20 +83,18 @@ def open_archive(archive: Path) -> Iterator[Files]:
             is_gzip = stream.read(len(GZIP)) == GZIP
             stream.seek(0)
             plain = held.enter_context(_inflated(stream)) if is_gzip else stream
-            yield Files(plain, _members(plain))
+            yield Files(plain, _members(plain), os.fstat(stream.fileno()).st_size)
         except ImageError as error:
             raise ImageError(f"{printable(str(archive))}: {error}") from error
 
 
 @contextlib.contextmanager
 def _inflated(stream: IO[bytes]) -> Iterator[IO[bytes]]:
-    size = 0
+    meter = Meter(os.fstat(stream.fileno()).st_size)
     with tempfile.TemporaryFile() as plain:
-        for piece in inflated(iter(lambda: stream.read(CHUNK), b"")):
-            size += plain.write(piece)
-            if size > MAX_BYTES:
-                raise ImageError(f"it unpacks to more than {MAX_BYTES >> 30} GiB")
-        plain.seek(0)
+        with named_errors(Path(tempfile.gettempdir())):
+            plain.writelines(meter.inflated(iter(lambda: stream.read(CHUNK), b"")))
+            plain.seek(0)
         yield plain
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from worker_images.model.oci import config, manifest
 from worker_images.model.oci.files import open_archive
 from worker_images.model.oci.image import ImageError
-from worker_images.model.oci.inflate import inflated
+from worker_images.model.oci.inflate import Meter
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ def outline(archive: Path) -> Outline:
         named = config.diff_ids(found.config)
         if len(named) != len(found.layers):
             raise ImageError(f"{len(named)} layers are named, but the archive has another number")
-        sizes = [sum(len(piece) for piece in inflated(files.chunks(name))) for name in found.layers]
+        meter = Meter(files.size_on_disk)
+        sizes = [sum(map(len, meter.inflated(files.chunks(name)))) for name in found.layers]
         download = sum(files.size(name) for name in found.layers)
         return Outline(found.digests[-1], tuple(zip(named, sizes, strict=True)), download)

@@ -117,8 +117,10 @@ def _results(name: str, tests: Sequence[str], request: Request) -> tuple[Check, 
     options = _options(name, request)
     with log.open("wb") as output:
         status = run_pytest.run(request.root, tests, options, report, output)
-    if status not in COMPLETE or not report.exists():
-        message = _error_line(log.read_text(errors="replace"))
+    # A pytest whose output cannot be written exits with 1, as after a failed test.
+    if status not in COMPLETE or not report.exists() or not report.stat().st_size:
+        full = f"no output; check the disk space of {request.folder}"
+        message = _error_line(log.read_text(errors="replace")) or full
         raise _IncompleteError(f"tests/{name}: pytest exited with {status}: {message}")
     return results.read(report).checks
 

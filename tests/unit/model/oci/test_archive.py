@@ -1,6 +1,5 @@
 """Image archives: altered bytes are refused, and loading moves no tag."""
 
-import errno
 import gzip
 import json
 import os
@@ -23,7 +22,7 @@ from tests.support.archives import (
     write,
 )
 from worker_images.files import ROOT
-from worker_images.model.oci import archive, files, layers, names
+from worker_images.model.oci import archive, names
 from worker_images.model.oci.image import Image, ImageError
 
 
@@ -191,33 +190,6 @@ def test_second_file_with_the_same_normalized_name_is_refused(name: str, tmp_pat
         archive.load(write(tmp_path / "image.tar", [layer(("file", "x", "y"))], edit), tmp_path)
 
 
-def test_full_disk_is_not_reported_as_an_invalid_archive(tmp_path: Path) -> None:
-    """Reading to a real file system of 64 KiB raises an OSError."""
-    if os.geteuid() != 0:
-        pytest.skip("not run: mounting a small file system needs root")
-    (tmp_path / "small").mkdir()
-    path = write(tmp_path / "image.tar", [layer(("file", "a", "x" * 200_000))])
-    program = (
-        "import sys; from pathlib import Path; from worker_images.model.oci import archive\n"
-        "try: archive.load(Path(sys.argv[1]), Path(sys.argv[2]))\n"
-        "except OSError as error: print(type(error).__name__, error.errno)\n"
-    )
-    script = 'mount -t tmpfs -o size=64k tmpfs "$3" && exec "$0" -c "$1" "$2" "$3"'
-    command = [
-        "unshare",
-        "--mount",
-        "sh",
-        "-c",
-        script,
-        sys.executable,
-        program,
-        str(path),
-        str(tmp_path / "small"),
-    ]
-    result = commands.run(command, cwd=ROOT)
-    assert result.stdout == f"OSError {errno.ENOSPC}\n", result.stderr
-
-
 def test_names_are_read_as_utf_8_in_any_locale(tmp_path: Path) -> None:
     """Names of certificates have letters of many languages."""
     path = write(tmp_path / "image.tar", [layer(("file", "usr/share/Főtanúsítvány.crt", ""))])
@@ -232,18 +204,3 @@ def test_names_are_read_as_utf_8_in_any_locale(tmp_path: Path) -> None:
     result = commands.run(command, cwd=ROOT, env=environment)
     assert result.stdout == f"{expected}\n", result.stderr
     assert "Főtanúsítvány" in archive.load(path, tmp_path).layers[0].entries[0].path
-
-
-@pytest.mark.parametrize("compressed", [True, False])
-def test_archive_that_unpacks_to_too_much_is_refused(
-    compressed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A few bytes of gzip may be gigabytes of zeros."""
-    path = write(tmp_path / "image.tar", [layer(("file", "x", "y" * 50_000))])
-    if compressed:
-        path.write_bytes(gzip.compress(path.read_bytes()))
-    assert archive.load(path, tmp_path).find("/x")
-    for module in (files, layers):
-        monkeypatch.setattr(module, "MAX_BYTES", 20_000)
-    with pytest.raises(ImageError, match="unpacks to more than"):
-        archive.load(path, tmp_path)
