@@ -1,5 +1,6 @@
 """How the later layers of a derived image change the worker image."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
@@ -17,7 +18,7 @@ CHANGEABLE = {"/etc/ld.so.cache", *(f"/etc/{name}{end}" for name in ACCOUNTS for
 
 def changes(image: Image, worker: Image, updates: Updates) -> Iterator[Fault]:
     """Yield each path of the worker image that a later layer replaces or removes."""
-    seen = _Seen(worker.merged)
+    seen = _Seen(worker.merged, updates)
     for layer in image.layers[len(worker.layers) :]:
         seen.begin(layer)
         for entry in (*layer.root, *layer.entries):
@@ -25,7 +26,7 @@ def changes(image: Image, worker: Image, updates: Updates) -> Iterator[Fault]:
             if what := seen.written_through(path):
                 pass
             elif entry.kind == "whiteout":
-                path, what = hidden(entry), seen.removal(entry, updates)
+                path, what = hidden(entry), seen.removal(entry)
             else:
                 what = seen.replacement(image, entry, updates.declared.get(path))
             seen.end(entry)
@@ -53,12 +54,19 @@ def is_changeable(path: str) -> bool:
 class _Seen:
     """The worker image's paths, and the links of it and of the layers read so far."""
 
-    def __init__(self, view: Mapping[str, Entry]) -> None:
+    def __init__(self, view: Mapping[str, Entry], updates: Updates) -> None:
         # Layers need not hold the root.
         self.view = {"/": plain("/", "folder", "0755"), **view}
         self.above = {str(parent) for path in view for parent in PurePosixPath(path).parents}
         self.others = {path for path, entry in view.items() if entry.kind != "folder"}
         self.own: set[str] = set()
+        self.kept = {
+            path for path in view if not is_changeable(path) and path not in updates.removed
+        }
+        # How many of them are below each folder.
+        self.kept_below = Counter(
+            str(parent) for path in self.kept for parent in PurePosixPath(path).parents
+        )
 
     def begin(self, layer: Layer) -> None:
         """Take the links of a layer, also those that follow what is below them."""
@@ -82,17 +90,11 @@ class _Seen:
             end = path.rfind("/", 0, end)
         return ""
 
-    def removal(self, whiteout: Entry, updates: Updates) -> str:
+    def removal(self, whiteout: Entry) -> str:
         """What a whiteout removes of the worker image."""
         path, is_opaque = hidden(whiteout), whiteout.path.endswith(f"/{OPAQUE}")
-        below = f"{path.rstrip('/')}/"
-        if path not in self.view and path not in self.above:
-            return ""
-        gone = [
-            each for each in self.view if (each == path and not is_opaque) or each.startswith(below)
-        ]
-        lost = [each for each in gone if not is_changeable(each) and each not in updates.removed]
-        return f"removes {len(lost)} of the worker image's paths" if lost else ""
+        lost = self.kept_below[path] + (path in self.kept and not is_opaque)
+        return f"removes {lost} of the worker image's paths" if lost else ""
 
     def replacement(self, image: Image, entry: Entry, update: Declared | None) -> str:
         """How an entry changes the worker image."""

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.archives import write
 from tests.support.members import Member, file, layer, other, owned
+from tests.support.timing import growth
 from worker_images.harness import changes, updates
 from worker_images.harness.dpkg import Installed
 from worker_images.harness.updates import Updates
@@ -48,7 +49,7 @@ def image(folder: Path, *later: list[Member]) -> tuple[Image, Image]:
         ([file("usr/bin/.wh.tool")], "/usr/bin/tool: removes 1 of"),
         ([file("usr/.wh.bin")], "/usr/bin: removes 2 of"),
         ([file("usr/bin/.wh..wh..opq")], "/usr/bin: removes 1 of"),
-        ([file(".wh..wh..opq")], "/: removes 6 of"),
+        ([file(".wh..wh..opq")], "/: removes 5 of"),
         ([file("var/.wh.lib"), file("usr/bin/.wh.tool")], "/usr/bin/tool: removes 1 of"),
         ([other("link", "lib", "/opt")], "/lib: a link to /opt; the worker image has"),
         ([file("lib/note")], "/lib/note: is below /lib, which is not a folder"),
@@ -111,6 +112,22 @@ def test_additions_and_account_files_are_not_changes(
     layers: list[list[Member]], tmp_path: Path
 ) -> None:
     assert [*changes.changes(*image(tmp_path, *layers), Updates())] == []
+
+
+def test_layers_that_remove_all_paths_are_compared_in_linear_time(tmp_path: Path) -> None:
+    def made(count: int) -> tuple[Image, Image]:
+        base = layer([file(f"usr/{number}/{number}") for number in range(count)])
+        removed = layer([file(f"usr/{number}/.wh.{number}") for number in range(count)])
+        found = archive.load(write(tmp_path / f"{count}.tar", [base, removed, removed]), tmp_path)
+        assert found.merged == {}
+        return found, replace(found, layers=found.layers[:1])
+
+    images = {count: made(count) for count in (500, 2000)}
+
+    def compare(count: int) -> None:
+        assert len([*changes.changes(*images[count], Updates())]) == 2 * count
+
+    assert growth(compare, 500) < 3
 
 
 def deb(folder: Path, version: str) -> Path:

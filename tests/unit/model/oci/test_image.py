@@ -107,3 +107,10 @@ def test_size_limit_of_a_read_holds_for_the_target_of_a_hard_link(
     assert image.read(image.merged[path], 5) == b"hello"
     with pytest.raises(ImageError, match=rf"{path}: 5 bytes, at most 4 are read"):
         image.read(image.merged[path], 4)
+
+
+def test_image_with_more_layers_than_engines_stack_is_refused(read: Callable[..., Image]) -> None:
+    layers = [layer(("file", f"{number}", "")) for number in range(128)]
+    assert len(read(*layers[:127]).layers) == 127
+    with pytest.raises(ImageError, match="128 layers, at most 127 are read"):
+        read(*layers)
