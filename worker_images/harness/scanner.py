@@ -5,13 +5,16 @@ validated with their issuers.
 """
 
 import bisect
+import itertools
 import json
 import re
+import signal
 import subprocess
 import sysconfig
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from worker_images.errors import EngineError
 from worker_images.files import CACHE
@@ -26,8 +29,13 @@ OPTIONS = (
     "--no-limits",
     "--redact",
     "--jobs=2",
-    "--format=json",
+    "--format=jsonl",
 )
+# Kingfisher holds its findings in memory, about 3.5 kB each, and reports them at its end.
+MAX_MEMORY, OUT_OF_MEMORY = 1 << 30, b"memory allocation of"
+MAX_FINDINGS = 10_000
+# The place of a finding that counts the others.
+ALL = "all files"
 # What is scanned is packed into files of this size, so that a large program needs little memory and
 # thousands of small files little time. Pieces of one text overlap by more than a secret's length.
 PIECE, OVERLAP = 8 << 20, 16 << 10
@@ -85,8 +93,14 @@ def scan(texts: Iterable[Text], confidence: str = "medium") -> dict[str, set[str
                 for rule in _own(piece):
                     found.setdefault(name, set()).add(rule)
         packed.flush()
-        for file, line, rule in _kingfisher(packed.folder, confidence) if packed.names else ():
-            found.setdefault(packed.name(file, line), set()).add(rule)
+        rows = _kingfisher(packed.folder, confidence) if packed.names else iter(())
+        try:
+            for file, line, rule in itertools.islice(rows, MAX_FINDINGS):
+                found.setdefault(packed.name(file, line), set()).add(rule)
+            if next(rows, None):
+                found[ALL] = {f"more than {MAX_FINDINGS} secrets, which are not all listed"}
+        except _TooManyError:
+            found[ALL] = {f"more secrets than fit in {MAX_MEMORY >> 20} MiB, which are not listed"}
         return found
 
 
@@ -155,19 +169,33 @@ def _own(data: bytes) -> Iterator[str]:
             position = data.find(text, end)
 
 
+class _TooManyError(Exception):
+    """Kingfisher found more secrets than it may hold in memory."""
+
+
 def _kingfisher(folder: Path, confidence: str) -> Iterator[tuple[str, int, str]]:
     """Yield the file, the line and the rule of each finding."""
-    command = [str(PROGRAM), "scan", str(folder), *OPTIONS, f"--confidence={confidence}"]
-    command += [f"--rule-cache-dir={CACHE / 'kingfisher'}"]
-    result = subprocess.run(command, capture_output=True, check=False)
-    try:
-        report = json.loads(result.stdout.splitlines()[0])
-        rows = [(row["finding"], row["rule"]["id"]) for row in report["findings"]]
-        scanned = report["metadata"]["summary"]["blobs_scanned"]
-    except (IndexError, ValueError, KeyError, TypeError) as error:
-        last = result.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise EngineError(f"scanning for secrets: {PROGRAM.name} failed: {last}") from error
-    if not scanned:
+    command = ["prlimit", f"--data={MAX_MEMORY}", str(PROGRAM), "scan", str(folder), *OPTIONS]
+    command += [f"--confidence={confidence}", f"--rule-cache-dir={CACHE / 'kingfisher'}"]
+    with tempfile.TemporaryFile() as report:
+        result = subprocess.run(command, stdout=report, stderr=subprocess.PIPE, check=False)
+        if result.returncode == -signal.SIGABRT and OUT_OF_MEMORY in result.stderr:
+            raise _TooManyError
+        report.seek(0)
+        try:
+            yield from _rows(report)
+        except (ValueError, KeyError, TypeError) as error:
+            last = result.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            raise EngineError(f"scanning for secrets: {PROGRAM.name} failed: {last}") from error
+
+
+def _rows(report: Iterable[bytes]) -> Iterator[tuple[str, int, str]]:
+    """Yield the findings of a report; its last line counts the files."""
+    row: dict[str, Any] = {}
+    for line in report:
+        row = json.loads(line)
+        if "finding" in row:
+            finding = row["finding"]
+            yield Path(finding["path"]).name, int(finding["line"]), row["rule"]["id"]
+    if not row["blobs_scanned"]:
         raise EngineError(f"scanning for secrets: {PROGRAM.name} did not read any file")
-    for finding, rule in rows:
-        yield Path(finding["path"]).name, int(finding["line"]), rule

@@ -75,3 +75,25 @@ def test_secret_behind_bytes_of_another_format_is_found() -> None:
 def test_examples_are_left_out_in_folders_of_packages(path: str, expected: set[str]) -> None:
     found = {path: {"github", "url with a password"}, "/usr/lib/python3/key": {"betterleaks.jwt"}}
     assert scanner.without_examples(found) == {path: expected}
+
+
+def many_secrets(count: int) -> bytes:
+    return "".join(f"ghp_{number:05}{'qP7zKw2Rt9' * 3}x\n" for number in range(count)).encode()
+
+
+def test_no_more_findings_than_the_limit_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [("first", [many_secrets(20)]), ("second", [many_secrets(1)])]
+    assert scanner.scan(texts) == dict.fromkeys(("first", "second"), {"betterleaks.github-pat"})
+    monkeypatch.setattr(scanner, "MAX_FINDINGS", 5)
+    found = scanner.scan(texts)
+    assert found[scanner.ALL] == {"more than 5 secrets, which are not all listed"}
+
+
+@pytest.mark.parametrize(("count", "is_refused"), [(100, False), (80_000, True)])
+def test_scanner_that_needs_too_much_memory_is_a_finding(
+    count: int, is_refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scanner, "MAX_MEMORY", 256 << 20)
+    found = scanner.scan([("x", [many_secrets(count)])])
+    refused = {scanner.ALL: {"more secrets than fit in 256 MiB, which are not listed"}}
+    assert found == (refused if is_refused else {"x": {"betterleaks.github-pat"}})
