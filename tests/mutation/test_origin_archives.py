@@ -5,7 +5,8 @@ from pathlib import Path
 from tests.support import image_tests
 from tests.support.altered import Archive
 from tests.support.derived_images import Settings, append, archive_of, derive, write_saved
-from tests.support.members import layer
+from tests.support.members import file, layer
+from worker_images.harness.dpkg import STATUS
 from worker_images.model.results import FAILED
 
 ORIGIN = "test_derived::test_first_layers_are_those_of_a_worker_image"
@@ -47,6 +48,17 @@ def test_no_other_check_runs_for_an_image_of_another_origin(tmp_path: Path) -> N
         ORIGIN.replace("::", ".py::")
     ]
     assert "or name its --variant" in found.checks[0].result.reason
+
+
+def test_image_with_records_of_too_many_packages_is_refused(tmp_path: Path) -> None:
+    """Otherwise each would be downloaded."""
+    names = [f"p{number}" for number in range(201)]
+    records = [file(f"{STATUS[1:]}/{name}", f"Package: {name}\nVersion: 1\n") for name in names]
+    path = derive("slim", records, Settings()).write(tmp_path / "image.tar")
+    report = image_tests.run("slim", path, ["test_secrets.py"], "--mode", "derived")
+    reasons = [check.result.reason for check in report.with_outcome(FAILED)]
+    assert len(reasons) == 1
+    assert "the image records 201 Debian packages that are not in versions.lock" in reasons[0]
 
 
 def _origin(archive: Archive, folder: Path) -> str:

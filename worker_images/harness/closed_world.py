@@ -14,9 +14,13 @@ from worker_images.files import CACHE
 from worker_images.harness import deb
 from worker_images.harness.dpkg import STATUS, Installed, names
 from worker_images.model.lock import Package, Roots
-from worker_images.model.oci.image import Entry, Image, plain
+from worker_images.model.oci.image import Entry, Image, ImageError, plain
 from worker_images.model.pins import DebianPin
 from worker_images.model.rootfs import Rules
+
+# What is downloaded for the packages that an image records, which may be hostile. Updates of all
+# packages of a worker image have less than half of this.
+MAX_PACKAGES, MAX_PACKAGE_BYTES = 200, 512 << 20
 
 
 @dataclass(frozen=True)
@@ -45,17 +49,27 @@ def debs(
 ) -> dict[str, Path]:
     """Return the .deb of each package, verified by the digests of the lock or of Debian's index.
 
-    Raises FetchError if `every` is set and a package is unknown.
+    Raises FetchError if `every` is set and a package is unknown, and ImageError for more packages
+    than a download may have.
     """
     index = {(package.name, package.version): package for package in locked.files}
     wanted = {(name, package.version) for name, package in packages.items()}
-    if not wanted <= set(index):
+    others = wanted - set(index)
+    _check_bound(len(others), MAX_PACKAGES, "Debian packages that are not in versions.lock")
+    if others:
         # A derived image may hold packages from elsewhere; their paths are listed one by one.
         with contextlib.suppress(*(() if every else (FetchError,))):
             index |= _from_index(pin, wanted, architecture)
+    size = sum(index[each].size for each in others & set(index))
+    _check_bound(size, MAX_PACKAGE_BYTES, "bytes of Debian packages that are not in versions.lock")
     known = sorted(wanted if every else wanted & set(index))
     files = fetch([index[each] for each in known], CACHE / "debs")
     return {name: file for (name, _), file in zip(known, files, strict=True)}
+
+
+def _check_bound(count: int, most: int, what: str) -> None:
+    if count > most:
+        raise ImageError(f"the image records {count} {what}; at most {most} are downloaded")
 
 
 def _from_index(
