@@ -168,7 +168,7 @@ def findings(image: Image, declared: Mapping[str, Declared], rules: Rules) -> li
     parents = {str(parent) for path in declared for parent in PurePosixPath(path).parents}
     lines = [
         f"{entry.path}: {what}; {origin(image, entry)}"
-        for entry in image.entries
+        for entry in _with_roots(image)
         if (what := fault(image, entry, declared.get(entry.path), parents))
     ]
     absent = sorted(declared.keys() - {entry.path for entry in image.entries})
@@ -179,13 +179,19 @@ def findings(image: Image, declared: Mapping[str, Declared], rules: Rules) -> li
     ]
 
 
+def _with_roots(image: Image) -> Iterator[Entry]:
+    """All entries of all layers, also those for / itself."""
+    for layer in image.layers:
+        yield from (*layer.root, *layer.entries)
+
+
 def other_times(image: Image, declared: Mapping[str, Declared], constant: int) -> list[str]:
     """Return a line for each path whose time is not that of its package or of versions.yaml.
 
     A package's time that is later than the constant becomes the constant.
     """
     lines = []
-    for entry in image.entries:
+    for entry in _with_roots(image):
         found = declared.get(entry.path)
         times = {min(int(time), constant) for time in found.times} if found else set[int]()
         if not times or entry.kind == "folder":
@@ -200,10 +206,10 @@ def fault(image: Image, entry: Entry, declared: Declared | None, parents: set[st
     if entry.attributes:
         return f"has the attributes {', '.join(entry.attributes)}"
     if declared is None:
-        plain_folder = entry.path in parents and describe(entry) == describe(
-            plain(entry.path, "folder", "0755")
-        )
-        return "" if plain_folder else f"a {entry.kind} that no package and no component declares"
+        if entry.kind != "folder" or entry.path not in parents:
+            return f"a {entry.kind} that no package and no component declares"
+        want = describe(plain(entry.path, "folder", "0755"))
+        return f"{describe(entry)}, want {want}" if describe(entry) != want else ""
     if describe(entry) != describe(declared.entry):
         return f"{describe(entry)}; {declared.owner} declares {describe(declared.entry)}"
     if declared.sha256 and image.sha256(entry) not in {declared.sha256, declared.reduced}:

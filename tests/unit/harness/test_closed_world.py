@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import members
 from tests.support.archives import layer, write
+from tests.support.members import Member, file, other, owned
 from worker_images.harness import closed_world, dpkg
 from worker_images.harness.closed_world import Declared
 from worker_images.harness.dpkg import Installed
@@ -33,6 +35,12 @@ def rules(*dropped: str) -> Rules:
     reasons = dict.fromkeys(dropped, "not needed")
     excluded, kept = {"gone": "not needed"}, {"/usr/kept": "needed"}
     return Rules(packages=excluded, dropped=reasons, kept=kept, links={}, files={}, folders={})
+
+
+def timed(member: Member) -> Member:
+    """A member with the pinned time."""
+    member[0].mtime = 5
+    return member
 
 
 def image(folder: Path, *members: tuple[str, str, str]) -> Image:
@@ -95,6 +103,24 @@ def test_file_capability_is_a_finding(tmp_path: Path) -> None:
     assert [line.split(";")[0] for line in found] == [
         "/usr/x: has the attributes security.capability"
     ]
+
+
+@pytest.mark.parametrize(
+    ("root", "fault"),
+    [
+        (timed(other("folder", "./")), ""),
+        (timed(other("folder", "./", mode=0o777)), "/: a folder 0777 0:0, want a folder 0755 0:0"),
+        (timed(owned(other("folder", "./"), 7)), "/: a folder 0755 7:0, want a folder 0755 0:0"),
+        (other("folder", "./"), "/: time 0, want [5]"),
+    ],
+)
+def test_root_folder_is_like_other_folders(root: Member, fault: str, tmp_path: Path) -> None:
+    inside = [timed(each) for each in (other("folder", "usr"), file("usr/x", "hello"))]
+    path = write(tmp_path / "image.tar", [members.layer([root, *inside])])
+    read = archive.load(path, tmp_path)
+    found = closed_world.findings(read, {"/usr/x": DECLARED["/usr/x"]}, rules())
+    found += closed_world.other_times(read, {}, 5)
+    assert [line[: len(fault)] for line in found] == ([fault] if fault else [])
 
 
 def test_package_records_are_read_with_their_dependencies(tmp_path: Path) -> None:
