@@ -71,7 +71,7 @@ DANGEROUS = {
             file("opt/ping", b"x", 0o755, CAPABILITY),
             other("device", "dev/kmem"),
             append("etc/passwd", "toor::0:0::/root:/bin/sh\n"),
-            append("etc/shadow", "toor::19000:0:99999:7:::\n", 0o640),
+            append("etc/shadow", "toor::19000:0:99999:7:::\nuser:$6$a$b:1::::::\n", 0o640),
             file("etc/ld.so.preload", "/opt/x.so\n"),
             file("opt/driver/x.so", library((), soname="libcuda.so.1")),
             file("opt/tools/container", unmarked_runc(), 0o755),
@@ -88,6 +88,7 @@ DANGEROUS = {
                 "/etc/passwd: 'toor' has an empty password",
                 "/etc/passwd: 'toor' has the user ID",
                 "/etc/shadow: 'toor' has an empty password",
+                "/etc/shadow: 'user' has a password hash",
             ),
             "loader": ("/etc/ld.so.preload",),
             "libcuda": ("/opt/driver/x.so: a library libcuda.so.1",),
@@ -130,8 +131,11 @@ DANGEROUS = {
         "slim",
         list,
         {
-            "loader": ("ENV LD_LIBRARY_PATH", "ENV GLIBC_TUNABLES"),
-            "nvidia": ("ENV NVIDIA_VISIBLE_DEVICES: 'all', want not set",),
+            "loader": ("ENV LD_LIBRARY_PATH", "ENV GLIBC_TUNABLES", "ENV GODEBUG: set to 'x'"),
+            "nvidia": (
+                "ENV NVIDIA_VISIBLE_DEVICES: 'all', want not set",
+                "ENV CUDA_VERSION: '12.8', want not set; nvidia-container-runtime gives all GPUs",
+            ),
             "path": ("ENV PATH: has entries that are not absolute: ['']", "does not find"),
             "certificates": ("ENV SSL_CERT_FILE: set to '/opt/ca.pem'",),
             "label": (
@@ -144,6 +148,8 @@ DANGEROUS = {
             (
                 "LD_LIBRARY_PATH=/opt",
                 "GLIBC_TUNABLES=x",
+                "GODEBUG=x",
+                "CUDA_VERSION=12.8",
                 "NVIDIA_VISIBLE_DEVICES=all",
                 "PATH=/usr/local/bin:",
                 "SSL_CERT_FILE=/opt/ca.pem",
@@ -163,6 +169,7 @@ DANGEROUS = {
             "nvidia": (
                 "ENV NVIDIA_VISIBLE_DEVICES: 'all' and 'void', want 'all'",
                 "ENV NVIDIA_DRIVER_CAPABILITIES: 'all' and 'compute,utility'",
+                "ENV CUDA_VERSION: '12.8', want not set; nvidia-container-runtime gives all GPUs",
             ),
             "loader": (
                 "ENV LD_PRELOAD: set to '/opt/x.so'",
@@ -179,6 +186,7 @@ DANGEROUS = {
             (
                 "NVIDIA_VISIBLE_DEVICES=void",
                 "NVIDIA_DRIVER_CAPABILITIES=all",
+                "CUDA_VERSION=12.8",
                 "LD_PRELOAD=/opt/x.so",
             )
         ),

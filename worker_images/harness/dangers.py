@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from worker_images.harness import settings
 from worker_images.harness.derived import CA_BUNDLE, TOOLKIT, Derivation, Fault
 from worker_images.harness.settings import LIBCUDA
+from worker_images.model.oci.image import Image
 
 # Go programs read all files of both folders.
 CERTIFICATES, OTHER_CERTIFICATES = "/etc/ssl/certs/", "/etc/pki/tls/certs"
@@ -14,6 +15,8 @@ TRUSTED = "Go programs trust all files in this folder"
 CERTIFICATE_VARIABLES = {"SSL_CERT_FILE", "SSL_CERT_DIR"}
 # A CDI specification names hooks, which the toolkit runs as root.
 TOOLKIT_PATHS = re.compile(rf".*{TOOLKIT}.+|(/etc|/run|/var/run)/cdi/.+")
+# A hash of crypt(3), also of a locked account.
+PASSWORD = re.compile(r"!*(\$.+|[./0-9A-Za-z_]{13,})")
 SONAMES = {"libcuda.so.1", "libnvidia-ml.so.1"}
 
 
@@ -44,19 +47,27 @@ def _device(found: Derivation) -> Iterator[Fault]:
 
 
 def _account(found: Derivation) -> Iterator[Fault]:
-    """Only root has the user ID 0, and no account has an empty password."""
+    """Only root has the user ID 0, and no account has an empty password or a new password hash."""
     for path, count in (("/etc/passwd", 7), ("/etc/shadow", 9)):
-        entry = found.image.find(path)
-        lines = found.read(entry).decode(errors="replace").split("\n") if entry else []
-        for fields in (line.split(":") for line in lines if line):
+        known = {fields[1] for fields in _accounts(found, found.worker, path)}
+        for fields in _accounts(found, found.image, path):
             if len(fields) != count:
                 yield Fault("account", path, f"not a valid line: {':'.join(fields)!r}")
             elif not fields[1]:
                 yield Fault("account", path, f"{fields[0]!r} has an empty password")
+            elif PASSWORD.fullmatch(fields[1]) and fields[1] not in known:
+                what = f"{fields[0]!r} has a password hash, which reveals a weak password"
+                yield Fault("account", path, what)
             number = "".join(fields[2:3])
             if path == "/etc/passwd" and fields[0] != "root" and not _is_user(number):
                 what = f"{fields[0]!r} has the user ID {number!r}, want 1 to 999999999"
                 yield Fault("account", path, what)
+
+
+def _accounts(found: Derivation, image: Image, path: str) -> list[list[str]]:
+    entry = image.find(path)
+    lines = found.read(entry).decode(errors="replace").split("\n") if entry else []
+    return [line.split(":") for line in lines if line]
 
 
 def _is_user(number: str) -> bool:

@@ -9,9 +9,9 @@ from worker_images.harness import loader_cache
 from worker_images.harness.derived import Derivation, Fault
 from worker_images.model.oci.image import Entry, Image, ImageError
 
-# Of the loader, and of programs of the worker image that load plugins.
+# Of the loader, of programs of the worker image that load plugins, and of Go programs.
 LOADER_VARIABLES = re.compile(
-    r"LD_.*|GLIBC_TUNABLES|GCONV_PATH|(X|IP|IP6)TABLES_LIB_?DIR|(IP|TC)_LIB_DIR|CRIU_.*"
+    r"LD_.*|GLIBC_TUNABLES|GCONV_PATH|(X|IP|IP6)TABLES_LIB_?DIR|(IP|TC)_LIB_DIR|CRIU_.*|GODEBUG"
 )
 # Plugins and settings that iptables, ip, tc and CRIU take without being named.
 PLUGINS = re.compile(
@@ -19,13 +19,20 @@ PLUGINS = re.compile(
 )
 LIBCUDA = re.compile(r"lib(cuda|nvidia-ml)\.so(\.[0-9.]+)?")
 LABEL = "worker."
+# It marks images of old CUDA releases.
+LEGACY = "CUDA_VERSION"
+ALL_GPUS = (
+    f"; nvidia-container-runtime gives all GPUs to an image with {LEGACY} and without"
+    " NVIDIA_REQUIRE_CUDA"
+)
 
 
 def loader(found: Derivation) -> Iterator[Fault]:
-    """Nothing makes the worker image's programs load other libraries or plugins."""
+    """Nothing changes what the worker image's programs load, or how Go programs run."""
     for name, value in found.variables:
         if LOADER_VARIABLES.fullmatch(name):
-            yield Fault("loader", f"ENV {name}", f"set to {value!r}")
+            why = ", which changes how runsc runs" if name == "GODEBUG" else ""
+            yield Fault("loader", f"ENV {name}", f"set to {value!r}{why}")
     held: dict[str, set[str]] = {}
     for path in found.worker.merged:
         if ".so" in path:
@@ -115,22 +122,25 @@ def _is_open(image: Image, folder: str) -> bool:
 
 
 def nvidia(found: Derivation) -> Iterator[Fault]:
-    """The variables that begin with NVIDIA_ are those of the variant."""
+    """CUDA_VERSION and the variables that begin with NVIDIA_ are those of the variant."""
     values: dict[str, set[str]] = {}
     expected = {
-        name: value
-        for name, value in found.promise.environment.items()
-        if name.startswith("NVIDIA_")
+        name: value for name, value in found.promise.environment.items() if _is_nvidia(name)
     }
     for name, value in found.variables:
-        if name.startswith("NVIDIA_"):
+        if _is_nvidia(name):
             values.setdefault(name, set()).add(value)
     for name in sorted(values.keys() | expected.keys()):
         own = values.get(name, set())
         if own != ({expected[name]} if name in expected else set()):
             shown = " and ".join(map(repr, sorted(own))) or "not set"
             want = repr(expected[name]) if name in expected else "not set"
-            yield Fault("nvidia", f"ENV {name}", f"{shown}, want {want}")
+            why = ALL_GPUS if name == LEGACY else ""
+            yield Fault("nvidia", f"ENV {name}", f"{shown}, want {want}{why}")
+
+
+def _is_nvidia(name: str) -> bool:
+    return name.startswith("NVIDIA_") or name == LEGACY
 
 
 def label(found: Derivation) -> Iterator[Fault]:

@@ -1,89 +1,18 @@
 """Rules for derived images, on small images."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.support.archives import write
+from tests.support.derivations import ENVIRONMENT, PATH, faults
 from tests.support.elf_files import library
-from tests.support.members import Member, file, layer, other
-from worker_images.harness import changes, programs
+from tests.support.members import Member, file, other
 from worker_images.harness.dangers import RULES
-from worker_images.harness.derived import Derivation, Promise
-from worker_images.harness.programs import Mark
-from worker_images.harness.updates import Updates
-from worker_images.model.oci import archive
-
-ACCOUNTS = "root:*:0:0:root:/root:/bin/sh\n"
-BASE = [
-    file("etc/passwd", ACCOUNTS),
-    file("etc/shadow", "root:*:1::::::\n"),
-    file("usr/bin/tool", "x", 0o755),
-    file("usr/bin/more", "x", 0o755),
-    file("usr/lib/libx.so.1", "x"),
-    file("usr/share/ca.crt", "x"),
-]
-PROMISE = Promise(
-    environment={"PATH": "/usr/local/bin:/usr/bin", "NVIDIA_VISIBLE_DEVICES": "all"},
-    labels={"worker.variant": "slim", "worker.source": "packages"},
-    paths=frozenset({"/usr/bin/tool"}),
-    traces={"runc": ("*/runc", "*/runc-*"), "cuda": ("*/libcudart.so*",)},
-)
-MARKS = {"runc": [programs.go_main("a.example/runc"), Mark(b"usage of runc")]}
-PATH = "/usr/local/bin:/usr/bin"
-ENVIRONMENT = (f"PATH={PATH}", "NVIDIA_VISIBLE_DEVICES=all")
-
-
-def faults(
-    rule: str,
-    folder: Path,
-    members: Sequence[Member] = (),
-    environment: Sequence[str] = ENVIRONMENT,
-    labels: dict[str, str] | None = None,
-) -> list[str]:
-    """What a rule finds in an image with one layer over the base."""
-    path = write(folder / "image.tar", [layer(BASE), layer(members)])
-    found = archive.load(path, folder)
-    settings = {"Env": list(environment), "Labels": labels}
-    config = dict(found.config) | {"config": settings, "architecture": "amd64"}
-    found = replace(found, config=config)
-    worker = replace(found, layers=found.layers[:1])
-    derivation = Derivation(
-        found,
-        worker,
-        PROMISE,
-        tuple(changes.changes(found, worker, Updates())),
-        tuple(programs.find(found.layers[1:], MARKS)),
-    )
-    return [str(each) for each in RULES[rule](derivation)]
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_image_without_additions_keeps_every_rule(rule: str, tmp_path: Path) -> None:
     assert faults(rule, tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    ("line", "fault"),
-    [
-        ("app:x:1001:1001::/:/bin/sh", ""),
-        ("", ""),
-        ("toor:*:0:0::/:/bin/sh", "'toor' has the user ID '0', want 1 to 999999999"),
-        ("toor:*:00:0::/:/bin/sh", "'toor' has the user ID '00', want 1 to 999999999"),
-        (
-            "toor:*:4294967296:0::/:/bin/sh",
-            "'toor' has the user ID '4294967296', want 1 to 999999999",
-        ),
-        ("toor:*:-1:0::/:/bin/sh", "'toor' has the user ID '-1', want 1 to 999999999"),
-        ("app::1001:1001::/:/bin/sh", "'app' has an empty password"),
-        ("app:x:1001", "not a valid line: 'app:x:1001'"),
-    ],
-)
-def test_account_with_rights_of_root_is_found(line: str, fault: str, tmp_path: Path) -> None:
-    found = faults("account", tmp_path, [file("etc/passwd", f"{ACCOUNTS}{line}\n")])
-    assert found == ([f"/etc/passwd: {fault}"] if fault else [])
 
 
 @pytest.mark.parametrize(
@@ -126,6 +55,8 @@ def test_program_before_that_of_the_worker_image_is_found(
         (["NVIDIA_VISIBLE_DEVICES=all", "CUDA_HOME=/opt"], 0),
         (["NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_VISIBLE_DEVICES=void"], 1),
         (["NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_IMEX_CHANNELS=0"], 1),
+        (["NVIDIA_VISIBLE_DEVICES=all", "CUDA_VERSION=12.8.0"], 1),
+        (["NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_CUDA=1", "CUDA_VERSION="], 2),
         ([], 1),
     ],
 )
@@ -195,6 +126,11 @@ def with_attribute(member: Member) -> Member:
 def test_variable_that_names_libraries_is_found(name: str, tmp_path: Path) -> None:
     environment = [*ENVIRONMENT, f"{name}=/opt"]
     assert faults("loader", tmp_path, environment=environment) == [f"ENV {name}: set to '/opt'"]
+
+
+def test_variable_that_changes_programs_of_go_is_found(tmp_path: Path) -> None:
+    (found,) = faults("loader", tmp_path, environment=[*ENVIRONMENT, "GODEBUG=netdns=cgo"])
+    assert found == "ENV GODEBUG: set to 'netdns=cgo', which changes how runsc runs"
 
 
 @pytest.mark.parametrize(
