@@ -110,9 +110,10 @@ def fetch(argv: list[str], root: Path, progress: Progress) -> str:
 
 
 def _all_inputs(loaded: Project, locked: Lock) -> tuple[Input, ...]:
-    """Return the inputs of every component and architecture and of the private engine."""
+    """Return the inputs of every component and architecture, of the engine and release tools."""
     names = tuple(loaded.catalog.components)
-    found: list[Input] = [inputs.engine(loaded, locked)]
+    owners = (inputs.ENGINE, inputs.RELEASE)
+    found: list[Input] = [inputs.tools(loaded, locked, owner) for owner in owners]
     for architecture in ARCHITECTURES:
         everything = plan.of_components(loaded, locked, ALL, names, "packages", architecture)
         found += everything.inputs
