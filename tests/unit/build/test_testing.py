@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.support import commands
+from worker_images import files
 from worker_images.build import record, testing
 from worker_images.engine.images import Images
 from worker_images.errors import EngineError, FailedTestsError
 from worker_images.files import ROOT
+from worker_images.model import seal
 
 RECORD = record.Record(
     "slim",
@@ -85,8 +87,9 @@ def write(
 
 
 @pytest.fixture
-def check_results(tmp_path: Path) -> Callable[[int], list[str]]:
+def check_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[str]]:
     """Check the report for an exit status of pytest, and return the messages."""
+    monkeypatch.setattr(files, "CACHE", tmp_path / "cache")
     (tmp_path / "image.log").write_text("line one\nthe last line")
 
     def run(status: int) -> list[str]:
@@ -106,6 +109,19 @@ def test_image_passes_when_every_collected_check_ran(
 ) -> None:
     write(tmp_path, ran=ALL_PASSED)
     assert check_results(0) == ["slim passed 2 checks"]
+
+
+def test_complete_report_is_sealed_and_an_incomplete_one_is_not(
+    check_results: Callable[[int], list[str]], tmp_path: Path
+) -> None:
+    report = tmp_path / "image.xml"
+    write(tmp_path, ran={CHECKS[0]: ""})
+    with pytest.raises(EngineError, match="1 of 2 checks ran"):
+        check_results(0)
+    assert not seal.beside(report).exists()
+    write(tmp_path, ran=ALL_PASSED)
+    check_results(0)
+    assert seal.fault(report, report.read_bytes(), [seal.own_key()]) == ""
 
 
 def test_check_that_did_not_run_is_reported_with_its_reason(
