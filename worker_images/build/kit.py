@@ -1,4 +1,8 @@
-"""Pack the workload layer and an image into one archive for GPU nodes that have only Python."""
+"""Pack the workload layer and an image into one archive for GPU nodes that have only Python.
+
+The archive also contains a key, which seals the results on the node. A release accepts only sealed
+results, and whoever has the key can seal any: keep the archive private.
+"""
 
 import argparse
 import gzip
