@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from worker_images.errors import EngineError
@@ -105,3 +105,13 @@ def write_atomic(path: Path, text: str) -> None:
 def text_digest(text: str) -> str:
     """SHA-256 of text, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def files_digest(paths: Iterable[Path], root: Path) -> str:
+    """One digest of the names and contents of files."""
+    total = hashlib.sha256()
+    for path in sorted(set(paths)):
+        name = path.relative_to(root) if path.is_relative_to(root) else path
+        total.update(f"{name}\0".encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()

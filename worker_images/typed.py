@@ -7,7 +7,12 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from worker_images.untrusted import UntrustedError, shown
 
 T = TypeVar("T")
-NAMES: Mapping[Any, str] = {str: "a string", int: "an integer", float: "a number"}
+NAMES: Mapping[Any, str] = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+}
 
 
 def typed(kind: type[T], value: object, where: str = "the file") -> T:

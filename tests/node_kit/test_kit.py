@@ -8,13 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import commands
+from tests.support import commands, handover
 from worker_images.build import kit as gpukit
+from worker_images.build import record
 from worker_images.engine.endpoint import Endpoint
+from worker_images.errors import PolicyError
 from worker_images.files import ROOT
-from worker_images.model import results
+from worker_images.model import results, seal
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS
+from worker_images.release import policy
+from worker_images.release import results as release
+from worker_images.release.results import Subject
 
 BARE = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
@@ -51,6 +56,13 @@ def test_kit_has_no_owner_and_no_time(archive: Path) -> None:
         } == {(0, 0, "", "", 0)}
 
 
+def test_only_the_owner_can_read_the_key(archive: Path, unpacked: Path) -> None:
+    """Whoever reads the key can seal any report."""
+    key, packed = archive.parent / seal.KIT_KEY, unpacked / seal.KIT_KEY
+    assert packed.read_bytes() == key.read_bytes()
+    assert {path.stat().st_mode & 0o777 for path in (archive, key, packed)} == {0o600}
+
+
 def test_kit_contains_backports_for_python_3_10(unpacked: Path) -> None:
     """pytest needs them below Python 3.11; pip on a newer Python would not install them."""
     assert {"exceptiongroup", "tomli", "pytest"} <= {
@@ -58,12 +70,28 @@ def test_kit_contains_backports_for_python_3_10(unpacked: Path) -> None:
     }
 
 
-def test_kit_runs_the_workload_layer_without_a_gpu(unpacked: Path) -> None:
+def test_kit_runs_the_workload_layer_without_a_gpu(unpacked: Path, tmp_path: Path) -> None:
     """A sandbox starts with stand-ins; the other checks report why they did not run."""
+    folder = unpacked / "results"
     found = commands.run([unpacked / "run"], env=BARE)
     assert found.returncode == 0, found.stdout + found.stderr
-    assert count_run(unpacked / "results/workload.xml") >= 8
-    assert (unpacked / "results/benchmark.json").exists()
+    assert count_run(folder / "workload.xml") >= 8
+    assert (folder / "benchmark.json").exists()
+    check_release_accepts(folder, tmp_path)
+
+
+def check_release_accepts(folder: Path, scratch: Path) -> None:
+    """Check that a release of the image accepts the folder as the node wrote it."""
+    manifest_digest, image_id, _ = record.manifest(ROOT / "out/slim/image.tar")
+    named = Subject("slim", "amd64", image_id, manifest_digest, scratch / "image.xml")
+    handover.Report("image", subject=named).write(scratch, ROOT)
+    (tested,) = release.gather(ROOT, [named], [folder])
+    workload = tested.layer("workload")
+    assert workload
+    assert workload.count(results.PASSED) >= 8
+    policy.enforce(tested, frozenset())
+    with pytest.raises(PolicyError, match="checks did not: no NVIDIA driver on this machine"):
+        policy.enforce(tested, policy.required(["workload"]))
 
 
 def test_workload_layer_runs_in_a_container(endpoint: Endpoint, tmp_path: Path) -> None:

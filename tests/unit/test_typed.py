@@ -13,6 +13,7 @@ from worker_images.untrusted import UntrustedError
 class Item:
     name: str
     size: int = 0
+    new: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def test_values_have_the_types_of_the_fields() -> None:
         ({"items": [{"name": None}]}, r"the file.items\[0\].name is not a string"),
         ({"items": [{"name": "a", "size": True}]}, "size is not an integer"),
         ({"items": [{"name": "a", "size": 1.0}]}, "size is not an integer"),
+        ({"items": [{"name": "a", "new": 1}]}, "new is not true or false"),
         ({"named": {"\x1b": [1]}}, r"the file.named.\\u001b\[0\] is not a string"),
         ({"weight": "1"}, "the file.weight is not a number"),
         ({"more": 1}, "the file.more is unknown"),

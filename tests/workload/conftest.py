@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import stand_in
 from tests.workload.sandboxes import PROBES, Facts, Sandboxes, SandboxRun, Wiring, facts_of
-from worker_images.harness.options import not_run, require_trust
+from worker_images.harness.options import leave_out, not_run, require_trust
 from worker_images.model.drivers import table
 from worker_images.model.drivers.kernel import NO_DRIVER
 from worker_images.model.drivers.table import DRIVERS, Table
@@ -34,8 +34,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     deselected = [
         item for item, mark in marks if mark and mark.args[0] != config.getoption("variant")
     ]
-    config.hook.pytest_deselected(items=deselected)
-    items[:] = [item for item in items if item not in deselected]
+    leave_out(config, items, deselected)
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +92,7 @@ def image_root(
     require_trust(pytestconfig, "workload", ROOT, image_id)
     if image_id and pytestconfig.getoption("place") == "unpacked":
         record_testsuite_property("image_id", image_id)
+        record_testsuite_property("manifest_digest", trust.digests(image)[0])
     return root
 
 

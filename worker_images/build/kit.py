@@ -1,4 +1,8 @@
-"""Pack the workload layer and an image into one archive for GPU nodes that have only Python."""
+"""Pack the workload layer and an image into one archive for GPU nodes that have only Python.
+
+The archive also contains a key, which seals the results on the node. A release accepts only sealed
+results, and whoever has the key can seal any: keep the archive private.
+"""
 
 import argparse
 import gzip
@@ -18,7 +22,7 @@ from worker_images.errors import EngineError
 from worker_images.fetch import apt
 from worker_images.fetch.store import pip_failure
 from worker_images.files import PROBES
-from worker_images.model import pins
+from worker_images.model import pins, seal
 from worker_images.model.drivers.table import DRIVERS
 
 FOLDER = "gpu-kit"
@@ -28,6 +32,7 @@ PARTS = (
     *("worker_images/model/__init__.py", "worker_images/model/drivers/__init__.py"),
     *("worker_images/model/built.py", "worker_images/model/layers.py"),
     *("worker_images/model/results.py", "worker_images/model/xml.py"),
+    *("worker_images/model/seal.py", "worker_images/model/suite.py"),
     *("worker_images/model/drivers/kernel.py", "worker_images/model/drivers/table.py", DRIVERS),
     "worker_images/model/oci/*.py",
     *("worker_images/harness/__init__.py", "worker_images/harness/options.py"),
@@ -83,9 +88,10 @@ def command(argv: list[str], root: Path, _: Progress) -> str:
 
 
 def kit(root: Path, variant: str) -> Path:
-    """Write out/VARIANT/gpu-kit.tar.gz.
+    """Write out/VARIANT/gpu-kit.tar.gz, and the key with which it seals its reports.
 
-    Raises EngineError if the image is missing and FetchError if pytest cannot be fetched.
+    The archive contains the key, so only its owner can read it. Raises EngineError if the image is
+    missing and FetchError if pytest cannot be fetched.
     """
     image = root / "out" / variant / "image.tar"
     if not image.exists():
@@ -94,6 +100,8 @@ def kit(root: Path, variant: str) -> Path:
     with tempfile.TemporaryDirectory(dir=root / "out") as scratch:
         part, site = Path(scratch) / "kit.tar.gz", Path(scratch) / "site"
         _install_pytest(root / "requirements-kit.txt", site)
+        key = image.parent / seal.KIT_KEY
+        seal.create(key)
         # The kit trusts only the image that its record names.
         built = json.dumps({"image_id": record.manifest(image)[1]})
         texts = {"pytest.ini": PYTEST, "run": RUN.format(variant=variant), "build.json": built}
@@ -109,8 +117,10 @@ def kit(root: Path, variant: str) -> Path:
                 *_site_files(site),
                 *((Path(scratch) / each, each) for each in texts),
                 (image, "image.tar"),
+                (key, seal.KIT_KEY),
             ]:
                 tar.add(path, f"{FOLDER}/{name}", recursive=False, filter=_without_metadata)
+        part.chmod(0o600)
         part.replace(target)
     return target
 

@@ -15,7 +15,13 @@ from worker_images.build.tars import Progress
 from worker_images.build.testing import CheckResults
 from worker_images.engine import buildx
 from worker_images.errors import EngineError
-from worker_images.files import atomic_path, text_digest, without_stale_parts, write_atomic
+from worker_images.files import (
+    atomic_path,
+    files_digest,
+    text_digest,
+    without_stale_parts,
+    write_atomic,
+)
 from worker_images.model.ledger import inputs_file
 from worker_images.model.oci.image import ImageError
 from worker_images.model.oci.outline import outline
@@ -34,7 +40,7 @@ def run(requests: Sequence[Request], project: Project, progress: Progress) -> tu
         records, rebuilt = _find_or_build(jobs)
         # Computed before the tests start, so that the next run sees later edits as changes.
         tests = [*uptodate.test_files(project.root), project.versions]
-        digest = uptodate.digest(tests, project.root)
+        digest = files_digest(tests, project.root)
         checks = [
             held.enter_context(_start_tests(job, records[job.plan.variant], digest)) for job in jobs
         ]

@@ -15,9 +15,8 @@ from worker_images.build.record import Record
 from worker_images.build.tars import cleared
 from worker_images.engine.buildx import ended
 from worker_images.errors import EngineError, FailedTestsError
-from worker_images.model import results
-from worker_images.model.results import NOT_RUN, UNEXPLAINED, Run
-from worker_images.untrusted import UntrustedError, parse_json
+from worker_images.model import results, seal
+from worker_images.model.results import NOT_RUN, Run
 
 # Waits for the tests of an image, and raises if they did not all pass.
 CheckResults = Callable[[], None]
@@ -109,6 +108,7 @@ def _check_results(job: BuildJob, built: Record, status: int, where: str) -> Non
     if fault:
         raise _unfinished(job, built.variant, f"{fault}; the tag is unchanged; {where}")
     assert run
+    seal.write(job.out / "image.xml", seal.own_key())
     job.progress(f"{built.variant} {_summary(run)}")
 
 
@@ -147,27 +147,4 @@ def _incomplete(run: Run, built: Record) -> str:
     engine_id = run.properties.get("engine_id", "")
     if (image_id, engine_id) != (built.image_id, built.engine_id):
         return f"the report is for image {image_id} ({engine_id}), not for {built.image_id}"
-    ran = {check.identity for check in run.checks}
-    collected = _collected(run)
-    if not collected or ran != collected:
-        missing = sorted(collected ^ ran)
-        return f"{len(ran)} of {len(collected)} checks ran: {_first(missing)}"
-    unexplained = [
-        check.identity
-        for check in run.with_outcome(NOT_RUN)
-        if check.result.reason.startswith(UNEXPLAINED)
-    ]
-    return f"{UNEXPLAINED}{_first(unexplained)}" if unexplained else ""
-
-
-def _collected(run: Run) -> set[str]:
-    """Return the checks that pytest collected; empty if the report does not list them."""
-    try:
-        found = parse_json(run.properties.get("checks", "[]").encode())
-    except UntrustedError:
-        return set()
-    return {name for name in found if isinstance(name, str)} if isinstance(found, list) else set()
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:LAST_LINES])
+    return results.incomplete(run)

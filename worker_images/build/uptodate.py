@@ -3,14 +3,13 @@
 This module is imported at every start, so it imports only light modules.
 """
 
-import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 from worker_images.build.record import Record, archive_stat, default_tag
-from worker_images.files import MACHINE_SOCKET, PRIVATE_SOCKET
+from worker_images.files import MACHINE_SOCKET, PRIVATE_SOCKET, files_digest
 
 
 def test_files(root: Path) -> Iterator[Path]:
@@ -30,20 +29,10 @@ def test_files(root: Path) -> Iterator[Path]:
         yield from root.glob(pattern)
 
 
-def digest(paths: Iterable[Path], root: Path) -> str:
-    """Return one digest of the files' names and contents."""
-    total = hashlib.sha256()
-    for path in sorted(set(paths)):
-        name = path.relative_to(root) if path.is_relative_to(root) else path
-        total.update(f"{name}\0".encode())
-        total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
-
-
 def sources(root: Path) -> str:
     """Return one digest of all files of the checkout that builds and their tests read."""
     build_files = filter(Path.is_file, root.glob("images/**/*"))
-    return digest([*test_files(root), *build_files], root)
+    return files_digest([*test_files(root), *build_files], root)
 
 
 def find_current(argv: list[str], root: Path) -> Record | None:

@@ -8,12 +8,12 @@ import pytest
 
 from worker_images.errors import ImageBuildError
 from worker_images.files import ROOT
+from worker_images.harness.options import leave_out
 from worker_images.model import catalog, pins, project
 from worker_images.model.component import DebianPackage, GoModule
 from worker_images.model.lock import Lock, lock_of
 
 IMAGE_TESTS = ROOT / "tests" / "image"
-COLLECTED = pytest.StashKey[set[str]]()
 CASE = pytest.StashKey["Case"]()
 # The architecture of the machines that build and test.
 HOST_ARCHITECTURE = "amd64"
@@ -102,11 +102,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Record each collected check, so that one which does not run later is noticed."""
-    item.config.stash.setdefault(COLLECTED, set()).add(item.nodeid)
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the checks of other components, variants, sources and modes.
 
@@ -115,11 +110,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not any(item.path.is_relative_to(IMAGE_TESTS) for item in items):
         return
     case = case_of(config)
-    deselected = [item for item in items if not _applies(item, case)]
-    config.hook.pytest_deselected(items=deselected)
-    items[:] = [item for item in items if item not in deselected]
+    leave_out(config, items, [item for item in items if not _applies(item, case)])
     items.sort(key=lambda item: item.get_closest_marker("first") is None)
-    config.stash.setdefault(COLLECTED, set()).difference_update(item.nodeid for item in deselected)
 
 
 def _applies(item: pytest.Item, case: Case) -> bool:

@@ -1,21 +1,28 @@
-"""pytest options that all layers share, and the handling of checks that cannot run here.
+"""pytest options that all layers share, what each report records, and checks that cannot run here.
 
 This module needs pytest alone, because it travels with the GPU kit.
 """
 
 import errno
+import json
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from worker_images.files import ROOT
+from worker_images.model import suite
 from worker_images.model.built import built_here
 from worker_images.model.results import NOT_RUN_PREFIX
 
 LAYERS = ("image", "ledger", "workload", "engines")
+COLLECTED = pytest.StashKey[set[str]]()
+# Options of pytest that select some checks of a layer.
+SELECTING = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob")
 # The exit code of a run that an error of the machine ended.
 MACHINE = 4
 FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -59,6 +66,45 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run checks that need more privileges; only for images that you trust",
     )
     _add_workload_options(parser)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Record each collected check, so that one which does not run later is noticed."""
+    item.config.stash.setdefault(COLLECTED, set()).add(item.nodeid)
+
+
+def leave_out(
+    config: pytest.Config, items: list[pytest.Item], others: Sequence[pytest.Item]
+) -> None:
+    """Deselect the checks that do not apply to the image; they do not count as collected."""
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
+    config.stash.setdefault(COLLECTED, set()).difference_update(item.nodeid for item in others)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def recorded(
+    pytestconfig: pytest.Config, record_testsuite_property: Callable[[str, object], None]
+) -> None:
+    """Record the variant, the collected checks, and the suite's digest if all of it was selected.
+
+    A release compares them with its own checkout.
+    """
+    checks: set[str] = pytestconfig.stash[COLLECTED]
+    record_testsuite_property("checks", json.dumps(sorted(checks)))
+    record_testsuite_property("variant", pytestconfig.getoption("variant") or "")
+    if layer := _whole_layer(pytestconfig):
+        record_testsuite_property("suite", suite.digest(ROOT, layer))
+
+
+def _whole_layer(config: pytest.Config) -> str:
+    """The one layer of which all checks were selected; empty if only some were."""
+    folders = {(config.invocation_params.dir / each).resolve() for each in config.args}
+    selecting = [name for name in SELECTING if config.getoption(name, None)]
+    if selecting or config.getoption("mode", "built") != "built" or len(folders) != 1:
+        return ""
+    (folder,) = folders
+    return folder.name if folder.is_dir() and folder.parent == ROOT / "tests" else ""
 
 
 def require_trust(config: pytest.Config, layer: str, root: Path, identity: str) -> None:

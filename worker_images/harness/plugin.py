@@ -1,7 +1,6 @@
 """pytest fixtures of the image layer: the engine, the image, and containers of it."""
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,13 +12,7 @@ from worker_images.engine.endpoint import Endpoint, PrivateEngine, locate
 from worker_images.engine.images import Rights
 from worker_images.errors import EngineError, ImageBuildError
 from worker_images.files import ROOT
-from worker_images.harness.collection import (
-    COLLECTED,
-    HOST_ARCHITECTURE,
-    IMAGE_TESTS,
-    Case,
-    case_of,
-)
+from worker_images.harness.collection import HOST_ARCHITECTURE, IMAGE_TESTS, Case, case_of
 from worker_images.harness.options import not_run
 from worker_images.harness.shell import TransportError
 from worker_images.model import kernel_settings
@@ -106,11 +99,10 @@ def image(
     tmp_path_factory: pytest.TempPathFactory,
     record_testsuite_property: Callable[[str, object], None],
     case: Case,
-    pytestconfig: pytest.Config,
 ) -> Image:
     """The layers and the configuration, read from the archive before an engine reads it.
 
-    The JUnit file records the image ID and the names of all collected checks.
+    The JUnit file records the image ID and the manifest's digest.
     """
     scratch, strict = tmp_path_factory.mktemp("layers"), case.mode == "built"
     with one_line_errors():
@@ -120,8 +112,7 @@ def image(
             hint = "; an image made FROM a worker image needs --mode derived" if strict else ""
             raise ImageError(f"{error}{hint}") from error
     record_testsuite_property("image_id", found.image_id)
-    checks: set[str] = pytestconfig.stash[COLLECTED]
-    record_testsuite_property("checks", json.dumps(sorted(checks)))
+    record_testsuite_property("manifest_digest", found.digest)
     return found
 
 

@@ -4,7 +4,7 @@ import ast
 import functools
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 from worker_images.docstrings import summary
 from worker_images.errors import FailedTestsError
 from worker_images.model import xml
-from worker_images.untrusted import shown
+from worker_images.untrusted import UntrustedError, parse_json, shown
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 OUTCOMES = (PASSED, FAILED, NOT_RUN)
@@ -21,6 +21,8 @@ MARKS = {PASSED: "✓", FAILED: "✗", NOT_RUN: "○"}
 # The prefix of the skip reason of a test that the machine cannot run.
 NOT_RUN_PREFIX = f"{NOT_RUN}: "
 UNEXPLAINED = f"skipped without a reason that begins with {NOT_RUN_PREFIX!r}: "
+# How many checks a message names.
+FIRST = 5
 # The variant of a check that does not belong to a single one.
 ALL = "all"
 _TAGS = {"failure": FAILED, "error": FAILED, "skipped": NOT_RUN}
@@ -123,8 +125,13 @@ def count(checks: Iterable[Check]) -> Counter[str]:
 
 def read(path: Path) -> Run:
     """Read a JUnit file of pytest; raises OSError, and ResultsError for an incomplete file."""
+    return parse(xml.read_bytes(path), path)
+
+
+def parse(data: bytes, path: Path) -> Run:
+    """The JUnit file with these bytes; raises ResultsError for an incomplete file."""
     try:
-        suite = next(xml.read(path).iter("testsuite"))
+        suite = next(xml.parse(data).iter("testsuite"))
         # Python 3.10 has no datetime.UTC.
         at = datetime.fromisoformat(suite.get("timestamp", "")).astimezone(timezone.utc)  # noqa: UP017
         return Run(
@@ -136,6 +143,32 @@ def read(path: Path) -> Run:
         raise ResultsError(
             f"{path}: not a JUnit file: {error}; remove it and run its tests again"
         ) from error
+
+
+def incomplete(run: Run) -> str:
+    """Return why a run does not show the results of all its checks; empty if it does."""
+    ran, collected = {check.identity for check in run.checks}, _collected(run)
+    if not collected or ran != collected:
+        return f"{len(ran)} of {len(collected)} checks ran: {_first(sorted(collected ^ ran))}"
+    unexplained = [
+        check.identity
+        for check in run.with_outcome(NOT_RUN)
+        if check.result.reason.startswith(UNEXPLAINED)
+    ]
+    return f"{UNEXPLAINED}{_first(unexplained)}" if unexplained else ""
+
+
+def _collected(run: Run) -> set[str]:
+    """The checks that pytest collected; empty if the report does not list them."""
+    try:
+        found = parse_json(run.properties.get("checks", "[]").encode())
+    except UntrustedError:
+        return set()
+    return {name for name in found if isinstance(name, str)} if isinstance(found, list) else set()
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:FIRST])
 
 
 def _properties(element: ET.Element | None) -> dict[str, str]:

@@ -16,8 +16,17 @@ class XmlError(ValueError):
 
 def read(path: Path) -> ET.Element:
     """Read the root element of a file; raises OSError and XmlError."""
+    return parse(read_bytes(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file, up to the first byte that is too much for `parse`; raises OSError."""
     with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
+        return file.read(MAX_BYTES + 1)
+
+
+def parse(data: bytes) -> ET.Element:
+    """The root element of a file with these bytes; raises XmlError."""
     if len(data) > MAX_BYTES:
         raise XmlError(f"more than {MAX_BYTES >> 20} MiB of XML")
     try:

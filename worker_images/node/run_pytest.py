@@ -10,6 +10,8 @@ from typing import IO
 
 # Packages that the GPU kit contains for a node that has only Python.
 SITE = "site"
+# pytest's exit status of a complete run: every test passed, or some failed.
+COMPLETE = (0, 1)
 
 
 def run(

@@ -33,10 +33,18 @@ def image_id(image: Path) -> str:
 
     Raises ImageError and OSError.
     """
+    return digests(image)[-1]
+
+
+def digests(image: Path) -> tuple[str, ...]:
+    """An archive's manifest digest, first, and image ID, last; empty texts for an unpacked root.
+
+    Raises ImageError and OSError.
+    """
     if image.is_dir():
-        return ""
+        return ("", "")
     with open_archive(image) as files:
-        return manifest.read(files).digests[-1]
+        return manifest.read(files).digests
 
 
 def engine_id(reference: str, docker: str) -> str:

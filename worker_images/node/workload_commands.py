@@ -11,6 +11,7 @@ from pathlib import Path
 
 from worker_images.errors import EngineError
 from worker_images.files import PROBES
+from worker_images.model import seal
 from worker_images.model.results import ResultsError
 from worker_images.node import benchmark, node, place, proof, run_pytest, trust
 from worker_images.node.command import CHECK_FAILED, OK, USAGE, Command, Log
@@ -106,8 +107,11 @@ def _run_variant(
     for name, identity in _runs_as_root(arguments, image, variant):
         trust.require(root, name, identity, trust=arguments.trust)
         log(f"programs of {name} run as root on this machine")
+    key = seal.key_of(root)
     log(f"running the workload layer of {variant}")
     failed = run_pytest.run(root, ["tests/workload"], options, results / proof.CHECKS)
+    if failed in run_pytest.COMPLETE:
+        seal.write(results / proof.CHECKS, key)
     table = ""
     if arguments.benchmark:
         table = _measure(arguments, root, image, results, variant, log)

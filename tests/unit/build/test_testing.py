@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.support import commands
+from worker_images import files
 from worker_images.build import record, testing
 from worker_images.engine.images import Images
 from worker_images.errors import EngineError, FailedTestsError
 from worker_images.files import ROOT
+from worker_images.model import seal
 
 RECORD = record.Record(
     "slim",
@@ -85,8 +87,9 @@ def write(
 
 
 @pytest.fixture
-def check_results(tmp_path: Path) -> Callable[[int], list[str]]:
+def check_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[str]]:
     """Check the report for an exit status of pytest, and return the messages."""
+    monkeypatch.setattr(files, "CACHE", tmp_path / "cache")
     (tmp_path / "image.log").write_text("line one\nthe last line")
 
     def run(status: int) -> list[str]:
@@ -101,11 +104,13 @@ def check_results(tmp_path: Path) -> Callable[[int], list[str]]:
 ALL_PASSED = dict.fromkeys(CHECKS, "")
 
 
-def test_image_passes_when_every_collected_check_ran(
+def test_image_passes_and_its_report_is_sealed_when_every_collected_check_ran(
     check_results: Callable[[int], list[str]], tmp_path: Path
 ) -> None:
     write(tmp_path, ran=ALL_PASSED)
     assert check_results(0) == ["slim passed 2 checks"]
+    report = tmp_path / "image.xml"
+    assert seal.fault(report, report.read_bytes(), [seal.own_key()]) == ""
 
 
 def test_check_that_did_not_run_is_reported_with_its_reason(
@@ -184,6 +189,7 @@ def test_incomplete_report_is_an_engine_error(
     with pytest.raises(EngineError, match=re.escape(message)):
         check_results(status)
     assert not (tmp_path / "image.xml").exists()
+    assert not (tmp_path / "image.xml.seal").exists()
 
 
 @pytest.mark.parametrize("text", [None, "", "<testsuites>", "<testsuites/>"])

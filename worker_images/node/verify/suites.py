@@ -13,8 +13,6 @@ from worker_images.node.verify.checklist import Results, Row, suite_of
 from worker_images.node.verify.target import last_line
 from worker_images.untrusted import read_json
 
-# pytest's exit status of a complete run: every test passed, or some failed.
-COMPLETE = (0, 1)
 # The architecture of this machine, in the words of container images.
 HOST = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 
@@ -118,7 +116,7 @@ def _results(name: str, tests: Sequence[str], request: Request) -> tuple[Check, 
     with log.open("wb") as output:
         status = run_pytest.run(request.root, tests, options, report, output)
     # A pytest whose output cannot be written exits with 1, as after a failed test.
-    if status not in COMPLETE or not report.exists() or not report.stat().st_size:
+    if status not in run_pytest.COMPLETE or not report.exists() or not report.stat().st_size:
         full = f"no output; check the disk space of {request.folder}"
         message = _error_line(log.read_text(errors="replace")) or full
         raise _IncompleteError(f"tests/{name}: pytest exited with {status}: {message}")

@@ -1,0 +1,57 @@
+"""The digest of a suite changes with its checks, and is the same in a GPU kit."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from worker_images.build import kit
+from worker_images.files import ROOT
+from worker_images.model import suite
+
+
+@pytest.fixture
+def layer(tmp_path: Path) -> Path:
+    """A checkout with two modules of a layer."""
+    folder = tmp_path / "tests/pod/probes"
+    folder.mkdir(parents=True)
+    (folder.parent / "test_a.py").write_text("def test_a(): pass\n")
+    (folder / "probe.py").write_text("")
+    return tmp_path
+
+
+def test_suite_of_a_missing_layer_is_empty(tmp_path: Path) -> None:
+    assert suite.digest(tmp_path, "image") == ""
+    assert suite.digest(ROOT, "image") != ""
+
+
+def test_suite_changes_with_each_file(layer: Path) -> None:
+    found = {suite.digest(layer, "pod")}
+    (layer / "tests/pod/test_a.py").write_text("def test_a(): assert True\n")
+    found.add(suite.digest(layer, "pod"))
+    (layer / "tests/pod/probes/probe.py").write_text("1\n")
+    found.add(suite.digest(layer, "pod"))
+    (layer / "tests/pod/test_b.py").write_text("")
+    found.add(suite.digest(layer, "pod"))
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("name", suite.SHARED)
+def test_suite_changes_with_a_shared_file(name: str, tmp_path: Path) -> None:
+    paths = [ROOT / f"tests/{name}", *(ROOT / f"{each}" for each in suite.SHARED[name])]
+    for source in (path if path.is_dir() else path.parent for path in paths):
+        shutil.copytree(source, tmp_path / source.relative_to(ROOT), dirs_exist_ok=True)
+    before = suite.digest(tmp_path, name)
+    assert before == suite.digest(ROOT, name)
+    with (tmp_path / "worker_images/harness/options.py").open("a") as file:
+        file.write("\n")
+    assert suite.digest(tmp_path, name) != before
+
+
+def test_kit_has_the_same_suite(tmp_path: Path) -> None:
+    """A GPU node's results are compared with the checkout by this digest."""
+    for path in (path for pattern in kit.PARTS for path in ROOT.glob(pattern) if path.is_file()):
+        target = tmp_path / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    assert suite.digest(tmp_path, "workload") == suite.digest(ROOT, "workload") != ""

@@ -1,0 +1,100 @@
+"""Records of releases are written, read and checked."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.releases import NEW, OLD
+from worker_images.errors import UsageError
+from worker_images.model.lock import Lock
+from worker_images.model.oci.outline import Outline
+from worker_images.model.results import FAILED, NOT_RUN, PASSED
+from worker_images.release import record, tested
+from worker_images.release.record import Layer, Package, Released
+
+
+def test_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = NEW.write(tmp_path)
+    assert path == tmp_path / "out/release/2026.11.2/release.json"
+    first = path.read_bytes()
+    assert Released.read(tmp_path, NEW.version) == NEW
+    assert NEW.write(tmp_path).read_bytes() == first
+    assert [each.name for each in path.parent.iterdir()] == ["release.json"]
+
+
+def test_missing_record_names_the_known_releases(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no record of release 1; releases with a record: none"):
+        Released.read(tmp_path, "1")
+    NEW.write(tmp_path)
+    OLD.write(tmp_path)
+    with pytest.raises(UsageError, match=re.escape("record: 2026.11.1, 2026.11.2")):
+        Released.read(tmp_path, "1")
+
+
+CHANGES = {
+    "not JSON": ("{", "}", "not JSON"),
+    "a missing field": ('"revision"', '"revisions"', "revisions is unknown"),
+    "a text for a number": ("42757328", '"42757328"', "compressed is not an integer"),
+    "a text for true or false": ('"security": true', '"security": "true"', "not true or false"),
+    "another version": ("2026.11.2", "2026.11.3", "is the record of release 2026.11.3"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_changed_record_is_refused(name: str, tmp_path: Path) -> None:
+    old, new, message = CHANGES[name]
+    path = NEW.write(tmp_path)
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(UsageError, match=f"{path}: .*{message}"):
+        Released.read(tmp_path, NEW.version)
+
+
+@pytest.mark.parametrize("version", ["", ".", "..", "../x", "a/b", "a b", "1\n", "-1", "1" * 101])
+def test_version_that_no_tag_can_have_is_refused(version: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a version"):
+        record.file_of(tmp_path, version)
+
+
+@pytest.mark.parametrize("version", ["1", "v1.2.3", "2026.11.26-1", "1_rc.1"])
+def test_version_of_a_tag_is_accepted(version: str, tmp_path: Path) -> None:
+    assert record.file_of(tmp_path, version).parent.name == version
+
+
+def test_sizes_are_those_of_the_last_layers_and_of_the_base() -> None:
+    outline = Outline("id", (("a", 1), ("b", 2), ("c", 4), ("d", 8)), 5)
+    assert record.sizes(outline, ("gvisor", "runc")) == {"base": 3, "gvisor": 4, "runc": 8}
+
+
+def test_security_packages_are_those_of_the_security_archive(locked: Lock) -> None:
+    names = [package.name for package in locked.packages["amd64"].files]
+    found = record.packages(locked, "amd64", reversed(names))
+    assert [package.name for package in found] == sorted(names)
+    security = {package.name for package in found if package.security}
+    urls = {each.name: each.url for each in locked.packages["amd64"].files}
+    assert security == {name for name, url in urls.items() if "/debian-security/" in url} != set()
+    assert security != set(names)
+
+
+def test_package_that_is_not_locked_is_an_error(locked: Lock) -> None:
+    with pytest.raises(KeyError, match="nosuch"):
+        record.packages(locked, "amd64", ["tini", "nosuch"])
+
+
+def test_package_is_not_of_security_by_default() -> None:
+    assert Package("a", "1") == Package("a", "1", security=False)
+
+
+def test_results_become_counts_with_reasons() -> None:
+    rows = (
+        tested.Row("tests/image/a.py::a", PASSED),
+        tested.Row("tests/image/a.py::b", NOT_RUN, "no GPU"),
+        tested.Row("tests/image/a.py::c", NOT_RUN, "no GPU"),
+        tested.Row("tests/image/a.py::d", FAILED, "AssertionError"),
+    )
+    results = (tested.LayerResults("image", rows, "s"), tested.LayerResults("pod", reason="none"))
+    found = record.layers(tested.Tested("slim", "amd64", "i", "m", results))
+    assert found == (Layer("image", 1, 1, {"no GPU": 2}), Layer("pod", 0, 0, {}, "none"))
+    assert json.dumps(found[0].not_run) == '{"no GPU": 2}'

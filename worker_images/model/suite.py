@@ -1,0 +1,19 @@
+"""The suite of a test layer, as one digest of the files that decide what its checks do."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from worker_images.files import files_digest
+
+# Files of a layer's checks outside of its folder. Those of `workload` travel with the GPU kit.
+SHARED: Mapping[str, tuple[str, ...]] = {
+    "image": ("worker_images/harness/*.py",),
+    "workload": ("tests/support/stand_in.py", "worker_images/harness/options.py"),
+}
+
+
+def digest(root: Path, layer: str) -> str:
+    """The digest of a layer's suite in a checkout or kit; empty if it has no such layer."""
+    own = sorted(root.glob(f"tests/{layer}/**/*.py"))
+    shared = [path for pattern in SHARED.get(layer, ()) for path in root.glob(pattern)]
+    return files_digest([*own, *shared], root) if own else ""

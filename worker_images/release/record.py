@@ -1,0 +1,172 @@
+"""The record of a release: what was published, by whose digests, and how it was tested."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from worker_images.errors import UsageError
+from worker_images.files import write_atomic
+from worker_images.model.lock import Lock
+from worker_images.model.oci.outline import Outline
+from worker_images.model.results import FAILED, NOT_RUN, PASSED
+from worker_images.release.tested import LayerResults, Tested
+from worker_images.typed import typed
+from worker_images.untrusted import UntrustedError, read_json
+
+BASE = "base"
+# A tag is VERSION-VARIANT, and has at most 128 characters.
+VERSION = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component as it reports its version; `bytes` is the size of its unpacked layer."""
+
+    name: str
+    version: str
+    licence: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Debian package; `security` means that the lock names Debian's security archive."""
+
+    name: str
+    version: str
+    security: bool = False
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The results of a test layer: `not_run` counts checks by their reason.
+
+    A layer without any check has the reason why it did not run.
+    """
+
+    name: str
+    passed: int
+    failed: int
+    not_run: Mapping[str, int]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """One published image. The base is its first component; sizes are in bytes.
+
+    `zstd` is the compressed size with zstd, 0 if it is not known.
+    """
+
+    variant: str
+    architecture: str
+    image_id: str
+    manifest_digest: str
+    compressed: int
+    components: tuple[Component, ...]
+    drivers: tuple[str, ...]
+    packages: tuple[Package, ...]
+    tests: tuple[Layer, ...]
+    lacks: tuple[str, ...] = ()
+    zstd: int = 0
+
+    @property
+    def name(self) -> str:
+        """The variant and the architecture."""
+        return f"{self.variant} {self.architecture}"
+
+    @property
+    def bytes(self) -> int:
+        """The size of all unpacked layers."""
+        return sum(component.bytes for component in self.components)
+
+
+@dataclass(frozen=True)
+class Released:
+    """A release: `name` is the registry and repository, `indexes` the index digest of each variant.
+
+    `created` is the time of the lock; `signer` the options of verify-release that name the signer.
+    """
+
+    name: str
+    version: str
+    revision: str
+    created: str
+    indexes: Mapping[str, str]
+    platforms: tuple[Platform, ...]
+    signer: str = "--key cosign.pub"
+
+    def write(self, root: Path) -> Path:
+        """Write the record of a checkout, atomically, and return its path; raises UsageError."""
+        path = file_of(root, self.version)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
+        return path
+
+    @classmethod
+    def read(cls, root: Path, version: str) -> Self:
+        """Read the record of a release; raises UsageError."""
+        path = file_of(root, version)
+        try:
+            found = typed(cls, read_json(path))
+        except FileNotFoundError:
+            known = sorted(each.parent.name for each in root.glob("out/release/*/release.json"))
+            raise UsageError(
+                f"{path}: no record of release {version}; releases with a record:"
+                f" {', '.join(known) or 'none'}"
+            ) from None
+        except (OSError, UntrustedError) as error:
+            raise UsageError(f"{path}: not a record of a release: {error}") from error
+        if found.version != version:
+            raise UsageError(f"{path}: is the record of release {found.version}, not {version}")
+        return found
+
+
+def file_of(root: Path, version: str) -> Path:
+    """The file of a release's record; raises UsageError for a version that no tag can have."""
+    if not VERSION.fullmatch(version):
+        raise UsageError(
+            f"version {version!r}: not a version; use letters, digits, '.', '_' and '-', such as"
+            " 2026.11.1"
+        )
+    return root / "out/release" / version / "release.json"
+
+
+def sizes(outline: Outline, components: Sequence[str]) -> dict[str, int]:
+    """The unpacked bytes of the base and of each component, which are the last layers."""
+    below = len(outline.layers) - len(components)
+    names = [BASE] * below + list(components)
+    found = dict.fromkeys(names, 0)
+    for name, (_, size) in zip(names, outline.layers, strict=True):
+        found[name] += size
+    return found
+
+
+def packages(lock: Lock, architecture: str, names: Iterable[str]) -> tuple[Package, ...]:
+    """The locked Debian packages with these names; raises KeyError for one that is not locked."""
+    locked = {package.name: package for package in lock.packages[architecture].files}
+    security = f"{lock.debian.security}/"
+    return tuple(
+        Package(name, locked[name].version, locked[name].url.startswith(security))
+        for name in sorted(set(names))
+    )
+
+
+def layers(tested: Tested) -> tuple[Layer, ...]:
+    """The results of an image's test layers, as counts."""
+    return tuple(_layer(each) for each in tested.layers)
+
+
+def _layer(found: LayerResults) -> Layer:
+    reasons = Counter(row.reason for row in found.rows if row.outcome == NOT_RUN)
+    return Layer(
+        found.name,
+        found.count(PASSED),
+        found.count(FAILED),
+        dict(sorted(reasons.items())),
+        found.reason,
+    )

@@ -1,0 +1,172 @@
+"""Collect the test results of archives from reports, each of which must prove what it claims.
+
+A report counts only for the image whose ID it names, if its seal matches, it shows the results of
+all checks of a whole layer, and this checkout has the same suite.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker_images.errors import PolicyError
+from worker_images.model import results, seal, suite, xml
+from worker_images.model.results import FAILED, NOT_RUN, PASSED, ResultsError, Run
+from worker_images.release.policy import STEPS
+from worker_images.release.tested import LayerResults, Row, Tested
+from worker_images.untrusted import shown
+
+# The layer that a release runs itself.
+IMAGE = "image"
+GIVEN = tuple(name for name in STEPS if name != IMAGE)
+MAX_REASON = 400
+# A JUnit file lists a check twice if its teardown failed too; the last of its outcomes counts.
+BEST_FIRST = (PASSED, NOT_RUN, FAILED)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An archive to release; `report` is the JUnit file of the image layer that just tested it."""
+
+    variant: str
+    architecture: str
+    image_id: str
+    manifest_digest: str
+    report: Path
+
+
+@dataclass(frozen=True)
+class _Report:
+    path: Path
+    layer: str
+    digest: str
+    run: Run
+
+
+def gather(root: Path, subjects: Sequence[Subject], folders: Sequence[Path]) -> tuple[Tested, ...]:
+    """Return the results of each subject, in order, from its own report and the folders'.
+
+    Raises PolicyError for a report that cannot be accepted, also one of an image that is not
+    released, and EngineError for an unreadable key.
+    """
+    keys = seal.known_keys(root)
+    paths = [path for folder in dict.fromkeys(folders) for path in _reports(folder)]
+    given = [_read(path, path.stem, keys) for path in paths]
+    own = [_read(subject.report, IMAGE, keys) for subject in subjects]
+    found: dict[tuple[Subject, str], _Report] = {}
+    for report in [*own, *given]:
+        subject = _subject(report, subjects)
+        if fault := _fault(report, subject, root):
+            raise PolicyError(f"{report.path}: {fault}")
+        other = found.setdefault((subject, report.layer), report)
+        if other is not report:
+            raise PolicyError(
+                f"{report.path}: {other.path} also has results of tests/{report.layer} for"
+                f" {subject.variant} {subject.architecture}; pass one of the two with --results"
+            )
+    return tuple(_tested(root, subject, found) for subject in subjects)
+
+
+def _reports(folder: Path) -> Iterator[Path]:
+    """The reports in a folder of --results; raises PolicyError if it has none."""
+    found = [folder / f"{layer}.xml" for layer in GIVEN if (folder / f"{layer}.xml").exists()]
+    if not found:
+        names = " nor ".join(f"{layer}.xml" for layer in GIVEN)
+        raise PolicyError(f"--results {folder}: contains neither {names}")
+    yield from found
+
+
+def _read(path: Path, layer: str, keys: Sequence[bytes]) -> _Report:
+    """Read a report whose seal matches; raises PolicyError."""
+    try:
+        data = xml.read_bytes(path)
+    except OSError as error:
+        raise PolicyError(f"{path}: {error.strerror}; run tests/{layer} again") from error
+    if fault := seal.fault(path, data, keys):
+        raise PolicyError(f"{path}: {fault}; run tests/{layer} again, or pass its unedited report")
+    try:
+        run = results.parse(data, path)
+    except ResultsError as error:
+        raise PolicyError(str(error)) from error
+    return _Report(path, layer, hashlib.sha256(data).hexdigest(), run)
+
+
+def _subject(report: _Report, subjects: Sequence[Subject]) -> Subject:
+    """Return the subject that a report names; raises PolicyError."""
+    named = report.run.properties.get("image_id", "")
+    found = next((subject for subject in subjects if subject.image_id == named), None)
+    if not found or (report.layer == IMAGE and found.report != report.path):
+        wanted = ", ".join(
+            f"{each.variant} {each.architecture} {each.image_id}" for each in subjects
+        )
+        raise PolicyError(
+            f"{report.path}: has results of image {shown(named) or 'unknown'}; to release: {wanted}"
+        )
+    return found
+
+
+def _fault(report: _Report, subject: Subject, root: Path) -> str:
+    """Return why a report does not show how the subject did in a layer; empty if it does."""
+    properties, layer = report.run.properties, report.layer
+    manifest = properties.get("manifest_digest") or subject.manifest_digest
+    if manifest != subject.manifest_digest:
+        return f"has results of manifest {shown(manifest)}, not of {subject.manifest_digest}"
+    if (variant := properties.get("variant", "")) != subject.variant:
+        return f"has the checks of variant {shown(variant) or 'unknown'}, not of {subject.variant}"
+    files = {check.file for check in report.run.checks}
+    if others := [file for file in sorted(files) if not file.startswith(f"tests/{layer}/")]:
+        return f"has checks of another layer than {layer}: {shown(others[0])}"
+    return _shortfall(report, suite.digest(root, layer))
+
+
+def _shortfall(report: _Report, wanted: str) -> str:
+    """Return what a report lacks to be one of all checks of a layer; empty if it lacks nothing."""
+    layer, found = report.layer, report.run.properties.get("suite", "")
+    again = f"run tests/{layer} again"
+    if not found:
+        return f"does not name its suite: only some checks of tests/{layer} were selected; {again}"
+    if found != wanted:
+        return (
+            f"comes from suite {shown(found[:12])} of tests/{layer}, and this checkout has"
+            f" {wanted[:12] or 'none'}; {again} with this checkout"
+        )
+    if fault := results.incomplete(report.run):
+        return f"{fault}; {again}"
+    if not results.count(report.run.checks).keys() & {PASSED, FAILED}:
+        return f"has no check that ran; {again} where they can run"
+    return ""
+
+
+def _tested(root: Path, subject: Subject, found: dict[tuple[Subject, str], _Report]) -> Tested:
+    layers = []
+    for name in STEPS:
+        report = found.get((subject, name))
+        layers.append(_ran(report, root) if report else _not_run(root, name))
+    return Tested(
+        subject.variant,
+        subject.architecture,
+        subject.image_id,
+        subject.manifest_digest,
+        tuple(layers),
+    )
+
+
+def _ran(report: _Report, root: Path) -> LayerResults:
+    rows = {
+        check.identity: Row(check.identity, outcome, shown(check.result.reason, MAX_REASON))
+        for outcome in BEST_FIRST
+        for check in report.run.with_outcome(outcome)
+    }
+    return LayerResults(
+        report.layer,
+        tuple(rows[name] for name in sorted(rows)),
+        suite.digest(root, report.layer),
+        report.digest,
+        report.run.at,
+    )
+
+
+def _not_run(root: Path, name: str) -> LayerResults:
+    exists = bool(suite.digest(root, name))
+    no_results, no_suite = "no results were passed with --results", f"no tests/{name} exists"
+    return LayerResults(name, reason=no_results if exists else no_suite)
