@@ -64,10 +64,13 @@ def no_engine() -> Engine:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the checkout with the files that build.py reads, without .venv and out."""
+    """A copy of the checkout with the files that build.py reads, without .venv and out.
+
+    Compiled modules are copied too, to save time; those that other tests are writing are not.
+    """
     target = tmp_path / "checkout"
     for name in ("worker_images", "images"):
-        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     for name in (
         "versions.yaml",
         "versions.lock",

@@ -40,24 +40,16 @@ def all_checks() -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    "environment",
-    [
-        {"PYTHONPATH": "{}", "PYTEST_PLUGINS": "hostile"},
-        {"PYTHONPATH": "{}", "PYTEST_ADDOPTS": "-p hostile"},
-        {"PYTEST_ADDOPTS": "-k sidecars"},
-        {"PYTHONPATH": "{}", "PYTHONOPTIMIZE": "1"},
-    ],
-    ids=["plugin", "options with a plugin", "options", "shadowed modules"],
-)
-def test_environment_does_not_select_checks(
-    environment: dict[str, str], all_checks: list[str], tmp_path: Path
-) -> None:
+def test_environment_does_not_select_checks(all_checks: list[str], tmp_path: Path) -> None:
+    """Each variable alone would leave checks out, or end the run."""
     (tmp_path / "hostile.py").write_text(HOSTILE_PLUGIN)
     for name in ("yaml", "docker", "pydantic", "json"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit(1)\n")
     assert collected(
-        ROOT, **{name: value.format(tmp_path) for name, value in environment.items()}
+        PYTHONPATH=str(tmp_path),
+        PYTHONOPTIMIZE="1",
+        PYTEST_PLUGINS="hostile",
+        PYTEST_ADDOPTS="-p hostile -k sidecars",
     ) == (0, all_checks)
 
 
