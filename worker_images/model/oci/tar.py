@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import IO
 
 from worker_images.model.oci.extended import ATTRIBUTE, LONG_LINK, LONG_NAME, PAX, Extended
-from worker_images.model.oci.image import WHITEOUT, Entry, ImageError
+from worker_images.model.oci.image import Entry, ImageError
+from worker_images.model.oci.view import WHITEOUT
 from worker_images.untrusted import printable
 
 BLOCK = 512
