@@ -64,13 +64,10 @@ def no_engine() -> Engine:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the checkout with the files that build.py reads, without .venv and out.
-
-    Compiled modules are copied too, to save time; those that other tests are writing are not.
-    """
+    """A copy of the checkout with the files that build.py reads, without .venv and out."""
     target = tmp_path / "checkout"
     for name in ("worker_images", "images"):
-        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("*.pyc.*"))
+        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in (
         "versions.yaml",
         "versions.lock",
@@ -80,6 +77,19 @@ def checkout(tmp_path: Path) -> Path:
     ):
         shutil.copy(ROOT / name, target / name)
     return target
+
+
+@pytest.fixture
+def compiled_checkout(checkout: Path) -> Path:
+    """The same copy with the compiled modules, for tests that start processes in it."""
+    # Another process may be writing a file whose name continues after .pyc.
+    shutil.copytree(
+        ROOT / "worker_images",
+        checkout / "worker_images",
+        ignore=shutil.ignore_patterns("*.py", "*.pyc.*"),
+        dirs_exist_ok=True,
+    )
+    return checkout
 
 
 @pytest.fixture
