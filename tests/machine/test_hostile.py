@@ -120,7 +120,10 @@ def harness(archive: Path, check: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("endless", "more than 16 MiB of output"), ("killer", "; the container is exited, exit code")],
+    [
+        ("endless", "more than 16 MiB of output"),
+        ("killer", "; the container has exited, exit code"),
+    ],
 )
 def test_program_that_blocks_the_shell_fails_its_check(
     name: str, message: str, archives: dict[str, Path], endpoint: Endpoint

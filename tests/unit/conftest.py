@@ -80,6 +80,19 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def compiled_checkout(checkout: Path) -> Path:
+    """The same copy with the compiled modules, for tests that start processes in it."""
+    # Another process may be writing a file whose name continues after .pyc.
+    shutil.copytree(
+        ROOT / "worker_images",
+        checkout / "worker_images",
+        ignore=shutil.ignore_patterns("*.py", "*.pyc.*"),
+        dirs_exist_ok=True,
+    )
+    return checkout
+
+
+@pytest.fixture
 def worker(tmp_path: Path) -> Worker:
     """A fake pod that passes every check."""
     tree = tmp_path / "worker"

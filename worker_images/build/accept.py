@@ -10,6 +10,7 @@ from pathlib import Path
 from worker_images.build import documents, generated, pipeline, requirements, resolve
 from worker_images.build.inputs import BASE, BUILDER
 from worker_images.build.jobs import Request
+from worker_images.build.plan import image_name
 from worker_images.build.tars import Progress
 from worker_images.errors import EngineError, FailedTestsError
 from worker_images.files import write_atomic
@@ -102,7 +103,7 @@ def _not_run(project: Project, variant: str, architecture: Architecture) -> Iter
     Raises EngineError if a check of an image for this architecture did not run, except the check
     that needs the entries of the ledger.
     """
-    folder = _folder(project, variant, architecture)
+    folder = project.root / "out" / image_name(variant, architecture)
     reasons = Counter(
         check.result.reason
         for check in results.read(folder / "image.xml").with_outcome(results.NOT_RUN)
@@ -152,7 +153,7 @@ def _layers(
     project: Project, variant: str, architecture: Architecture
 ) -> Iterator[tuple[str, str, Entry]]:
     """Return the name, the digest of the inputs, and the size and diffID of each layer."""
-    archive = _folder(project, variant, architecture) / "image.tar"
+    archive = project.root / "out" / image_name(variant, architecture) / "image.tar"
     inputs: dict[str, str] = json.loads(inputs_file(archive).read_text())
     try:
         layers = outline(archive).layers
@@ -160,12 +161,6 @@ def _layers(
         raise EngineError(f"reading {error}; build it again with --no-cache") from error
     for (part, digest), (diff_id, size) in zip(inputs.items(), layers, strict=True):
         yield part, digest, Entry(size, diff_id)
-
-
-def _folder(project: Project, variant: str, architecture: Architecture) -> Path:
-    """Return the folder of an image and of its results."""
-    name = variant if architecture == BUILDER else f"{variant}-{architecture}"
-    return project.root / "out" / name
 
 
 def _change(before: Entry | None, after: Entry) -> str:

@@ -41,6 +41,11 @@ class Component:
         return url.replace("{version}", f"${{{self.argument}}}")
 
 
+def image_name(variant: str, architecture: Architecture) -> str:
+    """The variant, with the architecture if that is not the builder's."""
+    return variant if architecture == BUILDER else f"{variant}-{architecture}"
+
+
 @dataclass(frozen=True)
 class Plan:
     """All values for rendering and building. They do not depend on the machine."""
@@ -67,8 +72,8 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """The variant, with the architecture if that is not the builder's."""
-        return f"{self.variant}-{self.architecture}" if self.cross else self.variant
+        """The name of the image, of its folder and of its tag."""
+        return image_name(self.variant, self.architecture)
 
     @property
     def tag(self) -> str:

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from worker_images.errors import EngineError
 from worker_images.files import write_atomic
 from worker_images.typed import typed
-from worker_images.untrusted import MAX_JSON_BYTES, UntrustedError, parse_json, read_json
+from worker_images.untrusted import UntrustedError, read_json
 
 UNKNOWN = "unknown"
 
@@ -116,22 +116,17 @@ def manifest(archive: Path) -> tuple[str, str, int]:
 
     Raises EngineError.
     """
-    import tarfile
-
-    def member(name: str) -> dict[str, Any]:
-        stream = tar.extractfile(name)
-        return dict(parse_json(stream.read(MAX_JSON_BYTES + 1))) if stream else {}
+    from worker_images.model.oci import manifest as reader
+    from worker_images.model.oci.files import open_archive
+    from worker_images.model.oci.image import ImageError
 
     try:
-        with tarfile.open(archive, encoding="utf-8") as tar:
-            digest = member("index.json")["manifests"][0]["digest"]
-            data = member(f"blobs/sha256/{digest.removeprefix('sha256:')}")
-            found = data["config"]["digest"], sum(layer["size"] for layer in data["layers"])
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError, tarfile.TarError) as error:
-        raise EngineError(
-            f"reading {archive}: not an OCI archive: {error}; build it again with --no-cache"
-        ) from error
-    return digest, *found
+        with open_archive(archive) as files:
+            found = reader.read(files)
+            size = sum(files.size(name) for name in found.layers)
+    except ImageError as error:
+        raise EngineError(f"reading {error}; build it again with --no-cache") from error
+    return found.digests[0], found.digests[-1], size
 
 
 def layout(archive: Path, folder: Path) -> str:

@@ -8,7 +8,8 @@ from worker_images.harness import closed_world
 from worker_images.harness.closed_world import Declared
 from worker_images.harness.derived import CA_BUNDLE, TOOLKIT, Fault
 from worker_images.harness.updates import Updates
-from worker_images.model.oci.image import OPAQUE, WHITEOUT, Entry, Image, Layer, plain
+from worker_images.model.oci.image import Entry, Image, Layer, plain
+from worker_images.model.oci.view import OPAQUE, hidden
 
 RECORDS = "/var/lib/dpkg/"
 # Files whose contents later layers may change.
@@ -38,12 +39,6 @@ def _rule(path: str) -> str:
     if path == CA_BUNDLE:
         return "certificates"
     return "toolkit" if TOOLKIT in path else "replaced"
-
-
-def hidden(whiteout: Entry) -> str:
-    """The path that a whiteout removes, or the folder that an opaque one empties."""
-    folder, _, name = whiteout.path.rpartition("/")
-    return (folder or "/") if name == OPAQUE else f"{folder}/{name.removeprefix(WHITEOUT)}"
 
 
 def is_changeable(path: str) -> bool:

@@ -205,7 +205,8 @@ class DockerShell(ShellBackend):
         killed = _ask("events", "--since", "1h", "--until", until, *filters)
         state = "{{.State.Status}}, exit code {{.State.ExitCode}}"
         found = _ask("inspect", "--format", state, self.name)
-        return "" if killed or not found else f"is {found}"
+        verb = "has" if found.startswith("exited") else "is"
+        return "" if killed or not found else f"{verb} {found}"
 
 
 def _docker() -> str:

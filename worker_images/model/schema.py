@@ -12,7 +12,7 @@ from worker_images.errors import DocumentError, Finding
 from worker_images.model.document import Document, Location, quoted, raise_findings, read
 
 Model = TypeVar("Model", bound=BaseModel)
-NOUNS: dict[type, str] = {dict: "mapping", list: "list", str: "text"}
+NOUNS: dict[type, str] = {dict: "mapping", list: "list", str: "string"}
 # The hint for text that does not match a pattern.
 _HINTS: dict[str, str] = {}
 

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,10 +37,13 @@ def read(project: Project) -> Report:
     variants = sorted(known, key=lambda name: len(known[name].components))
     runs = results.runs(root, variants)
     checks = tuple(check for run in runs.values() for check in run.checks)
-    images = tuple(
-        built.read(root, name, known[name], runs.get(f"out/{name}/image.xml"), checks)
-        for name in variants
-    )
+
+    def image(name: str) -> Built:
+        return built.read(root, name, known[name], runs.get(f"out/{name}/image.xml"), checks)
+
+    # Each image is unpacked, which takes most of the time.
+    with ThreadPoolExecutor() as pool:
+        images = tuple(pool.map(image, variants))
     rows = results.rows(runs, variants)
     return Report(
         usable=not any(image.refused for image in images),

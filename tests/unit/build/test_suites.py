@@ -20,14 +20,14 @@ def run(checkout: Path, body: str) -> "subprocess.CompletedProcess[str]":
     return commands.run([str(ROOT / ".venv/bin/python"), "build.py", "test", "unit"], cwd=checkout)
 
 
-def test_passed_layer_is_in_the_table(checkout: Path) -> None:
-    done = run(checkout, "assert True")
+def test_passed_layer_is_in_the_table(compiled_checkout: Path) -> None:
+    done = run(compiled_checkout, "assert True")
     assert done.returncode == 0, done.stderr
     assert "unit      all            1       0        0" in done.stdout
 
 
-def test_failed_layer_exits_5_with_the_table(checkout: Path) -> None:
-    done = run(checkout, "assert False")
+def test_failed_layer_exits_5_with_the_table(compiled_checkout: Path) -> None:
+    done = run(compiled_checkout, "assert False")
     assert done.returncode == 5
     assert "unit      all            0       1        0" in done.stdout
     assert "failed test layers: unit" in done.stderr
@@ -38,7 +38,7 @@ def test_unknown_layer_error_names_the_known_ones(project: Project) -> None:
         suites.run(project, ["smal"], print)
 
 
-def test_skip_without_a_reason_of_the_machine_exits_5(checkout: Path) -> None:
-    done = run(checkout, 'import pytest; pytest.skip("later")')
+def test_skip_without_a_reason_of_the_machine_exits_5(compiled_checkout: Path) -> None:
+    done = run(compiled_checkout, 'import pytest; pytest.skip("later")')
     assert done.returncode == 5
     assert "skipped without a reason" in done.stderr

@@ -148,7 +148,7 @@ def test_invalid_fleet_is_reported_as_by_a_build(
     path.write_text(text.replace('["535.129.03", "580.159.04"]', '"535.129.03"'))
     code, out, err = run_compat(capsys, "--release", "20260622.0", "--versions", str(path))
     assert (code, out) == (2, "")
-    assert "fleet.drivers: a text" in err
+    assert "fleet.drivers: a string" in err
     path.write_text(text.replace('["535.129.03", "580.159.04"]', '["550.54.14"]'))
     assert run_compat(capsys, "--release", "20260622.0", "--versions", str(path))[0] == 7
 

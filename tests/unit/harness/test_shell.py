@@ -145,7 +145,7 @@ RUNNING, EXITED = "echo running, exit code 0", "echo exited, exit code 137"
             "16 MiB .* is running, exit code 0: a prog",
         ),
         (ENDS, RUNNING, "true", pytest.fail.Exception, "the target is gone"),
-        (ENDS, EXITED, "true", pytest.fail.Exception, "the container is exited, exit code 137"),
+        (ENDS, EXITED, "true", pytest.fail.Exception, "the container has exited, exit code 137"),
         (ENDS, EXITED, "echo killed", TransportError, "the target is gone"),
         (ENDS, "echo no such object >&2; exit 1", "exit 1", TransportError, "the target is gone"),
     ],

@@ -44,7 +44,7 @@ WRONG = {
     "wrong source": ('source: "packages"', 'source: "magic"', "source: 'magic'"),
     "list for text": ('suite: "trixie"', 'suite: ["trixie"]', "debian.suite: a list"),
     "mapping for text": ('suite: "trixie"', 'suite: {"a": "b"}', "debian.suite: a mapping"),
-    "text for list": ('["535.129.03", "580.159.04"]', '"535.129.03"', "fleet.drivers: a text"),
+    "text for list": ('["535.129.03", "580.159.04"]', '"535.129.03"', "fleet.drivers: a string"),
     "empty fleet": ('["535.129.03", "580.159.04"]', "[]", "fleet.drivers"),
     "driver twice": ('"580.159.04"]', '"535.129.03"]', "fleet.drivers.*duplicate entry"),
     "driver is a word": (

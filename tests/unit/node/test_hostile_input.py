@@ -12,7 +12,7 @@ from hypothesis import given
 
 from tests.support.hostile import bounded, changed
 from tests.support.stand_in import DRIVER
-from tests.support.timing import growth
+from tests.support.timing import LINEAR, growth
 from worker_images.errors import UsageError
 from worker_images.files import ROOT
 from worker_images.node import bundle, lint
@@ -120,7 +120,7 @@ def test_lint_of_many_mounts_and_hooks_takes_linear_time(
     def check(count: int) -> None:
         assert lint.violations(LaunchRequest(config(count), valid.node))
 
-    assert growth(check, 100) < 3
+    assert growth(check, 100, LINEAR) < LINEAR
 
 
 @pytest.mark.parametrize(

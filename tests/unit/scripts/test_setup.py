@@ -33,50 +33,34 @@ def test_setup_replaces_an_environment_of_an_old_python(
     assert checkout.setup().stderr == ""
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        "PIP_USER PIP_REQUIRE_VIRTUALENV PIP_DRY_RUN",
-        "PIP_TARGET",
-        "PIP_PREFIX PIP_ROOT",
-        "PIP_PYTHON",
-    ],
-)
 def test_setup_ignores_pip_variables_that_redirect_packages(
-    names: str,
     checkout: Checkout,
     redirected: Path,
 ) -> None:
     """Each variable alone would redirect them."""
     checkout.configure()
-    values = {
-        "PIP_TARGET": str(redirected),
-        "PIP_PREFIX": str(redirected),
-        "PIP_ROOT": str(redirected),
-        "PIP_PYTHON": "/usr/bin/python3",
-    }
-    done = checkout.setup(**{name: values.get(name, "1") for name in names.split()})
+    folders = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
+    flags = ("PIP_USER", "PIP_REQUIRE_VIRTUALENV", "PIP_DRY_RUN")
+    done = checkout.setup(
+        PIP_PYTHON="/usr/bin/python3",
+        **dict.fromkeys(folders, str(redirected)),
+        **dict.fromkeys(flags, "1"),
+    )
     assert (done.returncode, checkout.installed, checkout.stamped) == (0, True, True), done.stderr
 
 
-SETTINGS = ("[install]\nuser = true", "target = {}", "root = {}\n[install]\nprefix = {}")
-
-
-@pytest.mark.parametrize("settings", SETTINGS)
 def test_setup_ignores_pip_conf_that_redirects_packages(
-    settings: str,
     checkout: Checkout,
     redirected: Path,
 ) -> None:
     """The index that the same file names is used."""
+    settings = "target = {}\nroot = {}\n[install]\nuser = true\nprefix = {}"
     checkout.configure(settings.replace("{}", str(redirected)))
     done = checkout.setup()
     assert (done.returncode, checkout.installed, checkout.stamped) == (0, True, True), done.stderr
 
 
-@pytest.mark.parametrize("variable", ["PYTHONHOME", "PYTHONPATH"])
 def test_setup_ignores_python_variables_that_redirect_modules(
-    variable: str,
     checkout: Checkout,
     tmp_path: Path,
 ) -> None:
@@ -86,5 +70,5 @@ def test_setup_ignores_python_variables_that_redirect_modules(
     other.mkdir()
     for name in ("venv", "pip", "small"):
         (other / f"{name}.py").write_text("raise SystemExit('another module')\n")
-    done = checkout.setup(**{variable: str(other)})
+    done = checkout.setup(PYTHONHOME=str(other), PYTHONPATH=str(other))
     assert (done.returncode, checkout.installed, checkout.stamped) == (0, True, True), done.stderr

@@ -43,8 +43,9 @@ def drivers(names: Sequence[str], release: Release, table: Table, pinned: Pinned
     """Return the releases that serve all of these drivers, and whether `release` does."""
     serving = [each.name for each in reversed(table.serving(*names))]
     missing = [driver for driver in names if release.status(driver) != SUPPORTED]
-    everywhere = [driver for each in table for driver in each.supported]
-    neighbours = {driver: near(driver, everywhere) for driver in names if not table.serving(driver)}
+    nowhere = [driver for driver in names if not table.serving(driver)]
+    everywhere = [driver for each in table for driver in each.supported] if nowhere else []
+    neighbours = {driver: near(driver, everywhere) for driver in nowhere}
     reasons = {driver: why(driver, release, table) for driver in missing}
     fixes = {driver: suggested_fixes(driver, release, table, pinned.required) for driver in missing}
     rows = [("served by", _ranges(serving, table))]

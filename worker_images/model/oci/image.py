@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-WHITEOUT = ".wh."
-OPAQUE = ".wh..wh..opq"
+from worker_images.model.oci import view
+
 CHUNK = 1 << 20
 # Where links lead in a circle; no entry has such a path.
 LOOP = PurePosixPath("/..")
@@ -124,16 +124,7 @@ class Image:
     @functools.cached_property
     def merged(self) -> dict[str, Entry]:
         """The entries that a container sees, by path."""
-        view = _View()
-        for layer in self.layers:
-            # A whiteout hides files of earlier layers, not of its own.
-            for entry in layer.entries:
-                if entry.kind == "whiteout":
-                    view.hide(entry)
-            for entry in layer.entries:
-                if entry.kind != "whiteout":
-                    view.put(entry)
-        return view.entries
+        return view.merged(layer.entries for layer in self.layers)
 
     def find(self, path: str) -> Entry | None:
         """The entry at an absolute path, with symbolic links followed; None if there is none."""
@@ -197,45 +188,6 @@ class Image:
         """Copy the contents of a file to a path."""
         with target.open("wb") as copy:
             copy.writelines(self.contents(entry))
-
-
-class _View:
-    """Entries by path, and the paths directly below each folder."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
-        self.below: dict[str, set[str]] = {}
-
-    def put(self, entry: Entry) -> None:
-        """Add an entry; one that is not a folder replaces everything below its path."""
-        if entry.kind != "folder":
-            self._drop_below(entry.path)
-        self.entries[entry.path] = entry
-        path = entry.path
-        while path:
-            folder = path.rpartition("/")[0]
-            siblings = self.below.setdefault(folder, set())
-            if path in siblings:
-                return
-            siblings.add(path)
-            path = folder
-
-    def hide(self, whiteout: Entry) -> None:
-        """Remove what a whiteout hides."""
-        folder, _, name = whiteout.path.rpartition("/")
-        if name == OPAQUE:
-            self._drop_below(folder)
-        else:
-            hidden = f"{folder}/{name.removeprefix(WHITEOUT)}"
-            self.entries.pop(hidden, None)
-            self._drop_below(hidden)
-
-    def _drop_below(self, folder: str) -> None:
-        waiting = [*self.below.pop(folder, ())]
-        while waiting:
-            path = waiting.pop()
-            self.entries.pop(path, None)
-            waiting += self.below.pop(path, ())
 
 
 def _walk(view: Mapping[str, Entry], path: PurePosixPath, depth: int) -> PurePosixPath:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import IO
 
 from worker_images.model.oci.extended import ATTRIBUTE, LONG_LINK, LONG_NAME, PAX, Extended
-from worker_images.model.oci.image import WHITEOUT, Entry, ImageError
+from worker_images.model.oci.image import Entry, ImageError
+from worker_images.model.oci.view import WHITEOUT
 from worker_images.untrusted import printable
 
 BLOCK = 512
@@ -143,7 +144,10 @@ def _entry(header: _Header, fields: Mapping[str, str], offset: int, layer: int) 
     kind = KINDS.get(header.type)
     name, target = fields.get("path", header.name), fields.get("linkpath", header.text(157, 100))
     if kind is None:
-        raise ImageError(f"{printable(name)}: a member of type {header.type!r}")
+        raise ImageError(
+            f"{printable(name)}: a member of type {header.type.decode('latin-1')!r}, which engines"
+            " read differently; build the image with docker buildx"
+        )
     size = _decimal(fields, "size", header.number(124, 12))
     if kind != "file" and size:
         raise ImageError(f"{printable(name)}: a {kind} with contents")

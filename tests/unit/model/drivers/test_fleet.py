@@ -172,7 +172,7 @@ def test_answer_for_many_nodes_takes_the_time_of_their_drivers() -> None:
         assert compat.fleet(nodes, row, TABLE, pinned).error
 
     # Advice for a driver takes the time of a hundred nodes, and is given once.
-    assert growth(answer, 10) < 1.5
+    assert growth(answer, 10, limit=1.5) < 1.5
 
 
 def test_unserved_nodes_break(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

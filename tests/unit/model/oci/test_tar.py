@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.archives import layer
-from tests.support.timing import growth
+from tests.support.timing import LINEAR, growth
 from worker_images.model.oci import tar
 from worker_images.model.oci.image import Entry, ImageError
 
@@ -81,7 +81,7 @@ def extended(*keys: str) -> bytes:
         (raw(here={"uid": "-1"}), "uid '-1'"),
         (raw(here={"path": ""}), "an empty path"),
         (raw(here={"linkpath": ""}), "an empty linkpath"),
-        (raw(everywhere={"comment": "x"}), "a member of type b'g'"),
+        (raw(everywhere={"comment": "x"}), "a member of type 'g', .* docker buildx"),
         (extended("mtime", "mtime"), "two extended headers"),
         (extended("SCHILY.xattr.security.capability", "mtime"), "two extended headers"),
         (raw() + b"behind", "trailing data after its end"),
@@ -89,8 +89,8 @@ def extended(*keys: str) -> bytes:
         (header(put(124, b"-0000001000\0")), "a number that is not octal"),
         (header(put(124, b"\x80" + bytes(10) + b"\1")), "a number that is not octal"),
         (header(put(108, b"\xff" * 8)), "a number that is not octal"),
-        (header(put(156, b"S")), "a member of type b'S'"),
-        (header(put(156, b"7")), "a member of type b'7'"),
+        (header(put(156, b"S")), "a member of type 'S'"),
+        (header(put(156, b"7")), "a member of type '7'"),
         (header(put(156, b"x")), "an extended header"),
         (header(put(257, bytes(8))), "neither POSIX nor GNU"),
         (header(put(4, b"\0hidden")), "bytes after its end"),
@@ -166,7 +166,7 @@ def test_extended_header_is_read_in_linear_time() -> None:
     def work(size: int) -> object:
         return read(raw(here={f"SCHILY.xattr.{number}": "" for number in range(size)}))
 
-    assert growth(work, 2_000) < 3
+    assert growth(work, 2_000, LINEAR) < LINEAR
 
 
 def test_extended_header_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
