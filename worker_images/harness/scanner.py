@@ -47,6 +47,10 @@ PLAIN = bytes(byte if byte == 9 or 32 <= byte < 127 else 10 for byte in range(25
 
 # A text in UTF-16 of either order, of which the scanner gets a plain copy.
 WIDE = re.compile(rb"(?:[\x20-\x7e]\0){16,}")
+# A pattern is slow in a large program. So each byte is first replaced by its kind: a space for
+# printable ASCII, zero, or one. In that copy the beginning of every match is a fixed text.
+KINDS = bytes(32 if 32 <= byte < 127 else min(byte, 1) for byte in range(256))
+WIDE_KINDS = b" \0" * 16
 
 # Secrets that Kingfisher does not find: a password in a URL, a registry's login, an AWS key alone.
 # Each has a pattern, and a text in every match that is fast to find in a large program.
@@ -130,8 +134,7 @@ class _Packed:
         file = str(len(self.names)) if not self.buffer else str(len(self.names) - 1)
         self.starts.setdefault(file, []).append(self.lines)
         self.names.setdefault(file, []).append(name)
-        wide = (text.replace(b"\0", b"") for text in WIDE.findall(piece))
-        data = b"\n".join([piece, *wide]).translate(PLAIN) + GAP
+        data = b"\n".join([piece, *_wide(piece)]).translate(PLAIN) + GAP
         self.lines += data.count(b"\n")
         self.buffer += data
 
@@ -154,6 +157,16 @@ def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
             yield rest[:PIECE]
             rest = rest[PIECE - OVERLAP :]
     yield rest
+
+
+def _wide(data: bytes) -> Iterator[bytes]:
+    """A plain copy of each text in UTF-16."""
+    kinds, begin = data.translate(KINDS), 0
+    while (begin := kinds.find(WIDE_KINDS, begin)) >= 0:
+        match = WIDE.match(data, begin)
+        assert match
+        begin = match.end()
+        yield match[0].replace(b"\0", b"")
 
 
 def _own(data: bytes) -> Iterator[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.archives import write
 from tests.support.members import Member, file, layer, other, owned
-from tests.support.timing import growth
+from tests.support.timing import LINEAR, growth
 from worker_images.harness import changes, updates
 from worker_images.harness.dpkg import Installed
 from worker_images.harness.updates import Updates
@@ -127,7 +127,7 @@ def test_layers_that_remove_all_paths_are_compared_in_linear_time(tmp_path: Path
     def compare(count: int) -> None:
         assert len([*changes.changes(*images[count], Updates())]) == 2 * count
 
-    assert growth(compare, 500) < 3
+    assert growth(compare, 500, LINEAR) < LINEAR
 
 
 def deb(folder: Path, version: str) -> Path:
