@@ -21,6 +21,10 @@ URL = pattern(
 REPOSITORY = pattern(
     r"^https://[0-9A-Za-z./_-]+ [0-9A-Za-z./_ -]+$", "must be an https URL, a suite and components"
 )
+LICENCE = pattern(
+    r"^(LicenseRef-)?[0-9A-Za-z.-]+( (AND|OR|WITH) (LicenseRef-)?[0-9A-Za-z.-]+)*$",
+    "must be an SPDX licence expression",
+)
 NAME = pattern(r"^[a-z0-9][a-z0-9._/-]*$", "must be an image name without a tag")
 
 Text = Annotated[tuple[Annotated[str, StringConstraints(pattern=LACK)], ...], Field(strict=False)]
@@ -93,11 +97,12 @@ Origin = FromPackages | FromUpstream
 
 
 class Definition(Strict):
-    """A component.yaml."""
+    """A component.yaml; the licence is an SPDX expression for the component's files."""
 
     argument: Annotated[str, StringConstraints(pattern=ARGUMENT)]
     packages: Annotated[FromPackages, Field(discriminator="kind")]
     upstream: Annotated[FromUpstream, Field(discriminator="kind")]
+    licence: Annotated[str, StringConstraints(pattern=LICENCE)]
 
     def origin(self, source: Source) -> Origin:
         """The origin of the component in a source."""

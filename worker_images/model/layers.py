@@ -124,6 +124,12 @@ LAYERS = (
         images="slim",
     ),
     Layer(
+        "release",
+        "Does the SBOM name what an independent reader finds in the image?",
+        "an engine",
+        images="all",
+    ),
+    Layer(
         "examples",
         "Does a derived image build, and does it still contain all layers of the worker image?",
         "an engine",

@@ -36,6 +36,8 @@ INVALID = {
     ),
     "unknown architecture": (GVISOR, '"arm64"]', '"mips"]', "architectures"),
     "plain http": (GVISOR, "https://storage", "http://storage", "upstream"),
+    "no licence": (GVISOR, 'licence: "Apache-2.0"\n', "", "licence: missing"),
+    "licence that is not SPDX": (GVISOR, '"Apache-2.0"', '"Apache, version 2"', "licence"),
     "argument of another component": (GVISOR, "GVISOR_VERSION", "RUNC_VERSION", "used twice"),
 }
 
