@@ -2,6 +2,11 @@
 
 import struct
 
+GO_MODULES = (
+    "path\texample.org/tool/cmd\nmod\texample.org/tool\t(devel)\t\n"
+    "dep\tgvisor.dev/gvisor\tv1.2.3\th1:abc=\ndep\ta.b/c\tv1.0.0\n=>\td.e/f\tv2.0.0\th1:x=\n"
+)
+
 
 def library(names: tuple[str, ...], *, strings_at: int = 0x1000, soname: str = "") -> bytes:
     """Return a 64-bit library whose only loaded segment contains the string table."""
@@ -41,3 +46,21 @@ def printing_program(text: str) -> bytes:
         + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, base + begin, 64, 0, 0, 64, 56, 1, 64, 0, 0)
     )
     return start + struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 4096) + code + message
+
+
+def go_program(
+    modules: str = GO_MODULES, machine: int = 62, flags: int = 2, go: str = "go1.26.11"
+) -> bytes:
+    """An ELF header, padding, and build information as Go 1.18 and later write it."""
+    header = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 2, machine)
+    framed = b"\x30" * 16 + modules.encode() + b"\xf9" * 16
+    record = b"\xff Go buildinf:" + bytes([8, flags]) + bytes(16)
+    return header.ljust(64, b"\0") + record + _variable(go.encode()) + _variable(framed) + bytes(64)
+
+
+def _variable(data: bytes) -> bytes:
+    length, prefix = len(data), bytearray()
+    while length >= 0x80:
+        prefix.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes([*prefix, length]) + data

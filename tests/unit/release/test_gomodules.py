@@ -1,0 +1,76 @@
+"""Go programs, compared with the modules of the lock."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.support.elf_files import go_program, library
+from tests.support.members import file
+from tests.unit.release.conftest import Loaded
+from worker_images.build.inputs import Text
+from worker_images.build.plan import Plan
+from worker_images.errors import PolicyError
+from worker_images.model.oci.image import Image
+from worker_images.release.gomodules import Built, Module, built
+from worker_images.release.owners import Program
+
+RUNC = "github.com/opencontainers/runc"
+SUM = f"{RUNC} v1.5.2 h1:own=\n{RUNC} v1.5.2/go.mod h1:mod=\nexample.org/b v1.0.0 h1:b=\n"
+PROGRAM = f"path\t{RUNC}\nmod\t{RUNC}\tv1.5.2\th1:own=\ndep\texample.org/b\tv1.0.0\th1:b=\n"
+
+
+@pytest.fixture
+def plan(full: Plan) -> Plan:
+    """A plan of runc alone, with two modules."""
+    components = tuple(each for each in full.components if each.name == "runc")
+    text = Text("runc", "components/runc/go.sum", SUM)
+    return replace(full, components=components, inputs=(text,), toolchain="1.26.11")
+
+
+def programs(image: Image, component: str = "runc") -> list[Program]:
+    return [Program(entry, "0" * 64, component) for entry in image.entries]
+
+
+def test_modules_are_read_from_a_program(loaded: Loaded, plan: Plan) -> None:
+    image = loaded([file("runc", go_program(PROGRAM))])
+    (found,) = programs(image)
+    modules = (Module("example.org/b", "v1.0.0", "h1:b="), Module(RUNC, "v1.5.2", "h1:own="))
+    assert built(image, [found], plan) == (Built(found, "1.26.11", RUNC, modules),)
+
+
+def test_program_without_build_information_has_no_modules(loaded: Loaded, plan: Plan) -> None:
+    image = loaded([file("usr/lib/liba.so", library(("libc.so.6",)))])
+    assert built(image, programs(image, "base"), plan) == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (library(("libc.so.6",)), "has no valid Go build information"),
+        (go_program(PROGRAM, go="go1.27.0"), "compiled by Go 1.27.0 instead of 1.26.11"),
+        (
+            go_program(PROGRAM.replace(f"path\t{RUNC}", "path\texample.org/x")),
+            "is the command example.org/x, which runc does not have",
+        ),
+        (
+            go_program(PROGRAM.replace("b\tv1.0.0", "b\tv1.0.1")),
+            "example.org/b v1.0.1 h1:b= is not in go.sum",
+        ),
+        (
+            go_program(PROGRAM.replace("h1:b=", "h1:other=")),
+            "example.org/b v1.0.0 h1:other= is not in go.sum",
+        ),
+        (go_program(PROGRAM.replace("\th1:b=", "")), "example.org/b v1.0.0  is not in go.sum"),
+        (
+            go_program(f"{PROGRAM}=>\texample.org/fork\tv1.0.0\th1:b=\n"),
+            "example.org/b replaced by example.org/fork v1.0.0 h1:b= is not in go.sum",
+        ),
+    ],
+)
+def test_program_that_differs_from_the_lock_is_refused(
+    data: bytes, message: str, loaded: Loaded, plan: Plan
+) -> None:
+    image = loaded([file("runc", data)])
+    with pytest.raises(PolicyError, match="build the image again") as refused:
+        built(image, programs(image), plan)
+    assert f"/runc: {message}" in str(refused.value)
