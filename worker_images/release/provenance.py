@@ -1,0 +1,127 @@
+"""The provenance of a release: a SLSA v1 predicate, from the plans and the lock.
+
+docs/provenance.md describes its build type.
+"""
+
+import base64
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import urlsplit, urlunsplit
+
+from worker_images.build.inputs import Input, Modules, Root, Text, Toolchain, Wheel
+from worker_images.build.plan import Plan
+from worker_images.fetch import gomod
+from worker_images.files import text_digest
+from worker_images.model.lock import lock_of
+from worker_images.model.project import Project
+from worker_images.release import purls
+
+PREDICATE = "https://slsa.dev/provenance/v1"
+# Names; .invalid is a domain that never resolves (RFC 2606).
+BUILD_TYPE = "https://worker-images.invalid/build/v1"
+# A build by ./build.py is SLSA Build L1: this builder can forge what it signs.
+LOCAL_BUILDER = "https://worker-images.invalid/builder/local/v1"
+COMMIT = re.compile(r"(?P<commit>[0-9a-f]{40}|[0-9a-f]{64})(?P<changed>-dirty)?")
+
+Json = Mapping[str, object]
+
+
+def predicate(
+    plans: Sequence[Plan],
+    project: Project,
+    *,
+    revision: str,
+    repository: str = "",
+    builder: str = LOCAL_BUILDER,
+    invocation: str,
+) -> dict[str, object]:
+    """Return the predicate for one variant; it has one plan for each architecture.
+
+    `revision` is that of git, with -dirty if the checkout has changes. `repository` is its URL.
+    The predicate depends on the arguments and on the checkout's files alone.
+    """
+    first = plans[0]
+    return {
+        "buildDefinition": {
+            "buildType": BUILD_TYPE,
+            "externalParameters": {
+                "variant": first.variant,
+                "source": first.source,
+                "architectures": [each.architecture for each in plans],
+                "versions": {"sha256": text_digest(project.versions.read_text())},
+            },
+            "internalParameters": {
+                "created": first.created,
+                "fileTime": first.file_time,
+                "packagesResolved": list(first.resolved),
+            },
+            "resolvedDependencies": [
+                *_checkout(project, revision, repository),
+                *_dependencies(plans),
+            ],
+        },
+        "runDetails": {"builder": {"id": builder}, "metadata": {"invocationId": invocation}},
+    }
+
+
+def _checkout(project: Project, revision: str, repository: str) -> Iterator[Json]:
+    """The git revision and the lock; a checkout with changes has no digest."""
+    found = COMMIT.fullmatch(revision)
+    if found and not found["changed"]:
+        yield _named("source", _address(repository), {"gitCommit": found["commit"]})
+    text = lock_of(project.versions).read_text()
+    yield _named("versions.lock", "", {"sha256": text_digest(text)})
+
+
+def _address(repository: str) -> str:
+    """The URL of a git repository without credentials; empty for a folder of this machine."""
+    parts = urlsplit(repository)
+    if parts.scheme not in {"https", "http", "ssh", "git"} or not parts.hostname:
+        return ""
+    host = parts.netloc.rpartition("@")[2]
+    return f"git+{urlunsplit((parts.scheme, host, parts.path, '', ''))}"
+
+
+def _dependencies(plans: Sequence[Plan]) -> list[Json]:
+    """What all plans take in, each once, in order of their names and URIs."""
+    found: dict[str, Json] = {}
+    for plan in plans:
+        for each in plan.inputs:
+            for row in _of(each):
+                found[f"{row.get('uri', '')} {row['name']}"] = row
+    return [found[key] for key in sorted(found)]
+
+
+def _of(each: Input) -> Iterator[Json]:
+    """The files of an input, each with its digest."""
+    if isinstance(each, Root):
+        for package in each.packages:
+            yield _named(f"{package.name} {package.version}", package.url, _sha256(package.sha256))
+    elif isinstance(each, Toolchain):
+        yield _module(each.file)
+    elif isinstance(each, Modules):
+        yield from map(_module, each.files)
+    elif isinstance(each, Wheel):
+        purl = purls.wheel(each.wheel.project, each.wheel.version).to_string()
+        yield _named(each.name, purl, _sha256(each.digest))
+    elif isinstance(each, Text):
+        yield _named(f"images/{each.place}", "", _sha256(each.digest))
+    else:
+        algorithm, _, digest = each.digest.partition(":")
+        yield _named(each.name, "", {algorithm: digest})
+
+
+def _module(file: gomod.File) -> Json:
+    """A file of a module proxy, with the hash of go.sum as in-toto's dirHash writes it."""
+    purl = purls.module(file.path, file.version).to_string()
+    digest = base64.b64decode(file.sum.removeprefix("h1:")).hex()
+    name = f"{file.path} {file.version}{'/go.mod' if file.mod else ''}"
+    return _named(name, f"{purl}#go.mod" if file.mod else purl, {"dirHash": digest})
+
+
+def _sha256(digest: str) -> dict[str, str]:
+    return {"sha256": digest}
+
+
+def _named(name: str, uri: str, digest: Mapping[str, str]) -> Json:
+    return {"name": name, **({"uri": uri} if uri else {}), "digest": dict(digest)}
