@@ -71,6 +71,7 @@ def checkout(tmp_path: Path) -> Path:
     for name in (
         "versions.yaml",
         "versions.lock",
+        "security-exceptions.yaml",
         "build.py",
         "requirements.txt",
         "pyproject.toml",

@@ -31,7 +31,7 @@ other commands:
   ./build.py compat --driver VERSION ...         list the gVisor releases that serve these drivers
   ./build.py gpu-kit [--variant VARIANT]         pack the workload tests and an image for a GPU node
   ./build.py update [--write]                    propose newer gVisor pins, with driver changes
-  ./build.py lock [--check]                      resolve all pins again; write versions.lock
+  ./build.py lock [--check [--security]]         resolve all pins again; write versions.lock
   ./build.py accept [VARIANT ...]                after a change: build, test, write generated files
   ./build.py render [--check]                    write the Dockerfiles and versions.schema.json
   ./build.py fetch --into DIR                    download all locked files for an offline build
@@ -47,7 +47,7 @@ examples:
   eval "$(./build.py engine env)"                point docker in this shell at the private engine
 
 exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 a check failed,
-6 registry, 7 a driver of the fleet is not served, 130 interrupted
+6 registry, 7 a driver of the fleet is not served or a security update is missing, 130 interrupted
 """
 
 

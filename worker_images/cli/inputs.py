@@ -1,5 +1,6 @@
 """The commands `build.py lock` and `build.py fetch`."""
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from worker_images.build.inputs import Input
 from worker_images.build.plan import ALL
 from worker_images.build.requirements import ARCHITECTURES
 from worker_images.build.tars import Progress
-from worker_images.cli import parsers
+from worker_images.cli import freshness, parsers
 from worker_images.errors import UsageError
 from worker_images.fetch import apt
 from worker_images.fetch.store import Store, copy_file, pip_failure, wheel_download
@@ -24,9 +25,14 @@ LOCK_EXAMPLES = """\
 examples:
   ./build.py lock             resolve against today's Debian, Go module proxy and PyPI
   ./build.py lock --check     write nothing; exit 2 if the lock would change
+  ./build.py lock --check --security
+                              list the packages of the images that Debian has in newer versions
+  ./build.py lock --check --security --fail-on security
+                              exit 7 for a security update that is not in security-exceptions.yaml
 
-exit codes: 0 ok, 2 usage, versions.yaml, or (with --check) an outdated lock, 3 fetch, 4 engine,
-7 a driver of the fleet is not served
+exit codes: 0 ok, 2 usage, versions.yaml, an exception that expired or is not needed, or (with
+--check) an outdated lock, 3 fetch, 4 engine, 7 a security update, or a driver of the fleet is not
+served
 """
 FETCH_EXAMPLES = """\
 examples:
@@ -53,13 +59,25 @@ def lock(argv: list[str], root: Path, progress: Progress) -> str:
         action="store_true",
         help="write nothing; exit 2 if the registries now resolve to other versions",
     )
+    freshness.add_options(parser)
     arguments = parser.parse_args(argv)
+    _check_options(parser, arguments)
     check_cache()
     loaded = project.load(root, arguments.versions)
+    if arguments.security:
+        return freshness.check(arguments, loaded, progress)
     if not arguments.check:
         _check_modules(loaded)
     changed = resolve.write(loaded, progress, check=arguments.check)
     return "\n".join(changed) or "nothing changed: the lock is up to date"
+
+
+def _check_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with exit code 2 for an option without the option that it belongs to."""
+    if arguments.security and not arguments.check:
+        parser.error("--security: add --check")
+    if (arguments.fail_on or arguments.json) and not arguments.security:
+        parser.error(f"{'--fail-on' if arguments.fail_on else '--json'}: add --security")
 
 
 def _check_modules(loaded: Project) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import tarfile
 import tempfile
 import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from worker_images.errors import EngineError, FetchError
@@ -52,12 +52,21 @@ APT::Sandbox::User "";
 
 def sources(pin: DebianPin) -> str:
     """The apt sources of a suite: release, updates and security, all signed by Debian."""
-    rows = (
-        (pin.mirror, pin.suite),
-        (pin.mirror, f"{pin.suite}-updates"),
-        (pin.security, f"{pin.suite}-security"),
-    )
-    return "".join(f"deb [signed-by={KEYRING}] {mirror} {suite} main\n" for mirror, suite in rows)
+    return main_sources(pin) + security_sources(pin)
+
+
+def main_sources(pin: DebianPin) -> str:
+    """The apt sources of the main archive: release and updates."""
+    return _source(pin.mirror, pin.suite) + _source(pin.mirror, f"{pin.suite}-updates")
+
+
+def security_sources(pin: DebianPin) -> str:
+    """The apt source of the security archive."""
+    return _source(pin.security, f"{pin.suite}-security")
+
+
+def _source(mirror: str, suite: str) -> str:
+    return f"deb [signed-by={KEYRING}] {mirror} {suite} main\n"
 
 
 def resolve(
@@ -67,13 +76,59 @@ def resolve(
 
     Raises EngineError or FetchError.
     """
+    with _temporary_folder() as folder:
+        return closures(apt_folder(folder, sources(pin), architecture), names)
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """An empty folder; raises EngineError if this machine lacks Debian's keys."""
     if not KEYRING.exists():
         raise EngineError(
             f"resolving Debian packages: {KEYRING} does not exist; run: apt-get install"
             " debian-archive-keyring"
         )
     with tempfile.TemporaryDirectory(prefix="part-apt-", dir=scratch()) as folder:
-        return closures(apt_folder(Path(folder), sources(pin), architecture), names)
+        yield Path(folder)
+
+
+def newest(sources_list: str, names: Collection[str], architecture: str) -> dict[str, str]:
+    """The newest version of each package that an archive has; raises EngineError or FetchError."""
+    with _temporary_folder() as folder:
+        _apt(apt_folder(folder, sources_list, architecture), "update", "--error-on=any")
+        lists = sorted(Path(folder, "state", "lists").glob("*_Packages"))
+        rows = [row for path in lists for row in _versions(path)]
+    # apt only notes that an archive lacks an architecture.
+    if not rows:
+        raise FetchError(
+            f"resolving Debian packages: no package for {architecture} in:"
+            f" {' '.join(sources_list.split())}; {CHECK_NETWORK}"
+        )
+    found: dict[str, str] = {}
+    for name, version in rows:
+        if name in names and (name not in found or is_later(version, found[name])):
+            found[name] = version
+    return found
+
+
+def _versions(index: Path) -> Iterator[tuple[str, str]]:
+    """The name and version of each package in an index."""
+    name = ""
+    with index.open(encoding="utf-8") as lines:
+        for line in lines:
+            field, _, value = line.rstrip("\n").partition(": ")
+            if field == "Package":
+                name = value
+            elif field == "Version":
+                yield name, value
+
+
+def is_later(version: str, other: str) -> bool:
+    """Whether a Debian version is later than another."""
+    if version == other:
+        return False
+    command = ["dpkg", "--compare-versions", version, "gt", other]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def closures(

@@ -7,34 +7,23 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints
 
 from worker_images.harness.dangers import RULES
 from worker_images.harness.derived import Fault
 from worker_images.model.document import read
+from worker_images.model.exceptions import Excepted, Line
 from worker_images.model.schema import Strict, pattern, validate
 
-LINE = pattern(r"^\S(.*\S)?$", "one line of text")
 NAMES = (*RULES, "secret")
 RULE = pattern(f"^({'|'.join(NAMES)})$", f"a rule is one of {', '.join(NAMES)}")
-DAY = pattern(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "a day, such as 2027-06-30")
-
-Line = Annotated[str, StringConstraints(pattern=LINE)]
 
 
-class Entry(Strict):
+class Entry(Excepted):
     """One exception: a path or a pattern as in a shell, whose * also matches slashes."""
 
     path: Line
     rule: Annotated[str, StringConstraints(pattern=RULE)]
-    reason: Line
-    expires: Annotated[str, StringConstraints(pattern=DAY)]
-
-    @field_validator("expires")
-    @classmethod
-    def _is_a_day(cls, text: str) -> str:
-        date.fromisoformat(text)
-        return text
 
     def matches(self, fault: Fault) -> bool:
         """Whether the entry is about a fault, on any day."""
@@ -89,5 +78,5 @@ class Allowed:
 def load(path: Path, today: date) -> Allowed:
     """Read an allow file; raises DocumentError."""
     entries = validate(read(path), File).allow
-    current = tuple(each for each in entries if date.fromisoformat(each.expires) >= today)
-    return Allowed(current, tuple(each for each in entries if each not in current))
+    expired = tuple(each for each in entries if each.has_expired(today))
+    return Allowed(tuple(each for each in entries if each not in expired), expired)

@@ -1,10 +1,10 @@
 """Debian packages that a derived image holds in newer versions than its worker image."""
 
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from worker_images.fetch.apt import is_later
 from worker_images.harness import closed_world, dpkg
 from worker_images.harness.closed_world import Declared
 from worker_images.harness.dpkg import STATUS, Installed
@@ -37,14 +37,6 @@ def newer(image: Image, worker: Image) -> dict[str, Installed]:
         for name, package in dpkg.recorded(image).items()
         if name in held and is_later(package.version, held[name].version)
     }
-
-
-def is_later(version: str, other: str) -> bool:
-    """Whether a Debian version is later than another."""
-    if version == other:
-        return False
-    command = ["dpkg", "--compare-versions", version, "gt", other]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def updates(worker: Image, files: Mapping[str, Path], rules: Rules) -> Updates:

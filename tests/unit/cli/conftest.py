@@ -1,4 +1,4 @@
-"""Fixtures: the command update with its own pins."""
+"""Fixtures: the command update with its own pins, and signed archives."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.support import registries
+from tests.support.debian_archives import FOLDER, Debian
 from tests.support.updates import COMMIT, DAY, GVISOR, SERVED, Update
+from worker_images.fetch import apt
 from worker_images.files import ROOT
 
 
@@ -19,3 +21,13 @@ def update(tmp_path: Path) -> Iterator[Update]:
         text = (ROOT / "tests/unit/golden/versions.yaml").read_text()
         (folder / "versions.yaml").write_text(text)
         yield Update(registry, folder / "versions.yaml", text)
+
+
+@pytest.fixture
+def debian(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Debian]:
+    monkeypatch.setattr(apt, "KEYRING", FOLDER / "signer.asc")
+    with registries.serving() as registry:
+        found = Debian(registry, checkout)
+        found.publish()
+        found.use("newer")
+        yield found

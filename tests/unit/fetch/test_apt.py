@@ -89,3 +89,21 @@ def test_broken_deb_is_an_error(tmp_path: Path) -> None:
         apt.members(path, "--fsys-tarfile") as tar,
     ):
         list(tar)
+
+
+@pytest.mark.parametrize(
+    ("version", "other_version", "later"),
+    [
+        ("1.10-1", "1.9-1", True),
+        ("1:1", "2", True),
+        ("1~rc1", "1", False),
+        ("1", "1", False),
+        ("1+deb13u1", "1", True),
+    ],
+)
+def test_versions_are_compared_as_debian_does(
+    version: str,
+    other_version: str,
+    later: bool,
+) -> None:
+    assert apt.is_later(version, other_version) is later

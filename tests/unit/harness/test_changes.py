@@ -187,21 +187,3 @@ def test_packages_of_both_kinds_of_records_are_newer(tmp_path: Path) -> None:
     removed = "Package: libx\nStatus: deinstall ok config-files\nVersion: 2\n"
     found, worker = image(tmp_path, [record, file("var/lib/dpkg/status", text + removed)])
     assert updates.newer(found, worker) == {"libx": Installed("1.10-1", (), ())}
-
-
-@pytest.mark.parametrize(
-    ("version", "other_version", "later"),
-    [
-        ("1.10-1", "1.9-1", True),
-        ("1:1", "2", True),
-        ("1~rc1", "1", False),
-        ("1", "1", False),
-        ("1+deb13u1", "1", True),
-    ],
-)
-def test_versions_are_compared_as_debian_does(
-    version: str,
-    other_version: str,
-    later: bool,
-) -> None:
-    assert updates.is_later(version, other_version) is later
