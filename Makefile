@@ -34,7 +34,7 @@ accept: setup ## after a change: resolve what is new, render, build, test, write
 lock: setup ## resolve all pins again: versions.lock, go.mod, go.sum
 	@./build.py lock
 
-lint: ## run ruff, mypy, import-linter, hadolint and shellcheck, and check the generated files
+lint: ## run ruff, mypy, import-linter, hadolint, shellcheck, actionlint and zizmor, and check the generated files
 	@scripts/setup lint
 	@scripts/lint
 

@@ -13,7 +13,7 @@ from tests.engines import compiled, engines, miniature, suite
 from tests.engines.engines import RunningEngine
 from tests.engines.miniature import Miniature
 from tests.engines.space import RunFolder, interrupt, new_run_folder
-from tests.engines.suite import Parts
+from tests.support.go_programs import Parts
 from worker_images.engine.builder import find
 from worker_images.engine.endpoint import Endpoint, PrivateEngine
 from worker_images.errors import FetchError
@@ -132,7 +132,7 @@ def builder(
 ) -> Iterator[str]:
     """The name of a remote builder: the newest BuildKit."""
     try:
-        program = compiled.buildkitd(run_folder.folder / "compile", parts, progress)
+        program = compiled.buildkitd(parts, progress)
     except FetchError as error:
         not_run(pytestconfig, LAYER, str(error))
     shutil.copy(program, run_folder.root / "usr/bin/buildkitd")

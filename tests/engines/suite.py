@@ -7,18 +7,15 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-from worker_images.build import requirements, tars
+from tests.support.go_programs import Parts
+from worker_images.build import tars
 from worker_images.build.inputs import ENGINE, Root
 from worker_images.build.tars import Progress, cleared
 from worker_images.errors import EngineError, FetchError
 from worker_images.fetch import apt
-from worker_images.fetch.store import Store
-from worker_images.model import project
-from worker_images.model.lock import Lock, Package
+from worker_images.model.lock import Package
 from worker_images.model.pins import DebianPin
-from worker_images.model.project import Project
 
 SUITES = ("testing", "sid")
 PACKAGES = (
@@ -35,32 +32,6 @@ PACKAGES = (
 # The indexes of testing and sid are valid for a week, and a mirror frozen for reproducible builds
 # is older. Signatures are still checked, and no image contains these packages.
 SETTINGS = 'Acquire::Check-Valid-Until "false";\n'
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The project's pins, lock and downloaded files."""
-
-    project: Project
-    locked: Lock
-    store: Store
-
-    @classmethod
-    def of(cls, root: Path) -> Self:
-        """Load the committed pins and lock of a checkout."""
-        loaded = project.load(root)
-        return cls(loaded, requirements.load(loaded), Store())
-
-    @property
-    def epoch(self) -> int:
-        """The modification time of every file."""
-        return self.project.file_time
-
-    @property
-    def write(self) -> tars.Write:
-        """The function that writes a tar."""
-        debian = self.project.pins.debian
-        return tars.writer(self.store, debian, self.locked.debian.resolved, self.epoch)
 
 
 @dataclass(frozen=True)

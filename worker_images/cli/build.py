@@ -33,6 +33,7 @@ other commands:
   ./build.py update [--write]                    propose newer gVisor pins, with driver changes
   ./build.py lock [--check [--security]]         resolve all pins again; write versions.lock
   ./build.py accept [VARIANT ...]                after a change: build, test, write generated files
+  ./build.py changes --base REVISION             compare Dockerfiles and sizes with a git revision
   ./build.py render [--check]                    write the Dockerfiles and versions.schema.json
   ./build.py fetch --into DIR                    download all locked files for an offline build
 

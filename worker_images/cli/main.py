@@ -23,6 +23,12 @@ def _build() -> Command:
     return build.build
 
 
+def _changes() -> Command:
+    from worker_images.cli import changes
+
+    return changes.command
+
+
 def _compat() -> Command:
     from worker_images.cli import compat
 
@@ -86,6 +92,7 @@ def _update() -> Command:
 # Imported on use: `--print plan` must not wait for the modules that build.
 COMMANDS: Mapping[str, Callable[[], Command]] = {
     "accept": _accept,
+    "changes": _changes,
     "compat": _compat,
     "doctor": _doctor,
     "engine": _engine,

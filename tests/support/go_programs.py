@@ -1,0 +1,123 @@
+"""Go programs that tests use, compiled with the Go release that versions.yaml pins."""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from worker_images.build import gotoolchain, requirements, tars
+from worker_images.build.inputs import Toolchain
+from worker_images.build.tars import Progress
+from worker_images.errors import EngineError
+from worker_images.fetch import gomod
+from worker_images.fetch.store import Store
+from worker_images.files import CACHE, ROOT, atomic_path, text_digest, without_stale_parts
+from worker_images.model import project
+from worker_images.model.lock import Lock
+from worker_images.model.project import Project
+
+FILES = ("go.mod", "go.sum")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The project's pins, lock and downloaded files."""
+
+    project: Project
+    locked: Lock
+    store: Store
+
+    @classmethod
+    def of(cls, root: Path) -> Self:
+        """Load the committed pins and lock of a checkout."""
+        loaded = project.load(root)
+        return cls(loaded, requirements.load(loaded), Store())
+
+    @property
+    def epoch(self) -> int:
+        """The modification time of every file."""
+        return self.project.file_time
+
+    @property
+    def write(self) -> tars.Write:
+        """The function that writes a tar."""
+        debian = self.project.pins.debian
+        return tars.writer(self.store, debian, self.locked.debian.resolved, self.epoch)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A command of a Go module; `folder` has the go.mod and go.sum that pin it."""
+
+    name: str
+    package: str
+    folder: Path
+    flags: tuple[str, ...] = ()
+
+    def compiled(self, parts: Parts, progress: Progress) -> Path:
+        """Return its path, cached by the digest of its sources.
+
+        Raises FetchError if they cannot be fetched.
+        """
+        texts = [(self.folder / name).read_text() for name in FILES]
+        toolchain = Toolchain(gomod.toolchain("", parts.locked.toolchain.sum)).digest
+        key = text_digest("".join([*texts, *self.flags, toolchain]))
+        cache = without_stale_parts(CACHE / "go-programs")
+        program = cache / f"{self.name}-{key[:16]}"
+        if not program.is_file():
+            with tempfile.TemporaryDirectory(prefix="part-", dir=cache) as folder:
+                _lay_out(self, Path(folder), parts, progress)
+                progress(f"compiling {self.name}")
+                begun = time.monotonic()
+                with atomic_path(program) as part:
+                    _compile(self, Path(folder), ["-o", str(part)])
+                progress(f"compiled {self.name} in {time.monotonic() - begun:.0f} s")
+        return program
+
+
+def _lay_out(program: Program, folder: Path, parts: Parts, progress: Progress) -> None:
+    """Write the compiler, go.mod, go.sum, and the modules in the layout of a module proxy."""
+    locked = parts.locked.toolchain
+    toolchain = Toolchain(gomod.toolchain(locked.version, locked.sum))
+    tars.place(folder, [toolchain], parts.write, parts.epoch, progress)
+    command = ["tar", "--extract", "--file", str(folder / "go.tar"), "--directory", str(folder)]
+    subprocess.run(command, check=True)
+    name = str((program.folder / "go.sum").relative_to(ROOT))
+    files = gomod.files((program.folder / "go.sum").read_text(), name)
+    progress(f"fetching {len(files)} files of Go modules that are not cached")
+    for file, path in zip(files, parts.store.modules(files), strict=True):
+        tars.link(path, folder / "modules" / file.name)
+    for each in FILES:
+        shutil.copyfile(program.folder / each, folder / each)
+
+
+def _compile(program: Program, folder: Path, arguments: Sequence[str]) -> None:
+    """Compile without a network, from the files in the folder alone."""
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder),
+        "GOPATH": str(folder / "go"),
+        "GOCACHE": str(folder / "cache"),
+        "GOPROXY": (folder / "modules").as_uri(),
+        "GOSUMDB": "off",
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false -modcacherw",
+        "CGO_ENABLED": "0",
+    }
+    go = str(folder / gotoolchain.PLACE / "bin" / "go")
+    command = ["unshare", "--map-root-user", "--net", go, "build", *program.flags, *arguments]
+    result = subprocess.run(
+        [*command, program.package],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        output = " / ".join(result.stderr.splitlines()[-5:])
+        raise EngineError(f"compiling {program.name} failed: {output}")

@@ -1,0 +1,98 @@
+"""scripts/hosted and scripts/publish, with stand-ins for the programs that they start."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support import commands
+from worker_images.files import ROOT
+
+WORKFLOW = {
+    "GITHUB_REF_NAME": "v1.4.0",
+    "GITHUB_REPOSITORY": "Team/Worker",
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_WORKFLOW_REF": "Team/Worker/.github/workflows/release.yaml@refs/tags/v1.4.0",
+}
+IDENTITY = "https://github.com/Team/Worker/.github/workflows/release.yaml@refs/tags/v1.4.0"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """A folder of programs that write down how they were started."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("apt-get", "sysctl", "systemctl", "docker"):
+        (folder / name).write_text(
+            f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/log\ncat >>{tmp_path}/log\n'
+        )
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def environment(machine: Path, values: Mapping[str, str]) -> dict[str, str]:
+    return {"PATH": f"{machine}:{os.environ['PATH']}", **values}
+
+
+@pytest.mark.parametrize("before", [None, {"features": {"cdi": True}, "bip": "10.0.0.1/24"}])
+def test_runner_gets_namespaces_and_a_store_that_writes_archives(
+    before: dict[str, object] | None, machine: Path, tmp_path: Path
+) -> None:
+    settings = tmp_path / "daemon.json"
+    if before:
+        settings.write_text(json.dumps(before))
+    command = [ROOT / "scripts/hosted", settings]
+    result = commands.run(command, env=environment(machine, {}))
+    assert result.returncode == 0, result.stderr
+    started = (tmp_path / "log").read_text().splitlines()
+    assert "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0" in started
+    assert started[-1] == "systemctl restart docker.service"
+    found = json.loads(settings.read_text())
+    assert found["features"]["containerd-snapshotter"] is True
+    assert {**found, "features": {**found["features"]}}.keys() >= (before or {}).keys()
+
+
+def test_publish_releases_as_the_identity_of_the_workflow(machine: Path, tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    (checkout / "scripts").mkdir(parents=True)
+    (checkout / "scripts/publish").write_text((ROOT / "scripts/publish").read_text())
+    (checkout / "scripts/publish").chmod(0o755)
+    (checkout / "build.py").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (checkout / "build.py").chmod(0o755)
+    command: list[str | Path] = [checkout / "scripts/publish", "slim", "amd64,arm64"]
+    result = commands.run(command, env=environment(machine, WORKFLOW))
+    assert result.stdout.splitlines() == [
+        *("release", "--variant", "slim", "--arch", "amd64,arm64", "--version", "1.4.0"),
+        *("--to", "ghcr.io/team/worker", "--require", "image", "--keyless"),
+        *("--identity", IDENTITY, "--issuer", "https://token.actions.githubusercontent.com"),
+        *("--builder-id", IDENTITY),
+    ]
+
+
+def test_password_is_in_no_command_line(machine: Path, tmp_path: Path) -> None:
+    values = {"GITHUB_ACTOR": "somebody", "REGISTRY_PASSWORD": "secret word"}
+    result = commands.run([ROOT / "scripts/publish", "login"], env=environment(machine, values))
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "log").read_text().splitlines() == [
+        "docker login ghcr.io --username somebody --password-stdin",
+        "secret word",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("login",), "publish: GITHUB_ACTOR is not set; run this in release.yaml"),
+        (("slim", "amd64"), "publish: GITHUB_REF_NAME is not set; run this in release.yaml"),
+        ((), "usage: scripts/publish login"),
+        (("slim",), "usage: scripts/publish login"),
+    ],
+)
+def test_publish_outside_of_the_workflow_is_exit_2(
+    arguments: tuple[str, ...], message: str, machine: Path
+) -> None:
+    result = commands.run([ROOT / "scripts/publish", *arguments], env=environment(machine, {}))
+    assert result.returncode == 2
+    assert result.stderr.startswith(message)
