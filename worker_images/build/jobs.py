@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from worker_images.build import machine, plan, provision, render, requirements, uptodate
+from worker_images.build import (
+    layer_inputs,
+    machine,
+    plan,
+    provision,
+    render,
+    requirements,
+    uptodate,
+)
 from worker_images.build.inputs import BUILDER
 from worker_images.build.record import UNKNOWN, revision
 from worker_images.build.tars import Progress
@@ -17,6 +25,7 @@ from worker_images.fetch.store import Store
 from worker_images.files import CACHE, check_cache
 from worker_images.model import pins
 from worker_images.model.component import Architecture
+from worker_images.model.ledger import LEDGER, Ledger
 from worker_images.model.lock import Lock
 from worker_images.model.project import Project
 
@@ -26,6 +35,7 @@ NEEDED_BYTES = 4 * 10**9
 PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 HOST = r"(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::[0-9]+)?|[A-Za-z0-9-]+:[0-9]+|localhost)"
 TAG = re.compile(rf"(?:{HOST}/)?{PART}(?:/{PART})*(?::[0-9A-Za-z_][0-9A-Za-z._-]{{0,127}})?")
+REPOSITORY = re.compile(rf"{HOST}/{PART}(?:/{PART})*")
 MAX_NAME_LENGTH = 255
 IMAGE_ID = re.compile("[0-9a-f]{64}")
 
@@ -43,6 +53,8 @@ class Request:
     no_cache: bool = False
     test: bool = True
     push: bool = False
+    cache_from: str | None = None
+    cache_to: str | None = None
     retest: bool = False
 
 
@@ -144,6 +156,8 @@ def plan_all(requests: Sequence[Request], project: Project) -> Planned:
     )
     for request, planned in zip(requests, plans, strict=True):
         _check(request, planned)
+        if request.cache_from:
+            _check_reviewed(planned, project.root)
     texts = tuple(render.dockerfile(planned, project.root) for planned in plans)
     return Planned(plans, texts, locked, Store(source=requests[0].offline))
 
@@ -164,6 +178,7 @@ def _check(request: Request, planned: plan.Plan) -> None:
             "--push: only a tested image with a registry in its tag can be pushed; add --tag"
             " REGISTRY/NAME:TAG, without --no-test"
         )
+    _check_caches(request)
     machine.check(machine.Machine.here(), planned.source, request.variant)
     if planned.missing:
         raise UsageError(
@@ -176,6 +191,43 @@ def _check(request: Request, planned: plan.Plan) -> None:
             " stage: docker buildx build --build-context downloads=FOLDER"
         )
     _check_architecture(planned)
+
+
+def _check_caches(request: Request) -> None:
+    """Check the names of build caches; raises UsageError."""
+    for option, name in (("--cache-from", request.cache_from), ("--cache-to", request.cache_to)):
+        if name is None:
+            continue
+        if not REPOSITORY.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
+            raise UsageError(
+                f"{option} {name!r}: not a repository of a registry; use a name without a tag, such"
+                " as registry.example/team/cache; each image has its own tag there"
+            )
+        if not request.test:
+            raise UsageError(f"{option}: the tests check what a cache holds; remove --no-test")
+        if request.offline:
+            raise UsageError(f"{option}: a cache is in a registry, and --offline uses no network")
+
+
+def _check_reviewed(planned: plan.Plan, root: Path) -> None:
+    """Check that the ledger has every layer, so that a cache cannot change one; raises UsageError.
+
+    A cached result is trusted by its inputs. Only a reviewed digest shows whether it is right.
+    """
+    if planned.source == "upstream":
+        raise UsageError("--cache-from works only with --source packages: upstream has no ledger")
+    ledger = Ledger.read(root)
+    missing = [
+        name
+        for name, inputs in layer_inputs.input_digests(planned, root).items()
+        if not ledger.entry(name, planned.architecture, inputs)
+    ]
+    if missing:
+        raise UsageError(
+            f"--cache-from: {LEDGER} has no entry for {', '.join(missing)} on"
+            f" {planned.architecture}, so bytes from a cache could not be checked; build without"
+            " it, or run make accept first"
+        )
 
 
 def _check_architecture(planned: plan.Plan) -> None:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from worker_images.build import context, layer_inputs, record, tagging, tars, testing, uptodate
@@ -58,7 +59,7 @@ def _find_or_build(jobs: Sequence[BuildJob]) -> tuple[dict[str, Record], set[str
     records = {
         job.plan.variant: earlier
         for job in jobs
-        if (earlier := _find_unchanged(job, keys[job.plan.variant]))
+        if (earlier := find_unchanged(job, keys[job.plan.variant]))
     }
     stale = [job for job in jobs if job.plan.variant not in records]
     if stale:
@@ -76,22 +77,40 @@ def key_of(job: BuildJob) -> dict[str, str]:
     }
 
 
-def _find_unchanged(job: BuildJob, key: Key) -> Record | None:
-    """Return the record if no input changed and the engine still has the image.
+def find_unchanged(job: BuildJob, key: Key) -> Record | None:
+    """Return the record if no input changed and the image is still here.
 
     Otherwise report why a build is needed.
     """
     earlier = Record.read(job.out / "build.json")
-    reasons = record.changed(key, earlier) or (("--no-cache",) if job.request.no_cache else ())
+    options = {"--no-cache": job.request.no_cache, "--cache-to": bool(job.request.cache_to)}
+    reasons = record.changed(key, earlier) or tuple(name for name in options if options[name])
     if earlier and not reasons:
-        if record.matches(job.out / "image.tar", earlier) and job.images.holds(earlier.engine_id):
-            job.progress(
-                f"nothing to build: no input changed and the engine holds {earlier.image_id}"
-            )
-            return earlier
+        if found := _kept(job, earlier):
+            return found
         reasons = ("the built image is missing",)
     job.progress(f"building {job.plan.variant}: {', '.join(reasons)}")
     return None
+
+
+def _kept(job: BuildJob, earlier: Record) -> Record | None:
+    """Return the record of an image whose archive is complete; load it if the engine lacks it.
+
+    An archive that is loaded may come from another machine, so it is tested again.
+    """
+    archive = job.out / "image.tar"
+    if not record.matches(archive, earlier):
+        return None
+    if job.images.holds(earlier.engine_id):
+        job.progress(f"nothing to build: no input changed and the engine holds {earlier.image_id}")
+        return earlier
+    try:
+        loaded = job.images.load(archive)
+    except EngineError as error:
+        job.progress(str(error))
+        return None
+    job.progress(f"nothing to build: no input changed; loaded {earlier.image_id} from {archive}")
+    return replace(earlier, engine_id=loaded, tests_digest="", source_digest="")
 
 
 def _build(jobs: Sequence[BuildJob], keys: Mapping[str, Key]) -> dict[str, Record]:
@@ -117,6 +136,8 @@ def _build(jobs: Sequence[BuildJob], keys: Mapping[str, Key]) -> dict[str, Recor
                 plan.created,
                 architecture=plan.architecture,
                 no_cache=job.request.no_cache,
+                cache_from=_cache(job.request.cache_from, plan.name),
+                cache_to=_cache(job.request.cache_to, plan.name),
             )
         buildx.build(first.endpoint, targets, out / "build.log")
 
@@ -125,6 +146,11 @@ def _build(jobs: Sequence[BuildJob], keys: Mapping[str, Key]) -> dict[str, Recor
 
         with ThreadPoolExecutor() as pool:
             return {each.variant: each for each in pool.map(load, jobs)}
+
+
+def _cache(repository: str | None, name: str) -> str | None:
+    """Return the cache of an image: each has its own tag, because an export replaces all of it."""
+    return f"{repository}:{name}" if repository else None
 
 
 def _load(job: BuildJob, archive: Path, key: Key, started: float) -> Record:

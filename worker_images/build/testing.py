@@ -25,6 +25,11 @@ PROGRAM = "worker_images/harness/isolated.py"
 LAST_LINES = 5
 # With less free space, the disk counts as full: pytest cannot write its report.
 MIN_FREE_BYTES = 1 << 20
+# After a failure with --cache-from.
+CACHED = (
+    "; if a layer differs from the ledger, the cache may be wrong: delete it, and empty the"
+    " builder, which keeps what it took: docker buildx prune --all"
+)
 # pytest's status for a complete run with a failed check.
 CHECKS_FAILED = 1
 
@@ -99,6 +104,7 @@ def _check_results(job: BuildJob, built: Record, status: int, where: str) -> Non
             job.images.remove(built.engine_id)
         raise FailedTestsError(
             f"{log}\n\n{built.variant} failed {_count(len(failed))}; the tag is unchanged; {where}"
+            f"{CACHED if job.request.cache_from else ''}"
         )
     if status or not run or failed:
         cause = os.linesep.join(log.splitlines()[-LAST_LINES:]) or "no output"

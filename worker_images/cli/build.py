@@ -44,6 +44,7 @@ examples:
   ./build.py --variant slim --print bake > bake.json && docker buildx bake --file bake.json
   ./build.py --variant slim --tag registry.example/team/worker:1 --push
   ./build.py --variant slim --arch arm64         cross-compile for another architecture
+  ./build.py --variant slim --cache-from registry.example/team/cache
   ./build.py --variant slim --offline DIR        build without a network, from fetch --into DIR
   eval "$(./build.py engine env)"                point docker in this shell at the private engine
 
@@ -71,6 +72,7 @@ def _parser(root: Path) -> argparse.ArgumentParser:
     )
     parsers.add_versions(parser, root)
     _add_builder(parser)
+    _add_caches(parser)
     _add_result(parser)
     return parser
 
@@ -101,6 +103,21 @@ def _add_builder(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--no-cache", action="store_true", help="build every stage without the build cache"
+    )
+
+
+def _add_caches(parser: argparse.ArgumentParser) -> None:
+    """Add the options of build caches in registries."""
+    parser.add_argument(
+        "--cache-from",
+        metavar="REPOSITORY",
+        help="take the results of unchanged steps from a registry, such as"
+        " registry.example/team/cache",
+    )
+    parser.add_argument(
+        "--cache-to",
+        metavar="REPOSITORY",
+        help="write the results of all steps to a registry, for --cache-from elsewhere",
     )
 
 
@@ -166,6 +183,8 @@ def _request(arguments: argparse.Namespace, variant: str) -> "Request":
         no_cache=arguments.no_cache,
         test=arguments.test,
         push=arguments.push,
+        cache_from=arguments.cache_from,
+        cache_to=arguments.cache_to,
     )
 
 

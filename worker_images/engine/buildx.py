@@ -47,6 +47,8 @@ FAILURES: tuple[tuple[str, type[ImageBuildError], str], ...] = (
 )
 # The line above and below the failed step's last lines.
 RULE = "------"
+# All stages, not only what the image has; in a form that every registry takes.
+EXPORT = "type=registry,ref={},mode=max,image-manifest=true,oci-mediatypes=true"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
@@ -64,6 +66,9 @@ class Job:
     architecture: str = "amd64"
     # Whether a step uses a network, and thus needs this machine's proxies and certificates.
     network: bool = False
+    # Images in registries that hold the results of steps.
+    cache_from: str | None = None
+    cache_to: str | None = None
 
     @property
     def target_definition(self) -> dict[str, object]:
@@ -84,6 +89,8 @@ class Job:
                 else {}
             ),
             **({"target": self.target} if self.target else {}),
+            **({"cache-from": [f"type=registry,ref={self.cache_from}"]} if self.cache_from else {}),
+            **({"cache-to": [EXPORT.format(self.cache_to)]} if self.cache_to else {}),
         }
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -161,11 +162,12 @@ def user_namespaces(endpoint: Endpoint, pytestconfig: pytest.Config) -> bool:
 
 def require_host_architecture(config: pytest.Config) -> None:
     """Report a check as not run if the image is for another architecture."""
-    if (architecture := config.getoption("architecture")) != HOST_ARCHITECTURE:
+    here = "arm64" if platform.machine() == "aarch64" else HOST_ARCHITECTURE
+    if (architecture := config.getoption("architecture")) != here:
         not_run(
             config,
             "image",
-            f"programs for {architecture} do not run on this {HOST_ARCHITECTURE} machine",
+            f"programs for {architecture} do not run on this {here} machine",
         )
 
 

@@ -1,13 +1,19 @@
 """Plans of requests, and the digests of their inputs."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from worker_images.build import requirements
 from worker_images.build.jobs import Request, plan_all
+from worker_images.errors import UsageError
 from worker_images.files import text_digest
 from worker_images.model import project
 from worker_images.model.drivers.table import DRIVERS
+from worker_images.model.project import Project
 
 
 def key(checkout: Path) -> dict[str, str]:
@@ -32,3 +38,42 @@ def test_lock_is_read_once_for_all_variants(checkout: Path) -> None:
     planned = plan_all([Request("slim"), Request("full")], loaded)
     assert planned.locked == requirements.load(loaded)
     assert [each.variant for each in planned.plans] == ["slim", "full"]
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"cache_to": "team/cache"}, "--cache-to 'team/cache': not a repository of a registry"),
+        ({"cache_from": "r.example/cache:1"}, "--cache-from 'r.example/cache:1': not a repository"),
+        ({"cache_from": "r.example/cache,ref=x"}, "not a repository of a registry"),
+        ({"cache_from": ""}, "not a repository of a registry"),
+        ({"cache_to": "r.example/" + "a" * 300}, "not a repository of a registry"),
+        (
+            {"cache_from": "r.example/cache", "test": False},
+            "--cache-from: the tests check what a cache holds; remove --no-test",
+        ),
+        (
+            {"cache_from": "r.example/cache", "source": "upstream"},
+            "--cache-from works only with --source packages",
+        ),
+        (
+            {"cache_from": "r.example/cache", "architecture": "arm64"},
+            "images/ledger.json has no entry for base, gvisor on arm64",
+        ),
+        (
+            {"cache_from": "r.example/cache", "offline": Path("x")},
+            "--cache-from: a cache is in a registry, and --offline uses no network",
+        ),
+    ],
+)
+def test_cache_that_cannot_be_used_is_a_usage_error(
+    options: dict[str, Any], fault: str, project: Project
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(fault)):
+        plan_all([Request("slim", **options)], project)
+
+
+@pytest.mark.parametrize("name", ["r.example/cache", "127.0.0.1:5000/team/cache"])
+def test_repository_is_a_cache(name: str, project: Project) -> None:
+    """Control of the test above."""
+    assert plan_all([Request("slim", cache_from=name, cache_to=name)], project).plans

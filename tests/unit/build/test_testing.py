@@ -12,6 +12,7 @@ import pytest
 from tests.support import commands
 from worker_images import files
 from worker_images.build import record, testing
+from worker_images.build.jobs import Request
 from worker_images.engine.images import Images
 from worker_images.errors import EngineError, FailedTestsError
 from worker_images.files import ROOT
@@ -43,6 +44,7 @@ class Job:
     out: Path
     images: Images
     messages: list[str]
+    request: Request = Request("slim")  # noqa: RUF009 - a request is frozen
 
     def progress(self, text: str) -> None:
         self.messages.append(text)

@@ -94,3 +94,14 @@ def test_bake_file_contains_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         "c",
         "$${f",
     )
+
+
+def test_caches_are_images_in_registries() -> None:
+    job = buildx.Job(Path("f"), Path("c"), "type=docker", 1, cache_from="r/a:1", cache_to="r/b:1")
+    target = json.loads(buildx.bake({"one": job}))["target"]["one"]
+    assert target["cache-from"] == ["type=registry,ref=r/a:1"]
+    assert target["cache-to"] == [
+        "type=registry,ref=r/b:1,mode=max,image-manifest=true,oci-mediatypes=true"
+    ]
+    plain = json.loads(buildx.bake({"one": buildx.Job(Path("f"), Path("c"), "type=docker", 1)}))
+    assert not [key for key in plain["target"]["one"] if "cache-" in key]
