@@ -18,7 +18,6 @@ import pytest
 from tests.engines.engines import RunningEngine, build
 from worker_images.build import record
 from worker_images.engine.endpoint import Endpoint
-from worker_images.files import ROOT
 
 REPOSITORY = "team/cache"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -103,13 +102,18 @@ def prune(docker: RunningEngine, endpoint: Endpoint) -> None:
 
 
 def test_cache_saves_the_compilation_but_cannot_change_the_image(
-    cached: str, checkout: Path, docker: RunningEngine, registry: str, endpoint: Endpoint
+    cached: str,
+    checkout: Path,
+    docker: RunningEngine,
+    registry: str,
+    endpoint: Endpoint,
+    tmp_path: Path,
 ) -> None:
     """The ledger has the digest of each layer: other bytes fail, and nothing is tagged."""
     built = build(checkout, docker, "--cache-from", cached)
     assert built.returncode == 0, built.stderr
-    archive = ROOT / "out/slim/image.tar"
-    assert record.manifest(checkout / "out/slim/image.tar")[1] == record.manifest(archive)[1]
+    compiled = record.manifest(tmp_path / "slim/image.tar")[1]
+    assert record.manifest(checkout / "out/slim/image.tar")[1] == compiled
     log = (checkout / "out/slim/build.log").read_text()
     step = re.search(r"^(#[0-9]+) .* go build ", log, re.MULTILINE)
     assert step
