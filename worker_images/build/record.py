@@ -101,7 +101,9 @@ def revision(root: Path) -> str:
         for name, value in os.environ.items()
         if name not in {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
     }
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    # Without its tags, a commit is described by its hash.
+    words = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    command = ["git", "-C", str(root), *words]
     try:
         found = subprocess.run(
             command, env=environment, capture_output=True, text=True, check=False

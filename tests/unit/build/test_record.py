@@ -65,6 +65,7 @@ def test_revision_is_the_commit_of_the_checkout(
     """Also in a hook of another repository, which sets GIT_DIR to that one."""
     monkeypatch.setenv("GIT_DIR", str(ROOT / ".git"))
     commit = git(clone, "--git-dir", str(clone / ".git"), "rev-parse", "HEAD")
+    git(clone, "--git-dir", str(clone / ".git"), "tag", "--annotate", "--message=1", "v1")
     assert record.revision(clone) == commit
     (clone / "file").write_text("2")
     assert record.revision(clone) == f"{commit}-dirty"
