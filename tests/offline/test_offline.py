@@ -148,6 +148,6 @@ def test_full_for_arm64_is_refused_with_its_reason() -> None:
     refused = run("--variant", "full", "--arch", "arm64")
     assert refused.returncode == 2
     assert (
-        "--arch arm64: full contains runc, criu, nvidia-container-toolkit, cuda-runtime, built"
-        " for amd64 only; build slim instead" in refused.stderr
+        "--arch arm64: full contains cuda-runtime, built for amd64 only; build slim instead"
+        in refused.stderr
     )

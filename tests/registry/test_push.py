@@ -1,78 +1,26 @@
 """Does a registry receive exactly the image that was tested? Debian's docker-registry runs here."""
 
-import contextlib
 import hashlib
 import json
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import commands
+from tests.support import commands, docker_registry
+from tests.support.docker_registry import Settings, running
 from worker_images.engine.endpoint import Endpoint
-from worker_images.fetch import apt
-from worker_images.files import CACHE, ROOT
-from worker_images.model import pins
-
-CONFIGURATION = """\
-version: 0.1
-log: {{level: error}}
-storage:
-  filesystem: {{rootdirectory: {folder}/data}}
-  maintenance: {{readonly: {{enabled: {readonly}}}}}
-http: {{addr: "127.0.0.1:{port}"}}
-"""
+from worker_images.files import ROOT
 
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The docker-registry program of Debian's package."""
-    pin = pins.load(ROOT / "versions.yaml")[0].debian
-    found = apt.resolve(pin, {"registry": ["docker-registry"]})["registry"]
-    (file,) = apt.fetch(
-        [package for package in found if package.name == "docker-registry"], CACHE / "debs"
-    )
-    folder = tmp_path_factory.mktemp("registry")
-    subprocess.run(["dpkg-deb", "--extract", str(file), str(folder)], check=True)
-    return folder / "usr/bin/docker-registry"
-
-
-@contextlib.contextmanager
-def running_registry(program: Path, folder: Path, *, readonly: bool = False) -> Iterator[str]:
-    """Run a registry; yield its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    configuration = folder / "config.yml"
-    configuration.write_text(
-        CONFIGURATION.format(folder=folder, port=port, readonly=str(readonly).lower())
-    )
-    with subprocess.Popen(
-        [str(program), "serve", str(configuration)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            _wait_for(port, process)
-            yield f"127.0.0.1:{port}"
-        finally:
-            process.terminate()
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        with (
-            contextlib.suppress(ConnectionRefusedError),
-            socket.create_connection(("127.0.0.1", port)),
-        ):
-            return
-    raise AssertionError("the registry did not start")
+    return docker_registry.program(tmp_path_factory.mktemp("registry"))
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +64,7 @@ def digest_at(address: str) -> str:
 
 def test_registry_serves_the_tested_manifest(program: Path, tmp_path: Path) -> None:
     """A second push of the same image succeeds too."""
-    with running_registry(program, tmp_path) as address:
+    with running(program, tmp_path) as address:
         for _ in range(2):
             result = push(f"{address}/team/worker:1")
             assert result.returncode == 0, result.stderr
@@ -130,7 +78,7 @@ def test_push_fails_if_the_tag_has_another_image(
     program: Path, tmp_path: Path, endpoint: Endpoint
 ) -> None:
     """A push never moves a tag that another image has."""
-    with running_registry(program, tmp_path) as address:
+    with running(program, tmp_path) as address:
         name, docker = f"{address}/team/worker:1", endpoint.docker
         for command in ([docker, "tag", "worker:full", name], [docker, "push", name]):
             subprocess.run(command, env=endpoint.environment, capture_output=True, check=True)
@@ -142,7 +90,7 @@ def test_push_fails_if_the_tag_has_another_image(
 
 
 def test_push_to_a_readonly_registry_ends_with_exit_code_6(program: Path, tmp_path: Path) -> None:
-    with running_registry(program, tmp_path, readonly=True) as address:
+    with running(program, tmp_path, Settings(readonly=True)) as address:
         result = push(f"{address}/team/worker:1")
     assert result.returncode == 6
     assert f"pushing {address}/team/worker:1: " in result.stderr

@@ -170,7 +170,15 @@ def test_every_package_has_a_reason() -> None:
     packages = catalog.load(ROOT).packages
     assert all(
         len(reason.split()) >= 2
-        for group in (packages.base, packages.cgo, packages.lock, packages.engine, packages.release)
+        for group in (
+            packages.base,
+            packages.cgo,
+            packages.cross,
+            packages.target,
+            packages.lock,
+            packages.engine,
+            packages.release,
+        )
         for reason in group.values()
     )
 

@@ -16,14 +16,12 @@ from worker_images.errors import EngineError, FailedTestsError
 from worker_images.files import write_atomic
 from worker_images.model import lock_check, lock_differences, results
 from worker_images.model.component import Architecture
-from worker_images.model.ledger import LEDGER, Entry, Ledger, inputs_file
+from worker_images.model.ledger import LEDGER, LEDGER_TESTS, Entry, Ledger, inputs_file
 from worker_images.model.lock import Lock, lock_of
 from worker_images.model.oci.image import ImageError
 from worker_images.model.oci.outline import outline
 from worker_images.model.project import Project
 
-# The check that an image without entries cannot run.
-LEDGER_TESTS = "tests/image/test_ledger.py"
 # Lines shown of one file's difference.
 MAX_LINES = 40
 

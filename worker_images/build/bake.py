@@ -8,11 +8,14 @@ from worker_images.build.jobs import Request, plan_all
 from worker_images.build.plan import ALL
 from worker_images.build.tars import Progress
 from worker_images.engine import buildx
+from worker_images.errors import UsageError
 from worker_images.model.project import Project
 
 
 def bake_file(requests: Sequence[Request], project: Project, progress: Progress) -> str:
     """Write the context and return a bake file to run from the repository root."""
+    if any(each.compression != "gzip" for each in requests):
+        raise UsageError("--print bake: BuildKit compresses its archive; omit --compression")
     planned = plan_all(requests, project)
     name = planned.plans[0].name if len(planned.plans) == 1 else ALL
     out = Path("out") / name / "bake"

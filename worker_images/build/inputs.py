@@ -21,6 +21,8 @@ from worker_images.model.rootfs import Rules
 BUILDER: Architecture = "amd64"
 # Root filesystems that do not contain a component.
 BASE, CGO, ENGINE, NATIVE, RELEASE = "base", "cgo", "engine", "native", "release"
+# A compiler for another architecture, and what that architecture has for it.
+CROSS, TARGET = "cross", "target"
 # Owner of the toolchain, which every stage that compiles needs.
 GO = "go"
 # Modules that write tars lie here; their source decides the bytes.
@@ -202,6 +204,9 @@ def _roots(
         yield Root(NATIVE, native.of(BASE), rules)
     if any(below[name] == CGO for name in components):
         yield Root(CGO, without(project, native.of(CGO), native.of(BASE)), rules)
+    if any(below[name] == TARGET for name in components):
+        yield Root(CROSS, without(project, native.of(CROSS), native.of(BASE)), rules)
+        yield Root(TARGET, without(project, own.of(TARGET), ()), rules)
     for name in components:
         if name in own.holds:
             yield Root(name, without(project, own.of(name), own.of(below[name])), rules)

@@ -27,6 +27,7 @@ from worker_images.model import pins
 from worker_images.model.component import Architecture
 from worker_images.model.ledger import LEDGER, Ledger
 from worker_images.model.lock import Lock
+from worker_images.model.oci.inflate import Compression
 from worker_images.model.project import Project
 
 NEEDED_BYTES = 4 * 10**9
@@ -49,6 +50,7 @@ class Request:
     builder: str | None = None
     tag: str | None = None
     architecture: Architecture = BUILDER
+    compression: Compression = "gzip"
     offline: Path | None = None
     no_cache: bool = False
     test: bool = True

@@ -8,7 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from worker_images.build import context, layer_inputs, record, tagging, tars, testing, uptodate
+from worker_images.build import (
+    context,
+    layer_inputs,
+    recompress,
+    record,
+    tagging,
+    tars,
+    testing,
+    uptodate,
+)
 from worker_images.build.jobs import BuildJob, Request, prepare
 from worker_images.build.plan import ALL
 from worker_images.build.record import Outcome, Record
@@ -73,6 +82,7 @@ def key_of(job: BuildJob) -> dict[str, str]:
         "Dockerfile": text_digest(job.dockerfile),
         "file_time": str(job.plan.file_time),
         "created": str(job.plan.created),
+        "compression": job.request.compression,
         **{each.name: each.digest for each in job.plan.inputs},
     }
 
@@ -132,7 +142,7 @@ def _build(jobs: Sequence[BuildJob], keys: Mapping[str, Key]) -> dict[str, Recor
             targets[plan.variant] = buildx.Job(
                 dockerfile,
                 folder,
-                buildx.archive(parts[plan.variant]),
+                buildx.archive(parts[plan.variant], job.request.compression),
                 plan.created,
                 architecture=plan.architecture,
                 no_cache=job.request.no_cache,
@@ -155,6 +165,9 @@ def _cache(repository: str | None, name: str) -> str | None:
 
 def _load(job: BuildJob, archive: Path, key: Key, started: float) -> Record:
     """Load a new archive into the engine and return its record."""
+    if job.request.compression == "zstd":
+        job.progress(f"compressing {job.plan.variant} with zstd")
+        recompress.with_zstd(archive)
     digest, image_id, size = record.manifest(archive)
     plan = job.plan
     return Record(

@@ -106,6 +106,8 @@ class Plan:
     def inputs_of(self, component: Component) -> tuple[Input, ...]:
         """Return the inputs that decide a component's bytes: its own and its compiler's."""
         owners = {component.name, *BELOW[component.builder]}
+        if self.cross and component.builder == inputs.CGO:
+            owners |= {inputs.NATIVE, inputs.CROSS, inputs.TARGET}
         return tuple(each for each in self.inputs if each.owner in owners)
 
     def as_data(self) -> dict[str, object]:

@@ -46,6 +46,11 @@ class Record:
     archive_stat: str = ""
     lacks: tuple[str, ...] = ()
 
+    @property
+    def compression(self) -> str:
+        """How the layers of the archive are compressed."""
+        return self.key.get("compression", "gzip")
+
     def write(self, path: Path) -> None:
         """Write the record to a file, atomically."""
         write_atomic(path, json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")

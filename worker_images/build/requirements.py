@@ -20,6 +20,8 @@ from worker_images.model.component import (
 from worker_images.model.lock import Lock, Published, lock_of
 from worker_images.model.project import Project
 
+# The end of the name of a package with headers and static libraries.
+DEVELOPMENT = "-dev"
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 
 
@@ -38,14 +40,21 @@ def roots(catalog: Catalog, architecture: Architecture) -> RootRequest:
     # Compilers, the private engine and the release tools run on amd64.
     if architecture == "amd64":
         names["cgo"] = (*base, *sorted(catalog.packages.cgo))
+        names["cross"] = (*base, *sorted(catalog.packages.cross))
         names["engine"] = tuple(sorted(catalog.packages.engine))
         names["release"] = tuple(sorted(catalog.packages.release))
-    below = {"cgo": "base"}
+    else:
+        names["target"] = tuple(sorted(catalog.packages.target))
+    below = {"cgo": "base", "cross": "base"}
+    compiler = "cgo" if architecture == "amd64" else "target"
     for name, definition in catalog.components.items():
         origin = definition.packages
         cgo = isinstance(origin, GoModule) and origin.builder == "cgo"
-        below[name] = "cgo" if cgo else "base"
+        below[name] = compiler if cgo else "base"
         own = (origin.package,) if isinstance(origin, DebianPackage) else origin.builder_packages
+        if compiler == "target" and cgo:
+            # Programs, such as pkgconf, are among those of cross.
+            own = tuple(each for each in own if each.endswith(DEVELOPMENT))
         if own and architecture in origin.architectures:
             names[name] = (*names[below[name]], *own)
     return RootRequest(names, below)

@@ -29,6 +29,11 @@ other commands:
   ./build.py report [--json FILE] [--html FILE]  show the results of all tests
   ./build.py verify [--image IMAGE] [--node]     check an image or a node against the checklist
   ./build.py compat --driver VERSION ...         list the gVisor releases that serve these drivers
+  ./build.py release --to REGISTRY/NAME ...      publish tested images; sign them; move tags last
+  ./build.py verify-release REF                  check a release against its bytes and signatures
+  ./build.py rollback --to VERSION ...           let floating tags name an earlier release
+  ./build.py release-notes VERSION               print what a release holds as Markdown
+  ./build.py release-key --output FILE           make a key pair for signing
   ./build.py gpu-kit [--variant VARIANT]         pack the workload tests and an image for a GPU node
   ./build.py update [--write]                    propose newer gVisor pins, with driver changes
   ./build.py lock [--check [--security]]         resolve all pins again; write versions.lock
@@ -49,7 +54,8 @@ examples:
   eval "$(./build.py engine env)"                point docker in this shell at the private engine
 
 exit codes: 0 ok, 2 usage or versions.yaml, 3 fetch, 4 engine or build, 5 a check failed,
-6 registry, 7 a driver of the fleet is not served or a security update is missing, 130 interrupted
+6 registry, 7 a driver is not served, a security update is missing or a release is refused,
+130 interrupted
 """
 
 
@@ -95,6 +101,7 @@ def _add_builder(parser: argparse.ArgumentParser) -> None:
         dest="architecture",
         help="the architecture of the image; default: %(default)s",
     )
+    parsers.add_compression(parser)
     parser.add_argument(
         "--offline",
         type=Path,
@@ -179,6 +186,7 @@ def _request(arguments: argparse.Namespace, variant: str) -> "Request":
         builder=arguments.builder,
         tag=arguments.tag,
         architecture=arguments.architecture,
+        compression=arguments.compression,
         offline=arguments.offline,
         no_cache=arguments.no_cache,
         test=arguments.test,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from worker_images import console
 from worker_images.build import uptodate
-from worker_images.build.record import Outcome, default_tag
+from worker_images.build.record import Outcome, Record, default_tag
 
 # A command takes arguments, the checkout and a progress function; it returns text to print.
 Command = Callable[[list[str], Path, Callable[[str], None]], str]
@@ -65,6 +65,24 @@ def _lock() -> Command:
     return inputs.lock
 
 
+def _release() -> Command:
+    from worker_images.cli import release
+
+    return release.publish
+
+
+def _release_key() -> Command:
+    from worker_images.cli import release
+
+    return release.make_key
+
+
+def _release_notes() -> Command:
+    from worker_images.cli import release
+
+    return release.write_notes
+
+
 def _render() -> Command:
     from worker_images.cli import chores
 
@@ -75,6 +93,12 @@ def _report() -> Command:
     from worker_images.cli import report
 
     return report.command
+
+
+def _rollback() -> Command:
+    from worker_images.cli import verify_release
+
+    return verify_release.roll_back
 
 
 def _test() -> Command:
@@ -89,6 +113,12 @@ def _update() -> Command:
     return update.command
 
 
+def _verify_release() -> Command:
+    from worker_images.cli import verify_release
+
+    return verify_release.check
+
+
 # Imported on use: `--print plan` must not wait for the modules that build.
 COMMANDS: Mapping[str, Callable[[], Command]] = {
     "accept": _accept,
@@ -99,10 +129,15 @@ COMMANDS: Mapping[str, Callable[[], Command]] = {
     "fetch": _fetch,
     "gpu-kit": _gpu_kit,
     "lock": _lock,
+    "release": _release,
+    "release-key": _release_key,
+    "release-notes": _release_notes,
     "render": _render,
     "report": _report,
+    "rollback": _rollback,
     "test": _test,
     "update": _update,
+    "verify-release": _verify_release,
 }
 
 
@@ -112,7 +147,12 @@ def main(argv: list[str], root: Path) -> int:
         from worker_images.node import cli
 
         return cli.main(argv, root, "./build.py")
-    interrupted = "interrupted; nothing was tagged; run the same command to start again"
+    again = "run the same command again"
+    interrupted = (
+        f"interrupted; {again} to finish the release"
+        if argv[:1] == ["release"]
+        else f"interrupted; nothing was tagged; {again}"
+    )
     return console.main("build.py", lambda: (0, _run(argv, root)), interrupted)
 
 
@@ -137,7 +177,7 @@ def summary(outcome: Outcome) -> str:
         ("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())),
         ("image id", record.image_id),
         ("manifest", record.manifest_digest),
-        ("size", f"{record.size / 1e6:.1f} MB, {record.compressed_size / 1e6:.1f} MB compressed"),
+        ("size", _size(record)),
         ("engine", record.engine),
         ("time", f"{outcome.seconds:.1f} s" + ("" if outcome.built else ", nothing was built")),
         ("debian", resolved),
@@ -152,3 +192,8 @@ def summary(outcome: Outcome) -> str:
         ),
     ]
     return "\n".join(f"{name:9} {text}" for name, text in rows)
+
+
+def _size(record: Record) -> str:
+    packed = f"{record.size / 1e6:.1f} MB, {record.compressed_size / 1e6:.1f} MB compressed"
+    return packed if record.compression == "gzip" else f"{packed} with {record.compression}"

@@ -2,6 +2,9 @@
 
 import argparse
 from pathlib import Path
+from typing import get_args
+
+from worker_images.model.oci.inflate import Compression
 
 
 def of_command(name: str, description: str, examples: str) -> argparse.ArgumentParser:
@@ -22,4 +25,14 @@ def add_versions(
         metavar="FILE",
         default=root / "versions.yaml",
         help=f"{verb} FILE instead of versions.yaml",
+    )
+
+
+def add_compression(parser: argparse.ArgumentParser) -> None:
+    """Add the option of how layers are compressed."""
+    parser.add_argument(
+        "--compression",
+        choices=get_args(Compression),
+        default="gzip",
+        help="how the layers are compressed; the image ID is the same; default: %(default)s",
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from worker_images.engine.endpoint import Endpoint
 from worker_images.errors import DriftError, EngineError, FetchError, ImageBuildError
+from worker_images.model.oci.inflate import Compression
 
 CERTIFICATES = Path(os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt")
 # Proxies, which BuildKit does not record in the history, and Go's mirrors, which only the builder
@@ -45,6 +46,12 @@ FAILURES: tuple[tuple[str, type[ImageBuildError], str], ...] = (
         "check the network, proxies and CA certificates, then run again",
     ),
 )
+# What BuildKit's output option adds. For zstd, the archive is compressed afterwards: BuildKit's
+# own encoder takes as long, and its layers are 15% larger.
+OUTPUTS: Mapping[Compression, str] = {
+    "gzip": "",
+    "zstd": ",compression=uncompressed,force-compression=true",
+}
 # The line above and below the failed step's last lines.
 RULE = "------"
 # All stages, not only what the image has; in a form that every registry takes.
@@ -94,12 +101,12 @@ class Job:
         }
 
 
-def archive(destination: Path) -> str:
+def archive(destination: Path, compression: Compression = "gzip") -> str:
     """The output option that writes an image to a file, as comma-separated values."""
     field = f"dest={destination}"
     if "," in field or '"' in field:
         field = '"' + field.replace('"', '""') + '"'
-    return f"type=docker,{field},rewrite-timestamp=true,oci-mediatypes=true"
+    return f"type=docker,{field},rewrite-timestamp=true,oci-mediatypes=true{OUTPUTS[compression]}"
 
 
 def _literal(value: object) -> str:

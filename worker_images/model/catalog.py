@@ -10,9 +10,9 @@ from pydantic import AfterValidator, Field, StringConstraints
 from worker_images.errors import Finding
 from worker_images.model import rootfs
 from worker_images.model.component import (
+    Architecture,
     DebianPackage,
     Definition,
-    GoModule,
     UpstreamFile,
     UpstreamImage,
     UpstreamRepository,
@@ -30,9 +30,12 @@ PURPOSE = pattern(
 
 
 class Variant(Strict):
-    """images/NAME/variant.yaml: the variant's purpose, and its components in layer order."""
+    """images/NAME/variant.yaml: purpose, components in layer order, platforms of a release."""
 
     purpose: Annotated[str, StringConstraints(pattern=PURPOSE)]
+    platforms: Annotated[
+        tuple[Architecture, ...], Field(strict=False, min_length=1), AfterValidator(unique)
+    ]
     components: Annotated[
         tuple[Name, ...], Field(strict=False, min_length=1), AfterValidator(unique)
     ]
@@ -43,6 +46,8 @@ class BasePackages(Strict):
 
     base: dict[DebianName, str]
     cgo: dict[DebianName, str]
+    cross: dict[DebianName, str]
+    target: dict[DebianName, str]
     lock: dict[DebianName, str]
     unused: dict[str, str]
     engine: dict[DebianName, str]
@@ -123,7 +128,6 @@ def _mismatched(pins: Pins, document: Document, catalog: Catalog) -> Iterator[Fi
     """Pins that lack keys which the component's source needs, or have keys which it ignores."""
     for name in catalog.components.keys() & pins.components.keys():
         definition, pin = catalog.components[name], pins.components[name]
-        yield from _cross_compiled(name, definition)
         if isinstance(definition.packages, DebianPackage):
             if pin.packages.version or pin.packages.describe:
                 why = "versions.lock pins Debian packages"
@@ -133,16 +137,6 @@ def _mismatched(pins: Pins, document: Document, catalog: Catalog) -> Iterator[Fi
             why = f"the component is a {kind}"
             yield _finding(document, name, "packages", "no version", why, "add version")
         yield from _upstream(document, name, definition, pin)
-
-
-def _cross_compiled(name: str, definition: Definition) -> Iterator[Finding]:
-    """C is compiled only for the architecture that builds."""
-    origin = definition.packages
-    uses_c = isinstance(origin, GoModule) and origin.builder == "cgo"
-    if uses_c and origin.architectures != ("amd64",):
-        file = f"images/components/{name}/component.yaml"
-        what, why = "cgo for another architecture", "C is compiled for amd64 only"
-        yield Finding(file, 1, 1, "packages.architectures", what, why, "name amd64 only")
 
 
 def _upstream(

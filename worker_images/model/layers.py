@@ -125,8 +125,15 @@ LAYERS = (
     ),
     Layer(
         "release",
-        "Does the SBOM name what an independent reader finds in the image?",
+        "Does a release publish only the tested bytes, survive faults of registries, and verify"
+        " nothing that was changed?",
         "an engine",
+        images="all",
+    ),
+    Layer(
+        "torture",
+        "Do killed builds and releases finish later, and is the image the same on every machine?",
+        "root, an engine, hours; not in CI",
         images="all",
     ),
     Layer(

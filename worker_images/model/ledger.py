@@ -16,6 +16,8 @@ from worker_images.typed import typed
 from worker_images.untrusted import UntrustedError, read_json
 
 LEDGER = "images/ledger.json"
+# The tests that compare layers with it.
+LEDGER_TESTS = "tests/image/test_ledger.py"
 
 
 def inputs_file(archive: Path) -> Path:

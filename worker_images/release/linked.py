@@ -1,16 +1,14 @@
 """C libraries that are linked into programs statically, as packages of the lock."""
 
-from worker_images.build.inputs import CGO, Root
+from worker_images.build.inputs import CGO, TARGET, Root
 from worker_images.build.plan import Component, Plan
+from worker_images.build.requirements import DEVELOPMENT
 from worker_images.model import lock
 from worker_images.model.catalog import Catalog
 from worker_images.model.component import GoModule
 from worker_images.model.oci import elf
 from worker_images.model.oci.image import Image
 from worker_images.release.owners import Program
-
-# The end of the name of a package with static libraries.
-DEVELOPMENT = "-dev"
 
 
 def libraries(
@@ -25,7 +23,7 @@ def libraries(
     return tuple(
         package
         for root in plan.inputs
-        if isinstance(root, Root) and root.owner in {CGO, component.name}
+        if isinstance(root, Root) and root.owner in {CGO, TARGET, component.name}
         for package in root.packages
         if package.name in names and package.name.endswith(DEVELOPMENT)
     )

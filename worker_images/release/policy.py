@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from worker_images.errors import FailedTestsError, PolicyError, UsageError
+from worker_images.model.ledger import LEDGER_TESTS
 from worker_images.model.results import FAILED, FIRST, NOT_RUN, OUTCOMES, PASSED
 from worker_images.release import tested as results
 from worker_images.release.tested import LayerResults, Tested
@@ -41,7 +42,7 @@ def enforce(tested: Tested, complete: frozenset[str]) -> None:
     name = f"{tested.variant} {tested.architecture}"
     if failed := _failed(tested):
         raise FailedTestsError(f"{name}: {'; '.join(failed)}; nothing was published")
-    if missing := _missing(tested, complete):
+    if missing := [*_missing(tested, complete), *_unreviewed(tested)]:
         raise PolicyError(f"{name}: {'; '.join(missing)}; nothing was published")
 
 
@@ -84,6 +85,16 @@ def _missing(tested: Tested, complete: frozenset[str]) -> list[str]:
             step = STEPS[name].replace("VARIANT", tested.variant)
             faults.append(f"required layer {name} did not run: {lack}; {step}")
     return faults
+
+
+def _unreviewed(tested: Tested) -> list[str]:
+    """Why layers could not be compared with the ledger; such layers are not released."""
+    return [
+        f"{row.reason}; review the layers and run: make accept"
+        for layer in tested.layers
+        for row in layer.rows
+        if row.test.startswith(f"{LEDGER_TESTS}::") and row.outcome == NOT_RUN
+    ]
 
 
 def _lack(layer: LayerResults | None, *, every: bool) -> str:

@@ -57,6 +57,32 @@ def test_other_architecture_has_its_own_base_and_a_native_root(
     assert not any(each.url.endswith("_arm64.deb") for each in native.packages)
 
 
+def test_c_code_for_another_architecture_has_a_compiler_here_and_libraries_of_there(
+    locked: Lock, project: Project
+) -> None:
+    planned = plan.of_components(project, locked, "full", ["runc"], architecture="arm64")
+    found = roots(planned)
+    assert list(found) == ["base", inputs.NATIVE, inputs.CROSS, inputs.TARGET, "runc"]
+    assert {"gcc-aarch64-linux-gnu", "pkgconf"} <= names(found[inputs.CROSS])
+    assert names(found["runc"]) == {"libseccomp-dev", "libseccomp2"}
+    for owner, foreign in ((inputs.CROSS, "_arm64.deb"), (inputs.TARGET, "_amd64.deb")):
+        assert not [each.url for each in found[owner].packages if each.url.endswith(foreign)]
+    # The C library that is linked is the one of the image, not the copy that the compiler brings.
+    libraries = {each for each in found[inputs.TARGET].packages if each.name == "libc6"}
+    assert len(libraries) == 1
+    assert libraries <= {*found["base"].packages}
+    assert not [name for name in names(found[inputs.CROSS]) if name.startswith("libc6")]
+
+
+def test_bytes_of_c_code_depend_on_the_compiler_and_the_libraries(
+    locked: Lock, project: Project
+) -> None:
+    planned = plan.of_components(project, locked, "full", ["gvisor", "runc"], architecture="arm64")
+    owners = [{each.owner for each in planned.inputs_of(part)} for part in planned.components]
+    assert {inputs.NATIVE, inputs.CROSS, inputs.TARGET, "runc"} <= owners[1]
+    assert not {inputs.CROSS, inputs.TARGET} & owners[0]
+
+
 def test_upstream_has_downloads_and_no_roots(locked: Lock, project: Project) -> None:
     planned = plan.make(project, locked, "full", "upstream")
     assert roots(planned) == {}

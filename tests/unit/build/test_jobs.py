@@ -13,6 +13,7 @@ from worker_images.errors import UsageError
 from worker_images.files import text_digest
 from worker_images.model import project
 from worker_images.model.drivers.table import DRIVERS
+from worker_images.model.ledger import Ledger
 from worker_images.model.project import Project
 
 
@@ -57,10 +58,6 @@ def test_lock_is_read_once_for_all_variants(checkout: Path) -> None:
             "--cache-from works only with --source packages",
         ),
         (
-            {"cache_from": "r.example/cache", "architecture": "arm64"},
-            "images/ledger.json has no entry for base, gvisor on arm64",
-        ),
-        (
             {"cache_from": "r.example/cache", "offline": Path("x")},
             "--cache-from: a cache is in a registry, and --offline uses no network",
         ),
@@ -71,6 +68,16 @@ def test_cache_that_cannot_be_used_is_a_usage_error(
 ) -> None:
     with pytest.raises(UsageError, match=re.escape(fault)):
         plan_all([Request("slim", **options)], project)
+
+
+def test_cache_of_an_image_that_was_not_reviewed_is_a_usage_error(checkout: Path) -> None:
+    Ledger({}).write(checkout)
+    fault = "images/ledger.json has no entry for base, gvisor on arm64"
+    with pytest.raises(UsageError, match=fault):
+        plan_all(
+            [Request("slim", cache_from="r.example/cache", architecture="arm64")],
+            project.load(checkout),
+        )
 
 
 @pytest.mark.parametrize("name", ["r.example/cache", "127.0.0.1:5000/team/cache"])

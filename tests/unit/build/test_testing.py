@@ -115,6 +115,19 @@ def test_image_passes_and_its_report_is_sealed_when_every_collected_check_ran(
     assert seal.fault(report, report.read_bytes(), [seal.own_key()]) == ""
 
 
+def test_complete_report_is_sealed_and_an_incomplete_one_is_not(
+    check_results: Callable[[int], list[str]], tmp_path: Path
+) -> None:
+    report = tmp_path / "image.xml"
+    write(tmp_path, ran={CHECKS[0]: ""})
+    with pytest.raises(EngineError, match="1 of 2 checks ran"):
+        check_results(0)
+    assert not seal.beside(report).exists()
+    write(tmp_path, ran=ALL_PASSED)
+    check_results(0)
+    assert seal.fault(report, report.read_bytes(), [seal.own_key()]) == ""
+
+
 def test_check_that_did_not_run_is_reported_with_its_reason(
     check_results: Callable[[int], list[str]], tmp_path: Path
 ) -> None:
@@ -152,11 +165,7 @@ INCOMPLETE = {
         0,
         "3 of 2 checks ran: tests/image/test_b.py::test",
     ),
-    "a list of checks that is not a list": (
-        {"ran": {}, "collected": ('", "a": {',)},
-        0,
-        "0 of 0 checks ran",
-    ),
+    "a list that is not one": ({"ran": {}, "collected": ('", "a": {',)}, 0, "0 of 0 checks ran"),
     "no check": ({"ran": {}, "collected": ()}, 0, "0 of 0 checks ran"),
     "another image": (
         {"ran": ALL_PASSED, "image_id": "sha256:other"},
@@ -173,11 +182,7 @@ INCOMPLETE = {
         0,
         "skipped without a reason",
     ),
-    "a status without a failed check": (
-        {"ran": ALL_PASSED},
-        1,
-        "the tests could not finish (status 1): line one",
-    ),
+    "a status without a failed check": ({"ran": ALL_PASSED}, 1, "(status 1): line one"),
 }
 
 

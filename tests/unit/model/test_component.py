@@ -28,12 +28,6 @@ INVALID = {
     "no kind": (CRIU, '  kind: "debian"\n', "", "packages.kind: missing"),
     "no commands": (GVISOR, 'commands: ["gvisor.dev/gvisor/runsc"]', "commands: []", "commands"),
     "unknown builder": (GVISOR, 'builder: "go"', 'builder: "bazel"', "builder"),
-    "cgo for arm64": (
-        "images/components/runc/component.yaml",
-        '  builder: "cgo"\n',
-        '  builder: "cgo"\n  architectures: ["amd64", "arm64"]\n',
-        "cgo for another architecture",
-    ),
     "unknown architecture": (GVISOR, '"arm64"]', '"mips"]', "architectures"),
     "plain http": (GVISOR, "https://storage", "http://storage", "upstream"),
     "no licence": (GVISOR, 'licence: "Apache-2.0"\n', "", "licence: missing"),

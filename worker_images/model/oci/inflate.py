@@ -1,12 +1,17 @@
-"""The plain bytes of data that may be compressed with gzip."""
+"""The plain bytes of data that may be compressed with gzip or zstd."""
 
+import contextlib
+import importlib
 import itertools
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Literal
 
 from worker_images.model.oci.image import CHUNK, ImageError
 
+Compression = Literal["gzip", "zstd"]
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 # The plain bytes of all layers: twice the largest images of CUDA frameworks.
 MAX_BYTES = 64 << 30
@@ -14,6 +19,8 @@ MAX_BYTES = 64 << 30
 UNCHECKED_BYTES, MAX_RATIO = 4 << 30, 100
 # One gzip member with a header, and its flags byte.
 ONE_MEMBER, FLAGS = 31, 3
+# Readers of zstd: of Python 3.14, and the package for older ones, which nodes may lack.
+READERS = ("compression.zstd", "backports.zstd")
 
 
 @dataclass
@@ -28,7 +35,10 @@ class Meter:
     unpacked: int = 0
 
     def inflated(self, chunks: Iterable[bytes], *, strict: bool = False) -> Iterator[bytes]:
-        """The plain bytes of a layer: of one gzip member, or as they are; raises ImageError."""
+        """The plain bytes of a layer: of one gzip member or zstd frame, or as they are.
+
+        Raises ImageError.
+        """
         for piece in _plain(self._read(chunks), strict=strict):
             self.unpacked += len(piece)
             if self.unpacked > MAX_BYTES:
@@ -51,7 +61,8 @@ def _plain(chunks: Iterable[bytes], *, strict: bool) -> Iterator[bytes]:
     pieces = iter(chunks)
     first = next(pieces, b"")
     if first.startswith(ZSTANDARD):
-        raise ImageError("compressed with zstd; build the image with gzip layers")
+        yield from _of_frame(itertools.chain([first], pieces), zstandard())
+        return
     if not first.startswith(GZIP):
         yield first
         yield from pieces
@@ -75,3 +86,33 @@ def _inflated(pieces: Iterable[bytes]) -> Iterator[bytes]:
             raise ImageError("data after its gzip member, as in eStargz; use compression=gzip")
     if not member.eof:
         raise ImageError("its gzip member is cut off")
+
+
+def zstandard() -> ModuleType:
+    """The module that reads and writes zstd; raises ImageError."""
+    for name in READERS:
+        with contextlib.suppress(ImportError):
+            return importlib.import_module(name)
+    raise ImageError(
+        "compressed with zstd, which this Python cannot read; use Python 3.14 or later, install"
+        " the Python package backports.zstd, or build the image with --compression gzip"
+    )
+
+
+def _of_frame(pieces: Iterable[bytes], reader: ModuleType) -> Iterator[bytes]:
+    """The plain bytes of one zstd frame; its window is at most 128 MiB, the reader's default."""
+    frame = reader.ZstdDecompressor()
+    try:
+        for piece in pieces:
+            rest = piece
+            while not frame.eof and (rest or not frame.needs_input):
+                yield frame.decompress(rest, CHUNK)
+                rest = b""
+            if frame.unused_data or rest:
+                raise ImageError(
+                    "data after its zstd frame, as in zstd:chunked; use compression=zstd"
+                )
+    except reader.ZstdError as error:
+        raise ImageError(f"not valid zstd: {error}") from error
+    if not frame.eof:
+        raise ImageError("its zstd frame is cut off")

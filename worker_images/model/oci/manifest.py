@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from worker_images.model.oci import inflate
 from worker_images.model.oci.files import BLOBS, Files
 from worker_images.model.oci.image import ImageError
 from worker_images.untrusted import UntrustedError, check_spelling, parse_json, printable
@@ -20,13 +21,14 @@ OCI, DOCKER = "application/vnd.oci.image.", "application/vnd.docker."
 INDEX_TYPES = {f"{OCI}index.v1+json", f"{DOCKER}distribution.manifest.list.v2+json"}
 MANIFEST_TYPES = {f"{OCI}manifest.v1+json", f"{DOCKER}distribution.manifest.v2+json"}
 CONFIG_TYPES = {f"{OCI}config.v1+json", f"{DOCKER}container.image.v1+json"}
+ZSTANDARD = f"{OCI}layer.v1.tar+zstd"
 LAYER_TYPES = {
+    ZSTANDARD,
     f"{OCI}layer.v1.tar",
     f"{OCI}layer.v1.tar+gzip",
     f"{DOCKER}image.rootfs.diff.tar",
     f"{DOCKER}image.rootfs.diff.tar.gzip",
 }
-ZSTANDARD = f"{OCI}layer.v1.tar+zstd"
 INDEX = frozenset({"schemaVersion", "mediaType", "manifests", "annotations"})
 MANIFEST = frozenset({"schemaVersion", "mediaType", "config", "layers", "annotations"})
 DESCRIPTOR = frozenset({"mediaType", "digest", "size", "annotations", "platform"})
@@ -122,7 +124,7 @@ def _oci(files: Files, architecture: str, *, strict: bool) -> Manifest:
     if found.get("mediaType", entry["mediaType"]) != entry["mediaType"]:
         raise ImageError("a manifest of another media type than its descriptor names")
     config = _digest(files, found["config"], CONFIG_TYPES, strict=strict)
-    layers = [_digest(files, each, LAYER_TYPES, strict=strict) for each in found["layers"]]
+    layers = [_layer(files, each, strict=strict) for each in found["layers"]]
     manifest = Manifest(
         digests=(*digests, config),
         config=parse_json(files.blob(config)),
@@ -174,14 +176,21 @@ def _digest(files: Files, entry: Object, types: set[str], *, strict: bool) -> st
     digest, size, kind = entry["digest"], entry["size"], entry["mediaType"]
     if not DIGEST.fullmatch(digest):
         raise ImageError(f"digest {printable(digest)!r}: only sha256 is read")
-    if kind == ZSTANDARD:
-        raise ImageError(f"layer {digest} is compressed with zstd; build it with gzip layers")
     if kind not in types:
         raise ImageError(f"{digest}: unexpected media type {printable(str(kind))}")
     actual = files.size(BLOBS + digest[7:])
     if type(size) is not int or size != actual:
         raise ImageError(f"{digest}: its descriptor says {size} bytes; it has {actual}")
     return str(digest)
+
+
+def _layer(files: Files, entry: Object, *, strict: bool) -> str:
+    """The digest of a layer; raises ImageError if zstd is in its type or its bytes alone."""
+    digest = _digest(files, entry, LAYER_TYPES, strict=strict)
+    first = next(files.chunks(BLOBS + digest[7:]), b"")
+    if first.startswith(inflate.ZSTANDARD) != (entry["mediaType"] == ZSTANDARD):
+        raise ImageError(f"layer {digest}: its media type, {entry['mediaType']}, is wrong")
+    return digest
 
 
 def _check_files(files: Files, manifest: Manifest) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from worker_images.model.oci import manifest
 from worker_images.model.oci.files import BLOBS, Files, open_archive
-from worker_images.model.oci.inflate import GZIP
+from worker_images.model.oci.inflate import GZIP, ZSTANDARD
 from worker_images.model.oci.manifest import OCI, Manifest, Object
 
 
@@ -25,10 +25,10 @@ def without_names(archive: Path, target: Path, architecture: str = "amd64") -> P
         blobs = {name: name if found.descriptor else _blob(files, name) for name in found.files}
         for name, text in _texts(files, found, blobs).items():
             data = json.dumps(text).encode()
-            copy.addfile(_member(name, len(data)), io.BytesIO(data))
+            copy.addfile(member(name, len(data)), io.BytesIO(data))
         # Two layers may have the same contents.
         for blob, name in {blob: name for name, blob in blobs.items()}.items():
-            copy.addfile(_member(blob, files.size(name)), files.open(name))
+            copy.addfile(member(blob, files.size(name)), files.open(name))
     return target
 
 
@@ -63,8 +63,10 @@ def _manifest(files: Files, found: Manifest, blobs: Mapping[str, str]) -> Object
         return {"mediaType": f"{OCI}{kind}", "digest": digest, "size": files.size(name)}
 
     def kind_of(name: str) -> str:
-        is_gzip = next(files.chunks(name), b"").startswith(GZIP)
-        return "layer.v1.tar+gzip" if is_gzip else "layer.v1.tar"
+        first = next(files.chunks(name), b"")
+        known = {GZIP: "+gzip", ZSTANDARD: "+zstd"}
+        suffix = next((known[magic] for magic in known if first.startswith(magic)), "")
+        return f"layer.v1.tar{suffix}"
 
     return {
         "schemaVersion": 2,
@@ -74,7 +76,8 @@ def _manifest(files: Files, found: Manifest, blobs: Mapping[str, str]) -> Object
     }
 
 
-def _member(name: str, size: int) -> tarfile.TarInfo:
+def member(name: str, size: int) -> tarfile.TarInfo:
+    """The header of a file in an archive."""
     info = tarfile.TarInfo(name)
     info.size = size
     return info

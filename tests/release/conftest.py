@@ -1,0 +1,93 @@
+"""Fixtures: Debian's registry, a proxy that adds faults, a key, and small releases."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import docker_registry
+from tests.support.registry_proxy import Proxy, proxying
+from tests.support.shops import VERSION, Shop
+from tests.support.small_releases import Workshop
+from worker_images.build import requirements
+from worker_images.engine.endpoint import Endpoint
+from worker_images.files import ROOT
+from worker_images.model import project
+from worker_images.release import cosign, registry, tools
+from worker_images.release.registry import Repository
+from worker_images.release.tools import Tools
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The docker-registry program of Debian's package."""
+    return docker_registry.program(tmp_path_factory.mktemp("registry"))
+
+
+@pytest.fixture(scope="session")
+def programs() -> Tools:
+    """The tools oras and cosign."""
+    loaded = project.read(ROOT)
+    return tools.ensure(loaded, requirements.load(loaded), lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory, programs: Tools) -> Iterator[Workshop]:
+    """A key pair, and bundles that were signed with it."""
+    folder = tmp_path_factory.mktemp("workshop")
+    with pytest.MonkeyPatch.context() as settings:
+        settings.setenv("COSIGN_PASSWORD", "a password of the tests")
+        # Credentials of the machine's user must not count.
+        settings.setenv("DOCKER_CONFIG", str(folder))
+        cosign.make_key(programs, folder / "k")
+        yield Workshop(folder, programs)
+
+
+@pytest.fixture(scope="session")
+def shared_registry(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a registry that tests share; each has its own repository."""
+    with docker_registry.running(program, tmp_path_factory.mktemp("shared")) as address:
+        yield address
+
+
+@pytest.fixture
+def proxy(shared_registry: str) -> Iterator[Proxy]:
+    """A proxy in front of the shared registry."""
+    with proxying(shared_registry) as found:
+        yield found
+
+
+@pytest.fixture
+def name() -> str:
+    """The name of a repository that no other test uses."""
+    return f"team/{secrets.token_hex(8)}"
+
+
+@pytest.fixture
+def repository(proxy: Proxy, workshop: Workshop, name: str) -> Repository:
+    """An empty repository behind the proxy."""
+    found = registry.connect(workshop.tools, f"{proxy.address}/{name}")
+    proxy.exchanges.clear()
+    return found
+
+
+@pytest.fixture(scope="session")
+def shop(
+    program: Path,
+    workshop: Workshop,
+    tmp_path_factory: pytest.TempPathFactory,
+    endpoint: Endpoint,
+) -> Iterator[Shop]:
+    """A registry with the release 1.0 of all variants."""
+    assert endpoint
+    folder = tmp_path_factory.mktemp("shop")
+    with (
+        docker_registry.running(program, folder / "registry") as address,
+        proxying(address) as proxy,
+    ):
+        found = Shop(proxy, workshop.folder / "k.key")
+        done = found.release("all", VERSION)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("released  ") == 2
+        yield found

@@ -1,0 +1,54 @@
+"""Fixtures: a registry of one test module, with a password, and a key."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.docker_registry import PASSWORD, USER
+
+from tests.support import docker_registry
+from worker_images.build import requirements
+from worker_images.files import ROOT
+from worker_images.model import project
+from worker_images.release import cosign, tools
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the registry's data."""
+    return tmp_path_factory.mktemp("registry")
+
+
+@pytest.fixture(scope="module")
+def settings() -> Iterator[pytest.MonkeyPatch]:
+    """Variables of the environment that last as long as the module."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def registry_address(
+    data: Path, settings: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The address of Debian's registry with a password, which Docker's configuration holds."""
+    program = docker_registry.program(tmp_path_factory.mktemp("program"))
+    needs_password = docker_registry.Settings(password=True)
+    with docker_registry.running(program, data, needs_password) as address:
+        login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        folder = tmp_path_factory.mktemp("docker")
+        (folder / "config.json").write_text(json.dumps({"auths": {address: {"auth": login}}}))
+        settings.setenv("DOCKER_CONFIG", str(folder))
+        yield address
+
+
+@pytest.fixture(scope="module")
+def key(settings: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key pair: this path with .key and .pub."""
+    settings.setenv("COSIGN_PASSWORD", "a password of the tests")
+    loaded = project.read(ROOT)
+    programs = tools.ensure(loaded, requirements.load(loaded), lambda _: None)
+    path = tmp_path_factory.mktemp("key") / "release"
+    cosign.make_key(programs, path)
+    return path

@@ -1,0 +1,147 @@
+"""The commands `build.py release`, `release-notes` and `release-key`."""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from worker_images.build.plan import ALL
+from worker_images.build.requirements import ARCHITECTURES
+from worker_images.cli import parsers
+from worker_images.cli.release_options import CODES, add_place, tools_of, words
+from worker_images.model import project
+from worker_images.release import cosign, notes, release
+from worker_images.release.record import Released
+from worker_images.release.request import Request
+
+Progress = Callable[[str], None]
+
+RELEASE_EXAMPLES = f"""\
+examples:
+  ./build.py release-key --output release              make release.key and release.pub, once
+  ./build.py release --variant all --to registry.example/team/worker --version 1.4.0 \\
+      --key release.key
+  ./build.py release ... --dry-run                     build, test and compare; push nothing
+  ./build.py release ... --compression zstd            smaller layers, which containerd 1.5 reads
+  ./build.py release ... --require image,workload --results from-gpu-node
+
+The same command again finishes a release that was interrupted.
+{CODES}"""
+NOTES_EXAMPLES = """\
+examples:
+  ./build.py release-notes 1.4.0 > notes.md
+  ./build.py release-notes 1.4.0 --since 1.3.2
+"""
+KEY_EXAMPLES = """\
+examples:
+  COSIGN_PASSWORD=... ./build.py release-key --output release
+"""
+
+
+def _release_parser() -> argparse.ArgumentParser:
+    parser = parsers.of_command(
+        "release",
+        "Build and test images, publish exactly the tested bytes, sign them, and move tags last.",
+        RELEASE_EXAMPLES,
+    )
+    parser.add_argument("--variant", required=True, help="the variant to release, or all")
+    parser.add_argument("--to", required=True, metavar="REGISTRY/NAME", help="the repository")
+    parser.add_argument("--version", required=True, help="tags become VERSION-VARIANT and VARIANT")
+    parser.add_argument(
+        "--require",
+        type=words,
+        default=(),
+        metavar="LAYER[,LAYER]",
+        help="test layers that must have passed completely; image must always have passed",
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="results of tests elsewhere, such as on a GPU node; may be repeated",
+    )
+    parser.add_argument(
+        "--arch",
+        choices=ARCHITECTURES,
+        action="append",
+        default=[],
+        help="release only this platform; may be repeated; default: platforms in variant.yaml",
+    )
+    parsers.add_compression(parser)
+    parser.add_argument("--dry-run", action="store_true", help="push, sign and tag nothing")
+    _add_signing(parser)
+    add_place(parser)
+    return parser
+
+
+def _add_signing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--key", type=Path, metavar="FILE", help="sign with this key; password: COSIGN_PASSWORD"
+    )
+    parser.add_argument(
+        "--keyless", action="store_true", help="sign as the identity of the hosted workflow"
+    )
+    parser.add_argument("--identity", default="", help="with --keyless: the expected identity")
+    parser.add_argument("--issuer", default="", help="with --keyless: who vouches for it")
+    parser.add_argument(
+        "--builder-id", default="", metavar="URI", help="the builder named in the provenance"
+    )
+    parser.add_argument(
+        "--allow-dirty", action="store_true", help="allow changes that are not committed"
+    )
+
+
+def publish(argv: list[str], root: Path, progress: Progress) -> str:
+    """Release images and return what was done."""
+    arguments = _release_parser().parse_args(argv)
+    loaded = project.load(root)
+    every = loaded.catalog.buildable
+    outcomes = release.run(
+        Request(
+            variants=every if arguments.variant == ALL else (arguments.variant,),
+            target=arguments.to,
+            version=arguments.version,
+            architectures=tuple(arguments.arch),
+            compression=arguments.compression,
+            required=arguments.require,
+            results=tuple(arguments.results),
+            key=arguments.key,
+            keyless=arguments.keyless,
+            identity=arguments.identity,
+            issuer=arguments.issuer,
+            ca_file=arguments.ca_file,
+            builder_id=arguments.builder_id,
+            allow_dirty=arguments.allow_dirty,
+            dry_run=arguments.dry_run,
+        ),
+        loaded,
+        progress,
+    )
+    if arguments.json:
+        return json.dumps([outcome.as_data() for outcome in outcomes], indent=1)
+    return "\n\n".join(outcome.text(arguments.to) for outcome in outcomes)
+
+
+def write_notes(argv: list[str], root: Path, _: Progress) -> str:
+    """Return the notes of a release as Markdown."""
+    parser = parsers.of_command(
+        "release-notes", "Print the notes of a release as Markdown.", NOTES_EXAMPLES
+    )
+    parser.add_argument("version", metavar="VERSION", help="a version that was released from here")
+    parser.add_argument("--since", metavar="VERSION", help="also list the changes since then")
+    arguments = parser.parse_args(argv)
+    since = Released.read(root, arguments.since) if arguments.since else None
+    return notes.notes(Released.read(root, arguments.version), since).rstrip("\n")
+
+
+def make_key(argv: list[str], root: Path, progress: Progress) -> str:
+    """Make a key pair for signing and return the paths."""
+    parser = parsers.of_command(
+        "release-key", "Make a key pair: FILE.key signs releases, FILE.pub verifies.", KEY_EXAMPLES
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="without .key")
+    arguments = parser.parse_args(argv)
+    pair = cosign.make_key(tools_of(project.read(root), progress), arguments.output)
+    return f"private   {pair[0]}\npublic    {pair[1]}"

@@ -1,0 +1,66 @@
+"""Options of the commands that release and verify."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from worker_images.build import requirements
+from worker_images.errors import UsageError
+from worker_images.model.project import Project
+from worker_images.release import tools
+from worker_images.release.cosign import Verifier
+from worker_images.release.tools import Tools
+
+Progress = Callable[[str], None]
+
+CODES = """
+exit codes: 0 ok, 5 a check failed, 6 registry, 7 policy, tag or signature; others:
+./build.py --help
+"""
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a registry and of the output."""
+    parser.add_argument(
+        "--ca-file", type=Path, metavar="FILE", help="the CA of the registry's certificate"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_verifier(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name who must have signed."""
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the public key")
+    parser.add_argument("--identity", default="", help="the identity that signed without a key")
+    parser.add_argument("--issuer", default="", help="who vouches for that identity")
+    parser.add_argument(
+        "--trusted-root", type=Path, metavar="FILE", help="Sigstore's authorities, for use offline"
+    )
+    parser.add_argument(
+        "--require",
+        type=words,
+        default=(),
+        metavar="LAYER[,LAYER]",
+        help="test layers that must have passed completely; image must always have passed",
+    )
+    add_place(parser)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a list with commas."""
+    return tuple(filter(None, text.split(",")))
+
+
+def tools_of(loaded: Project, progress: Progress) -> Tools:
+    """The release tools; raises FetchError or EngineError."""
+    return tools.ensure(loaded, requirements.load(loaded), progress)
+
+
+def verifier_of(arguments: argparse.Namespace, programs: Tools) -> Verifier:
+    """Whose signatures count; raises UsageError."""
+    if bool(arguments.key) == bool(arguments.identity and arguments.issuer):
+        raise UsageError("name who must have signed: --key FILE, or --identity and --issuer")
+    if arguments.key and not arguments.key.is_file():
+        raise UsageError(f"--key {arguments.key}: no such file")
+    return Verifier(
+        programs, arguments.key, arguments.identity, arguments.issuer, arguments.trusted_root
+    )

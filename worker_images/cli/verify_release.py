@@ -1,0 +1,75 @@
+"""The commands `build.py verify-release` and `build.py rollback`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from worker_images.build.plan import ALL
+from worker_images.cli import parsers
+from worker_images.cli.release_options import CODES, add_verifier, tools_of, verifier_of
+from worker_images.model import project
+from worker_images.release import registry, rollback, verify
+
+Progress = Callable[[str], None]
+
+VERIFY_EXAMPLES = f"""\
+examples:
+  ./build.py verify-release registry.example/team/worker:1.4.0-slim --key release.pub
+  ./build.py verify-release registry.example/team/worker@sha256:... --key release.pub
+  ./build.py verify-release oci:FOLDER:1.4.0-slim --key release.pub
+  ./build.py verify-release REF --issuer https://token.actions.githubusercontent.com \\
+      --identity https://github.com/ORG/REPO/.github/workflows/release.yaml@refs/tags/v1.4.0
+{CODES}"""
+ROLLBACK_EXAMPLES = f"""\
+examples:
+  ./build.py rollback --to 1.3.2 --registry registry.example/team/worker --key release.pub
+{CODES}"""
+
+
+def check(argv: list[str], root: Path, progress: Progress) -> str:
+    """Check a release and return what was found."""
+    parser = parsers.of_command(
+        "verify-release",
+        "Check a release against its bytes, signatures and reports.",
+        VERIFY_EXAMPLES,
+    )
+    parser.add_argument(
+        "reference", metavar="REF", help="REGISTRY/NAME:TAG, REGISTRY/NAME@DIGEST or oci:FOLDER:TAG"
+    )
+    add_verifier(parser)
+    arguments = parser.parse_args(argv)
+    name, reference = registry.split(arguments.reference)
+    programs = tools_of(project.read(root), progress)
+    verifier = verifier_of(arguments, programs)
+    place = registry.open_place(programs, name, arguments.ca_file)
+    found = verify.verify(place, reference, verifier, arguments.require, progress)
+    return json.dumps(found.as_data(), indent=1) if arguments.json else found.text
+
+
+def roll_back(argv: list[str], root: Path, progress: Progress) -> str:
+    """Move floating tags to an earlier release and return the moves."""
+    parser = parsers.of_command(
+        "rollback", "Let floating tags name an earlier release that verifies.", ROLLBACK_EXAMPLES
+    )
+    parser.add_argument("--to", required=True, metavar="VERSION", help="the released version")
+    parser.add_argument("--registry", required=True, metavar="REGISTRY/NAME", help="the repository")
+    parser.add_argument("--variant", default=ALL, help="the variant, or all; default: all")
+    add_verifier(parser)
+    arguments = parser.parse_args(argv)
+    loaded = project.read(root)
+    programs = tools_of(loaded, progress)
+    moves = rollback.rollback(
+        registry.connect(programs, arguments.registry, arguments.ca_file),
+        arguments.to,
+        loaded.catalog.buildable if arguments.variant == ALL else (arguments.variant,),
+        verifier_of(arguments, programs),
+        arguments.require,
+        progress,
+    )
+    if arguments.json:
+        return json.dumps([vars(move) for move in moves], indent=1)
+    return "\n".join(
+        f"{move.tag:9} {move.after}"
+        + (" (unchanged)" if move.before == move.after else f", before: {move.before}")
+        for move in moves
+    )

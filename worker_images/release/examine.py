@@ -1,0 +1,208 @@
+"""What the layout of a release holds: images, statements, and how they contradict each other."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from worker_images.errors import PolicyError
+from worker_images.model.oci import archive
+from worker_images.model.oci.image import Image, ImageError
+from worker_images.model.results import OUTCOMES
+from worker_images.release import layout, policy, stated, tested
+from worker_images.release.cosign import BUNDLE, Statement, Verifier
+from worker_images.release.layout import INDEX, MANIFEST, Layout, Object
+from worker_images.release.statements import NAMES, OF_IMAGE, OF_INDEX, PROVENANCE, SBOM, TESTS
+from worker_images.untrusted import UntrustedError, shown
+
+VARIANT, VERSION = "worker.variant", "org.opencontainers.image.version"
+REVISION = "org.opencontainers.image.revision"
+ENTRY = frozenset({"mediaType", "digest", "size", "platform"})
+
+
+@dataclass(frozen=True)
+class Published:
+    """An image of a release, by architecture."""
+
+    architecture: str
+    digest: str
+    image_id: str
+    labels: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A release that was checked: the index, its images and the statements about them."""
+
+    name: str
+    digest: str
+    annotations: Mapping[str, str]
+    images: tuple[Published, ...]
+    statements: tuple[Statement, ...] = field(repr=False)
+    faults: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The result for people."""
+        version = self.annotations.get(VERSION, "unknown")
+        rows = [("release", f"{self.annotations.get(VARIANT)} {version}"), ("index", self.digest)]
+        rows += [("image", f"{each.architecture} {each.digest}") for each in self.images]
+        rows += [("image id", f"{each.architecture} {each.image_id}") for each in self.images]
+        found = [each.kind for each in self.statements]
+        rows += [("verified", f"{found.count(kind)} {name}") for kind, name in NAMES.items()]
+        rows += [("tests", line) for line in self._tests()]
+        return "\n".join(f"{name:9} {text}" for name, text in rows)
+
+    def _tests(self) -> Iterator[str]:
+        for predicate in (each.predicate for each in self.statements if each.kind == TESTS):
+            found = tested.read(predicate)
+            for layer in found.layers:
+                counts = ", ".join(f"{layer.count(each)} {each}" for each in OUTCOMES)
+                yield f"{found.architecture} {layer.name}: {counts if layer.rows else layer.reason}"
+
+    def as_data(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        return {
+            "name": self.name,
+            "digest": self.digest,
+            "annotations": dict(self.annotations),
+            "images": [asdict(each) for each in self.images],
+            "statements": [asdict(each) for each in self.statements],
+        }
+
+
+def examine(
+    pulled: Layout,
+    name: str,
+    digest: str,
+    referrers: Sequence[str],
+    verifier: Verifier,
+    required: Sequence[str],
+) -> Verified:
+    """Check a release against its bytes and return it with its faults; raises PolicyError."""
+    faults = list[str]()
+    index = pulled.json(digest)
+    pairs = list(_images(pulled, index, faults))
+    images = tuple(published for published, _ in pairs)
+    statements = tuple(_statements(pulled, digest, referrers, verifier, faults))
+    faults += _absent(statements, images)
+    for each, image in pairs:
+        faults += _contradictions(each, image, index, statements, required)
+    annotations = annotations_of(index)
+    return Verified(name, digest, annotations, images, statements, tuple(faults))
+
+
+def annotations_of(index: Object) -> dict[str, str]:
+    """The annotations of an index."""
+    found = index.get("annotations")
+    return {key: str(text) for key, text in found.items()} if isinstance(found, dict) else {}
+
+
+def _images(pulled: Layout, index: Object, faults: list[str]) -> Iterator[tuple[Published, Image]]:
+    """The images of an index, read strictly. Their layers are deleted with the layout."""
+    if index.get("mediaType") != INDEX or not index.get("manifests"):
+        faults.append("not an image index; a release is an index of platforms")
+        return
+    for number, entry in enumerate(index["manifests"]):
+        platform = entry.get("platform")
+        architecture = str(platform.get("architecture") if isinstance(platform, dict) else None)
+        try:
+            image = _image(pulled, entry, architecture, number)
+        except (PolicyError, ImageError) as error:
+            faults.append(f"image for {shown(architecture)}: {error}")
+        else:
+            yield Published(architecture, image.digest, image.image_id, image.labels), image
+
+
+def _image(pulled: Layout, entry: Object, architecture: str, number: int) -> Image:
+    """Read an image; raises PolicyError or ImageError."""
+    if entry.keys() != ENTRY or entry["mediaType"] != MANIFEST:
+        raise PolicyError("its entry in the index has unexpected keys")
+    file, scratch = pulled.folder / f"image-{number}.tar", pulled.folder / f"image-{number}"
+    layout.write_archive(pulled, entry, file)
+    scratch.mkdir()
+    image = archive.load(file, scratch, architecture, strict=True)
+    if image.config.get("architecture") != architecture:
+        raise PolicyError(f"its configuration is for {image.config.get('architecture')}")
+    return image
+
+
+def _statements(
+    pulled: Layout, digest: str, referrers: Sequence[str], verifier: Verifier, faults: list[str]
+) -> Iterator[Statement]:
+    """The statements whose signatures are good."""
+    subject = pulled.read(digest)
+    for each in referrers:
+        try:
+            found = pulled.json(each)
+            if found.get("artifactType") == BUNDLE:
+                (layer,) = found["layers"]
+                yield verifier.verify(pulled.read(str(layer["digest"])), subject)
+        except (PolicyError, KeyError, TypeError, ValueError) as error:
+            faults.append(f"attestation {each}: {error}")
+
+
+def _absent(statements: Sequence[Statement], images: Sequence[Published]) -> Iterator[str]:
+    """The statements that a release needs and this one lacks."""
+    kinds = {each.kind for each in statements}
+    yield from (f"no {NAMES[kind]}" for kind in OF_INDEX if kind not in kinds)
+    for kind in OF_IMAGE:
+        subjects = {subject_of(each) for each in statements if each.kind == kind}
+        for image in images:
+            if image.digest not in subjects:
+                yield f"no {NAMES[kind]} for {image.architecture}"
+
+
+def subject_of(statement: Statement) -> str:
+    """The manifest that an SBOM or test results describe; empty for others."""
+    try:
+        if statement.kind == SBOM:
+            return str(statement.predicate["metadata"]["component"]["version"])
+        if statement.kind == TESTS:
+            return tested.read(statement.predicate).manifest_digest
+    except (KeyError, TypeError, AttributeError, UntrustedError):
+        return ""
+    return ""
+
+
+def _sbom_faults(document: Mapping[str, Any], image: Image) -> list[str]:
+    try:
+        return stated.differences(document, image)
+    except (KeyError, TypeError, AttributeError) as error:
+        return [f"not one of ./build.py release: {error}"]
+
+
+def _contradictions(
+    published: Published,
+    image: Image,
+    index: Object,
+    statements: Sequence[Statement],
+    required: Sequence[str],
+) -> Iterator[str]:
+    """What the statements about an image say that its bytes do not."""
+    where = f"image for {published.architecture}"
+    annotations = annotations_of(index)
+    if image.labels.get(VARIANT) != annotations.get(VARIANT):
+        yield f"{where}: its label says {shown(str(image.labels.get(VARIANT)))}"
+    own = [each for each in statements if subject_of(each) == published.digest]
+    for each in own:
+        if each.kind == SBOM:
+            yield from (f"{where}: SBOM: {fault}" for fault in _sbom_faults(each.predicate, image))
+    results = [each.predicate for each in own if each.kind == TESTS]
+    complete = policy.required(required)
+    found = [policy.check(each, published.image_id, published.digest, complete) for each in results]
+    # Results of a GPU node may have been added later; one statement must show all that is needed.
+    yield from (f"{where}: {fault}" for fault in min(found, key=len, default=[]))
+    for each in statements:
+        if each.kind == PROVENANCE:
+            yield from provenance_faults(each.predicate, annotations)
+
+
+def provenance_faults(predicate: object, annotations: Mapping[str, str]) -> Iterator[str]:
+    """How a provenance contradicts the annotations of the index."""
+    definition = predicate.get("buildDefinition") if isinstance(predicate, dict) else None
+    outer = definition.get("externalParameters") if isinstance(definition, dict) else None
+    if not isinstance(outer, dict):
+        yield "provenance: it has no buildDefinition.externalParameters"
+        return
+    if outer.get("variant") != annotations.get(VARIANT):
+        yield f"provenance: it is for variant {shown(str(outer.get('variant')))}"

@@ -1,0 +1,197 @@
+"""The release of images: build and test, publish what a registry lacks, then tag and record it."""
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker_images.build import requirements
+from worker_images.build.record import exclusive
+from worker_images.errors import PolicyError
+from worker_images.files import CACHE, text_digest
+from worker_images.model.lock import Lock
+from worker_images.model.oci.image import ImageError
+from worker_images.model.project import Project
+from worker_images.release import (
+    attest,
+    cosign,
+    drafts,
+    policy,
+    record,
+    registry,
+    request,
+    results,
+    summary,
+    tools,
+)
+from worker_images.release.attest import Evidence
+from worker_images.release.cosign import Signer, Verifier
+from worker_images.release.drafts import Draft
+from worker_images.release.examine import Verified
+from worker_images.release.publish import Publisher
+from worker_images.release.record import Released
+from worker_images.release.request import Request
+from worker_images.release.tools import Tools
+
+Progress = Callable[[str], None]
+
+ALREADY = "already released"
+PUBLIC_KEY = "--key release.pub"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A variant of a release. `verified` is None for a dry run."""
+
+    draft: Draft
+    verified: Verified | None
+    done: str
+
+    def text(self, target: str) -> str:
+        """The result for people."""
+        names = ", ".join(f"{target}:{tag}" for tag in (self.draft.tag, self.draft.variant))
+        rows = [(self.done, names), ("index", self.draft.digest)]
+        rows += [
+            ("image", f"{part.candidate.architecture} {part.candidate.digest}")
+            for part in self.draft.parts
+        ]
+        return "\n".join(f"{name:16} {text}" for name, text in rows)
+
+    def as_data(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        return {
+            "variant": self.draft.variant,
+            "tag": self.draft.tag,
+            "result": self.done,
+            "index": self.draft.digest,
+            "images": {
+                part.candidate.architecture: part.candidate.digest for part in self.draft.parts
+            },
+        }
+
+
+def run(asked: Request, project: Project, progress: Progress) -> tuple[Outcome, ...]:
+    """Release variants of this checkout, or finish a release that was interrupted.
+
+    Raises UsageError, RegistryError before the build if there is no registry, PolicyError, and the
+    errors of a build.
+    """
+    request.check(asked)
+    locked = requirements.load(project)
+    programs = tools.ensure(project, locked, progress)
+    target = registry.connect(programs, asked.target, asked.ca_file)
+    with contextlib.ExitStack() as held:
+        scratch = Path(held.enter_context(tempfile.TemporaryDirectory()))
+        signer, verifier = _authority(asked, programs, scratch)
+        held.enter_context(exclusive(_lock_folder(asked), progress))
+        publisher = Publisher(
+            target, signer, verifier, asked.required, _folder(project, asked), progress
+        )
+        found = drafts.build(asked, project, progress)
+        # A version that is taken is refused for every variant before anything is pushed.
+        present = [publisher.state(draft) for draft in found]
+        evidence = _evidence(asked, found, project, locked)
+        if asked.dry_run:
+            return tuple(_dry(draft, state) for draft, state in zip(found, present, strict=True))
+        outcomes = tuple(_publish(publisher, found, evidence, present))
+    _record(asked, outcomes, evidence, project, locked)
+    return outcomes
+
+
+def _authority(asked: Request, programs: Tools, scratch: Path) -> tuple[Signer, Verifier]:
+    signer = Signer(programs, asked.key)
+    if asked.key:
+        public = cosign.public_key(programs, asked.key, scratch / "key.pub")
+        return signer, Verifier(programs, key=public)
+    return signer, Verifier(programs, identity=asked.identity, issuer=asked.issuer)
+
+
+def _lock_folder(asked: Request) -> Path:
+    """One release at a time for a repository."""
+    return CACHE / "releases" / text_digest(asked.target)[:16]
+
+
+def _folder(project: Project, asked: Request) -> Path:
+    return project.root / "out" / "release" / asked.version
+
+
+def _evidence(
+    asked: Request, found: Sequence[Draft], project: Project, locked: Lock
+) -> list[Evidence]:
+    """The test results of each draft; raises PolicyError or FailedTestsError."""
+    subjects = [part.subject for draft in found for part in draft.parts]
+    gathered = results.gather(project.root, subjects, asked.results)
+    for each in gathered:
+        policy.enforce(each, policy.required(asked.required))
+    by_digest = {each.manifest_digest: each for each in gathered}
+    return [
+        Evidence(
+            project,
+            locked,
+            asked.builder_id,
+            tuple(by_digest[part.candidate.digest] for part in draft.parts),
+            given=bool(asked.results),
+        )
+        for draft in found
+    ]
+
+
+def _publish(
+    publisher: Publisher,
+    found: Sequence[Draft],
+    evidence: Sequence[Evidence],
+    present: Sequence[Verified | None],
+) -> Iterator[Outcome]:
+    """Publish every draft, then tag every draft."""
+    verified = [
+        _completed(publisher, draft, proof, state)
+        for draft, proof, state in zip(found, evidence, present, strict=True)
+    ]
+    for draft, checked, state in zip(found, verified, present, strict=True):
+        tagged = publisher.target.resolve(f":{draft.tag}") == draft.digest
+        if not tagged:
+            publisher.tag(draft)
+        done = ALREADY if tagged and checked is state else "released"
+        yield Outcome(draft, checked, done)
+
+
+def _completed(
+    publisher: Publisher, draft: Draft, proof: Evidence, state: Verified | None
+) -> Verified:
+    """Publish what the registry lacks of a draft; raises PolicyError."""
+    present = state.statements if state else ()
+    if state and not state.faults and not proof.added(present):
+        return state
+    try:
+        wanted = tuple(attest.statements(draft, proof))
+        return publisher.publish(draft, attest.lacking(wanted, present, given=proof.given))
+    except ImageError as error:
+        raise PolicyError(
+            f"{error}; the archive changed after its tests, and no tag was moved; remove it and"
+            " run again"
+        ) from error
+
+
+def _record(
+    asked: Request,
+    outcomes: Sequence[Outcome],
+    evidence: Sequence[Evidence],
+    project: Project,
+    locked: Lock,
+) -> None:
+    """Write out/release/VERSION/release.json, unless nothing was published and it exists."""
+    exists = record.file_of(project.root, asked.version).is_file()
+    if exists and all(each.done == ALREADY for each in outcomes):
+        return
+    tested = [each for proof in evidence for each in proof.tested]
+    drafted = [each.draft for each in outcomes]
+    signer = f"--identity {asked.identity} --issuer {asked.issuer}" if asked.keyless else PUBLIC_KEY
+    new = summary.released(asked.target, drafted, tested, project, locked, signer)
+    old = Released.read(project.root, asked.version) if exists else None
+    summary.joined(new, old).write(project.root)
+
+
+def _dry(draft: Draft, state: Verified | None) -> Outcome:
+    complete = state is not None and not state.faults
+    return Outcome(draft, None, ALREADY if complete else "would be released")

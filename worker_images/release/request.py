@@ -1,0 +1,60 @@
+"""What a release is asked to do, checked before any work."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker_images.errors import UsageError
+from worker_images.model.component import Architecture
+from worker_images.model.oci.inflate import Compression
+from worker_images.release import cosign, policy
+from worker_images.release.record import VERSION
+from worker_images.release.registry import NAME
+from worker_images.untrusted import shown
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of `build.py release`.
+
+    Without `architectures`, a variant is released for the platforms of its variant.yaml.
+    """
+
+    variants: tuple[str, ...]
+    target: str
+    version: str
+    architectures: tuple[Architecture, ...] = ()
+    compression: Compression = "gzip"
+    required: tuple[str, ...] = ()
+    results: tuple[Path, ...] = ()
+    key: Path | None = None
+    keyless: bool = False
+    public_key: Path | None = None
+    identity: str = ""
+    issuer: str = ""
+    ca_file: Path | None = None
+    builder_id: str = ""
+    allow_dirty: bool = False
+    dry_run: bool = False
+
+    def tag_of(self, variant: str) -> str:
+        """The tag of a variant in this version, which never moves."""
+        return f"{self.version}-{variant}"
+
+
+def check(request: Request) -> None:
+    """Check options that need no network; raises UsageError."""
+    if not NAME.fullmatch(request.target):
+        raise UsageError(
+            f"--to {shown(request.target)!r}: not a repository; use a name without a tag, such as"
+            " registry.example/team/worker"
+        )
+    if not VERSION.fullmatch(request.version):
+        raise UsageError(
+            f"--version {shown(request.version)!r}: not a version; use letters, digits, . _ and -,"
+            " such as 1.4.0"
+        )
+    policy.required(request.required)
+    if missing := [str(path) for path in request.results if not path.is_dir()]:
+        raise UsageError(f"--results {', '.join(missing)}: no such folder")
+    if not request.dry_run:
+        cosign.check_keys(request.key, keyless=request.keyless)

@@ -1,0 +1,59 @@
+"""Rollback: floating tags name an earlier release again. Tags of versions never move."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from worker_images.errors import PolicyError
+from worker_images.release import verify
+from worker_images.release.cosign import Verifier
+from worker_images.release.examine import VARIANT, VERSION
+from worker_images.release.registry import Repository
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A floating tag, and the digests that it named before and names now."""
+
+    tag: str
+    before: str | None
+    after: str
+
+
+def rollback(
+    target: Repository,
+    version: str,
+    variants: Sequence[str],
+    verifier: Verifier,
+    required: Sequence[str],
+    progress: Progress,
+) -> tuple[Moved, ...]:
+    """Let the floating tag of each variant name a released version that verifies.
+
+    Every variant is checked before a tag moves. Raises RegistryError or PolicyError.
+    """
+    found = {
+        variant: verify.verify(target, f":{version}-{variant}", verifier, required, progress)
+        for variant in variants
+    }
+    for variant, checked in found.items():
+        named = checked.annotations.get(VARIANT), checked.annotations.get(VERSION)
+        if named != (variant, version):
+            raise PolicyError(
+                f"{checked.name} is the release {named[1]} of {named[0]}; no tag was moved"
+            )
+    return tuple(
+        _move(target, variant, checked.digest, progress) for variant, checked in found.items()
+    )
+
+
+def _move(target: Repository, tag: str, digest: str, progress: Progress) -> Moved:
+    before = target.resolve(f":{tag}")
+    if before != digest:
+        progress(f"tagging {target.shown(f':{tag}')}")
+        target.tag(digest, tag)
+    after = target.resolve(f":{tag}")
+    if after != digest:
+        raise PolicyError(f"{target.shown(f':{tag}')} is {after}, not {digest}; run again")
+    return Moved(tag, before, digest)

@@ -1,0 +1,93 @@
+"""The programs oras and cosign, from Debian packages of the lock, run with their own C library.
+
+https://oras.land and https://docs.sigstore.dev/cosign.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker_images.build import provision
+from worker_images.build.inputs import RELEASE
+from worker_images.fetch.store import Store
+from worker_images.files import CACHE
+from worker_images.model.lock import Lock
+from worker_images.model.project import Project
+
+# How Go programs begin the line of their error.
+ERROR = re.compile(r"(?:Error: |(?=Error response|panic: ))(?P<text>.*)")
+LOADER, LIBRARIES = "usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"
+
+
+@dataclass(frozen=True)
+class Done:
+    """The result of a program: its status and output."""
+
+    status: int
+    output: bytes
+    errors: str
+
+    @property
+    def message(self) -> str:
+        """The error; of a crash, its first line."""
+        found = ERROR.search(self.errors)
+        first = self.errors.strip().partition("\n")[0]
+        return found["text"] if found else first or f"it ended with status {self.status}"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The folder that the packages are unpacked in."""
+
+    folder: Path
+
+    def run(
+        self, program: str, arguments: Sequence[str], environment: dict[str, str] | None = None
+    ) -> Done:
+        """Run a program until it ends."""
+        done = subprocess.run(
+            self._command(program, arguments),
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+
+    def lines(self, program: str, arguments: Sequence[str], each: Callable[[str], None]) -> Done:
+        """Run a program and pass on its lines of output while it runs."""
+        with subprocess.Popen(
+            self._command(program, arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        ) as process:
+            assert process.stdout
+            assert process.stderr
+            for line in _stripped(process.stdout):
+                each(line)
+            errors = process.stderr.read()
+        return Done(process.returncode, b"", errors)
+
+    def _command(self, program: str, arguments: Sequence[str]) -> list[str]:
+        loader, libraries = str(self.folder / LOADER), str(self.folder / LIBRARIES)
+        start = [loader, "--library-path", libraries, str(self.folder / "usr/bin" / program)]
+        return [*start, *arguments]
+
+
+def _stripped(stream: Iterator[str]) -> Iterator[str]:
+    return (line.strip() for line in stream)
+
+
+def ensure(
+    project: Project, locked: Lock, progress: Callable[[str], None], store: Store | None = None
+) -> Tools:
+    """Unpack the tools if they are not in the cache; raises FetchError or EngineError."""
+    folder = CACHE / "tools"
+    found = provision.ensure_tools(RELEASE, folder, project, locked, store or Store(), progress)
+    return Tools(found)
