@@ -38,23 +38,24 @@ examples:
 """
 
 
-def _release_parser() -> argparse.ArgumentParser:
-    parser = parsers.of_command(
+def parser() -> argparse.ArgumentParser:
+    """The parser of `build.py release`."""
+    made = parsers.of_command(
         "release",
         "Build and test images, publish exactly the tested bytes, sign them, and move tags last.",
         RELEASE_EXAMPLES,
     )
-    parser.add_argument("--variant", required=True, help="the variant to release, or all")
-    parser.add_argument("--to", required=True, metavar="REGISTRY/NAME", help="the repository")
-    parser.add_argument("--version", required=True, help="tags become VERSION-VARIANT and VARIANT")
-    parser.add_argument(
+    made.add_argument("--variant", required=True, help="the variant to release, or all")
+    made.add_argument("--to", required=True, metavar="REGISTRY/NAME", help="the repository")
+    made.add_argument("--version", required=True, help="tags become VERSION-VARIANT and VARIANT")
+    made.add_argument(
         "--require",
         type=words,
         default=(),
         metavar="LAYER[,LAYER]",
         help="test layers that must have passed completely; image must always have passed",
     )
-    parser.add_argument(
+    made.add_argument(
         "--results",
         type=Path,
         action="append",
@@ -62,18 +63,18 @@ def _release_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="results of tests elsewhere, such as on a GPU node; may be repeated",
     )
-    parser.add_argument(
+    made.add_argument(
         "--arch",
         choices=ARCHITECTURES,
         action="append",
         default=[],
         help="release only this platform; may be repeated; default: platforms in variant.yaml",
     )
-    parsers.add_compression(parser)
-    parser.add_argument("--dry-run", action="store_true", help="push, sign and tag nothing")
-    _add_signing(parser)
-    add_place(parser)
-    return parser
+    parsers.add_compression(made)
+    made.add_argument("--dry-run", action="store_true", help="push, sign and tag nothing")
+    _add_signing(made)
+    add_place(made)
+    return made
 
 
 def _add_signing(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +96,7 @@ def _add_signing(parser: argparse.ArgumentParser) -> None:
 
 def publish(argv: list[str], root: Path, progress: Progress) -> str:
     """Release images and return what was done."""
-    arguments = _release_parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     loaded = project.load(root)
     every = loaded.catalog.buildable
     outcomes = release.run(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import commands
+from worker_images.cli import release
 from worker_images.files import ROOT
 
 WORKFLOW = {
@@ -61,14 +62,16 @@ def test_publish_releases_as_the_identity_of_the_workflow(machine: Path, tmp_pat
     (checkout / "scripts/publish").chmod(0o755)
     (checkout / "build.py").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     (checkout / "build.py").chmod(0o755)
-    command: list[str | Path] = [checkout / "scripts/publish", "slim", "amd64,arm64"]
+    command: list[str | Path] = [checkout / "scripts/publish", "release"]
     result = commands.run(command, env=environment(machine, WORKFLOW))
-    assert result.stdout.splitlines() == [
-        *("release", "--variant", "slim", "--arch", "amd64,arm64", "--version", "1.4.0"),
-        *("--to", "ghcr.io/team/worker", "--require", "image", "--keyless"),
+    words = result.stdout.splitlines()
+    assert words == [
+        *("release", "--variant", "all", "--version", "1.4.0"),
+        *("--to", "ghcr.io/team/worker", "--keyless"),
         *("--identity", IDENTITY, "--issuer", "https://token.actions.githubusercontent.com"),
         *("--builder-id", IDENTITY),
     ]
+    assert release.parser().parse_args(words[1:]).keyless
 
 
 def test_password_is_in_no_command_line(machine: Path, tmp_path: Path) -> None:
@@ -85,7 +88,7 @@ def test_password_is_in_no_command_line(machine: Path, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("login",), "publish: GITHUB_ACTOR is not set; run this in release.yaml"),
-        (("slim", "amd64"), "publish: GITHUB_REF_NAME is not set; run this in release.yaml"),
+        (("release",), "publish: GITHUB_REF_NAME is not set; run this in release.yaml"),
         ((), "usage: scripts/publish login"),
         (("slim",), "usage: scripts/publish login"),
     ],
