@@ -2,17 +2,19 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.docker_registry import PASSWORD, USER
 
 from tests.support import docker_registry
+from tests.support.docker_registry import PASSWORD, USER
 from worker_images.build import requirements
 from worker_images.files import ROOT
 from worker_images.model import project
 from worker_images.release import cosign, tools
+
+ROWS: pytest.StashKey[list[tuple[str, str, str]]] = pytest.StashKey()
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +54,28 @@ def key(settings: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) 
     path = tmp_path_factory.mktemp("key") / "release"
     cosign.make_key(programs, path)
     return path
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write what the tests saw to out/tests/torture.md, for docs/proof/torture.md."""
+    rows = [
+        f"| {name} | {outcome} | {seen} |"
+        for name, outcome, seen in session.config.stash.get(ROWS, [])
+    ]
+    if rows:
+        head = ["| test | result | seen |", "| --- | --- | --- |"]
+        path = ROOT / "out/tests/torture.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join([*head, *rows]) + "\n")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep what a test recorded with record_property("seen", ...)."""
+    report = yield
+    if report.when == "call":
+        seen = str(dict(report.user_properties).get("seen", ""))
+        item.config.stash.setdefault(ROWS, []).append((item.name, report.outcome, seen))
+    return report

@@ -57,3 +57,11 @@ def killed(arguments: Sequence[str], longest: float) -> bool:
             os.killpg(process.pid, signal.SIGKILL)
             return True
     return False
+
+
+def tags(data: Path, name: str) -> list[str]:
+    """The tags of a repository for users, from the registry's files."""
+    folder = data / "data/docker/registry/v2/repositories" / name / "_manifests/tags"
+    found = folder.iterdir() if folder.exists() else ()
+    # The others name the attestations of an index.
+    return sorted(path.name for path in found if not path.name.startswith("sha256-"))

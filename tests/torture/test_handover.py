@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import docker_registry
-from tests.torture.runs import RANDOM, SEED, run
+from tests.torture.runs import RANDOM, SEED, run, tags
 from worker_images.files import ROOT
 
 OUT = ROOT / "out/slim"
@@ -44,6 +43,7 @@ def kept(tmp_path: Path) -> Iterator[Callable[[], None]]:
 
 def test_changed_bit_is_never_published(
     registry_address: str,
+    data: Path,
     key: Path,
     kept: Callable[[], None],
     record_property: Callable[[str, object], None],
@@ -67,7 +67,7 @@ def test_changed_bit_is_never_published(
         if status:
             assert status in REFUSED, f"{where}: {errors}"
             assert "Traceback" not in errors, where
-            assert docker_registry.tags(registry_address, f"team/flip{number}") == [], where
+            assert tags(data, f"team/flip{number}") == [], where
             refused += 1
         else:
             assert json.loads(text)[0]["images"] == expected, where

@@ -5,10 +5,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from tests.support import docker_registry
-from tests.torture.runs import ROUNDS, SEED, killed, run, seconds
+from tests.torture.runs import ROUNDS, SEED, killed, run, seconds, tags
 from worker_images.files import ROOT
 
 OUT = ROOT / "out/slim"
@@ -46,6 +43,7 @@ def test_killed_build_gives_the_same_image_when_run_again(
 
 def test_killed_release_leaves_no_tag_that_does_not_verify(
     registry_address: str,
+    data: Path,
     key: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
@@ -61,26 +59,21 @@ def test_killed_release_leaves_no_tag_that_does_not_verify(
     for _ in range(ROUNDS):
         name = f"team/{secrets.token_hex(4)}"
         cut += killed(release(name), longest)
-        tagged += verified(registry_address, name, key)
+        tagged += verified(registry_address, data, name, key)
         done = run([*release(name), "--json"])
         assert done.returncode == 0, done.stderr
-        assert verified(registry_address, name, key) == 2
+        assert verified(registry_address, data, name, key) == 2
     record_property(
         "seen", f"{cut} of {ROUNDS} releases were killed (seed {SEED}), {tagged} tags existed then"
     )
     assert cut > ROUNDS // 2
 
 
-def verified(address: str, name: str, key: Path) -> int:
+def verified(address: str, data: Path, name: str, key: Path) -> int:
     """Verify each tag of a repository for users; return their number."""
-    tags = [tag for tag in docker_registry.tags(address, name) if not tag.startswith("sha256-")]
-    for tag in tags:
+    found = tags(data, name)
+    for tag in found:
         reference = f"{address}/{name}:{tag}"
         done = run(["verify-release", reference, "--key", str(key.with_suffix(".pub"))])
         assert done.returncode == 0, done.stderr
-    return len(tags)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def built_again_afterwards() -> None:
-    """Later tests need the image, which the last round of these tests built."""
+    return len(found)
