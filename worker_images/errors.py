@@ -110,6 +110,6 @@ class FailedTestsError(ImageBuildError):
 
 
 class PolicyError(ImageBuildError):
-    """The request breaks a promise to the fleet."""
+    """A policy refuses: a driver, an update, a tag, a digest or a signature."""
 
     exit_code = 7

@@ -20,6 +20,7 @@ BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 # Values that differ from run to run, as the page writes them.
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 COUNT = re.compile(r"[0-9]+ passed, [0-9]+ failed, [0-9]+ not run")
+REVISION = re.compile(r"revision  [0-9a-f]{40}(-dirty)?")
 COMMANDS = (
     "release-key",
     "release",
@@ -73,6 +74,7 @@ def test_commands_of_the_page_print_what_it_shows(
 
 def plain(text: str) -> str:
     """A text without the values that differ from run to run or when tests are added."""
+    text = REVISION.sub("revision  COMMIT", text)
     return COUNT.sub("N passed, N failed, N not run", DIGEST.sub("sha256:...", text))
 
 

@@ -185,7 +185,7 @@ def test_identity_and_key_do_not_replace_each_other(
     for use, signed, reason in (
         (verifier, bundle, "signed with a key, not by an identity"),
         (workshop.verifier, other, "signed by an identity, not with a key"),
-        (verifier, other, "no transparency log has it"),
+        (verifier, other, "not in a transparency log"),
     ):
         with pytest.raises(PolicyError, match=reason):
             use.verify(signed, draft.index)

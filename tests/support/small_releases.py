@@ -25,6 +25,7 @@ from worker_images.release.cosign import Signer, Statement, Verifier
 from worker_images.release.drafts import ANNOTATION, Draft, Part
 from worker_images.release.examine import REVISION, VARIANT, VERSION
 from worker_images.release.layout import Candidate
+from worker_images.release.provenance import BUILD_TYPE, PARAMETERS
 from worker_images.release.publish import Publisher
 from worker_images.release.registry import Repository, as_json
 from worker_images.release.statements import PROVENANCE, SBOM, SIGNATURE, TESTS
@@ -135,7 +136,8 @@ def statements(draft: Draft) -> list[Statement]:
 
 
 def _provenance(draft: Draft) -> object:
-    return {"buildDefinition": {"externalParameters": {"variant": draft.variant}}}
+    outer = dict.fromkeys(PARAMETERS, "") | {"variant": draft.variant}
+    return {"buildDefinition": {"buildType": BUILD_TYPE, "externalParameters": outer}}
 
 
 def _sbom(candidate: Candidate) -> object:

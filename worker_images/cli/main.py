@@ -149,8 +149,8 @@ def main(argv: list[str], root: Path) -> int:
         return cli.main(argv, root, "./build.py")
     again = "run the same command again"
     interrupted = (
-        f"interrupted; {again} to finish the release"
-        if argv[:1] == ["release"]
+        f"interrupted; {again} to finish"
+        if argv[:1] in (["release"], ["rollback"])
         else f"interrupted; nothing was tagged; {again}"
     )
     return console.main("build.py", lambda: (0, _run(argv, root)), interrupted)

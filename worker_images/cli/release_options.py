@@ -13,6 +13,9 @@ from worker_images.release.tools import Tools
 
 Progress = Callable[[str], None]
 
+# How a public key in PEM begins.
+PUBLIC, MAX_KEY = b"-----BEGIN PUBLIC KEY-----", 1 << 16
+
 CODES = """
 exit codes: 0 ok, 5 a check failed, 6 registry, 7 policy, tag or signature; others:
 ./build.py --help
@@ -59,8 +62,14 @@ def verifier_of(arguments: argparse.Namespace, programs: Tools) -> Verifier:
     """Whose signatures count; raises UsageError."""
     if bool(arguments.key) == bool(arguments.identity and arguments.issuer):
         raise UsageError("name who must have signed: --key FILE, or --identity and --issuer")
-    if arguments.key and not arguments.key.is_file():
-        raise UsageError(f"--key {arguments.key}: no such file")
+    for option in ("key", "trusted_root", "ca_file"):
+        path = getattr(arguments, option)
+        if path and not path.is_file():
+            raise UsageError(f"--{option.replace('_', '-')} {path}: no such file")
+    if arguments.key and PUBLIC not in arguments.key.read_bytes()[:MAX_KEY]:
+        raise UsageError(
+            f"--key {arguments.key}: not a public key in PEM; name the .pub file of the pair"
+        )
     return Verifier(
         programs, arguments.key, arguments.identity, arguments.issuer, arguments.trusted_root
     )

@@ -29,8 +29,8 @@ REASONS = (
     ("none of the expected identities matched", "signed by another identity"),
     ("no matching CertificateIdentity", "signed by another identity"),
     ("expired", "its certificate was not valid when it was signed"),
-    ("verified log entries", "no transparency log has it"),
-    ("leaf certificate verification failed", "its certificate is of no trusted authority"),
+    ("verified log entries", "not in a transparency log"),
+    ("leaf certificate verification failed", "its certificate is not from a trusted authority"),
 )
 
 

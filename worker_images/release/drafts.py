@@ -149,7 +149,10 @@ def source_of(root: Path) -> str:
     address = done.stdout.strip()
     if found := re.fullmatch(SCP, address):
         return f"https://{found['host']}/{found['path'].removesuffix('.git')}"
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
     if parts.scheme not in {"http", "https", "ssh"} or not parts.hostname:
         return ""
     return f"https://{parts.hostname}{parts.path.removesuffix('.git')}"

@@ -11,6 +11,7 @@ from worker_images.model.results import OUTCOMES
 from worker_images.release import layout, policy, stated, tested
 from worker_images.release.cosign import BUNDLE, Statement, Verifier
 from worker_images.release.layout import INDEX, MANIFEST, Layout, Object
+from worker_images.release.provenance import BUILD_TYPE, PARAMETERS
 from worker_images.release.statements import NAMES, OF_IMAGE, OF_INDEX, PROVENANCE, SBOM, TESTS
 from worker_images.untrusted import UntrustedError, shown
 
@@ -45,6 +46,7 @@ class Verified:
         """The result for people."""
         version = self.annotations.get(VERSION, "unknown")
         rows = [("release", f"{self.annotations.get(VARIANT)} {version}"), ("index", self.digest)]
+        rows += [("revision", self.annotations.get(REVISION, "unknown"))]
         rows += [("image", f"{each.architecture} {each.digest}") for each in self.images]
         rows += [("image id", f"{each.architecture} {each.image_id}") for each in self.images]
         found = [each.kind for each in self.statements]
@@ -84,10 +86,14 @@ def examine(
     pairs = list(_images(pulled, index, faults))
     images = tuple(published for published, _ in pairs)
     statements = tuple(_statements(pulled, digest, referrers, verifier, faults))
-    faults += _absent(statements, images)
-    for each, image in pairs:
-        faults += _contradictions(each, image, index, statements, required)
     annotations = annotations_of(index)
+    faults += _absent(statements, images)
+    faults += _foreign(statements, images)
+    for each, image in pairs:
+        faults += _contradictions(each, image, annotations, statements, required)
+    for statement in statements:
+        if statement.kind == PROVENANCE:
+            faults += provenance_faults(statement.predicate, annotations)
     return Verified(name, digest, annotations, images, statements, tuple(faults))
 
 
@@ -152,6 +158,14 @@ def _absent(statements: Sequence[Statement], images: Sequence[Published]) -> Ite
                 yield f"no {NAMES[kind]} for {image.architecture}"
 
 
+def _foreign(statements: Sequence[Statement], images: Sequence[Published]) -> Iterator[str]:
+    """The SBOMs and test results that are about no image of the index, or are not readable."""
+    digests = {image.digest for image in images}
+    for each in statements:
+        if each.kind in OF_IMAGE and subject_of(each) not in digests:
+            yield f"{NAMES[each.kind]}: about another image, or not one of ./build.py release"
+
+
 def subject_of(statement: Statement) -> str:
     """The manifest that an SBOM or test results describe; empty for others."""
     try:
@@ -159,7 +173,7 @@ def subject_of(statement: Statement) -> str:
             return str(statement.predicate["metadata"]["component"]["version"])
         if statement.kind == TESTS:
             return tested.read(statement.predicate).manifest_digest
-    except (KeyError, TypeError, AttributeError, UntrustedError):
+    except (LookupError, TypeError, AttributeError, UntrustedError):
         return ""
     return ""
 
@@ -167,21 +181,20 @@ def subject_of(statement: Statement) -> str:
 def _sbom_faults(document: Mapping[str, Any], image: Image) -> list[str]:
     try:
         return stated.differences(document, image)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError) as error:
         return [f"not one of ./build.py release: {error}"]
 
 
 def _contradictions(
     published: Published,
     image: Image,
-    index: Object,
+    annotations: Mapping[str, str],
     statements: Sequence[Statement],
     required: Sequence[str],
 ) -> Iterator[str]:
-    """What the statements about an image say that its bytes do not."""
+    """Contradictions between the statements about an image and its bytes."""
     where = f"image for {published.architecture}"
-    annotations = annotations_of(index)
-    if image.labels.get(VARIANT) != annotations.get(VARIANT):
+    if VARIANT not in annotations or image.labels.get(VARIANT) != annotations.get(VARIANT):
         yield f"{where}: its label says {shown(str(image.labels.get(VARIANT)))}"
     own = [each for each in statements if subject_of(each) == published.digest]
     for each in own:
@@ -190,11 +203,10 @@ def _contradictions(
     results = [each.predicate for each in own if each.kind == TESTS]
     complete = policy.required(required)
     found = [policy.check(each, published.image_id, published.digest, complete) for each in results]
+    if any(each.get("result") == "FAILED" for each in results):
+        yield f"{where}: a check failed after the release"
     # Results of a GPU node may have been added later; one statement must show all that is needed.
     yield from (f"{where}: {fault}" for fault in min(found, key=len, default=[]))
-    for each in statements:
-        if each.kind == PROVENANCE:
-            yield from provenance_faults(each.predicate, annotations)
 
 
 def provenance_faults(predicate: object, annotations: Mapping[str, str]) -> Iterator[str]:
@@ -204,5 +216,10 @@ def provenance_faults(predicate: object, annotations: Mapping[str, str]) -> Iter
     if not isinstance(outer, dict):
         yield "provenance: it has no buildDefinition.externalParameters"
         return
+    kind = definition.get("buildType") if isinstance(definition, dict) else None
+    if kind != BUILD_TYPE:
+        yield f"provenance: unknown build type {shown(str(kind))}"
+    if unknown := outer.keys() ^ PARAMETERS:
+        yield f"provenance: unknown or missing parameters: {', '.join(sorted(map(shown, unknown)))}"
     if outer.get("variant") != annotations.get(VARIANT):
         yield f"provenance: it is for variant {shown(str(outer.get('variant')))}"

@@ -18,7 +18,7 @@ from worker_images.untrusted import UntrustedError, shown
 REQUIRED = "image"
 # The layers whose results a release publishes, and how to run each.
 STEPS: Mapping[str, str] = {
-    "image": "./build.py release runs it; see out/VARIANT/image.log",
+    "image": "./build.py release runs it on the archive",
     "pod": "its tests need a cluster; without results of them, remove pod from --require",
     "workload": "run ./build.py gpu-kit --variant VARIANT, unpack the kit on a GPU node, run"
     " `gpu-kit/run --other-runsc FILE --require workload` there as root, and pass the folder"
@@ -83,7 +83,7 @@ def _missing(tested: Tested, complete: frozenset[str]) -> list[str]:
         layer = tested.layer(name)
         if lack := _lack(layer, every=name in complete):
             step = STEPS[name].replace("VARIANT", tested.variant)
-            faults.append(f"required layer {name} did not run: {lack}; {step}")
+            faults.append(f"required layer {name} is incomplete: {lack}; {step}")
     return faults
 
 

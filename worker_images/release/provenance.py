@@ -19,6 +19,8 @@ from worker_images.release import purls
 PREDICATE = "https://slsa.dev/provenance/v1"
 # Names; .invalid is a domain that never resolves (RFC 2606).
 BUILD_TYPE = "https://worker-images.invalid/build/v1"
+# The external parameters; whoever verifies a provenance must know all of them.
+PARAMETERS = frozenset({"variant", "source", "architectures", "versions"})
 # A build by ./build.py is SLSA Build L1: this builder can forge what it signs.
 LOCAL_BUILDER = "https://worker-images.invalid/builder/local/v1"
 COMMIT = re.compile(r"(?P<commit>[0-9a-f]{40}|[0-9a-f]{64})(?P<changed>-dirty)?")

@@ -137,8 +137,8 @@ class Publisher:
         held = self.held(draft)
         if held not in {None, draft.digest}:
             raise PolicyError(
-                f"{self.target.shown(f':{draft.tag}')} is {held} since a moment ago: another"
-                f" release has this version; this one is {draft.digest}"
+                f"another release took {self.target.shown(f':{draft.tag}')}: it is {held}, this one"
+                f" is {draft.digest}"
             )
 
 

@@ -36,7 +36,7 @@ ATTEMPTS = 3
 # oras reads each blob that it copies, and compares it with its digest.
 ALTERED = re.compile(r"mismatch(ed)? digest|digest mismatch|mismatch between", re.IGNORECASE)
 QUERY = re.compile(r"\?[^\s\"]*")
-# What an error's text tells, and the next step. {host} is the registry.
+# Patterns of errors, with the next step. {host} is the registry.
 ADVICE = (
     (r"x509|certificate", "name the CA's certificate with --ca-file"),
     (

@@ -71,67 +71,67 @@ class Outcome:
         }
 
 
-def run(asked: Request, project: Project, progress: Progress) -> tuple[Outcome, ...]:
+def run(options: Request, project: Project, progress: Progress) -> tuple[Outcome, ...]:
     """Release variants of this checkout, or finish a release that was interrupted.
 
     Raises UsageError, RegistryError before the build if there is no registry, PolicyError, and the
     errors of a build.
     """
-    request.check(asked)
+    request.check(options)
     locked = requirements.load(project)
     programs = tools.ensure(project, locked, progress)
-    target = registry.connect(programs, asked.target, asked.ca_file)
+    target = registry.connect(programs, options.target, options.ca_file)
     with contextlib.ExitStack() as held:
         scratch = Path(held.enter_context(tempfile.TemporaryDirectory()))
-        signer, verifier = _authority(asked, programs, scratch)
-        held.enter_context(exclusive(_lock_folder(asked), progress))
+        signer, verifier = _authority(options, programs, scratch)
+        held.enter_context(exclusive(_lock_folder(options), progress))
         publisher = Publisher(
-            target, signer, verifier, asked.required, _folder(project, asked), progress
+            target, signer, verifier, options.required, _folder(project, options), progress
         )
-        found = drafts.build(asked, project, progress)
+        found = drafts.build(options, project, progress)
         # A version that is taken is refused for every variant before anything is pushed.
         present = [publisher.state(draft) for draft in found]
-        evidence = _evidence(asked, found, project, locked)
-        if asked.dry_run:
+        evidence = _evidence(options, found, project, locked)
+        if options.dry_run:
             return tuple(_dry(draft, state) for draft, state in zip(found, present, strict=True))
         outcomes = tuple(_publish(publisher, found, evidence, present))
-    _record(asked, outcomes, evidence, project, locked)
+    _record(options, outcomes, evidence, project, locked)
     return outcomes
 
 
-def _authority(asked: Request, programs: Tools, scratch: Path) -> tuple[Signer, Verifier]:
-    signer = Signer(programs, asked.key)
-    if asked.key:
-        public = cosign.public_key(programs, asked.key, scratch / "key.pub")
+def _authority(options: Request, programs: Tools, scratch: Path) -> tuple[Signer, Verifier]:
+    signer = Signer(programs, options.key)
+    if options.key:
+        public = cosign.public_key(programs, options.key, scratch / "key.pub")
         return signer, Verifier(programs, key=public)
-    return signer, Verifier(programs, identity=asked.identity, issuer=asked.issuer)
+    return signer, Verifier(programs, identity=options.identity, issuer=options.issuer)
 
 
-def _lock_folder(asked: Request) -> Path:
+def _lock_folder(options: Request) -> Path:
     """One release at a time for a repository."""
-    return CACHE / "releases" / text_digest(asked.target)[:16]
+    return CACHE / "releases" / text_digest(options.target)[:16]
 
 
-def _folder(project: Project, asked: Request) -> Path:
-    return project.root / "out" / "release" / asked.version
+def _folder(project: Project, options: Request) -> Path:
+    return project.root / "out" / "release" / options.version
 
 
 def _evidence(
-    asked: Request, found: Sequence[Draft], project: Project, locked: Lock
+    options: Request, found: Sequence[Draft], project: Project, locked: Lock
 ) -> list[Evidence]:
     """The test results of each draft; raises PolicyError or FailedTestsError."""
     subjects = [part.subject for draft in found for part in draft.parts]
-    gathered = results.gather(project.root, subjects, asked.results)
+    gathered = results.gather(project.root, subjects, options.results)
     for each in gathered:
-        policy.enforce(each, policy.required(asked.required))
+        policy.enforce(each, policy.required(options.required))
     by_digest = {each.manifest_digest: each for each in gathered}
     return [
         Evidence(
             project,
             locked,
-            asked.builder_id,
+            options.builder_id,
             tuple(by_digest[part.candidate.digest] for part in draft.parts),
-            given=bool(asked.results),
+            given=bool(options.results),
         )
         for draft in found
     ]
@@ -174,21 +174,25 @@ def _completed(
 
 
 def _record(
-    asked: Request,
+    options: Request,
     outcomes: Sequence[Outcome],
     evidence: Sequence[Evidence],
     project: Project,
     locked: Lock,
 ) -> None:
     """Write out/release/VERSION/release.json, unless nothing was published and it exists."""
-    exists = record.file_of(project.root, asked.version).is_file()
+    exists = record.file_of(project.root, options.version).is_file()
     if exists and all(each.done == ALREADY for each in outcomes):
         return
     tested = [each for proof in evidence for each in proof.tested]
     drafted = [each.draft for each in outcomes]
-    signer = f"--identity {asked.identity} --issuer {asked.issuer}" if asked.keyless else PUBLIC_KEY
-    new = summary.released(asked.target, drafted, tested, project, locked, signer)
-    old = Released.read(project.root, asked.version) if exists else None
+    signer = (
+        f"--identity {options.identity} --issuer {options.issuer}"
+        if options.keyless
+        else PUBLIC_KEY
+    )
+    new = summary.released(options.target, drafted, tested, project, locked, signer)
+    old = Released.read(project.root, options.version) if exists else None
     summary.joined(new, old).write(project.root)
 
 

@@ -1,4 +1,4 @@
-"""What a release is asked to do, checked before any work."""
+"""The options of a release, checked before any work."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,6 @@ class Request:
     results: tuple[Path, ...] = ()
     key: Path | None = None
     keyless: bool = False
-    public_key: Path | None = None
     identity: str = ""
     issuer: str = ""
     ca_file: Path | None = None
@@ -58,3 +57,5 @@ def check(request: Request) -> None:
         raise UsageError(f"--results {', '.join(missing)}: no such folder")
     if not request.dry_run:
         cosign.check_keys(request.key, keyless=request.keyless)
+    if request.keyless and not (request.identity and request.issuer):
+        raise UsageError("--keyless: name the workflow with --identity and --issuer")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from worker_images.errors import PolicyError
 from worker_images.release import verify
 from worker_images.release.cosign import Verifier
-from worker_images.release.examine import VARIANT, VERSION
 from worker_images.release.registry import Repository
 
 Progress = Callable[[str], None]
@@ -37,12 +36,6 @@ def rollback(
         variant: verify.verify(target, f":{version}-{variant}", verifier, required, progress)
         for variant in variants
     }
-    for variant, checked in found.items():
-        named = checked.annotations.get(VARIANT), checked.annotations.get(VERSION)
-        if named != (variant, version):
-            raise PolicyError(
-                f"{checked.name} is the release {named[1]} of {named[0]}; no tag was moved"
-            )
     return tuple(
         _move(target, variant, checked.digest, progress) for variant, checked in found.items()
     )

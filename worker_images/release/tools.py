@@ -3,10 +3,10 @@
 https://oras.land and https://docs.sigstore.dev/cosign.
 """
 
-import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,13 +44,10 @@ class Tools:
 
     folder: Path
 
-    def run(
-        self, program: str, arguments: Sequence[str], environment: dict[str, str] | None = None
-    ) -> Done:
+    def run(self, program: str, arguments: Sequence[str]) -> Done:
         """Run a program until it ends."""
         done = subprocess.run(
             self._command(program, arguments),
-            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
@@ -59,29 +56,29 @@ class Tools:
 
     def lines(self, program: str, arguments: Sequence[str], each: Callable[[str], None]) -> Done:
         """Run a program and pass on its lines of output while it runs."""
-        with subprocess.Popen(
-            self._command(program, arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        ) as process:
+        # A pipe would be full when a program that crashes prints what its threads do.
+        with (
+            tempfile.TemporaryFile() as errors,
+            subprocess.Popen(
+                self._command(program, arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                errors="replace",
+            ) as process,
+        ):
             assert process.stdout
-            assert process.stderr
-            for line in _stripped(process.stdout):
-                each(line)
-            errors = process.stderr.read()
-        return Done(process.returncode, b"", errors)
+            for line in process.stdout:
+                each(line.strip())
+            status = process.wait()
+            errors.seek(0)
+            return Done(status, b"", errors.read().decode(errors="replace"))
 
     def _command(self, program: str, arguments: Sequence[str]) -> list[str]:
         loader, libraries = str(self.folder / LOADER), str(self.folder / LIBRARIES)
         start = [loader, "--library-path", libraries, str(self.folder / "usr/bin" / program)]
         return [*start, *arguments]
-
-
-def _stripped(stream: Iterator[str]) -> Iterator[str]:
-    return (line.strip() for line in stream)
 
 
 def ensure(

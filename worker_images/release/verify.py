@@ -8,10 +8,10 @@ from pathlib import Path
 from worker_images.errors import PolicyError, RegistryError
 from worker_images.release import layout
 from worker_images.release.cosign import Verifier
-from worker_images.release.examine import Verified, examine
+from worker_images.release.examine import VARIANT, VERSION, Verified, examine
 from worker_images.release.layout import Layout
 from worker_images.release.registry import Repository
-from worker_images.untrusted import listed
+from worker_images.untrusted import listed, shown
 
 Progress = Callable[[str], None]
 
@@ -55,7 +55,19 @@ def inspect(
         lost = [fault for each in referrers for fault in _pull(source, each, pulled)]
         held = [each for each in referrers if pulled.path(each).is_file()]
         found = examine(pulled, name, digest, held, verifier, required)
-        return replace(found, faults=(*lost, *found.faults))
+        return replace(found, faults=(*lost, *_mistagged(reference, found), *found.faults))
+
+
+def _mistagged(reference: str, found: Verified) -> list[str]:
+    """Why a tag must not name this release: whoever can push may move a tag."""
+    variant, version = found.annotations.get(VARIANT, ""), found.annotations.get(VERSION, "")
+    if reference.startswith("@") or reference in {f":{variant}", f":{version}-{variant}"}:
+        return []
+    fault = (
+        f"the tag {reference[1:]} names the release {shown(version)} of {shown(variant)}; to verify"
+        " that release under another tag, name its digest"
+    )
+    return [fault]
 
 
 def _pull(source: Repository, digest: str, pulled: Layout) -> list[str]:

@@ -64,20 +64,20 @@ def test_image_layer_alone_is_enough_by_default() -> None:
 
 
 REFUSED: Mapping[str, tuple[tuple[LayerResults, ...], tuple[str, ...], int, str]] = {
-    "no image layer": ((GPU,), (), 7, "required layer image did not run: no check passed; "),
-    "image layer of skips": ((ONLY_SKIPS, POD, GPU), (), 7, "required layer image did not run: "),
+    "no image layer": ((GPU,), (), 7, "required layer image is incomplete: no check passed; "),
+    "image layer of skips": ((ONLY_SKIPS, POD, GPU), (), 7, "required layer image is incomplete: "),
     "image check not run": (
         (LIMITED, POD, GPU),
         ("image",),
         7,
-        "required layer image did not run: 1 of 3 checks did not: no user namespaces; ",
+        "required layer image is incomplete: 1 of 3 checks did not: no user namespaces; ",
     ),
     "workload not run": (
         (PASSED_LAYER, POD, WORKLOAD),
         ("workload",),
         7,
         (
-            "required layer workload did not run: no results were passed with --results; run"
+            "required layer workload is incomplete: no results were passed with --results; run"
             " ./build.py gpu-kit --variant slim, unpack the kit on a GPU node"
         ),
     ),
@@ -85,13 +85,13 @@ REFUSED: Mapping[str, tuple[tuple[LayerResults, ...], tuple[str, ...], int, str]
         (PASSED_LAYER, POD, NO_GPU),
         ("image,workload",),
         7,
-        "required layer workload did not run: 1 of 2 checks did not: no NVIDIA driver; run",
+        "required layer workload is incomplete: 1 of 2 checks did not: no NVIDIA driver; run",
     ),
     "pod not run": (
         (PASSED_LAYER, POD, GPU),
         ("pod", "workload"),
         7,
-        "required layer pod did not run: no tests/pod exists; its tests need a cluster",
+        "required layer pod is incomplete: no tests/pod exists; its tests need a cluster",
     ),
     "failed check": (
         (PASSED_LAYER, POD, FAILING),
