@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker_images import files
 from worker_images.model.lock import Lock
 from worker_images.model.oci import archive
 from worker_images.model.project import Project
@@ -51,7 +52,7 @@ def statements(draft: Draft, evidence: Evidence) -> Iterator[Statement]:
     )
     yield Statement(PROVENANCE, made)
     for part in draft.parts:
-        with tempfile.TemporaryDirectory() as scratch:
+        with tempfile.TemporaryDirectory(dir=files.scratch()) as scratch:
             own = part.candidate
             image = archive.load(own.archive, Path(scratch), own.architecture, strict=True)
             text = sbom.document(image, part.plan, evidence.project, evidence.locked)

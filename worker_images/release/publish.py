@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker_images import files
 from worker_images.errors import PolicyError, RegistryError
 from worker_images.fetch.apt import sha256
 from worker_images.release import attest, layout, verify
@@ -88,7 +89,7 @@ class Publisher:
     def read_back(self, local: Layout, draft: Draft) -> None:
         """Compare every blob in the registry with the tested one; raises PolicyError."""
         self.progress(f"reading {draft.tag} back")
-        with tempfile.TemporaryDirectory() as scratch:
+        with tempfile.TemporaryDirectory(dir=files.scratch()) as scratch:
             pulled = layout.create(Path(scratch, "layout"))
             copy = layout.repository(self.target.tools, pulled)
             self.target.copy_to(copy, draft.digest, _ignored)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from worker_images import files
 from worker_images.errors import PolicyError, RegistryError
 from worker_images.release import layout
 from worker_images.release.cosign import Verifier
@@ -46,7 +47,7 @@ def inspect(
     digest = source.resolve(reference)
     if digest is None:
         raise RegistryError(f"{name}: not found; check the name and the tag")
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=files.scratch()) as scratch:
         pulled = layout.create(Path(scratch, "layout"))
         progress(f"reading {name}")
         if lost := _pull(source, digest, pulled):
