@@ -1,14 +1,15 @@
 """Does verify-release refuse tags that were moved, and statements about something else?"""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.support import small_releases
 from tests.support.small_releases import Workshop
 from worker_images.errors import PolicyError
-from worker_images.release import attest, layout, verify
-from worker_images.release.cosign import Statement
+from worker_images.release import attest, cosign, layout, verify
+from worker_images.release.cosign import Signer, Statement
 from worker_images.release.drafts import Draft
 from worker_images.release.examine import Verified
 from worker_images.release.publish import compose
@@ -81,3 +82,22 @@ def test_sbom_without_a_digest_is_refused_without_a_traceback(
     add(repository, workshop, draft, replace(sbom, predicate=broken))
     with pytest.raises(PolicyError, match=r"SBOM: not one of \./build\.py release"):
         check(repository, workshop, ":slim")
+
+
+def test_attestation_of_another_signer_is_ignored_and_named(
+    repository: Repository, workshop: Workshop, tmp_path: Path
+) -> None:
+    """A scanner adds its own; the release verifies as before."""
+    draft = workshop.draft()
+    small_releases.publish(workshop.publisher(repository), draft)
+    cosign.make_key(workshop.tools, tmp_path / "other")
+    signer = Signer(workshop.tools, tmp_path / "other.key")
+    local = compose(draft, workshop.folder / "added")
+    local = attest.attach(local, draft, [Statement(PROVENANCE, {})], signer, print)
+    entry = next(each for each in local.entries if each.get("artifactType"))
+    layout.repository(workshop.tools, local).copy_to(repository, str(entry["digest"]), print)
+    found = check(repository, workshop, ":slim")
+    assert len(found.statements) == 4
+    (ignored,) = found.others
+    assert "not signed with this key" in ignored
+    assert f"ignored   {ignored[:40]}" in found.text

@@ -8,6 +8,7 @@ from worker_images.build import inputs
 from worker_images.build.inputs import BUILDER, GO, Input
 from worker_images.build.record import default_tag
 from worker_images.errors import UsageError
+from worker_images.model.catalog import Catalog, Variant
 from worker_images.model.component import Architecture, GoModule, Origin
 from worker_images.model.drivers.table import COMPONENT
 from worker_images.model.lock import Lock
@@ -158,11 +159,16 @@ def make(
 ) -> Plan:
     """Plan a variant; raises UsageError if images/ does not describe it."""
     catalog = project.catalog
+    names = [name for name in described(catalog, variant).components if name in catalog.components]
+    return of_components(project, locked, variant, names, source, architecture)
+
+
+def described(catalog: Catalog, variant: str) -> Variant:
+    """A variant of images/; raises UsageError if there is none with this name."""
     if variant not in catalog.variants:
         known = ", ".join(catalog.variants)
         raise UsageError(f"--variant {variant!r}: no such variant; known variants: {known}")
-    names = [name for name in catalog.variants[variant].components if name in catalog.components]
-    return of_components(project, locked, variant, names, source, architecture)
+    return catalog.variants[variant]
 
 
 def of_components(

@@ -94,10 +94,18 @@ def changed(key: Mapping[str, str], record: Record | None) -> tuple[str, ...]:
 
 
 def revision(root: Path) -> str:
-    """Return the checkout's git revision.
+    """Return the commit of the checkout, with -dirty if files were changed or added.
 
     It is unknown without git and outside of a clone, also in a subfolder of another clone.
     """
+    commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else ""
+    if not commit:
+        return UNKNOWN
+    return f"{commit}-dirty" if _git(root, "status", "--porcelain") else commit
+
+
+def _git(root: Path, *words: str) -> str:
+    """Return what git prints; empty if it fails or is missing."""
     import subprocess
 
     # Git sets these in hooks, where they name the hook's repository.
@@ -106,16 +114,12 @@ def revision(root: Path) -> str:
         for name, value in os.environ.items()
         if name not in {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
     }
-    # Without its tags, a commit is described by its hash.
-    words = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     command = ["git", "-C", str(root), *words]
     try:
-        found = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False
-        ).stdout.strip()
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        return UNKNOWN
-    return found if (root / ".git").exists() and found else UNKNOWN
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def manifest(archive: Path) -> tuple[str, str, int]:

@@ -60,7 +60,8 @@ def tools_of(loaded: Project, progress: Progress) -> Tools:
 
 def verifier_of(arguments: argparse.Namespace, programs: Tools) -> Verifier:
     """Whose signatures count; raises UsageError."""
-    if bool(arguments.key) == bool(arguments.identity and arguments.issuer):
+    named = [bool(arguments.identity), bool(arguments.issuer)]
+    if any(named) != all(named) or bool(arguments.key) == all(named):
         raise UsageError("name who must have signed: --key FILE, or --identity and --issuer")
     for option in ("key", "trusted_root", "ca_file"):
         path = getattr(arguments, option)

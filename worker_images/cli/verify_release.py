@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from worker_images.build import plan
 from worker_images.build.plan import ALL
 from worker_images.cli import parsers
 from worker_images.cli.release_options import CODES, add_verifier, tools_of, verifier_of
@@ -57,11 +58,15 @@ def roll_back(argv: list[str], root: Path, progress: Progress) -> str:
     add_verifier(parser)
     arguments = parser.parse_args(argv)
     loaded = project.read(root)
+    every = arguments.variant == ALL
+    variants = loaded.catalog.buildable if every else (arguments.variant,)
+    for name in variants:
+        plan.described(loaded.catalog, name)
     programs = tools_of(loaded, progress)
     moves = rollback.rollback(
         registry.connect(programs, arguments.registry, arguments.ca_file),
         arguments.to,
-        loaded.catalog.buildable if arguments.variant == ALL else (arguments.variant,),
+        variants,
         verifier_of(arguments, programs),
         arguments.require,
         progress,

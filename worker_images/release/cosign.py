@@ -173,6 +173,8 @@ def public_key(tools: Tools, key: Path, path: Path) -> Path:
 
 def make_key(tools: Tools, prefix: Path) -> tuple[Path, Path]:
     """Make a key pair, PREFIX.key and PREFIX.pub; raises UsageError or PolicyError."""
+    if not prefix.name:
+        raise UsageError(f"--output {str(prefix)!r}: not a file; use a name such as release")
     pair = prefix.with_name(f"{prefix.name}.key"), prefix.with_name(f"{prefix.name}.pub")
     if existing := [str(path) for path in pair if path.exists()]:
         raise UsageError(f"{', '.join(existing)} exists; name another key with --output")

@@ -32,7 +32,10 @@ class Published:
 
 @dataclass(frozen=True)
 class Verified:
-    """A release that was checked: the index, its images and the statements about them."""
+    """A release that was checked: the index, its images and the statements about them.
+
+    `others` are attestations that do not count, such as those of a scanner with its own key.
+    """
 
     name: str
     digest: str
@@ -40,6 +43,7 @@ class Verified:
     images: tuple[Published, ...]
     statements: tuple[Statement, ...] = field(repr=False)
     faults: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -52,6 +56,7 @@ class Verified:
         found = [each.kind for each in self.statements]
         rows += [("verified", f"{found.count(kind)} {name}") for kind, name in NAMES.items()]
         rows += [("tests", line) for line in self._tests()]
+        rows += [("ignored", shown(text, 200)) for text in self.others]
         return "\n".join(f"{name:9} {text}" for name, text in rows)
 
     def _tests(self) -> Iterator[str]:
@@ -69,6 +74,7 @@ class Verified:
             "annotations": dict(self.annotations),
             "images": [asdict(each) for each in self.images],
             "statements": [asdict(each) for each in self.statements],
+            "ignored": self.others,
         }
 
 
@@ -85,16 +91,19 @@ def examine(
     index = pulled.json(digest)
     pairs = list(_images(pulled, index, faults))
     images = tuple(published for published, _ in pairs)
-    statements = tuple(_statements(pulled, digest, referrers, verifier, faults))
+    others = list[str]()
+    statements = tuple(_statements(pulled, digest, referrers, verifier, others))
     annotations = annotations_of(index)
-    faults += _absent(statements, images)
+    if absent := [*_absent(statements, images)]:
+        # One of these may be what is missing, and say why.
+        faults += [*others, *absent]
     faults += _foreign(statements, images)
     for each, image in pairs:
         faults += _contradictions(each, image, annotations, statements, required)
     for statement in statements:
         if statement.kind == PROVENANCE:
             faults += provenance_faults(statement.predicate, annotations)
-    return Verified(name, digest, annotations, images, statements, tuple(faults))
+    return Verified(name, digest, annotations, images, statements, tuple(faults), tuple(others))
 
 
 def annotations_of(index: Object) -> dict[str, str]:
@@ -133,9 +142,9 @@ def _image(pulled: Layout, entry: Object, architecture: str, number: int) -> Ima
 
 
 def _statements(
-    pulled: Layout, digest: str, referrers: Sequence[str], verifier: Verifier, faults: list[str]
+    pulled: Layout, digest: str, referrers: Sequence[str], verifier: Verifier, others: list[str]
 ) -> Iterator[Statement]:
-    """The statements whose signatures are good."""
+    """The statements whose signatures are good; `others` gets the reasons why others are not."""
     subject = pulled.read(digest)
     for each in referrers:
         try:
@@ -144,7 +153,7 @@ def _statements(
                 (layer,) = found["layers"]
                 yield verifier.verify(pulled.read(str(layer["digest"])), subject)
         except (PolicyError, KeyError, TypeError, ValueError) as error:
-            faults.append(f"attestation {each}: {error}")
+            others.append(f"attestation {each}: {error}")
 
 
 def _absent(statements: Sequence[Statement], images: Sequence[Published]) -> Iterator[str]:

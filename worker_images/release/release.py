@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker_images.build import requirements
+from worker_images.build import plan, requirements
 from worker_images.build.record import exclusive
 from worker_images.errors import PolicyError
 from worker_images.files import CACHE, text_digest
@@ -78,6 +78,8 @@ def run(options: Request, project: Project, progress: Progress) -> tuple[Outcome
     errors of a build.
     """
     request.check(options)
+    for name in options.variants:
+        plan.described(project.catalog, name)
     locked = requirements.load(project)
     programs = tools.ensure(project, locked, progress)
     target = registry.connect(programs, options.target, options.ca_file)

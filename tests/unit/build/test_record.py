@@ -71,6 +71,13 @@ def test_revision_is_the_commit_of_the_checkout(
     assert record.revision(clone) == f"{commit}-dirty"
 
 
+def test_file_that_was_added_makes_a_checkout_dirty(clone: Path) -> None:
+    """It may be a test, or a setting of tests."""
+    assert not record.revision(clone).endswith("-dirty")
+    (clone / "conftest.py").write_text("")
+    assert record.revision(clone).endswith("-dirty")
+
+
 def test_revision_is_unknown_in_an_unpacked_archive(clone: Path) -> None:
     """The revision of a surrounding repository belongs to another project."""
     assert record.revision(clone / "unpacked") == "unknown"
