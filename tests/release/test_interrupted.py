@@ -140,7 +140,7 @@ def test_release_that_loses_its_version_to_another_one_ends_with_exit_code_7(
         return True
 
     proxy.faults = [Fault("PUT .*/manifests/1.0-slim", overtake, after=True)]
-    with pytest.raises(PolicyError, match="another release has this version"):
+    with pytest.raises(PolicyError, match="another release took"):
         workshop.publisher(repository).tag(ours)
     assert repository.resolve(":1.0-slim") == repository.resolve(":slim") == others.digest
 
