@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.docker_registry import PASSWORD
 
+from tests.support.docker_registry import PASSWORD
 from tests.torture.runs import run
 from worker_images.files import ROOT
 
