@@ -52,7 +52,7 @@ def statements(draft: Draft, evidence: Evidence) -> Iterator[Statement]:
     )
     yield Statement(PROVENANCE, made)
     for part in draft.parts:
-        with tempfile.TemporaryDirectory(dir=files.scratch()) as scratch:
+        with tempfile.TemporaryDirectory(dir=files.scratch(), prefix="part-") as scratch:
             own = part.candidate
             image = archive.load(own.archive, Path(scratch), own.architecture, strict=True)
             text = sbom.document(image, part.plan, evidence.project, evidence.locked)

@@ -89,7 +89,7 @@ class Publisher:
     def read_back(self, local: Layout, draft: Draft) -> None:
         """Compare every blob in the registry with the tested one; raises PolicyError."""
         self.progress(f"reading {draft.tag} back")
-        with tempfile.TemporaryDirectory(dir=files.scratch()) as scratch:
+        with tempfile.TemporaryDirectory(dir=files.scratch(), prefix="part-") as scratch:
             pulled = layout.create(Path(scratch, "layout"))
             copy = layout.repository(self.target.tools, pulled)
             self.target.copy_to(copy, draft.digest, _ignored)

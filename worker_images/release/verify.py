@@ -47,7 +47,7 @@ def inspect(
     digest = source.resolve(reference)
     if digest is None:
         raise RegistryError(f"{name}: not found; check the name and the tag")
-    with tempfile.TemporaryDirectory(dir=files.scratch()) as scratch:
+    with tempfile.TemporaryDirectory(dir=files.scratch(), prefix="part-") as scratch:
         pulled = layout.create(Path(scratch, "layout"))
         progress(f"reading {name}")
         if lost := _pull(source, digest, pulled):
