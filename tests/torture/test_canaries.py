@@ -1,6 +1,8 @@
 """Do the secrets of the machine that releases appear in anything that it writes or publishes?"""
 
+import base64
 import gzip
+import json
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -83,17 +85,24 @@ def test_no_secret_is_written_or_published(
     record_property("seen", f"{len(canaries)} secrets, none in {len(texts)} files and outputs")
 
 
-def test_secret_in_a_compressed_file_is_found(tmp_path: Path) -> None:
+def test_secrets_in_a_compressed_file_and_in_a_statement_are_found(tmp_path: Path) -> None:
     """A control of the search."""
-    (tmp_path / "blob").write_bytes(gzip.compress(canary("GITHUB_TOKEN").encode()))
-    assert [text for _, text in files(tmp_path)] == [canary("GITHUB_TOKEN").encode()]
+    secret = canary("GITHUB_TOKEN").encode()
+    (tmp_path / "blob").write_bytes(gzip.compress(secret))
+    payload = base64.b64encode(secret).decode()
+    (tmp_path / "bundle").write_text(json.dumps({"dsseEnvelope": {"payload": payload}}))
+    found = [text for _, text in files(tmp_path)]
+    assert found.count(secret) == 2
 
 
 def files(*folders: Path) -> Iterator[tuple[Path, bytes]]:
-    """Each file below the folders, unpacked if it is compressed."""
+    """Each file below the folders, unpacked if it is compressed, and each signed statement."""
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not path.is_symlink():
                 content = path.read_bytes()
                 is_gzip = content.startswith(GZIP)
                 yield path, zlib.decompress(content, 31) if is_gzip else content
+                if b'"dsseEnvelope"' in content:
+                    envelope = json.loads(content)["dsseEnvelope"]
+                    yield path, base64.b64decode(envelope["payload"])
