@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import subprocess
-import tarfile
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,14 +36,17 @@ def unpack(archive: Path, folder: Path) -> Path:
     """Unpack the layers of an OCI archive, as its manifest orders them; return the folder."""
     blobs, root = folder / "blobs", folder / "root"
     root.mkdir(parents=True)
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+    _extract(archive, folder)
     index = json.loads((folder / "index.json").read_text())
     manifest = json.loads(_blob(blobs, index["manifests"][0]).read_text())
     for layer in manifest["layers"]:
-        command = ["tar", "--extract", "--no-same-owner", "--file", str(_blob(blobs, layer))]
-        subprocess.run([*command, "--directory", str(root)], check=True)
+        _extract(_blob(blobs, layer), root)
     return root
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    command = ["tar", "--extract", "--no-same-owner", "--file", str(archive)]
+    subprocess.run([*command, "--directory", str(folder)], check=True)
 
 
 def _blob(blobs: Path, descriptor: dict[str, str]) -> Path:
