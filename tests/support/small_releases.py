@@ -22,9 +22,9 @@ from worker_images.model.oci import manifest
 from worker_images.model.oci.files import open_archive
 from worker_images.release import attest, layout, policy, registry, tested
 from worker_images.release.cosign import Signer, Statement, Verifier
-from worker_images.release.drafts import ANNOTATION, Draft, Part
+from worker_images.release.drafts import Draft, Part
 from worker_images.release.examine import REVISION, VARIANT, VERSION
-from worker_images.release.layout import Candidate
+from worker_images.release.layout import ANNOTATION, Candidate
 from worker_images.release.provenance import BUILD_TYPE, PARAMETERS
 from worker_images.release.publish import Publisher
 from worker_images.release.registry import Repository, as_json

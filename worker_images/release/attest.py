@@ -11,8 +11,8 @@ from worker_images.model.oci import archive
 from worker_images.model.project import Project
 from worker_images.release import examine, provenance, sbom, tested
 from worker_images.release.cosign import Signer, Statement
-from worker_images.release.drafts import ANNOTATION, Draft
-from worker_images.release.layout import INDEX, Layout, Object, descriptor
+from worker_images.release.drafts import Draft
+from worker_images.release.layout import ANNOTATION, INDEX, Layout, Object, descriptor
 from worker_images.release.statements import NAMES, PROVENANCE, SBOM, SIGNATURE, TESTS
 from worker_images.release.tested import Tested
 from worker_images.untrusted import parse_json

@@ -18,11 +18,10 @@ from worker_images.model.oci.files import BLOBS, open_archive
 from worker_images.model.project import Project
 from worker_images.release import layout
 from worker_images.release.examine import REVISION, VARIANT, VERSION
-from worker_images.release.layout import Candidate
+from worker_images.release.layout import ANNOTATION, Candidate
 from worker_images.release.request import Request
 from worker_images.release.results import Subject
 
-ANNOTATION = "org.opencontainers.image."
 # The form of a remote such as git@host:team/worker.git.
 SCP = r"(?:[^@/]+@)?(?P<host>[^:/]+):(?P<path>[^/].*)"
 

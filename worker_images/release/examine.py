@@ -10,13 +10,13 @@ from worker_images.model.oci.image import Image, ImageError
 from worker_images.model.results import OUTCOMES
 from worker_images.release import layout, policy, stated, tested
 from worker_images.release.cosign import BUNDLE, Statement, Verifier
-from worker_images.release.layout import INDEX, MANIFEST, Layout, Object
+from worker_images.release.layout import ANNOTATION, INDEX, MANIFEST, Layout, Object
 from worker_images.release.provenance import BUILD_TYPE, PARAMETERS
 from worker_images.release.statements import NAMES, OF_IMAGE, OF_INDEX, PROVENANCE, SBOM, TESTS
 from worker_images.untrusted import UntrustedError, shown
 
-VARIANT, VERSION = "worker.variant", "org.opencontainers.image.version"
-REVISION = "org.opencontainers.image.revision"
+VARIANT = "worker.variant"
+VERSION, REVISION = f"{ANNOTATION}version", f"{ANNOTATION}revision"
 ENTRY = frozenset({"mediaType", "digest", "size", "platform"})
 
 

@@ -31,7 +31,8 @@ VERSION = b'{"imageLayoutVersion":"1.0.0"}'
 # The annotations by which cosign finds a bundle.
 CONTENT, KIND = "dev.sigstore.bundle.content", "dev.sigstore.bundle.predicateType"
 
-NAME = "org.opencontainers.image.ref.name"
+ANNOTATION = "org.opencontainers.image."
+NAME = f"{ANNOTATION}ref.name"
 
 Object = dict[str, Any]
 
@@ -114,7 +115,7 @@ class Layout:
                     "config": self.add(EMPTY_TYPE, EMPTY),
                     "layers": [self.add(BUNDLE, bundle)],
                     "subject": {key: subject[key] for key in ("mediaType", "digest", "size")},
-                    "annotations": {**annotations, "org.opencontainers.image.created": created},
+                    "annotations": {**annotations, f"{ANNOTATION}created": created},
                 }
             ),
         ) | {"artifactType": BUNDLE}

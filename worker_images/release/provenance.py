@@ -16,7 +16,6 @@ from worker_images.model.lock import lock_of
 from worker_images.model.project import Project
 from worker_images.release import purls
 
-PREDICATE = "https://slsa.dev/provenance/v1"
 # Names; .invalid is a domain that never resolves (RFC 2606).
 BUILD_TYPE = "https://worker-images.invalid/build/v1"
 # The external parameters; whoever verifies a provenance must know all of them.

@@ -39,7 +39,7 @@ class Publisher:
 
         Raises PolicyError if the version's tag names something else.
         """
-        held = self.target.resolve(f":{draft.tag}")
+        held = self.held(draft)
         if held not in {None, draft.digest}:
             raise PolicyError(
                 f"{self.target.shown(f':{draft.tag}')} is {held}, this release is {draft.digest};"

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from worker_images.build.inputs import BASE
 from worker_images.errors import UsageError
 from worker_images.files import write_atomic
 from worker_images.model.lock import Lock
@@ -17,7 +18,6 @@ from worker_images.release.tested import LayerResults, Tested
 from worker_images.typed import typed
 from worker_images.untrusted import UntrustedError, read_json
 
-BASE = "base"
 # A tag is VERSION-VARIANT, and has at most 128 characters.
 VERSION = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,99}")
 

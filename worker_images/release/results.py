@@ -12,13 +12,12 @@ from pathlib import Path
 from worker_images.errors import PolicyError
 from worker_images.model import results, seal, suite, xml
 from worker_images.model.results import FAILED, NOT_RUN, PASSED, ResultsError, Run
-from worker_images.release.policy import STEPS
+from worker_images.release.policy import REQUIRED, STEPS
 from worker_images.release.tested import LayerResults, Row, Tested
 from worker_images.untrusted import shown
 
-# The layer that a release runs itself.
-IMAGE = "image"
-GIVEN = tuple(name for name in STEPS if name != IMAGE)
+# A release runs the required layer itself.
+GIVEN = tuple(name for name in STEPS if name != REQUIRED)
 MAX_REASON = 400
 # A JUnit file lists a check twice if its teardown failed too; the last of its outcomes counts.
 BEST_FIRST = (PASSED, NOT_RUN, FAILED)
@@ -52,7 +51,7 @@ def gather(root: Path, subjects: Sequence[Subject], folders: Sequence[Path]) -> 
     keys = seal.known_keys(root)
     paths = [path for folder in dict.fromkeys(folders) for path in _reports(folder)]
     given = [_read(path, path.stem, keys) for path in paths]
-    own = [_read(subject.report, IMAGE, keys) for subject in subjects]
+    own = [_read(subject.report, REQUIRED, keys) for subject in subjects]
     found: dict[tuple[Subject, str], _Report] = {}
     for report in [*own, *given]:
         subject = _subject(report, subjects)
@@ -95,7 +94,7 @@ def _subject(report: _Report, subjects: Sequence[Subject]) -> Subject:
     """Return the subject that a report names; raises PolicyError."""
     named = report.run.properties.get("image_id", "")
     found = next((subject for subject in subjects if subject.image_id == named), None)
-    if not found or (report.layer == IMAGE and found.report != report.path):
+    if not found or (report.layer == REQUIRED and found.report != report.path):
         wanted = ", ".join(
             f"{each.variant} {each.architecture} {each.image_id}" for each in subjects
         )

@@ -6,7 +6,8 @@ from worker_images.model.lock import Lock
 from worker_images.model.oci.outline import outline
 from worker_images.model.project import Project
 from worker_images.release import debian, examine, record
-from worker_images.release.drafts import ANNOTATION, Draft, Part
+from worker_images.release.drafts import Draft, Part
+from worker_images.release.layout import ANNOTATION
 from worker_images.release.record import Component, Platform, Released
 from worker_images.release.tested import Tested
 

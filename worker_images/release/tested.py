@@ -11,7 +11,6 @@ from typing import Any
 from worker_images.model.results import FAILED, NOT_RUN, PASSED
 from worker_images.typed import typed
 
-PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 # The member of the predicate with what its own members cannot express: layers, reasons, the image.
 EXTENSION = "worker_images"
 
