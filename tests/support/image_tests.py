@@ -16,7 +16,11 @@ def run(
     *options: str,
     env: Mapping[str, str] | None = None,
 ) -> results.Run:
-    """Run checks on an archive; a check that does not exist ends the run with another status."""
+    """Run checks on an archive; a check that does not exist ends the run with another status.
+
+    The report lies beside the archive, which must be a copy: in out/ lies the report of a build.
+    """
+    assert not archive.is_relative_to(ROOT / "out")
     paths = [f"tests/image/{check.replace('::', '.py::', 1)}" for check in checks]
     report = archive.with_suffix(".xml")
     command = [*commands.PYTEST, *paths, "--variant", variant, "--image", str(archive), *options]

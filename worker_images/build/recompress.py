@@ -6,7 +6,7 @@ import json
 import os
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +15,7 @@ from worker_images.files import atomic_path
 from worker_images.model.oci import inflate, manifest
 from worker_images.model.oci.files import BLOBS, Files, open_archive
 from worker_images.model.oci.image import ImageError
+from worker_images.model.oci.inflate import Meter
 from worker_images.model.oci.manifest import ZSTANDARD, Manifest, Object
 from worker_images.model.oci.names import member
 
@@ -35,12 +36,26 @@ def with_zstd(archive: Path) -> None:
         raise EngineError(f"compressing {error}; build it again with --no-cache") from error
 
 
+def zstd_size(archive: Path) -> int:
+    """The bytes that all layers of an archive have when compressed with zstd; EngineError."""
+    try:
+        with open_archive(archive) as files, Path(os.devnull).open("wb") as target:
+            found = manifest.read(files, strict=True)
+            sizes = {
+                name: _compress(Meter(files.size_on_disk).inflated(files.chunks(name)), target)
+                for name in dict.fromkeys(found.layers)
+            }
+    except ImageError as error:
+        raise EngineError(f"compressing {error}; build it again with --no-cache") from error
+    return sum(sizes[name]["size"] for name in found.layers)
+
+
 def _write(files: Files, found: Manifest, target: tarfile.TarFile) -> None:
     """Write each layer as soon as it is compressed, then the files that name it."""
     packed = {}
     for name in dict.fromkeys(found.layers):
         with tempfile.TemporaryFile() as plain:
-            packed[name] = _compress(files, name, plain)
+            packed[name] = _compress(files.chunks(name), plain)
             plain.seek(0)
             blob = BLOBS + packed[name]["digest"][7:]
             target.addfile(member(blob, packed[name]["size"]), plain)
@@ -49,11 +64,19 @@ def _write(files: Files, found: Manifest, target: tarfile.TarFile) -> None:
         target.addfile(member(name, len(data)), io.BytesIO(data))
 
 
-def _compress(files: Files, name: str, target: IO[bytes]) -> Object:
+def _compress(chunks: Iterable[bytes], target: IO[bytes]) -> Object:
     """Compress a layer and return its descriptor."""
+    total, size = hashlib.sha256(), 0
+    for piece in _frame(chunks):
+        total.update(piece)
+        size += target.write(piece)
+    return {"mediaType": ZSTANDARD, "digest": f"sha256:{total.hexdigest()}", "size": size}
+
+
+def _frame(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Compress bytes to one frame. With one thread or more, their number changes nothing."""
     reader = inflate.zstandard()
     option = reader.CompressionParameter
-    # With any number of threads but none, the bytes are the same.
     frame = reader.ZstdCompressor(
         options={
             option.compression_level: LEVEL,
@@ -61,11 +84,8 @@ def _compress(files: Files, name: str, target: IO[bytes]) -> Object:
             option.nb_workers: os.cpu_count() or 1,
         }
     )
-    total, size = hashlib.sha256(), 0
-    for piece in (*map(frame.compress, files.chunks(name)), frame.flush()):
-        total.update(piece)
-        size += target.write(piece)
-    return {"mediaType": ZSTANDARD, "digest": f"sha256:{total.hexdigest()}", "size": size}
+    yield from map(frame.compress, chunks)
+    yield frame.flush()
 
 
 def _texts(found: Manifest, packed: Mapping[str, Object]) -> dict[str, bytes]:

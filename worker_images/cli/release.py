@@ -10,7 +10,7 @@ from worker_images.build.requirements import ARCHITECTURES
 from worker_images.cli import parsers
 from worker_images.cli.release_options import CODES, add_place, tools_of, words
 from worker_images.model import project
-from worker_images.release import cosign, notes, release
+from worker_images.release import cosign, notes, release, sizes
 from worker_images.release.record import Released
 from worker_images.release.request import Request
 
@@ -31,6 +31,7 @@ NOTES_EXAMPLES = """\
 examples:
   ./build.py release-notes 1.4.0 > notes.md
   ./build.py release-notes 1.4.0 --since 1.3.2
+  ./build.py release-notes 1.4.0 --zstd                also show the sizes with zstd
 """
 KEY_EXAMPLES = """\
 examples:
@@ -125,16 +126,25 @@ def publish(argv: list[str], root: Path, progress: Progress) -> str:
     return "\n\n".join(outcome.text(arguments.to) for outcome in outcomes)
 
 
-def write_notes(argv: list[str], root: Path, _: Progress) -> str:
+def write_notes(argv: list[str], root: Path, progress: Progress) -> str:
     """Return the notes of a release as Markdown."""
     parser = parsers.of_command(
         "release-notes", "Print the notes of a release as Markdown.", NOTES_EXAMPLES
     )
     parser.add_argument("version", metavar="VERSION", help="a version that was released from here")
     parser.add_argument("--since", metavar="VERSION", help="also list the changes since then")
+    parser.add_argument(
+        "--zstd",
+        action="store_true",
+        help="measure the sizes with zstd, once for each release: a minute for each image",
+    )
     arguments = parser.parse_args(argv)
     since = Released.read(root, arguments.since) if arguments.since else None
-    return notes.notes(Released.read(root, arguments.version), since).rstrip("\n")
+    released = Released.read(root, arguments.version)
+    if arguments.zstd:
+        released = sizes.with_zstd(released, root, progress)
+        released.write(root)
+    return notes.notes(released, since).rstrip("\n")
 
 
 def make_key(argv: list[str], root: Path, progress: Progress) -> str:
