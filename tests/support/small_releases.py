@@ -33,6 +33,7 @@ from worker_images.release.tested import LayerResults, Row, Tested
 from worker_images.release.tools import Tools
 
 NUMBER = "1.0"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CREATED = "2026-11-26T00:00:00Z"
 
 
@@ -72,7 +73,13 @@ class Workshop:
         """Who signs."""
         return Cached(self.tools, self.folder / "k.key", self.folder, attempt)
 
-    def draft(self, text: str = "one", variant: str = "slim", number: str = NUMBER) -> Draft:
+    def draft(
+        self,
+        text: str = "one",
+        variant: str = "slim",
+        number: str = NUMBER,
+        revision: str = COMMIT,
+    ) -> Draft:
         """A draft of an image with one file, which holds the text."""
         archive = self.folder / f"{variant}-{archives.digest(text.encode())[7:]}.tar"
         if not archive.exists():
@@ -83,7 +90,7 @@ class Workshop:
         digest, size = found.descriptor["digest"], found.descriptor["size"]
         candidate = Candidate(variant, "amd64", archive, digest, size, found.digests[-1])
         annotations = {
-            REVISION: "0123456789abcdef0123456789abcdef01234567",
+            REVISION: revision,
             f"{ANNOTATION}created": CREATED,
             VARIANT: variant,
             VERSION: number,
@@ -100,11 +107,14 @@ class Workshop:
         *,
         settle: float = 0.0,
         attempt: str = "",
+        keep_floating: bool = False,
     ) -> Publisher:
         """What publishes drafts."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         signer = self.signer(attempt)
-        return Publisher(target, signer, self.verifier, (), folder, progress, settle)
+        return Publisher(
+            target, signer, self.verifier, (), folder, progress, keep_floating, settle
+        )
 
 
 def write_archive(path: Path, variant: str, text: str) -> None:

@@ -91,7 +91,12 @@ def _add_signing(parser: argparse.ArgumentParser) -> None:
         "--builder-id", default="", metavar="URI", help="the builder named in the provenance"
     )
     parser.add_argument(
-        "--allow-dirty", action="store_true", help="allow changes that are not committed"
+        "--allow-dirty",
+        action="store_true",
+        help="allow changes that are not committed; the floating tag then stays",
+    )
+    parser.add_argument(
+        "--keep-floating", action="store_true", help="set only the tag VERSION-VARIANT"
     )
 
 
@@ -116,6 +121,7 @@ def publish(argv: list[str], root: Path, progress: Progress) -> str:
             ca_file=arguments.ca_file,
             builder_id=arguments.builder_id,
             allow_dirty=arguments.allow_dirty,
+            keep_floating=arguments.keep_floating,
             dry_run=arguments.dry_run,
         ),
         loaded,

@@ -9,10 +9,11 @@ from pathlib import Path
 from worker_images import files
 from worker_images.errors import PolicyError, RegistryError
 from worker_images.fetch.apt import sha256
-from worker_images.release import attest, layout, verify
+from worker_images.release import attest, floating, layout, verify
 from worker_images.release.cosign import Signer, Statement, Verifier
 from worker_images.release.drafts import Draft
 from worker_images.release.examine import Verified
+from worker_images.release.floating import Floating
 from worker_images.release.layout import INDEX, Layout
 from worker_images.release.registry import Repository
 
@@ -23,7 +24,8 @@ Progress = Callable[[str], None]
 class Publisher:
     """Where drafts go and who signs them. `folder` holds a layout of each variant.
 
-    `settle` is the pause, in seconds, between moving tags and reading them again.
+    `keep_floating` leaves floating tags where they are. `settle` is the pause, in seconds, between
+    moving tags and reading them again.
     """
 
     target: Repository
@@ -32,6 +34,7 @@ class Publisher:
     required: tuple[str, ...]
     folder: Path
     progress: Progress
+    keep_floating: bool = False
     settle: float = 2.0
 
     def state(self, draft: Draft) -> Verified | None:
@@ -102,15 +105,15 @@ class Publisher:
             )
 
     def tag(self, draft: Draft) -> None:
-        """Let the floating tag, then the version's tag name a draft.
+        """Let the floating tag, unless it stays, then the version's tag name a draft.
 
         The version's tag is last: when it exists, the release is complete. Raises PolicyError if
         another release took the version meanwhile.
         """
         self.refuse_other(draft)
-        for tag in (draft.variant, draft.tag):
+        for tag in (*(() if self.stays(draft) else (draft.variant,)), draft.tag):
             if self.held(draft) in {None, draft.digest}:
-                self.move(tag, draft.digest)
+                floating.move(self.target, tag, draft.digest, self.progress)
         # Registries replace a tag without a condition. A release that found the version free a
         # moment ago has tagged it by the end of this pause, and the last one keeps it.
         time.sleep(self.settle)
@@ -120,14 +123,17 @@ class Publisher:
                 f"{self.target.shown(f':{draft.tag}')}: the registry accepted this tag and does not"
                 " have it; see its log, then run again"
             )
-        if self.target.resolve(f":{draft.variant}") != held:
-            self.move(draft.variant, held)
+        if self.floating(draft).digest != held and not self.stays(draft):
+            floating.move(self.target, draft.variant, held, self.progress)
         self.refuse_other(draft)
 
-    def move(self, tag: str, digest: str) -> None:
-        """Let a tag name a manifest."""
-        self.progress(f"tagging {self.target.shown(f':{tag}')}")
-        self.target.tag(digest, tag)
+    def floating(self, draft: Draft) -> Floating:
+        """What the variant's floating tag names."""
+        return floating.find(self.target, draft.variant)
+
+    def stays(self, draft: Draft) -> str:
+        """Why the floating tag does not move; empty if it moves, or names the draft."""
+        return self.floating(draft).stays(draft, keep=self.keep_floating)
 
     def held(self, draft: Draft) -> str | None:
         """What the version's tag names."""

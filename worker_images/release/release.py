@@ -42,20 +42,26 @@ PUBLIC_KEY = "--key release.pub"
 
 @dataclass(frozen=True)
 class Outcome:
-    """A variant of a release. `verified` is None for a dry run."""
+    """A variant of a release. `verified` is None for a dry run.
+
+    `stays` says why the floating tag does not name the release; it is empty if it does.
+    """
 
     draft: Draft
     verified: Verified | None
     done: str
+    stays: str
 
     def text(self, target: str) -> str:
         """The result for people."""
-        names = ", ".join(f"{target}:{tag}" for tag in (self.draft.tag, self.draft.variant))
+        tags = [self.draft.tag, *([] if self.stays else [self.draft.variant])]
+        names = ", ".join(f"{target}:{tag}" for tag in tags)
         rows = [(self.done, names), ("index", self.draft.digest)]
         rows += [
             ("image", f"{part.candidate.architecture} {part.candidate.digest}")
             for part in self.draft.parts
         ]
+        rows += [("floating tag", self.stays)] if self.stays else []
         return "\n".join(f"{name:16} {text}" for name, text in rows)
 
     def as_data(self) -> dict[str, object]:
@@ -65,6 +71,7 @@ class Outcome:
             "tag": self.draft.tag,
             "result": self.done,
             "index": self.draft.digest,
+            "stays": self.stays,
             "images": {
                 part.candidate.architecture: part.candidate.digest for part in self.draft.parts
             },
@@ -88,14 +95,22 @@ def run(options: Request, project: Project, progress: Progress) -> tuple[Outcome
         signer, verifier = _authority(options, programs, scratch)
         held.enter_context(exclusive(_lock_folder(options), progress))
         publisher = Publisher(
-            target, signer, verifier, options.required, _folder(project, options), progress
+            target,
+            signer,
+            verifier,
+            options.required,
+            _folder(project, options),
+            progress,
+            options.keep_floating,
         )
         found = drafts.build(options, project, progress)
         # A version that is taken is refused for every variant before anything is pushed.
         present = [publisher.state(draft) for draft in found]
         evidence = _evidence(options, found, project, locked)
         if options.dry_run:
-            return tuple(_dry(draft, state) for draft, state in zip(found, present, strict=True))
+            return tuple(
+                _dry(publisher, draft, state) for draft, state in zip(found, present, strict=True)
+            )
         outcomes = tuple(_publish(publisher, found, evidence, present))
     _record(options, outcomes, evidence, project, locked)
     return outcomes
@@ -155,7 +170,7 @@ def _publish(
         if not tagged:
             publisher.tag(draft)
         done = ALREADY if tagged and checked is state else "released"
-        yield Outcome(draft, checked, done)
+        yield Outcome(draft, checked, done, publisher.floating(draft).stays(draft, keep=True))
 
 
 def _completed(
@@ -198,6 +213,8 @@ def _record(
     summary.joined(new, old).write(project.root)
 
 
-def _dry(draft: Draft, state: Verified | None) -> Outcome:
-    complete = state is not None and not state.faults
-    return Outcome(draft, None, ALREADY if complete else "would be released")
+def _dry(publisher: Publisher, draft: Draft, state: Verified | None) -> Outcome:
+    tagged = publisher.held(draft) == draft.digest
+    done = ALREADY if tagged and state and not state.faults else "would be released"
+    keep = tagged or publisher.keep_floating
+    return Outcome(draft, None, done, publisher.floating(draft).stays(draft, keep=keep))

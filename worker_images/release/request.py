@@ -33,6 +33,7 @@ class Request:
     ca_file: Path | None = None
     builder_id: str = ""
     allow_dirty: bool = False
+    keep_floating: bool = False
     dry_run: bool = False
 
     def tag_of(self, variant: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from worker_images.errors import PolicyError
-from worker_images.release import verify
+from worker_images.release import floating, verify
 from worker_images.release.cosign import Verifier
 from worker_images.release.registry import Repository
 
@@ -44,8 +44,7 @@ def rollback(
 def _move(target: Repository, tag: str, digest: str, progress: Progress) -> Moved:
     before = target.resolve(f":{tag}")
     if before != digest:
-        progress(f"tagging {target.shown(f':{tag}')}")
-        target.tag(digest, tag)
+        floating.move(target, tag, digest, progress)
     after = target.resolve(f":{tag}")
     if after != digest:
         raise PolicyError(f"{target.shown(f':{tag}')} is {after}, not {digest}; run again")
