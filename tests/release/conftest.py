@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import docker_registry
+from tests.support import checkouts, docker_registry
 from tests.support.registry_proxy import Proxy, proxying
 from tests.support.shops import VERSION, Shop
 from tests.support.small_releases import Workshop
@@ -86,7 +86,8 @@ def shop(
         docker_registry.running(program, folder / "registry") as address,
         proxying(address) as proxy,
     ):
-        found = Shop(proxy, workshop.folder / "k.key")
+        checkout = checkouts.committed(folder / "checkout")
+        found = Shop(proxy, workshop.folder / "k.key", checkout)
         done = found.release("all", VERSION)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("released  ") == 2

@@ -1,4 +1,4 @@
-"""A small checkout for scripts/setup, and the machine that runs it."""
+"""A small checkout for scripts/setup with the machine that runs it; a whole one without changes."""
 
 import hashlib
 import os
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support import commands
+from worker_images.files import ROOT
 
 # The programs that scripts/setup runs; a test that hides a program provides only these.
 PROGRAMS = ("cat", "chmod", "cut", "dirname", "env", "mkdir", "rm", "sh", "sha256sum", "tail")
@@ -80,3 +81,24 @@ def machine(folder: Path, **programs: str) -> str:
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / name).chmod(0o755)
     return str(folder)
+
+
+def committed(folder: Path) -> Path:
+    """Copy this checkout with its changes, and commit them; both share out/ and .venv/."""
+    listing = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others"]
+    listing.append("--exclude-standard")
+    done = subprocess.run(listing, check=True, capture_output=True, text=True)
+    for name in filter(None, done.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    for name in ("out", ".venv"):
+        (folder / name).symlink_to(ROOT / name)
+    for command in (
+        ["init", "--quiet"],
+        ["add", "--all", ":!out", ":!.venv"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", "all"],
+    ):
+        subprocess.run(["git", "-C", str(folder), *command], check=True)
+    (folder / ".git/info/exclude").write_text("/out\n/.venv\n")
+    return folder

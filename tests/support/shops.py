@@ -11,7 +11,6 @@ from typing import Any
 from tests.support import commands, docker_registry
 from tests.support.registry_proxy import Proxy
 from worker_images.build.inputs import BUILDER
-from worker_images.files import ROOT
 
 NAME = "team/worker"
 # The version that the registry has of all variants.
@@ -20,10 +19,11 @@ VERSION = "1.0"
 
 @dataclass(frozen=True)
 class Shop:
-    """A registry behind a proxy, and a key."""
+    """A registry behind a proxy, a key, and a checkout without changes."""
 
     proxy: Proxy = field(repr=False)
     key: Path
+    checkout: Path
 
     @property
     def target(self) -> str:
@@ -40,7 +40,7 @@ class Shop:
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command of build.py."""
         line = [sys.executable, "build.py", command, *map(str, words)]
-        return commands.run(line, cwd=ROOT, env={**os.environ, **settings})
+        return commands.run(line, cwd=self.checkout, env={**os.environ, **settings})
 
     def release(
         self, variant: str, version: str, *words: str, **settings: str
@@ -48,7 +48,7 @@ class Shop:
         """Run the command release for this machine's architecture."""
         options = ["--to", self.target, "--version", version, "--key", str(self.key)]
         options += ["--arch", BUILDER]
-        options += ["--allow-dirty", "--variant", variant]
+        options += ["--variant", variant]
         return self.run("release", *options, *words, **settings)
 
     def verify(self, reference: str, *words: str | Path) -> "subprocess.CompletedProcess[str]":

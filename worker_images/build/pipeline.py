@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from worker_images.build import (
     uptodate,
 )
 from worker_images.build.jobs import BuildJob, Request, prepare
-from worker_images.build.plan import ALL
+from worker_images.build.plan import ALL, Plan
 from worker_images.build.record import Outcome, Record
 from worker_images.build.tars import Progress
 from worker_images.build.testing import CheckResults
@@ -34,6 +34,7 @@ from worker_images.files import (
 )
 from worker_images.model.ledger import inputs_file
 from worker_images.model.oci.image import ImageError
+from worker_images.model.oci.inflate import Compression
 from worker_images.model.oci.outline import outline
 from worker_images.model.project import Project
 
@@ -42,15 +43,28 @@ Key = Mapping[str, str]
 
 def run(requests: Sequence[Request], project: Project, progress: Progress) -> tuple[Outcome, ...]:
     """Build the images that changed in one build, then test and tag each that needs it."""
+    with finished(requests, project, progress) as outcomes:
+        return outcomes
+
+
+@contextlib.contextmanager
+def finished(
+    requests: Sequence[Request], project: Project, progress: Progress, work: str = "building"
+) -> Iterator[tuple[Outcome, ...]]:
+    """Build, test and tag, and keep the images' folders locked in the block."""
     started = time.monotonic()
     jobs = prepare(requests, project, progress)
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as locks:
         for job in sorted(jobs, key=lambda job: job.out):
-            held.enter_context(record.exclusive(job.out, progress))
+            locks.enter_context(record.exclusive(job.out, progress, work))
+        yield _finish(jobs, project, started)
+
+
+def _finish(jobs: Sequence[BuildJob], project: Project, started: float) -> tuple[Outcome, ...]:
+    with contextlib.ExitStack() as held:
         records, rebuilt = _find_or_build(jobs)
         # Computed before the tests start, so that the next run sees later edits as changes.
-        tests = [*uptodate.test_files(project.root), project.versions]
-        digest = files_digest(tests, project.root)
+        digest = tests_digest(project)
         checks = [
             held.enter_context(_start_tests(job, records[job.plan.variant], digest)) for job in jobs
         ]
@@ -64,7 +78,9 @@ def run(requests: Sequence[Request], project: Project, progress: Progress) -> tu
 def _find_or_build(jobs: Sequence[BuildJob]) -> tuple[dict[str, Record], set[str]]:
     """Return the records of all jobs by variant, and the variants that were built now."""
     # Computed before the build starts, so that the next build sees later edits as changes.
-    keys = {job.plan.variant: key_of(job) for job in jobs}
+    keys = {
+        job.plan.variant: key_of(job.plan, job.dockerfile, job.request.compression) for job in jobs
+    }
     records = {
         job.plan.variant: earlier
         for job in jobs
@@ -76,15 +92,20 @@ def _find_or_build(jobs: Sequence[BuildJob]) -> tuple[dict[str, Record], set[str
     return records, {job.plan.variant for job in stale}
 
 
-def key_of(job: BuildJob) -> dict[str, str]:
+def key_of(plan: Plan, dockerfile: str, compression: Compression) -> dict[str, str]:
     """Return the digest of each input, by name."""
     return {
-        "Dockerfile": text_digest(job.dockerfile),
-        "file_time": str(job.plan.file_time),
-        "created": str(job.plan.created),
-        "compression": job.request.compression,
-        **{each.name: each.digest for each in job.plan.inputs},
+        "Dockerfile": text_digest(dockerfile),
+        "file_time": str(plan.file_time),
+        "created": str(plan.created),
+        "compression": compression,
+        **{each.name: each.digest for each in plan.inputs},
     }
+
+
+def tests_digest(project: Project) -> str:
+    """Return one digest of the files that decide whether an image passes its tests."""
+    return files_digest([*uptodate.test_files(project.root), project.versions], project.root)
 
 
 def find_unchanged(job: BuildJob, key: Key) -> Record | None:

@@ -171,11 +171,13 @@ def matches(archive: Path, record: Record) -> bool:
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
-    """Lock a folder for one process.
+def exclusive(
+    folder: Path, progress: Callable[[str], None], work: str = "building"
+) -> Iterator[None]:
+    """Lock a folder for one process, which does some work.
 
-    Waits for another holder and reports its process ID. The kernel releases the lock of a process
-    that dies.
+    Waits for another holder and reports its process ID and work. The kernel releases the lock of a
+    process that dies.
     """
     import fcntl
 
@@ -185,10 +187,10 @@ def exclusive(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            progress(f"waiting: process {file.read().strip() or '?'} is building in {folder}")
+            progress(f"waiting for {folder}: process {file.read().strip() or '?'}")
             fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         file.truncate()
-        file.write(str(os.getpid()))
+        file.write(f"{os.getpid()} is {work}")
         file.flush()
         yield

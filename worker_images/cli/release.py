@@ -65,6 +65,17 @@ def parser() -> argparse.ArgumentParser:
         help="results of tests elsewhere, such as on a GPU node; may be repeated",
     )
     made.add_argument(
+        "--results-key",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the key that sealed results on another machine; may be repeated",
+    )
+    made.add_argument(
+        "--no-build", action="store_true", help="release what is in out/; refuse what is not tested"
+    )
+    made.add_argument(
         "--arch",
         choices=ARCHITECTURES,
         action="append",
@@ -122,6 +133,8 @@ def publish(argv: list[str], root: Path, progress: Progress) -> str:
             builder_id=arguments.builder_id,
             allow_dirty=arguments.allow_dirty,
             keep_floating=arguments.keep_floating,
+            build=not arguments.no_build,
+            results_keys=tuple(arguments.results_key),
             dry_run=arguments.dry_run,
         ),
         loaded,

@@ -9,7 +9,7 @@ import pytest
 from worker_images.errors import ImageBuildError
 from worker_images.files import ROOT
 from worker_images.harness.options import leave_out
-from worker_images.model import catalog, pins, project
+from worker_images.model import catalog, pins, project, seal
 from worker_images.model.component import DebianPackage, GoModule
 from worker_images.model.lock import Lock, lock_of
 
@@ -139,15 +139,19 @@ def _applies(item: pytest.Item, case: Case) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Remove the JUnit file of an interrupted run, whose results are incomplete.
+    """Seal the JUnit file, or remove that of an interrupted run, whose results are incomplete.
 
     A check that met an error of the machine would be among them, as failed.
     """
     complete = exitstatus == pytest.ExitCode.OK or (
         exitstatus == pytest.ExitCode.TESTS_FAILED and session.testsfailed
     )
-    if (path := session.config.getoption("xmlpath")) and not complete:
+    if not (path := session.config.getoption("xmlpath")):
+        return
+    if not complete:
         Path(path).unlink(missing_ok=True)
+    elif Path(path).exists():
+        seal.write(Path(path), seal.own_key())
 
 
 def case_of(config: pytest.Config) -> Case:

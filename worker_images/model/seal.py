@@ -34,10 +34,13 @@ def key_of(root: Path) -> bytes:
     return _read(in_kit) if in_kit.exists() else own_key()
 
 
-def known_keys(root: Path) -> tuple[bytes, ...]:
-    """The user's key and those of the checkout's kits, as far as they exist; EngineError."""
+def known_keys(root: Path, others: Iterable[Path] = ()) -> tuple[bytes, ...]:
+    """The user's key and those of the checkout's kits, as far as they exist, and others.
+
+    Raises EngineError.
+    """
     paths = [files.CACHE / OWN_KEY, *sorted(root.glob(f"out/*/{KIT_KEY}"))]
-    return tuple(_read(path) for path in paths if path.exists())
+    return tuple(_read(path) for path in (*filter(Path.exists, paths), *others))
 
 
 def create(path: Path) -> bytes:

@@ -1,5 +1,6 @@
 """Drafts of releases: images that were built and tested here, and the index that names them."""
 
+import contextlib
 import re
 import subprocess
 from collections.abc import Callable, Sequence
@@ -9,14 +10,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from worker_images.build import jobs, pipeline, record
-from worker_images.build.plan import Plan
+from worker_images.build.plan import Plan, image_name
 from worker_images.build.record import UNKNOWN, Record
 from worker_images.build.requirements import ARCHITECTURES
 from worker_images.errors import PolicyError
 from worker_images.model.component import Architecture
 from worker_images.model.oci.files import BLOBS, open_archive
+from worker_images.model.oci.image import ImageError
 from worker_images.model.project import Project
-from worker_images.release import layout
+from worker_images.release import kept, layout
 from worker_images.release.examine import REVISION, VARIANT, VERSION
 from worker_images.release.layout import ANNOTATION, Candidate
 from worker_images.release.request import Request
@@ -65,8 +67,10 @@ class Draft:
         return sum(part.record.compressed_size for part in self.parts)
 
 
-def build(request: Request, project: Project, progress: Progress) -> tuple[Draft, ...]:
-    """Build and test what changed and return the drafts.
+def build(
+    request: Request, project: Project, held: contextlib.ExitStack, progress: Progress
+) -> tuple[Draft, ...]:
+    """Build and test what changed and return the drafts, whose archives `held` keeps locked.
 
     Raises PolicyError for an unrecorded change of the checkout, and the errors of a build.
     """
@@ -79,7 +83,7 @@ def build(request: Request, project: Project, progress: Progress) -> tuple[Draft
     parts = [
         part
         for architecture in ARCHITECTURES
-        for part in _built(request, architecture, project, progress)
+        for part in _built(request, architecture, project, held, progress)
     ]
     source = source_of(project.root)
     return tuple(
@@ -94,9 +98,13 @@ def build(request: Request, project: Project, progress: Progress) -> tuple[Draft
 
 
 def _built(
-    request: Request, architecture: Architecture, project: Project, progress: Progress
+    request: Request,
+    architecture: Architecture,
+    project: Project,
+    held: contextlib.ExitStack,
+    progress: Progress,
 ) -> list[Part]:
-    """Build the variants that are released for an architecture."""
+    """Build the variants that are released for an architecture, or find them."""
     variants = project.catalog.variants
     wanted = [
         jobs.Request(name, architecture=architecture, compression=request.compression)
@@ -106,8 +114,14 @@ def _built(
     if not wanted:
         return []
     planned = jobs.plan_all(wanted, project)
-    outcomes = pipeline.run(wanted, project, progress)
-    found = {each.record.variant: each.record for each in outcomes}
+    work = f"releasing {request.version} to {request.target}"
+    if request.build:
+        outcomes = held.enter_context(pipeline.finished(wanted, project, progress, work))
+        found = {each.record.variant: each.record for each in outcomes}
+    else:
+        for name in sorted(image_name(each.variant, each.architecture) for each in wanted):
+            held.enter_context(record.exclusive(project.root / "out" / name, progress, work))
+        found = {each.variant: each for each in kept.records(wanted, project)}
     return [
         Part(_candidate(each, found[each.variant], project.root), each, found[each.variant])
         for each in planned.plans
@@ -115,9 +129,15 @@ def _built(
 
 
 def _candidate(planned: Plan, built: Record, root: Path) -> Candidate:
+    """Raises PolicyError if the archive is not readable, or not the recorded one."""
     archive = root / "out" / planned.name / "image.tar"
-    with open_archive(archive) as files:
-        size = files.size(BLOBS + built.manifest_digest.removeprefix("sha256:"))
+    try:
+        with open_archive(archive) as files:
+            size = files.size(BLOBS + built.manifest_digest.removeprefix("sha256:"))
+    except (ImageError, OSError) as error:
+        raise PolicyError(
+            f"{archive}: {error}; the archive changed after its tests; remove it and run again"
+        ) from error
     return Candidate(
         planned.variant,
         planned.architecture,

@@ -18,7 +18,8 @@ from worker_images.untrusted import UntrustedError, shown
 REQUIRED = "image"
 # The layers whose results a release publishes, and how to run each.
 STEPS: Mapping[str, str] = {
-    "image": "./build.py release runs it on the archive",
+    "image": "run it on the archive where every check can run, and pass its results with --results"
+    " (docs/release.md)",
     "pod": "its tests need a cluster; without results of them, remove pod from --require",
     "workload": "run ./build.py gpu-kit --variant VARIANT, unpack the kit on a GPU node, run"
     " `gpu-kit/run --other-runsc FILE --require workload` there as root, and pass the folder"

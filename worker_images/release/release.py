@@ -93,7 +93,8 @@ def run(options: Request, project: Project, progress: Progress) -> tuple[Outcome
     with contextlib.ExitStack() as held:
         scratch = Path(held.enter_context(tempfile.TemporaryDirectory()))
         signer, verifier = _authority(options, programs, scratch)
-        held.enter_context(exclusive(_lock_folder(options), progress))
+        work = f"releasing {options.version} to {options.target}"
+        held.enter_context(exclusive(_lock_folder(options), progress, work))
         publisher = Publisher(
             target,
             signer,
@@ -103,7 +104,7 @@ def run(options: Request, project: Project, progress: Progress) -> tuple[Outcome
             progress,
             options.keep_floating,
         )
-        found = drafts.build(options, project, progress)
+        found = drafts.build(options, project, held, progress)
         # A version that is taken is refused for every variant before anything is pushed.
         present = [publisher.state(draft) for draft in found]
         evidence = _evidence(options, found, project, locked)
@@ -112,7 +113,7 @@ def run(options: Request, project: Project, progress: Progress) -> tuple[Outcome
                 _dry(publisher, draft, state) for draft, state in zip(found, present, strict=True)
             )
         outcomes = tuple(_publish(publisher, found, evidence, present))
-    _record(options, outcomes, evidence, project, locked)
+        _record(options, outcomes, evidence, project, locked)
     return outcomes
 
 
@@ -138,7 +139,7 @@ def _evidence(
 ) -> list[Evidence]:
     """The test results of each draft; raises PolicyError or FailedTestsError."""
     subjects = [part.subject for draft in found for part in draft.parts]
-    gathered = results.gather(project.root, subjects, options.results)
+    gathered = results.gather(project.root, subjects, options.results, options.results_keys)
     for each in gathered:
         policy.enforce(each, policy.required(options.required))
     by_digest = {each.manifest_digest: each for each in gathered}

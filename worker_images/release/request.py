@@ -34,6 +34,8 @@ class Request:
     builder_id: str = ""
     allow_dirty: bool = False
     keep_floating: bool = False
+    build: bool = True
+    results_keys: tuple[Path, ...] = ()
     dry_run: bool = False
 
     def tag_of(self, variant: str) -> str:
@@ -56,6 +58,10 @@ def check(request: Request) -> None:
     policy.required(request.required)
     if missing := [str(path) for path in request.results if not path.is_dir()]:
         raise UsageError(f"--results {', '.join(missing)}: no such folder")
+    if missing := [str(path) for path in request.results_keys if not path.is_file()]:
+        raise UsageError(f"--results-key {', '.join(missing)}: no such file")
+    if request.ca_file and not request.ca_file.is_file():
+        raise UsageError(f"--ca-file {request.ca_file}: no such file")
     if not request.dry_run:
         cosign.check_keys(request.key, keyless=request.keyless)
     if request.keyless and not (request.identity and request.issuer):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker_images.build.inputs import BUILDER
 from worker_images.errors import PolicyError
 from worker_images.model import results, seal, suite, xml
 from worker_images.model.results import FAILED, NOT_RUN, PASSED, ResultsError, Run
@@ -16,8 +17,6 @@ from worker_images.release.policy import REQUIRED, STEPS
 from worker_images.release.tested import LayerResults, Row, Tested
 from worker_images.untrusted import shown
 
-# A release runs the required layer itself.
-GIVEN = tuple(name for name in STEPS if name != REQUIRED)
 MAX_REASON = 400
 # A JUnit file lists a check twice if its teardown failed too; the last of its outcomes counts.
 BEST_FIRST = (PASSED, NOT_RUN, FAILED)
@@ -40,61 +39,90 @@ class _Report:
     layer: str
     digest: str
     run: Run
+    again: str
 
 
-def gather(root: Path, subjects: Sequence[Subject], folders: Sequence[Path]) -> tuple[Tested, ...]:
+def gather(
+    root: Path,
+    subjects: Sequence[Subject],
+    folders: Sequence[Path],
+    others: Sequence[Path] = (),
+) -> tuple[Tested, ...]:
     """Return the results of each subject, in order, from its own report and the folders'.
+
+    A folder's report of the image layer replaces the own one, unless a check of that failed: more
+    checks run on a machine of the image's architecture. `others` are keys of other machines.
 
     Raises PolicyError for a report that cannot be accepted, also one of an image that is not
     released, and EngineError for an unreadable key.
     """
-    keys = seal.known_keys(root)
+    keys = seal.known_keys(root, others)
     paths = [path for folder in dict.fromkeys(folders) for path in _reports(folder)]
-    given = [_read(path, path.stem, keys) for path in paths]
-    own = [_read(subject.report, REQUIRED, keys) for subject in subjects]
+    given = [_read(path, path.stem, keys, f"run tests/{path.stem} again") for path in paths]
+    own = {
+        (subject, REQUIRED): _checked(
+            _read(subject.report, REQUIRED, keys, _again(subject)), [subject], root
+        )[1]
+        for subject in subjects
+    }
     found: dict[tuple[Subject, str], _Report] = {}
-    for report in [*own, *given]:
-        subject = _subject(report, subjects)
-        if fault := _fault(report, subject, root):
-            raise PolicyError(f"{report.path}: {fault}")
+    for subject, report in (_checked(each, subjects, root) for each in given):
         other = found.setdefault((subject, report.layer), report)
         if other is not report:
             raise PolicyError(
                 f"{report.path}: {other.path} also has results of tests/{report.layer} for"
                 f" {subject.variant} {subject.architecture}; pass one of the two with --results"
             )
+    found = own | found | {key: each for key, each in own.items() if each.run.with_outcome(FAILED)}
     return tuple(_tested(root, subject, found) for subject in subjects)
+
+
+def _again(subject: Subject) -> str:
+    """How to run the image layer of a subject again."""
+    if subject.architecture == BUILDER:
+        return f"run: ./build.py test image --variant {subject.variant}"
+    return f"remove {subject.report.with_name('build.json')} and run again"
+
+
+def _checked(
+    report: _Report, subjects: Sequence[Subject], root: Path
+) -> tuple[Subject, _Report]:
+    """A report with its subject; raises PolicyError if it shows no result of one."""
+    subject = _subject(report, subjects)
+    if fault := _fault(report, subject, root):
+        raise PolicyError(f"{report.path}: {fault}")
+    return subject, report
 
 
 def _reports(folder: Path) -> Iterator[Path]:
     """The reports in a folder of --results; raises PolicyError if it has none."""
-    found = [folder / f"{layer}.xml" for layer in GIVEN if (folder / f"{layer}.xml").exists()]
+    found = [folder / f"{layer}.xml" for layer in STEPS if (folder / f"{layer}.xml").exists()]
     if not found:
-        names = " nor ".join(f"{layer}.xml" for layer in GIVEN)
-        raise PolicyError(f"--results {folder}: contains neither {names}")
+        names = ", ".join(f"{layer}.xml" for layer in STEPS)
+        raise PolicyError(f"--results {folder}: contains none of {names}")
     yield from found
 
 
-def _read(path: Path, layer: str, keys: Sequence[bytes]) -> _Report:
+def _read(path: Path, layer: str, keys: Sequence[bytes], again: str) -> _Report:
     """Read a report whose seal matches; raises PolicyError."""
     try:
         data = xml.read_bytes(path)
     except OSError as error:
-        raise PolicyError(f"{path}: {error.strerror}; run tests/{layer} again") from error
+        raise PolicyError(f"{path}: {error.strerror}; {again}") from error
     if fault := seal.fault(path, data, keys):
-        raise PolicyError(f"{path}: {fault}; run tests/{layer} again, or pass its unedited report")
+        raise PolicyError(f"{path}: {fault}; {again}")
     try:
         run = results.parse(data, path)
     except ResultsError as error:
         raise PolicyError(str(error)) from error
-    return _Report(path, layer, hashlib.sha256(data).hexdigest(), run)
+    return _Report(path, layer, hashlib.sha256(data).hexdigest(), run, again)
 
 
 def _subject(report: _Report, subjects: Sequence[Subject]) -> Subject:
     """Return the subject that a report names; raises PolicyError."""
     named = report.run.properties.get("image_id", "")
     found = next((subject for subject in subjects if subject.image_id == named), None)
-    if not found or (report.layer == REQUIRED and found.report != report.path):
+    if not found:
         wanted = ", ".join(
             f"{each.variant} {each.architecture} {each.image_id}" for each in subjects
         )
@@ -121,18 +149,18 @@ def _fault(report: _Report, subject: Subject, root: Path) -> str:
 def _shortfall(report: _Report, wanted: str) -> str:
     """Return what a report lacks to be one of all checks of a layer; empty if it lacks nothing."""
     layer, found = report.layer, report.run.properties.get("suite", "")
-    again = f"run tests/{layer} again"
+    again = report.again
     if not found:
         return f"does not name its suite: only some checks of tests/{layer} were selected; {again}"
     if found != wanted:
         return (
             f"comes from suite {shown(found[:12])} of tests/{layer}, and this checkout has"
-            f" {wanted[:12] or 'none'}; {again} with this checkout"
+            f" {wanted[:12] or 'none'}; with this checkout, {again}"
         )
     if fault := results.incomplete(report.run):
         return f"{fault}; {again}"
     if not results.count(report.run.checks).keys() & {PASSED, FAILED}:
-        return f"has no check that ran; {again} where they can run"
+        return f"has no check that ran; where they can run, {again}"
     return ""
 
 

@@ -144,7 +144,7 @@ def test_second_build_waits_and_reports_the_holder(tmp_path: Path) -> None:
 
     with record.exclusive(tmp_path, progress):
         first.join(30)
-    assert messages == [f"waiting: process {first.pid} is building in {tmp_path}"]
+    assert messages == [f"waiting for {tmp_path}: process {first.pid} is building"]
 
 
 def test_lock_is_released_when_its_holder_is_killed(tmp_path: Path) -> None:

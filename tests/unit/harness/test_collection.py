@@ -1,5 +1,6 @@
-"""An interrupted test run leaves no JUnit file."""
+"""A complete test run seals its JUnit file; an interrupted one leaves none."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from worker_images.files import ROOT
+from worker_images.model import seal
 
 
 @pytest.mark.parametrize(
@@ -36,5 +38,10 @@ def test_interrupted_run_leaves_no_junit_file(
         str(tmp_path / "junit.xml"),
         str(tests),
     ]
-    subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-    assert (tmp_path / "junit.xml").exists() == kept
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
+    report = tmp_path / "junit.xml"
+    assert report.exists() == kept
+    if kept:
+        key = seal.create(tmp_path / "cache/worker-images" / seal.OWN_KEY)
+        assert seal.fault(report, report.read_bytes(), [key]) == ""

@@ -157,21 +157,60 @@ def test_two_results_of_a_layer_are_refused(small: Path) -> None:
         gather(small, small / "a", small / "b")
 
 
-@pytest.mark.parametrize("name", ["missing", "empty", "image only"])
-def test_folder_without_results_of_a_node_is_refused(name: str, small: Path) -> None:
-    """The release runs the image layer itself, so a report of it is not read."""
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_folder_without_results_is_refused(name: str, small: Path) -> None:
     folder = small / name
     if name != "missing":
         folder.mkdir()
-    if name == "image only":
-        Report("image").write(folder, small)
-    with pytest.raises(PolicyError, match=f"{name}: contains neither pod.xml nor workload.xml"):
+    with pytest.raises(PolicyError, match=f"{name}: contains none of image.xml, pod.xml"):
         gather(small, folder)
+
+
+PARTIAL = Report("image", reasons=dict.fromkeys(CHECKS[:2], "not run: no arm64 machine"))
+
+
+def test_image_results_of_another_machine_replace_the_own_ones(small: Path) -> None:
+    """More checks run on a machine of the image's architecture."""
+    own = subject(small, PARTIAL)
+    (found,) = results.gather(small, [own], [])
+    assert outcomes(found, "image") == (1, 0, 2)
+    Report("image").write(small / "arm64", small)
+    (found,) = results.gather(small, [own], [small / "arm64"])
+    assert outcomes(found, "image") == (3, 0, 0)
+
+
+def test_failed_check_of_this_machine_is_not_replaced(small: Path) -> None:
+    own = subject(small, Report("image", failed=("test_one",)))
+    Report("image").write(small / "arm64", small)
+    (found,) = results.gather(small, [own], [small / "arm64"])
+    assert outcomes(found, "image") == (2, 1, 0)
+
+
+def test_failed_check_of_another_machine_is_a_result(small: Path) -> None:
+    Report("image", failed=("test_two[x]",)).write(small / "arm64", small)
+    assert outcomes(gather(small, small / "arm64"), "image") == (2, 1, 0)
+
+
+def test_two_image_results_of_other_machines_are_refused(small: Path) -> None:
+    for folder in ("a", "b"):
+        PARTIAL.write(small / folder, small)
+    with pytest.raises(PolicyError, match=r"a/image\.xml also has results of tests/image for"):
+        gather(small, small / "a", small / "b")
+
+
+def test_seal_of_another_machine_counts_with_its_key_alone(small: Path) -> None:
+    path, key = Report("image").write(small / "arm64", small), small / "arm64.key"
+    seal.write(path, seal.create(key))
+    own = subject(small)
+    with pytest.raises(PolicyError, match=f"{path}: the seal image.xml.seal does not match"):
+        results.gather(small, [own], [small / "arm64"])
+    (found,) = results.gather(small, [own], [small / "arm64"], [key])
+    assert outcomes(found, "image") == (3, 0, 0)
 
 
 def test_missing_report_of_the_image_layer_is_refused(small: Path) -> None:
     gone: Subject = replace(SUBJECT, report=small / "image.xml")
-    with pytest.raises(PolicyError, match=r"image.xml: No such file .*; run tests/image again"):
+    with pytest.raises(PolicyError, match=r"No such file .*; run: ./build.py test image --variant slim"):
         results.gather(small, [gone], [])
 
 
