@@ -34,7 +34,8 @@ CODES = {
 # A status; a function, after which the connection is closed unless it returns True; or a name:
 # reset: close the connection; cut: send half of the response; half: read half of the request;
 # flip: change a byte of the response; digest: send another digest; exists: respond that a blob
-# exists; drop: respond that a manifest was stored, and do not store it.
+# exists; drop: respond that a manifest was stored, and do not store it; stall: send half of the response,
+# or read half of the request, and nothing more.
 Act = int | str | Callable[[], object]
 
 
@@ -122,6 +123,9 @@ class Handler(BaseHTTPRequestHandler):
         if fault.act == "half":
             self.rfile.read(size // 2)
             return self._closed(line)
+        if fault.act == "stall" and self.command != "GET":
+            self.rfile.read(size // 2)
+            return self._stalled()
         body = self.rfile.read(size)
         if callable(fault.act) or fault.act == "reset":
             response = self._forwarded(body) if fault.after else None
@@ -148,7 +152,9 @@ class Handler(BaseHTTPRequestHandler):
             headers["Docker-Content-Digest"] = f"sha256:{64 * '0'}"
         if fault.act == "flip":
             content = content[:-1] + bytes([content[-1] ^ 1])
-        return self._respond(line, body, status, headers, content, cut=fault.act == "cut")
+        half = fault.act in {"cut", "stall"}
+        self._respond(line, body, status, headers, content, cut=half)
+        return self._stalled() if fault.act == "stall" else None
 
     def _respond(
         self,
@@ -172,6 +178,13 @@ class Handler(BaseHTTPRequestHandler):
         """Reset the connection."""
         self.proxy.exchanges.append(Exchange(line, 0, 0))
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def _stalled(self) -> None:
+        """Wait until the client closes the connection."""
+        self.close_connection = True
+        with contextlib.suppress(ConnectionError):
+            while self.connection.recv(1 << 16):
+                pass
 
     def _forwarded(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection(self.proxy.backend)

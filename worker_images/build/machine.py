@@ -10,6 +10,10 @@ from worker_images.errors import EngineError
 from worker_images.model.pins import Source
 
 
+# The kernel's names of the architecture.
+AMD64 = ("x86_64", "amd64")
+
+
 @dataclass(frozen=True)
 class Machine:
     """Properties of a machine that decide what can run on it."""
@@ -29,7 +33,7 @@ class Machine:
 def check(machine: Machine, source: Source, variant: str) -> None:
     """Check that this machine can build; raises EngineError with the command to use instead."""
     build = f"./build.py --variant {variant}"
-    if machine.architecture not in {"x86_64", "amd64"}:
+    if machine.architecture not in AMD64:
         raise EngineError(
             f"this machine is {machine.architecture}, but builds run on amd64; on an amd64"
             f" machine run: {build}"
