@@ -13,7 +13,12 @@ from worker_images.release.release import ALREADY, Outcome
 
 
 def publish(
-    repository: Repository, workshop: Workshop, number: str, *, text: str = "one", keep: bool = False
+    repository: Repository,
+    workshop: Workshop,
+    number: str,
+    *,
+    text: str = "one",
+    keep: bool = False,
 ) -> tuple[str, str]:
     """Publish a version; return its digest and why the floating tag does not name it."""
     draft = workshop.draft(text, number=number)

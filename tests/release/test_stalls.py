@@ -32,9 +32,9 @@ def test_registry_that_never_responds_ends_the_command(workshop: Workshop) -> No
 
 
 STOPS = {
-    "in a tag": Fault("HEAD .*/manifests/1.0-slim", "stall", skip=1),
-    "in an upload": Fault("PUT .*/blobs/uploads/", "stall"),
-    "in a manifest": Fault("PUT .*/manifests/sha256:", "stall"),
+    "in a tag": Fault("HEAD .*/manifests/1.0-slim", "hang", skip=1),
+    "in an upload": Fault("PUT .*/blobs/uploads/", "hang"),
+    "in a manifest": Fault("PUT .*/manifests/sha256:", "hang"),
     "in a download": Fault("GET .*/blobs/", "stall"),
 }
 

@@ -34,8 +34,8 @@ CODES = {
 # A status; a function, after which the connection is closed unless it returns True; or a name:
 # reset: close the connection; cut: send half of the response; half: read half of the request;
 # flip: change a byte of the response; digest: send another digest; exists: respond that a blob
-# exists; drop: respond that a manifest was stored, and do not store it; stall: send half of the response,
-# or read half of the request, and nothing more.
+# exists; drop: respond that a manifest was stored, and do not store it; hang: read half of the
+# request and do no more; stall: send half of the response and do no more.
 Act = int | str | Callable[[], object]
 
 
@@ -120,12 +120,9 @@ class Handler(BaseHTTPRequestHandler):
         line = f"{self.command} {self.path}"
         size = int(self.headers.get("Content-Length") or 0)
         fault = self.proxy.take(line) or Fault("", "")
-        if fault.act == "half":
+        if fault.act in {"half", "hang"}:
             self.rfile.read(size // 2)
-            return self._closed(line)
-        if fault.act == "stall" and self.command != "GET":
-            self.rfile.read(size // 2)
-            return self._stalled()
+            return self._closed(line) if fault.act == "half" else self._stalled()
         body = self.rfile.read(size)
         if callable(fault.act) or fault.act == "reset":
             response = self._forwarded(body) if fault.after else None

@@ -47,6 +47,7 @@ NEW = Released(
     "2026-11-25T00:21:46Z",
     {"slim": f"sha256:{'5' * 64}", "full": f"sha256:{'6' * 64}"},
     (SLIM, FULL),
+    "--key cosign.pub",
 )
 OLD = Released(
     NEW.name,
@@ -68,4 +69,5 @@ OLD = Released(
         ),
         replace(SLIM, architecture="arm64", components=BEFORE),
     ),
+    "--key cosign.pub",
 )

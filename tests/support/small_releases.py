@@ -112,9 +112,7 @@ class Workshop:
         """What publishes drafts."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         signer = self.signer(attempt)
-        return Publisher(
-            target, signer, self.verifier, (), folder, progress, keep_floating, settle
-        )
+        return Publisher(target, signer, self.verifier, (), folder, progress, keep_floating, settle)
 
 
 def write_archive(path: Path, variant: str, text: str) -> None:

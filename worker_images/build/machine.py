@@ -9,7 +9,6 @@ from typing import Self
 from worker_images.errors import EngineError
 from worker_images.model.pins import Source
 
-
 # The kernel's names of the architecture.
 AMD64 = ("x86_64", "amd64")
 

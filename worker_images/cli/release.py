@@ -8,7 +8,7 @@ from pathlib import Path
 from worker_images.build.plan import ALL
 from worker_images.build.requirements import ARCHITECTURES
 from worker_images.cli import parsers
-from worker_images.cli.release_options import CODES, add_place, tools_of, words
+from worker_images.cli.release_options import CODES, add_place, layers, tools_of
 from worker_images.model import project
 from worker_images.release import cosign, notes, release, sizes
 from worker_images.release.record import Released
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--version", required=True, help="tags become VERSION-VARIANT and VARIANT")
     made.add_argument(
         "--require",
-        type=words,
+        type=layers,
         default=(),
         metavar="LAYER[,LAYER]",
         help="test layers that must have passed completely; image must always have passed",
@@ -153,13 +153,20 @@ def write_notes(argv: list[str], root: Path, progress: Progress) -> str:
     parser.add_argument("version", metavar="VERSION", help="a version that was released from here")
     parser.add_argument("--since", metavar="VERSION", help="also list the changes since then")
     parser.add_argument(
+        "--registry",
+        default="",
+        metavar="REGISTRY/NAME",
+        help="the repository, if the version was released to several",
+    )
+    parser.add_argument(
         "--zstd",
         action="store_true",
         help="measure the sizes with zstd, once for each release: a minute for each image",
     )
     arguments = parser.parse_args(argv)
-    since = Released.read(root, arguments.since) if arguments.since else None
-    released = Released.read(root, arguments.version)
+    name = arguments.registry
+    since = Released.read(root, arguments.since, name) if arguments.since else None
+    released = Released.read(root, arguments.version, name)
     if arguments.zstd:
         released = sizes.with_zstd(released, root, progress)
         released.write(root)
@@ -171,7 +178,10 @@ def make_key(argv: list[str], root: Path, progress: Progress) -> str:
     parser = parsers.of_command(
         "release-key", "Make a key pair: FILE.key signs releases, FILE.pub verifies.", KEY_EXAMPLES
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="without .key")
-    arguments = parser.parse_args(argv)
-    pair = cosign.make_key(tools_of(project.read(root), progress), arguments.output)
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="with or without .key"
+    )
+    output = parser.parse_args(argv).output
+    prefix = output.with_suffix("") if output.suffix in {".key", ".pub"} else output
+    pair = cosign.make_key(tools_of(project.read(root), progress), prefix)
     return f"private   {pair[0]}\npublic    {pair[1]}"

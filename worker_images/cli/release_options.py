@@ -7,14 +7,11 @@ from pathlib import Path
 from worker_images.build import requirements
 from worker_images.errors import UsageError
 from worker_images.model.project import Project
-from worker_images.release import tools
-from worker_images.release.cosign import Verifier
+from worker_images.release import policy, tools
+from worker_images.release.cosign import MAX_KEY, PUBLIC, Verifier
 from worker_images.release.tools import Tools
 
 Progress = Callable[[str], None]
-
-# How a public key in PEM begins.
-PUBLIC, MAX_KEY = b"-----BEGIN PUBLIC KEY-----", 1 << 16
 
 CODES = """
 exit codes: 0 ok, 5 a check failed, 6 registry, 7 policy, tag or signature; others:
@@ -25,7 +22,7 @@ exit codes: 0 ok, 5 a check failed, 6 registry, 7 policy, tag or signature; othe
 def add_place(parser: argparse.ArgumentParser) -> None:
     """Add the options of a registry and of the output."""
     parser.add_argument(
-        "--ca-file", type=Path, metavar="FILE", help="the CA of the registry's certificate"
+        "--ca-file", type=_file, metavar="FILE", help="the CA of the registry's certificate"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -40,7 +37,7 @@ def add_verifier(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--require",
-        type=words,
+        type=layers,
         default=(),
         metavar="LAYER[,LAYER]",
         help="test layers that must have passed completely; image must always have passed",
@@ -48,9 +45,16 @@ def add_verifier(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
 
 
-def words(text: str) -> tuple[str, ...]:
-    """The words of a list with commas."""
-    return tuple(filter(None, text.split(",")))
+def layers(text: str) -> tuple[str, ...]:
+    """The layers of --require; raises UsageError."""
+    return tuple(sorted(policy.required([text])))
+
+
+def _file(text: str) -> Path:
+    """The path of a file that exists."""
+    if not (path := Path(text)).is_file():
+        raise argparse.ArgumentTypeError(f"{text}: no such file")
+    return path
 
 
 def tools_of(loaded: Project, progress: Progress) -> Tools:
@@ -63,7 +67,7 @@ def verifier_of(arguments: argparse.Namespace, programs: Tools) -> Verifier:
     named = [bool(arguments.identity), bool(arguments.issuer)]
     if any(named) != all(named) or bool(arguments.key) == all(named):
         raise UsageError("name who must have signed: --key FILE, or --identity and --issuer")
-    for option in ("key", "trusted_root", "ca_file"):
+    for option in ("key", "trusted_root"):
         path = getattr(arguments, option)
         if path and not path.is_file():
             raise UsageError(f"--{option.replace('_', '-')} {path}: no such file")

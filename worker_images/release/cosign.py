@@ -16,6 +16,8 @@ from worker_images.release.registry import as_json
 from worker_images.release.tools import Done, Tools
 from worker_images.untrusted import UntrustedError, parse_json, shown
 
+# How a public key in PEM begins.
+PUBLIC, MAX_KEY = b"-----BEGIN PUBLIC KEY-----", 1 << 16
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 STATEMENTS = ("https://in-toto.io/Statement/v0.1", "https://in-toto.io/Statement/v1")
 # A trusted root without authorities: a key needs none, and cosign fetches none.
@@ -181,7 +183,7 @@ def make_key(tools: Tools, prefix: Path) -> tuple[Path, Path]:
     prefix.parent.mkdir(parents=True, exist_ok=True)
     done = tools.run("cosign", ["generate-key-pair", f"--output-key-prefix={prefix}"])
     if done.status:
-        raise PolicyError(f"making {pair[0]}: {done.message}; set COSIGN_PASSWORD to its password")
+        raise PolicyError(f"making {pair[0]}: {_signing_fault(done)}")
     return pair
 
 
@@ -191,6 +193,8 @@ def _reason(done: Done) -> str:
 
 
 def _signing_fault(done: Done) -> str:
-    if "decrypt" in done.errors or "password" in done.errors:
-        return f"{shown(done.message)}; set COSIGN_PASSWORD to the key's password"
+    if "decrypt" in done.errors:
+        return "COSIGN_PASSWORD is not the password of the key"
+    if "password" in done.errors:
+        return "COSIGN_PASSWORD is not set; set it to the password of the key"
     return f"{shown(done.message, 300)}; check the key, or the workflow's id-token permission"

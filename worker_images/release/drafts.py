@@ -174,4 +174,5 @@ def source_of(root: Path) -> str:
         return ""
     if parts.scheme not in {"http", "https", "ssh"} or not parts.hostname:
         return ""
-    return f"https://{parts.hostname}{parts.path.removesuffix('.git')}"
+    host = parts.hostname if parts.scheme == "ssh" else parts.netloc.rpartition("@")[2]
+    return f"https://{host}{parts.path.removesuffix('.git')}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from worker_images.build import jobs, pipeline, record
+from worker_images.build.inputs import BUILDER
 from worker_images.build.plan import Plan
 from worker_images.build.record import Record
 from worker_images.errors import PolicyError
@@ -42,6 +43,6 @@ def _fault(found: Record, key: dict[str, str], project: Project, plan: Plan) -> 
 def command(request: jobs.Request) -> str:
     """The command that builds and tests an image."""
     words = ["./build.py", "--variant", request.variant]
-    words += [] if request.architecture == jobs.BUILDER else ["--arch", request.architecture]
+    words += [] if request.architecture == BUILDER else ["--arch", request.architecture]
     words += [] if request.compression == "gzip" else ["--compression", request.compression]
     return " ".join(words)

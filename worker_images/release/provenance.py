@@ -6,7 +6,6 @@ docs/provenance.md describes its build type.
 import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import urlsplit, urlunsplit
 
 from worker_images.build.inputs import Input, Modules, Root, Text, Toolchain, Wheel
 from worker_images.build.plan import Plan
@@ -38,7 +37,8 @@ def predicate(
 ) -> dict[str, object]:
     """Return the predicate for one variant; it has one plan for each architecture.
 
-    `revision` is that of git, with -dirty if the checkout has changes. `repository` is its URL.
+    `revision` is that of git, with -dirty if the checkout has changes. `repository` is its
+    URL without credentials, or empty.
     The predicate depends on the arguments and on the checkout's files alone.
     """
     first = plans[0]
@@ -75,12 +75,8 @@ def _checkout(project: Project, revision: str, repository: str) -> Iterator[Json
 
 
 def _address(repository: str) -> str:
-    """The URL of a git repository without credentials; empty for a folder of this machine."""
-    parts = urlsplit(repository)
-    if parts.scheme not in {"https", "http", "ssh", "git"} or not parts.hostname:
-        return ""
-    host = parts.netloc.rpartition("@")[2]
-    return f"git+{urlunsplit((parts.scheme, host, parts.path, '', ''))}"
+    """The address of a git repository as a URI; empty if it has none."""
+    return f"git+{repository}" if repository else ""
 
 
 def _dependencies(plans: Sequence[Plan]) -> list[Json]:

@@ -20,6 +20,8 @@ from worker_images.untrusted import UntrustedError, read_json
 
 # A tag is VERSION-VARIANT, and has at most 128 characters.
 VERSION = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,99}")
+# Stands for "/" in the name of a record. No repository has it in its name.
+SEPARATOR = "+"
 
 
 @dataclass(frozen=True)
@@ -98,23 +100,26 @@ class Released:
     created: str
     indexes: Mapping[str, str]
     platforms: tuple[Platform, ...]
-    signer: str = "--key cosign.pub"
+    signer: str
 
     def write(self, root: Path) -> Path:
         """Write the record of a checkout, atomically, and return its path; raises UsageError."""
-        path = file_of(root, self.version)
+        path = file_of(root, self.version, self.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
         return path
 
     @classmethod
-    def read(cls, root: Path, version: str) -> Self:
-        """Read the record of a release; raises UsageError."""
-        path = file_of(root, version)
+    def read(cls, root: Path, version: str, name: str = "") -> Self:
+        """Read the record of a release; its name is needed if several repositories have it.
+
+        Raises UsageError.
+        """
+        path = file_of(root, version, name) if name else _only(root, version)
         try:
             found = typed(cls, read_json(path))
         except FileNotFoundError:
-            known = sorted(each.parent.name for each in root.glob("out/release/*/release.json"))
+            known = sorted({each.parent.name for each in root.glob("out/release/*/*.json")})
             raise UsageError(
                 f"{path}: no record of release {version}; releases with a record:"
                 f" {', '.join(known) or 'none'}"
@@ -126,14 +131,24 @@ class Released:
         return found
 
 
-def file_of(root: Path, version: str) -> Path:
+def _only(root: Path, version: str) -> Path:
+    """The record of a version in its only repository; raises UsageError if there are several."""
+    unknown = file_of(root, version, "REPOSITORY")
+    found = sorted(unknown.parent.glob("*.json"))
+    if len(found) > 1:
+        names = ", ".join(path.stem.replace(SEPARATOR, "/") for path in found)
+        raise UsageError(f"{version} was released to {names}; name one of them with --registry")
+    return found[0] if found else unknown
+
+
+def file_of(root: Path, version: str, name: str) -> Path:
     """The file of a release's record; raises UsageError for a version that no tag can have."""
     if not VERSION.fullmatch(version):
         raise UsageError(
             f"version {version!r}: not a version; use letters, digits, '.', '_' and '-', such as"
             " 2026.11.1"
         )
-    return root / "out/release" / version / "release.json"
+    return root / "out/release" / version / f"{name.replace('/', SEPARATOR)}.json"
 
 
 def sizes(outline: Outline, components: Sequence[str]) -> dict[str, int]:

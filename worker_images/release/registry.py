@@ -18,7 +18,10 @@ from worker_images.untrusted import UntrustedError, parse_json, shown
 
 LAYOUT = "oci:"
 PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-HOST = r"(?:[A-Za-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]+)?"
+# As in Docker, the first part of a name is a registry if it has a dot or a port, or is localhost.
+HOST = (
+    r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:)|\[[0-9a-f:]+\])(?::[0-9]+)?"
+)
 NAME = re.compile(rf"(?P<host>{HOST})/{PART}(?:/{PART})*")
 TAG = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,127}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -26,6 +29,8 @@ LOOPBACK = re.compile(r"(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?")
 # Missing credentials are "not found" too, without the colon.
 ABSENT = ": not found"
 PLAIN = "server gave HTTP response to HTTPS client"
+# The tag by which a registry is tried, in an error.
+PROBED = re.compile(r"(failed to find |[A-Z][a-z]+ )?\S*\blatest\b\S* ")
 # Where Docker keeps the certificates of private registries.
 CERTIFICATES = Path("/etc/docker/certs.d")
 # The status of a Go program that crashed: oras 1.2.0 does if two copies fail at once.
@@ -191,6 +196,7 @@ def connect(tools: Tools, name: str, ca_file: Path | None = None) -> Repository:
         found = replace(found, plain=True)
         done = found._run("manifest", "fetch", "--descriptor", ":latest")  # noqa: SLF001
     if done.status and not done.message.endswith(ABSENT):
+        done = replace(done, errors=PROBED.sub("", done.errors))
         raise found.error(f"connecting to {host}", done)
     return found
 
@@ -204,10 +210,10 @@ def split(text: str) -> tuple[str, str]:
     if at and DIGEST.fullmatch(digest):
         return name, f"@{digest}"
     name, colon, tag = text.rpartition(":")
-    if not (colon and name and TAG.fullmatch(tag)):
+    if at or not (colon and name and TAG.fullmatch(tag)):
         raise UsageError(
-            f"{shown(text)!r}: no tag or digest; use REGISTRY/NAME:TAG, REGISTRY/NAME@sha256:..."
-            " or oci:FOLDER:TAG"
+            f"{shown(text)!r}: no valid tag or digest; use REGISTRY/NAME:TAG, oci:FOLDER:TAG or"
+            " REGISTRY/NAME@sha256: with 64 hexadecimal digits"
         )
     return name, f":{tag}"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from worker_images.build import plan, requirements
 from worker_images.build.record import exclusive
-from worker_images.errors import PolicyError
+from worker_images.errors import PolicyError, UsageError
 from worker_images.files import CACHE, text_digest
 from worker_images.model.lock import Lock
 from worker_images.model.oci.image import ImageError
@@ -36,7 +36,7 @@ from worker_images.release.tools import Tools
 
 Progress = Callable[[str], None]
 
-ALREADY = "already released"
+ALREADY, TAGGED = "already released", "already tagged"
 PUBLIC_KEY = "--key release.pub"
 
 
@@ -84,7 +84,7 @@ def run(options: Request, project: Project, progress: Progress) -> tuple[Outcome
     Raises UsageError, RegistryError before the build if there is no registry, PolicyError, and the
     errors of a build.
     """
-    request.check(options)
+    request.check(options, project.catalog.variants)
     for name in options.variants:
         plan.described(project.catalog, name)
     locked = requirements.load(project)
@@ -113,7 +113,7 @@ def run(options: Request, project: Project, progress: Progress) -> tuple[Outcome
                 _dry(publisher, draft, state) for draft, state in zip(found, present, strict=True)
             )
         outcomes = tuple(_publish(publisher, found, evidence, present))
-        _record(options, outcomes, evidence, project, locked)
+        _record(options, outcomes, evidence, project, locked, progress)
     return outcomes
 
 
@@ -197,10 +197,11 @@ def _record(
     evidence: Sequence[Evidence],
     project: Project,
     locked: Lock,
+    progress: Progress,
 ) -> None:
-    """Write out/release/VERSION/release.json, unless nothing was published and it exists."""
-    exists = record.file_of(project.root, options.version).is_file()
-    if exists and all(each.done == ALREADY for each in outcomes):
+    """Write the record of the release, unless nothing was published and it exists."""
+    old = _earlier(options, project, progress)
+    if old and all(each.done == ALREADY for each in outcomes):
         return
     tested = [each for proof in evidence for each in proof.tested]
     drafted = [each.draft for each in outcomes]
@@ -210,12 +211,25 @@ def _record(
         else PUBLIC_KEY
     )
     new = summary.released(options.target, drafted, tested, project, locked, signer)
-    old = Released.read(project.root, options.version) if exists else None
     summary.joined(new, old).write(project.root)
+
+
+def _earlier(options: Request, project: Project, progress: Progress) -> Released | None:
+    """The record of an earlier run. One that is not readable does not end a published release."""
+    if not record.file_of(project.root, options.version, options.target).is_file():
+        return None
+    try:
+        return Released.read(project.root, options.version, options.target)
+    except UsageError as error:
+        progress(f"warning: {error}; it is written again")
+        return None
 
 
 def _dry(publisher: Publisher, draft: Draft, state: Verified | None) -> Outcome:
     tagged = publisher.held(draft) == draft.digest
-    done = ALREADY if tagged and state and not state.faults else "would be released"
+    # Without a key, nothing can be verified.
+    unsigned = not publisher.signer.key and not publisher.verifier.identity
+    complete = tagged and (unsigned or (state is not None and not state.faults))
+    done = (TAGGED if unsigned else ALREADY) if complete else "would be released"
     keep = tagged or publisher.keep_floating
     return Outcome(draft, None, done, publisher.floating(draft).stays(draft, keep=keep))

@@ -1,5 +1,6 @@
 """The options of a release, checked before any work."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from worker_images.errors import UsageError
 from worker_images.model.component import Architecture
 from worker_images.model.oci.inflate import Compression
 from worker_images.release import cosign, policy
+from worker_images.release.cosign import MAX_KEY, PUBLIC
 from worker_images.release.record import VERSION
 from worker_images.release.registry import NAME
 from worker_images.untrusted import shown
@@ -43,26 +45,34 @@ class Request:
         return f"{self.version}-{variant}"
 
 
-def check(request: Request) -> None:
+def check(request: Request, variants: Iterable[str]) -> None:
     """Check options that need no network; raises UsageError."""
     if not NAME.fullmatch(request.target):
         raise UsageError(
-            f"--to {shown(request.target)!r}: not a repository; use a name without a tag, such as"
-            " registry.example/team/worker"
+            f"--to {shown(request.target)!r}: not a repository; use a name with its registry and"
+            " without a tag, such as registry.example/team/worker"
         )
     if not VERSION.fullmatch(request.version):
         raise UsageError(
             f"--version {shown(request.version)!r}: not a version; use letters, digits, . _ and -,"
             " such as 1.4.0"
         )
+    if named := [each for each in variants if request.version.endswith(f"-{each}")]:
+        raise UsageError(
+            f"--version {request.version}: ends with a variant, and tags are VERSION-VARIANT; use"
+            f" {request.version.removesuffix(f'-{named[0]}')}"
+        )
     policy.required(request.required)
     if missing := [str(path) for path in request.results if not path.is_dir()]:
         raise UsageError(f"--results {', '.join(missing)}: no such folder")
     if missing := [str(path) for path in request.results_keys if not path.is_file()]:
         raise UsageError(f"--results-key {', '.join(missing)}: no such file")
-    if request.ca_file and not request.ca_file.is_file():
-        raise UsageError(f"--ca-file {request.ca_file}: no such file")
-    if not request.dry_run:
+    if request.key or not request.dry_run:
         cosign.check_keys(request.key, keyless=request.keyless)
+    if request.key and PUBLIC in request.key.read_bytes()[:MAX_KEY]:
+        raise UsageError(
+            f"--key {request.key}: a public key, which verifies; sign with the .key file of the"
+            " pair"
+        )
     if request.keyless and not (request.identity and request.issuer):
         raise UsageError("--keyless: name the workflow with --identity and --issuer")

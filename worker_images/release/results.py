@@ -84,9 +84,7 @@ def _again(subject: Subject) -> str:
     return f"remove {subject.report.with_name('build.json')} and run again"
 
 
-def _checked(
-    report: _Report, subjects: Sequence[Subject], root: Path
-) -> tuple[Subject, _Report]:
+def _checked(report: _Report, subjects: Sequence[Subject], root: Path) -> tuple[Subject, _Report]:
     """A report with its subject; raises PolicyError if it shows no result of one."""
     subject = _subject(report, subjects)
     if fault := _fault(report, subject, root):

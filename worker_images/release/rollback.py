@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from worker_images.errors import PolicyError
+from worker_images.errors import PolicyError, RegistryError
 from worker_images.release import floating, verify
 from worker_images.release.cosign import Verifier
 from worker_images.release.registry import Repository
@@ -32,6 +32,7 @@ def rollback(
 
     Every variant is checked before a tag moves. Raises RegistryError or PolicyError.
     """
+    _check_present(target, version, variants)
     found = {
         variant: verify.verify(target, f":{version}-{variant}", verifier, required, progress)
         for variant in variants
@@ -39,6 +40,14 @@ def rollback(
     return tuple(
         _move(target, variant, checked.digest, progress) for variant, checked in found.items()
     )
+
+
+def _check_present(target: Repository, version: str, variants: Sequence[str]) -> None:
+    """Raise RegistryError if some of the variants have no such version."""
+    present = [each for each in variants if target.resolve(f":{version}-{each}")]
+    if missing := [each for each in variants if each not in present]:
+        fix = f"add --variant {present[0]}" if present else "check the version and the repository"
+        raise RegistryError(f"{target.shown(f':{version}-{missing[0]}')}: not found; {fix}")
 
 
 def _move(target: Repository, tag: str, digest: str, progress: Progress) -> Moved:

@@ -67,7 +67,9 @@ class Tools:
         ) as process:
             with _watched(process, self.stall) as stalled:
                 output, errors = process.communicate()
-            return Done(process.returncode, output, "".join(stalled) + errors.decode(errors="replace"))
+            return Done(
+                process.returncode, output, "".join(stalled) + errors.decode(errors="replace")
+            )
 
     def lines(self, program: str, arguments: Sequence[str], each: Callable[[str], None]) -> Done:
         """Run a program and pass on its lines of output while it runs."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,24 @@ from worker_images.release.record import Layer, Package, Released
 
 def test_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = NEW.write(tmp_path)
-    assert path == tmp_path / "out/release/2026.11.2/release.json"
+    name = "registry.example:5000+team+worker.json"
+    assert path == tmp_path / "out/release/2026.11.2" / name
     first = path.read_bytes()
     assert Released.read(tmp_path, NEW.version) == NEW
     assert NEW.write(tmp_path).read_bytes() == first
-    assert [each.name for each in path.parent.iterdir()] == ["release.json"]
+    assert [each.name for each in path.parent.iterdir()] == [name]
+
+
+def test_version_in_two_repositories_has_two_records(tmp_path: Path) -> None:
+    """Release notes need the name of one of them."""
+    other = replace(NEW, name="other.example/worker")
+    NEW.write(tmp_path)
+    other.write(tmp_path)
+    assert Released.read(tmp_path, NEW.version, NEW.name) == NEW
+    assert Released.read(tmp_path, NEW.version, other.name) == other
+    names = re.escape(f"{other.name}, {NEW.name}; name one of them with --registry")
+    with pytest.raises(UsageError, match=f"{NEW.version} was released to {names}"):
+        Released.read(tmp_path, NEW.version)
 
 
 def test_missing_record_names_the_known_releases(tmp_path: Path) -> None:
@@ -48,19 +62,19 @@ def test_changed_record_is_refused(name: str, tmp_path: Path) -> None:
     path = NEW.write(tmp_path)
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
-    with pytest.raises(UsageError, match=f"{path}: .*{message}"):
+    with pytest.raises(UsageError, match=f"^{re.escape(str(path))}: .*{message}"):
         Released.read(tmp_path, NEW.version)
 
 
 @pytest.mark.parametrize("version", ["", ".", "..", "../x", "a/b", "a b", "1\n", "-1", "1" * 101])
 def test_version_that_no_tag_can_have_is_refused(version: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a version"):
-        record.file_of(tmp_path, version)
+        record.file_of(tmp_path, version, "a")
 
 
 @pytest.mark.parametrize("version", ["1", "v1.2.3", "2026.11.26-1", "1_rc.1"])
 def test_version_of_a_tag_is_accepted(version: str, tmp_path: Path) -> None:
-    assert record.file_of(tmp_path, version).parent.name == version
+    assert record.file_of(tmp_path, version, "a").parent.name == version
 
 
 def test_sizes_are_those_of_the_last_layers_and_of_the_base() -> None:

@@ -210,7 +210,9 @@ def test_seal_of_another_machine_counts_with_its_key_alone(small: Path) -> None:
 
 def test_missing_report_of_the_image_layer_is_refused(small: Path) -> None:
     gone: Subject = replace(SUBJECT, report=small / "image.xml")
-    with pytest.raises(PolicyError, match=r"No such file .*; run: ./build.py test image --variant slim"):
+    with pytest.raises(
+        PolicyError, match=r"No such file .*; run: ./build.py test image --variant slim"
+    ):
         results.gather(small, [gone], [])
 
 

@@ -1,0 +1,114 @@
+"""Do wrong options and settings end with the cause, the next step and the exit code of each?"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.shops import VERSION, Shop
+from tests.support.small_releases import Workshop
+from worker_images.release import registry
+
+WRONG = {"COSIGN_PASSWORD": "not this one"}
+ABSENT = "127.0.0.1:1/team/worker"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["--ca-file", "/none"], 2, "--ca-file: /none: no such file"),
+        (["--to", "team/w2"], 2, "--to 'team/w2': not a repository; use a name with its registry"),
+        (["--require", ""], 2, "--require: '': no such layer; known layers: image, pod"),
+        (["--require", "image,"], 2, "--require: '': no such layer; known layers: image, pod"),
+        (
+            ["--version", "1.4.0-slim"],
+            2,
+            "ends with a variant, and tags are VERSION-VARIANT; use 1",
+        ),
+        (
+            ["--version", "1.4.0-full"],
+            2,
+            "ends with a variant, and tags are VERSION-VARIANT; use 1",
+        ),
+        (["--results-key", "/none"], 2, "--results-key /none: no such file"),
+        (
+            ["--to", ABSENT],
+            6,
+            "connecting to 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection",
+        ),
+    ],
+)
+def test_wrong_option_of_release_has_its_message(
+    words: list[str], code: int, text: str, shop: Shop
+) -> None:
+    done = shop.release("slim", "wrong", *words)
+    assert done.returncode == code, done.stderr
+    assert text in done.stderr
+    assert "latest" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_public_key_does_not_sign(shop: Shop) -> None:
+    done = shop.release("slim", "wrong", "--key", str(shop.public_key))
+    assert done.returncode == 2, done.stderr
+    assert f"--key {shop.public_key}: a public key, which verifies; sign with the" in done.stderr
+
+
+def test_wrong_password_of_the_key_is_named(shop: Shop) -> None:
+    done = shop.release("slim", "wrong", **WRONG)
+    assert done.returncode == 7, done.stderr
+    assert f"reading {shop.key}: COSIGN_PASSWORD is not the password of the key" in done.stderr
+
+
+def test_missing_password_of_the_key_is_named(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COSIGN_PASSWORD")
+    done = shop.release("slim", "wrong")
+    assert done.returncode == 7, done.stderr
+    text = "COSIGN_PASSWORD is not set; set it to the password of the key"
+    assert f"reading {shop.key}: {text}" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["team", "team.key", "team.pub"])
+def test_key_is_made_with_and_without_its_suffix(name: str, shop: Shop, tmp_path: Path) -> None:
+    done = shop.run("release-key", "--output", tmp_path / name)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["team.key", "team.pub"]
+
+
+def test_dry_run_needs_no_key(shop: Shop) -> None:
+    """Without one, signatures are not checked, and the output does not claim it."""
+    options = ["--variant", "slim", "--arch", "amd64", "--to", shop.target, "--dry-run"]
+    for version, text in (("9.1", "would be released"), (VERSION, "already tagged")):
+        done = shop.run("release", *options, "--version", version)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(f"{text:16} {shop.target}:{version}-slim")
+
+
+def test_rollback_of_a_version_that_one_variant_lacks_names_the_other(
+    shop: Shop, workshop: Workshop
+) -> None:
+    place = registry.connect(workshop.tools, shop.target)
+    found = place.resolve(f":{VERSION}-slim")
+    assert found
+    place.tag(found, "0.9-slim")
+    words = ["--registry", shop.target, "--key", str(shop.public_key)]
+    done = shop.run("rollback", "--to", "0.9", *words)
+    assert done.returncode == 6, done.stderr
+    assert "0.9-full: not found; add --variant slim" in done.stderr
+
+
+def test_malformed_digest_is_named(shop: Shop) -> None:
+    done = shop.verify(f"{shop.target}@sha256:abc")
+    assert done.returncode == 2, done.stderr
+    assert "@sha256:abc': no valid tag or digest; use REGISTRY/NAME:TAG, " in done.stderr
+
+
+def test_broken_record_does_not_end_a_published_release(shop: Shop) -> None:
+    """It is written again."""
+    (path,) = (shop.checkout / "out/release" / VERSION).glob(f"{shop.proxy.address}*.json")
+    whole = path.read_text()
+    path.write_text("{}")
+    done = shop.release("all", VERSION)
+    assert done.returncode == 0, done.stderr
+    assert f"{path}: not a record of a release:" in done.stderr
+    assert "; it is written again" in done.stderr
+    assert path.read_text() == whole
