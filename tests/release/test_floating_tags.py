@@ -4,6 +4,7 @@ import pytest
 
 from tests.support import small_releases
 from tests.support.registry_proxy import Fault, Proxy
+from tests.support.shops import VERSION, Shop
 from tests.support.small_releases import COMMIT, Workshop
 from worker_images.build.record import UNKNOWN
 from worker_images.errors import RegistryError
@@ -134,3 +135,23 @@ def test_output_names_the_floating_tag_only_if_it_names_the_release(
     assert "registry.example/worker:slim" in Outcome(draft, None, ALREADY, "").text(
         "registry.example/worker"
     )
+
+
+def test_command_leaves_the_floating_tag_at_a_newer_version(shop: Shop) -> None:
+    done = shop.release("slim", "0.9")
+    assert done.returncode == 0, done.stderr
+    assert f"slim stays at {VERSION}; ./build.py rollback --to 0.9 moves it" in done.stdout
+    assert f"{shop.target}:slim" not in done.stdout
+    again = shop.release("slim", "0.9")
+    assert again.stdout == done.stdout.replace("released        ", "already released")
+
+
+def test_command_leaves_the_floating_tag_with_changes_that_are_not_committed(shop: Shop) -> None:
+    changed = shop.checkout / "docs/new.md"
+    changed.write_text("not committed\n")
+    try:
+        done = shop.release("slim", "9.0", "--allow-dirty")
+    finally:
+        changed.unlink()
+    assert done.returncode == 0, done.stderr
+    assert f"slim stays at {VERSION}: no commit has the sources of this release" in done.stdout

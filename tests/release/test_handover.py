@@ -1,28 +1,18 @@
 """Are exactly the tested bytes published? Releases of the real images, as a user runs them."""
 
-import contextlib
 import json
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.registry_proxy import Fault
-from tests.support.shops import VERSION, Shop
+from tests.support.shops import SLIM, VERSION, Shop, kept, manifest
 from worker_images.engine.endpoint import Endpoint
 from worker_images.files import ROOT
 from worker_images.model.oci.files import BLOBS
-
-SLIM = ROOT / "out/slim"
-
-
-def manifest(variant: str) -> str:
-    """The digest of the tested manifest."""
-    found: str = json.loads((ROOT / f"out/{variant}/build.json").read_text())["manifest_digest"]
-    return found
 
 
 @pytest.mark.parametrize("variant", ["slim", "full"])
@@ -41,19 +31,6 @@ def test_release_that_is_published_changes_nothing(shop: Shop) -> None:
         assert (done.returncode, done.stdout.count("already released")) == (0, 2), done.stderr
     assert shop.proxy.lines("^(PUT|POST|PATCH|DELETE)") == []
     assert shop.proxy.lines("^GET")
-
-
-@contextlib.contextmanager
-def kept(*paths: Path) -> Iterator[None]:
-    """Put files back at the end, with their times."""
-    copies = {path: path.with_name(f"kept-{path.name}") for path in paths}
-    for path, copy in copies.items():
-        shutil.copy2(path, copy)
-    try:
-        yield
-    finally:
-        for path, copy in copies.items():
-            copy.replace(path)
 
 
 def places(archive: Path, digest: str) -> dict[str, int]:

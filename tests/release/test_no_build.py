@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.release.test_handover import SLIM, kept, manifest
-from tests.support.shops import Shop
+from tests.support.shops import SLIM, Shop, kept, manifest
 from worker_images.build.record import Record
 
 NO_ENGINE = {"DOCKER_HOST": "unix:///none/docker.sock"}

@@ -143,6 +143,38 @@ def test_job_that_opens_pull_requests_runs_no_build() -> None:
     assert commands == ["scripts/propose"]
 
 
+def test_job_that_signs_runs_no_program_of_an_image() -> None:
+    """It neither builds nor tests: programs of an image could take its right to sign."""
+    signing = [job for _, _, job in jobs() if "id-token" in job["permissions"]]
+    commands = [step["run"] for job in signing for step in job["steps"] if "run" in step]
+    assert commands == [
+        "sudo scripts/hosted",
+        "make setup",
+        "scripts/publish login",
+        "scripts/publish release",
+    ]
+    assert " --no-build " in (ROOT / "scripts/publish").read_text()
+
+
+def test_results_travel_with_their_seals_and_keys() -> None:
+    release = read(ROOT / ".github/workflows/release.yaml")["jobs"]
+    uploads = {
+        step["with"]["name"]: step["with"]["path"].split()
+        for job in release.values()
+        for step in job["steps"]
+        if "actions/upload-artifact@" in step.get("uses", "")
+    }
+    assert {"out/*/image.xml", "out/*/image.xml.seal", "out/keys/build.key"} <= {*uploads["images"]}
+    assert uploads["results-arm64"] == ["out/arm64"]
+    downloads = [step["with"] for step in release["publish"]["steps"] if "with" in step]
+    assert {"name": "results-arm64", "path": "out/arm64"} in downloads
+    script = (ROOT / "scripts/publish").read_text()
+    for file in ("out/keys/build.key", "out/arm64/results.key"):
+        assert f"--results-key {file}" in script
+        keys = [step.get("run") for job in release.values() for step in job["steps"]]
+        assert f"scripts/publish key {file}" in keys
+
+
 def test_every_job_has_a_limit_and_a_fixed_runner() -> None:
     found = [(job["timeout-minutes"], job["runs-on"]) for _, _, job in jobs()]
     assert len(found) >= 7

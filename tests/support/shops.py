@@ -1,9 +1,12 @@
 """A registry to which the real images are released by commands, as a user runs them."""
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +14,12 @@ from typing import Any
 from tests.support import commands, docker_registry
 from tests.support.registry_proxy import Proxy
 from worker_images.build.inputs import BUILDER
+from worker_images.files import ROOT
 
 NAME = "team/worker"
 # The version that the registry has of all variants.
 VERSION = "1.0"
+SLIM = ROOT / "out/slim"
 
 
 @dataclass(frozen=True)
@@ -65,3 +70,22 @@ class Shop:
         assert done.returncode == 0, done.stderr
         found: dict[str, Any] = json.loads(done.stdout)
         return found
+
+
+def manifest(variant: str) -> str:
+    """The digest of the tested manifest."""
+    found: str = json.loads((ROOT / f"out/{variant}/build.json").read_text())["manifest_digest"]
+    return found
+
+
+@contextlib.contextmanager
+def kept(*paths: Path) -> Iterator[None]:
+    """Put files back at the end, with their times."""
+    copies = {path: path.with_name(f"kept-{path.name}") for path in paths}
+    for path, copy in copies.items():
+        shutil.copy2(path, copy)
+    try:
+        yield
+    finally:
+        for path, copy in copies.items():
+            copy.replace(path)

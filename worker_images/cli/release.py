@@ -49,32 +49,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--variant", required=True, help="the variant to release, or all")
     made.add_argument("--to", required=True, metavar="REGISTRY/NAME", help="the repository")
     made.add_argument("--version", required=True, help="tags become VERSION-VARIANT and VARIANT")
-    made.add_argument(
-        "--require",
-        type=layers,
-        default=(),
-        metavar="LAYER[,LAYER]",
-        help="test layers that must have passed completely; image must always have passed",
-    )
-    made.add_argument(
-        "--results",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="results of tests elsewhere, such as on a GPU node; may be repeated",
-    )
-    made.add_argument(
-        "--results-key",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="the key that sealed results on another machine; may be repeated",
-    )
-    made.add_argument(
-        "--no-build", action="store_true", help="release what is in out/; refuse what is not tested"
-    )
+    _add_tests(made)
     made.add_argument(
         "--arch",
         choices=ARCHITECTURES,
@@ -87,6 +62,35 @@ def parser() -> argparse.ArgumentParser:
     _add_signing(made)
     add_place(made)
     return made
+
+
+def _add_tests(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--require",
+        type=layers,
+        default=(),
+        metavar="LAYER[,LAYER]",
+        help="test layers that must have passed completely; image must always have passed",
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="results of tests elsewhere, such as on a GPU node; may be repeated",
+    )
+    parser.add_argument(
+        "--results-key",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the key that sealed results on another machine; may be repeated",
+    )
+    parser.add_argument(
+        "--no-build", action="store_true", help="release what is in out/; refuse what is not tested"
+    )
 
 
 def _add_signing(parser: argparse.ArgumentParser) -> None:

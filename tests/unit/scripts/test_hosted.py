@@ -10,6 +10,7 @@ import pytest
 from tests.support import commands
 from worker_images.cli import release
 from worker_images.files import ROOT
+from worker_images.model import seal
 
 WORKFLOW = {
     "GITHUB_REF_NAME": "v1.4.0",
@@ -67,11 +68,25 @@ def test_publish_releases_as_the_identity_of_the_workflow(machine: Path, tmp_pat
     words = result.stdout.splitlines()
     assert words == [
         *("release", "--variant", "all", "--version", "1.4.0"),
+        *("--no-build", "--results", "out/arm64", "--results-key", "out/arm64/results.key"),
+        *("--results-key", "out/keys/build.key"),
         *("--to", "ghcr.io/team/worker", "--keyless"),
         *("--identity", IDENTITY, "--issuer", "https://token.actions.githubusercontent.com"),
         *("--builder-id", IDENTITY),
     ]
     assert release.parser().parse_args(words[1:]).keyless
+
+
+def test_key_of_results_is_copied(machine: Path, tmp_path: Path) -> None:
+    key = tmp_path / "cache/worker-images" / seal.OWN_KEY
+    values = environment(machine, {"HOME": "/none", "XDG_CACHE_HOME": str(tmp_path / "cache")})
+    command: list[str | Path] = [ROOT / "scripts/publish", "key", tmp_path / "keys/a.key"]
+    missing = commands.run(command, env=values)
+    assert missing.returncode == 2
+    assert f"{key} does not exist; run the tests" in missing.stderr
+    seal.create(key)
+    assert commands.run(command, env=values).returncode == 0
+    assert (tmp_path / "keys/a.key").read_text() == key.read_text()
 
 
 def test_password_is_in_no_command_line(machine: Path, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def saved(clone: Clone, text: str = "new\n") -> str:
     """Save a change as the first job does, and return the checkout to what the second one has."""
     (clone.root / "versions.lock").write_text(text)
     assert clone.propose("save", "out/x.patch").returncode == 0
-    clone.git("checkout", "--quiet", "versions.lock")
+    clone.git("reset", "--quiet", "--hard")
     return "out/x.patch"
 
 
@@ -79,6 +79,17 @@ def test_changes_become_a_branch_and_a_pull_request(clone: Clone) -> None:
     assert clone.git("show", "HEAD:versions.lock") == "new\n"
     assert clone.git("log", "-1", "--format=%s").strip() == "A title"
     assert clone.asked[-1].startswith("pr create --head weekly-x --title A title --body ")
+
+
+def test_new_and_deleted_files_are_proposed_too(clone: Clone) -> None:
+    (clone.root / "images").mkdir()
+    (clone.root / "images/new.patch").write_text("a new file\n")
+    (clone.root / ".gitignore").unlink()
+    (clone.root / ".git/info/exclude").write_text("/out/\n")
+    result = clone.propose("open", saved(clone), "weekly-x", "A title")
+    assert result.returncode == 0, result.stderr
+    names = clone.git("diff", "--name-status", "HEAD~1").split()
+    assert names == ["D", ".gitignore", "A", "images/new.patch", "M", "versions.lock"]
 
 
 def test_second_week_updates_the_open_pull_request(clone: Clone) -> None:
