@@ -123,13 +123,13 @@ def _built(
             held.enter_context(record.exclusive(project.root / "out" / name, progress, work))
         found = {each.variant: each for each in kept.records(wanted, project)}
     return [
-        Part(_candidate(each, found[each.variant], project.root), each, found[each.variant])
+        Part(candidate(each, found[each.variant], project.root), each, found[each.variant])
         for each in planned.plans
     ]
 
 
-def _candidate(planned: Plan, built: Record, root: Path) -> Candidate:
-    """Raises PolicyError if the archive is not readable, or not the recorded one."""
+def candidate(planned: Plan, built: Record, root: Path) -> Candidate:
+    """The archive of a build; raises PolicyError if it is not readable, or another one."""
     archive = root / "out" / planned.name / "image.tar"
     try:
         with open_archive(archive) as files:

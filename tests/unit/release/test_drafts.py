@@ -1,11 +1,42 @@
-"""The address of a checkout's origin, as a release names it."""
+"""The archives of drafts, and the address of a checkout's origin as a release names it."""
 
 import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.support.archives import layer, write
+from tests.support.records import RECORD
+from worker_images.build import record
+from worker_images.build.plan import Plan
+from worker_images.errors import PolicyError
 from worker_images.release import drafts
+
+FAULTS: dict[str, Callable[[Path], object]] = {
+    "missing": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:700]),
+    "another": lambda path: write(path, [layer(("file", "b", "other"))]),
+}
+
+
+@pytest.mark.parametrize("fault", [None, *FAULTS])
+def test_archive_that_changed_after_its_tests_is_refused(
+    fault: str | None, full: Plan, tmp_path: Path
+) -> None:
+    """Another process or user replaced it; exit 7 with the next step, and no traceback."""
+    (tmp_path / "out/full").mkdir(parents=True)
+    archive = write(tmp_path / "out/full/image.tar", [layer(("file", "a", "text"))])
+    digest, image_id, _ = record.manifest(archive)
+    built = replace(RECORD, variant="full", manifest_digest=digest, image_id=image_id)
+    if fault is None:
+        assert drafts.candidate(full, built, tmp_path).digest == digest
+        return
+    FAULTS[fault](archive)
+    with pytest.raises(PolicyError, match=f"{archive}: .*changed after its tests; remove it"):
+        drafts.candidate(full, built, tmp_path)
 
 
 @pytest.mark.parametrize(
