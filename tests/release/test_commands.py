@@ -21,6 +21,7 @@ def test_rollback_command_moves_the_floating_tag_back(shop: Shop, workshop: Work
     place.tag(other, "slim")
     before = {tag: place.resolve(f":{tag}") for tag in shop.tags()}
     words = ["--registry", shop.target, "--variant", "slim", "--key", str(shop.public_key)]
+    words += ["--allow-dirty"]
     done = shop.run("rollback", "--to", VERSION, *words)
     assert done.returncode == 0, done.stderr
     assert (released in done.stdout, other in done.stdout) == (True, True)

@@ -21,6 +21,7 @@ BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 COUNT = re.compile(r"[0-9]+ passed, [0-9]+ failed, [0-9]+ not run")
 REVISION = re.compile(r"revision  [0-9a-f]{40}(-dirty)?")
+DIRTY = {"release", "verify-release", "rollback"}
 COMMANDS = (
     "release-key",
     "release",
@@ -57,7 +58,7 @@ def test_commands_of_the_page_print_what_it_shows(
             for number, word in enumerate(words)
         ]
         # The checkout of a developer has changes.
-        words += ["--allow-dirty"] if words[0] == "release" else []
+        words += ["--allow-dirty"] if words[0] in DIRTY else []
         done = commands.run([sys.executable, str(ROOT / "build.py"), *words], cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         return done.stdout.replace(target, TARGET).replace(f"{tmp_path}/", "").rstrip("\n")

@@ -16,7 +16,6 @@ from worker_images.errors import PolicyError
 from worker_images.release import cosign, examine, layout, publish, verify
 from worker_images.release.cosign import Verifier
 from worker_images.release.drafts import Draft
-from worker_images.release.layout import Layout
 from worker_images.release.statements import NAMES, PROVENANCE, SIGNATURE
 
 # A certificate that has expired, of an authority that has not.
@@ -191,26 +190,14 @@ def test_identity_and_key_do_not_replace_each_other(
             use.verify(signed, draft.index)
 
 
-def composed(workshop: Workshop, draft: Draft, kinds: dict[str, str]) -> Layout:
-    """The layout of a release; `kinds` replaces the predicate's type of statements."""
-    local = publish.compose(draft, workshop.folder / f"layout-{draft.variant}")
-    subject = layout.descriptor(layout.INDEX, draft.digest, len(draft.index))
-    for each in small_releases.statements(draft):
-        kind = kinds.get(each.kind, each.kind)
-        bundle = workshop.signer().sign(draft.digest, kind, each.predicate, draft.tag)
-        entry = local.attach(subject, bundle, each.kind, small_releases.CREATED)
-        local = local.with_entries(entry)
-    return local
-
-
 @pytest.mark.parametrize("kind", [PROVENANCE, SIGNATURE])
 def test_statement_of_another_type_under_the_right_name_is_refused(
     kind: str, workshop: Workshop, draft: Draft
 ) -> None:
     """The annotation names the type that a release needs; the signed type counts."""
-    sound = layout.repository(workshop.tools, composed(workshop, draft, {}))
+    sound = layout.repository(workshop.tools, small_releases.composed(workshop, draft, {}))
     verify.verify(sound, ":1.0-slim", workshop.verifier, (), lambda _: None)
-    other = composed(workshop, draft, {kind: "https://example.org/other"})
+    other = small_releases.composed(workshop, draft, {kind: "https://example.org/other"})
     place = layout.repository(workshop.tools, other)
     with pytest.raises(PolicyError, match=f"no {NAMES[kind]}"):
         verify.verify(place, ":1.0-slim", workshop.verifier, (), lambda _: None)
@@ -242,6 +229,6 @@ def test_release_of_one_variant_is_not_accepted_as_another(workshop: Workshop) -
     )
     index = layout.index_of([part.candidate for part in slim.parts], named.annotations)
     false = replace(named, index=index)
-    place = layout.repository(workshop.tools, composed(workshop, false, {}))
+    place = layout.repository(workshop.tools, small_releases.composed(workshop, false, {}))
     with pytest.raises(PolicyError, match="its label says slim"):
         verify.verify(place, ":1.0-slim", workshop.verifier, (), lambda _: None)

@@ -8,7 +8,7 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -24,15 +24,16 @@ from worker_images.release import attest, layout, policy, registry, tested
 from worker_images.release.cosign import Signer, Statement, Verifier
 from worker_images.release.drafts import Draft, Part
 from worker_images.release.examine import REVISION, VARIANT, VERSION
-from worker_images.release.layout import ANNOTATION, Candidate
-from worker_images.release.provenance import BUILD_TYPE, PARAMETERS
-from worker_images.release.publish import Publisher
+from worker_images.release.layout import ANNOTATION, Candidate, Layout
+from worker_images.release.provenance import BUILD_TYPE, PARAMETERS, SOURCE, commit_of
+from worker_images.release.publish import Publisher, compose
 from worker_images.release.registry import Repository, as_json
 from worker_images.release.statements import PROVENANCE, SBOM, SIGNATURE, TESTS
 from worker_images.release.tested import LayerResults, Row, Tested
 from worker_images.release.tools import Tools
 
 NUMBER = "1.0"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CREATED = "2026-11-26T00:00:00Z"
 
 
@@ -72,7 +73,13 @@ class Workshop:
         """Who signs."""
         return Cached(self.tools, self.folder / "k.key", self.folder, attempt)
 
-    def draft(self, text: str = "one", variant: str = "slim", number: str = NUMBER) -> Draft:
+    def draft(
+        self,
+        text: str = "one",
+        variant: str = "slim",
+        number: str = NUMBER,
+        revision: str = COMMIT,
+    ) -> Draft:
         """A draft of an image with one file, which holds the text."""
         archive = self.folder / f"{variant}-{archives.digest(text.encode())[7:]}.tar"
         if not archive.exists():
@@ -83,7 +90,7 @@ class Workshop:
         digest, size = found.descriptor["digest"], found.descriptor["size"]
         candidate = Candidate(variant, "amd64", archive, digest, size, found.digests[-1])
         annotations = {
-            REVISION: "0123456789abcdef0123456789abcdef01234567",
+            REVISION: revision,
             f"{ANNOTATION}created": CREATED,
             VARIANT: variant,
             VERSION: number,
@@ -137,7 +144,14 @@ def statements(draft: Draft) -> list[Statement]:
 
 def _provenance(draft: Draft) -> object:
     outer = dict.fromkeys(PARAMETERS, "") | {"variant": draft.variant}
-    return {"buildDefinition": {"buildType": BUILD_TYPE, "externalParameters": outer}}
+    commit = commit_of(draft.annotations[REVISION])
+    source = {"name": SOURCE, "digest": {"gitCommit": commit}}
+    definition = {
+        "buildType": BUILD_TYPE,
+        "externalParameters": outer,
+        "resolvedDependencies": [source] if commit else [],
+    }
+    return {"buildDefinition": definition}
 
 
 def _sbom(candidate: Candidate) -> object:
@@ -148,6 +162,17 @@ def _sbom(candidate: Candidate) -> object:
         "metadata": {"component": {"version": candidate.digest}},
         "components": [component],
     }
+
+
+def composed(workshop: Workshop, draft: Draft, kinds: Mapping[str, str] | None = None) -> Layout:
+    """A release in a new folder; `kinds` replaces the predicate's type of statements."""
+    local = compose(draft, Path(tempfile.mkdtemp(dir=workshop.folder), "layout"))
+    subject = layout.descriptor(layout.INDEX, draft.digest, len(draft.index))
+    for each in statements(draft):
+        kind = (kinds or {}).get(each.kind, each.kind)
+        bundle = workshop.signer().sign(draft.digest, kind, each.predicate, draft.tag)
+        local = local.with_entries(local.attach(subject, bundle, each.kind, CREATED))
+    return local
 
 
 def publish(publisher: Publisher, *drafts: Draft) -> list[str]:

@@ -88,7 +88,13 @@ def run(options: Request, project: Project, progress: Progress) -> tuple[Outcome
         signer, verifier = _authority(options, programs, scratch)
         held.enter_context(exclusive(_lock_folder(options), progress))
         publisher = Publisher(
-            target, signer, verifier, options.required, _folder(project, options), progress
+            target,
+            signer,
+            verifier,
+            options.required,
+            _folder(project, options),
+            progress,
+            allow_dirty=options.allow_dirty,
         )
         found = drafts.build(options, project, progress)
         # A version that is taken is refused for every variant before anything is pushed.

@@ -27,13 +27,22 @@ def rollback(
     verifier: Verifier,
     required: Sequence[str],
     progress: Progress,
+    *,
+    allow_dirty: bool = False,
 ) -> tuple[Moved, ...]:
     """Let the floating tag of each variant name a released version that verifies.
 
     Every variant is checked before a tag moves. Raises RegistryError or PolicyError.
     """
     found = {
-        variant: verify.verify(target, f":{version}-{variant}", verifier, required, progress)
+        variant: verify.verify(
+            target,
+            f":{version}-{variant}",
+            verifier,
+            required,
+            progress,
+            allow_dirty=allow_dirty,
+        )
         for variant in variants
     }
     return tuple(

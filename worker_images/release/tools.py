@@ -44,13 +44,14 @@ class Tools:
 
     folder: Path
 
-    def run(self, program: str, arguments: Sequence[str]) -> Done:
-        """Run a program until it ends."""
+    def run(self, program: str, arguments: Sequence[str], timeout: float | None = None) -> Done:
+        """Run a program until it ends; raises TimeoutExpired after `timeout` seconds."""
         done = subprocess.run(
             self._command(program, arguments),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
+            timeout=timeout,
         )
         return Done(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 

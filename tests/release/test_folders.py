@@ -1,0 +1,231 @@
+"""Does verify-release list every fault of a broken OCI folder, and open only regular files?"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import small_releases
+from tests.support.small_releases import Workshop
+from worker_images.errors import PolicyError
+from worker_images.files import ROOT
+from worker_images.release import layout, verify
+from worker_images.release.drafts import Draft
+from worker_images.release.layout import Layout
+
+# A command that waits for a FIFO does not end.
+SECONDS = 60
+
+
+@pytest.fixture
+def draft(workshop: Workshop) -> Draft:
+    return workshop.draft()
+
+
+@pytest.fixture
+def local(workshop: Workshop, draft: Draft) -> Layout:
+    """A sound release in a folder."""
+    return small_releases.composed(workshop, draft)
+
+
+def refused(local: Layout, workshop: Workshop, reference: str = ":1.0-slim") -> list[str]:
+    """The faults that verify-release lists."""
+    place = layout.repository(workshop.tools, local)
+    with pytest.raises(PolicyError) as found:
+        verify.verify(place, reference, workshop.verifier, (), lambda _: None)
+    first, *faults, last = str(found.value).splitlines()
+    assert first == f"oci:{local.folder}{reference} does not verify:"
+    assert last == "do not use this image"
+    return faults
+
+
+def parts(local: Layout, draft: Draft) -> dict[str, str]:
+    """The digests of one blob of each sort."""
+    child = draft.parts[0].candidate
+    attached = next(each["digest"] for each in local.entries if each["digest"] != draft.digest)
+    return {
+        "index": draft.digest,
+        "manifest": child.digest,
+        "configuration": child.image_id,
+        "layer": local.json(child.digest)["layers"][0]["digest"],
+        "attestation": attached,
+        "bundle": local.json(attached)["layers"][0]["digest"],
+    }
+
+
+PARTS = ("index", "manifest", "configuration", "layer", "attestation", "bundle")
+SMALL = {"index", "manifest", "attestation"}
+
+
+def sort(part: str) -> str:
+    return "manifest" if part in SMALL else "blob"
+
+
+def check_only(faults: list[str], first: str) -> None:
+    """A fault, and at most the statement that is lost with it."""
+    assert faults[0] == first
+    assert all(each.startswith("no ") for each in faults[1:]), faults
+
+
+def test_sound_folder_verifies(local: Layout, workshop: Workshop, draft: Draft) -> None:
+    """A control of all refusals, by tag and by digest."""
+    place = layout.repository(workshop.tools, local)
+    for reference in (":1.0-slim", f"@{draft.digest}"):
+        found = verify.verify(place, reference, workshop.verifier, (), lambda _: None)
+        assert len(found.statements) == 4
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_missing_blob_is_named(part: str, local: Layout, workshop: Workshop, draft: Draft) -> None:
+    digest = parts(local, draft)[part]
+    local.path(digest).unlink()
+    check_only(refused(local, workshop), f"{sort(part)} {digest} is missing")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_truncated_blob_is_named(
+    part: str, local: Layout, workshop: Workshop, draft: Draft
+) -> None:
+    digest = parts(local, draft)[part]
+    data = local.path(digest).read_bytes()
+    local.path(digest).write_bytes(data[:-1])
+    reason = ": its bytes do not match its digest"
+    if part not in SMALL:
+        reason = f" has {len(data) - 1} bytes instead of {len(data)}"
+    check_only(refused(local, workshop), f"{sort(part)} {digest}{reason}")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_blob_with_other_bytes_is_named(
+    part: str, local: Layout, workshop: Workshop, draft: Draft
+) -> None:
+    digest = parts(local, draft)[part]
+    data = local.path(digest).read_bytes()
+    local.path(digest).write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    fault = f"{sort(part)} {digest}: its bytes do not match its digest"
+    check_only(refused(local, workshop), fault)
+
+
+def test_every_fault_of_a_folder_is_listed(local: Layout, workshop: Workshop, draft: Draft) -> None:
+    """A missing layer, a truncated configuration, a changed bundle: one command names all."""
+    named = parts(local, draft)
+    local.path(named["layer"]).unlink()
+    local.path(named["configuration"]).write_bytes(b"")
+    bundle = local.path(named["bundle"])
+    bundle.write_bytes(bundle.read_bytes().replace(b"{", b"[", 1))
+    faults = refused(local, workshop)
+    for part in ("layer", "configuration", "bundle"):
+        assert sum(named[part] in each for each in faults) == 1, faults
+    assert len(faults) == 3
+
+
+def _entries(local: Layout, change: Callable[[list[object]], object]) -> None:
+    path = local.folder / "index.json"
+    found = json.loads(path.read_bytes())
+    change(found["manifests"])
+    path.write_text(json.dumps(found))
+
+
+def test_missing_entries_of_index_json_are_named(
+    local: Layout, workshop: Workshop, draft: Draft
+) -> None:
+    """The message speaks of a folder: a folder has no registry to look at."""
+    _entries(local, lambda entries: entries.pop(-1))
+    assert len(refused(local, workshop)) == 1
+    assert refused(local, workshop, ":2.0-slim") == [
+        "index.json has no entry 2.0-slim; check the name"
+    ]
+    _entries(local, lambda entries: entries.clear())
+    for reference in (":1.0-slim", f"@{draft.digest}"):
+        (fault,) = refused(local, workshop, reference)
+        assert fault.startswith(f"index.json has no entry {reference[1:]}")
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"", "index.json: not JSON"),
+        (b"{", "index.json: not JSON"),
+        (b"[]", "index.json: not an object"),
+        (b'{"manifests": 1}', "index.json: not a manifest"),
+        (b'{"manifests": [{"digest": "../../x", "size": 1}]}', "index.json: not a manifest"),
+        (b'{"manifests": [{"digest": "sha256:%b"}]}' % (64 * b"0"), "index.json: not a manifest"),
+        (b'{"a": 1, "a": 2}', "index.json: duplicate key a"),
+        (b" " * ((4 << 20) + 1), "index.json is larger than 4194304 bytes"),
+    ],
+)
+def test_malformed_index_json_is_refused(
+    data: bytes, fault: str, local: Layout, workshop: Workshop
+) -> None:
+    (local.folder / "index.json").write_bytes(data)
+    (found,) = refused(local, workshop)
+    assert found.startswith(fault)
+
+
+def test_malformed_manifest_is_refused(local: Layout, workshop: Workshop) -> None:
+    """Its digest is that of its bytes."""
+    entry = local.add(layout.INDEX, b'{"manifests": 1}')
+    place = local.with_entries(entry)
+    reference = f"@{entry['digest']}"
+    assert refused(place, workshop, reference)[0] == f"manifest {entry['digest']}: not a manifest"
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _socket(path: Path) -> None:
+    folder = os.open(path.parent, os.O_RDONLY)
+    # The path of a socket has at most 108 bytes.
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"/proc/self/fd/{folder}/{path.name}")
+    os.close(folder)
+
+
+def _device(path: Path) -> None:
+    os.mknod(path, 0o020666, os.makedev(1, 5))
+
+
+def _link(path: Path) -> None:
+    """A link to the right bytes."""
+    path.symlink_to(path.with_name(f"{path.name}.real"))
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+SPECIAL = [
+    *((part, make) for part in ("index.json", "layer") for make in (_socket, _device, _folder)),
+    *((part, make) for part in ("index.json", "oci-layout", *PARTS) for make in (_fifo, _link)),
+]
+
+
+@pytest.mark.parametrize(("part", "make"), SPECIAL)
+def test_only_regular_files_are_opened(
+    part: str,
+    make: Callable[[Path], None],
+    local: Layout,
+    workshop: Workshop,
+    draft: Draft,
+) -> None:
+    """A command that waits would not end; a link is refused even if its target is sound."""
+    names = parts(local, draft)
+    path = local.path(names[part]) if part in names else local.folder / part
+    path.rename(path.with_name(f"{path.name}.real"))
+    make(path)
+    command = [sys.executable, "build.py", "verify-release", f"oci:{local.folder}:1.0-slim"]
+    command += ["--key", str(workshop.verifier.key)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SECONDS
+    )
+    assert done.returncode == 7, done.stderr
+    assert "Traceback" not in done.stderr
+    name = names.get(part, part)
+    (fault,) = [each for each in done.stderr.splitlines() if f"{name} is not a " in each]
+    assert "regular file" in fault or "file that can be read" in fault
