@@ -44,11 +44,11 @@ QUERY = re.compile(r"\?[^\s\"]*")
 ADVICE = (
     (r"x509|certificate", "name the CA's certificate with --ca-file"),
     (
-        r"40[13]\b|unauthorized|denied|forbidden|authentication required|credential",
+        r"\b40[13]\b|unauthorized|denied|forbidden|authentication required|credential",
         "log in with an account that may do this: docker login {host}",
     ),
     (r"\b405\b|unsupported", "the registry is read-only; ask its operator, or name another one"),
-    (r"429\b|too ?many ?requests", "the registry limits requests; wait, then run again"),
+    (r"\b429\b|too ?many ?requests", "the registry limits requests; wait, then run again"),
     (
         r"\b50[0-9]\b|internal server error|unavailable|registry: unknown:",
         "the registry failed; see its log and its free space, then run again",

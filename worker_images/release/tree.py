@@ -67,6 +67,8 @@ def walk(fetch: Callable[[str], bytes], root: str, bounds: Bounds, subject: str 
         waiting += [(each, depth + 1) for each in inner]
         if fault := _exceeded(tree, bounds, depth + bool(inner), len({*seen, *inner}) - 1):
             tree.faults.append(f"manifest {root}: {fault}")
+            # Nothing of it is copied or looked up.
+            tree.blobs.clear()
             break
     return tree
 
