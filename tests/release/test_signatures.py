@@ -2,10 +2,8 @@
 
 import base64
 import json
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,25 +16,6 @@ from worker_images.release.cosign import Verifier
 from worker_images.release.drafts import Draft
 from worker_images.release.statements import NAMES, PROVENANCE, SIGNATURE
 
-# A certificate that has expired, of an authority that has not.
-IDENTITY = """\
-set -eu
-cd "$1"
-key="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
-openssl req -x509 $key -days 2 -keyout ca.key -out ca.pem -subj /CN=ca \\
-  -addext keyUsage=critical,keyCertSign
-openssl req $key -keyout leaf.key -out leaf.csr -subj /
-cat > extensions <<END
-basicConstraints=critical,CA:false
-keyUsage=critical,digitalSignature
-extendedKeyUsage=codeSigning
-subjectAltName=critical,URI:https://example.org/workflow
-1.3.6.1.4.1.57264.1.8=ASN1:UTF8String:https://issuer.example.org
-END
-openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -days -1 -extfile extensions \\
-  -outform DER -out leaf.der
-openssl x509 -in ca.pem -outform DER -out ca.der
-"""
 Edit = Callable[[dict[str, Any]], object]
 
 
@@ -133,61 +112,6 @@ def test_signature_of_another_key_is_refused(
     _, other = cosign.make_key(workshop.tools, workshop.folder / "other")
     with pytest.raises(PolicyError, match="not signed with this key"):
         Verifier(workshop.tools, key=other).verify(bundle, draft.index)
-
-
-def identified(folder: Path, statement: bytes) -> bytes:
-    """A bundle that an identity signed, with a certificate of a private CA and no log entry."""
-    subprocess.run(["sh", "-c", IDENTITY, "sh", str(folder)], capture_output=True, check=True)
-    kind = "application/vnd.in-toto+json"
-    signed = f"DSSEv1 {len(kind)} {kind} {len(statement)} ".encode() + statement
-    command = ["openssl", "dgst", "-sha256", "-sign", str(folder / "leaf.key")]
-    done = subprocess.run(command, input=signed, capture_output=True, check=True)
-    texts = [(folder / "leaf.der").read_bytes(), statement, done.stdout]
-    certificate, payload, signature = (base64.b64encode(each).decode() for each in texts)
-    bundle = {
-        "mediaType": cosign.BUNDLE,
-        "verificationMaterial": {"certificate": {"rawBytes": certificate}, "tlogEntries": []},
-        "dsseEnvelope": {
-            "payload": payload,
-            "payloadType": kind,
-            "signatures": [{"sig": signature}],
-        },
-    }
-    return json.dumps(bundle).encode()
-
-
-def trusting(folder: Path, workshop: Workshop) -> Verifier:
-    """A verifier that trusts the private CA, offline."""
-    authority = base64.b64encode((folder / "ca.der").read_bytes()).decode()
-    root = {
-        **cosign.NO_AUTHORITIES,
-        "certificateAuthorities": [
-            {
-                "uri": "https://ca.example.org",
-                "certChain": {"certificates": [{"rawBytes": authority}]},
-                "validFor": {"start": "2020-01-01T00:00:00Z"},
-            }
-        ],
-    }
-    (folder / "root.json").write_text(json.dumps(root))
-    identity, issuer = "https://example.org/workflow", "https://issuer.example.org"
-    return Verifier(workshop.tools, None, identity, issuer, folder / "root.json")
-
-
-def test_identity_and_key_do_not_replace_each_other(
-    workshop: Workshop, draft: Draft, bundle: bytes, tmp_path: Path
-) -> None:
-    """An identity's certificate that has expired counts only with the time of a log entry."""
-    payload = base64.b64decode(json.loads(bundle)["dsseEnvelope"]["payload"])
-    other = identified(tmp_path, payload)
-    verifier = trusting(tmp_path, workshop)
-    for use, signed, reason in (
-        (verifier, bundle, "signed with a key, not by an identity"),
-        (workshop.verifier, other, "signed by an identity, not with a key"),
-        (verifier, other, "not in a transparency log"),
-    ):
-        with pytest.raises(PolicyError, match=reason):
-            use.verify(signed, draft.index)
 
 
 @pytest.mark.parametrize("kind", [PROVENANCE, SIGNATURE])

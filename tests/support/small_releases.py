@@ -164,13 +164,19 @@ def _sbom(candidate: Candidate) -> object:
     }
 
 
-def composed(workshop: Workshop, draft: Draft, kinds: Mapping[str, str] | None = None) -> Layout:
+def composed(
+    workshop: Workshop,
+    draft: Draft,
+    kinds: Mapping[str, str] | None = None,
+    signer: Signer | None = None,
+) -> Layout:
     """A release in a new folder; `kinds` replaces the predicate's type of statements."""
+    signer = signer or workshop.signer()
     local = compose(draft, Path(tempfile.mkdtemp(dir=workshop.folder), "layout"))
     subject = layout.descriptor(layout.INDEX, draft.digest, len(draft.index))
     for each in statements(draft):
         kind = (kinds or {}).get(each.kind, each.kind)
-        bundle = workshop.signer().sign(draft.digest, kind, each.predicate, draft.tag)
+        bundle = signer.sign(draft.digest, kind, each.predicate, draft.tag)
         local = local.with_entries(local.attach(subject, bundle, each.kind, CREATED))
     return local
 
