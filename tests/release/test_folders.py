@@ -7,12 +7,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support import small_releases
 from tests.support.small_releases import Workshop
-from worker_images.errors import PolicyError
+from worker_images.errors import PolicyError, RegistryError
 from worker_images.files import ROOT
 from worker_images.release import layout, verify
 from worker_images.release.drafts import Draft
@@ -124,7 +125,7 @@ def test_every_fault_of_a_folder_is_listed(local: Layout, workshop: Workshop, dr
     assert len(faults) == 3
 
 
-def _entries(local: Layout, change: Callable[[list[object]], object]) -> None:
+def _entries(local: Layout, change: Callable[[list[dict[str, Any]]], object]) -> None:
     path = local.folder / "index.json"
     found = json.loads(path.read_bytes())
     change(found["manifests"])
@@ -173,6 +174,29 @@ def test_malformed_manifest_is_refused(local: Layout, workshop: Workshop) -> Non
     place = local.with_entries(entry)
     reference = f"@{entry['digest']}"
     assert refused(place, workshop, reference)[0] == f"manifest {entry['digest']}: not a manifest"
+
+
+def test_texts_about_a_folder_name_no_registry(
+    local: Layout, workshop: Workshop, draft: Draft
+) -> None:
+    """A folder has entries, and neither a registry nor tags."""
+    _entries(local, lambda entries: entries[0]["annotations"].update({layout.NAME: "latest"}))
+    (local.folder / "oci-layout").rename(local.folder / "moved")
+    texts = refused(local, workshop, ":latest")
+    (local.folder / "moved").rename(local.folder / "oci-layout")
+    texts += refused(local, workshop, ":latest") + refused(local, workshop, ":1.0-slim")
+    assert texts == [
+        "oci-layout is missing",
+        (
+            "the entry latest of index.json names the release 1.0 of slim; to verify that release"
+            " under another name, use its digest"
+        ),
+        "index.json has no entry 1.0-slim; check the name",
+    ]
+    local.path(draft.digest).unlink()
+    with pytest.raises(RegistryError) as found:
+        layout.repository(workshop.tools, local).manifest(draft.digest)
+    assert str(found.value).endswith("check the folder, then run again")
 
 
 def _fifo(path: Path) -> None:

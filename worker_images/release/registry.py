@@ -154,6 +154,8 @@ class Repository:
             )
         if TOO_LARGE in done.message:
             return PolicyError(f"{action}: {cause}")
+        if self.is_layout:
+            return RegistryError(f"{action}: {cause}; check the folder, then run again")
         found = (advice for text, advice in ADVICE if re.search(text, done.message, re.IGNORECASE))
         return RegistryError(f"{action}: {cause}; {next(found, OTHERWISE).format(host=self.host)}")
 

@@ -67,19 +67,20 @@ def inspect(
         if faults:
             return Verified(name, digest, {}, (), (), (*faults, *lost))
         found = examine(pulled, name, digest, held, verifier, required)
-    faults = [*lost, *_mistagged(reference, found)]
+    faults = [*lost, *_mistagged(source, reference, found)]
     faults += revision_faults(found.annotations, allow_dirty=allow_dirty)
     return replace(found, faults=(*faults, *found.faults))
 
 
-def _mistagged(reference: str, found: Verified) -> list[str]:
+def _mistagged(source: Repository, reference: str, found: Verified) -> list[str]:
     """Why a tag must not name this release: whoever can push may move a tag."""
     variant, version = found.annotations.get(VARIANT, ""), found.annotations.get(VERSION, "")
     if reference.startswith("@") or reference in {f":{variant}", f":{version}-{variant}"}:
         return []
+    entry = f"entry {reference[1:]} of index.json" if source.is_layout else f"tag {reference[1:]}"
     fault = (
-        f"the tag {reference[1:]} names the release {shown(version)} of {shown(variant)}; to verify"
-        " that release under another tag, name its digest"
+        f"the {entry} names the release {shown(version)} of {shown(variant)}; to verify that"
+        " release under another name, use its digest"
     )
     return [fault]
 
