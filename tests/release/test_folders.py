@@ -15,9 +15,11 @@ from tests.support import small_releases
 from tests.support.small_releases import Workshop
 from worker_images.errors import PolicyError, RegistryError
 from worker_images.files import ROOT
-from worker_images.release import layout, verify
+from worker_images.release import folder, layout, verify
 from worker_images.release.drafts import Draft
 from worker_images.release.layout import Layout
+from worker_images.release.registry import as_json
+from worker_images.release.tree import MAX_DEPTH
 
 # A command that waits for a FIFO does not end.
 SECONDS = 60
@@ -176,6 +178,38 @@ def test_malformed_manifest_is_refused(local: Layout, workshop: Workshop) -> Non
     assert refused(place, workshop, reference)[0] == f"manifest {entry['digest']}: not a manifest"
 
 
+def test_folder_of_nested_indexes_is_refused(local: Layout, workshop: Workshop) -> None:
+    """An index that index.json names may hold attestations; far below, none is searched."""
+    entry = local.entries[0]
+    for _ in range(MAX_DEPTH + 1):
+        index = {"schemaVersion": 2, "mediaType": layout.INDEX, "manifests": [entry]}
+        entry = local.add(layout.INDEX, as_json(index))
+    place = local.with_entries(entry)
+    bound = f"{folder.MAX_ENTRIES} manifests, or some deeper than {MAX_DEPTH} levels"
+    assert f"index.json names more than {bound}" in refused(place, workshop)
+
+
+def test_folder_of_many_manifests_is_refused(
+    local: Layout, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "MAX_ENTRIES", len(local.entries) - 1)
+    bound = f"index.json names more than {folder.MAX_ENTRIES} manifests"
+    assert any(each.startswith(bound) for each in refused(local, workshop))
+
+
+def test_attestations_below_an_index_of_a_folder_are_found(
+    local: Layout, workshop: Workshop, draft: Draft
+) -> None:
+    """The fallback tag of a registry is such an index."""
+    attached = [each for each in local.entries if each["digest"] != draft.digest]
+    index = {"schemaVersion": 2, "mediaType": layout.INDEX, "manifests": attached}
+    entry = local.add(layout.INDEX, as_json(index))
+    place = Layout(local.folder, local.entries[:1]).with_entries(entry)
+    source = layout.repository(workshop.tools, place)
+    found = verify.verify(source, ":1.0-slim", workshop.verifier, (), lambda _: None)
+    assert len(found.statements) == 4
+
+
 def test_texts_about_a_folder_name_no_registry(
     local: Layout, workshop: Workshop, draft: Draft
 ) -> None:
@@ -204,11 +238,11 @@ def _fifo(path: Path) -> None:
 
 
 def _socket(path: Path) -> None:
-    folder = os.open(path.parent, os.O_RDONLY)
+    parent = os.open(path.parent, os.O_RDONLY)
     # The path of a socket has at most 108 bytes.
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(f"/proc/self/fd/{folder}/{path.name}")
-    os.close(folder)
+        listening.bind(f"/proc/self/fd/{parent}/{path.name}")
+    os.close(parent)
 
 
 def _device(path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.support import small_releases
 from tests.support.small_releases import COMMIT, Workshop
 from worker_images.errors import PolicyError
 from worker_images.files import ROOT
-from worker_images.release import layout, verify
+from worker_images.release import layout, rollback, verify
 from worker_images.release.drafts import Draft
 from worker_images.release.examine import REVISION, Verified
 from worker_images.release.registry import Repository
@@ -81,6 +81,32 @@ def test_command_refuses_a_dirty_release_without_the_option(workshop: Workshop) 
     accepted = run("--allow-dirty")
     assert accepted.returncode == 0, accepted.stderr
     assert json.loads(accepted.stdout)["digest"] == draft.digest
+
+
+def test_rollback_to_a_dirty_release_needs_permission(
+    repository: Repository, workshop: Workshop
+) -> None:
+    draft = workshop.draft(revision="unknown")
+    small_releases.publish(replace(workshop.publisher(repository), allow_dirty=True), draft)
+    later = workshop.draft("two", number="1.1")
+    small_releases.publish(workshop.publisher(repository), later)
+
+    def roll_back(*, allow_dirty: bool) -> None:
+        rollback.rollback(
+            repository,
+            "1.0",
+            ["slim"],
+            workshop.verifier,
+            (),
+            lambda _: None,
+            allow_dirty=allow_dirty,
+        )
+
+    with pytest.raises(PolicyError, match="revision unknown"):
+        roll_back(allow_dirty=False)
+    assert repository.resolve(":slim") == later.digest
+    roll_back(allow_dirty=True)
+    assert repository.resolve(":slim") == draft.digest
 
 
 def test_publisher_of_a_dirty_draft_needs_permission(
