@@ -178,8 +178,8 @@ def test_blob_that_is_larger_than_its_descriptor_is_not_read(
 ) -> None:
     layer = hostile.put(LAYER, b"0" * (32 << 20))
     image = hostile.image(layer | {"size": 10})
-    with pytest.raises(Exception, match=r"(?i)mismatch|size"):
-        faults(hostile, workshop, hostile.index(image))
+    found = faults(hostile, workshop, hostile.index(image))
+    assert has_bound(found, "mismatch Content-Length; bytes do not match their digest")
     assert hostile.sent < 8 << 20
 
 

@@ -36,7 +36,9 @@ CRASHED = 2
 PASSING = re.compile(r"EOF|connection reset|broken pipe|blob unknown")
 ATTEMPTS = 3
 # oras reads each blob that it copies, and compares it with its digest.
-ALTERED = re.compile(r"mismatch(ed)? digest|digest mismatch|mismatch between", re.IGNORECASE)
+ALTERED = re.compile(
+    r"mismatch(ed)? digest|digest mismatch|mismatch between|mismatch content-length", re.IGNORECASE
+)
 # oras reads no manifest of more than 4 MiB, and every page of a list.
 TOO_LARGE, LISTING_SECONDS = "size exceeds limit", 30.0
 QUERY = re.compile(r"\?[^\s\"]*")
