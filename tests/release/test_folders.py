@@ -149,6 +149,15 @@ def test_missing_entries_of_index_json_are_named(
         assert fault.startswith(f"index.json has no entry {reference[1:]}")
 
 
+def test_entries_of_index_json_with_one_name_are_refused(local: Layout, workshop: Workshop) -> None:
+    """Two tools may take another one. An entry without a name has none, not even "None"."""
+    assert refused(local, workshop, ":None") == ["index.json has no entry None; check the name"]
+    name = {"annotations": {layout.NAME: "1.0-slim"}}
+    _entries(local, lambda entries: entries[1].update(name))
+    (fault,) = refused(local, workshop)
+    assert fault == "index.json has several entries 1.0-slim; check the name"
+
+
 @pytest.mark.parametrize(
     ("data", "fault"),
     [

@@ -57,12 +57,11 @@ class Folder:
     def resolve(self, reference: str) -> str:
         """The digest that index.json has for a reference; raises PolicyError."""
         _read(self.path / "oci-layout", "oci-layout")
-        for each in self._entries():
-            found = each.get("annotations")
-            tag = found.get(NAME) if isinstance(found, dict) else None
-            if reference in {f"@{each['digest']}", f":{tag}"}:
-                return str(each["digest"])
-        raise PolicyError(f"index.json has no entry {shown(reference[1:])}; check the name")
+        found = {each["digest"] for each in self._entries() if reference in _names(each)}
+        if len(found) == 1:
+            return str(*found)
+        number = "several entries" if found else "no entry"
+        raise PolicyError(f"index.json has {number} {shown(reference[1:])}; check the name")
 
     def referrers(self, digest: str) -> tuple[list[str], list[str]]:
         """The manifests that are attached to a digest, and the faults of those in index.json."""
@@ -123,6 +122,14 @@ class Folder:
     def _entries(self) -> list[Object]:
         found = layout.parse(_read(self.path / "index.json", "index.json"), "index.json")
         return [*found.get("manifests", ())]
+
+
+def _names(entry: Object) -> Iterator[str]:
+    """The references that an entry of index.json answers to."""
+    yield f"@{entry['digest']}"
+    annotations = entry.get("annotations")
+    if isinstance(annotations, dict) and NAME in annotations:
+        yield f":{annotations[NAME]}"
 
 
 def _read(path: Path, name: str) -> bytes:
