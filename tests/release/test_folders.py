@@ -1,28 +1,19 @@
-"""Does verify-release list every fault of a broken OCI folder, and open only regular files?"""
+"""Does verify-release list every fault of a broken OCI folder?"""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import small_releases
-from tests.support.small_releases import Workshop
+from tests.support.small_releases import PARTS, Workshop, parts
 from worker_images.errors import PolicyError, RegistryError
-from worker_images.files import ROOT
 from worker_images.release import folder, layout, verify
 from worker_images.release.drafts import Draft
 from worker_images.release.layout import Layout
 from worker_images.release.registry import as_json
 from worker_images.release.tree import MAX_DEPTH
-
-# A command that waits for a FIFO does not end.
-SECONDS = 60
 
 
 @pytest.fixture
@@ -47,21 +38,6 @@ def refused(local: Layout, workshop: Workshop, reference: str = ":1.0-slim") -> 
     return faults
 
 
-def parts(local: Layout, draft: Draft) -> dict[str, str]:
-    """The digests of one blob of each sort."""
-    child = draft.parts[0].candidate
-    attached = next(each["digest"] for each in local.entries if each["digest"] != draft.digest)
-    return {
-        "index": draft.digest,
-        "manifest": child.digest,
-        "configuration": child.image_id,
-        "layer": local.json(child.digest)["layers"][0]["digest"],
-        "attestation": attached,
-        "bundle": local.json(attached)["layers"][0]["digest"],
-    }
-
-
-PARTS = ("index", "manifest", "configuration", "layer", "attestation", "bundle")
 SMALL = {"index", "manifest", "attestation"}
 
 
@@ -240,59 +216,3 @@ def test_texts_about_a_folder_name_no_registry(
     with pytest.raises(RegistryError) as found:
         layout.repository(workshop.tools, local).manifest(draft.digest)
     assert str(found.value).endswith("check the folder, then run again")
-
-
-def _fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def _socket(path: Path) -> None:
-    parent = os.open(path.parent, os.O_RDONLY)
-    # The path of a socket has at most 108 bytes.
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(f"/proc/self/fd/{parent}/{path.name}")
-    os.close(parent)
-
-
-def _device(path: Path) -> None:
-    os.mknod(path, 0o020666, os.makedev(1, 5))
-
-
-def _link(path: Path) -> None:
-    """A link to the right bytes."""
-    path.symlink_to(path.with_name(f"{path.name}.real"))
-
-
-def _folder(path: Path) -> None:
-    path.mkdir()
-
-
-SPECIAL = [
-    *((part, make) for part in ("index.json", "layer") for make in (_socket, _device, _folder)),
-    *((part, make) for part in ("index.json", "oci-layout", *PARTS) for make in (_fifo, _link)),
-]
-
-
-@pytest.mark.parametrize(("part", "make"), SPECIAL)
-def test_only_regular_files_are_opened(
-    part: str,
-    make: Callable[[Path], None],
-    local: Layout,
-    workshop: Workshop,
-    draft: Draft,
-) -> None:
-    """A command that waits would not end; a link is refused even if its target is sound."""
-    names = parts(local, draft)
-    path = local.path(names[part]) if part in names else local.folder / part
-    path.rename(path.with_name(f"{path.name}.real"))
-    make(path)
-    command = [sys.executable, "build.py", "verify-release", f"oci:{local.folder}:1.0-slim"]
-    command += ["--key", str(workshop.verifier.key)]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SECONDS
-    )
-    assert done.returncode == 7, done.stderr
-    assert "Traceback" not in done.stderr
-    name = names.get(part, part)
-    (fault,) = [each for each in done.stderr.splitlines() if f"{name} is not a " in each]
-    assert "regular file" in fault or "file that can be read" in fault

@@ -35,6 +35,8 @@ from worker_images.release.tools import Tools
 NUMBER = "1.0"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CREATED = "2026-11-26T00:00:00Z"
+# One blob of each sort in a release.
+PARTS = ("index", "manifest", "configuration", "layer", "attestation", "bundle")
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,20 @@ def composed(
         bundle = signer.sign(draft.digest, kind, each.predicate, draft.tag)
         local = local.with_entries(local.attach(subject, bundle, each.kind, CREATED))
     return local
+
+
+def parts(local: Layout, draft: Draft) -> dict[str, str]:
+    """The digests of one blob of each sort."""
+    child = draft.parts[0].candidate
+    attached = next(each["digest"] for each in local.entries if each["digest"] != draft.digest)
+    return {
+        "index": draft.digest,
+        "manifest": child.digest,
+        "configuration": child.image_id,
+        "layer": local.json(child.digest)["layers"][0]["digest"],
+        "attestation": attached,
+        "bundle": local.json(attached)["layers"][0]["digest"],
+    }
 
 
 def publish(publisher: Publisher, *drafts: Draft) -> list[str]:
