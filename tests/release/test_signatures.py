@@ -2,10 +2,8 @@
 
 import base64
 import json
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,28 +14,8 @@ from worker_images.errors import PolicyError
 from worker_images.release import cosign, examine, layout, publish, verify
 from worker_images.release.cosign import Verifier
 from worker_images.release.drafts import Draft
-from worker_images.release.layout import Layout
 from worker_images.release.statements import NAMES, PROVENANCE, SIGNATURE
 
-# A certificate that has expired, of an authority that has not.
-IDENTITY = """\
-set -eu
-cd "$1"
-key="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
-openssl req -x509 $key -days 2 -keyout ca.key -out ca.pem -subj /CN=ca \\
-  -addext keyUsage=critical,keyCertSign
-openssl req $key -keyout leaf.key -out leaf.csr -subj /
-cat > extensions <<END
-basicConstraints=critical,CA:false
-keyUsage=critical,digitalSignature
-extendedKeyUsage=codeSigning
-subjectAltName=critical,URI:https://example.org/workflow
-1.3.6.1.4.1.57264.1.8=ASN1:UTF8String:https://issuer.example.org
-END
-openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -days -1 -extfile extensions \\
-  -outform DER -out leaf.der
-openssl x509 -in ca.pem -outform DER -out ca.der
-"""
 Edit = Callable[[dict[str, Any]], object]
 
 
@@ -136,81 +114,14 @@ def test_signature_of_another_key_is_refused(
         Verifier(workshop.tools, key=other).verify(bundle, draft.index)
 
 
-def identified(folder: Path, statement: bytes) -> bytes:
-    """A bundle that an identity signed, with a certificate of a private CA and no log entry."""
-    subprocess.run(["sh", "-c", IDENTITY, "sh", str(folder)], capture_output=True, check=True)
-    kind = "application/vnd.in-toto+json"
-    signed = f"DSSEv1 {len(kind)} {kind} {len(statement)} ".encode() + statement
-    command = ["openssl", "dgst", "-sha256", "-sign", str(folder / "leaf.key")]
-    done = subprocess.run(command, input=signed, capture_output=True, check=True)
-    texts = [(folder / "leaf.der").read_bytes(), statement, done.stdout]
-    certificate, payload, signature = (base64.b64encode(each).decode() for each in texts)
-    bundle = {
-        "mediaType": cosign.BUNDLE,
-        "verificationMaterial": {"certificate": {"rawBytes": certificate}, "tlogEntries": []},
-        "dsseEnvelope": {
-            "payload": payload,
-            "payloadType": kind,
-            "signatures": [{"sig": signature}],
-        },
-    }
-    return json.dumps(bundle).encode()
-
-
-def trusting(folder: Path, workshop: Workshop) -> Verifier:
-    """A verifier that trusts the private CA, offline."""
-    authority = base64.b64encode((folder / "ca.der").read_bytes()).decode()
-    root = {
-        **cosign.NO_AUTHORITIES,
-        "certificateAuthorities": [
-            {
-                "uri": "https://ca.example.org",
-                "certChain": {"certificates": [{"rawBytes": authority}]},
-                "validFor": {"start": "2020-01-01T00:00:00Z"},
-            }
-        ],
-    }
-    (folder / "root.json").write_text(json.dumps(root))
-    identity, issuer = "https://example.org/workflow", "https://issuer.example.org"
-    return Verifier(workshop.tools, None, identity, issuer, folder / "root.json")
-
-
-def test_identity_and_key_do_not_replace_each_other(
-    workshop: Workshop, draft: Draft, bundle: bytes, tmp_path: Path
-) -> None:
-    """An identity's certificate that has expired counts only with the time of a log entry."""
-    payload = base64.b64decode(json.loads(bundle)["dsseEnvelope"]["payload"])
-    other = identified(tmp_path, payload)
-    verifier = trusting(tmp_path, workshop)
-    for use, signed, reason in (
-        (verifier, bundle, "signed with a key, not by an identity"),
-        (workshop.verifier, other, "signed by an identity, not with a key"),
-        (verifier, other, "not in a transparency log"),
-    ):
-        with pytest.raises(PolicyError, match=reason):
-            use.verify(signed, draft.index)
-
-
-def composed(workshop: Workshop, draft: Draft, kinds: dict[str, str]) -> Layout:
-    """The layout of a release; `kinds` replaces the predicate's type of statements."""
-    local = publish.compose(draft, workshop.folder / f"layout-{draft.variant}")
-    subject = layout.descriptor(layout.INDEX, draft.digest, len(draft.index))
-    for each in small_releases.statements(draft):
-        kind = kinds.get(each.kind, each.kind)
-        bundle = workshop.signer().sign(draft.digest, kind, each.predicate, draft.tag)
-        entry = local.attach(subject, bundle, each.kind, small_releases.CREATED)
-        local = local.with_entries(entry)
-    return local
-
-
 @pytest.mark.parametrize("kind", [PROVENANCE, SIGNATURE])
 def test_statement_of_another_type_under_the_right_name_is_refused(
     kind: str, workshop: Workshop, draft: Draft
 ) -> None:
     """The annotation names the type that a release needs; the signed type counts."""
-    sound = layout.repository(workshop.tools, composed(workshop, draft, {}))
+    sound = layout.repository(workshop.tools, small_releases.composed(workshop, draft, {}))
     verify.verify(sound, ":1.0-slim", workshop.verifier, (), lambda _: None)
-    other = composed(workshop, draft, {kind: "https://example.org/other"})
+    other = small_releases.composed(workshop, draft, {kind: "https://example.org/other"})
     place = layout.repository(workshop.tools, other)
     with pytest.raises(PolicyError, match=f"no {NAMES[kind]}"):
         verify.verify(place, ":1.0-slim", workshop.verifier, (), lambda _: None)
@@ -242,6 +153,6 @@ def test_release_of_one_variant_is_not_accepted_as_another(workshop: Workshop) -
     )
     index = layout.index_of([part.candidate for part in slim.parts], named.annotations)
     false = replace(named, index=index)
-    place = layout.repository(workshop.tools, composed(workshop, false, {}))
+    place = layout.repository(workshop.tools, small_releases.composed(workshop, false, {}))
     with pytest.raises(PolicyError, match="its label says slim"):
         verify.verify(place, ":1.0-slim", workshop.verifier, (), lambda _: None)

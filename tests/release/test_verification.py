@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import docker_registry, small_releases
-from tests.support.registry_proxy import Proxy
+from tests.support.registry_proxy import ALWAYS, Fault, Proxy
 from tests.support.small_releases import Workshop
 from worker_images.errors import PolicyError, RegistryError
 from worker_images.files import ROOT
@@ -74,6 +74,20 @@ def test_verification_names_what_a_registry_lost(
         check(repository, workshop)
     assert digest in str(refused.value), refused.value
     assert "does not verify" in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["blobs", "manifests"])
+def test_verification_names_what_a_registry_changed(
+    kind: str, proxy: Proxy, repository: Repository, workshop: Workshop
+) -> None:
+    """Every blob, or every manifest, has another byte than its digest says."""
+    draft = workshop.draft()
+    small_releases.publish(workshop.publisher(repository), draft)
+    proxy.faults = [Fault(f"GET .*/{kind}/sha256:", "flip", ALWAYS)]
+    with pytest.raises(PolicyError, match="does not verify") as refused:
+        check(repository, workshop)
+    assert "bytes do not match their digest" in str(refused.value)
+    assert draft.digest in str(refused.value)
 
 
 def test_verification_names_missing_attestations(

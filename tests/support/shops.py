@@ -58,7 +58,8 @@ class Shop:
 
     def verify(self, reference: str, *words: str | Path) -> "subprocess.CompletedProcess[str]":
         """Run the command verify-release."""
-        return self.run("verify-release", reference, "--key", self.public_key, *words)
+        options = ["--key", str(self.public_key)]
+        return self.run("verify-release", reference, *options, *words)
 
     def tags(self) -> list[str]:
         """The tags of the registry."""

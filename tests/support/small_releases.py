@@ -8,7 +8,7 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -24,9 +24,9 @@ from worker_images.release import attest, layout, policy, registry, tested
 from worker_images.release.cosign import Signer, Statement, Verifier
 from worker_images.release.drafts import Draft, Part
 from worker_images.release.examine import REVISION, VARIANT, VERSION
-from worker_images.release.layout import ANNOTATION, Candidate
-from worker_images.release.provenance import BUILD_TYPE, PARAMETERS
-from worker_images.release.publish import Publisher
+from worker_images.release.layout import ANNOTATION, Candidate, Layout
+from worker_images.release.provenance import BUILD_TYPE, PARAMETERS, SOURCE, commit_of
+from worker_images.release.publish import Publisher, compose
 from worker_images.release.registry import Repository, as_json
 from worker_images.release.statements import PROVENANCE, SBOM, SIGNATURE, TESTS
 from worker_images.release.tested import LayerResults, Row, Tested
@@ -35,6 +35,8 @@ from worker_images.release.tools import Tools
 NUMBER = "1.0"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CREATED = "2026-11-26T00:00:00Z"
+# One blob of each sort in a release.
+PARTS = ("index", "manifest", "configuration", "layer", "attestation", "bundle")
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,14 @@ def statements(draft: Draft) -> list[Statement]:
 
 def _provenance(draft: Draft) -> object:
     outer = dict.fromkeys(PARAMETERS, "") | {"variant": draft.variant}
-    return {"buildDefinition": {"buildType": BUILD_TYPE, "externalParameters": outer}}
+    commit = commit_of(draft.annotations[REVISION])
+    source = {"name": SOURCE, "digest": {"gitCommit": commit}}
+    definition = {
+        "buildType": BUILD_TYPE,
+        "externalParameters": outer,
+        "resolvedDependencies": [source] if commit else [],
+    }
+    return {"buildDefinition": definition}
 
 
 def _sbom(candidate: Candidate) -> object:
@@ -155,6 +164,37 @@ def _sbom(candidate: Candidate) -> object:
     return {
         "metadata": {"component": {"version": candidate.digest}},
         "components": [component],
+    }
+
+
+def composed(
+    workshop: Workshop,
+    draft: Draft,
+    kinds: Mapping[str, str] | None = None,
+    signer: Signer | None = None,
+) -> Layout:
+    """A release in a new folder; `kinds` replaces the predicate's type of statements."""
+    signer = signer or workshop.signer()
+    local = compose(draft, Path(tempfile.mkdtemp(dir=workshop.folder), "layout"))
+    subject = layout.descriptor(layout.INDEX, draft.digest, len(draft.index))
+    for each in statements(draft):
+        kind = (kinds or {}).get(each.kind, each.kind)
+        bundle = signer.sign(draft.digest, kind, each.predicate, draft.tag)
+        local = local.with_entries(local.attach(subject, bundle, each.kind, CREATED))
+    return local
+
+
+def parts(local: Layout, draft: Draft) -> dict[str, str]:
+    """The digests of one blob of each sort."""
+    child = draft.parts[0].candidate
+    attached = next(each["digest"] for each in local.entries if each["digest"] != draft.digest)
+    return {
+        "index": draft.digest,
+        "manifest": child.digest,
+        "configuration": child.image_id,
+        "layer": local.json(child.digest)["layers"][0]["digest"],
+        "attestation": attached,
+        "bundle": local.json(attached)["layers"][0]["digest"],
     }
 
 

@@ -42,6 +42,11 @@ def add_verifier(parser: argparse.ArgumentParser) -> None:
         metavar="LAYER[,LAYER]",
         help="test layers that must have passed completely; image must always have passed",
     )
+    parser.add_argument(
+        "--allow-dirty",
+        action="store_true",
+        help="accept a release that was built with changes that are not committed",
+    )
     add_place(parser)
 
 

@@ -43,7 +43,14 @@ def check(argv: list[str], root: Path, progress: Progress) -> str:
     programs = tools_of(project.read(root), progress)
     verifier = verifier_of(arguments, programs)
     place = registry.open_place(programs, name, arguments.ca_file)
-    found = verify.verify(place, reference, verifier, arguments.require, progress)
+    found = verify.verify(
+        place,
+        reference,
+        verifier,
+        arguments.require,
+        progress,
+        allow_dirty=arguments.allow_dirty,
+    )
     return json.dumps(found.as_data(), indent=1) if arguments.json else found.text
 
 
@@ -70,6 +77,7 @@ def roll_back(argv: list[str], root: Path, progress: Progress) -> str:
         verifier_of(arguments, programs),
         arguments.require,
         progress,
+        allow_dirty=arguments.allow_dirty,
     )
     if arguments.json:
         return json.dumps([vars(move) for move in moves], indent=1)

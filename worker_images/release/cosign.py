@@ -23,16 +23,24 @@ STATEMENTS = ("https://in-toto.io/Statement/v0.1", "https://in-toto.io/Statement
 # A trusted root without authorities: a key needs none, and cosign fetches none.
 NO_AUTHORITIES = {"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}
 # Texts of cosign's errors, with what they mean.
+CHANGED = "changed after it was signed"
+AUTHORITY = "its certificate is not from a trusted authority"
 REASONS = (
-    ("do not match threshold", "not signed with this key, or changed after it was signed"),
+    ("do not match threshold", CHANGED),
+    ("transparency log signature does not match", CHANGED),
     ("invalid bundle", "not a valid Sigstore bundle"),
     ("proto:", "not a valid Sigstore bundle"),
     ("does not match any digest in statement", "it is about another image"),
     ("none of the expected identities matched", "signed by another identity"),
+    ("expected issuer value", "another issuer vouches for the identity that signed"),
     ("no matching CertificateIdentity", "signed by another identity"),
-    ("expired", "its certificate was not valid when it was signed"),
+    ("outside certificate validity", "expired: its certificate was not valid when it was signed"),
     ("verified log entries", "not in a transparency log"),
-    ("leaf certificate verification failed", "its certificate is not from a trusted authority"),
+    ("verified log entry", "not in a transparency log"),
+    ("inclusion proof missing", "not in a transparency log"),
+    ("leaf certificate verification failed", AUTHORITY),
+    ("SCT entries", f"{AUTHORITY}: no log of certificates has it"),
+    ("tuf", "Sigstore's authorities cannot be fetched; name a copy of them with --trusted-root"),
 )
 
 
@@ -110,7 +118,7 @@ class Verifier:
             command += [f"--bundle={folder / 'bundle.json'}", str(folder / "subject")]
             done = self.tools.run("cosign", command)
         if done.status:
-            raise PolicyError(_reason(done))
+            raise PolicyError(_reason(done, with_key=bool(self.key)))
         return statement(bundle, f"sha256:{hashlib.sha256(subject).hexdigest()}")
 
 
@@ -187,9 +195,10 @@ def make_key(tools: Tools, prefix: Path) -> tuple[Path, Path]:
     return pair
 
 
-def _reason(done: Done) -> str:
+def _reason(done: Done, *, with_key: bool) -> str:
     known = (reason for text, reason in REASONS if text in done.errors)
-    return next(known, shown(done.message, 300))
+    found = next(known, shown(done.message, 300))
+    return f"not signed with this key, or {found}" if with_key and found == CHANGED else found
 
 
 def _signing_fault(done: Done) -> str:

@@ -8,10 +8,9 @@ from worker_images.errors import PolicyError
 from worker_images.model.oci import archive
 from worker_images.model.oci.image import Image, ImageError
 from worker_images.model.results import OUTCOMES
-from worker_images.release import layout, policy, stated, tested
+from worker_images.release import layout, policy, provenance, stated, tested
 from worker_images.release.cosign import BUNDLE, Statement, Verifier
 from worker_images.release.layout import ANNOTATION, INDEX, MANIFEST, Layout, Object
-from worker_images.release.provenance import BUILD_TYPE, PARAMETERS
 from worker_images.release.statements import NAMES, OF_IMAGE, OF_INDEX, PROVENANCE, SBOM, TESTS
 from worker_images.untrusted import UntrustedError, shown
 
@@ -98,11 +97,12 @@ def examine(
         # One of these may be what is missing, and say why.
         faults += [*others, *absent]
     faults += _foreign(statements, images)
-    for each, image in pairs:
-        faults += _contradictions(each, image, annotations, statements, required)
-    for statement in statements:
-        if statement.kind == PROVENANCE:
-            faults += provenance_faults(statement.predicate, annotations)
+    for own, image in pairs:
+        faults += _contradictions(own, image, annotations, statements, required)
+    variant, revision = annotations.get(VARIANT), annotations.get(REVISION, "")
+    for each in statements:
+        if each.kind == PROVENANCE:
+            faults += provenance.faults(each.predicate, variant, revision)
     return Verified(name, digest, annotations, images, statements, tuple(faults), tuple(others))
 
 
@@ -110,6 +110,16 @@ def annotations_of(index: Object) -> dict[str, str]:
     """The annotations of an index."""
     found = index.get("annotations")
     return {key: str(text) for key, text in found.items()} if isinstance(found, dict) else {}
+
+
+def revision_faults(annotations: Mapping[str, str], *, allow_dirty: bool) -> Iterator[str]:
+    """Why users must not trust the revision of an index."""
+    revision = annotations.get(REVISION, "")
+    if not allow_dirty and not provenance.commit_of(revision):
+        yield (
+            f"revision {shown(revision) or 'missing'}: it is not built from a commit alone; to"
+            " accept this, add --allow-dirty"
+        )
 
 
 def _images(pulled: Layout, index: Object, faults: list[str]) -> Iterator[tuple[Published, Image]]:
@@ -216,19 +226,3 @@ def _contradictions(
         yield f"{where}: a check failed after the release"
     # Results of a GPU node may have been added later; one statement must show all that is needed.
     yield from (f"{where}: {fault}" for fault in min(found, key=len, default=[]))
-
-
-def provenance_faults(predicate: object, annotations: Mapping[str, str]) -> Iterator[str]:
-    """How a provenance contradicts the annotations of the index."""
-    definition = predicate.get("buildDefinition") if isinstance(predicate, dict) else None
-    outer = definition.get("externalParameters") if isinstance(definition, dict) else None
-    if not isinstance(outer, dict):
-        yield "provenance: it has no buildDefinition.externalParameters"
-        return
-    kind = definition.get("buildType") if isinstance(definition, dict) else None
-    if kind != BUILD_TYPE:
-        yield f"provenance: unknown build type {shown(str(kind))}"
-    if unknown := outer.keys() ^ PARAMETERS:
-        yield f"provenance: unknown or missing parameters: {', '.join(sorted(map(shown, unknown)))}"
-    if outer.get("variant") != annotations.get(VARIANT):
-        yield f"provenance: it is for variant {shown(str(outer.get('variant')))}"

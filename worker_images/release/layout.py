@@ -154,12 +154,19 @@ def parse(data: bytes, name: str) -> Object:
         raise PolicyError(f"{name}: {error}") from error
     if not _is_object(found):
         raise PolicyError(f"{name}: not an object")
-    lists = [found.get(key, []) for key in ("manifests", "layers")]
+    lists = [found.get(key, []) for key in ("manifests", "layers", "blobs")]
     named = [each for listed in lists for each in (listed if isinstance(listed, list) else [0])]
-    named += [found["config"]] if "config" in found else []
-    if not all(_is_object(each) and DIGEST.fullmatch(str(each.get("digest"))) for each in named):
+    named += [found[key] for key in ("config", "subject") if key in found]
+    if not all(map(_is_descriptor, named)):
         raise PolicyError(f"{name}: not a manifest")
     return found
+
+
+def _is_descriptor(value: object) -> bool:
+    if not _is_object(value) or not DIGEST.fullmatch(str(value.get("digest"))):
+        return False
+    size = value.get("size")
+    return isinstance(size, int) and not isinstance(size, bool) and size >= 0
 
 
 def _is_object(value: object) -> TypeGuard[Object]:

@@ -14,6 +14,7 @@ from worker_images.files import text_digest
 from worker_images.model.lock import lock_of
 from worker_images.model.project import Project
 from worker_images.release import purls
+from worker_images.untrusted import shown
 
 # Names; .invalid is a domain that never resolves (RFC 2606).
 BUILD_TYPE = "https://worker-images.invalid/build/v1"
@@ -21,7 +22,9 @@ BUILD_TYPE = "https://worker-images.invalid/build/v1"
 PARAMETERS = frozenset({"variant", "source", "architectures", "versions"})
 # A build by ./build.py is SLSA Build L1: this builder can forge what it signs.
 LOCAL_BUILDER = "https://worker-images.invalid/builder/local/v1"
-COMMIT = re.compile(r"(?P<commit>[0-9a-f]{40}|[0-9a-f]{64})(?P<changed>-dirty)?")
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+# The dependency that is the checkout.
+SOURCE = "source"
 
 Json = Mapping[str, object]
 
@@ -65,11 +68,43 @@ def predicate(
     }
 
 
+def commit_of(revision: str) -> str:
+    """The commit of a revision; empty if the checkout had changes, or was not of git."""
+    return revision if COMMIT.fullmatch(revision) else ""
+
+
+def faults(predicate: object, variant: str | None, revision: str) -> Iterator[str]:
+    """How a provenance contradicts the variant and the revision of a release."""
+    definition = predicate.get("buildDefinition") if isinstance(predicate, dict) else None
+    outer = definition.get("externalParameters") if isinstance(definition, dict) else None
+    if not isinstance(definition, dict) or not isinstance(outer, dict):
+        yield "provenance: it has no buildDefinition.externalParameters"
+        return
+    kind = definition.get("buildType")
+    if kind != BUILD_TYPE:
+        yield f"provenance: unknown build type {shown(str(kind))}"
+    if unknown := outer.keys() ^ PARAMETERS:
+        yield f"provenance: unknown or missing parameters: {', '.join(sorted(map(shown, unknown)))}"
+    if outer.get("variant") != variant:
+        yield f"provenance: it is for variant {shown(str(outer.get('variant')))}"
+    commits, wanted = _commits(definition.get("resolvedDependencies")), commit_of(revision)
+    if commits != ([wanted] if wanted else []):
+        found = ", ".join(map(shown, commits)) or "no commit"
+        yield f"provenance: it names {found}; the revision of the index is {shown(revision)}"
+
+
+def _commits(dependencies: object) -> list[str]:
+    """The commits of the checkout that a provenance names."""
+    rows = dependencies if isinstance(dependencies, list) else []
+    named = [each for each in rows if isinstance(each, dict) and each.get("name") == SOURCE]
+    digests = [each.get("digest") for each in named]
+    return [str(each.get("gitCommit") if isinstance(each, dict) else None) for each in digests]
+
+
 def _checkout(project: Project, revision: str, repository: str) -> Iterator[Json]:
     """The git revision and the lock; a checkout with changes has no digest."""
-    found = COMMIT.fullmatch(revision)
-    if found and not found["changed"]:
-        yield _named("source", _address(repository), {"gitCommit": found["commit"]})
+    if commit := commit_of(revision):
+        yield _named(SOURCE, _address(repository), {"gitCommit": commit})
     text = lock_of(project.versions).read_text()
     yield _named("versions.lock", "", {"sha256": text_digest(text)})
 

@@ -25,7 +25,7 @@ class Publisher:
     """Where drafts go and who signs them. `folder` holds a layout of each variant.
 
     `keep_floating` leaves floating tags where they are. `settle` is the pause, in seconds, between
-    moving tags and reading them again.
+    moving tags and reading them again. `allow_dirty` accepts a revision that is not a commit.
     """
 
     target: Repository
@@ -36,6 +36,7 @@ class Publisher:
     progress: Progress
     keep_floating: bool = False
     settle: float = 2.0
+    allow_dirty: bool = False
 
     def state(self, draft: Draft) -> Verified | None:
         """What the registry has of a draft; None if it has nothing.
@@ -54,8 +55,14 @@ class Publisher:
 
     def inspect(self, draft: Draft) -> Verified:
         """Check what the registry has of a draft."""
-        reference = f"@{draft.digest}"
-        return verify.inspect(self.target, reference, self.verifier, self.required, self.progress)
+        return verify.inspect(
+            self.target,
+            f"@{draft.digest}",
+            self.verifier,
+            self.required,
+            self.progress,
+            allow_dirty=self.allow_dirty,
+        )
 
     def publish(self, draft: Draft, lacking: Sequence[Statement]) -> Verified:
         """Push a draft and read it back, then sign and attach statements; move no tag.

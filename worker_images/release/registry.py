@@ -5,7 +5,9 @@ requests that may succeed later, and sends a blob only if the registry does not 
 """
 
 import json
+import os
 import re
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -39,17 +41,21 @@ CRASHED = 2
 PASSING = re.compile(r"EOF|connection reset|broken pipe|blob unknown")
 ATTEMPTS = 3
 # oras reads each blob that it copies, and compares it with its digest.
-ALTERED = re.compile(r"mismatch(ed)? digest|digest mismatch|mismatch between", re.IGNORECASE)
+ALTERED = re.compile(
+    r"mismatch(ed)? digest|digest mismatch|mismatch between|mismatch content-length", re.IGNORECASE
+)
+# oras reads no manifest of more than 4 MiB, and every page of a list.
+TOO_LARGE, LISTING_SECONDS = "size exceeds limit", 30.0
 QUERY = re.compile(r"\?[^\s\"]*")
 # Patterns of errors, with the next step. {host} is the registry.
 ADVICE = (
     (r"x509|certificate", "name the CA's certificate with --ca-file"),
     (
-        r"40[13]\b|unauthorized|denied|forbidden|authentication required|credential",
+        r"\b40[13]\b|unauthorized|denied|forbidden|authentication required|credential",
         "log in with an account that may do this: docker login {host}",
     ),
     (r"\b405\b|unsupported", "the registry is read-only; ask its operator, or name another one"),
-    (r"429\b|too ?many ?requests", "the registry limits requests; wait, then run again"),
+    (r"\b429\b|too ?many ?requests", "the registry limits requests; wait, then run again"),
     (
         r"\b50[0-9]\b|internal server error|unavailable|registry: unknown:",
         "the registry failed; see its log and its free space, then run again",
@@ -109,10 +115,17 @@ class Repository:
         return done.output
 
     def referrers(self, digest: str) -> tuple[str, ...]:
-        """The digests of the manifests whose subject has this digest."""
-        done = self._run("discover", "--format", "json", f"@{digest}")
+        """The digests of the manifests whose subject has this digest.
+
+        Raises RegistryError, and PolicyError if the list does not end.
+        """
+        action = f"reading the referrers of {self.shown(f'@{digest}')}"
+        try:
+            done = self._run("discover", "--format", "json", f"@{digest}", limit=LISTING_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise PolicyError(f"{action}: it takes longer than {LISTING_SECONDS:.0f} s") from error
         if done.status:
-            raise self.error(f"reading the referrers of {self.shown(f'@{digest}')}", done)
+            raise self.error(action, done)
         return tuple(str(each["digest"]) for each in self._json(done, "")["manifests"] or ())
 
     def tag(self, digest: str, *tags: str) -> None:
@@ -146,13 +159,17 @@ class Repository:
                 f"{action}: {cause}; bytes do not match their digest; no tag was moved; see the"
                 " storage and the proxies of the registry"
             )
+        if TOO_LARGE in done.message:
+            return PolicyError(f"{action}: {cause}")
+        if self.is_layout:
+            return RegistryError(f"{action}: {cause}; check the folder, then run again")
         found = (advice for text, advice in ADVICE if re.search(text, done.message, re.IGNORECASE))
         return RegistryError(f"{action}: {cause}; {next(found, OTHERWISE).format(host=self.host)}")
 
-    def _run(self, *words: str, after: Sequence[str] = ()) -> Done:
+    def _run(self, *words: str, after: Sequence[str] = (), limit: float | None = None) -> Done:
         *command, reference = words
         arguments = [*command, *self._options(""), self.name + reference, *after]
-        return _repeated(lambda: self.tools.run("oras", arguments))
+        return _repeated(lambda: self.tools.run("oras", arguments, limit))
 
     def _options(self, prefix: str) -> list[str]:
         found = [f"--{prefix}oci-layout"] if self.is_layout else []
@@ -223,7 +240,7 @@ def open_place(tools: Tools, name: str, ca_file: Path | None = None) -> Reposito
     if not name.startswith(LAYOUT):
         return connect(tools, name, ca_file)
     folder = Path(name.removeprefix(LAYOUT))
-    if not (folder / "index.json").is_file():
+    if not os.path.lexists(folder / "index.json"):
         raise UsageError(f"{folder}: not an OCI layout: it has no index.json; check the path")
     return Repository(tools, str(folder.absolute()), is_layout=True)
 

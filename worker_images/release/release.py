@@ -103,6 +103,7 @@ def run(options: Request, project: Project, progress: Progress) -> tuple[Outcome
             _folder(project, options),
             progress,
             options.keep_floating,
+            allow_dirty=options.allow_dirty,
         )
         found = drafts.build(options, project, held, progress)
         # A version that is taken is refused for every variant before anything is pushed.

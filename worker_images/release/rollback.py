@@ -27,6 +27,8 @@ def rollback(
     verifier: Verifier,
     required: Sequence[str],
     progress: Progress,
+    *,
+    allow_dirty: bool = False,
 ) -> tuple[Moved, ...]:
     """Let the floating tag of each variant name a released version that verifies.
 
@@ -34,7 +36,14 @@ def rollback(
     """
     _check_present(target, version, variants)
     found = {
-        variant: verify.verify(target, f":{version}-{variant}", verifier, required, progress)
+        variant: verify.verify(
+            target,
+            f":{version}-{variant}",
+            verifier,
+            required,
+            progress,
+            allow_dirty=allow_dirty,
+        )
         for variant in variants
     }
     return tuple(

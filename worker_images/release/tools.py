@@ -57,8 +57,8 @@ class Tools:
     folder: Path
     stall: float = STALL_SECONDS
 
-    def run(self, program: str, arguments: Sequence[str]) -> Done:
-        """Run a program until it ends."""
+    def run(self, program: str, arguments: Sequence[str], timeout: float | None = None) -> Done:
+        """Run a program until it ends; raises TimeoutExpired after `timeout` seconds."""
         with subprocess.Popen(
             self._command(program, arguments),
             stdin=subprocess.DEVNULL,
@@ -66,7 +66,11 @@ class Tools:
             stderr=subprocess.PIPE,
         ) as process:
             with _watched(process, self.stall) as stalled:
-                output, errors = process.communicate()
+                try:
+                    output, errors = process.communicate(timeout=timeout)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    raise
             return Done(
                 process.returncode, output, "".join(stalled) + errors.decode(errors="replace")
             )

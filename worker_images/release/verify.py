@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from worker_images import files
-from worker_images.errors import PolicyError, RegistryError
-from worker_images.release import layout
-from worker_images.release.cosign import Verifier
-from worker_images.release.examine import VARIANT, VERSION, Verified, examine
+from worker_images.errors import PolicyError
+from worker_images.release import layout, tree
+from worker_images.release.cosign import BUNDLE, Verifier
+from worker_images.release.examine import VARIANT, VERSION, Verified, examine, revision_faults
+from worker_images.release.folder import Folder
 from worker_images.release.layout import Layout
 from worker_images.release.registry import Repository
+from worker_images.release.remote import Remote
 from worker_images.untrusted import listed, shown
 
 Progress = Callable[[str], None]
@@ -23,12 +25,14 @@ def verify(
     verifier: Verifier,
     required: Sequence[str],
     progress: Progress,
+    *,
+    allow_dirty: bool = False,
 ) -> Verified:
     """Check what a reference names and return it.
 
     Raises RegistryError, and PolicyError with every fault.
     """
-    found = inspect(source, reference, verifier, required, progress)
+    found = inspect(source, reference, verifier, required, progress, allow_dirty=allow_dirty)
     if found.faults:
         faults = listed(found.faults)
         raise PolicyError(f"{found.name} does not verify:\n{faults}\ndo not use this image")
@@ -41,60 +45,66 @@ def inspect(
     verifier: Verifier,
     required: Sequence[str],
     progress: Progress,
+    *,
+    allow_dirty: bool = False,
 ) -> Verified:
-    """Check what a reference names and return it with its faults; raises RegistryError."""
-    name = source.shown(reference)
-    digest = source.resolve(reference)
-    if digest is None:
-        raise RegistryError(f"{name}: not found; check the name and the tag")
+    """Check what a reference names and return it with its faults; raises RegistryError.
+
+    The revision of a release must be a commit, unless `allow_dirty` is set.
+    """
+    place = Folder(Path(source.name)) if source.is_layout else Remote(source)
+    name = place.shown(reference)
+    try:
+        digest = place.resolve(reference)
+    except PolicyError as error:
+        return Verified(name, "", {}, (), (), (str(error),))
     with tempfile.TemporaryDirectory(dir=files.scratch(), prefix="part-") as scratch:
         pulled = layout.create(Path(scratch, "layout"))
         progress(f"reading {name}")
-        if lost := _pull(source, digest, pulled):
-            return Verified(name, digest, {}, (), (), tuple(lost))
-        referrers = source.referrers(digest)
-        lost = [fault for each in referrers for fault in _pull(source, each, pulled)]
-        held = [each for each in referrers if pulled.path(each).is_file()]
+        index = tree.walk(place.manifest, digest, tree.IMAGES)
+        faults = [*index.faults, *place.copy(index, pulled)]
+        held, lost = _attestations(place, digest, pulled)
+        if faults:
+            return Verified(name, digest, {}, (), (), (*faults, *lost))
         found = examine(pulled, name, digest, held, verifier, required)
-        return replace(found, faults=(*lost, *_mistagged(reference, found), *found.faults))
+    faults = [*lost, *_mistagged(source, reference, found)]
+    faults += revision_faults(found.annotations, allow_dirty=allow_dirty)
+    return replace(found, faults=(*faults, *found.faults))
 
 
-def _mistagged(reference: str, found: Verified) -> list[str]:
+def _mistagged(source: Repository, reference: str, found: Verified) -> list[str]:
     """Why a tag must not name this release: whoever can push may move a tag."""
     variant, version = found.annotations.get(VARIANT, ""), found.annotations.get(VERSION, "")
     if reference.startswith("@") or reference in {f":{variant}", f":{version}-{variant}"}:
         return []
+    entry = f"entry {reference[1:]} of index.json" if source.is_layout else f"tag {reference[1:]}"
     fault = (
-        f"the tag {reference[1:]} names the release {shown(version)} of {shown(variant)}; to verify"
-        " that release under another tag, name its digest"
+        f"the {entry} names the release {shown(version)} of {shown(variant)}; to verify that"
+        " release under another name, use its digest"
     )
     return [fault]
 
 
-def _pull(source: Repository, digest: str, pulled: Layout) -> list[str]:
-    """Copy a manifest with what it names; return what the repository does not have of it."""
+def _attestations(
+    place: Folder | Remote, digest: str, pulled: Layout
+) -> tuple[list[str], list[str]]:
+    """Copy the bundles that are attached to a manifest; return their manifests, and faults."""
+    held = list[str]()
     try:
-        source.copy_to(layout.repository(source.tools, pulled), digest, lambda _: None)
-    except RegistryError:
-        lost = missing(source, digest)
-        if not lost:
-            raise
-        return lost
-    return []
-
-
-def missing(source: Repository, digest: str) -> list[str]:
-    """The manifests and blobs that a repository does not have of a manifest."""
-    faults = list[str]()
-    waiting = [digest]
-    while waiting:
-        each = waiting.pop()
-        if source.resolve(f"@{each}") is None:
-            faults.append(f"manifest {each} is missing")
+        found, faults = place.referrers(digest)
+    except PolicyError as error:
+        return held, [str(error)]
+    for each in found:
+        attached = tree.walk(place.manifest, each, tree.BUNDLE, digest)
+        if _is_other(attached):
             continue
-        found = layout.parse(source.manifest(each), each)
-        waiting += [entry["digest"] for entry in found.get("manifests", ())]
-        blobs = [*found.get("layers", ()), *([found["config"]] if "config" in found else ())]
-        names = [blob["digest"] for blob in blobs]
-        faults += [f"blob {name} is missing" for name in names if not source.has_blob(name)]
-    return faults
+        lost = [*attached.faults, *place.copy(attached, pulled)]
+        faults += lost
+        held += [] if lost else [each]
+    return held, faults
+
+
+def _is_other(attached: tree.Tree) -> bool:
+    """Whether this is no bundle, such as what a scanner attaches; of any size, it is not read."""
+    data = attached.manifests.get(attached.root)
+    return data is not None and layout.parse(data, attached.root).get("artifactType") != BUNDLE

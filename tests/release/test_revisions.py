@@ -1,0 +1,122 @@
+"""Does a release name the commit that it was built from?"""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from tests.support import small_releases
+from tests.support.small_releases import COMMIT, Workshop
+from worker_images.errors import PolicyError
+from worker_images.files import ROOT
+from worker_images.release import layout, rollback, verify
+from worker_images.release.drafts import Draft
+from worker_images.release.examine import REVISION, Verified
+from worker_images.release.registry import Repository
+
+OTHER = 40 * "f"
+DIRTY = (f"{COMMIT}-dirty", "unknown", "", "main", COMMIT[:12])
+
+
+def check(workshop: Workshop, draft: Draft, *, allow_dirty: bool) -> Verified:
+    place = layout.repository(workshop.tools, small_releases.composed(workshop, draft))
+    return verify.verify(
+        place, f":{draft.tag}", workshop.verifier, (), lambda _: None, allow_dirty=allow_dirty
+    )
+
+
+@pytest.mark.parametrize("allow_dirty", [False, True])
+def test_release_of_a_commit_verifies(workshop: Workshop, *, allow_dirty: bool) -> None:
+    """A control of the refusals."""
+    assert check(workshop, workshop.draft(), allow_dirty=allow_dirty).annotations[REVISION]
+
+
+@pytest.mark.parametrize("revision", DIRTY)
+def test_release_without_a_commit_verifies_only_if_allowed(
+    revision: str, workshop: Workshop
+) -> None:
+    draft = workshop.draft(revision=revision)
+    with pytest.raises(PolicyError, match=r"not built from a commit alone.*--allow-dirty") as found:
+        check(workshop, draft, allow_dirty=False)
+    assert (revision or "missing") in str(found.value)
+    assert check(workshop, draft, allow_dirty=True).annotations[REVISION] == revision
+
+
+@pytest.mark.parametrize(
+    ("index", "provenance", "message"),
+    [
+        (COMMIT, OTHER, f"it names {OTHER}; the revision of the index is {COMMIT}"),
+        (COMMIT, f"{COMMIT}-dirty", f"it names no commit; the revision of the index is {COMMIT}"),
+        (f"{COMMIT}-dirty", COMMIT, f"it names {COMMIT}; the revision of the index is {COMMIT}-d"),
+    ],
+)
+def test_provenance_of_another_commit_is_refused(
+    index: str, provenance: str, message: str, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Statements of a draft with another revision are attached to the index."""
+    draft = workshop.draft(revision=index)
+    stated = replace(draft, annotations={**draft.annotations, REVISION: provenance})
+    signed = small_releases.statements(stated)
+    monkeypatch.setattr(small_releases, "statements", lambda _: signed)
+    with pytest.raises(PolicyError) as refused:
+        check(workshop, draft, allow_dirty=True)
+    assert f"provenance: {message}" in str(refused.value)
+
+
+def test_command_refuses_a_dirty_release_without_the_option(workshop: Workshop) -> None:
+    draft = workshop.draft(revision=f"{COMMIT}-dirty")
+    folder = small_releases.composed(workshop, draft).folder
+    command = [sys.executable, "build.py", "verify-release", f"oci:{folder}:{draft.tag}"]
+    command += ["--key", str(workshop.verifier.key), "--json"]
+
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        line = [*command, *words]
+        return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    refused = run()
+    assert refused.returncode == 7, refused.stderr
+    assert f"revision {COMMIT}-dirty: it is not built from a commit alone" in refused.stderr
+    accepted = run("--allow-dirty")
+    assert accepted.returncode == 0, accepted.stderr
+    assert json.loads(accepted.stdout)["digest"] == draft.digest
+
+
+def test_rollback_to_a_dirty_release_needs_permission(
+    repository: Repository, workshop: Workshop
+) -> None:
+    draft = workshop.draft(revision="unknown")
+    small_releases.publish(replace(workshop.publisher(repository), allow_dirty=True), draft)
+    later = workshop.draft("two", number="1.1")
+    small_releases.publish(workshop.publisher(repository), later)
+
+    def roll_back(*, allow_dirty: bool) -> None:
+        rollback.rollback(
+            repository,
+            "1.0",
+            ["slim"],
+            workshop.verifier,
+            (),
+            lambda _: None,
+            allow_dirty=allow_dirty,
+        )
+
+    with pytest.raises(PolicyError, match="revision unknown"):
+        roll_back(allow_dirty=False)
+    assert repository.resolve(":slim") == later.digest
+    roll_back(allow_dirty=True)
+    assert repository.resolve(":slim") == draft.digest
+
+
+def test_publisher_of_a_dirty_draft_needs_permission(
+    repository: Repository, workshop: Workshop
+) -> None:
+    """What a release checks before it moves a tag is what verify-release checks."""
+    draft = workshop.draft(revision="unknown")
+    publisher = workshop.publisher(repository)
+    with pytest.raises(PolicyError, match="revision unknown"):
+        small_releases.publish(publisher, draft)
+    assert repository.resolve(f":{draft.tag}") is None
+    small_releases.publish(replace(publisher, allow_dirty=True), draft)
+    assert repository.resolve(f":{draft.tag}") == draft.digest
