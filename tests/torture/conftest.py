@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import docker_registry
 from tests.support.docker_registry import PASSWORD, USER
-from worker_images.build import requirements
+from worker_images.build import record, requirements
 from worker_images.files import ROOT
 from worker_images.model import project
 from worker_images.release import cosign, tools
@@ -63,7 +63,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         for name, outcome, seen in session.config.stash.get(ROWS, [])
     ]
     if rows:
-        head = ["| test | result | seen |", "| --- | --- | --- |"]
+        head = [
+            f"Commit {record.revision(ROOT)}.\n",
+            "| test | result | seen |",
+            "| --- | --- | --- |",
+        ]
         path = ROOT / "out/tests/torture.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join([*head, *rows]) + "\n")

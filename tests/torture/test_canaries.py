@@ -65,7 +65,7 @@ def test_no_secret_is_written_or_published(
     # Every stage is built again, with the secrets in the environment.
     built = run(["--variant", "slim", "--no-cache"])
     assert built.returncode == 0, built.stderr
-    options = ["--arch", "amd64", "--to", target, "--version", "1", "--allow-dirty"]
+    options = ["--arch", "amd64", "--to", target, "--version", "1"]
     signing = ["--key", str(key.with_suffix(".key"))]
     released = run(["release", "--variant", "slim", *options, *signing])
     assert released.returncode == 0, released.stderr
