@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
-from worker_images.build.record import UNKNOWN
 from worker_images.errors import PolicyError
 from worker_images.release import layout
 from worker_images.release.drafts import Draft
 from worker_images.release.examine import REVISION, VERSION, annotations_of
+from worker_images.release.provenance import commit_of
 from worker_images.release.registry import Repository
 from worker_images.untrusted import shown
 
@@ -33,7 +33,7 @@ class Floating:
             return ""
         at = f"stays at {shown(self.version) or self.digest}" if self.digest else "is not set"
         revision, version = draft.annotations[REVISION], draft.annotations[VERSION]
-        if revision == UNKNOWN or revision.endswith("-dirty"):
+        if not commit_of(revision):
             return f"{self.tag} {at}: no commit has the sources of this release"
         if keep or (self.digest and not _is_older(self.version, version)):
             return f"{self.tag} {at}; ./build.py rollback --to {version} moves it"

@@ -66,11 +66,7 @@ class Tools:
             stderr=subprocess.PIPE,
         ) as process:
             with _watched(process, self.stall) as stalled:
-                try:
-                    output, errors = process.communicate(timeout=timeout)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    raise
+                output, errors = process.communicate(timeout=timeout)
             return Done(
                 process.returncode, output, "".join(stalled) + errors.decode(errors="replace")
             )
