@@ -8,8 +8,8 @@ import pytest
 
 from tests.support import checkouts, docker_registry
 from tests.support.registry_proxy import Proxy, proxying
-from tests.support.shops import VERSION, Shop
-from tests.support.small_releases import Workshop
+from tests.support.sites import VERSION, Site
+from tests.support.small_releases import Factory
 from worker_images.build import requirements
 from worker_images.engine.endpoint import Endpoint
 from worker_images.files import ROOT
@@ -33,15 +33,15 @@ def programs() -> Tools:
 
 
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory, programs: Tools) -> Iterator[Workshop]:
+def factory(tmp_path_factory: pytest.TempPathFactory, programs: Tools) -> Iterator[Factory]:
     """A key pair, and bundles that were signed with it."""
-    folder = tmp_path_factory.mktemp("workshop")
+    folder = tmp_path_factory.mktemp("factory")
     with pytest.MonkeyPatch.context() as settings:
         settings.setenv("COSIGN_PASSWORD", "a password of the tests")
         # Credentials of the machine's user must not count.
         settings.setenv("DOCKER_CONFIG", str(folder))
         cosign.make_key(programs, folder / "k")
-        yield Workshop(folder, programs)
+        yield Factory(folder, programs)
 
 
 @pytest.fixture(scope="session")
@@ -65,29 +65,29 @@ def name() -> str:
 
 
 @pytest.fixture
-def repository(proxy: Proxy, workshop: Workshop, name: str) -> Repository:
+def repository(proxy: Proxy, factory: Factory, name: str) -> Repository:
     """An empty repository behind the proxy."""
-    found = registry.connect(workshop.tools, f"{proxy.address}/{name}")
+    found = registry.connect(factory.tools, f"{proxy.address}/{name}")
     proxy.exchanges.clear()
     return found
 
 
 @pytest.fixture(scope="session")
-def shop(
+def site(
     program: Path,
-    workshop: Workshop,
+    factory: Factory,
     tmp_path_factory: pytest.TempPathFactory,
     endpoint: Endpoint,
-) -> Iterator[Shop]:
+) -> Iterator[Site]:
     """A registry with the release 1.0 of all variants."""
     assert endpoint
-    folder = tmp_path_factory.mktemp("shop")
+    folder = tmp_path_factory.mktemp("site")
     with (
         docker_registry.running(program, folder / "registry") as address,
         proxying(address) as proxy,
     ):
         checkout = checkouts.committed(folder / "checkout")
-        found = Shop(proxy, workshop.folder / "k.key", checkout)
+        found = Site(proxy, factory.folder / "k.key", checkout)
         done = found.release("all", VERSION)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("released  ") == 2

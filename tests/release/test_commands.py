@@ -6,31 +6,31 @@ from pathlib import Path
 import pytest
 
 from tests.support import commands
-from tests.support.shops import VERSION, Shop
-from tests.support.small_releases import Workshop
+from tests.support.sites import VERSION, Site
+from tests.support.small_releases import Factory
 from worker_images.engine.endpoint import Endpoint
 from worker_images.release import cosign, registry
 
 
-def test_rollback_command_moves_the_floating_tag_back(shop: Shop, workshop: Workshop) -> None:
-    place = registry.connect(workshop.tools, shop.target)
+def test_rollback_command_moves_the_floating_tag_back(site: Site, factory: Factory) -> None:
+    place = registry.connect(factory.tools, site.target)
     released = place.resolve(f":{VERSION}-slim")
     other = place.resolve(f":{VERSION}-full")
     assert released
     assert other
     place.tag(other, "slim")
-    before = {tag: place.resolve(f":{tag}") for tag in shop.tags()}
-    words = ["--registry", shop.target, "--variant", "slim", "--key", str(shop.public_key)]
-    done = shop.run("rollback", "--to", VERSION, *words)
+    before = {tag: place.resolve(f":{tag}") for tag in site.tags()}
+    words = ["--registry", site.target, "--variant", "slim", "--key", str(site.public_key)]
+    done = site.run("rollback", "--to", VERSION, *words)
     assert done.returncode == 0, done.stderr
     assert (released in done.stdout, other in done.stdout) == (True, True)
     assert {tag: place.resolve(f":{tag}") for tag in before} == before | {"slim": released}
-    missing = shop.run("rollback", "--to", "9.9", *words)
+    missing = site.run("rollback", "--to", "9.9", *words)
     assert missing.returncode == 6
     assert "9.9-slim: not found" in missing.stderr
 
 
-def test_engine_pulls_and_runs_the_released_image(shop: Shop, endpoint: Endpoint) -> None:
+def test_engine_pulls_and_runs_the_released_image(site: Site, endpoint: Endpoint) -> None:
     """The engine gets the layers that were tested."""
 
     def docker(*words: str) -> str:
@@ -38,7 +38,7 @@ def test_engine_pulls_and_runs_the_released_image(shop: Shop, endpoint: Endpoint
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    name = f"{shop.target}@{shop.verified(f'{shop.target}:{VERSION}-slim')['digest']}"
+    name = f"{site.target}@{site.verified(f'{site.target}:{VERSION}-slim')['digest']}"
     docker("pull", "--quiet", name)
     try:
         assert "runsc version" in docker("run", "--rm", name, "runsc", "--version")
@@ -48,10 +48,10 @@ def test_engine_pulls_and_runs_the_released_image(shop: Shop, endpoint: Endpoint
         docker("rmi", name)
 
 
-def test_cosign_and_oras_accept_the_release(shop: Shop, workshop: Workshop, tmp_path: Path) -> None:
+def test_cosign_and_oras_accept_the_release(site: Site, factory: Factory, tmp_path: Path) -> None:
     """The commands of docs/release.md for users without this checkout."""
-    name = f"{shop.target}:{VERSION}-slim"
-    found = workshop.tools.run("oras", ["discover", "--plain-http", "--format", "json", name])
+    name = f"{site.target}:{VERSION}-slim"
+    found = factory.tools.run("oras", ["discover", "--plain-http", "--format", "json", name])
     assert found.status == 0, found.errors
     listed = json.loads(found.output)["manifests"]
     assert {each["artifactType"] for each in listed} == {cosign.BUNDLE}
@@ -59,10 +59,10 @@ def test_cosign_and_oras_accept_the_release(shop: Shop, workshop: Workshop, tmp_
     root.write_text(json.dumps(cosign.NO_AUTHORITIES))
     command = ["verify-attestation", "--new-bundle-format", "--type=slsaprovenance1"]
     command += ["--insecure-ignore-tlog", f"--trusted-root={root}", "--allow-http-registry"]
-    done = workshop.tools.run("cosign", [*command, f"--key={shop.public_key}", name])
+    done = factory.tools.run("cosign", [*command, f"--key={site.public_key}", name])
     assert done.status == 0, done.errors
-    _, other = cosign.make_key(workshop.tools, tmp_path / "other")
-    refused = workshop.tools.run("cosign", [*command, f"--key={other}", name])
+    _, other = cosign.make_key(factory.tools, tmp_path / "other")
+    refused = factory.tools.run("cosign", [*command, f"--key={other}", name])
     assert refused.status != 0
 
 
@@ -81,13 +81,13 @@ def test_cosign_and_oras_accept_the_release(shop: Shop, workshop: Workshop, tmp_
     ],
 )
 def test_release_with_a_wrong_option_ends_before_any_work(
-    words: list[str], code: int, text: str, shop: Shop
+    words: list[str], code: int, text: str, site: Site
 ) -> None:
     """Nothing is built, and the registry gets no write."""
-    shop.proxy.exchanges.clear()
-    done = shop.release("slim", "wrong", *words)
+    site.proxy.exchanges.clear()
+    done = site.release("slim", "wrong", *words)
     assert done.returncode == code, done.stderr
     assert text in done.stderr
     assert "engine" not in done.stderr
     assert "Traceback" not in done.stderr
-    assert shop.proxy.lines("^(PUT|POST)") == []
+    assert site.proxy.lines("^(PUT|POST)") == []

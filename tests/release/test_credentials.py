@@ -9,7 +9,7 @@ import pytest
 from tests.support import docker_registry, small_releases
 from tests.support.docker_registry import PASSWORD, USER, Settings
 from tests.support.registry_proxy import ALWAYS, Fault, proxying
-from tests.support.small_releases import Workshop
+from tests.support.small_releases import Factory
 from worker_images.errors import ImageBuildError, RegistryError
 from worker_images.release import registry, verify
 
@@ -36,35 +36,35 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def publish(workshop: Workshop, address: str, ca_file: Path | None = None, name: str = NAME) -> str:
+def publish(factory: Factory, address: str, ca_file: Path | None = None, name: str = NAME) -> str:
     """Publish a release and verify it; return the lines of progress."""
     lines = list[str]()
-    target = registry.connect(workshop.tools, f"{address}/{name}", ca_file)
-    small_releases.publish(workshop.publisher(target, lines.append), workshop.draft())
-    verify.verify(target, ":1.0-slim", workshop.verifier, (), lines.append)
+    target = registry.connect(factory.tools, f"{address}/{name}", ca_file)
+    small_releases.publish(factory.publisher(target, lines.append), factory.draft())
+    verify.verify(target, ":1.0-slim", factory.verifier, (), lines.append)
     return "\n".join(lines)
 
 
 def test_release_reads_credentials_of_docker_login(
-    program: Path, workshop: Workshop, settings: Path, tmp_path: Path
+    program: Path, factory: Factory, settings: Path, tmp_path: Path
 ) -> None:
     """Without credentials, or with a wrong password, it ends before any work and tells the fix."""
     with docker_registry.running(program, tmp_path / "r", Settings(password=True)) as address:
         advice = f"connecting to {address}: .*docker login {address}"
         with pytest.raises(RegistryError, match=advice):
-            publish(workshop, address)
+            publish(factory, address)
         log_in(settings, address, "wrong")
         with pytest.raises(RegistryError, match=advice) as refused:
-            publish(workshop, address)
+            publish(factory, address)
         log_in(settings, address)
-        published = publish(workshop, address)
+        published = publish(factory, address)
     assert "tagging" in published
     assert PASSWORD not in published + str(refused.value)
 
 
 def test_release_reads_credentials_of_a_helper(
     program: Path,
-    workshop: Workshop,
+    factory: Factory,
     settings: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -76,18 +76,18 @@ def test_release_reads_credentials_of_a_helper(
     monkeypatch.setenv("PATH", str(helper.parent), prepend=":")
     with docker_registry.running(program, tmp_path / "r", Settings(password=True)) as address:
         (settings / "config.json").write_text(json.dumps({"credHelpers": {address: "tests"}}))
-        publish(workshop, address)
+        publish(factory, address)
         asked = (helper.parent / "asked").read_text().splitlines()
     assert {*asked} == {f"get {address}"}
 
 
 def test_release_gets_new_tokens_when_they_expire(
-    shared_registry: str, workshop: Workshop, settings: Path, name: str
+    shared_registry: str, factory: Factory, settings: Path, name: str
 ) -> None:
     """A token is good for seven requests here. No token and no password is printed."""
     with proxying(shared_registry, token_uses=7) as proxy:
         log_in(settings, proxy.address)
-        published = publish(workshop, proxy.address, name=name)
+        published = publish(factory, proxy.address, name=name)
         issued = [*proxy.tokens]
     assert len([token for token in issued if token.startswith("secret-")]) > 3
     assert PASSWORD not in published
@@ -95,24 +95,24 @@ def test_release_gets_new_tokens_when_they_expire(
 
 
 def test_release_with_a_token_that_is_refused_ends_with_exit_code_6(
-    shared_registry: str, workshop: Workshop, settings: Path, name: str
+    shared_registry: str, factory: Factory, settings: Path, name: str
 ) -> None:
     """The registry asks for a token again and again; the message has no token."""
     with proxying(shared_registry, token_uses=ALWAYS) as proxy:
         log_in(settings, proxy.address)
         proxy.faults = [Fault("^PUT", 401, ALWAYS)]
         with pytest.raises(RegistryError, match="docker login") as refused:
-            publish(workshop, proxy.address, name=name)
+            publish(factory, proxy.address, name=name)
         proxy.faults = [Fault("^GET /token", 403, ALWAYS)]
         with pytest.raises(RegistryError, match="docker login") as denied:
-            publish(workshop, proxy.address, name=name)
+            publish(factory, proxy.address, name=name)
     for error in (refused, denied):
         assert "secret-" not in str(error.value)
         assert PASSWORD not in str(error.value)
 
 
 def test_release_trusts_a_private_ca_that_is_named(
-    program: Path, workshop: Workshop, tmp_path: Path
+    program: Path, factory: Factory, tmp_path: Path
 ) -> None:
     """An unknown CA is refused before any work, with the option that names it."""
     folder = tmp_path / "certificates"
@@ -120,15 +120,15 @@ def test_release_trusts_a_private_ca_that_is_named(
     secure = Settings(certificates=docker_registry.certificates(folder))
     with docker_registry.running(program, tmp_path / "r", secure) as address:
         with pytest.raises(RegistryError, match=r"certificate.*name the CA's .* with --ca-file"):
-            publish(workshop, address)
-        publish(workshop, address, folder / "ca.pem")
+            publish(factory, address)
+        publish(factory, address, folder / "ca.pem")
         (folder / "empty.pem").touch()
         with pytest.raises(ImageBuildError) as refused:
-            publish(workshop, address, folder / "empty.pem")
+            publish(factory, address, folder / "empty.pem")
     assert refused.value.exit_code == 6
     assert "--ca-file" in str(refused.value)
 
 
-def test_closed_port_ends_a_release_before_any_work(workshop: Workshop) -> None:
+def test_closed_port_ends_a_release_before_any_work(factory: Factory) -> None:
     with pytest.raises(RegistryError, match="connection refused; check the registry's name"):
-        publish(workshop, "127.0.0.1:1")
+        publish(factory, "127.0.0.1:1")

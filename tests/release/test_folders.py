@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support import small_releases
-from tests.support.small_releases import PARTS, Workshop, parts
+from tests.support.small_releases import PARTS, Factory, parts
 from worker_images.errors import PolicyError, RegistryError
 from worker_images.release import folder, layout, verify
 from worker_images.release.drafts import Draft
@@ -17,21 +17,21 @@ from worker_images.release.tree import MAX_DEPTH
 
 
 @pytest.fixture
-def draft(workshop: Workshop) -> Draft:
-    return workshop.draft()
+def draft(factory: Factory) -> Draft:
+    return factory.draft()
 
 
 @pytest.fixture
-def local(workshop: Workshop, draft: Draft) -> Layout:
+def local(factory: Factory, draft: Draft) -> Layout:
     """A sound release in a folder."""
-    return small_releases.composed(workshop, draft)
+    return small_releases.composed(factory, draft)
 
 
-def refused(local: Layout, workshop: Workshop, reference: str = ":1.0-slim") -> list[str]:
+def refused(local: Layout, factory: Factory, reference: str = ":1.0-slim") -> list[str]:
     """The faults that verify-release lists."""
-    place = layout.repository(workshop.tools, local)
+    place = layout.repository(factory.tools, local)
     with pytest.raises(PolicyError) as found:
-        verify.verify(place, reference, workshop.verifier, (), lambda _: None)
+        verify.verify(place, reference, factory.verifier, (), lambda _: None)
     first, *faults, last = str(found.value).splitlines()
     assert first == f"oci:{local.folder}{reference} does not verify:"
     assert last == "do not use this image"
@@ -51,53 +51,51 @@ def check_only(faults: list[str], first: str) -> None:
     assert all(each.startswith("no ") for each in faults[1:]), faults
 
 
-def test_sound_folder_verifies(local: Layout, workshop: Workshop, draft: Draft) -> None:
+def test_sound_folder_verifies(local: Layout, factory: Factory, draft: Draft) -> None:
     """A control of all refusals, by tag and by digest."""
-    place = layout.repository(workshop.tools, local)
+    place = layout.repository(factory.tools, local)
     for reference in (":1.0-slim", f"@{draft.digest}"):
-        found = verify.verify(place, reference, workshop.verifier, (), lambda _: None)
+        found = verify.verify(place, reference, factory.verifier, (), lambda _: None)
         assert len(found.statements) == 4
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_missing_blob_is_named(part: str, local: Layout, workshop: Workshop, draft: Draft) -> None:
+def test_missing_blob_is_named(part: str, local: Layout, factory: Factory, draft: Draft) -> None:
     digest = parts(local, draft)[part]
     local.path(digest).unlink()
-    check_only(refused(local, workshop), f"{sort(part)} {digest} is missing")
+    check_only(refused(local, factory), f"{sort(part)} {digest} is missing")
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_truncated_blob_is_named(
-    part: str, local: Layout, workshop: Workshop, draft: Draft
-) -> None:
+def test_truncated_blob_is_named(part: str, local: Layout, factory: Factory, draft: Draft) -> None:
     digest = parts(local, draft)[part]
     data = local.path(digest).read_bytes()
     local.path(digest).write_bytes(data[:-1])
     reason = ": its bytes do not match its digest"
     if part not in SMALL:
         reason = f" has {len(data) - 1} bytes instead of {len(data)}"
-    check_only(refused(local, workshop), f"{sort(part)} {digest}{reason}")
+    check_only(refused(local, factory), f"{sort(part)} {digest}{reason}")
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_blob_with_other_bytes_is_named(
-    part: str, local: Layout, workshop: Workshop, draft: Draft
+    part: str, local: Layout, factory: Factory, draft: Draft
 ) -> None:
     digest = parts(local, draft)[part]
     data = local.path(digest).read_bytes()
     local.path(digest).write_bytes(bytes([data[0] ^ 1]) + data[1:])
     fault = f"{sort(part)} {digest}: its bytes do not match its digest"
-    check_only(refused(local, workshop), fault)
+    check_only(refused(local, factory), fault)
 
 
-def test_every_fault_of_a_folder_is_listed(local: Layout, workshop: Workshop, draft: Draft) -> None:
+def test_every_fault_of_a_folder_is_listed(local: Layout, factory: Factory, draft: Draft) -> None:
     """A missing layer, a truncated configuration, a changed bundle: one command names all."""
     named = parts(local, draft)
     local.path(named["layer"]).unlink()
     local.path(named["configuration"]).write_bytes(b"")
     bundle = local.path(named["bundle"])
     bundle.write_bytes(bundle.read_bytes().replace(b"{", b"[", 1))
-    faults = refused(local, workshop)
+    faults = refused(local, factory)
     for part in ("layer", "configuration", "bundle"):
         assert sum(named[part] in each for each in faults) == 1, faults
     assert len(faults) == 3
@@ -111,26 +109,26 @@ def _entries(local: Layout, change: Callable[[list[dict[str, Any]]], object]) ->
 
 
 def test_missing_entries_of_index_json_are_named(
-    local: Layout, workshop: Workshop, draft: Draft
+    local: Layout, factory: Factory, draft: Draft
 ) -> None:
     """The message speaks of a folder: a folder has no registry to look at."""
     _entries(local, lambda entries: entries.pop(-1))
-    assert len(refused(local, workshop)) == 1
-    assert refused(local, workshop, ":2.0-slim") == [
+    assert len(refused(local, factory)) == 1
+    assert refused(local, factory, ":2.0-slim") == [
         "index.json has no entry 2.0-slim; check the name"
     ]
     _entries(local, lambda entries: entries.clear())
     for reference in (":1.0-slim", f"@{draft.digest}"):
-        (fault,) = refused(local, workshop, reference)
+        (fault,) = refused(local, factory, reference)
         assert fault.startswith(f"index.json has no entry {reference[1:]}")
 
 
-def test_entries_of_index_json_with_one_name_are_refused(local: Layout, workshop: Workshop) -> None:
+def test_entries_of_index_json_with_one_name_are_refused(local: Layout, factory: Factory) -> None:
     """Two tools may take another one. An entry without a name has none, not even "None"."""
-    assert refused(local, workshop, ":None") == ["index.json has no entry None; check the name"]
+    assert refused(local, factory, ":None") == ["index.json has no entry None; check the name"]
     name = {"annotations": {layout.NAME: "1.0-slim"}}
     _entries(local, lambda entries: entries[1].update(name))
-    (fault,) = refused(local, workshop)
+    (fault,) = refused(local, factory)
     assert fault == "index.json has several entries 1.0-slim; check the name"
 
 
@@ -148,22 +146,22 @@ def test_entries_of_index_json_with_one_name_are_refused(local: Layout, workshop
     ],
 )
 def test_malformed_index_json_is_refused(
-    data: bytes, fault: str, local: Layout, workshop: Workshop
+    data: bytes, fault: str, local: Layout, factory: Factory
 ) -> None:
     (local.folder / "index.json").write_bytes(data)
-    (found,) = refused(local, workshop)
+    (found,) = refused(local, factory)
     assert found.startswith(fault)
 
 
-def test_malformed_manifest_is_refused(local: Layout, workshop: Workshop) -> None:
+def test_malformed_manifest_is_refused(local: Layout, factory: Factory) -> None:
     """Its digest is that of its bytes."""
     entry = local.add(layout.INDEX, b'{"manifests": 1}')
     place = local.with_entries(entry)
     reference = f"@{entry['digest']}"
-    assert refused(place, workshop, reference)[0] == f"manifest {entry['digest']}: not a manifest"
+    assert refused(place, factory, reference)[0] == f"manifest {entry['digest']}: not a manifest"
 
 
-def test_folder_of_nested_indexes_is_refused(local: Layout, workshop: Workshop) -> None:
+def test_folder_of_nested_indexes_is_refused(local: Layout, factory: Factory) -> None:
     """An index that index.json names may hold attestations; far below, none is searched."""
     entry = local.entries[0]
     for _ in range(MAX_DEPTH + 1):
@@ -171,39 +169,39 @@ def test_folder_of_nested_indexes_is_refused(local: Layout, workshop: Workshop) 
         entry = local.add(layout.INDEX, as_json(index))
     place = local.with_entries(entry)
     bound = f"{folder.MAX_ENTRIES} manifests, or some deeper than {MAX_DEPTH} levels"
-    assert f"index.json names more than {bound}" in refused(place, workshop)
+    assert f"index.json names more than {bound}" in refused(place, factory)
 
 
 def test_folder_of_many_manifests_is_refused(
-    local: Layout, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    local: Layout, factory: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folder, "MAX_ENTRIES", len(local.entries) - 1)
     bound = f"index.json names more than {folder.MAX_ENTRIES} manifests"
-    assert any(each.startswith(bound) for each in refused(local, workshop))
+    assert any(each.startswith(bound) for each in refused(local, factory))
 
 
 def test_attestations_below_an_index_of_a_folder_are_found(
-    local: Layout, workshop: Workshop, draft: Draft
+    local: Layout, factory: Factory, draft: Draft
 ) -> None:
     """The fallback tag of a registry is such an index."""
     attached = [each for each in local.entries if each["digest"] != draft.digest]
     index = {"schemaVersion": 2, "mediaType": layout.INDEX, "manifests": attached}
     entry = local.add(layout.INDEX, as_json(index))
     place = Layout(local.folder, local.entries[:1]).with_entries(entry)
-    source = layout.repository(workshop.tools, place)
-    found = verify.verify(source, ":1.0-slim", workshop.verifier, (), lambda _: None)
+    source = layout.repository(factory.tools, place)
+    found = verify.verify(source, ":1.0-slim", factory.verifier, (), lambda _: None)
     assert len(found.statements) == 4
 
 
 def test_texts_about_a_folder_name_no_registry(
-    local: Layout, workshop: Workshop, draft: Draft
+    local: Layout, factory: Factory, draft: Draft
 ) -> None:
     """A folder has entries, and neither a registry nor tags."""
     _entries(local, lambda entries: entries[0]["annotations"].update({layout.NAME: "latest"}))
     (local.folder / "oci-layout").rename(local.folder / "moved")
-    texts = refused(local, workshop, ":latest")
+    texts = refused(local, factory, ":latest")
     (local.folder / "moved").rename(local.folder / "oci-layout")
-    texts += refused(local, workshop, ":latest") + refused(local, workshop, ":1.0-slim")
+    texts += refused(local, factory, ":latest") + refused(local, factory, ":1.0-slim")
     assert texts == [
         "oci-layout is missing",
         (
@@ -214,5 +212,5 @@ def test_texts_about_a_folder_name_no_registry(
     ]
     local.path(draft.digest).unlink()
     with pytest.raises(RegistryError) as found:
-        layout.repository(workshop.tools, local).manifest(draft.digest)
+        layout.repository(factory.tools, local).manifest(draft.digest)
     assert str(found.value).endswith("check the folder, then run again")

@@ -9,28 +9,28 @@ from pathlib import Path
 import pytest
 
 from tests.support.registry_proxy import Fault
-from tests.support.shops import SLIM, VERSION, Shop, kept, manifest
+from tests.support.sites import SLIM, VERSION, Site, kept, manifest
 from worker_images.engine.endpoint import Endpoint
 from worker_images.files import ROOT
 from worker_images.model.oci.files import BLOBS
 
 
 @pytest.mark.parametrize("variant", ["slim", "full"])
-def test_release_publishes_the_tested_manifest(variant: str, shop: Shop) -> None:
-    found = shop.verified(f"{shop.target}:{VERSION}-{variant}")
+def test_release_publishes_the_tested_manifest(variant: str, site: Site) -> None:
+    found = site.verified(f"{site.target}:{VERSION}-{variant}")
     (image,) = found["images"]
     assert image["digest"] == manifest(variant)
-    assert shop.verified(f"{shop.target}:{variant}")["digest"] == found["digest"]
+    assert site.verified(f"{site.target}:{variant}")["digest"] == found["digest"]
 
 
-def test_release_that_is_published_changes_nothing(shop: Shop) -> None:
+def test_release_that_is_published_changes_nothing(site: Site) -> None:
     """A second run says so and sends nothing; a dry run too."""
-    shop.proxy.exchanges.clear()
+    site.proxy.exchanges.clear()
     for words in ((), ("--dry-run",)):
-        done = shop.release("all", VERSION, *words)
+        done = site.release("all", VERSION, *words)
         assert (done.returncode, done.stdout.count("already released")) == (0, 2), done.stderr
-    assert shop.proxy.lines("^(PUT|POST|PATCH|DELETE)") == []
-    assert shop.proxy.lines("^GET")
+    assert site.proxy.lines("^(PUT|POST|PATCH|DELETE)") == []
+    assert site.proxy.lines("^GET")
 
 
 def places(archive: Path, digest: str) -> dict[str, int]:
@@ -50,9 +50,9 @@ def places(archive: Path, digest: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("blob", ["manifest", "config", "layer", "index"])
-def test_byte_that_changes_after_the_tests_is_refused(blob: str, shop: Shop) -> None:
+def test_byte_that_changes_after_the_tests_is_refused(blob: str, site: Site) -> None:
     """It changes when the release first asks the registry for its version, before any push."""
-    archive, tags = SLIM / "image.tar", shop.tags()
+    archive, tags = SLIM / "image.tar", site.tags()
     offset = places(archive, manifest("slim"))[blob]
 
     def change() -> bool:
@@ -64,33 +64,33 @@ def test_byte_that_changes_after_the_tests_is_refused(blob: str, shop: Shop) -> 
         return True
 
     fault = Fault(f"HEAD .*/manifests/changed-{blob}-slim", change)
-    shop.proxy.exchanges.clear()
+    site.proxy.exchanges.clear()
     with kept(archive):
-        shop.proxy.faults = [fault]
-        done = shop.release("slim", f"changed-{blob}")
+        site.proxy.faults = [fault]
+        done = site.release("slim", f"changed-{blob}")
     assert not fault.times
     assert done.returncode == 7, done.stderr
     assert "out/slim/image.tar" in done.stderr
     assert "changed after its tests" in done.stderr
     assert "Traceback" not in done.stderr
-    assert shop.proxy.lines("^(PUT|POST)") == []
-    assert shop.tags() == tags
+    assert site.proxy.lines("^(PUT|POST)") == []
+    assert site.tags() == tags
 
 
-def test_edited_report_is_refused(shop: Shop) -> None:
+def test_edited_report_is_refused(site: Site) -> None:
     """The seal of the report shows the change; the registry does not change."""
-    report, tags = SLIM / "image.xml", shop.tags()
-    shop.proxy.exchanges.clear()
+    report, tags = SLIM / "image.xml", site.tags()
+    site.proxy.exchanges.clear()
     with kept(report):
         report.write_text(report.read_text() + "<!-- edited -->")
-        done = shop.release("slim", "edited")
+        done = site.release("slim", "edited")
     assert done.returncode == 7, done.stderr
     assert "image.xml" in done.stderr
-    assert shop.proxy.lines("^(PUT|POST)") == []
-    assert shop.tags() == tags
+    assert site.proxy.lines("^(PUT|POST)") == []
+    assert site.tags() == tags
 
 
-def test_changed_image_under_the_local_tag_is_not_released(shop: Shop, endpoint: Endpoint) -> None:
+def test_changed_image_under_the_local_tag_is_not_released(site: Site, endpoint: Endpoint) -> None:
     """A container was committed as worker:slim; the release has the tested archive."""
 
     def docker(*words: str) -> str:
@@ -103,17 +103,17 @@ def test_changed_image_under_the_local_tag_is_not_released(shop: Shop, endpoint:
     container = docker("create", own)
     try:
         docker("commit", "--change", "ENV CHANGED=1", container, "worker:slim")
-        done = shop.release("slim", "moved")
+        done = site.release("slim", "moved")
         assert done.returncode == 0, done.stderr
     finally:
         docker("rm", container)
         docker("tag", own, "worker:slim")
-    (image,) = shop.verified(f"{shop.target}:moved-slim")["images"]
+    (image,) = site.verified(f"{site.target}:moved-slim")["images"]
     assert image["digest"] == manifest("slim")
 
 
 def test_engine_is_not_needed_after_the_tests(
-    shop: Shop, endpoint: Endpoint, tmp_path: Path
+    site: Site, endpoint: Endpoint, tmp_path: Path
 ) -> None:
     """Its socket is gone from the first write on: nothing is built between test and push."""
     socket = tmp_path / "engine.sock"
@@ -124,26 +124,26 @@ def test_engine_is_not_needed_after_the_tests(
         return True
 
     fault = Fault("^(POST|PUT)", gone)
-    shop.proxy.faults = [fault]
-    done = shop.release("slim", "order", DOCKER_HOST=f"unix://{socket}")
+    site.proxy.faults = [fault]
+    done = site.release("slim", "order", DOCKER_HOST=f"unix://{socket}")
     assert done.returncode == 0, done.stderr
     assert not fault.times
     assert not socket.is_symlink()
-    refused = shop.release("slim", "order-2", DOCKER_HOST=f"unix://{socket}")
+    refused = site.release("slim", "order-2", DOCKER_HOST=f"unix://{socket}")
     assert refused.returncode == 4, "the engine is needed before the tests"
 
 
-def test_archive_of_slim_is_not_released_as_full(shop: Shop, endpoint: Endpoint) -> None:
+def test_archive_of_slim_is_not_released_as_full(site: Site, endpoint: Endpoint) -> None:
     """Slim's archive and record lie in full's folder."""
-    full, tags = ROOT / "out/full", shop.tags()
+    full, tags = ROOT / "out/full", site.tags()
     with kept(full / "image.tar", full / "build.json"):
         shutil.copy2(SLIM / "image.tar", full)
         own, other = (json.loads((each / "build.json").read_text()) for each in (full, SLIM))
         record = other | {"variant": "full", "key": own["key"]}
         (full / "build.json").write_text(json.dumps(record))
-        done = shop.release("full", "swapped")
+        done = site.release("full", "swapped")
     tag = [endpoint.docker, "tag", own["engine_id"], "worker:full"]
     subprocess.run(tag, env=endpoint.environment, check=True)
     assert done.returncode in {5, 7}, done.stderr
     assert "Traceback" not in done.stderr
-    assert shop.tags() == tags
+    assert site.tags() == tags

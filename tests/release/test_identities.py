@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import authorities, small_releases
 from tests.support.authorities import END, IDENTITY, ISSUER, START, Authorities, Signing
-from tests.support.small_releases import Workshop
+from tests.support.small_releases import Factory
 from worker_images.errors import PolicyError
 from worker_images.files import ROOT
 from worker_images.harness.options import not_run
@@ -63,22 +63,22 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Authorities:
 
 
 @pytest.fixture
-def draft(workshop: Workshop) -> Draft:
-    return workshop.draft()
+def draft(factory: Factory) -> Draft:
+    return factory.draft()
 
 
 @pytest.fixture
-def verifier(trusted: Authorities, workshop: Workshop, tmp_path: Path) -> Verifier:
+def verifier(trusted: Authorities, factory: Factory, tmp_path: Path) -> Verifier:
     root = trusted.root(tmp_path / "root.json")
-    return Verifier(workshop.tools, None, IDENTITY, ISSUER, root)
+    return Verifier(factory.tools, None, IDENTITY, ISSUER, root)
 
 
 @pytest.fixture
-def sign(trusted: Authorities, workshop: Workshop, draft: Draft) -> Sign:
+def sign(trusted: Authorities, factory: Factory, draft: Draft) -> Sign:
     """Sign the draft."""
 
     def bundle(**changes: Any) -> bytes:  # noqa: ANN401 - fields of Signing
-        signer = Identified(workshop.tools, None, trusted, replace(Signing(), **changes))
+        signer = Identified(factory.tools, None, trusted, replace(Signing(), **changes))
         return signer.sign(draft.digest, SIGNATURE, {}, draft.tag)
 
     return bundle
@@ -192,41 +192,41 @@ def test_changed_bundle_of_an_identity_is_refused(
 
 
 def test_signature_about_another_image_is_refused(
-    sign: Sign, verifier: Verifier, workshop: Workshop
+    sign: Sign, verifier: Verifier, factory: Factory
 ) -> None:
     with pytest.raises(PolicyError, match="it is about another image"):
-        verifier.verify(sign(), workshop.draft("two").index)
+        verifier.verify(sign(), factory.draft("two").index)
 
 
 def test_identity_and_key_do_not_replace_each_other(
-    sign: Sign, verifier: Verifier, workshop: Workshop, draft: Draft
+    sign: Sign, verifier: Verifier, factory: Factory, draft: Draft
 ) -> None:
-    with_key = workshop.signer().sign(draft.digest, SIGNATURE, {}, draft.tag)
+    with_key = factory.signer().sign(draft.digest, SIGNATURE, {}, draft.tag)
     with pytest.raises(PolicyError, match="signed with a key, not by an identity"):
         verifier.verify(with_key, draft.index)
     with pytest.raises(PolicyError, match="signed by an identity, not with a key"):
-        workshop.verifier.verify(sign(), draft.index)
+        factory.verifier.verify(sign(), draft.index)
 
 
 def test_release_of_an_identity_verifies_without_a_network(
     trusted: Authorities,
     verifier: Verifier,
-    workshop: Workshop,
+    factory: Factory,
     draft: Draft,
     pytestconfig: pytest.Config,
 ) -> None:
     """The command needs a copy of the authorities, and says so."""
     if os.geteuid():
         not_run(pytestconfig, "release", "a network namespace needs root")
-    signer = Identified(workshop.tools, None, trusted)
-    folder = small_releases.composed(workshop, draft, signer=signer).folder
+    signer = Identified(factory.tools, None, trusted)
+    folder = small_releases.composed(factory, draft, signer=signer).folder
     command = ["unshare", "--net", sys.executable, "build.py", "verify-release"]
     command += [f"oci:{folder}:{draft.tag}", "--issuer", ISSUER, "--identity"]
 
     def run(identity: str, *words: str) -> "subprocess.CompletedProcess[str]":
         line = [*command, identity, *words]
         settings = {**os.environ, "HOME": str(folder.parent)}
-        settings["XDG_CACHE_HOME"] = str(workshop.tools.folder.parents[2])
+        settings["XDG_CACHE_HOME"] = str(factory.tools.folder.parents[2])
         return subprocess.run(
             line, cwd=ROOT, capture_output=True, text=True, check=False, env=settings
         )

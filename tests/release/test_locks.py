@@ -3,11 +3,11 @@
 import fcntl
 
 from tests.support.registry_proxy import Fault
-from tests.support.shops import Shop
+from tests.support.sites import Site
 from worker_images.files import ROOT
 
 
-def test_folder_of_an_image_is_locked_until_it_is_published(shop: Shop) -> None:
+def test_folder_of_an_image_is_locked_until_it_is_published(site: Site) -> None:
     """Another build of slim waits and names the release."""
     seen = []
 
@@ -19,9 +19,9 @@ def test_folder_of_an_image_is_locked_until_it_is_published(shop: Shop) -> None:
                 seen.append(file.read().partition(" ")[2])
         return True
 
-    shop.proxy.faults = [Fault("^(PUT|POST)", look), Fault("PUT .*/manifests/locked-slim", look)]
-    done = shop.release("slim", "locked")
+    site.proxy.faults = [Fault("^(PUT|POST)", look), Fault("PUT .*/manifests/locked-slim", look)]
+    done = site.release("slim", "locked")
     assert done.returncode == 0, done.stderr
-    assert seen == 2 * [f"is releasing locked to {shop.target}"]
+    assert seen == 2 * [f"is releasing locked to {site.target}"]
     with (ROOT / "out/slim/.lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.shops import VERSION, Shop
-from tests.support.small_releases import Workshop
+from tests.support.sites import VERSION, Site
+from tests.support.small_releases import Factory
 from worker_images.release import registry
 
 WRONG = {"COSIGN_PASSWORD": "not this one"}
@@ -38,76 +38,76 @@ ABSENT = "127.0.0.1:1/team/worker"
     ],
 )
 def test_wrong_option_of_release_has_its_message(
-    words: list[str], code: int, text: str, shop: Shop
+    words: list[str], code: int, text: str, site: Site
 ) -> None:
-    done = shop.release("slim", "wrong", *words)
+    done = site.release("slim", "wrong", *words)
     assert done.returncode == code, done.stderr
     assert text in done.stderr
     assert "latest" not in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_public_key_does_not_sign(shop: Shop) -> None:
-    done = shop.release("slim", "wrong", "--key", str(shop.public_key))
+def test_public_key_does_not_sign(site: Site) -> None:
+    done = site.release("slim", "wrong", "--key", str(site.public_key))
     assert done.returncode == 2, done.stderr
-    assert f"--key {shop.public_key}: a public key, which verifies; sign with the" in done.stderr
+    assert f"--key {site.public_key}: a public key, which verifies; sign with the" in done.stderr
 
 
-def test_wrong_password_of_the_key_is_named(shop: Shop) -> None:
-    done = shop.release("slim", "wrong", **WRONG)
+def test_wrong_password_of_the_key_is_named(site: Site) -> None:
+    done = site.release("slim", "wrong", **WRONG)
     assert done.returncode == 7, done.stderr
-    assert f"reading {shop.key}: COSIGN_PASSWORD is not the password of the key" in done.stderr
+    assert f"reading {site.key}: COSIGN_PASSWORD is not the password of the key" in done.stderr
 
 
-def test_missing_password_of_the_key_is_named(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_password_of_the_key_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COSIGN_PASSWORD")
-    done = shop.release("slim", "wrong")
+    done = site.release("slim", "wrong")
     assert done.returncode == 7, done.stderr
     text = "COSIGN_PASSWORD is not set; set it to the password of the key"
-    assert f"reading {shop.key}: {text}" in done.stderr
+    assert f"reading {site.key}: {text}" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["team", "team.key", "team.pub"])
-def test_key_is_made_with_and_without_its_suffix(name: str, shop: Shop, tmp_path: Path) -> None:
-    done = shop.run("release-key", "--output", tmp_path / name)
+def test_key_is_made_with_and_without_its_suffix(name: str, site: Site, tmp_path: Path) -> None:
+    done = site.run("release-key", "--output", tmp_path / name)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["team.key", "team.pub"]
 
 
-def test_dry_run_needs_no_key(shop: Shop) -> None:
+def test_dry_run_needs_no_key(site: Site) -> None:
     """Without one, signatures are not checked, and the output does not claim it."""
-    options = ["--variant", "slim", "--arch", "amd64", "--to", shop.target, "--dry-run"]
+    options = ["--variant", "slim", "--arch", "amd64", "--to", site.target, "--dry-run"]
     for version, text in (("9.1", "would be released"), (VERSION, "already tagged")):
-        done = shop.run("release", *options, "--version", version)
+        done = site.run("release", *options, "--version", version)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith(f"{text:16} {shop.target}:{version}-slim")
+        assert done.stdout.startswith(f"{text:16} {site.target}:{version}-slim")
 
 
 def test_rollback_of_a_version_that_one_variant_lacks_names_the_other(
-    shop: Shop, workshop: Workshop
+    site: Site, factory: Factory
 ) -> None:
-    place = registry.connect(workshop.tools, shop.target)
+    place = registry.connect(factory.tools, site.target)
     found = place.resolve(f":{VERSION}-slim")
     assert found
     place.tag(found, "0.9-slim")
-    words = ["--registry", shop.target, "--key", str(shop.public_key)]
-    done = shop.run("rollback", "--to", "0.9", *words)
+    words = ["--registry", site.target, "--key", str(site.public_key)]
+    done = site.run("rollback", "--to", "0.9", *words)
     assert done.returncode == 6, done.stderr
     assert "0.9-full: not found; add --variant slim" in done.stderr
 
 
-def test_malformed_digest_is_named(shop: Shop) -> None:
-    done = shop.verify(f"{shop.target}@sha256:abc")
+def test_malformed_digest_is_named(site: Site) -> None:
+    done = site.verify(f"{site.target}@sha256:abc")
     assert done.returncode == 2, done.stderr
     assert "@sha256:abc': no valid tag or digest; use REGISTRY/NAME:TAG, " in done.stderr
 
 
-def test_broken_record_does_not_end_a_published_release(shop: Shop) -> None:
+def test_broken_record_does_not_end_a_published_release(site: Site) -> None:
     """It is written again."""
-    (path,) = (shop.checkout / "out/release" / VERSION).glob(f"{shop.proxy.address}*.json")
+    (path,) = (site.checkout / "out/release" / VERSION).glob(f"{site.proxy.address}*.json")
     whole = path.read_text()
     path.write_text("{}")
-    done = shop.release("all", VERSION)
+    done = site.release("all", VERSION)
     assert done.returncode == 0, done.stderr
     assert f"{path}: not a record of a release:" in done.stderr
     assert "; it is written again" in done.stderr

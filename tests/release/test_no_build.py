@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.shops import SLIM, Shop, kept, manifest
+from tests.support.sites import SLIM, Site, kept, manifest
 from worker_images.build.record import Record
 
 NO_ENGINE = {"DOCKER_HOST": "unix:///none/docker.sock"}
 
 
-def test_tested_image_is_released_without_an_engine(shop: Shop) -> None:
-    done = shop.release("slim", "kept", "--no-build", **NO_ENGINE)
+def test_tested_image_is_released_without_an_engine(site: Site) -> None:
+    done = site.release("slim", "kept", "--no-build", **NO_ENGINE)
     assert done.returncode == 0, done.stderr
-    (image,) = shop.verified(f"{shop.target}:kept-slim")["images"]
+    (image,) = site.verified(f"{site.target}:kept-slim")["images"]
     assert image["digest"] == manifest("slim")
 
 
@@ -46,14 +46,14 @@ REFUSED: dict[str, tuple[Callable[[], None], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_image_that_is_not_the_tested_one_is_refused(case: str, shop: Shop) -> None:
+def test_image_that_is_not_the_tested_one_is_refused(case: str, site: Site) -> None:
     """Nothing is built or sent; the message has the command that builds and tests."""
     change, message = REFUSED[case]
-    shop.proxy.exchanges.clear()
+    site.proxy.exchanges.clear()
     with kept(SLIM / "image.tar", SLIM / "build.json"):
         change()
-        done = shop.release("slim", "refused", "--no-build", **NO_ENGINE)
+        done = site.release("slim", "refused", "--no-build", **NO_ENGINE)
     assert done.returncode == 7, done.stderr
     assert message in done.stderr
     assert "./build.py --variant slim" in done.stderr
-    assert shop.proxy.lines("^(PUT|POST)") == []
+    assert site.proxy.lines("^(PUT|POST)") == []

@@ -7,7 +7,7 @@ import pytest
 from tests.support import docker_registry, small_releases
 from tests.support.docker_registry import Settings
 from tests.support.registry_proxy import ALWAYS, Fault, Proxy, proxying
-from tests.support.small_releases import Workshop
+from tests.support.small_releases import Factory
 from worker_images.errors import ImageBuildError, PolicyError, RegistryError
 from worker_images.release import registry, verify
 from worker_images.release.registry import Repository
@@ -53,38 +53,38 @@ def tags(repository: Repository) -> list[str]:
 
 @pytest.mark.parametrize("fault", PASSING)
 def test_release_survives_a_passing_fault(
-    fault: str, proxy: Proxy, repository: Repository, workshop: Workshop
+    fault: str, proxy: Proxy, repository: Repository, factory: Factory
 ) -> None:
     proxy.faults = [PASSING[fault].again()]
-    draft = workshop.draft()
-    small_releases.publish(workshop.publisher(repository), draft)
+    draft = factory.draft()
+    small_releases.publish(factory.publisher(repository), draft)
     assert proxy.faults[0].times == 0, "the fault did not happen"
     assert repository.resolve(":1.0-slim") == repository.resolve(":slim") == draft.digest
 
 
 @pytest.mark.parametrize("fault", ENDING)
 def test_release_moves_no_version_tag_after_a_fault(
-    fault: str, proxy: Proxy, repository: Repository, workshop: Workshop
+    fault: str, proxy: Proxy, repository: Repository, factory: Factory
 ) -> None:
     """The message has the cause and the next step; the next release finishes the work."""
     scripted, code, text = ENDING[fault]
     proxy.faults = [scripted.again()]
-    publisher, draft = workshop.publisher(repository), workshop.draft()
+    publisher, draft = factory.publisher(repository), factory.draft()
     with pytest.raises(ImageBuildError) as refused:
         small_releases.publish(publisher, draft)
     proxy.faults = []
     assert (refused.value.exit_code, text in str(refused.value)) == (code, True), refused.value
     assert "_state" not in str(refused.value)
     assert "1.0-slim" not in tags(repository)
-    small_releases.publish(workshop.publisher(repository, attempt="2"), draft)
+    small_releases.publish(factory.publisher(repository, attempt="2"), draft)
     assert repository.resolve(":1.0-slim") == draft.digest
 
 
 def test_release_needs_no_write_if_it_is_published(
-    proxy: Proxy, repository: Repository, workshop: Workshop
+    proxy: Proxy, repository: Repository, factory: Factory
 ) -> None:
     """The version has the same digest: nothing is sent."""
-    publisher, draft = workshop.publisher(repository), workshop.draft()
+    publisher, draft = factory.publisher(repository), factory.draft()
     assert small_releases.publish(publisher, draft) == ["1.0-slim is released"]
     assert proxy.lines(WRITES)
     proxy.exchanges.clear()
@@ -94,25 +94,25 @@ def test_release_needs_no_write_if_it_is_published(
 
 
 def test_release_sends_no_blob_that_the_registry_has(
-    proxy: Proxy, repository: Repository, workshop: Workshop
+    proxy: Proxy, repository: Repository, factory: Factory
 ) -> None:
     """Another version of the same image sends the index and the attestations alone."""
-    publisher = workshop.publisher(repository)
-    small_releases.publish(publisher, workshop.draft())
+    publisher = factory.publisher(repository)
+    small_releases.publish(publisher, factory.draft())
     image = {each.body for each in proxy.exchanges if each.line.startswith("PUT") and each.sent}
     proxy.exchanges.clear()
-    small_releases.publish(publisher, workshop.draft(number="1.1"))
+    small_releases.publish(publisher, factory.draft(number="1.1"))
     sent = [each.body for each in proxy.exchanges if each.line.startswith("PUT")]
     assert sent
     assert [body for body in sent if body in image] == []
 
 
 def test_release_of_a_version_that_is_taken_writes_nothing(
-    proxy: Proxy, repository: Repository, workshop: Workshop
+    proxy: Proxy, repository: Repository, factory: Factory
 ) -> None:
     """The message names both digests, and no request changes the registry."""
-    publisher = workshop.publisher(repository)
-    earlier, later = workshop.draft("one"), workshop.draft("two")
+    publisher = factory.publisher(repository)
+    earlier, later = factory.draft("one"), factory.draft("two")
     small_releases.publish(publisher, earlier)
     proxy.exchanges.clear()
     with pytest.raises(PolicyError) as refused:
@@ -124,11 +124,11 @@ def test_release_of_a_version_that_is_taken_writes_nothing(
 
 
 def test_variants_are_tagged_after_all_are_published(
-    proxy: Proxy, repository: Repository, workshop: Workshop
+    proxy: Proxy, repository: Repository, factory: Factory
 ) -> None:
     """A child is stored before its index, an index before its attestations, and tags at the end."""
-    drafts = workshop.draft(), workshop.draft(variant="full")
-    small_releases.publish(workshop.publisher(repository), *drafts)
+    drafts = factory.draft(), factory.draft(variant="full")
+    small_releases.publish(factory.publisher(repository), *drafts)
     written = [line.rpartition("/")[2] for line in proxy.lines("^PUT .*/manifests/")]
     assert written[-4:] == ["slim", "1.0-slim", "full", "1.0-full"]
     for draft in drafts:
@@ -138,24 +138,24 @@ def test_variants_are_tagged_after_all_are_published(
 
 
 def test_release_to_a_readonly_registry_ends_with_exit_code_6(
-    program: Path, workshop: Workshop, tmp_path: Path
+    program: Path, factory: Factory, tmp_path: Path
 ) -> None:
     with docker_registry.running(program, tmp_path / "r", Settings(readonly=True)) as address:
-        target = registry.connect(workshop.tools, f"{address}/team/worker")
+        target = registry.connect(factory.tools, f"{address}/team/worker")
         with pytest.raises(RegistryError, match="the registry is read-only; ask its operator"):
-            small_releases.publish(workshop.publisher(target), workshop.draft())
+            small_releases.publish(factory.publisher(target), factory.draft())
 
 
 @pytest.mark.parametrize("has_referrers", [False, True])
 def test_attestations_are_found_with_and_without_a_referrers_api(
-    has_referrers: bool, shared_registry: str, name: str, workshop: Workshop
+    has_referrers: bool, shared_registry: str, name: str, factory: Factory
 ) -> None:
     """Without the API a tag names the attestations; both ways verify."""
-    draft = workshop.draft()
+    draft = factory.draft()
     with proxying(shared_registry, has_referrers=has_referrers) as proxy:
-        target = registry.connect(workshop.tools, f"{proxy.address}/{name}")
-        small_releases.publish(workshop.publisher(target), draft)
-        found = verify.verify(target, ":1.0-slim", workshop.verifier, (), lambda _: None)
+        target = registry.connect(factory.tools, f"{proxy.address}/{name}")
+        small_releases.publish(factory.publisher(target), draft)
+        found = verify.verify(target, ":1.0-slim", factory.verifier, (), lambda _: None)
         assert bool(proxy.referrers) == has_referrers
     assert len(found.statements) == 4
     fallback = f"sha256-{draft.digest[7:]}" in docker_registry.tags(shared_registry, name)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support import small_releases
-from tests.support.small_releases import COMMIT, Workshop
+from tests.support.small_releases import COMMIT, Factory
 from worker_images.errors import PolicyError
 from worker_images.files import ROOT
 from worker_images.release import layout, rollback, verify
@@ -20,28 +20,26 @@ OTHER = 40 * "f"
 DIRTY = (f"{COMMIT}-dirty", "unknown", "", "main", COMMIT[:12])
 
 
-def check(workshop: Workshop, draft: Draft, *, allow_dirty: bool) -> Verified:
-    place = layout.repository(workshop.tools, small_releases.composed(workshop, draft))
+def check(factory: Factory, draft: Draft, *, allow_dirty: bool) -> Verified:
+    place = layout.repository(factory.tools, small_releases.composed(factory, draft))
     return verify.verify(
-        place, f":{draft.tag}", workshop.verifier, (), lambda _: None, allow_dirty=allow_dirty
+        place, f":{draft.tag}", factory.verifier, (), lambda _: None, allow_dirty=allow_dirty
     )
 
 
 @pytest.mark.parametrize("allow_dirty", [False, True])
-def test_release_of_a_commit_verifies(workshop: Workshop, *, allow_dirty: bool) -> None:
+def test_release_of_a_commit_verifies(factory: Factory, *, allow_dirty: bool) -> None:
     """A control of the refusals."""
-    assert check(workshop, workshop.draft(), allow_dirty=allow_dirty).annotations[REVISION]
+    assert check(factory, factory.draft(), allow_dirty=allow_dirty).annotations[REVISION]
 
 
 @pytest.mark.parametrize("revision", DIRTY)
-def test_release_without_a_commit_verifies_only_if_allowed(
-    revision: str, workshop: Workshop
-) -> None:
-    draft = workshop.draft(revision=revision)
+def test_release_without_a_commit_verifies_only_if_allowed(revision: str, factory: Factory) -> None:
+    draft = factory.draft(revision=revision)
     with pytest.raises(PolicyError, match=r"not built from a commit alone.*--allow-dirty") as found:
-        check(workshop, draft, allow_dirty=False)
+        check(factory, draft, allow_dirty=False)
     assert (revision or "missing") in str(found.value)
-    assert check(workshop, draft, allow_dirty=True).annotations[REVISION] == revision
+    assert check(factory, draft, allow_dirty=True).annotations[REVISION] == revision
 
 
 @pytest.mark.parametrize(
@@ -53,23 +51,23 @@ def test_release_without_a_commit_verifies_only_if_allowed(
     ],
 )
 def test_provenance_of_another_commit_is_refused(
-    index: str, provenance: str, message: str, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    index: str, provenance: str, message: str, factory: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Statements of a draft with another revision are attached to the index."""
-    draft = workshop.draft(revision=index)
+    draft = factory.draft(revision=index)
     stated = replace(draft, annotations={**draft.annotations, REVISION: provenance})
     signed = small_releases.statements(stated)
     monkeypatch.setattr(small_releases, "statements", lambda _: signed)
     with pytest.raises(PolicyError) as refused:
-        check(workshop, draft, allow_dirty=True)
+        check(factory, draft, allow_dirty=True)
     assert f"provenance: {message}" in str(refused.value)
 
 
-def test_command_refuses_a_dirty_release_without_the_option(workshop: Workshop) -> None:
-    draft = workshop.draft(revision=f"{COMMIT}-dirty")
-    folder = small_releases.composed(workshop, draft).folder
+def test_command_refuses_a_dirty_release_without_the_option(factory: Factory) -> None:
+    draft = factory.draft(revision=f"{COMMIT}-dirty")
+    folder = small_releases.composed(factory, draft).folder
     command = [sys.executable, "build.py", "verify-release", f"oci:{folder}:{draft.tag}"]
-    command += ["--key", str(workshop.verifier.key), "--json"]
+    command += ["--key", str(factory.verifier.key), "--json"]
 
     def run(*words: str) -> "subprocess.CompletedProcess[str]":
         line = [*command, *words]
@@ -84,19 +82,19 @@ def test_command_refuses_a_dirty_release_without_the_option(workshop: Workshop) 
 
 
 def test_rollback_to_a_dirty_release_needs_permission(
-    repository: Repository, workshop: Workshop
+    repository: Repository, factory: Factory
 ) -> None:
-    draft = workshop.draft(revision="unknown")
-    small_releases.publish(replace(workshop.publisher(repository), allow_dirty=True), draft)
-    later = workshop.draft("two", number="1.1")
-    small_releases.publish(workshop.publisher(repository), later)
+    draft = factory.draft(revision="unknown")
+    small_releases.publish(replace(factory.publisher(repository), allow_dirty=True), draft)
+    later = factory.draft("two", number="1.1")
+    small_releases.publish(factory.publisher(repository), later)
 
     def roll_back(*, allow_dirty: bool) -> None:
         rollback.rollback(
             repository,
             "1.0",
             ["slim"],
-            workshop.verifier,
+            factory.verifier,
             (),
             lambda _: None,
             allow_dirty=allow_dirty,
@@ -110,11 +108,11 @@ def test_rollback_to_a_dirty_release_needs_permission(
 
 
 def test_publisher_of_a_dirty_draft_needs_permission(
-    repository: Repository, workshop: Workshop
+    repository: Repository, factory: Factory
 ) -> None:
     """What a release checks before it moves a tag is what verify-release checks."""
-    draft = workshop.draft(revision="unknown")
-    publisher = workshop.publisher(repository)
+    draft = factory.draft(revision="unknown")
+    publisher = factory.publisher(repository)
     with pytest.raises(PolicyError, match="revision unknown"):
         small_releases.publish(publisher, draft)
     assert repository.resolve(f":{draft.tag}") is None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support import small_releases
-from tests.support.small_releases import Workshop
+from tests.support.small_releases import Factory
 from worker_images.errors import PolicyError
 from worker_images.release import cosign, examine, layout, publish, verify
 from worker_images.release.cosign import Verifier
@@ -60,41 +60,41 @@ CHANGES: dict[str, tuple[Edit, str]] = {
 
 
 @pytest.fixture
-def draft(workshop: Workshop) -> Draft:
-    return workshop.draft()
+def draft(factory: Factory) -> Draft:
+    return factory.draft()
 
 
 @pytest.fixture
-def bundle(workshop: Workshop, draft: Draft) -> bytes:
+def bundle(factory: Factory, draft: Draft) -> bytes:
     """A signature of the draft."""
-    return workshop.signer().sign(draft.digest, SIGNATURE, {}, draft.tag)
+    return factory.signer().sign(draft.digest, SIGNATURE, {}, draft.tag)
 
 
-def test_signature_verifies(workshop: Workshop, draft: Draft, bundle: bytes) -> None:
+def test_signature_verifies(factory: Factory, draft: Draft, bundle: bytes) -> None:
     """A control of all refusals."""
-    assert workshop.verifier.verify(bundle, draft.index).kind == SIGNATURE
+    assert factory.verifier.verify(bundle, draft.index).kind == SIGNATURE
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_changed_bundle_is_refused(
-    change: str, workshop: Workshop, draft: Draft, bundle: bytes
+    change: str, factory: Factory, draft: Draft, bundle: bytes
 ) -> None:
     edit, reason = CHANGES[change]
     edited = json.loads(bundle)
     edit(edited)
     with pytest.raises(PolicyError, match=reason):
-        workshop.verifier.verify(json.dumps(edited).encode(), draft.index)
+        factory.verifier.verify(json.dumps(edited).encode(), draft.index)
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\x00", b'{"dsseEnvelope": {}}'])
-def test_bundle_that_is_none_is_refused(workshop: Workshop, draft: Draft, data: bytes) -> None:
+def test_bundle_that_is_none_is_refused(factory: Factory, draft: Draft, data: bytes) -> None:
     with pytest.raises(PolicyError):
-        workshop.verifier.verify(data, draft.index)
+        factory.verifier.verify(data, draft.index)
 
 
-def test_bundle_of_another_image_is_refused(workshop: Workshop, bundle: bytes) -> None:
+def test_bundle_of_another_image_is_refused(factory: Factory, bundle: bytes) -> None:
     with pytest.raises(PolicyError, match="it is about another image"):
-        workshop.verifier.verify(bundle, workshop.draft("two").index)
+        factory.verifier.verify(bundle, factory.draft("two").index)
 
 
 def test_statement_about_two_images_is_refused(bundle: bytes, draft: Draft) -> None:
@@ -106,46 +106,44 @@ def test_statement_about_two_images_is_refused(bundle: bytes, draft: Draft) -> N
         cosign.statement(json.dumps(edited).encode(), draft.digest)
 
 
-def test_signature_of_another_key_is_refused(
-    workshop: Workshop, draft: Draft, bundle: bytes
-) -> None:
-    _, other = cosign.make_key(workshop.tools, workshop.folder / "other")
+def test_signature_of_another_key_is_refused(factory: Factory, draft: Draft, bundle: bytes) -> None:
+    _, other = cosign.make_key(factory.tools, factory.folder / "other")
     with pytest.raises(PolicyError, match="not signed with this key"):
-        Verifier(workshop.tools, key=other).verify(bundle, draft.index)
+        Verifier(factory.tools, key=other).verify(bundle, draft.index)
 
 
 @pytest.mark.parametrize("kind", [PROVENANCE, SIGNATURE])
 def test_statement_of_another_type_under_the_right_name_is_refused(
-    kind: str, workshop: Workshop, draft: Draft
+    kind: str, factory: Factory, draft: Draft
 ) -> None:
     """The annotation names the type that a release needs; the signed type counts."""
-    sound = layout.repository(workshop.tools, small_releases.composed(workshop, draft, {}))
-    verify.verify(sound, ":1.0-slim", workshop.verifier, (), lambda _: None)
-    other = small_releases.composed(workshop, draft, {kind: "https://example.org/other"})
-    place = layout.repository(workshop.tools, other)
+    sound = layout.repository(factory.tools, small_releases.composed(factory, draft, {}))
+    verify.verify(sound, ":1.0-slim", factory.verifier, (), lambda _: None)
+    other = small_releases.composed(factory, draft, {kind: "https://example.org/other"})
+    place = layout.repository(factory.tools, other)
     with pytest.raises(PolicyError, match=f"no {NAMES[kind]}"):
-        verify.verify(place, ":1.0-slim", workshop.verifier, (), lambda _: None)
+        verify.verify(place, ":1.0-slim", factory.verifier, (), lambda _: None)
 
 
-def test_attestation_of_another_release_is_refused(workshop: Workshop, draft: Draft) -> None:
+def test_attestation_of_another_release_is_refused(factory: Factory, draft: Draft) -> None:
     """The attestations of one image are copied to another one."""
-    local = publish.compose(draft, workshop.folder / "layout-swapped")
-    other = workshop.draft("two")
+    local = publish.compose(draft, factory.folder / "layout-swapped")
+    other = factory.draft("two")
     subject = layout.descriptor(layout.INDEX, draft.digest, len(draft.index))
     for each in small_releases.statements(other):
-        bundle = workshop.signer().sign(other.digest, each.kind, each.predicate, other.tag)
+        bundle = factory.signer().sign(other.digest, each.kind, each.predicate, other.tag)
         entry = local.attach(subject, bundle, each.kind, small_releases.CREATED)
         local = local.with_entries(entry)
-    place = layout.repository(workshop.tools, local)
+    place = layout.repository(factory.tools, local)
     with pytest.raises(PolicyError) as refused:
-        verify.verify(place, ":1.0-slim", workshop.verifier, (), lambda _: None)
+        verify.verify(place, ":1.0-slim", factory.verifier, (), lambda _: None)
     assert str(refused.value).count("it is about another image") == 4
     assert refused.value.exit_code == 7
 
 
-def test_release_of_one_variant_is_not_accepted_as_another(workshop: Workshop) -> None:
+def test_release_of_one_variant_is_not_accepted_as_another(factory: Factory) -> None:
     """The image's own label counts."""
-    slim = workshop.draft()
+    slim = factory.draft()
     named = replace(
         slim,
         annotations={**slim.annotations, examine.VARIANT: "full"},
@@ -153,6 +151,6 @@ def test_release_of_one_variant_is_not_accepted_as_another(workshop: Workshop) -
     )
     index = layout.index_of([part.candidate for part in slim.parts], named.annotations)
     false = replace(named, index=index)
-    place = layout.repository(workshop.tools, small_releases.composed(workshop, false, {}))
+    place = layout.repository(factory.tools, small_releases.composed(factory, false, {}))
     with pytest.raises(PolicyError, match="its label says slim"):
-        verify.verify(place, ":1.0-slim", workshop.verifier, (), lambda _: None)
+        verify.verify(place, ":1.0-slim", factory.verifier, (), lambda _: None)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import small_releases
-from tests.support.small_releases import PARTS, Workshop, parts
+from tests.support.small_releases import PARTS, Factory, parts
 from worker_images.files import ROOT
 
 # A command that waits for a FIFO does not end.
@@ -52,17 +52,17 @@ SPECIAL = [
 def test_only_regular_files_are_opened(
     part: str,
     make: Callable[[Path], None],
-    workshop: Workshop,
+    factory: Factory,
 ) -> None:
     """A command that waits would not end; a link is refused even if its target is sound."""
-    draft = workshop.draft()
-    local = small_releases.composed(workshop, draft)
+    draft = factory.draft()
+    local = small_releases.composed(factory, draft)
     names = parts(local, draft)
     path = local.path(names[part]) if part in names else local.folder / part
     path.rename(path.with_name(f"{path.name}.real"))
     make(path)
     command = [sys.executable, "build.py", "verify-release", f"oci:{local.folder}:1.0-slim"]
-    command += ["--key", str(workshop.verifier.key)]
+    command += ["--key", str(factory.verifier.key)]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SECONDS
     )

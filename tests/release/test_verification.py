@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import docker_registry, small_releases
 from tests.support.registry_proxy import ALWAYS, Fault, Proxy
-from tests.support.small_releases import Workshop
+from tests.support.small_releases import Factory
 from worker_images.errors import PolicyError, RegistryError
 from worker_images.files import ROOT
 from worker_images.harness.options import not_run
@@ -21,8 +21,8 @@ from worker_images.release.examine import Verified
 from worker_images.release.registry import Repository
 
 
-def check(place: Repository, workshop: Workshop, reference: str = ":1.0-slim") -> Verified:
-    return verify.verify(place, reference, workshop.verifier, (), lambda _: None)
+def check(place: Repository, factory: Factory, reference: str = ":1.0-slim") -> Verified:
+    return verify.verify(place, reference, factory.verifier, (), lambda _: None)
 
 
 def copy(source: Repository, target: Repository, digest: str) -> None:
@@ -62,81 +62,81 @@ def test_verification_names_what_a_registry_lost(
     proxy: Proxy,
     name: str,
     repository: Repository,
-    workshop: Workshop,
+    factory: Factory,
 ) -> None:
     """Retention rules delete manifests without a tag, and blobs."""
-    draft = workshop.draft()
-    small_releases.publish(workshop.publisher(repository), draft)
-    assert check(repository, workshop).digest == draft.digest
+    draft = factory.draft()
+    small_releases.publish(factory.publisher(repository), draft)
+    assert check(repository, factory).digest == draft.digest
     kind, digest = lost(repository, draft)
     docker_registry.delete(proxy.backend, name, kind, digest)
     with pytest.raises(PolicyError) as refused:
-        check(repository, workshop)
+        check(repository, factory)
     assert digest in str(refused.value), refused.value
     assert "does not verify" in str(refused.value)
 
 
 @pytest.mark.parametrize("kind", ["blobs", "manifests"])
 def test_verification_names_what_a_registry_changed(
-    kind: str, proxy: Proxy, repository: Repository, workshop: Workshop
+    kind: str, proxy: Proxy, repository: Repository, factory: Factory
 ) -> None:
     """Every blob, or every manifest, has another byte than its digest says."""
-    draft = workshop.draft()
-    small_releases.publish(workshop.publisher(repository), draft)
+    draft = factory.draft()
+    small_releases.publish(factory.publisher(repository), draft)
     proxy.faults = [Fault(f"GET .*/{kind}/sha256:", "flip", ALWAYS)]
     with pytest.raises(PolicyError, match="does not verify") as refused:
-        check(repository, workshop)
+        check(repository, factory)
     assert "bytes do not match their digest" in str(refused.value)
     assert draft.digest in str(refused.value)
 
 
 def test_verification_names_missing_attestations(
-    proxy: Proxy, name: str, repository: Repository, workshop: Workshop
+    proxy: Proxy, name: str, repository: Repository, factory: Factory
 ) -> None:
     """Without the tag that names them, no attestation is found."""
-    draft = workshop.draft()
-    small_releases.publish(workshop.publisher(repository), draft)
+    draft = factory.draft()
+    small_releases.publish(factory.publisher(repository), draft)
     fallback = repository.resolve(f":sha256-{draft.digest[7:]}")
     assert fallback
     docker_registry.delete(proxy.backend, name, "manifests", fallback)
     with pytest.raises(PolicyError, match="no signature\nno provenance\nno SBOM for amd64"):
-        check(repository, workshop)
+        check(repository, factory)
 
 
 def test_verification_of_a_missing_tag_ends_with_exit_code_6(
-    repository: Repository, workshop: Workshop
+    repository: Repository, factory: Factory
 ) -> None:
     with pytest.raises(RegistryError, match="not found; check the name and the tag"):
-        check(repository, workshop)
+        check(repository, factory)
 
 
 def test_copy_in_another_registry_and_in_a_folder_verifies(
-    program: Path, repository: Repository, workshop: Workshop, tmp_path: Path
+    program: Path, repository: Repository, factory: Factory, tmp_path: Path
 ) -> None:
-    draft = workshop.draft()
-    small_releases.publish(workshop.publisher(repository), draft)
-    folder = layout.repository(workshop.tools, layout.create(tmp_path / "layout"))
+    draft = factory.draft()
+    small_releases.publish(factory.publisher(repository), draft)
+    folder = layout.repository(factory.tools, layout.create(tmp_path / "layout"))
     copy(repository, folder, draft.digest)
-    assert len(check(folder, workshop, f"@{draft.digest}").statements) == 4
+    assert len(check(folder, factory, f"@{draft.digest}").statements) == 4
     with docker_registry.running(program, tmp_path / "r") as address:
-        other = registry.connect(workshop.tools, f"{address}/mirror/worker")
+        other = registry.connect(factory.tools, f"{address}/mirror/worker")
         copy(folder, other, draft.digest)
-        assert len(check(other, workshop, f"@{draft.digest}").statements) == 4
+        assert len(check(other, factory, f"@{draft.digest}").statements) == 4
 
 
 def test_folder_verifies_without_a_network(
-    repository: Repository, workshop: Workshop, tmp_path: Path, pytestconfig: pytest.Config
+    repository: Repository, factory: Factory, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     """The command runs in a network namespace of its own, and changes with a byte of the folder."""
     if os.geteuid():
         not_run(pytestconfig, "release", "a network namespace needs root")
-    draft = workshop.draft()
-    small_releases.publish(workshop.publisher(repository), draft)
+    draft = factory.draft()
+    small_releases.publish(factory.publisher(repository), draft)
     folder = tmp_path / "layout"
-    local = layout.repository(workshop.tools, layout.create(folder))
+    local = layout.repository(factory.tools, layout.create(folder))
     copy(repository, local, draft.digest)
     command = ["unshare", "--net", sys.executable, "build.py", "verify-release"]
-    command += [f"oci:{folder}@{draft.digest}", "--key", str(workshop.folder / "k.pub")]
+    command += [f"oci:{folder}@{draft.digest}", "--key", str(factory.folder / "k.pub")]
 
     def run(*words: str) -> "subprocess.CompletedProcess[str]":
         line = [*command, *words]
@@ -153,22 +153,22 @@ def test_folder_verifies_without_a_network(
 
 
 @pytest.fixture
-def two_versions(repository: Repository, workshop: Workshop) -> dict[str, Draft]:
+def two_versions(repository: Repository, factory: Factory) -> dict[str, Draft]:
     """Releases 1.0 and 1.1 of slim and full, by version's tag."""
     drafts = [
-        workshop.draft(number, variant, number)
+        factory.draft(number, variant, number)
         for number in ("1.0", "1.1")
         for variant in ("slim", "full")
     ]
     for draft in drafts:
-        small_releases.publish(workshop.publisher(repository), draft)
+        small_releases.publish(factory.publisher(repository), draft)
     return {draft.tag: draft for draft in drafts}
 
 
 def roll_back(
-    place: Repository, workshop: Workshop, version: str, *variants: str
+    place: Repository, factory: Factory, version: str, *variants: str
 ) -> tuple[rollback.Moved, ...]:
-    return rollback.rollback(place, version, variants, workshop.verifier, (), lambda _: None)
+    return rollback.rollback(place, version, variants, factory.verifier, (), lambda _: None)
 
 
 def resolved(place: Repository, *tags: str) -> list[str | None]:
@@ -176,25 +176,25 @@ def resolved(place: Repository, *tags: str) -> list[str | None]:
 
 
 def test_rollback_moves_floating_tags_alone(
-    two_versions: dict[str, Draft], repository: Repository, workshop: Workshop
+    two_versions: dict[str, Draft], repository: Repository, factory: Factory
 ) -> None:
     every = [draft.digest for draft in two_versions.values()]
     assert resolved(repository, "slim", "full") == every[2:]
-    moved = roll_back(repository, workshop, "1.0", "slim", "full")
+    moved = roll_back(repository, factory, "1.0", "slim", "full")
     assert [(move.before, move.after) for move in moved] == [
         (every[2], every[0]),
         (every[3], every[1]),
     ]
     assert resolved(repository, "slim", "full") == every[:2]
     assert resolved(repository, *two_versions) == every
-    again = roll_back(repository, workshop, "1.0", "slim")
+    again = roll_back(repository, factory, "1.0", "slim")
     assert again[0].before == again[0].after
 
 
 def test_rollback_to_a_release_that_does_not_verify_moves_no_tag(
     two_versions: dict[str, Draft],
     repository: Repository,
-    workshop: Workshop,
+    factory: Factory,
     proxy: Proxy,
     name: str,
 ) -> None:
@@ -204,16 +204,16 @@ def test_rollback_to_a_release_that_does_not_verify_moves_no_tag(
     lost = two_versions["1.0-full"].parts[0].candidate.image_id
     docker_registry.delete(proxy.backend, name, "blobs", lost)
     with pytest.raises(PolicyError, match=lost):
-        roll_back(repository, workshop, "1.0", "slim", "full")
+        roll_back(repository, factory, "1.0", "slim", "full")
     with pytest.raises(RegistryError, match=r"2.0-slim: not found"):
-        roll_back(repository, workshop, "2.0", "slim")
+        roll_back(repository, factory, "2.0", "slim")
     assert resolved(repository, *tags) == before
 
 
 def test_rollback_to_another_release_under_the_version_is_refused(
-    two_versions: dict[str, Draft], repository: Repository, workshop: Workshop
+    two_versions: dict[str, Draft], repository: Repository, factory: Factory
 ) -> None:
     """A tag that someone moved does not verify as its version."""
     repository.tag(two_versions["1.1-slim"].digest, "1.0-slim")
     with pytest.raises(PolicyError, match=r"the tag 1.0-slim names the release 1.1 of slim"):
-        roll_back(repository, workshop, "1.0", "slim")
+        roll_back(repository, factory, "1.0", "slim")

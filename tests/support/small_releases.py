@@ -60,7 +60,7 @@ class Cached(Signer):
 
 
 @dataclass(frozen=True)
-class Workshop:
+class Factory:
     """A folder with a key pair, k.key and k.pub, signed bundles, and the tools."""
 
     folder: Path
@@ -168,14 +168,14 @@ def _sbom(candidate: Candidate) -> object:
 
 
 def composed(
-    workshop: Workshop,
+    factory: Factory,
     draft: Draft,
     kinds: Mapping[str, str] | None = None,
     signer: Signer | None = None,
 ) -> Layout:
     """A release in a new folder; `kinds` replaces the predicate's type of statements."""
-    signer = signer or workshop.signer()
-    local = compose(draft, Path(tempfile.mkdtemp(dir=workshop.folder), "layout"))
+    signer = signer or factory.signer()
+    local = compose(draft, Path(tempfile.mkdtemp(dir=factory.folder), "layout"))
     subject = layout.descriptor(layout.INDEX, draft.digest, len(draft.index))
     for each in statements(draft):
         kind = (kinds or {}).get(each.kind, each.kind)
@@ -218,11 +218,11 @@ def _tag(publisher: Publisher, draft: Draft) -> str:
 
 def _main() -> str:
     tools, folder, repository, text = sys.argv[1:]
-    workshop = Workshop(Path(folder), Tools(Path(tools)))
-    publisher = workshop.publisher(
-        registry.connect(workshop.tools, repository), console.print_progress
+    factory = Factory(Path(folder), Tools(Path(tools)))
+    publisher = factory.publisher(
+        registry.connect(factory.tools, repository), console.print_progress
     )
-    return "\n".join(publish(publisher, workshop.draft(text)))
+    return "\n".join(publish(publisher, factory.draft(text)))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ SLIM = ROOT / "out/slim"
 
 
 @dataclass(frozen=True)
-class Shop:
+class Site:
     """A registry behind a proxy, a key, and a checkout without changes."""
 
     proxy: Proxy = field(repr=False)
