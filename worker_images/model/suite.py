@@ -7,13 +7,23 @@ from worker_images.files import files_digest
 
 # Files of a layer's checks outside of its folder. Those of `workload` travel with the GPU kit.
 SHARED: Mapping[str, tuple[str, ...]] = {
-    "image": ("worker_images/harness/*.py",),
-    "workload": ("tests/support/stand_in.py", "worker_images/harness/options.py"),
+    "image": (
+        "worker_images/harness/*.py",
+        "worker_images/model/oci/*.py",
+        "worker_images/model/drivers/*.py",
+        "images/**/*.yaml",
+    ),
+    "workload": (
+        "tests/support/stand_in.py",
+        "worker_images/harness/options.py",
+        "worker_images/model/oci/*.py",
+        "worker_images/node/*.py",
+    ),
 }
 
 
 def digest(root: Path, layer: str) -> str:
     """The digest of a layer's suite in a checkout or kit; empty if it has no such layer."""
     own = sorted(root.glob(f"tests/{layer}/**/*.py"))
-    shared = [path for pattern in SHARED.get(layer, ()) for path in root.glob(pattern)]
+    shared = [path for pattern in SHARED.get(layer, ()) for path in sorted(root.glob(pattern))]
     return files_digest([*own, *shared], root) if own else ""

@@ -36,14 +36,18 @@ def test_suite_changes_with_each_file(layer: Path) -> None:
     assert len(found) == 4
 
 
-@pytest.mark.parametrize("name", suite.SHARED)
-def test_suite_changes_with_a_shared_file(name: str, tmp_path: Path) -> None:
-    paths = [ROOT / f"tests/{name}", *(ROOT / f"{each}" for each in suite.SHARED[name])]
-    for source in (path if path.is_dir() else path.parent for path in paths):
-        shutil.copytree(source, tmp_path / source.relative_to(ROOT), dirs_exist_ok=True)
+@pytest.mark.parametrize(
+    ("name", "pattern"), [(name, each) for name in suite.SHARED for each in suite.SHARED[name]]
+)
+def test_suite_changes_with_a_shared_file(name: str, pattern: str, tmp_path: Path) -> None:
+    patterns = (f"tests/{name}/**/*.py", *suite.SHARED[name])
+    for source in (path for each in patterns for path in ROOT.glob(each)):
+        target = tmp_path / source.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
     before = suite.digest(tmp_path, name)
     assert before == suite.digest(ROOT, name)
-    with (tmp_path / "worker_images/harness/options.py").open("a") as file:
+    with next(tmp_path.glob(pattern)).open("a") as file:
         file.write("\n")
     assert suite.digest(tmp_path, name) != before
 
