@@ -14,6 +14,7 @@ from worker_images.files import ROOT
 BARS: dict[str, Callable[[Endpoint], Bar]] = {
     "size": images.size,
     "full-size": images.full_size,
+    "zstd-size": images.zstd_size,
     "memory": images.memory,
     "compat": images.compat,
     "plan": images.plan,

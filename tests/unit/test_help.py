@@ -34,4 +34,4 @@ def test_unknown_argument_is_exit_2(program: str) -> None:
 def test_unknown_bar_is_exit_2_with_the_known_ones() -> None:
     result = run("bench", "none")
     assert (result.returncode, result.stdout) == (2, "")
-    assert "no such bar: none; bars: size, full-size," in result.stderr
+    assert "no such bar: none; bars: size, full-size, zstd-size," in result.stderr
