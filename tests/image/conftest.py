@@ -126,7 +126,7 @@ def packages(image: Image) -> Mapping[str, Installed]:
 def declared(packages: Mapping[str, Installed], case: Case) -> dict[str, Declared]:
     """The paths that components, base and Debian packages declare; the packages take precedence."""
     owners: dict[str, expect.Holding] = {
-        name: expect.component(ROOT, name) for name in case.components
+        name: expect.component(ROOT, name, case.architecture) for name in case.components
     }
     owners["base"] = expect.base(ROOT)
     own = {

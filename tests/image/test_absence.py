@@ -23,7 +23,7 @@ def test_absent_component_leaves_no_trace_in_any_layer(image: Image, case: Case)
             entry.path for entry in image.entries if fnmatch.fnmatchcase(entry.path, trace)
         ]
         for name in case.catalog.components
-        for trace in expect.component(ROOT, name).traces
+        for trace in expect.component(ROOT, name, case.architecture).traces
     }
     present = {
         name
@@ -44,7 +44,11 @@ def test_component_program_is_only_at_its_declared_path(
         for name, module in case.modules.items()
         if _is_of(main, module)
     }
-    declared = {path for name in case.components for path in expect.component(ROOT, name).files}
+    declared = {
+        path
+        for name in case.components
+        for path in expect.component(ROOT, name, case.architecture).files
+    }
     assert set(case.components) & set(case.modules) <= set(found.values())
     assert not {
         path: name

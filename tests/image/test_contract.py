@@ -206,12 +206,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("component", case_of(metafunc.config).components)
 
 
-def test_component_files_have_their_declared_modes(component: str, image: Image) -> None:
+def test_component_files_have_their_declared_modes(
+    component: str, image: Image, case: Case
+) -> None:
     """Each file that a component declares exists with its mode.
 
     runsc, for example, must be executable for everyone: it runs itself again as user nobody.
     """
-    files = expect.component(ROOT, component).files
+    files = expect.component(ROOT, component, case.architecture).files
     assert {path: (entry := image.find(path)) and f"{entry.mode:04o}" for path in files} == dict(
         files
     )

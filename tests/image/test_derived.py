@@ -24,19 +24,25 @@ pytestmark = pytest.mark.mode("derived")
 @pytest.fixture(scope="module")
 def promise(case: Case, contract: Release) -> Promise:
     """What an image made from the variant must keep."""
-    own = {name: expect.component(ROOT, name) for name in case.components}
+    own = {name: expect.component(ROOT, name, case.architecture) for name in case.components}
     return Promise(
         environment=expect.variant(ROOT, case.variant).environment,
         labels=case.labels(contract.supported),
         paths=frozenset(path for each in own.values() for path in each.files),
-        traces={name: expect.component(ROOT, name).traces for name in case.catalog.components},
+        traces={
+            name: expect.component(ROOT, name, case.architecture).traces
+            for name in case.catalog.components
+        },
     )
 
 
 @pytest.fixture(scope="module")
 def marks(case: Case) -> Mapping[str, list[Mark]]:
     """What reveals the programs of each component by their contents."""
-    texts = {name: expect.component(ROOT, name).marks for name in case.catalog.components}
+    texts = {
+        name: expect.component(ROOT, name, case.architecture).marks
+        for name in case.catalog.components
+    }
     found = {name: [Mark(text.encode()) for text in each] for name, each in texts.items()}
     for name, module in case.modules.items():
         found[name].append(programs.go_main(module))

@@ -80,7 +80,7 @@ def test_larger_variant_adds_only_declared_files(
         for path, entry in images[larger].merged.items()
         if path not in known and entry.kind != "folder"
     }
-    declared = {path for name in further for path in expect.component(ROOT, name).declared}
+    declared = {path for name in further for path in expect.component(ROOT, name, "amd64").declared}
     from_debian = [
         name for name in further if isinstance(CATALOG.components[name].packages, DebianPackage)
     ]

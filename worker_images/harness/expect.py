@@ -1,7 +1,7 @@
 """expect.yaml: the files and settings that an image must have, written by hand."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints
 
@@ -52,12 +52,22 @@ class BaseExpectation(Holding):
 class ComponentExpectation(Holding):
     """Paths of a component, and what reveals it anywhere in an image.
 
-    `traces` are path patterns, `marks` texts that only its own programs contain. Go programs need
-    none: their tables name the main package.
+    `architectures` has the paths that differ between them. `traces` are path patterns, `marks`
+    texts that only its own programs contain. Go programs need none: their tables name the main
+    package.
     """
 
     traces: Patterns
     marks: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    architectures: dict[str, Holding] = Field(default_factory=dict)
+
+    def of(self, architecture: str) -> Self:
+        """The expectation with the paths of an architecture among the others."""
+        if architecture not in self.architectures:
+            return self
+        own = self.architectures[architecture]
+        merged = {key: getattr(self, key) | getattr(own, key) for key in Holding.model_fields}
+        return self.model_copy(update=merged)
 
 
 class VariantExpectation(Strict):
@@ -72,11 +82,10 @@ def base(root: Path) -> BaseExpectation:
     return read_model(root, root / "images" / "base" / "expect.yaml", BaseExpectation)
 
 
-def component(root: Path, name: str) -> ComponentExpectation:
-    """Read images/components/NAME/expect.yaml; raises DocumentError."""
-    return read_model(
-        root, root / "images" / "components" / name / "expect.yaml", ComponentExpectation
-    )
+def component(root: Path, name: str, architecture: str) -> ComponentExpectation:
+    """Read images/components/NAME/expect.yaml for an architecture; raises DocumentError."""
+    path = root / "images" / "components" / name / "expect.yaml"
+    return read_model(root, path, ComponentExpectation).of(architecture)
 
 
 def variant(root: Path, name: str) -> VariantExpectation:

@@ -30,10 +30,11 @@ def programs(
     A package owns a file by its path and MD5 digest, a component by the path in its expect.yaml.
     Raises PolicyError for files that have no owner, or more than one.
     """
+    architecture = str(image.config.get("architecture"))
     declared = {
         path: name
         for name in components
-        for path, entry in expect.component(root, name).declared.items()
+        for path, entry in expect.component(root, name, architecture).declared.items()
         if entry.kind == "file"
     }
     recorded: dict[str, list[Package]] = {}
