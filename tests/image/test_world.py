@@ -65,6 +65,12 @@ def test_programs_find_their_shared_libraries(image: Image) -> None:
 
 
 @pytest.mark.mode("built")
+def test_programs_are_built_for_the_architecture(image: Image, case: Case) -> None:
+    """Each ELF file is for the architecture of the image, also a library."""
+    assert libraries.foreign(image, case.architecture) == set()
+
+
+@pytest.mark.mode("built")
 def test_every_path_of_every_layer_is_declared(
     image: Image, declared: Mapping[str, Declared]
 ) -> None:

@@ -33,6 +33,17 @@ def layer(*members: Member) -> bytes:
     return buffer.getvalue()
 
 
+def files_layer(files: Mapping[str, bytes]) -> bytes:
+    """Return a layer as a tar archive of files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path, data in files.items():
+            info = tarfile.TarInfo(path)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
 def digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 

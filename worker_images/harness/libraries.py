@@ -19,7 +19,23 @@ def missing(image: Image) -> dict[str, set[str]]:
     return {path: absent for path, names in needed(image).items() if (absent := names - held)}
 
 
+def foreign(image: Image, architecture: str) -> set[str]:
+    """Return the ELF files of any layer that are for another architecture."""
+    return {
+        path
+        for layer in image.layers
+        for path, data, offset in _programs(layer)
+        if elf.machine(data[offset : offset + elf.HEADER_BYTES]) != elf.MACHINES[architecture]
+    }
+
+
 def _of_layer(layer: Layer) -> Iterator[tuple[str, set[str]]]:
+    for path, data, offset in _programs(layer):
+        yield path, set(elf.dynamic(data, offset).needed)
+
+
+def _programs(layer: Layer) -> Iterator[tuple[str, mmap.mmap, int]]:
+    """Yield the path of each ELF file, and the layer's bytes with the place of the file there."""
     # Mapped, because a program may not fit in the memory that checks may use.
     with (
         layer.tar.open("rb") as file,
@@ -28,4 +44,4 @@ def _of_layer(layer: Layer) -> Iterator[tuple[str, set[str]]]:
         for entry in layer.entries:
             head = data[entry.offset : entry.offset + len(elf.ELF)]
             if entry.kind == "file" and entry.size and head == elf.ELF:
-                yield entry.path, set(elf.dynamic(data, entry.offset).needed)
+                yield entry.path, data, entry.offset

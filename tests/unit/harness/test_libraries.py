@@ -1,13 +1,11 @@
 """Libraries that a program needs and its image lacks."""
 
-import io
-import tarfile
 from pathlib import Path
 
 import pytest
 
-from tests.support.archives import write
-from tests.support.elf_files import library
+from tests.support.archives import files_layer, write
+from tests.support.elf_files import go_program, library
 from worker_images.harness import libraries
 from worker_images.model.oci import archive
 
@@ -18,16 +16,19 @@ from worker_images.model.oci import archive
 def test_missing_libraries_are_reported_by_program(
     name: str, missing: dict[str, set[str]], tmp_path: Path
 ) -> None:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for path, data in {
-            f"usr/lib/{name}": b"",
-            "usr/bin/script": b"#!/bin/sh\n",
-            "usr/bin/x": library(("libone.so.1",)),
-        }.items():
-            info = tarfile.TarInfo(path)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    found = archive.load(write(tmp_path / "image.tar", [buffer.getvalue()]), tmp_path)
+    files = {
+        f"usr/lib/{name}": b"",
+        "usr/bin/script": b"#!/bin/sh\n",
+        "usr/bin/x": library(("libone.so.1",)),
+    }
+    found = archive.load(write(tmp_path / "image.tar", [files_layer(files)]), tmp_path)
     assert libraries.needed(found) == {"/usr/bin/x": {"libone.so.1"}}
     assert libraries.missing(found) == missing
+
+
+def test_programs_for_another_architecture_are_found(tmp_path: Path) -> None:
+    """Machine 62 is amd64, 183 is arm64."""
+    files = {"usr/bin/here": go_program(machine=62), "usr/bin/there": go_program(machine=183)}
+    found = archive.load(write(tmp_path / "image.tar", [files_layer(files)]), tmp_path)
+    assert libraries.foreign(found, "amd64") == {"/usr/bin/there"}
+    assert libraries.foreign(found, "arm64") == {"/usr/bin/here"}
