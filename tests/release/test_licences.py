@@ -28,7 +28,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Image:
 @pytest.fixture(scope="module")
 def agreement() -> str:
     """NVIDIA's agreement, in the locked wheel, with one space between words."""
-    wheel = Store().wheel(requirements.load(PROJECT).wheels["cuda-runtime"])
+    wheel = Store().wheel(requirements.load(PROJECT).wheels["amd64"]["cuda-runtime"])
     with zipfile.ZipFile(wheel) as files:
         (name,) = (each for each in files.namelist() if each.endswith("/License.txt"))
         return words(files.read(name).decode())

@@ -122,7 +122,7 @@ class Wheel:
     @property
     def name(self) -> str:
         """Name of the wheel in records and messages."""
-        return f"{self.owner} wheel"
+        return f"{self.owner} wheel for {self.wheel.platform}"
 
     @property
     def place(self) -> str:
@@ -175,7 +175,8 @@ def of_plan(
             place = f"components/{name}/{file}"
             found.append(Text(name, place, (folder / place).read_text()))
         found.append(Modules(name, gomod.of_component(project.root, name)))
-    found += [Wheel(name, locked.wheels[name]) for name in components if name in locked.wheels]
+    wheels = locked.wheels[architecture]
+    found += [Wheel(name, wheels[name]) for name in components if name in wheels]
     return (*found, *_contract(project, components))
 
 
@@ -199,8 +200,7 @@ def _roots(
     below = requirements.roots(project.catalog, architecture).below
     rules = project.catalog.rules
     yield Root(BASE, own.of(BASE), rules)
-    compiled = [name for name in components if name in locked.modules]
-    if architecture != BUILDER and compiled:
+    if architecture != BUILDER:
         yield Root(NATIVE, native.of(BASE), rules)
     if any(below[name] == CGO for name in components):
         yield Root(CGO, without(project, native.of(CGO), native.of(BASE)), rules)
@@ -210,6 +210,9 @@ def _roots(
     for name in components:
         if name in own.holds:
             yield Root(name, without(project, own.of(name), own.of(below[name])), rules)
+        elif below[name] == BASE and name in native.holds:
+            # Programs that run here.
+            yield Root(name, without(project, native.of(name), native.of(BASE)), rules)
 
 
 def without(

@@ -244,5 +244,5 @@ def _check_architecture(planned: plan.Plan) -> None:
     if unavailable:
         raise UsageError(
             f"--arch {planned.architecture}: {planned.variant} contains {', '.join(unavailable)},"
-            " built for amd64 only; build slim instead"
+            f" not built for {planned.architecture}; choose another variant"
         )

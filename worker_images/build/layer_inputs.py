@@ -1,6 +1,7 @@
 """The digest of each layer's inputs, which is its key in the ledger."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from worker_images.build import inputs, render
@@ -11,25 +12,28 @@ from worker_images.files import text_digest
 def input_digests(plan: Plan, root: Path) -> dict[str, str]:
     """Return a digest for the base's layer and for each component's, in layer order."""
     base = [each.digest for each in plan.inputs if each.owner == inputs.BASE]
-    found = {inputs.BASE: _digest(plan, [*_stages(plan, None, root), *base])}
+    found = {inputs.BASE: _digest(plan, [*_stages(plan, BELOW[None], root), *base])}
     for component in plan.components:
         found[component.name] = _digest(plan, _of_component(plan, component, root))
     return found
 
 
 def _of_component(plan: Plan, component: Component, root: Path) -> list[str]:
+    below = BELOW[component.builder]
+    if plan.runs_native(component):
+        below = (inputs.NATIVE, *below)
     return [
         f"{component.argument}={component.reported_version}",
-        *_stages(plan, component.builder, root),
+        *_stages(plan, below, root),
         render.macro(plan, root, component.template, "stage", component),
         render.macro(plan, root, "base/layer.j2", "copy", component),
         *(each.digest for each in plan.inputs_of(component)),
     ]
 
 
-def _stages(plan: Plan, builder: str | None, root: Path) -> list[str]:
+def _stages(plan: Plan, names: Sequence[str], root: Path) -> list[str]:
     template = f"base/{plan.source}.j2"
-    return [render.macro(plan, root, template, f"{name}_stage") for name in BELOW[builder]]
+    return [render.macro(plan, root, template, f"{name}_stage") for name in names]
 
 
 def _digest(plan: Plan, texts: list[str]) -> str:

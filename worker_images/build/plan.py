@@ -9,7 +9,7 @@ from worker_images.build.inputs import BUILDER, GO, Input
 from worker_images.build.record import default_tag
 from worker_images.errors import UsageError
 from worker_images.model.catalog import Catalog, Variant
-from worker_images.model.component import Architecture, GoModule, Origin
+from worker_images.model.component import Architecture, DebianPackage, GoModule, Origin
 from worker_images.model.drivers.table import COMPONENT
 from worker_images.model.lock import Lock
 from worker_images.model.pins import DebianPin, PackagesPin, Source, UpstreamPin
@@ -104,11 +104,17 @@ class Plan:
         """Parts that this source does not include."""
         return tuple(dict.fromkeys(text for each in self.components for text in each.origin.lacks))
 
+    def runs_native(self, component: Component) -> bool:
+        """True if programs of the builder's architecture make a component of another one."""
+        return self.cross and not isinstance(component.origin, DebianPackage)
+
     def inputs_of(self, component: Component) -> tuple[Input, ...]:
         """Return the inputs that decide a component's bytes: its own and its compiler's."""
         owners = {component.name, *BELOW[component.builder]}
+        if self.runs_native(component) and component.builder != GO:
+            owners.add(inputs.NATIVE)
         if self.cross and component.builder == inputs.CGO:
-            owners |= {inputs.NATIVE, inputs.CROSS, inputs.TARGET}
+            owners |= {inputs.CROSS, inputs.TARGET}
         return tuple(each for each in self.inputs if each.owner in owners)
 
     def as_data(self) -> dict[str, object]:

@@ -23,6 +23,11 @@ from worker_images.model.project import Project
 # The end of the name of a package with headers and static libraries.
 DEVELOPMENT = "-dev"
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+# The platform tags of wheels (PEP 599).
+PLATFORMS: Mapping[Architecture, str] = {
+    "amd64": "manylinux2014_x86_64",
+    "arm64": "manylinux2014_aarch64",
+}
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,8 @@ def roots(catalog: Catalog, architecture: Architecture) -> RootRequest:
         cgo = isinstance(origin, GoModule) and origin.builder == "cgo"
         below[name] = compiler if cgo else "base"
         own = (origin.package,) if isinstance(origin, DebianPackage) else origin.builder_packages
-        if compiler == "target" and cgo:
-            # Programs, such as pkgconf, are among those of cross.
+        if compiler == "target" and not isinstance(origin, DebianPackage):
+            # Programs run on amd64: those of cgo are among cross, others in amd64's own root.
             own = tuple(each for each in own if each.endswith(DEVELOPMENT))
         if own and architecture in origin.architectures:
             names[name] = (*names[below[name]], *own)
@@ -74,7 +79,9 @@ def request(project: Project) -> dict[str, str]:
         if isinstance(origin, GoModule):
             found[f"modules.{name}"] = " ".join((origin.module, str(version), *origin.commands))
         if isinstance(origin, Wheel):
-            found[f"wheels.{name}"] = f"{origin.project} {version}"
+            for architecture in origin.architectures:
+                wheel = f"{origin.project} {version} {PLATFORMS[architecture]}"
+                found[f"wheels.{architecture}.{name}"] = wheel
     for _, each in published(project, tuple(catalog.components)):
         found[f"published.{each.address}"] = each.digest
     return found

@@ -19,6 +19,7 @@ from worker_images.build import (
 )
 from worker_images.build.inputs import BUILDER, Root
 from worker_images.build.plan import Component
+from worker_images.build.requirements import ARCHITECTURES, PLATFORMS
 from worker_images.build.resolve_debian import Task
 from worker_images.build.tars import Progress
 from worker_images.engine import buildx
@@ -27,7 +28,7 @@ from worker_images.fetch import apt, gomod
 from worker_images.fetch.store import Store
 from worker_images.files import text_digest, write_atomic
 from worker_images.model import lock, lock_differences
-from worker_images.model.component import GoModule, Wheel
+from worker_images.model.component import Architecture, GoModule, Wheel
 from worker_images.model.lock import Lock, Module, Toolchain
 from worker_images.model.project import Project
 
@@ -90,18 +91,24 @@ def _published(project: Project) -> tuple[lock.Published, ...]:
     return tuple(sorted((each for _, each in found), key=lambda each: each.address))
 
 
-def _wheels(task: Task) -> dict[str, lock.Wheel]:
-    found = {}
-    for name, definition in task.project.catalog.components.items():
-        origin, pin = definition.packages, task.project.pins.components[name].packages
-        if not isinstance(origin, Wheel):
-            continue
-        if name in task.of("wheels"):
-            task.progress(f"fetching {origin.project} {pin.version} for its digest")
-            found[name] = Store().resolve_wheel(origin.project, str(pin.version))
-        else:
-            found[name] = task.kept.wheels[name]
-    return found
+def _wheels(task: Task) -> dict[str, dict[str, lock.Wheel]]:
+    return {
+        architecture: {
+            name: _wheel(task, name, origin, architecture)
+            for name, definition in task.project.catalog.components.items()
+            if isinstance(origin := definition.packages, Wheel)
+            and architecture in origin.architectures
+        }
+        for architecture in ARCHITECTURES
+    }
+
+
+def _wheel(task: Task, name: str, origin: Wheel, architecture: Architecture) -> lock.Wheel:
+    if f"{architecture}.{name}" not in task.of("wheels"):
+        return task.kept.wheels[architecture][name]
+    version = str(task.project.pins.components[name].packages.version)
+    task.progress(f"fetching {origin.project} {version} for {architecture} for its digest")
+    return Store().resolve_wheel(origin.project, version, PLATFORMS[architecture])
 
 
 def _with_modules(task: Task, new: Lock) -> tuple[Lock, dict[Path, str]]:

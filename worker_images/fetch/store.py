@@ -18,8 +18,6 @@ from worker_images.files import CACHE, atomic_path, without_stale_parts
 from worker_images.model.lock import Package, Wheel
 from worker_images.model.pins import DebianPin
 
-WHEEL_PLATFORM = ("--platform", "manylinux2014_x86_64", "--only-binary", ":all:", "--no-deps")
-
 
 @dataclass(frozen=True)
 class Store:
@@ -62,14 +60,14 @@ class Store:
             _fetch_with_pip(wheel, wanted.fault, path)
         return path
 
-    def resolve_wheel(self, project: str, version: str) -> Wheel:
-        """The current wheel of a version in the index; raises FetchError."""
+    def resolve_wheel(self, project: str, version: str, platform: str) -> Wheel:
+        """The current wheel of a version for a platform in the index; raises FetchError."""
         folder = without_stale_parts(self.folder / "wheels")
-        with _pip_download(f"{project}=={version}", "--no-deps", folder) as found:
+        with _pip_download(f"{project}=={version}", "--no-deps", platform, folder) as found:
             digest = apt.sha256(found)
             with atomic_path(folder / f"{digest}.whl") as part:
                 shutil.copyfile(found, part)
-            return Wheel(project, version, digest, found.stat().st_size)
+            return Wheel(project, version, platform, digest, found.stat().st_size)
 
     def _ensure(self, wanted: Sequence[Download], names: Sequence[str]) -> list[Path]:
         files = [
@@ -140,7 +138,7 @@ def pip_failure(name: str, output: str) -> ImageBuildError:
 
 def _fetch_with_pip(wheel: Wheel, fault: Callable[[Path], str], path: Path) -> None:
     line = f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}"
-    with _pip_download(line, "--require-hashes", path.parent) as found:
+    with _pip_download(line, "--require-hashes", wheel.platform, path.parent) as found:
         if cause := fault(found):
             raise FetchError(f"fetching {wheel.project} {wheel.version}: {cause}; {CHANGED}")
         with atomic_path(path) as part:
@@ -148,13 +146,14 @@ def _fetch_with_pip(wheel: Wheel, fault: Callable[[Path], str], path: Path) -> N
 
 
 @contextlib.contextmanager
-def _pip_download(line: str, option: str, folder: Path) -> Iterator[Path]:
+def _pip_download(line: str, option: str, platform: str, folder: Path) -> Iterator[Path]:
     """The wheel that pip downloads for a line of requirements; raises FetchError."""
     with tempfile.TemporaryDirectory(dir=folder, prefix="part-") as scratch:
         requirement = Path(scratch) / "requirement.txt"
         requirement.write_text(f"{line}\n")
         command = [sys.executable, "-m", "pip", "download", "--quiet"]
-        command += ["--disable-pip-version-check", option, *WHEEL_PLATFORM]
+        command += ["--disable-pip-version-check", option, "--no-deps"]
+        command += ["--platform", platform, "--only-binary", ":all:"]
         command += ["--dest", scratch, "--requirement", str(requirement)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         found = list(Path(scratch).glob("*.whl"))

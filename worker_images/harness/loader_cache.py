@@ -13,6 +13,8 @@ from worker_images.model.oci.image import Image, ImageError
 
 PATH = "/etc/ld.so.cache"
 CONFIGURATION = "/etc/ld.so.conf.d"
+# Folders that ldconfig reads after those of the configuration.
+DEFAULT = ("/lib", "/usr/lib")
 MAGIC, LITTLE_ENDIAN = b"glibc-ld.so.cache1.1", 2
 HEADER, ROW = struct.Struct("<20sIIB3xI12x"), struct.Struct("<iIIIQ")
 # Tables after the strings: a magic number, one table, its kind, flags, offset and size.
@@ -83,17 +85,21 @@ def made(image: Image, layers: set[int]) -> set[Library]:
 
 
 def _folders(image: Image, layers: set[int]) -> Iterator[tuple[str, str]]:
-    """Yield each folder of the configuration as it is written there, and its own path, once."""
+    """Yield each folder as it is written in the configuration, and its own path, once."""
     known = set()
+    for line in (*_configured(image, layers), *DEFAULT):
+        folder = image.find(line)
+        if folder and folder.path not in known:
+            known.add(folder.path)
+            yield line, folder.path
+
+
+def _configured(image: Image, layers: set[int]) -> Iterator[str]:
     files = [path for path in image.merged if path.startswith(f"{CONFIGURATION}/")]
     for path in sorted(files):
         entry = image.merged[path]
         lines = image.read(entry).decode().splitlines() if entry.layer in layers else []
-        for line in (line.partition("#")[0].strip() for line in lines):
-            folder = image.find(line) if line else None
-            if folder and folder.path not in known:
-                known.add(folder.path)
-                yield line, folder.path
+        yield from filter(None, (line.partition("#")[0].strip() for line in lines))
 
 
 def _libraries(image: Image, layers: set[int], folder: str) -> Iterator[str]:

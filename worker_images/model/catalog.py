@@ -98,6 +98,7 @@ def check(pins: Pins, document: Document, catalog: Catalog, root: Path) -> None:
             *_incomplete(pins, document, catalog, root),
             *_mismatched(pins, document, catalog),
             *_arguments(catalog, root),
+            *_platforms(catalog, root),
             *_digests(pins, document),
         ]
     )
@@ -172,6 +173,19 @@ def _arguments(catalog: Catalog, root: Path) -> Iterator[Finding]:
             document = read(root / file, str(file))
             why = "another component has the same build argument"
             yield document.finding(("argument",), "used twice", why, "rename it")
+
+
+def _platforms(catalog: Catalog, root: Path) -> Iterator[Finding]:
+    """Platforms of a variant for which one of its components is not built."""
+    for name, variant in catalog.variants.items():
+        file = Path("images") / name / "variant.yaml"
+        document = read(root / file, str(file))
+        for part in (part for part in variant.components if part in catalog.components):
+            lacking = {*variant.platforms} - {*catalog.components[part].packages.architectures}
+            for platform in sorted(lacking):
+                why = f"{part} is not built for {platform}"
+                fix = f"remove it, or add it to architectures in images/components/{part}"
+                yield document.finding(("platforms",), f"{platform} cannot be built", why, fix)
 
 
 def _digests(pins: Pins, document: Document) -> Iterator[Finding]:

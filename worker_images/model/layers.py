@@ -112,7 +112,7 @@ LAYERS = (
     ),
     Layer(
         "offline",
-        "Does a build without a network give the same image ID? Does slim build for arm64?",
+        "Does a build without a network give the same image ID? Are images built for arm64?",
         "root, an engine",
         images="slim",
     ),

@@ -92,10 +92,11 @@ class Module:
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel of PyPI."""
+    """A wheel of PyPI, for a platform by its tag."""
 
     project: str
     version: str
+    platform: str
     sha256: str
     size: int
 
@@ -110,13 +111,13 @@ class Published:
 
 @dataclass(frozen=True)
 class Lock:
-    """The inputs of all builds."""
+    """The inputs of all builds; packages and wheels by architecture."""
 
     debian: Debian
     packages: Mapping[str, Roots]
     toolchain: Toolchain
     modules: Mapping[str, Module]
-    wheels: Mapping[str, Wheel]
+    wheels: Mapping[str, Mapping[str, Wheel]]
     published: tuple[Published, ...]
 
     @property
@@ -137,7 +138,9 @@ class Lock:
             for name, each in self.modules.items()
         }
         found |= {
-            f"wheels.{name}": f"{each.project} {each.version}" for name, each in self.wheels.items()
+            f"wheels.{architecture}.{name}": f"{each.project} {each.version} {each.platform}"
+            for architecture, of in self.wheels.items()
+            for name, each in of.items()
         }
         found |= {f"published.{each.address}": each.digest for each in self.published}
         return found | {"go.toolchain": self.toolchain.version}

@@ -9,6 +9,7 @@ from worker_images.model.lock import Lock, Module, Package, Roots, Toolchain, Wh
 from worker_images.model.pins import PACKAGE, SHA256, VERSION
 
 SUM = re.compile(r"h1:[0-9A-Za-z+/]{43}=")
+PLATFORM = re.compile(r"manylinux[0-9_]+_[0-9a-z_]+")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
@@ -20,9 +21,12 @@ def faults(lock: Lock) -> Iterator[str]:
         for fault in _of_roots(roots, (lock.debian.mirror, lock.debian.security)):
             yield f"packages.{architecture}.{fault}"
     yield from _of_go(lock)
-    for name, wheel in lock.wheels.items():
-        if not _is_wheel(wheel):
-            yield f"wheels.{name}: invalid entry (needs version, sha256, size)"
+    for architecture, wheels in lock.wheels.items():
+        for name in (name for name, wheel in wheels.items() if not _is_wheel(wheel)):
+            yield (
+                f"wheels.{architecture}.{name}: invalid entry (needs version, platform, sha256,"
+                " size)"
+            )
     for each in lock.published:
         if not DIGEST.fullmatch(each.digest):
             yield f"published.{each.address}: invalid digest"
@@ -65,8 +69,8 @@ def _is_module(module: Module) -> bool:
 
 
 def _is_wheel(wheel: Wheel) -> bool:
-    versioned = re.fullmatch(VERSION, wheel.version)
-    return bool(versioned) and _is_sha256(wheel.sha256) and _is_size(wheel.size)
+    named = re.fullmatch(VERSION, wheel.version) and PLATFORM.fullmatch(wheel.platform)
+    return bool(named) and _is_sha256(wheel.sha256) and _is_size(wheel.size)
 
 
 def _is_sha256(text: object) -> bool:

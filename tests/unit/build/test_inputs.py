@@ -74,6 +74,19 @@ def test_c_code_for_another_architecture_has_a_compiler_here_and_libraries_of_th
     assert not [name for name in names(found[inputs.CROSS]) if name.startswith("libc6")]
 
 
+def test_wheel_for_another_architecture_is_unpacked_by_programs_that_run_here(
+    locked: Lock, project: Project
+) -> None:
+    planned = plan.of_components(project, locked, "full", ["cuda-runtime"], architecture="arm64")
+    found = roots(planned)
+    assert list(found) == ["base", inputs.NATIVE, "cuda-runtime"]
+    assert "unzip" in names(found["cuda-runtime"])
+    assert not [each.url for each in found["cuda-runtime"].packages if "_arm64.deb" in each.url]
+    (wheel,) = (each for each in planned.inputs if isinstance(each, inputs.Wheel))
+    assert wheel.digest == locked.wheels["arm64"]["cuda-runtime"].sha256
+    assert wheel.digest != locked.wheels["amd64"]["cuda-runtime"].sha256
+
+
 def test_bytes_of_c_code_depend_on_the_compiler_and_the_libraries(
     locked: Lock, project: Project
 ) -> None:

@@ -84,3 +84,23 @@ def test_cache_of_an_image_that_was_not_reviewed_is_a_usage_error(checkout: Path
 def test_repository_is_a_cache(name: str, project: Project) -> None:
     """Control of the test above."""
     assert plan_all([Request("slim", cache_from=name, cache_to=name)], project).plans
+
+
+def test_component_that_is_not_built_for_the_architecture_is_a_usage_error(checkout: Path) -> None:
+    component = "images/components/gvisor/component.yaml"
+    for file in (component, "images/slim/variant.yaml", "images/full/variant.yaml"):
+        path = checkout / file
+        assert '["amd64", "arm64"]' in path.read_text()
+        path.write_text(path.read_text().replace('["amd64", "arm64"]', '["amd64"]'))
+    loaded = project.load(checkout)
+    fault = "--arch arm64: slim contains gvisor, not built for arm64; choose another variant"
+    with pytest.raises(UsageError, match=re.escape(fault)):
+        plan_all([Request("slim", architecture="arm64")], loaded)
+    assert plan_all([Request("slim")], loaded).plans
+
+
+@pytest.mark.parametrize("variant", ["slim", "full"])
+def test_committed_variants_are_built_for_arm64(variant: str, project: Project) -> None:
+    """Control of the test above."""
+    (planned,) = plan_all([Request(variant, architecture="arm64")], project).plans
+    assert planned.cross

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.build import plan, render
+from worker_images.build import inputs, plan, render
 from worker_images.build.inputs import Input, Root, Text, Toolchain
 from worker_images.build.layer_inputs import input_digests
 from worker_images.build.plan import Plan
@@ -109,6 +109,18 @@ def test_relock_with_another_compiler_changes_components_with_c(
     after = plan.make(project, relocked(locked, "gcc"), "full")
     changes = {name for name, digest in input_digests(after, ROOT).items() if one[name] != digest}
     assert changes == {"runc", "nvidia-container-toolkit"}
+
+
+def test_programs_that_run_here_change_the_layers_that_they_make(
+    project: Project, locked: Lock
+) -> None:
+    """Go compiles without them, and Debian's packages are only unpacked."""
+    planned = plan.make(project, locked, "full", architecture="arm64")
+    assert changed(planned, without_a_package(inputs.NATIVE)) == {
+        "runc",
+        "nvidia-container-toolkit",
+        "cuda-runtime",
+    }
 
 
 def test_version_and_time_change_the_digest(full: Plan) -> None:

@@ -1,26 +1,33 @@
 """A build from packages adds only files of its context and has no network."""
 
+import pytest
+
 from worker_images.build import plan, render
+from worker_images.build.requirements import ARCHITECTURES
 from worker_images.files import ROOT
+from worker_images.model.component import Architecture
 from worker_images.model.lock import Lock
 from worker_images.model.project import Project
 
 
-def test_packages_build_steps_have_no_network(locked: Lock, project: Project) -> None:
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_packages_build_steps_have_no_network(
+    architecture: Architecture, locked: Lock, project: Project
+) -> None:
     for name in project.catalog.buildable:
-        steps = [
-            line
-            for line in render.dockerfile(
-                plan.make(project, locked, name, "packages"), ROOT
-            ).splitlines()
-            if line.startswith("RUN")
-        ]
+        planned = plan.make(project, locked, name, "packages", architecture)
+        lines = render.dockerfile(planned, ROOT).splitlines()
+        steps = [line for line in lines if line.startswith("RUN")]
         assert steps
         assert not [line for line in steps if not line.startswith("RUN --network=none ")]
 
 
-def test_packages_build_downloads_nothing(locked: Lock, project: Project) -> None:
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_packages_build_downloads_nothing(
+    architecture: Architecture, locked: Lock, project: Project
+) -> None:
     for name in project.catalog.buildable:
-        text = render.dockerfile(plan.make(project, locked, name, "packages"), ROOT)
+        planned = plan.make(project, locked, name, "packages", architecture)
+        text = render.dockerfile(planned, ROOT)
         assert "http" not in text
         assert "ADD base.tar /" in text

@@ -56,6 +56,17 @@ def test_committed_components_are_valid(checkout: Path, project: Project) -> Non
     }
 
 
+def test_platform_for_which_a_component_is_not_built_is_refused(checkout: Path) -> None:
+    path = checkout / CRIU
+    path.write_text(path.read_text().replace('["amd64", "arm64"]', '["amd64"]'))
+    with pytest.raises(DocumentError) as refused:
+        load(checkout)
+    assert str(refused.value) == (
+        "images/full/variant.yaml:3:1: platforms: arm64 cannot be built; criu is not built for"
+        " arm64; remove it, or add it to architectures in images/components/criu"
+    )
+
+
 def test_label_is_the_argument_in_lower_case(project: Project) -> None:
     labels = {name: each.label for name, each in project.catalog.components.items()}
     assert labels["gvisor"] == "worker.gvisor-version"

@@ -59,7 +59,7 @@ def test_committed_lock_matches_the_pins(loaded: Callable[[], Lock]) -> None:
             "versions.yaml",
             'version: "12.8.57"',
             'version: "12.8.90"',
-            "versions.lock: wheels.cuda-runtime: not in the lock: 12.8.90",
+            "versions.lock: wheels.arm64.cuda-runtime: not in the lock: 12.8.90",
         ),
         (
             "versions.yaml",
@@ -168,7 +168,12 @@ def test_all_differences_are_reported_at_once(checkout: Path, loaded: Callable[[
         (
             r'("cuda-runtime": .*"sha256": ")[0-9a-f]',
             r"\1g",
-            "wheels.cuda-runtime: invalid entry (needs version, sha256, size)",
+            "wheels.amd64.cuda-runtime: invalid entry (needs version, platform, sha256, size)",
+        ),
+        (
+            '"platform": "manylinux2014_aarch64"',
+            '"platform": "--index-url=http://a.example"',
+            "wheels.arm64.cuda-runtime: invalid entry (needs version, platform, sha256, size)",
         ),
         (
             r'"digest": "sha256:d7',

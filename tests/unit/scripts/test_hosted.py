@@ -68,7 +68,8 @@ def test_publish_releases_as_the_identity_of_the_workflow(machine: Path, tmp_pat
     words = result.stdout.splitlines()
     assert words == [
         *("release", "--variant", "all", "--version", "1.4.0"),
-        *("--no-build", "--results", "out/arm64", "--results-key", "out/arm64/results.key"),
+        *("--no-build", "--results", "out/arm64/slim", "--results", "out/arm64/full"),
+        *("--results-key", "out/arm64/results.key"),
         *("--results-key", "out/keys/build.key"),
         *("--to", "ghcr.io/team/worker", "--keyless"),
         *("--identity", IDENTITY, "--issuer", "https://token.actions.githubusercontent.com"),
