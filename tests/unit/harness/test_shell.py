@@ -166,7 +166,8 @@ def test_lost_shell_is_a_fault_of_the_image_if_the_engine_has_its_container(
     docker.chmod(0o755)
     monkeypatch.setenv("WORKER_DOCKER", str(docker))
     shell.register()
-    host = testinfra.get_host("dockersh://container")
+    # testinfra keeps each host that it returned, with its shell.
+    host = testinfra.get_host(f"dockersh://{tmp_path.name}")
     with pytest.raises(error, match=message):
         host.run("true")
     assert host.backend.lost
