@@ -1,10 +1,11 @@
 """Do wrong options and settings end with the cause, the next step and the exit code of each?"""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from tests.support.sites import VERSION, Site
+from tests.support.sites import SLIM, VERSION, Site, kept
 from tests.support.small_releases import Factory
 from worker_images.release import registry
 
@@ -30,6 +31,12 @@ ABSENT = "127.0.0.1:1/team/worker"
             "ends with a variant, and tags are VERSION-VARIANT; use 1",
         ),
         (["--results-key", "/none"], 2, "--results-key /none: no such file"),
+        (["--key", "README.md"], 2, "--key README.md: not a private key; use one of ./build.py"),
+        (["--key", "docs"], 2, "--key docs: not a file; make a key with: ./build.py release-key"),
+        (["--keyless"], 2, "sign either with --key FILE, or in a hosted workflow with --keyless"),
+        (["--identity", "a"], 2, "--identity and --issuer need --keyless; with --key leave them"),
+        (["--builder-id", "a b"], 2, "--builder-id 'a b': not a URI; use one such as https://"),
+        (["--results", "docs"], 2, "--results docs: contains none of image.xml, pod.xml, work"),
         (
             ["--to", ABSENT],
             6,
@@ -50,21 +57,78 @@ def test_wrong_option_of_release_has_its_message(
 def test_public_key_does_not_sign(site: Site) -> None:
     done = site.release("slim", "wrong", "--key", str(site.public_key))
     assert done.returncode == 2, done.stderr
-    assert f"--key {site.public_key}: a public key, which verifies; sign with the" in done.stderr
+    assert (
+        f"--key {site.public_key}: a public key; sign with the .key file of the pair" in done.stderr
+    )
 
 
 def test_wrong_password_of_the_key_is_named(site: Site) -> None:
     done = site.release("slim", "wrong", **WRONG)
-    assert done.returncode == 7, done.stderr
+    assert done.returncode == 2, done.stderr
     assert f"reading {site.key}: COSIGN_PASSWORD is not the password of the key" in done.stderr
 
 
 def test_missing_password_of_the_key_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COSIGN_PASSWORD")
     done = site.release("slim", "wrong")
-    assert done.returncode == 7, done.stderr
+    assert done.returncode == 2, done.stderr
     text = "COSIGN_PASSWORD is not set; set it to the password of the key"
     assert f"reading {site.key}: {text}" in done.stderr
+
+
+def test_uncommitted_files_are_named(site: Site) -> None:
+    changed = [site.checkout / f"notes-{number}.md" for number in range(7)]
+    for path in changed:
+        path.write_text("not committed\n")
+    try:
+        done = site.release("slim", "wrong")
+    finally:
+        for path in changed:
+            path.unlink()
+    assert done.returncode == 7, done.stderr
+    names = ", ".join(f"notes-{number}.md" for number in range(5))
+    assert f"these files are not committed: {names} and 2 more; commit them, or" in done.stderr
+
+
+def test_key_in_the_checkout_is_not_a_change(site: Site) -> None:
+    made = site.run("release-key", "--output", "own")
+    assert made.returncode == 0, made.stderr
+    done = site.release("slim", "9.2", "--dry-run", "--key", "own.key")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("password", "name"), [("", "team"), ("x", "folder")])
+def test_key_without_password_or_name_is_refused(
+    password: str, name: str, site: Site, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    made = site.run("release-key", "--output", tmp_path / name, COSIGN_PASSWORD=password)
+    assert made.returncode == 2, made.stderr
+    assert ("not a file; use a name" if password else "COSIGN_PASSWORD is not set") in made.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_dry_run_reads_the_archive(site: Site) -> None:
+    """A changed byte in the middle of a layer is found before a release."""
+    archive = SLIM / "image.tar"
+    before, times = archive.read_bytes(), archive.stat()
+    middle = len(before) // 2
+    with kept(archive):
+        archive.write_bytes(before[:middle] + bytes([before[middle] ^ 1]) + before[middle + 1 :])
+        os.utime(archive, ns=(times.st_atime_ns, times.st_mtime_ns))
+        done = site.release("slim", "9.3", "--dry-run")
+    assert done.returncode == 7, done.stderr
+    assert "the archive changed after its tests, and no tag was moved; remove it," in done.stderr
+
+
+def test_second_key_of_a_release_is_a_warning(site: Site, tmp_path: Path) -> None:
+    made = site.run("release-key", "--output", tmp_path / "other")
+    assert made.returncode == 0, made.stderr
+    first = site.release("slim", "9.4")
+    assert first.returncode == 0, first.stderr
+    done = site.release("slim", "9.4", "--key", str(tmp_path / "other.key"))
+    assert done.returncode == 0, done.stderr
+    assert "warning: another key signed 9.4-slim; this key signs it too" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["team", "team.key", "team.pub"])

@@ -104,6 +104,11 @@ def revision(root: Path) -> str:
     return f"{commit}-dirty" if _git(root, "status", "--porcelain") else commit
 
 
+def uncommitted(root: Path) -> list[str]:
+    """The files of a clone that were changed or added and are not committed."""
+    return [line[3:] for line in _git(root, "status", "--porcelain").splitlines()]
+
+
 def _git(root: Path, *words: str) -> str:
     """Return what git prints; empty if it fails or is missing."""
     import subprocess

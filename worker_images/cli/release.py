@@ -29,7 +29,7 @@ The same command again finishes a release that was interrupted.
 {CODES}"""
 NOTES_EXAMPLES = """\
 examples:
-  ./build.py release-notes 1.4.0 > notes.md
+  ./build.py release-notes 1.4.0 > out/notes.md
   ./build.py release-notes 1.4.0 --since 1.3.2
   ./build.py release-notes 1.4.0 --zstd                also show the sizes with zstd
 """
@@ -58,7 +58,9 @@ def parser() -> argparse.ArgumentParser:
         help="release only this platform; may be repeated; default: platforms in variant.yaml",
     )
     parsers.add_compression(made)
-    made.add_argument("--dry-run", action="store_true", help="push, sign and tag nothing")
+    made.add_argument(
+        "--dry-run", action="store_true", help="build and test; push, sign and tag nothing"
+    )
     _add_signing(made)
     add_place(made)
     return made
@@ -100,10 +102,24 @@ def _add_signing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keyless", action="store_true", help="sign as the identity of the hosted workflow"
     )
-    parser.add_argument("--identity", default="", help="with --keyless: the expected identity")
-    parser.add_argument("--issuer", default="", help="with --keyless: who vouches for it")
     parser.add_argument(
-        "--builder-id", default="", metavar="URI", help="the builder named in the provenance"
+        "--identity",
+        default="",
+        metavar="URI",
+        help="with --keyless: the workflow, such as"
+        " https://github.com/OWNER/REPO/.github/workflows/release.yaml@refs/tags/v1.4.0",
+    )
+    parser.add_argument(
+        "--issuer",
+        default="",
+        metavar="URI",
+        help="with --keyless: such as https://token.actions.githubusercontent.com",
+    )
+    parser.add_argument(
+        "--builder-id",
+        default="",
+        metavar="URI",
+        help="the builder in the provenance, for a build service of yours",
     )
     parser.add_argument(
         "--allow-dirty",
@@ -120,33 +136,30 @@ def publish(argv: list[str], root: Path, progress: Progress) -> str:
     arguments = parser().parse_args(argv)
     loaded = project.load(root)
     every = loaded.catalog.buildable
-    outcomes = release.run(
-        Request(
-            variants=every if arguments.variant == ALL else (arguments.variant,),
-            target=arguments.to,
-            version=arguments.version,
-            architectures=tuple(arguments.arch),
-            compression=arguments.compression,
-            required=arguments.require,
-            results=tuple(arguments.results),
-            key=arguments.key,
-            keyless=arguments.keyless,
-            identity=arguments.identity,
-            issuer=arguments.issuer,
-            ca_file=arguments.ca_file,
-            builder_id=arguments.builder_id,
-            allow_dirty=arguments.allow_dirty,
-            keep_floating=arguments.keep_floating,
-            build=not arguments.no_build,
-            results_keys=tuple(arguments.results_key),
-            dry_run=arguments.dry_run,
-        ),
-        loaded,
-        progress,
+    request = Request(
+        variants=every if arguments.variant == ALL else (arguments.variant,),
+        target=arguments.to,
+        version=arguments.version,
+        architectures=tuple(arguments.arch),
+        compression=arguments.compression,
+        required=arguments.require,
+        results=tuple(arguments.results),
+        key=arguments.key,
+        keyless=arguments.keyless,
+        identity=arguments.identity,
+        issuer=arguments.issuer,
+        ca_file=arguments.ca_file,
+        builder_id=arguments.builder_id,
+        allow_dirty=arguments.allow_dirty,
+        keep_floating=arguments.keep_floating,
+        build=not arguments.no_build,
+        results_keys=tuple(arguments.results_key),
+        dry_run=arguments.dry_run,
     )
+    outcomes = release.run(request, loaded, progress)
     if arguments.json:
         return json.dumps([outcome.as_data() for outcome in outcomes], indent=1)
-    return "\n\n".join(outcome.text(arguments.to) for outcome in outcomes)
+    return "\n\n".join(outcome.text(request) for outcome in outcomes)
 
 
 def write_notes(argv: list[str], root: Path, progress: Progress) -> str:
@@ -183,7 +196,11 @@ def make_key(argv: list[str], root: Path, progress: Progress) -> str:
         "release-key", "Make a key pair: FILE.key signs releases, FILE.pub verifies.", KEY_EXAMPLES
     )
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="FILE", help="with or without .key"
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the pair becomes FILE.key and FILE.pub; COSIGN_PASSWORD protects FILE.key",
     )
     output = parser.parse_args(argv).output
     prefix = output.with_suffix("") if output.suffix in {".key", ".pub"} else output

@@ -84,7 +84,7 @@ def attach(
     created = draft.annotations[f"{ANNOTATION}created"]
     entries = list[Object]()
     for each in wanted:
-        progress(f"signing the {NAMES[each.kind]} of {draft.tag}")
+        progress(f"signing {draft.tag}: {NAMES[each.kind]}")
         bundle = signer.sign(draft.digest, each.kind, each.predicate, draft.tag)
         entries.append(local.attach(subject, bundle, each.kind, created))
     return local.with_entries(*entries)

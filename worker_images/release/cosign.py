@@ -6,18 +6,20 @@ https://github.com/sigstore/protobuf-specs, https://github.com/in-toto/attestati
 import base64
 import binascii
 import hashlib
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from worker_images.errors import PolicyError, UsageError
+from worker_images.errors import ImageBuildError, PolicyError, RegistryError, UsageError
 from worker_images.release.registry import as_json
 from worker_images.release.tools import Done, Tools
 from worker_images.untrusted import UntrustedError, parse_json, shown
 
-# How a public key in PEM begins.
-PUBLIC, MAX_KEY = b"-----BEGIN PUBLIC KEY-----", 1 << 16
+# In the first line of a key in PEM.
+PUBLIC, PRIVATE, MAX_KEY = b"-----BEGIN PUBLIC KEY-----", b" PRIVATE KEY-----", 1 << 16
+NO_NETWORK = ("dial tcp", "no such host", "connection refused", "timeout")
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 STATEMENTS = ("https://in-toto.io/Statement/v0.1", "https://in-toto.io/Statement/v1")
 # A trusted root without authorities: a key needs none, and cosign fetches none.
@@ -75,7 +77,7 @@ class Signer:
                 ],
             )
             if done.status:
-                raise PolicyError(f"signing {name}@{digest}: {_signing_fault(done)}")
+                raise _signing_error(f"signing {name}@{digest}", done, keyless=not self.key)
             return (folder / "bundle.json").read_bytes()
 
 
@@ -162,36 +164,50 @@ def _check_material(bundle: bytes, *, with_key: bool) -> None:
 
 
 def check_keys(key: Path | None, *, keyless: bool) -> None:
-    """Check that one way of signing was chosen and that the key exists; raises UsageError."""
+    """Check that one way of signing was chosen and that the key is one; raises UsageError."""
     if bool(key) == keyless:
         raise UsageError(
-            "sign with --key FILE, or with --keyless in a hosted workflow; make a key with:"
-            " ./build.py release-key"
+            "sign either with --key FILE, or in a hosted workflow with --keyless; make a key with:"
+            " ./build.py release-key --output release"
         )
-    if key and not key.is_file():
-        raise UsageError(f"--key {key}: no such file; make a key with: ./build.py release-key")
+    if not key:
+        return
+    if not key.is_file():
+        fault = "not a file" if key.exists() else "no such file"
+        raise UsageError(
+            f"--key {key}: {fault}; make a key with: ./build.py release-key --output release"
+        )
+    with key.open("rb") as file:
+        start = file.read(MAX_KEY)
+    if PUBLIC in start:
+        raise UsageError(f"--key {key}: a public key; sign with the .key file of the pair")
+    if PRIVATE not in start:
+        raise UsageError(f"--key {key}: not a private key; use one of ./build.py release-key")
 
 
 def public_key(tools: Tools, key: Path, path: Path) -> Path:
-    """Write the public key of a private key to `path`; raises PolicyError."""
+    """Write the public key of a private key to `path`; raises UsageError."""
     done = tools.run("cosign", ["public-key", f"--key={key}"])
     if done.status:
-        raise PolicyError(f"reading {key}: {_signing_fault(done)}")
+        raise UsageError(f"reading {key}: {_key_fault(done)}")
     path.write_bytes(done.output)
     return path
 
 
 def make_key(tools: Tools, prefix: Path) -> tuple[Path, Path]:
-    """Make a key pair, PREFIX.key and PREFIX.pub; raises UsageError or PolicyError."""
-    if not prefix.name:
+    """Make a key pair, PREFIX.key and PREFIX.pub; raises UsageError."""
+    if not os.environ.get("COSIGN_PASSWORD"):
+        raise UsageError("COSIGN_PASSWORD is not set; set it to a password for the new key")
+    if not prefix.name or prefix.is_dir():
         raise UsageError(f"--output {str(prefix)!r}: not a file; use a name such as release")
     pair = prefix.with_name(f"{prefix.name}.key"), prefix.with_name(f"{prefix.name}.pub")
     if existing := [str(path) for path in pair if path.exists()]:
-        raise UsageError(f"{', '.join(existing)} exists; name another key with --output")
+        verb = "exist" if len(existing) > 1 else "exists"
+        raise UsageError(f"{', '.join(existing)} {verb}; name another key with --output")
     prefix.parent.mkdir(parents=True, exist_ok=True)
     done = tools.run("cosign", ["generate-key-pair", f"--output-key-prefix={prefix}"])
     if done.status:
-        raise PolicyError(f"making {pair[0]}: {_signing_fault(done)}")
+        raise UsageError(f"making {pair[0]}: {_key_fault(done)}")
     return pair
 
 
@@ -201,9 +217,20 @@ def _reason(done: Done, *, with_key: bool) -> str:
     return f"not signed with this key, or {found}" if with_key and found == CHANGED else found
 
 
-def _signing_fault(done: Done) -> str:
+def _signing_error(action: str, done: Done, *, keyless: bool) -> ImageBuildError:
+    if not keyless:
+        return UsageError(f"{action}: {_key_fault(done)}")
+    if any(text in done.errors for text in NO_NETWORK):
+        cause = shown(done.message, 300)
+        return RegistryError(f"{action}: {cause}; Sigstore cannot be reached: check the network")
+    return PolicyError(
+        f"{action}: {shown(done.message, 300)}; check the id-token permission of the workflow"
+    )
+
+
+def _key_fault(done: Done) -> str:
     if "decrypt" in done.errors:
         return "COSIGN_PASSWORD is not the password of the key"
     if "password" in done.errors:
         return "COSIGN_PASSWORD is not set; set it to the password of the key"
-    return f"{shown(done.message, 300)}; check the key, or the workflow's id-token permission"
+    return shown(done.message, 300)

@@ -27,6 +27,9 @@ from worker_images.release.results import Subject
 # The form of a remote such as git@host:team/worker.git.
 SCP = r"(?:[^@/]+@)?(?P<host>[^:/]+):(?P<path>[^/].*)"
 
+# How many uncommitted files an error names.
+MAX_NAMES = 5
+
 Progress = Callable[[str], None]
 
 
@@ -75,10 +78,10 @@ def build(
     Raises PolicyError for an unrecorded change of the checkout, and the errors of a build.
     """
     revision = record.revision(project.root)
-    if not request.allow_dirty and (revision == UNKNOWN or revision.endswith("-dirty")):
+    if fault := "" if request.allow_dirty else _unrecorded(project.root, revision):
         raise PolicyError(
-            f"the revision is {revision}: a release must name the commit that it was built from;"
-            " commit the changes, or use --allow-dirty to try it out"
+            f"a release must name the commit that it was built from, and {fault}, or use"
+            " --allow-dirty to try it out"
         )
     parts = [
         part
@@ -94,6 +97,20 @@ def build(
             {REVISION: revision, **({f"{ANNOTATION}source": source} if source else {})},
         )
         for variant in request.variants
+    )
+
+
+def _unrecorded(root: Path, revision: str) -> str:
+    """Why a revision does not record the checkout; empty if it does."""
+    if revision == UNKNOWN:
+        return f"{root} is not a git clone; release from a clone"
+    if not revision.endswith("-dirty"):
+        return ""
+    names = record.uncommitted(root)
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return (
+        f"these files are not committed: {', '.join(names[:MAX_NAMES])}{more}; commit them, or move"
+        " away what is not a part of the checkout"
     )
 
 

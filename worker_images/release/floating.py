@@ -13,6 +13,9 @@ from worker_images.release.provenance import commit_of
 from worker_images.release.registry import Repository
 from worker_images.untrusted import shown
 
+# Why the floating tag does not name a release that no commit describes.
+CHANGED = "the release has changes that are not committed"
+
 Progress = Callable[[str], None]
 
 
@@ -27,17 +30,26 @@ class Floating:
     digest: str | None
     version: str = ""
 
-    def stays(self, draft: Draft, *, keep: bool = False) -> str:
-        """Why the tag does not name a draft after its release; empty if it does."""
+    @property
+    def text(self) -> str:
+        """The tag and what it names."""
+        names = f"names {shown(self.version) or self.digest}" if self.digest else "is not set"
+        return f"{self.tag} {names}"
+
+    def kept(self, draft: Draft, *, keep: bool = False, released: bool = False) -> str:
+        """Why the release of a draft does not move the tag; empty if it does, or has moved it.
+
+        `released` is whether the version's tag named the draft before.
+        """
         if self.digest == draft.digest:
             return ""
-        at = f"stays at {shown(self.version) or self.digest}" if self.digest else "is not set"
-        revision, version = draft.annotations[REVISION], draft.annotations[VERSION]
-        if not commit_of(revision):
-            return f"{self.tag} {at}: no commit has the sources of this release"
-        if keep or (self.digest and not _is_older(self.version, version)):
-            return f"{self.tag} {at}; ./build.py rollback --to {version} moves it"
-        return ""
+        if not commit_of(draft.annotations[REVISION]):
+            return CHANGED
+        if keep:
+            return "--keep-floating"
+        if released:
+            return "the version was released before"
+        return _order(self.version, draft.annotations[VERSION]) if self.digest else ""
 
 
 def find(target: Repository, tag: str) -> Floating:
@@ -58,13 +70,12 @@ def move(target: Repository, tag: str, digest: str, progress: Progress) -> None:
     target.tag(digest, tag)
 
 
-def _is_older(version: str, other: str) -> bool:
-    """Whether a version is older than another one, or the same.
+def _order(version: str, other: str) -> str:
+    """Why a version must not follow another one; empty if it is newer, or the same.
 
-    The same version has another digest if its release was interrupted. Versions without an order
-    are not older.
+    The same version has another digest if its release was interrupted.
     """
     try:
-        return Version(version) <= Version(other)
+        return "" if Version(version) <= Version(other) else f"{shown(version)} is newer"
     except InvalidVersion:
-        return False
+        return f"{shown(version) or 'this release'} and {other} have no order"

@@ -36,7 +36,7 @@ def _fault(found: Record, key: dict[str, str], project: Project, plan: Plan) -> 
     if not record.matches(project.root / "out" / plan.name / "image.tar", found):
         return "missing, or not the archive that was built"
     if found.tests_digest != pipeline.tests_digest(project):
-        return "it has not passed the tests of this checkout"
+        return "the checkout was changed after its tests, or it was not tested"
     return ""
 
 

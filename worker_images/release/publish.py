@@ -118,7 +118,7 @@ class Publisher:
         another release took the version meanwhile.
         """
         self.refuse_other(draft)
-        for tag in (*(() if self.stays(draft) else (draft.variant,)), draft.tag):
+        for tag in (*(() if self.kept(draft) else (draft.variant,)), draft.tag):
             if self.held(draft) in {None, draft.digest}:
                 floating.move(self.target, tag, draft.digest, self.progress)
         # Registries replace a tag without a condition. A release that found the version free a
@@ -130,7 +130,7 @@ class Publisher:
                 f"{self.target.shown(f':{draft.tag}')}: the registry accepted this tag and does not"
                 " have it; see its log, then run again"
             )
-        if self.floating(draft).digest != held and not self.stays(draft):
+        if self.floating(draft).digest != held and not self.kept(draft):
             floating.move(self.target, draft.variant, held, self.progress)
         self.refuse_other(draft)
 
@@ -138,9 +138,9 @@ class Publisher:
         """What the variant's floating tag names."""
         return floating.find(self.target, draft.variant)
 
-    def stays(self, draft: Draft) -> str:
+    def kept(self, draft: Draft) -> str:
         """Why the floating tag does not move; empty if it moves, or names the draft."""
-        return self.floating(draft).stays(draft, keep=self.keep_floating)
+        return self.floating(draft).kept(draft, keep=self.keep_floating)
 
     def held(self, draft: Draft) -> str | None:
         """What the version's tag names."""

@@ -3,7 +3,6 @@
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from worker_images.build import plan, requirements
@@ -26,56 +25,16 @@ from worker_images.release import (
     tools,
 )
 from worker_images.release.attest import Evidence
-from worker_images.release.cosign import Signer, Verifier
+from worker_images.release.cosign import Signer, Statement, Verifier
 from worker_images.release.drafts import Draft
 from worker_images.release.examine import Verified
+from worker_images.release.outcome import ALREADY, TAGGED, Outcome
 from worker_images.release.publish import Publisher
 from worker_images.release.record import Released
 from worker_images.release.request import Request
 from worker_images.release.tools import Tools
 
 Progress = Callable[[str], None]
-
-ALREADY, TAGGED = "already released", "already tagged"
-PUBLIC_KEY = "--key release.pub"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A variant of a release. `verified` is None for a dry run.
-
-    `stays` says why the floating tag does not name the release; it is empty if it does.
-    """
-
-    draft: Draft
-    verified: Verified | None
-    done: str
-    stays: str
-
-    def text(self, target: str) -> str:
-        """The result for people."""
-        tags = [self.draft.tag, *([] if self.stays else [self.draft.variant])]
-        names = ", ".join(f"{target}:{tag}" for tag in tags)
-        rows = [(self.done, names), ("index", self.draft.digest)]
-        rows += [
-            ("image", f"{part.candidate.architecture} {part.candidate.digest}")
-            for part in self.draft.parts
-        ]
-        rows += [("floating tag", self.stays)] if self.stays else []
-        return "\n".join(f"{name:16} {text}" for name, text in rows)
-
-    def as_data(self) -> dict[str, object]:
-        """Plain data for JSON."""
-        return {
-            "variant": self.draft.variant,
-            "tag": self.draft.tag,
-            "result": self.done,
-            "index": self.draft.digest,
-            "stays": self.stays,
-            "images": {
-                part.candidate.architecture: part.candidate.digest for part in self.draft.parts
-            },
-        }
 
 
 def run(options: Request, project: Project, progress: Progress) -> tuple[Outcome, ...]:
@@ -111,7 +70,7 @@ def run(options: Request, project: Project, progress: Progress) -> tuple[Outcome
         evidence = _evidence(options, found, project, locked)
         if options.dry_run:
             return tuple(
-                _dry(publisher, draft, state) for draft, state in zip(found, present, strict=True)
+                _dry(publisher, *each) for each in zip(found, evidence, present, strict=True)
             )
         outcomes = tuple(_publish(publisher, found, evidence, present))
         _record(options, outcomes, evidence, project, locked, progress)
@@ -172,7 +131,8 @@ def _publish(
         if not tagged:
             publisher.tag(draft)
         done = ALREADY if tagged and checked is state else "released"
-        yield Outcome(draft, checked, done, publisher.floating(draft).stays(draft, keep=True))
+        named, keep = publisher.floating(draft), publisher.keep_floating
+        yield Outcome(draft, checked, done, named, named.kept(draft, keep=keep, released=tagged))
 
 
 def _completed(
@@ -182,13 +142,20 @@ def _completed(
     present = state.statements if state else ()
     if state and not state.faults and not proof.added(present):
         return state
+    if state and state.others and not present:
+        publisher.progress(f"warning: another key signed {draft.tag}; this key signs it too")
+    wanted = _statements(draft, proof)
+    return publisher.publish(draft, attest.lacking(wanted, present, given=proof.given))
+
+
+def _statements(draft: Draft, proof: Evidence) -> tuple[Statement, ...]:
+    """What is signed about a draft; raises PolicyError for an archive that cannot be read."""
     try:
-        wanted = tuple(attest.statements(draft, proof))
-        return publisher.publish(draft, attest.lacking(wanted, present, given=proof.given))
+        return tuple(attest.statements(draft, proof))
     except ImageError as error:
         raise PolicyError(
-            f"{error}; the archive changed after its tests, and no tag was moved; remove it and"
-            " run again"
+            f"{error}; the archive changed after its tests, and no tag was moved; remove it, build"
+            f" again with ./build.py --variant {draft.variant}, and run this command again"
         ) from error
 
 
@@ -206,12 +173,7 @@ def _record(
         return
     tested = [each for proof in evidence for each in proof.tested]
     drafted = [each.draft for each in outcomes]
-    signer = (
-        f"--identity {options.identity} --issuer {options.issuer}"
-        if options.keyless
-        else PUBLIC_KEY
-    )
-    new = summary.released(options.target, drafted, tested, project, locked, signer)
+    new = summary.released(options.target, drafted, tested, project, locked, options.verifier)
     summary.joined(new, old).write(project.root)
 
 
@@ -226,11 +188,13 @@ def _earlier(options: Request, project: Project, progress: Progress) -> Released
         return None
 
 
-def _dry(publisher: Publisher, draft: Draft, state: Verified | None) -> Outcome:
+def _dry(publisher: Publisher, draft: Draft, proof: Evidence, state: Verified | None) -> Outcome:
+    """Read the archives of a draft as a release does; raises PolicyError."""
+    _statements(draft, proof)
     tagged = publisher.held(draft) == draft.digest
     # Without a key, nothing can be verified.
     unsigned = not publisher.signer.key and not publisher.verifier.identity
     complete = tagged and (unsigned or (state is not None and not state.faults))
     done = (TAGGED if unsigned else ALREADY) if complete else "would be released"
-    keep = tagged or publisher.keep_floating
-    return Outcome(draft, None, done, publisher.floating(draft).stays(draft, keep=keep))
+    named, keep = publisher.floating(draft), publisher.keep_floating
+    return Outcome(draft, None, done, named, named.kept(draft, keep=keep, released=tagged))

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from worker_images.errors import UsageError
 from worker_images.model.component import Architecture
 from worker_images.model.oci.inflate import Compression
 from worker_images.release import cosign, policy
-from worker_images.release.cosign import MAX_KEY, PUBLIC
 from worker_images.release.record import VERSION
 from worker_images.release.registry import NAME
 from worker_images.untrusted import shown
@@ -40,6 +40,13 @@ class Request:
     results_keys: tuple[Path, ...] = ()
     dry_run: bool = False
 
+    @property
+    def verifier(self) -> str:
+        """The options that verify what this request signs."""
+        if self.keyless:
+            return f"--identity {self.identity} --issuer {self.issuer}"
+        return f"--key {self.key.with_suffix('.pub')}" if self.key else "--key release.pub"
+
     def tag_of(self, variant: str) -> str:
         """The tag of a variant in this version, which never moves."""
         return f"{self.version}-{variant}"
@@ -67,12 +74,20 @@ def check(request: Request, variants: Iterable[str]) -> None:
         raise UsageError(f"--results {', '.join(missing)}: no such folder")
     if missing := [str(path) for path in request.results_keys if not path.is_file()]:
         raise UsageError(f"--results-key {', '.join(missing)}: no such file")
+    _check_signer(request)
+
+
+def _check_signer(request: Request) -> None:
+    """Check the options that name the signer and the builder; raises UsageError."""
     if request.key or not request.dry_run:
         cosign.check_keys(request.key, keyless=request.keyless)
-    if request.key and PUBLIC in request.key.read_bytes()[:MAX_KEY]:
-        raise UsageError(
-            f"--key {request.key}: a public key, which verifies; sign with the .key file of the"
-            " pair"
-        )
-    if request.keyless and not (request.identity and request.issuer):
+    named = (request.identity, request.issuer)
+    if request.keyless and not all(named):
         raise UsageError("--keyless: name the workflow with --identity and --issuer")
+    if any(named) and not request.keyless:
+        raise UsageError("--identity and --issuer need --keyless; with --key leave them out")
+    if request.builder_id and not urlsplit(request.builder_id).scheme:
+        raise UsageError(
+            f"--builder-id {shown(request.builder_id)!r}: not a URI; use one such as"
+            " https://builds.example/worker-images"
+        )

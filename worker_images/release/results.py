@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker_images.build.inputs import BUILDER
-from worker_images.errors import PolicyError
+from worker_images.errors import PolicyError, UsageError
 from worker_images.model import results, seal, suite, xml
 from worker_images.model.results import FAILED, NOT_RUN, PASSED, ResultsError, Run
 from worker_images.release.policy import REQUIRED, STEPS
@@ -93,11 +93,14 @@ def _checked(report: _Report, subjects: Sequence[Subject], root: Path) -> tuple[
 
 
 def _reports(folder: Path) -> Iterator[Path]:
-    """The reports in a folder of --results; raises PolicyError if it has none."""
+    """The reports in a folder of --results; raises UsageError if it has none."""
     found = [folder / f"{layer}.xml" for layer in STEPS if (folder / f"{layer}.xml").exists()]
     if not found:
         names = ", ".join(f"{layer}.xml" for layer in STEPS)
-        raise PolicyError(f"--results {folder}: contains none of {names}")
+        raise UsageError(
+            f"--results {folder}: contains none of {names}; name the folder gpu-kit/results of a"
+            " GPU node, or another folder with the report of a test layer"
+        )
     yield from found
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import handover
 from tests.support.handover import CHECKS, SUBJECT, Report, subject
-from worker_images.errors import PolicyError
+from worker_images.errors import PolicyError, UsageError
 from worker_images.model import seal, suite
 from worker_images.model.results import FAILED, NOT_RUN, PASSED
 from worker_images.release import results, tested
@@ -162,7 +162,7 @@ def test_folder_without_results_is_refused(name: str, small: Path) -> None:
     folder = small / name
     if name != "missing":
         folder.mkdir()
-    with pytest.raises(PolicyError, match=f"{name}: contains none of image.xml, pod.xml"):
+    with pytest.raises(UsageError, match=f"{name}: contains none of image.xml, pod.xml"):
         gather(small, folder)
 
 
