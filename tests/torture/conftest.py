@@ -14,6 +14,7 @@ from worker_images.files import ROOT
 from worker_images.model import project
 from worker_images.release import cosign, tools
 
+HEAD = ("| test | commit | result | seen |", "| --- | --- | --- | --- |")
 ROWS: pytest.StashKey[list[tuple[str, str, str]]] = pytest.StashKey()
 
 
@@ -57,20 +58,20 @@ def key(settings: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write what the tests saw to out/tests/torture.md, for docs/proof/torture.md."""
-    rows = [
-        f"| {name} | {outcome} | {seen} |"
+    """Write what the tests saw to out/tests/torture.md, for docs/proof/torture.md.
+
+    Rows of tests that did not run now stay, with their commit.
+    """
+    path = ROOT / "out/tests/torture.md"
+    commit = record.revision(ROOT)
+    rows = {
+        name: f"| {name} | {commit[:12]} | {outcome} | {seen} |"
         for name, outcome, seen in session.config.stash.get(ROWS, [])
-    ]
-    if rows:
-        head = [
-            f"Commit {record.revision(ROOT)}.\n",
-            "| test | result | seen |",
-            "| --- | --- | --- |",
-        ]
-        path = ROOT / "out/tests/torture.md"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join([*head, *rows]) + "\n")
+    }
+    earlier = path.read_text().splitlines()[len(HEAD) :] if path.exists() else []
+    kept = {line.split(" | ")[0].removeprefix("| "): line for line in earlier}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([*HEAD, *dict(sorted((kept | rows).items())).values()]) + "\n")
 
 
 @pytest.hookimpl(wrapper=True)
