@@ -119,15 +119,17 @@ def _watched(process: subprocess.Popen[Any], limit: float) -> Iterator[list[str]
                 return
 
     thread = threading.Thread(target=watch)
-    thread.start()
     try:
+        # Ctrl-C may come before this returns.
+        thread.start()
         yield stalled
     except BaseException:
         process.kill()
         raise
     finally:
         ended.set()
-        thread.join()
+        if thread.ident:
+            thread.join()
 
 
 def _moved(pid: int) -> str:
