@@ -5,7 +5,7 @@ machine cannot run are published as "not run". A layer of --require must have pa
 check that did not run. A failed check always refuses the image.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from worker_images.errors import FailedTestsError, PolicyError, UsageError
@@ -16,7 +16,7 @@ from worker_images.release.tested import LayerResults, Tested
 from worker_images.untrusted import UntrustedError, shown
 
 REQUIRED = "image"
-# The layers whose results a release publishes, and how to run each.
+# The layers whose results a release publishes, and how a publisher runs each.
 STEPS: Mapping[str, str] = {
     "image": "run it on the archive where every check can run, and pass its results with --results"
     " (docs/release.md)",
@@ -43,7 +43,12 @@ def enforce(tested: Tested, complete: frozenset[str]) -> None:
     name = f"{tested.variant} {tested.architecture}"
     if failed := _failed(tested):
         raise FailedTestsError(f"{name}: {'; '.join(failed)}; nothing was published")
-    if missing := [*_missing(tested, complete), *_unreviewed(tested)]:
+    missing = [
+        f"required layer {layer} is incomplete: {lack};"
+        f" {STEPS[layer].replace('VARIANT', tested.variant)}"
+        for layer, lack in _missing(tested, complete)
+    ]
+    if missing := [*missing, *_unreviewed(tested)]:
         raise PolicyError(f"{name}: {'; '.join(missing)}; nothing was published")
 
 
@@ -66,7 +71,13 @@ def check(
     faults += _malformed(tested)
     if results.predicate(tested) != predicate:
         faults.append(f"the lists of the test result differ from its {results.EXTENSION}")
-    return [*faults, *_failed(tested), *_missing(tested, complete)]
+    for layer, lack in _missing(tested, complete):
+        other = f", or remove {layer} from --require" if layer in complete else ""
+        faults.append(
+            f"the release has no complete results of {layer}: {lack}; request them from its"
+            f" publisher{other}"
+        )
+    return [*faults, *_failed(tested)]
 
 
 def _failed(tested: Tested) -> list[str]:
@@ -77,15 +88,11 @@ def _failed(tested: Tested) -> list[str]:
     ]
 
 
-def _missing(tested: Tested, complete: frozenset[str]) -> list[str]:
-    """What the required layers lack, and how to run each."""
-    faults = []
+def _missing(tested: Tested, complete: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """The required layers that are not complete, with what each lacks."""
     for name in sorted({REQUIRED, *complete}):
-        layer = tested.layer(name)
-        if lack := _lack(layer, every=name in complete):
-            step = STEPS[name].replace("VARIANT", tested.variant)
-            faults.append(f"required layer {name} is incomplete: {lack}; {step}")
-    return faults
+        if lack := _lack(tested.layer(name), every=name in complete):
+            yield name, lack
 
 
 def _unreviewed(tested: Tested) -> list[str]:
