@@ -10,7 +10,7 @@ from tests.support import docker_registry, small_releases
 from tests.support.docker_registry import PASSWORD, USER, Settings
 from tests.support.registry_proxy import ALWAYS, Fault, proxying
 from tests.support.small_releases import Factory
-from worker_images.errors import ImageBuildError, RegistryError
+from worker_images.errors import RegistryError, UsageError
 from worker_images.release import registry, verify
 
 NAME = "team/worker"
@@ -123,10 +123,10 @@ def test_release_trusts_a_private_ca_that_is_named(
             publish(factory, address)
         publish(factory, address, folder / "ca.pem")
         (folder / "empty.pem").touch()
-        with pytest.raises(ImageBuildError) as refused:
-            publish(factory, address, folder / "empty.pem")
-    assert refused.value.exit_code == 6
-    assert "--ca-file" in str(refused.value)
+        for wrong in ("empty.pem", "ca.key"):
+            message = f"--ca-file {folder / wrong}: not a certificate in PEM; name the certificate"
+            with pytest.raises(UsageError, match=message):
+                publish(factory, address, folder / wrong)
 
 
 def test_closed_port_ends_a_release_before_any_work(factory: Factory) -> None:

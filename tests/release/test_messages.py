@@ -17,7 +17,7 @@ ABSENT = "127.0.0.1:1/team/worker"
     ("words", "code", "text"),
     [
         (["--ca-file", "/none"], 2, "--ca-file: /none: no such file"),
-        (["--to", "team/w2"], 2, "--to 'team/w2': not a repository; use a name with its registry"),
+        (["--to", "team/w2"], 2, "--to 'team/w2': not a repository: use a name with its registry"),
         (["--require", ""], 2, "--require: '': no such layer; known layers: image, pod"),
         (["--require", "image,"], 2, "--require: '': no such layer; known layers: image, pod"),
         (
@@ -163,7 +163,7 @@ def test_rollback_of_a_version_that_one_variant_lacks_names_the_other(
 def test_malformed_digest_is_named(site: Site) -> None:
     done = site.verify(f"{site.target}@sha256:abc")
     assert done.returncode == 2, done.stderr
-    assert "@sha256:abc': no valid tag or digest; use REGISTRY/NAME:TAG, " in done.stderr
+    assert "@sha256:abc': not a digest: use sha256: with 64 hexadecimal digits" in done.stderr
 
 
 def test_broken_record_does_not_end_a_published_release(site: Site) -> None:

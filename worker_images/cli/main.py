@@ -139,6 +139,8 @@ COMMANDS: Mapping[str, Callable[[], Command]] = {
     "update": _update,
     "verify-release": _verify_release,
 }
+# Commands that change nothing.
+READING = {"changes", "compat", "doctor", "release-notes", "report", "verify-release"}
 
 
 def main(argv: list[str], root: Path) -> int:
@@ -147,13 +149,17 @@ def main(argv: list[str], root: Path) -> int:
         from worker_images.node import cli
 
         return cli.main(argv, root, "./build.py")
+    return console.main("build.py", lambda: (0, _run(argv, root)), interrupted("".join(argv[:1])))
+
+
+def interrupted(command: str) -> str:
+    """The text for Ctrl-C."""
+    if command in READING:
+        return "interrupted"
     again = "run the same command again"
-    interrupted = (
-        f"interrupted; {again} to finish"
-        if argv[:1] in (["release"], ["rollback"])
-        else f"interrupted; nothing was tagged; {again}"
-    )
-    return console.main("build.py", lambda: (0, _run(argv, root)), interrupted)
+    if command in {"release", "rollback"}:
+        return f"interrupted; {again} to finish"
+    return f"interrupted; {'' if command in COMMANDS else 'nothing was tagged; '}{again}"
 
 
 def _run(argv: list[str], root: Path) -> str:

@@ -11,7 +11,8 @@ from worker_images.cli import parsers
 from worker_images.cli.release_options import CODES, add_place, layers, tools_of
 from worker_images.model import project
 from worker_images.release import cosign, notes, release, sizes
-from worker_images.release.record import Released
+from worker_images.release.names import check_name
+from worker_images.release.record import Released, check_since
 from worker_images.release.request import Request
 
 Progress = Callable[[str], None]
@@ -181,9 +182,12 @@ def write_notes(argv: list[str], root: Path, progress: Progress) -> str:
         help="measure the sizes with zstd, once for each release: a minute for each image",
     )
     arguments = parser.parse_args(argv)
-    name = arguments.registry
-    since = Released.read(root, arguments.since, name) if arguments.since else None
-    released = Released.read(root, arguments.version, name)
+    if name := arguments.registry:
+        check_name(name, "--registry")
+    released, since = Released.read(root, arguments.version, name), None
+    if arguments.since is not None:
+        check_since(arguments.since, arguments.version)
+        since = Released.read(root, arguments.since, name)
     if arguments.zstd:
         released = sizes.with_zstd(released, root, progress)
         released.write(root)

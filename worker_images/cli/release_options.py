@@ -14,9 +14,19 @@ from worker_images.release.tools import Tools
 Progress = Callable[[str], None]
 
 CODES = """
-exit codes: 0 ok, 5 a check failed, 6 registry, 7 policy, tag or signature; others:
-./build.py --help
+exit codes: 0 ok, 2 an option is not valid, 5 a check failed, 6 registry, 7 policy, tag or
+signature; others: ./build.py --help
 """
+READING_CODES = """
+exit codes: 0 ok, 2 an option or a name is not valid, or a file or folder is missing, 6 the
+registry failed, or what is named does not exist in it or in the folder, 7 a signature, a
+statement, a tag or bytes are refused; others: ./build.py --help
+"""
+# argparse would break the address.
+IDENTITY = """\
+--issuer https://token.actions.githubusercontent.com \\
+      --identity https://github.com/OWNER/REPO/.github/workflows/release.yaml@refs/tags/v1.4.0"""
+SIGNED = "name who must have signed:"
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
@@ -29,11 +39,28 @@ def add_place(parser: argparse.ArgumentParser) -> None:
 
 def add_verifier(parser: argparse.ArgumentParser) -> None:
     """Add the options that name who must have signed."""
-    parser.add_argument("--key", type=Path, metavar="FILE", help="the public key")
-    parser.add_argument("--identity", default="", help="the identity that signed without a key")
-    parser.add_argument("--issuer", default="", help="who vouches for that identity")
     parser.add_argument(
-        "--trusted-root", type=Path, metavar="FILE", help="Sigstore's authorities, for use offline"
+        "--key", type=Path, metavar="FILE", help="the publisher's public key, such as release.pub"
+    )
+    parser.add_argument(
+        "--identity",
+        default="",
+        metavar="URL",
+        help="the workflow that signed without a key, at its tag; for GitHub see the last example",
+    )
+    parser.add_argument(
+        "--issuer",
+        default="",
+        metavar="URL",
+        help="with --identity: the service that vouches for it; for GitHub"
+        " https://token.actions.githubusercontent.com",
+    )
+    parser.add_argument(
+        "--trusted-root",
+        type=Path,
+        metavar="FILE",
+        help="with --identity, without a network: Sigstore's trusted_root.json, which"
+        " `cosign initialize` writes below ~/.sigstore/root",
     )
     parser.add_argument(
         "--require",
@@ -70,8 +97,10 @@ def tools_of(loaded: Project, progress: Progress) -> Tools:
 def verifier_of(arguments: argparse.Namespace, programs: Tools) -> Verifier:
     """Whose signatures count; raises UsageError."""
     named = [bool(arguments.identity), bool(arguments.issuer)]
-    if any(named) != all(named) or bool(arguments.key) == all(named):
-        raise UsageError("name who must have signed: --key FILE, or --identity and --issuer")
+    if arguments.key and any(named):
+        raise UsageError(f"{SIGNED} either --key, or --identity and --issuer, not both")
+    if any(named) != all(named) or not (arguments.key or all(named)):
+        raise UsageError(f"{SIGNED} --key FILE, or --identity and --issuer")
     for option in ("key", "trusted_root"):
         path = getattr(arguments, option)
         if path and not path.is_file():

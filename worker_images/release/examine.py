@@ -7,11 +7,11 @@ from typing import Any
 from worker_images.errors import PolicyError
 from worker_images.model.oci import archive
 from worker_images.model.oci.image import Image, ImageError
-from worker_images.model.results import OUTCOMES
 from worker_images.release import layout, policy, provenance, stated, tested
 from worker_images.release.cosign import BUNDLE, Statement, Verifier
-from worker_images.release.layout import ANNOTATION, INDEX, MANIFEST, Layout, Object
+from worker_images.release.layout import ANNOTATION, MANIFEST, Layout, Object
 from worker_images.release.statements import NAMES, OF_IMAGE, OF_INDEX, PROVENANCE, SBOM, TESTS
+from worker_images.release.tested import LayerResults
 from worker_images.untrusted import UntrustedError, shown
 
 VARIANT = "worker.variant"
@@ -53,25 +53,35 @@ class Verified:
         rows += [("image", f"{each.architecture} {each.digest}") for each in self.images]
         rows += [("image id", f"{each.architecture} {each.image_id}") for each in self.images]
         found = [each.kind for each in self.statements]
-        rows += [("verified", f"{found.count(kind)} {name}") for kind, name in NAMES.items()]
-        rows += [("tests", line) for line in self._tests()]
+        rows += [("verified", f"{name}: {found.count(kind)}") for kind, name in NAMES.items()]
+        rows += [("tests", f"{platform} {each.text}") for platform, each in self._tests()]
         rows += [("ignored", shown(text, 200)) for text in self.others]
         return "\n".join(f"{name:9} {text}" for name, text in rows)
 
-    def _tests(self) -> Iterator[str]:
-        for predicate in (each.predicate for each in self.statements if each.kind == TESTS):
-            found = tested.read(predicate)
-            for layer in found.layers:
-                counts = ", ".join(f"{layer.count(each)} {each}" for each in OUTCOMES)
-                yield f"{found.architecture} {layer.name}: {counts if layer.rows else layer.reason}"
+    @property
+    def lacks_statements(self) -> bool:
+        """Whether a needed statement is missing, and no other attestation may be it."""
+        return bool(self.images) and not self.others and any(_absent(self.statements, self.images))
+
+    def _tests(self) -> Iterator[tuple[str, LayerResults]]:
+        """The results of each layer that are readable, by architecture."""
+        for each in self.statements:
+            if each.kind == TESTS and subject_of(each):
+                found = tested.read(each.predicate)
+                yield from ((found.architecture, layer) for layer in found.layers)
 
     def as_data(self) -> dict[str, object]:
         """Plain data for JSON."""
         return {
             "name": self.name,
+            "verified": not self.faults,
+            "faults": self.faults,
             "digest": self.digest,
             "annotations": dict(self.annotations),
             "images": [asdict(each) for each in self.images],
+            "tests": [
+                {"architecture": platform, **each.counts} for platform, each in self._tests()
+            ],
             "statements": [asdict(each) for each in self.statements],
             "ignored": self.others,
         }
@@ -124,10 +134,9 @@ def revision_faults(annotations: Mapping[str, str], *, allow_dirty: bool) -> Ite
 
 def _images(pulled: Layout, index: Object, faults: list[str]) -> Iterator[tuple[Published, Image]]:
     """The images of an index, read strictly. Their layers are deleted with the layout."""
-    if index.get("mediaType") != INDEX or not index.get("manifests"):
-        faults.append("not an image index; a release is an index of platforms")
-        return
-    for number, entry in enumerate(index["manifests"]):
+    if not index.get("manifests"):
+        faults.append("an index without images")
+    for number, entry in enumerate(index.get("manifests", ())):
         platform = entry.get("platform")
         architecture = str(platform.get("architecture") if isinstance(platform, dict) else None)
         try:

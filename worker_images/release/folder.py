@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from worker_images.errors import PolicyError
+from worker_images.errors import PolicyError, RegistryError
 from worker_images.files import atomic_path
 from worker_images.model.oci.image import CHUNK
 from worker_images.release import layout, tree
 from worker_images.release.layout import NAME, Layout, Object
-from worker_images.release.registry import LAYOUT
+from worker_images.release.names import LAYOUT
 from worker_images.release.tree import MAX_DEPTH, MAX_MANIFEST_BYTES, Tree
 from worker_images.untrusted import shown
 
@@ -36,6 +36,8 @@ def opened(path: Path, name: str) -> Iterator[BinaryIO]:
     except FileNotFoundError as error:
         raise PolicyError(f"{name} is missing") from error
     except OSError as error:
+        if path.is_symlink():
+            raise PolicyError(f"{name} is a link; replace it with the file") from error
         raise PolicyError(f"{name} is not a file that can be read: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
@@ -55,13 +57,19 @@ class Folder:
         return f"{LAYOUT}{self.path}{reference}"
 
     def resolve(self, reference: str) -> str:
-        """The digest that index.json has for a reference; raises PolicyError."""
+        """The digest that index.json has for a reference; raises RegistryError or PolicyError."""
         _read(self.path / "oci-layout", "oci-layout")
         found = {each["digest"] for each in self._entries() if reference in _names(each)}
-        if len(found) == 1:
-            return str(*found)
-        number = "several entries" if found else "no entry"
-        raise PolicyError(f"index.json has {number} {shown(reference[1:])}; check the name")
+        if not found:
+            raise RegistryError(
+                f"{self.shown(reference)}: not found in index.json; name a tag, or the digest in"
+                ' the line "index"'
+            )
+        if len(found) > 1:
+            raise PolicyError(
+                f"index.json has several entries {shown(reference[1:])}; use its digest"
+            )
+        return str(*found)
 
     def referrers(self, digest: str) -> tuple[list[str], list[str]]:
         """The manifests that are attached to a digest, and the faults of those in index.json."""

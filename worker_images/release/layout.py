@@ -20,7 +20,8 @@ from worker_images.model.oci.image import ImageError
 from worker_images.model.oci.manifest import OCI
 from worker_images.model.oci.names import member
 from worker_images.release.cosign import BUNDLE
-from worker_images.release.registry import DIGEST, Repository, as_json
+from worker_images.release.names import DIGEST
+from worker_images.release.registry import Repository, as_json
 from worker_images.release.tools import Tools
 from worker_images.untrusted import MAX_JSON_BYTES, UntrustedError, parse_json, shown
 

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from packaging.version import InvalidVersion, Version
+
 from worker_images.build.inputs import BASE
 from worker_images.errors import UsageError
 from worker_images.files import write_atomic
@@ -16,7 +18,7 @@ from worker_images.model.oci.outline import Outline
 from worker_images.model.results import FAILED, NOT_RUN, PASSED
 from worker_images.release.tested import LayerResults, Tested
 from worker_images.typed import typed
-from worker_images.untrusted import UntrustedError, read_json
+from worker_images.untrusted import UntrustedError, read_json, shown
 
 # A tag is VERSION-VARIANT, and has at most 128 characters.
 VERSION = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,99}")
@@ -119,11 +121,7 @@ class Released:
         try:
             found = typed(cls, read_json(path))
         except FileNotFoundError:
-            known = sorted({each.parent.name for each in root.glob("out/release/*/*.json")})
-            raise UsageError(
-                f"{path}: no record of release {version}; releases with a record:"
-                f" {', '.join(known) or 'none'}"
-            ) from None
+            raise UsageError(_absent(root, version, name)) from None
         except (OSError, UntrustedError) as error:
             raise UsageError(f"{path}: not a record of a release: {error}") from error
         if found.version != version:
@@ -131,24 +129,65 @@ class Released:
         return found
 
 
+def _absent(root: Path, version: str, name: str) -> str:
+    """The message about a release without a record."""
+    again = "run the same release command again in the checkout that released it"
+    if others := _repositories(root, version):
+        return (
+            f"{version} was released to {', '.join(others)}, not to {name}; name one of them, or"
+            f" {again}"
+        )
+    known = sorted({each.parent.name for each in root.glob("out/release/*/*.json")})
+    return (
+        f"{root / 'out/release'}: no record of release {version}; releases with a record:"
+        f" {', '.join(known) or 'none'}; for another one, {again}"
+    )
+
+
+def _repositories(root: Path, version: str) -> list[str]:
+    """The repositories that have a record of a version."""
+    found = sorted(file_of(root, version, "").parent.glob("*.json"))
+    return [path.stem.replace(SEPARATOR, "/") for path in found]
+
+
 def _only(root: Path, version: str) -> Path:
     """The record of a version in its only repository; raises UsageError if there are several."""
-    unknown = file_of(root, version, "REPOSITORY")
-    found = sorted(unknown.parent.glob("*.json"))
+    found = _repositories(root, version)
     if len(found) > 1:
-        names = ", ".join(path.stem.replace(SEPARATOR, "/") for path in found)
-        raise UsageError(f"{version} was released to {names}; name one of them with --registry")
-    return found[0] if found else unknown
+        raise UsageError(
+            f"{version} was released to {', '.join(found)}; name one of them with --registry"
+        )
+    return file_of(root, version, "".join(found))
 
 
 def file_of(root: Path, version: str, name: str) -> Path:
     """The file of a release's record; raises UsageError for a version that no tag can have."""
+    check_version(version)
+    return root / "out/release" / version / f"{name.replace('/', SEPARATOR)}.json"
+
+
+def check_version(version: str, variants: Iterable[str] = (), option: str = "version") -> None:
+    """Raise UsageError if no tag VERSION-VARIANT can have a version, the value of an option."""
     if not VERSION.fullmatch(version):
         raise UsageError(
-            f"version {version!r}: not a version; use letters, digits, '.', '_' and '-', such as"
-            " 2026.11.1"
+            f"{option} {shown(version)!r}: not a version; use letters, digits, . _ and -, such as"
+            " 1.4.0"
         )
-    return root / "out/release" / version / f"{name.replace('/', SEPARATOR)}.json"
+    if named := [each for each in variants if version.endswith(f"-{each}")]:
+        raise UsageError(
+            f"{option} {version}: ends with a variant, and tags are VERSION-VARIANT; use"
+            f" {version.removesuffix(f'-{named[0]}')}"
+        )
+
+
+def check_since(since: str, version: str) -> None:
+    """Raise UsageError if a version is not earlier; versions may also have no order."""
+    try:
+        later = Version(since) >= Version(version)
+    except InvalidVersion:
+        later = since == version
+    if later:
+        raise UsageError(f"--since {since}: not earlier than {version}; name an earlier release")
 
 
 def sizes(outline: Outline, components: Sequence[str]) -> dict[str, int]:

@@ -7,6 +7,7 @@ requests that may succeed later, and sends a blob only if the registry does not 
 import json
 import os
 import re
+import ssl
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -15,18 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from worker_images.errors import ImageBuildError, PolicyError, RegistryError, UsageError
+from worker_images.release.names import LAYOUT, check_name
 from worker_images.release.tools import Done, Tools
 from worker_images.untrusted import UntrustedError, parse_json, shown
 
-LAYOUT = "oci:"
-PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-# As in Docker, the first part of a name is a registry if it has a dot or a port, or is localhost.
-HOST = (
-    r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:)|\[[0-9a-f:]+\])(?::[0-9]+)?"
-)
-NAME = re.compile(rf"(?P<host>{HOST})/{PART}(?:/{PART})*")
-TAG = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,127}")
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 LOOPBACK = re.compile(r"(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?")
 # Missing credentials are "not found" too, without the colon.
 ABSENT = ": not found"
@@ -100,12 +93,19 @@ class Repository:
             return None
         raise self.error(f"reading {self.shown(reference)}", done)
 
-    def has_blob(self, digest: str) -> bool:
-        """Whether the repository has a blob."""
+    def blob_size(self, digest: str) -> int | None:
+        """The size of a blob; None if there is none."""
         done = self._run("blob", "fetch", "--descriptor", f"@{digest}")
-        if done.status and not done.message.endswith(ABSENT):
-            raise self.error(f"reading {self.shown(f'@{digest}')}", done)
-        return done.status == 0
+        if done.status == 0:
+            return int(self._json(done, f"@{digest}")["size"])
+        if done.message.endswith(ABSENT):
+            return None
+        raise self.error(f"reading {self.shown(f'@{digest}')}", done)
+
+    def altered(self, digest: str) -> bool:
+        """Whether the repository sends a blob with other bytes than its digest says."""
+        done = self._run("blob", "fetch", f"--output={os.devnull}", f"@{digest}")
+        return done.status != 0 and bool(ALTERED.search(done.message))
 
     def manifest(self, digest: str) -> bytes:
         """The bytes of a manifest."""
@@ -148,7 +148,9 @@ class Repository:
             done = self.tools.lines("oras", [*options, "--concurrency=1", *names], each)
         if done.status:
             where = self if target.is_layout else target
-            action = f"copying {self.shown(f'@{digest}')} to {target.shown('')}"
+            action = f"reading {self.shown(f'@{digest}')}"
+            if not target.is_layout:
+                action = f"no tag was moved: copying {self.shown(f'@{digest}')} to {target.name}"
             raise where.error(action, done)
 
     def error(self, action: str, done: Done) -> ImageBuildError:
@@ -156,8 +158,8 @@ class Repository:
         cause = shown(QUERY.sub("", done.message), 400)
         if ALTERED.search(done.message):
             return PolicyError(
-                f"{action}: {cause}; bytes do not match their digest; no tag was moved; see the"
-                " storage and the proxies of the registry"
+                f"{action}: {cause}; bytes do not match their digest; see the storage and the"
+                " proxies of the registry"
             )
         if TOO_LARGE in done.message:
             return PolicyError(f"{action}: {cause}")
@@ -199,12 +201,12 @@ def _repeated(run: Callable[[], Done]) -> Done:
 def connect(tools: Tools, name: str, ca_file: Path | None = None) -> Repository:
     """Open REGISTRY/NAME, without TLS if it is a loopback address that has none.
 
-    Raises UsageError, and RegistryError if there is no registry.
+    Raises UsageError, also for a `ca_file` without a certificate, and RegistryError if there is no
+    registry.
     """
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"{shown(name)!r}: not a repository; use a name such as registry.example/team/worker"
-        )
+    check_name(name)
+    if ca_file:
+        _check_certificate(ca_file)
     host = name.partition("/")[0]
     own = CERTIFICATES / host / "ca.crt"
     found = Repository(tools, name, ca_file=ca_file or (own if own.is_file() else None))
@@ -218,21 +220,14 @@ def connect(tools: Tools, name: str, ca_file: Path | None = None) -> Repository:
     return found
 
 
-def split(text: str) -> tuple[str, str]:
-    """Split REGISTRY/NAME:TAG, REGISTRY/NAME@DIGEST or oci:FOLDER:TAG into a name and a reference.
-
-    Raises UsageError.
-    """
-    name, at, digest = text.partition("@")
-    if at and DIGEST.fullmatch(digest):
-        return name, f"@{digest}"
-    name, colon, tag = text.rpartition(":")
-    if at or not (colon and name and TAG.fullmatch(tag)):
+def _check_certificate(path: Path) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError as error:
         raise UsageError(
-            f"{shown(text)!r}: no valid tag or digest; use REGISTRY/NAME:TAG, oci:FOLDER:TAG or"
-            " REGISTRY/NAME@sha256: with 64 hexadecimal digits"
-        )
-    return name, f":{tag}"
+            f"--ca-file {path}: not a certificate in PEM; name the certificate of the CA that"
+            " signed the registry's certificate"
+        ) from error
 
 
 def open_place(tools: Tools, name: str, ca_file: Path | None = None) -> Repository:
@@ -240,6 +235,8 @@ def open_place(tools: Tools, name: str, ca_file: Path | None = None) -> Reposito
     if not name.startswith(LAYOUT):
         return connect(tools, name, ca_file)
     folder = Path(name.removeprefix(LAYOUT))
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; check the path")
     if not os.path.lexists(folder / "index.json"):
         raise UsageError(f"{folder}: not an OCI layout: it has no index.json; check the path")
     return Repository(tools, str(folder.absolute()), is_layout=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from worker_images.errors import PolicyError, RegistryError
 from worker_images.release import layout
 from worker_images.release.layout import Layout
-from worker_images.release.registry import DIGEST, Repository
+from worker_images.release.names import DIGEST
+from worker_images.release.registry import Repository
 from worker_images.release.tree import MAX_REFERRERS, Tree
 from worker_images.untrusted import shown
 
@@ -55,14 +56,27 @@ class Remote:
         try:
             self.repository.copy_to(target, found.root, lambda _: None)
         except PolicyError as error:
-            return [str(error)]
+            return [*self._altered(found, pulled)] or [str(error)]
         except RegistryError:
             if lost := [*self._lost(found)]:
                 return lost
             raise
         return []
 
+    def _altered(self, found: Tree, pulled: Layout) -> Iterator[str]:
+        """The blobs with other bytes, which oras does not name."""
+        for each, size in found.blobs.items():
+            if pulled.path(each).is_file():
+                continue
+            # A blob of another size is not read: it may be of any size.
+            if (held := self.repository.blob_size(each)) is None:
+                yield f"blob {each} is missing"
+            elif held != size:
+                yield f"blob {each} has {held} bytes instead of {size}"
+            elif self.repository.altered(each):
+                yield f"blob {each}: its bytes do not match its digest"
+
     def _lost(self, found: Tree) -> Iterator[str]:
         for each in found.blobs:
-            if not self.repository.has_blob(each):
+            if self.repository.blob_size(each) is None:
                 yield f"blob {each} is missing"

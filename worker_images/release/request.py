@@ -9,8 +9,8 @@ from worker_images.errors import UsageError
 from worker_images.model.component import Architecture
 from worker_images.model.oci.inflate import Compression
 from worker_images.release import cosign, policy
-from worker_images.release.record import VERSION
-from worker_images.release.registry import NAME
+from worker_images.release.names import check_name
+from worker_images.release.record import check_version
 from worker_images.untrusted import shown
 
 
@@ -54,21 +54,8 @@ class Request:
 
 def check(request: Request, variants: Iterable[str]) -> None:
     """Check options that need no network; raises UsageError."""
-    if not NAME.fullmatch(request.target):
-        raise UsageError(
-            f"--to {shown(request.target)!r}: not a repository; use a name with its registry and"
-            " without a tag, such as registry.example/team/worker"
-        )
-    if not VERSION.fullmatch(request.version):
-        raise UsageError(
-            f"--version {shown(request.version)!r}: not a version; use letters, digits, . _ and -,"
-            " such as 1.4.0"
-        )
-    if named := [each for each in variants if request.version.endswith(f"-{each}")]:
-        raise UsageError(
-            f"--version {request.version}: ends with a variant, and tags are VERSION-VARIANT; use"
-            f" {request.version.removesuffix(f'-{named[0]}')}"
-        )
+    check_name(request.target, "--to")
+    check_version(request.version, variants, "--version")
     policy.required(request.required)
     if missing := [str(path) for path in request.results if not path.is_dir()]:
         raise UsageError(f"--results {', '.join(missing)}: no such folder")

@@ -13,11 +13,23 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Moved:
-    """A floating tag, and the digests that it named before and names now."""
+    """A floating tag, and the digests that it named before and names now.
 
+    `before` is None if the tag was not set.
+    """
+
+    repository: str
+    variant: str
+    version: str
     tag: str
     before: str | None
     after: str
+
+    @property
+    def text(self) -> str:
+        """The move for people."""
+        before = f", before: {self.before or 'not set'}"
+        return f"{self.tag:9} {self.after}{' (unchanged)' if self.before == self.after else before}"
 
 
 def rollback(
@@ -47,7 +59,15 @@ def rollback(
         for variant in variants
     }
     return tuple(
-        _move(target, variant, checked.digest, progress) for variant, checked in found.items()
+        Moved(
+            target.name,
+            variant,
+            version,
+            variant,
+            _move(target, variant, checked.digest, progress),
+            checked.digest,
+        )
+        for variant, checked in found.items()
     )
 
 
@@ -59,11 +79,12 @@ def _check_present(target: Repository, version: str, variants: Sequence[str]) ->
         raise RegistryError(f"{target.shown(f':{version}-{missing[0]}')}: not found; {fix}")
 
 
-def _move(target: Repository, tag: str, digest: str, progress: Progress) -> Moved:
+def _move(target: Repository, tag: str, digest: str, progress: Progress) -> str | None:
+    """Let a tag name a manifest; return what it named before."""
     before = target.resolve(f":{tag}")
     if before != digest:
         floating.move(target, tag, digest, progress)
     after = target.resolve(f":{tag}")
     if after != digest:
         raise PolicyError(f"{target.shown(f':{tag}')} is {after}, not {digest}; run again")
-    return Moved(tag, before, digest)
+    return before

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from worker_images.model.results import FAILED, NOT_RUN, PASSED
+from worker_images.model.results import FAILED, NOT_RUN, OUTCOMES, PASSED
 from worker_images.typed import typed
 
 # The member of the predicate with what its own members cannot express: layers, reasons, the image.
@@ -46,6 +46,18 @@ class LayerResults:
     def named(self, outcome: str) -> tuple[str, ...]:
         """The checks with an outcome."""
         return tuple(row.test for row in self.rows if row.outcome == outcome)
+
+    @property
+    def counts(self) -> dict[str, object]:
+        """Plain data: the number of checks with each outcome, and why the layer did not run."""
+        numbers = {each.replace(" ", "_"): self.count(each) for each in OUTCOMES}
+        return {"layer": self.name, **numbers, "reason": self.reason}
+
+    @property
+    def text(self) -> str:
+        """The counts for people."""
+        numbers = ", ".join(f"{self.count(each)} {each}" for each in OUTCOMES)
+        return f"{self.name}: {numbers if self.rows else self.reason}"
 
     @property
     def outcome(self) -> str:

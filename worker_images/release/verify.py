@@ -12,11 +12,14 @@ from worker_images.release.cosign import BUNDLE, Verifier
 from worker_images.release.examine import VARIANT, VERSION, Verified, examine, revision_faults
 from worker_images.release.folder import Folder
 from worker_images.release.layout import Layout
+from worker_images.release.names import LAYOUT
 from worker_images.release.registry import Repository
 from worker_images.release.remote import Remote
 from worker_images.untrusted import listed, shown
 
 Progress = Callable[[str], None]
+
+PUBLISH_AGAIN = "; its publisher can also run the same release command again"
 
 
 def verify(
@@ -34,9 +37,17 @@ def verify(
     """
     found = inspect(source, reference, verifier, required, progress, allow_dirty=allow_dirty)
     if found.faults:
-        faults = listed(found.faults)
-        raise PolicyError(f"{found.name} does not verify:\n{faults}\ndo not use this image")
+        raise PolicyError(refusal(found))
     return found
+
+
+def refusal(found: Verified) -> str:
+    """The message about a release with faults."""
+    advice = ""
+    if found.lacks_statements:
+        publish = "" if found.name.startswith(LAYOUT) else PUBLISH_AGAIN
+        advice = f"attestations are missing: copy a release with `oras cp --recursive`{publish}\n"
+    return f"{found.name} does not verify:\n{listed(found.faults)}\n{advice}do not use this image"
 
 
 def inspect(
@@ -62,6 +73,8 @@ def inspect(
         pulled = layout.create(Path(scratch, "layout"))
         progress(f"reading {name}")
         index = tree.walk(place.manifest, digest, tree.IMAGES)
+        if fault := _other_kind(index):
+            return Verified(name, digest, {}, (), (), (fault,))
         faults = [*index.faults, *place.copy(index, pulled)]
         held, lost = _attestations(place, digest, pulled)
         if faults:
@@ -70,6 +83,18 @@ def inspect(
     faults = [*lost, *_mistagged(source, reference, found)]
     faults += revision_faults(found.annotations, allow_dirty=allow_dirty)
     return replace(found, faults=(*faults, *found.faults))
+
+
+def _other_kind(found: tree.Tree) -> str:
+    """Why a manifest that is readable is not the index of a release."""
+    data = found.manifests.get(found.root)
+    kind = data and layout.parse(data, found.root).get("mediaType")
+    if data is None or kind == layout.INDEX:
+        return ""
+    return (
+        f"not an image index but {shown(str(kind))}; name a tag of the release, or the digest in"
+        ' the line "index"'
+    )
 
 
 def _mistagged(source: Repository, reference: str, found: Verified) -> list[str]:

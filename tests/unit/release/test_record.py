@@ -39,12 +39,50 @@ def test_version_in_two_repositories_has_two_records(tmp_path: Path) -> None:
 
 
 def test_missing_record_names_the_known_releases(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no record of release 1; releases with a record: none"):
+    with pytest.raises(
+        UsageError, match="no record of release 1; releases with a record: none"
+    ) as it:
         Released.read(tmp_path, "1")
+    assert "REPOSITORY" not in str(it.value)
+    assert "run the same release command again in the checkout that released" in str(it.value)
     NEW.write(tmp_path)
     OLD.write(tmp_path)
     with pytest.raises(UsageError, match=re.escape("record: 2026.11.1, 2026.11.2")):
         Released.read(tmp_path, "1")
+
+
+def test_version_that_another_repository_has_names_that_repository(tmp_path: Path) -> None:
+    NEW.write(tmp_path)
+    message = f"{NEW.version} was released to {NEW.name}, not to other.example/worker; name one"
+    with pytest.raises(UsageError, match=re.escape(message)):
+        Released.read(tmp_path, NEW.version, "other.example/worker")
+
+
+@pytest.mark.parametrize(
+    ("since", "version", "refused"),
+    [
+        ("1.4.0", "1.4.0", True),
+        ("1.4", "1.4.0", True),
+        ("1.10", "1.9", True),
+        ("same name", "same name", True),
+        ("1.9", "1.10", False),
+        ("b-name", "a-name", False),
+    ],
+)
+def test_since_is_an_earlier_version(since: str, version: str, *, refused: bool) -> None:
+    if not refused:
+        record.check_since(since, version)
+        return
+    with pytest.raises(UsageError, match=f"^--since {since}: not earlier than {version}; name an"):
+        record.check_since(since, version)
+
+
+def test_version_that_ends_with_a_variant_is_refused() -> None:
+    """Tags are VERSION-VARIANT: the message has the version in it."""
+    record.check_version("1.4.0-rc", ("slim", "full"), "--to")
+    message = "^--to 1.4.0-slim: ends with a variant, and tags are VERSION-VARIANT; use 1.4.0$"
+    with pytest.raises(UsageError, match=message):
+        record.check_version("1.4.0-slim", ("full", "slim"), "--to")
 
 
 CHANGES = {
