@@ -94,6 +94,18 @@ def test_release_gets_new_tokens_when_they_expire(
     assert "secret-" not in published
 
 
+def test_token_that_expires_between_the_requests_of_an_upload_is_replaced(
+    shared_registry: str, factory: Factory, settings: Path, name: str
+) -> None:
+    """oras uses the token of the first request, POST, for the second one, PUT."""
+    with proxying(shared_registry, token_uses=ALWAYS) as proxy:
+        log_in(settings, proxy.address)
+        # The fifth blob is that of the second attestation. oras sends no other one meanwhile.
+        proxy.faults = [Fault("^PUT .*/blobs/uploads/", 401, times=1, skip=4)]
+        publish(factory, proxy.address, name=name)
+        assert proxy.faults[0].times == 0
+
+
 def test_release_with_a_token_that_is_refused_ends_with_exit_code_6(
     shared_registry: str, factory: Factory, settings: Path, name: str
 ) -> None:

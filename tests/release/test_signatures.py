@@ -87,7 +87,7 @@ def test_changed_bundle_is_refused(
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\x00", b'{"dsseEnvelope": {}}'])
-def test_bundle_that_is_none_is_refused(factory: Factory, draft: Draft, data: bytes) -> None:
+def test_malformed_bundle_is_refused(factory: Factory, draft: Draft, data: bytes) -> None:
     with pytest.raises(PolicyError):
         factory.verifier.verify(data, draft.index)
 

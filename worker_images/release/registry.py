@@ -32,6 +32,8 @@ CERTIFICATES = Path("/etc/docker/certs.d")
 CRASHED = 2
 # Faults of a connection, which oras does not repeat, and of a registry that loses a blob.
 PASSING = re.compile(r"EOF|connection reset|broken pipe|blob unknown")
+# oras sends the token of an upload's first request with the second one, also if it has expired.
+EXPIRED = re.compile(f"{PASSING.pattern}|unauthorized")
 ATTEMPTS = 3
 # oras reads each blob that it copies, and compares it with its digest.
 ALTERED = re.compile(
@@ -143,9 +145,10 @@ class Repository:
         options = ["cp", "--no-tty", "--verbose"]
         options += [*self._options("from-"), *target._options("to-")]  # noqa: SLF001
         names = [f"{self.name}@{digest}", target.name]
-        done = _repeated(lambda: self.tools.lines("oras", [*options, *names], each))
+        done = _repeated(lambda: self.tools.lines("oras", [*options, *names], each), EXPIRED)
         if done.status == CRASHED:
-            done = self.tools.lines("oras", [*options, "--concurrency=1", *names], each)
+            words = [*options, "--concurrency=1", *names]
+            done = _repeated(lambda: self.tools.lines("oras", words, each), EXPIRED)
         if done.status:
             where = self if target.is_layout else target
             action = f"reading {self.shown(f'@{digest}')}"
@@ -187,11 +190,11 @@ class Repository:
             ) from error
 
 
-def _repeated(run: Callable[[], Done]) -> Done:
-    """Run a command, again if the connection broke. All commands may be repeated."""
+def _repeated(run: Callable[[], Done], passing: re.Pattern[str] = PASSING) -> Done:
+    """Run a command, again if its fault may pass. All commands may be repeated."""
     done = run()
     for attempt in range(1, ATTEMPTS):
-        if not done.status or not PASSING.search(done.message):
+        if not done.status or not passing.search(done.message):
             break
         time.sleep(attempt / 2)
         done = run()
