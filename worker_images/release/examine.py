@@ -127,8 +127,8 @@ def revision_faults(annotations: Mapping[str, str], *, allow_dirty: bool) -> Ite
     revision = annotations.get(REVISION, "")
     if not allow_dirty and not provenance.commit_of(revision):
         yield (
-            f"revision {shown(revision) or 'missing'}: it is not built from a commit alone; to"
-            " accept this, add --allow-dirty"
+            f"revision {shown(revision) or 'missing'}: built with changes that are not committed,"
+            " or outside of git; to accept this, add --allow-dirty"
         )
 
 
