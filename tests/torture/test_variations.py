@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
@@ -36,8 +37,12 @@ def expected() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def clock(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Variables that set the clock of build.py 400 days ahead, by Debian's libfaketime."""
-    pin = pins.load(ROOT / "versions.yaml")[0].debian
+    """Variables that set the clock of build.py 400 days ahead, by Debian's libfaketime.
+
+    Its release is that of this machine, whose C library it needs.
+    """
+    suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    pin = pins.load(ROOT / "versions.yaml")[0].debian.model_copy(update={"suite": suite})
     found = apt.resolve(pin, {"clock": ["libfaketime"]})["clock"]
     package = [each for each in found if each.name == "libfaketime"]
     (file,) = apt.fetch(package, CACHE / "debs")
