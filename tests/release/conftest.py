@@ -1,5 +1,6 @@
 """Fixtures: Debian's registry, a proxy that adds faults, a key, and small releases."""
 
+import contextlib
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from tests.support import checkouts, docker_registry
 from tests.support.registry_proxy import Proxy, proxying
-from tests.support.sites import VERSION, Site
+from tests.support.sites import VERSION, Site, images
 from tests.support.small_releases import Factory
 from worker_images.build import requirements
 from worker_images.engine.endpoint import Endpoint
@@ -17,6 +18,9 @@ from worker_images.model import project
 from worker_images.release import cosign, registry, tools
 from worker_images.release.registry import Repository
 from worker_images.release.tools import Tools
+
+# Tests that use no `site`, and read the images in out/.
+READERS = ("test_documents.py", "test_licences.py")
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +76,14 @@ def repository(proxy: Proxy, factory: Factory, name: str) -> Repository:
     return found
 
 
+@pytest.fixture(autouse=True)
+def alone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """One at a time of the tests that change the images in out/, or read them."""
+    needs = "site" in request.fixturenames or request.path.name in READERS
+    with images() if needs or request.path.parent.name == "sbom" else contextlib.nullcontext():
+        yield
+
+
 @pytest.fixture(scope="session")
 def site(
     program: Path,
@@ -88,7 +100,8 @@ def site(
     ):
         checkout = checkouts.committed(folder / "checkout")
         found = Site(proxy, factory.folder / "k.key", checkout)
-        done = found.release("all", VERSION)
+        with images():
+            done = found.release("all", VERSION)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("released  ") == 2
         yield found

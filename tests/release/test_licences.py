@@ -5,6 +5,7 @@ import zipfile
 
 import pytest
 
+from tests.support.sites import images
 from worker_images.build import requirements
 from worker_images.fetch.store import Store
 from worker_images.files import ROOT
@@ -22,7 +23,8 @@ PROJECT = project.load(ROOT)
 def full(tmp_path_factory: pytest.TempPathFactory) -> Image:
     path = ROOT / "out/full/image.tar"
     assert path.exists(), "full is not built; run: make full"
-    return archive.load(path, tmp_path_factory.mktemp("full"))
+    with images():
+        return archive.load(path, tmp_path_factory.mktemp("full"))
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,10 @@ REFUSED: dict[str, tuple[Callable[[], None], str]] = {
     "no record": ((SLIM / "build.json").unlink, "image.tar: it has no record of a build; --no-"),
     "no archive": ((SLIM / "image.tar").unlink, "image.tar: missing, or not the archive that"),
     "another archive": (edit(manifest_digest="sha256:0"), "missing, or not the archive that was"),
-    "not tested": (edit(tests_digest=""), "it has not passed the tests of this checkout; --no-bu"),
+    "not tested": (
+        edit(tests_digest=""),
+        "the checkout was changed after its tests, or it was not tested; --no-bu",
+    ),
 }
 
 

@@ -1,6 +1,7 @@
 """A registry to which the real images are released by commands, as a user runs them."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -77,6 +78,14 @@ def manifest(variant: str) -> str:
     """The digest of the tested manifest."""
     found: str = json.loads((ROOT / f"out/{variant}/build.json").read_text())["manifest_digest"]
     return found
+
+
+@contextlib.contextmanager
+def images() -> Iterator[None]:
+    """No other worker of pytest reads or changes the images in out/ meanwhile."""
+    with (ROOT / "out/tests.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

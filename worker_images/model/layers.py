@@ -129,6 +129,7 @@ LAYERS = (
         " nothing that was changed?",
         "an engine",
         images="all",
+        parallel=True,
     ),
     Layer(
         "torture",

@@ -10,6 +10,7 @@ import pytest
 
 from tests.release.sbom import independent
 from tests.release.sbom.independent import Findings
+from tests.support.sites import images
 from worker_images.build import plan, requirements
 from worker_images.files import ROOT
 from worker_images.model import project
@@ -41,7 +42,8 @@ class Case:
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Case]:
     """The case of each variant."""
     go = independent.go_command(LOCKED.toolchain, tmp_path_factory.mktemp("go"))
-    return {name: case_of(name, go, tmp_path_factory.mktemp(name)) for name in VARIANTS}
+    with images():
+        return {name: case_of(name, go, tmp_path_factory.mktemp(name)) for name in VARIANTS}
 
 
 def case_of(name: str, go: Path, folder: Path) -> Case:
