@@ -72,7 +72,8 @@ class Exchange:
 class Proxy:
     """The address, the faults and the received requests.
 
-    With `token_uses`, requests need a token, which is valid for so many of them.
+    With `token_uses`, requests need a token, which is valid for so many of them, and for the PUT
+    requests that end uploads.
     """
 
     address: str
@@ -101,10 +102,12 @@ class Proxy:
                         return fault
         return None
 
-    def accepts(self, authorization: str) -> bool:
-        """Whether a request has a token with uses left."""
+    def accepts(self, authorization: str, *, counts: bool) -> bool:
+        """Whether a request has a token, and, if it counts, one with uses left."""
         token = authorization.removeprefix("Bearer ")
         with self.lock:
+            if not counts:
+                return token in self.tokens
             self.tokens[token] = self.tokens.get(token, 0) - 1
             return self.tokens[token] >= 0
 
@@ -208,7 +211,8 @@ class Handler(BaseHTTPRequestHandler):
         """A token for a user, or the refusal of a request without a valid token."""
         authorization = self.headers.get("Authorization") or ""
         if not self.path.startswith("/token"):
-            if self.proxy.accepts(authorization):
+            ends_upload = self.command == "PUT" and "/blobs/uploads/" in self.path
+            if self.proxy.accepts(authorization, counts=not ends_upload):
                 return None
             realm = f'realm="http://{self.proxy.address}/token",service="tests"'
             scope = 'scope="repository:team/worker:pull,push"'

@@ -147,8 +147,8 @@ class Repository:
         names = [f"{self.name}@{digest}", target.name]
         done = _repeated(lambda: self.tools.lines("oras", [*options, *names], each), EXPIRED)
         if done.status == CRASHED:
-            words = [*options, "--concurrency=1", *names]
-            done = _repeated(lambda: self.tools.lines("oras", words, each), EXPIRED)
+            options.append("--concurrency=1")
+            done = _repeated(lambda: self.tools.lines("oras", [*options, *names], each), EXPIRED)
         if done.status:
             where = self if target.is_layout else target
             action = f"reading {self.shown(f'@{digest}')}"
@@ -191,21 +191,21 @@ class Repository:
 
 
 def _repeated(run: Callable[[], Done], passing: re.Pattern[str] = PASSING) -> Done:
-    """Run a command, again if its fault may pass. All commands may be repeated."""
+    """Run a command, again if its fault may pass; a crash does not replace the cause."""
     done = run()
     for attempt in range(1, ATTEMPTS):
         if not done.status or not passing.search(done.message):
             break
         time.sleep(attempt / 2)
-        done = run()
+        again = run()
+        done = done if again.status == CRASHED else again
     return done
 
 
 def connect(tools: Tools, name: str, ca_file: Path | None = None) -> Repository:
     """Open REGISTRY/NAME, without TLS if it is a loopback address that has none.
 
-    Raises UsageError, also for a `ca_file` without a certificate, and RegistryError if there is no
-    registry.
+    Raises UsageError, also for a `ca_file` without a certificate, and RegistryError.
     """
     check_name(name)
     if ca_file:
