@@ -130,7 +130,8 @@ class Publisher:
                 f"{self.target.shown(f':{draft.tag}')}: the registry accepted this tag and does not"
                 " have it; see its log, then run again"
             )
-        if self.floating(draft).digest != held and not self.kept(draft):
+        named = self.floating(draft)
+        if named.digest != held and not named.kept(draft, keep=self.keep_floating):
             floating.move(self.target, draft.variant, held, self.progress)
         self.refuse_other(draft)
 

@@ -127,7 +127,7 @@ def _publish(
         for draft, proof, state in zip(found, evidence, present, strict=True)
     ]
     for draft, checked, state in zip(found, verified, present, strict=True):
-        tagged = publisher.target.resolve(f":{draft.tag}") == draft.digest
+        tagged = publisher.held(draft) == draft.digest
         if not tagged:
             publisher.tag(draft)
         done = ALREADY if tagged and checked is state else "released"
