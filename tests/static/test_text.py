@@ -176,8 +176,7 @@ def test_every_package_has_a_reason() -> None:
             packages.cross,
             packages.target,
             packages.lock,
-            packages.engine,
-            packages.release,
+            *packages.tools.values(),
         )
         for reason in group.values()
     )

@@ -181,7 +181,7 @@ def of_plan(
 
 
 def tools(project: Project, locked: Lock, owner: str) -> Root:
-    """Return a root filesystem of programs that run here: the private engine or release tools."""
+    """Return a root filesystem of tools, a group of images/base/packages.yaml."""
     return Root(owner, locked.packages[BUILDER].of(owner), project.catalog.rules)
 
 

@@ -42,12 +42,11 @@ def roots(catalog: Catalog, architecture: Architecture) -> RootRequest:
     """Return the root filesystems for one architecture: base, tools, components."""
     base = tuple(sorted(catalog.packages.base))
     names = {"base": base}
-    # Compilers, the private engine and the release tools run on amd64.
+    # Compilers and tools run on amd64.
     if architecture == "amd64":
         names["cgo"] = (*base, *sorted(catalog.packages.cgo))
         names["cross"] = (*base, *sorted(catalog.packages.cross))
-        names["engine"] = tuple(sorted(catalog.packages.engine))
-        names["release"] = tuple(sorted(catalog.packages.release))
+        names |= {tool: tuple(sorted(own)) for tool, own in catalog.packages.tools.items()}
     else:
         names["target"] = tuple(sorted(catalog.packages.target))
     below = {"cgo": "base", "cross": "base"}

@@ -50,8 +50,7 @@ class BasePackages(Strict):
     target: dict[DebianName, str]
     lock: dict[DebianName, str]
     unused: dict[str, str]
-    engine: dict[DebianName, str]
-    release: dict[DebianName, str]
+    tools: dict[str, dict[DebianName, str]]
 
 
 @dataclass(frozen=True)
