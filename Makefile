@@ -1,11 +1,11 @@
 # Each target runs set-up first. `make help` lists them. build.py has the other commands.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor slim full all test accept lock lint bench clean
+.PHONY: help setup doctor slim full all test cluster cluster-stop accept lock lint bench clean
 # These variables would make Python load other modules.
 unexport PYTHONHOME PYTHONPATH
 
 help: ## list the targets
-	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 setup: ## install what is missing: Debian packages and .venv
 	@scripts/setup
@@ -27,6 +27,12 @@ test: setup ## run the common test layers: unit, static, image, variants, regist
 
 test-%: setup ## run one test layer, such as test-image or test-mutation
 	@./build.py test $*
+
+cluster: setup ## start a Kubernetes cluster of one node on this machine, with both images
+	@./build.py cluster start
+
+cluster-stop: ## end the cluster and remove its data
+	@./build.py cluster stop
 
 accept: setup ## after a change: resolve what is new, render, build, test, write the ledger and the documents
 	@./build.py accept

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.support.go_programs import Parts, Program
+from worker_images.build.go_programs import Parts, Program
 from worker_images.build.tars import Progress
 from worker_images.errors import NoResponseError
 from worker_images.fetch import gomod, web

@@ -13,7 +13,7 @@ from tests.engines import compiled, engines, miniature, suite
 from tests.engines.engines import RunningEngine
 from tests.engines.miniature import Miniature
 from tests.engines.space import RunFolder, interrupt, new_run_folder
-from tests.support.go_programs import Parts
+from worker_images.build.go_programs import Parts
 from worker_images.engine.builder import find
 from worker_images.engine.endpoint import Endpoint, PrivateEngine
 from worker_images.errors import FetchError

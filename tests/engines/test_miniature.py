@@ -10,7 +10,7 @@ from tests.engines import miniature
 from tests.engines.engines import manifest_digest
 from tests.engines.miniature import Miniature
 from tests.support import commands
-from tests.support.go_programs import Parts
+from worker_images.build.go_programs import Parts
 from worker_images.engine.endpoint import Endpoint
 from worker_images.engine.push import push
 from worker_images.errors import ImageBuildError

@@ -13,7 +13,7 @@ from tests.engines import suite
 from tests.engines.engines import RunningEngine
 from tests.engines.miniature import Miniature
 from tests.engines.space import RunFolder, inner_pid, new_run_folder, running, wait_until
-from tests.support.go_programs import Parts
+from worker_images.build.go_programs import Parts
 from worker_images.engine.daemon import address_of
 from worker_images.engine.images import Images
 from worker_images.errors import FetchError

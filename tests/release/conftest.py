@@ -105,3 +105,6 @@ def site(
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("released  ") == 2
         yield found
+        # Tests may run in any order, so none may leave a floating tag at another release.
+        versioned = found.verified(f"{found.target}:{VERSION}-slim")
+        assert found.verified(f"{found.target}:slim")["digest"] == versioned["digest"]

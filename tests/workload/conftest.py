@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import stand_in
+from worker_images.node import stand_in
 from tests.workload.sandboxes import PROBES, Facts, Sandboxes, SandboxRun, Wiring, facts_of
 from worker_images.harness.options import leave_out, not_run, require_trust
 from worker_images.model.drivers import table

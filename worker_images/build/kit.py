@@ -40,7 +40,7 @@ PARTS = (
         "worker_images/node/*",
         "worker_images/node/verify/*",
         "tests/workload/*.py",
-        "tests/support/stand_in.py",
+        "worker_images/node/stand_in.py",
         f"{PROBES}/*",
         "LICENSE",
     ),

@@ -29,6 +29,12 @@ def _changes() -> Command:
     return changes.command
 
 
+def _cluster() -> Command:
+    from worker_images.cli import cluster
+
+    return cluster.command
+
+
 def _compat() -> Command:
     from worker_images.cli import compat
 
@@ -123,6 +129,7 @@ def _verify_release() -> Command:
 COMMANDS: Mapping[str, Callable[[], Command]] = {
     "accept": _accept,
     "changes": _changes,
+    "cluster": _cluster,
     "compat": _compat,
     "doctor": _doctor,
     "engine": _engine,

@@ -14,7 +14,6 @@ SHARED: Mapping[str, tuple[str, ...]] = {
         "images/**/*.yaml",
     ),
     "workload": (
-        "tests/support/stand_in.py",
         "worker_images/harness/options.py",
         "worker_images/model/oci/*.py",
         "worker_images/node/*.py",

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.support.go_programs import Parts, Program
+from worker_images.build.go_programs import Parts, Program
 from worker_images import console
 from worker_images.files import ROOT
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import stand_in
+from worker_images.node import stand_in
 from tests.support.nodes import DEVICES, files
-from tests.support.stand_in import DRIVER
+from worker_images.node.stand_in import DRIVER
 from worker_images.node import bundle, node
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.node import Node

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stand_in import DRIVER
+from worker_images.node.stand_in import DRIVER
 from worker_images.node import bundle
 from worker_images.node.node import Node
 from worker_images.node.spec import Container, SpecError

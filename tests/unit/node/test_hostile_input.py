@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 from tests.support.hostile import bounded, changed
-from tests.support.stand_in import DRIVER
+from worker_images.node.stand_in import DRIVER
 from tests.support.timing import LINEAR, growth
 from worker_images.errors import UsageError
 from worker_images.files import ROOT

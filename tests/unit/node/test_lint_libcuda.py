@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.specifications import add_mount, add_variable, changed
-from tests.support.stand_in import DRIVER
+from worker_images.node.stand_in import DRIVER
 from worker_images.node import loader
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.lint import violations

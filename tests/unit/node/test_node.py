@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.drivers import OPEN
 from tests.support.nodes import files, program
-from tests.support.stand_in import DRIVER
+from worker_images.node.stand_in import DRIVER
 from worker_images.node import node
 from worker_images.node.node import Node
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import stand_in
+from worker_images.node import stand_in
 from worker_images.node.soname import soname
 
 

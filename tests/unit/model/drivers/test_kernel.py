@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.drivers import CLOSED, OPEN
-from tests.support.stand_in import DRIVER
+from worker_images.node.stand_in import DRIVER
 from worker_images.model.drivers import kernel
 from worker_images.model.drivers.kernel import version_in
 

@@ -1,10 +1,10 @@
-"""Go programs that tests use, compiled with the Go release that versions.yaml pins."""
+"""Go programs of tools and tests, compiled with the Go release that versions.yaml pins."""
 
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -21,6 +21,7 @@ from worker_images.model.lock import Lock
 from worker_images.model.project import Project
 
 FILES = ("go.mod", "go.sum")
+REPORT_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -51,19 +52,27 @@ class Parts:
 
 @dataclass(frozen=True)
 class Program:
-    """A command of a Go module; `folder` has the go.mod and go.sum that pin it."""
+    """A command of a Go module.
+
+    `folder` has the go.mod and go.sum that pin it, and the sources of a command of our own.
+    """
 
     name: str
     package: str
     folder: Path
     flags: tuple[str, ...] = ()
 
+    @property
+    def files(self) -> list[Path]:
+        """The files that are compiled, apart from modules."""
+        return [*(self.folder / name for name in FILES), *sorted(self.folder.glob("*.go"))]
+
     def compiled(self, parts: Parts, progress: Progress) -> Path:
         """Return its path, cached by the digest of its sources.
 
         Raises FetchError if they cannot be fetched.
         """
-        texts = [(self.folder / name).read_text() for name in FILES]
+        texts = [path.read_text() for path in self.files]
         toolchain = Toolchain(gomod.toolchain("", parts.locked.toolchain.sum)).digest
         key = text_digest("".join([*texts, *self.flags, toolchain]))
         cache = without_stale_parts(CACHE / "go-programs")
@@ -74,7 +83,7 @@ class Program:
                 progress(f"compiling {self.name}")
                 begun = time.monotonic()
                 with atomic_path(program) as part:
-                    _compile(self, Path(folder), ["-o", str(part)])
+                    _compile(self, Path(folder), part, progress)
                 progress(f"compiled {self.name} in {time.monotonic() - begun:.0f} s")
         return program
 
@@ -91,13 +100,48 @@ def _lay_out(program: Program, folder: Path, parts: Parts, progress: Progress) -
     progress(f"fetching {len(files)} files of Go modules that are not cached")
     for file, path in zip(files, parts.store.modules(files), strict=True):
         tars.link(path, folder / "modules" / file.name)
-    for each in FILES:
-        shutil.copyfile(program.folder / each, folder / each)
+    for path in program.files:
+        shutil.copy(path, folder)
 
 
-def _compile(program: Program, folder: Path, arguments: Sequence[str]) -> None:
+def _compile(program: Program, folder: Path, target: Path, progress: Progress) -> None:
     """Compile without a network, from the files in the folder alone."""
-    environment = {
+    go = str(folder / gotoolchain.PLACE / "bin" / "go")
+    command = ["unshare", "--map-root-user", "--net", go, "build", "-v", *program.flags]
+    process = subprocess.Popen(
+        [*command, "-o", str(target), program.package],
+        cwd=folder,
+        env=_environment(folder),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            last = _follow(process, program.name, progress)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise EngineError(f"compiling {program.name} failed: {' / '.join(last)}")
+
+
+def _follow(process: "subprocess.Popen[str]", name: str, progress: Progress) -> list[str]:
+    """Report how many packages are compiled, from time to time; return the last lines."""
+    assert process.stderr
+    last: deque[str] = deque(maxlen=5)
+    reported = time.monotonic()
+    for count, line in enumerate(process.stderr):
+        last.append(line.rstrip())
+        if time.monotonic() - reported > REPORT_SECONDS:
+            progress(f"compiling {name}: {count} packages are compiled")
+            reported = time.monotonic()
+    process.wait()
+    return list(last)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {
         "PATH": "/usr/bin:/bin",
         "HOME": str(folder),
         "GOPATH": str(folder / "go"),
@@ -108,16 +152,3 @@ def _compile(program: Program, folder: Path, arguments: Sequence[str]) -> None:
         "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false -modcacherw",
         "CGO_ENABLED": "0",
     }
-    go = str(folder / gotoolchain.PLACE / "bin" / "go")
-    command = ["unshare", "--map-root-user", "--net", go, "build", *program.flags, *arguments]
-    result = subprocess.run(
-        [*command, program.package],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode:
-        output = " / ".join(result.stderr.splitlines()[-5:])
-        raise EngineError(f"compiling {program.name} failed: {output}")

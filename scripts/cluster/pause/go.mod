@@ -1,0 +1,3 @@
+module worker-images/cluster/pause
+
+go 1.25.0

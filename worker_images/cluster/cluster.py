@@ -1,0 +1,189 @@
+"""The private Kubernetes cluster: one node in its own namespaces, with the images of out/."""
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from worker_images.build.go_programs import Parts
+from worker_images.build.record import Record, exclusive
+from worker_images.build.tars import Progress
+from worker_images.cluster import gpus, parts, settings
+from worker_images.cluster.settings import NODE, Link, Options
+from worker_images.errors import EngineError
+from worker_images.files import CACHE
+from worker_images.node import stand_in
+
+STATE = CACHE / "cluster"
+IMAGE = "registry.example.com/worker"
+GPU = "nvidia.com/gpu"
+START_SECONDS = 90
+PAUSE_SECONDS = 0.1
+# Paths of the node.
+DEVICES, LIBRARIES = "/etc/cluster/devices", "/etc/cluster/libraries"
+LINKS = 10
+LOG_LINES = 5
+# How klog begins the lines of errors.
+ERRORS = ("E", "F")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster; its state is in a folder, and its programs end with `stop`."""
+
+    root: Path
+    state: Path = STATE
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's access to the cluster."""
+        return self.state / "etc" / "admin.json"
+
+    @property
+    def kubectl(self) -> Path:
+        """A kubectl of the cluster's version."""
+        return self.state / "programs" / "kubectl"
+
+    @property
+    def running(self) -> bool:
+        """Whether the programs of the node run."""
+        return self.state.is_dir() and self._script("status").returncode == 0
+
+    def stop(self) -> None:
+        """End the programs of the node and remove its data; raises EngineError."""
+        if self.state.is_dir():
+            self._checked("stop")
+
+    def exec(self, command: Sequence[str], stdin: Path | None = None) -> str:
+        """Run a command in the namespaces of the node; raises EngineError."""
+        return self._checked("exec", *command, stdin=stdin)
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        """Return objects of the cluster; raises EngineError with kubectl's message."""
+        command = [str(self.kubectl), f"--kubeconfig={self.kubeconfig}", "get", "--output=json"]
+        result = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise EngineError(f"kubectl get {' '.join(arguments)}: {result.stderr.strip()}")
+        found: dict[str, Any] = json.loads(result.stdout)
+        return found
+
+    def start(self, own: Parts, progress: Progress, options: Options) -> None:
+        """Make what is missing, start the node and wait until it is ready; raises EngineError."""
+        debian = parts.debian(own, CACHE / "tools", progress)
+        pause = parts.pause(own, progress)
+        parts.kubernetes(own, progress)
+        with exclusive(self.state, progress, "starting the cluster"):
+            if self.running:
+                progress("cluster: it is already running")
+                return
+            parts.write_programs(own, self.state / "programs", progress)
+            parts.write_pause_image(pause, self.state / "pause.tar")
+            self._configure(debian, options)
+            progress("cluster: starting")
+            begun = time.monotonic()
+            self._checked("start")
+            try:
+                self._wait_for_containerd()
+                self._import(progress)
+                self._wait(self._is_ready, "the node to be ready")
+            except BaseException:
+                self.stop()
+                raise
+            progress(f"cluster: {NODE} is ready after {time.monotonic() - begun:.1f} s")
+
+    def _configure(self, debian: Path, options: Options) -> None:
+        folder = self.state / "etc"
+        shutil.rmtree(folder, ignore_errors=True)
+        link = free_link()
+        gpus.make_devices(folder / "devices", options.gpus)
+        libraries = folder / "libraries"
+        libraries.mkdir()
+        names = [f"{name}.so.{options.driver}" for name in ("libcuda", "libnvidia-ml")]
+        for name in names:
+            content = stand_in.elf_library(f"{name.partition('.so')[0]}.so.1")
+            (libraries / name).write_bytes(content)
+        cdi = gpus.specification(
+            DEVICES, [f"{LIBRARIES}/{name}" for name in names], options.driver, options.gpus
+        )
+        for name, text in settings.files(link, options, cdi).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            path.chmod(0o600)
+        shutil.copy(self.root / parts.FOLDER / "services", folder)
+        (self.state / "link").write_text(link.line)
+        place = self.state / "root"
+        place.unlink(missing_ok=True)
+        place.symlink_to(debian)
+
+    def _import(self, progress: Progress) -> None:
+        command = ["ctr", "--namespace=k8s.io", "images", "import"]
+        self.exec([*command, "-"], self.state / "pause.tar")
+        for folder in sorted((self.root / "out").glob("*/image.tar")):
+            built = Record.read(folder.with_name("build.json"))
+            if built and built.architecture == "amd64":
+                progress(f"cluster: importing {IMAGE}@{built.manifest_digest}, {built.variant}")
+                self.exec([*command, f"--base-name={IMAGE}", "--digests", "-"], folder)
+
+    def _wait_for_containerd(self) -> None:
+        def responds() -> bool:
+            return self._script("exec", "ctr", "version").returncode == 0
+
+        self._wait(responds, "containerd")
+
+    def _is_ready(self) -> bool:
+        try:
+            status = self.get("node", NODE)["status"]
+        except EngineError:
+            return False
+        ready = {each["type"]: each["status"] for each in status["conditions"]}.get("Ready")
+        return ready == "True" and status.get("allocatable", {}).get(GPU, "0") != "0"
+
+    def _wait(self, done: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not done():
+            if time.monotonic() > deadline or not self.running:
+                raise EngineError(f"waited for {what}; {self._last_lines()}")
+            time.sleep(PAUSE_SECONDS)
+
+    def _last_lines(self) -> str:
+        """The last lines of the logs that have an error."""
+        logs = [self.state / "log", *sorted((self.state / "logs" / "cluster").glob("*"))]
+        found = [f"see the logs in {self.state}/logs"]
+        for log in logs:
+            lines = [
+                line for line in log.read_text(errors="replace").splitlines() if line[:1] in "EF"
+            ]
+            found += [f"{log.name}: {line}" for line in lines[-LOG_LINES:]]
+        return "\n".join(found)
+
+    def _checked(self, action: str, *arguments: str, stdin: Path | None = None) -> str:
+        result = self._script(action, *arguments, stdin=stdin)
+        if result.returncode:
+            raise EngineError(result.stderr.strip() or f"{action}: {result.stdout.strip()}")
+        return result.stdout
+
+    def _script(
+        self, action: str, *arguments: str, stdin: Path | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        command = [str(self.root / parts.FOLDER / "node"), action, str(self.state), *arguments]
+        with (stdin or Path("/dev/null")).open("rb") as source:
+            return subprocess.run(
+                command, stdin=source, capture_output=True, text=True, check=False
+            )
+
+
+def free_link() -> Link:
+    """Return a name and addresses that this machine does not use; raises EngineError."""
+    interfaces = {path.name for path in Path("/sys/class/net").iterdir()}
+    routes = Path("/proc/net/route").read_text().splitlines()[1:]
+    used = {bytes.fromhex(line.split()[1])[::-1][:3] for line in routes}
+    for number in range(LINKS):
+        name = f"wimk{number}"
+        if name not in interfaces and bytes((10, 214, number)) not in used:
+            return Link(name, f"10.214.{number}.1", f"10.214.{number}.2")
+    raise EngineError("no free network in 10.214.0.0/16; delete an interface: ip link delete wimk0")
