@@ -20,7 +20,8 @@ from worker_images.model.rootfs import Rules
 # Compilers run on this architecture; they cross-compile for the others.
 BUILDER: Architecture = "amd64"
 # Root filesystems that do not contain a component.
-BASE, CGO, ENGINE, NATIVE, RELEASE = "base", "cgo", "engine", "native", "release"
+BASE, CGO, NATIVE = "base", "cgo", "native"
+CLUSTER, ENGINE, RELEASE = "cluster", "engine", "release"
 # A compiler for another architecture, and what that architecture has for it.
 CROSS, TARGET = "cross", "target"
 # Owner of the toolchain, which every stage that compiles needs.
@@ -75,7 +76,7 @@ class Root:
     @property
     def is_base(self) -> bool:
         """True if it also contains the files that maintainer scripts would generate."""
-        return self.owner in {BASE, NATIVE, ENGINE}
+        return self.owner in {BASE, NATIVE, ENGINE, CLUSTER}
 
 
 @dataclass(frozen=True)

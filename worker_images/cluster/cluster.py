@@ -106,9 +106,8 @@ class Cluster:
         for name in names:
             content = stand_in.elf_library(f"{name.partition('.so')[0]}.so.1")
             (libraries / name).write_bytes(content)
-        cdi = gpus.specification(
-            DEVICES, [f"{LIBRARIES}/{name}" for name in names], options.driver, options.gpus
-        )
+        paths = [f"{LIBRARIES}/{name}" for name in names]
+        cdi = gpus.specification(DEVICES, paths, options.gpus)
         for name, text in settings.files(link, options, cdi).items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,6 +137,8 @@ class Cluster:
     def _is_ready(self) -> bool:
         try:
             status = self.get("node", NODE)["status"]
+            # Without it, pods are refused.
+            self.get("serviceaccount", "default")
         except EngineError:
             return False
         ready = {each["type"]: each["status"] for each in status["conditions"]}.get("Ready")

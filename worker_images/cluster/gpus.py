@@ -29,9 +29,7 @@ def make_devices(folder: Path, gpus: int) -> None:
         path.chmod(0o666)
 
 
-def specification(
-    devices: str, libraries: Sequence[str], driver: str, gpus: int
-) -> Mapping[str, object]:
+def specification(devices: str, libraries: Sequence[str], gpus: int) -> Mapping[str, object]:
     """Return a CDI specification; `devices` and `libraries` are paths on the node."""
     names = [Path(path).name for path in libraries]
     links = [f"{name}::{LIBRARIES}/{name.partition('.so')[0]}.so.1" for name in names]
@@ -58,7 +56,6 @@ def specification(
                 _hook("update-ldcache", "--folder", [LIBRARIES]),
             ],
         },
-        "annotations": {"driver": driver},
     }
 
 

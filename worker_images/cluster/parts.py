@@ -10,6 +10,7 @@ from pathlib import Path
 
 from worker_images.build import provision
 from worker_images.build.go_programs import Parts, Program
+from worker_images.build.inputs import CLUSTER
 from worker_images.build.record import Record
 from worker_images.build.tars import Progress
 from worker_images.cluster.settings import PAUSE
@@ -18,7 +19,6 @@ from worker_images.files import atomic_path, text_digest
 from worker_images.model.oci import archive
 from worker_images.model.oci.image import ImageError
 
-TOOLS = "cluster"
 FOLDER = Path("scripts/cluster")
 VERSION = "v1.35.4"
 VERSIONS = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
@@ -55,7 +55,9 @@ def pause(parts: Parts, progress: Progress) -> Path:
 
 def debian(parts: Parts, state: Path, progress: Progress) -> Path:
     """Return the root filesystem of the node, unpacked once for each lock."""
-    return provision.ensure_tools(TOOLS, state, parts.project, parts.locked, parts.store, progress)
+    return provision.ensure_tools(
+        CLUSTER, state, parts.project, parts.locked, parts.store, progress
+    )
 
 
 def write_programs(parts: Parts, folder: Path, progress: Progress) -> None:
