@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker_images.build.go_programs import Parts
 from worker_images.build import tars
+from worker_images.build.go_programs import Parts
 from worker_images.build.inputs import ENGINE, Root
 from worker_images.build.tars import Progress, cleared
 from worker_images.errors import EngineError, FetchError

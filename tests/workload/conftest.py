@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.node import stand_in
 from tests.workload.sandboxes import PROBES, Facts, Sandboxes, SandboxRun, Wiring, facts_of
 from worker_images.harness.options import leave_out, not_run, require_trust
 from worker_images.model.drivers import table
 from worker_images.model.drivers.kernel import NO_DRIVER
 from worker_images.model.drivers.table import DRIVERS, Table
-from worker_images.node import node, place, trust
+from worker_images.node import node, place, stand_in, trust
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.node import Node
 from worker_images.node.place import Place

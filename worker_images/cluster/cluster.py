@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from worker_images.build.doctor import cluster as requirements
 from worker_images.build.go_programs import Parts
 from worker_images.build.record import Record, exclusive
 from worker_images.build.tars import Progress
@@ -73,6 +74,7 @@ class Cluster:
 
     def start(self, own: Parts, progress: Progress, options: Options) -> None:
         """Make what is missing, start the node and wait until it is ready; raises EngineError."""
+        requirements.check()
         debian = parts.debian(own, CACHE / "tools", progress)
         pause = parts.pause(own, progress)
         parts.kubernetes(own, progress)

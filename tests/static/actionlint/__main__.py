@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-from worker_images.build.go_programs import Parts, Program
 from worker_images import console
+from worker_images.build.go_programs import Parts, Program
 from worker_images.files import ROOT
 
 PROGRAM = Program("actionlint", "github.com/rhysd/actionlint/cmd/actionlint", Path(__file__).parent)

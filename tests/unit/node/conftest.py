@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.node import stand_in
 from tests.support.nodes import DEVICES, files
-from worker_images.node.stand_in import DRIVER
-from worker_images.node import bundle, node
+from worker_images.node import bundle, node, stand_in
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.node import Node
 from worker_images.node.spec import Container
+from worker_images.node.stand_in import DRIVER
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 
 from tests.support.hostile import bounded, changed
-from worker_images.node.stand_in import DRIVER
 from tests.support.timing import LINEAR, growth
 from worker_images.errors import UsageError
 from worker_images.files import ROOT
@@ -20,6 +19,7 @@ from worker_images.node.cli import main
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.node import Node
 from worker_images.node.spec import Container
+from worker_images.node.stand_in import DRIVER
 
 ESCAPE, ESCAPED = "\x1b[2J", r"\u001b[2J"
 Capture = pytest.CaptureFixture[str]

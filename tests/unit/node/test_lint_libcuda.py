@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.specifications import add_mount, add_variable, changed
-from worker_images.node.stand_in import DRIVER
 from worker_images.node import loader
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.lint import violations
+from worker_images.node.stand_in import DRIVER
 
 
 def test_libcuda_of_another_driver_is_named(valid: LaunchRequest) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from tests.support.drivers import OPEN
 from tests.support.nodes import files, program
-from worker_images.node.stand_in import DRIVER
 from worker_images.node import node
 from worker_images.node.node import Node
+from worker_images.node.stand_in import DRIVER
 
 # A driver version that no real machine has.
 FAKE_DRIVER = "1.2.3"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.nodes import DEVICES, NUMBERS
-from worker_images.node.stand_in import DRIVER
 from worker_images.node import spec
 from worker_images.node.node import Node
 from worker_images.node.spec import Container, SpecError
+from worker_images.node.stand_in import DRIVER
 
 CONTAINER = Container(Path("/run/rootfs"), ("true",), {})
 

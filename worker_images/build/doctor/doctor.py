@@ -54,6 +54,8 @@ class Facts:
     devices: tuple[str, ...]
     release: str
     releases: Table
+    # What a Kubernetes cluster on this machine would lack, each with its fix.
+    cluster: tuple[str, ...] = ()
     # The file system on which a private engine would copy layers; empty if it would share them, or
     # if that is unknown.
     layers_copied_on: str = ""
@@ -81,6 +83,7 @@ def rows(facts: Facts) -> tuple[Row, ...]:
         *(_row(subject, probe) for subject, probe in probes.items()),
         *_layers(facts),
         *_kernel(facts.kernel),
+        *_cluster(facts),
         *_gpu(facts),
     )
 
@@ -122,6 +125,15 @@ def _layers(facts: Facts) -> Iterator[Row]:
             " folder on ext4 or xfs"
         )
         yield Row("layers", "warning", found, fix)
+
+
+def _cluster(facts: Facts) -> Iterator[Row]:
+    """Warn if no cluster can start; only `make cluster` needs one."""
+    for fault in facts.cluster:
+        what, _, fix = fault.rpartition("; ")
+        yield Row("cluster", "warning", f"make cluster cannot start one: {what}", fix)
+    if not facts.cluster:
+        yield Row("cluster", "ok", "make cluster can start one")
 
 
 def _proxies(proxies: Mapping[str, str]) -> Probe:

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from worker_images.build import jobs, machine, requirements
-from worker_images.build.doctor import doctor
+from worker_images.build.doctor import cluster, doctor
 from worker_images.build.doctor.doctor import Facts, Probe
 from worker_images.build.tars import Progress
 from worker_images.engine import buildx
@@ -87,6 +87,7 @@ def gather(root: Path) -> Facts:
         devices=tuple(path.name for path in Path("/dev").glob("nvidia*")),
         release=pinned.components[COMPONENT].version,
         releases=loaded.table,
+        cluster=tuple(cluster.faults(cluster.Facts.here())),
         layers_copied_on=layers_copied_on(root, ENGINE),
     )
 

@@ -16,6 +16,7 @@ def test_rows_are_ok_on_a_good_machine() -> None:
         "user",
         "proxies",
         "kernel",
+        "cluster",
         "gpu",
         "gvisor",
     }

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.drivers import CLOSED, OPEN
-from worker_images.node.stand_in import DRIVER
 from worker_images.model.drivers import kernel
 from worker_images.model.drivers.kernel import version_in
+from worker_images.node.stand_in import DRIVER
 
 
 def test_bytes_that_are_not_text_are_ignored(tmp_path: Path) -> None:
