@@ -7,11 +7,9 @@ import pytest
 
 from tests.support.kubernetes import Kubectl
 from worker_images.build.go_programs import Parts
-from worker_images.cluster.cluster import Cluster
-from worker_images.cluster.settings import Options
+from worker_images.cluster.cluster import Cluster, of_machine
 from worker_images.console import print_progress
 from worker_images.files import ROOT
-from worker_images.node.stand_in import DRIVER
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +18,7 @@ def cluster() -> Iterator[Cluster]:
     found = Cluster(ROOT)
     running = found.running
     if not running:
-        found.start(Parts.of(ROOT), print_progress, Options(DRIVER))
+        found.start(Parts.of(ROOT), print_progress, of_machine())
     yield found
     if not running:
         found.stop()

@@ -8,8 +8,8 @@ from worker_images.build.go_programs import Parts
 from worker_images.build.jobs import Request
 from worker_images.build.tars import Progress
 from worker_images.cli import parsers
-from worker_images.cluster.cluster import Cluster
-from worker_images.cluster.settings import CONTEXT, Options
+from worker_images.cluster.cluster import Cluster, of_machine
+from worker_images.cluster.settings import CONTEXT
 from worker_images.errors import EngineError
 from worker_images.files import check_cache
 from worker_images.node.stand_in import DRIVER
@@ -41,11 +41,9 @@ def command(argv: list[str], root: Path, progress: Progress) -> str:
     )
     parser.add_argument(
         "--driver",
-        default=DRIVER,
         metavar="VERSION",
-        help="the driver that the node reports; default: %(default)s",
+        help=f"without a GPU: the driver that the node reports; default: {DRIVER}",
     )
-    parser.add_argument("--gpus", type=int, default=1, help="GPUs of the node; default: 1")
     arguments = parser.parse_args(argv)
     check_cache()
     cluster = Cluster(root)
@@ -56,7 +54,7 @@ def command(argv: list[str], root: Path, progress: Progress) -> str:
         own = Parts.of(root)
         requests = [Request(name) for name in own.project.catalog.buildable]
         pipeline.run(requests, own.project, progress)
-        cluster.start(own, progress, Options(arguments.driver, arguments.gpus))
+        cluster.start(own, progress, of_machine(arguments.driver))
     if not cluster.running:
         raise EngineError("the cluster is not running; run: ./build.py cluster start")
     if arguments.action == "env":

@@ -17,15 +17,13 @@ from worker_images.cluster import gpus, parts, settings
 from worker_images.cluster.settings import NODE, Link, Options
 from worker_images.errors import EngineError
 from worker_images.files import CACHE
-from worker_images.node import stand_in
+from worker_images.node import node, stand_in
 
 STATE = CACHE / "cluster"
 IMAGE = "registry.example.com/worker"
 GPU = "nvidia.com/gpu"
 START_SECONDS = 90
 PAUSE_SECONDS = 0.1
-# Paths of the node.
-DEVICES, LIBRARIES = "/etc/cluster/devices", "/etc/cluster/libraries"
 LINKS = 10
 LOG_LINES = 5
 # How klog begins the lines of errors.
@@ -90,6 +88,9 @@ class Cluster:
             self._checked("start")
             try:
                 self._wait_for_containerd()
+                if not options.stand_in:
+                    self.exec(["mkdir", "-p", f"{gpus.CONFIGURATION}/cdi"])
+                    self.exec(gpus.GENERATE)
                 self._import(progress)
                 self._wait(self._is_ready, "the node to be ready")
             except BaseException:
@@ -101,16 +102,10 @@ class Cluster:
         folder = self.state / "etc"
         shutil.rmtree(folder, ignore_errors=True)
         link = free_link()
-        gpus.make_devices(folder / "devices", options.gpus)
-        libraries = folder / "libraries"
-        libraries.mkdir()
-        names = [f"{name}.so.{options.driver}" for name in ("libcuda", "libnvidia-ml")]
-        for name in names:
-            content = stand_in.elf_library(f"{name.partition('.so')[0]}.so.1")
-            (libraries / name).write_bytes(content)
-        paths = [f"{LIBRARIES}/{name}" for name in names]
-        cdi = gpus.specification(DEVICES, paths, options.gpus)
-        for name, text in settings.files(link, options, cdi).items():
+        folder.mkdir()
+        if options.stand_in:
+            gpus.write_stand_ins(folder, options.driver, options.gpus)
+        for name, text in settings.files(link, options).items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
@@ -178,6 +173,14 @@ class Cluster:
             return subprocess.run(
                 command, stdin=source, capture_output=True, text=True, check=False
             )
+
+
+def of_machine(driver: str | None = None) -> Options:
+    """Return the options of a node with this machine's GPUs, or with a stand-in of one."""
+    here = node.read()
+    if not here.driver:
+        return Options(driver or stand_in.DRIVER)
+    return Options(here.driver, len(here.gpus), stand_in=False)
 
 
 def free_link() -> Link:

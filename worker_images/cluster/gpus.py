@@ -1,30 +1,56 @@
-"""The node's GPUs as a CDI specification: stand-ins of the shape that nvidia-ctk writes.
+"""The node's GPUs as a CDI specification: of nvidia-ctk, or of stand-ins in the same shape.
 
 https://github.com/cncf-tags/container-device-interface
 """
 
+import json
 import os
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from worker_images.cluster.settings import CDI_VERSION
+from worker_images.node import stand_in
 from worker_images.node.node import FRONTEND_MAJOR
 from worker_images.node.stand_in import NVIDIA
 
 # The driver's character devices besides those of the GPUs.
 CONTROL = tuple(each for each in NVIDIA if each[0] != "nvidia0")
-LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 HOOK = "/usr/local/bin/nvidia-cdi-hook"
+# Paths of the node.
+CONFIGURATION, MACHINE = "/etc/cluster", "/machine"
+# Writes the specification of the machine's own GPUs.
+GENERATE = (
+    "nvidia-ctk",
+    "cdi",
+    "generate",
+    f"--driver-root={MACHINE}",
+    f"--nvidia-cdi-hook-path={HOOK}",
+    f"--output={CONFIGURATION}/cdi/nvidia.yaml",
+)
+LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 
 
-def make_devices(folder: Path, gpus: int) -> None:
-    """Create the stand-ins of the devices; no driver is behind them. Needs root."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write_stand_ins(folder: Path, driver: str, gpus: int) -> None:
+    """Write devices, libraries and their specification to the node's configuration; needs root."""
+    _make_devices(folder / "devices", gpus)
+    (folder / "libraries").mkdir()
+    names = [f"{name}.so.{driver}" for name in ("libcuda", "libnvidia-ml")]
+    for name in names:
+        content = stand_in.elf_library(f"{name.partition('.so')[0]}.so.1")
+        (folder / "libraries" / name).write_bytes(content)
+    found = specification(
+        f"{CONFIGURATION}/devices", [f"{CONFIGURATION}/libraries/{name}" for name in names], gpus
+    )
+    (folder / "cdi").mkdir()
+    (folder / "cdi" / "nvidia.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+def _make_devices(folder: Path, gpus: int) -> None:
+    folder.mkdir()
     frontends = tuple((f"nvidia{number}", FRONTEND_MAJOR, number) for number in range(gpus))
     for name, major, minor in (*CONTROL, *frontends):
         path = folder / name
-        path.unlink(missing_ok=True)
         os.mknod(path, stat.S_IFCHR, os.makedev(major, minor))
         path.chmod(0o666)
 

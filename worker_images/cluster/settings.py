@@ -72,11 +72,13 @@ class Link:
 class Options:
     """What a node has: its driver, GPUs, and how the device plugin hands them out.
 
-    `replicas` pods share one GPU; `cdi` names CDI devices instead of NVIDIA_VISIBLE_DEVICES.
+    Stand-ins are devices and libraries without a driver. `replicas` pods share one GPU; `cdi` names
+    CDI devices instead of NVIDIA_VISIBLE_DEVICES.
     """
 
     driver: str
     gpus: int = 1
+    stand_in: bool = True
     replicas: int = 1
     cdi: bool = False
     snapshotter: str = "overlayfs"
@@ -93,7 +95,7 @@ class Options:
         return f"--gpus={self.gpus} --replicas={self.replicas}{cdi}"
 
 
-def files(link: Link, options: Options, cdi: Mapping[str, object]) -> dict[str, str]:
+def files(link: Link, options: Options) -> dict[str, str]:
     """Return the text of each file in /etc/cluster, with new tokens."""
     tokens = {name: secrets.token_hex(16) for name in USERS}
     rows = (f'{tokens[name]},{user},{user},"{group}"' for name, (user, group) in USERS.items())
@@ -107,7 +109,6 @@ def files(link: Link, options: Options, cdi: Mapping[str, object]) -> dict[str, 
         "tokens.csv": "\n".join(rows) + "\n",
         "containerd.toml": CONTAINERD.format(pause=PAUSE, snapshotter=options.snapshotter),
         "nvidia-container-runtime/config.toml": TOOLKIT,
-        "cdi/nvidia.json": _json(cdi),
         "cni/pods.conflist": _json(_network()),
         "dnsmasq.conf": _names(link),
         "settings": _variables(link, options),

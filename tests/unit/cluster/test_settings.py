@@ -11,7 +11,7 @@ OPTIONS = Options("580.159.04")
 
 
 def files() -> dict[str, str]:
-    return settings.files(LINK, OPTIONS, gpus.specification("/devices", ["/l/libcuda.so.1.2"], 2))
+    return settings.files(LINK, OPTIONS)
 
 
 def test_each_user_has_a_token_of_its_own() -> None:
@@ -29,10 +29,11 @@ def test_access_of_a_user_names_its_token() -> None:
 
 
 def test_specification_has_each_gpu_and_all() -> None:
-    found = json.loads(files()["cdi/nvidia.json"])
+    devices = gpus.specification("/devices", [], 2)["devices"]
+    assert isinstance(devices, list)
     nodes = {
         device["name"]: [node["hostPath"] for node in device["containerEdits"]["deviceNodes"]]
-        for device in found["devices"]
+        for device in devices
     }
     assert nodes == {
         "0": ["/devices/nvidia0"],
@@ -42,7 +43,9 @@ def test_specification_has_each_gpu_and_all() -> None:
 
 
 def test_specification_links_the_library_by_its_short_name() -> None:
-    (link, _) = json.loads(files()["cdi/nvidia.json"])["containerEdits"]["hooks"]
+    edits = gpus.specification("/devices", ["/l/libcuda.so.1.2"], 2)["containerEdits"]
+    assert isinstance(edits, dict)
+    (link, _) = edits["hooks"]
     assert link["args"][-1] == "libcuda.so.1.2::/usr/lib/x86_64-linux-gnu/libcuda.so.1"
 
 
