@@ -11,6 +11,13 @@ from worker_images.cluster.cluster import Cluster, of_machine
 from worker_images.console import print_progress
 from worker_images.files import ROOT
 
+RUNTIME_CLASS = {
+    "apiVersion": "node.k8s.io/v1",
+    "kind": "RuntimeClass",
+    "metadata": {"name": "nvidia"},
+    "handler": "nvidia",
+}
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
@@ -19,6 +26,7 @@ def cluster() -> Iterator[Cluster]:
     running = found.running
     if not running:
         found.start(Parts.of(ROOT), print_progress, of_machine())
+    Kubectl(found).apply(RUNTIME_CLASS)
     yield found
     if not running:
         found.stop()

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from worker_images.cluster.cluster import Cluster
+from worker_images.build.record import Record
+from worker_images.cluster.cluster import IMAGE, Cluster
 from worker_images.cluster.settings import CONTEXT
+from worker_images.files import ROOT
 from worker_images.node.place import CommandResult
 
 WAIT_SECONDS = 60
@@ -55,3 +57,30 @@ class Kubectl:
 
 def _list(objects: Iterable[Mapping[str, Any]]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+
+def worker_pod(name: str, variant: str = "slim") -> dict[str, Any]:
+    """Return a pod of a worker image with one GPU, which ends at once when it is deleted."""
+    container = {
+        "name": "worker",
+        "image": f"{IMAGE}@{manifest_digest(variant)}",
+        "args": ["/bin/sleep", "infinity"],
+        "resources": {"limits": {"nvidia.com/gpu": 1}},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {
+            "runtimeClassName": "nvidia",
+            "automountServiceAccountToken": False,
+            "containers": [container],
+        },
+    }
+
+
+def manifest_digest(variant: str) -> str:
+    """Return the digest by which pods name the image in out/."""
+    built = Record.read(ROOT / "out" / variant / "build.json")
+    assert built
+    return built.manifest_digest

@@ -25,6 +25,10 @@ GPU = "nvidia.com/gpu"
 START_SECONDS = 90
 PAUSE_SECONDS = 0.1
 LINKS = 10
+RESTART = """kill "$(cat /run/gpu-plugin.pid)"
+gpu-plugin "$@" >>/var/log/cluster/gpu-plugin 2>&1 </dev/null &
+echo $! >/run/gpu-plugin.pid
+"""
 LOG_LINES = 5
 # How klog begins the lines of errors.
 ERRORS = ("E", "F")
@@ -70,6 +74,12 @@ class Cluster:
         found: dict[str, Any] = json.loads(result.stdout)
         return found
 
+    def hand_out(self, options: Options) -> None:
+        """Start the device plugin again, with other options; raises EngineError."""
+        self.exec(["sh", "-c", RESTART, "sh", *options.plugin.split()])
+        count = options.gpus * options.replicas
+        self._wait(lambda: self._gpus() == str(count), f"{GPU}: {count}")
+
     def start(self, own: Parts, progress: Progress, options: Options) -> None:
         """Make what is missing, start the node and wait until it is ready; raises EngineError."""
         requirements.check()
@@ -85,8 +95,8 @@ class Cluster:
             self._configure(debian, options)
             progress("cluster: starting")
             begun = time.monotonic()
-            self._checked("start")
             try:
+                self._checked("start")
                 self._wait_for_containerd()
                 if not options.stand_in:
                     self.exec(["mkdir", "-p", f"{gpus.CONFIGURATION}/cdi"])
@@ -139,7 +149,11 @@ class Cluster:
         except EngineError:
             return False
         ready = {each["type"]: each["status"] for each in status["conditions"]}.get("Ready")
-        return ready == "True" and status.get("allocatable", {}).get(GPU, "0") != "0"
+        return ready == "True" and self._gpus() != "0"
+
+    def _gpus(self) -> str:
+        found: str = self.get("node", NODE)["status"].get("allocatable", {}).get(GPU, "0")
+        return found
 
     def _wait(self, done: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + START_SECONDS
