@@ -163,14 +163,17 @@ class Cluster:
             time.sleep(PAUSE_SECONDS)
 
     def _last_lines(self) -> str:
-        """The last lines of the logs that have an error."""
-        logs = [self.state / "log", *sorted((self.state / "logs" / "cluster").glob("*"))]
-        found = [f"see the logs in {self.state}/logs"]
-        for log in logs:
-            lines = [
-                line for line in log.read_text(errors="replace").splitlines() if line[:1] in "EF"
-            ]
-            found += [f"{log.name}: {line}" for line in lines[-LOG_LINES:]]
+        """The program that ended with the last lines of its log, or the errors in all logs."""
+        folder = self.state / "logs" / "cluster"
+        log = (self.state / "log").read_text(errors="replace").splitlines()
+        found = [f"see the logs in {folder}", *log[-LOG_LINES:]]
+        ended = [line.split()[0] for line in log if " ended with exit status " in line][:1]
+        for path in sorted(folder.glob("*")):
+            lines = path.read_text(errors="replace").splitlines()
+            errors = [line for line in lines if line.startswith(ERRORS)]
+            if path.name in ended or not ended:
+                shown = lines if path.name in ended else errors
+                found += [f"{path.name}: {line}" for line in shown[-LOG_LINES:]]
         return "\n".join(found)
 
     def _checked(self, action: str, *arguments: str, stdin: Path | None = None) -> str:
