@@ -11,6 +11,7 @@ from typing import Self
 
 from worker_images.build import gotoolchain, requirements, tars
 from worker_images.build.inputs import Toolchain
+from worker_images.build.record import exclusive
 from worker_images.build.tars import Progress
 from worker_images.errors import EngineError
 from worker_images.fetch import gomod
@@ -77,15 +78,19 @@ class Program:
         key = text_digest("".join([*texts, *self.flags, toolchain]))
         cache = without_stale_parts(CACHE / "go-programs")
         program = cache / f"{self.name}-{key[:16]}"
-        if not program.is_file():
-            with tempfile.TemporaryDirectory(prefix="part-", dir=cache) as folder:
-                _lay_out(self, Path(folder), parts, progress)
-                progress(f"compiling {self.name}")
-                begun = time.monotonic()
-                with atomic_path(program) as part:
-                    _compile(self, Path(folder), part, progress)
-                progress(f"compiled {self.name} in {time.monotonic() - begun:.0f} s")
+        with exclusive(cache / self.name, progress, f"compiling {self.name}"):
+            if not program.is_file():
+                self._compile_to(program, parts, progress)
         return program
+
+    def _compile_to(self, target: Path, parts: Parts, progress: Progress) -> None:
+        with tempfile.TemporaryDirectory(prefix="part-", dir=target.parent) as folder:
+            _lay_out(self, Path(folder), parts, progress)
+            progress(f"compiling {self.name}")
+            begun = time.monotonic()
+            with atomic_path(target) as part:
+                _compile(self, Path(folder), part, progress)
+            progress(f"compiled {self.name} in {time.monotonic() - begun:.0f} s")
 
 
 def _lay_out(program: Program, folder: Path, parts: Parts, progress: Progress) -> None:
