@@ -66,7 +66,7 @@ def no_engine() -> Engine:
 def checkout(tmp_path: Path) -> Path:
     """A copy of the checkout with the files that build.py reads, without .venv and out."""
     target = tmp_path / "checkout"
-    for name in ("worker_images", "images"):
+    for name in ("worker_images", "images", "deploy"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in (
         "versions.yaml",

@@ -1,4 +1,4 @@
-"""`make accept`: write generated files, ledger and documents after the images pass."""
+"""`make accept`: write generated files, ledger, deploy/ and documents after the images pass."""
 
 import contextlib
 import difflib
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from worker_images.build import documents, generated, pipeline, requirements, resolve
+from worker_images.build import deploy, documents, generated, pipeline, requirements, resolve
 from worker_images.build.inputs import BASE, BUILDER
 from worker_images.build.jobs import Request
 from worker_images.build.plan import image_name
@@ -41,10 +41,13 @@ def accept(
             Request(name, source="packages", architecture=architecture, retest=True)
             for name in variants
         ]
-        names = [outcome.record.variant for outcome in pipeline.run(requests, project, progress)]
+        records = [outcome.record for outcome in pipeline.run(requests, project, progress)]
+        names = [record.variant for record in records]
         notes = [note for name in names for note in _not_run(project, name, architecture)]
         ledger, changes = _reviewed(project, names, architecture)
-    lines += _write(project, generated.files(project))
+        # deploy/ has one digest: that of the image for the cluster of `make cluster`.
+        digests = deploy.digests(project.root, records) if architecture == BUILDER else {}
+    lines += _write(project, {**generated.files(project), **digests})
     if changes:
         ledger.write(project.root)
     return (*lines, *changes, *notes, *_write(project, documents.files(project)))

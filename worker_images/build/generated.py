@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from worker_images.build import plan, render, requirements
+from worker_images.build import deploy, plan, render, requirements
 from worker_images.errors import DriftError
 from worker_images.files import write_atomic
 from worker_images.model import pins
@@ -17,7 +17,7 @@ SOURCES: Mapping[str, Source] = {render.COMMITTED: "packages", UPSTREAM: "upstre
 def files(project: Project) -> dict[Path, str]:
     """Return the expected text of each generated file."""
     locked = requirements.load(project)
-    found = {project.root / "versions.schema.json": pins.json_schema()}
+    found = {project.root / "versions.schema.json": pins.json_schema(), **deploy.drivers(project)}
     for name in project.catalog.buildable:
         folder = project.root / "images" / name
         for file, source in SOURCES.items():

@@ -1,12 +1,13 @@
 """accept changes no file unless all images pass, and refuses builds that are not reproducible."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support import junit
 from tests.support.records import RECORD
-from worker_images.build import accept, pipeline
+from worker_images.build import accept, documents, pipeline
 from worker_images.build.record import Outcome
 from worker_images.errors import EngineError, FailedTestsError
 from worker_images.files import ROOT
@@ -37,6 +38,23 @@ def test_failed_tests_change_no_file(outdated: Path, monkeypatch: pytest.MonkeyP
     assert lock.read_text() == before
     assert not (outdated / "new").exists()
     assert (outdated / "images/slim/Dockerfile.worker").read_text() == "old\n"
+
+
+def test_accept_writes_the_digest_of_the_tested_image(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = replace(RECORD, variant="slim", manifest_digest=f"sha256:{'0' * 64}")
+    outcome = Outcome(record, None, built=True, seconds=1.0)
+    monkeypatch.setattr(pipeline, "run", lambda *_: [outcome])
+    monkeypatch.setattr(accept, "_layers", layers())
+    monkeypatch.setattr(documents, "files", lambda _: {})
+    results_of(checkout, "slim")
+    lines = accept.accept(load(checkout), ["slim"], "amd64", print)
+    path = checkout / "deploy/slim/kustomization.yaml"
+    assert f"\n  digest: {record.manifest_digest}\n" in path.read_text()
+    assert f"+  digest: {record.manifest_digest}" in lines
+    full = "deploy/full/kustomization.yaml"
+    assert (checkout / full).read_text() == (ROOT / full).read_text()
 
 
 CONTRACT = ("tests.image.test_contract", "test_shell_is_posix")

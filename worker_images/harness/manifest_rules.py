@@ -1,0 +1,155 @@
+"""Named rules for the manifests of workers, beyond what a schema says."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from worker_images.errors import DocumentError, Finding
+from worker_images.harness import pod_security
+from worker_images.harness.manifests import GPU, Manifest, Pod, at, pods
+from worker_images.model.document import quoted
+from worker_images.model.drivers.fleet import LABEL
+
+DIGEST = re.compile(r"[^@]+@sha256:[0-9a-f]{64}")
+SERVED = {"compute", "utility"}
+
+
+def _limit(pod: Pod) -> Iterator[Finding]:
+    """A container that requests a GPU has the same limit, a whole number."""
+    for each in pod.workers:
+        limit, request = each.resource("limits"), each.resource("requests")
+        place = (*each.place, "resources")
+        if limit is None:
+            yield pod.manifest.finding(
+                (*place, "requests", GPU),
+                "a request without a limit",
+                "Kubernetes does not overcommit GPUs",
+                f"set limits: {GPU}: {request}",
+            )
+        elif not re.fullmatch("[1-9][0-9]*", str(limit)):
+            yield pod.manifest.finding(
+                (*place, "limits", GPU),
+                f"{quoted(limit)} is not a number of GPUs",
+                "a container gets whole GPUs",
+                "use 1 or more",
+            )
+        elif request is not None and str(request) != str(limit):
+            yield pod.manifest.finding(
+                (*place, "requests", GPU),
+                f"{request}, but the limit is {limit}",
+                "Kubernetes does not overcommit GPUs",
+                "delete the request",
+            )
+
+
+def _runtime_class(pod: Pod) -> Iterator[Finding]:
+    """A pod with a GPU has a RuntimeClass, which one of the manifests defines."""
+    name = pod.spec.get("runtimeClassName")
+    place, handlers = ("runtimeClassName",), _classes(pod.all)
+    if not name:
+        if pod.workers:
+            why = "the device plugin gives devices, and the class adds the driver's files"
+            yield pod.finding(place, "missing", why, "set runtimeClassName: nvidia")
+    elif name not in handlers:
+        close = difflib.get_close_matches(str(name), handlers, n=1)
+        fix = f"did you mean {close[0]}?" if close else "add a RuntimeClass to the kustomization"
+        what = f"RuntimeClass {quoted(name)} is not defined"
+        yield pod.finding(place, what, "the API server refuses the pod", fix)
+    elif not pod.workers and handlers[str(name)] == "nvidia":
+        why = "without a limit the pod gets no GPU, or every GPU of the node"
+        fix = f"set limits: {GPU}: 1"
+        yield pod.finding(place, "the class without a limit", why, fix)
+
+
+def _classes(manifests: Sequence[Manifest]) -> Mapping[str, str]:
+    """The handlers of RuntimeClasses by name."""
+    found = (each for each in manifests if each.kind == "RuntimeClass")
+    return {each.name: str(each.value.get("handler")) for each in found}
+
+
+def _image(pod: Pod) -> Iterator[Finding]:
+    """Every image is named by digest."""
+    for each in pod.containers:
+        image = each.value.get("image")
+        if not DIGEST.fullmatch(str(image)):
+            yield pod.manifest.finding(
+                (*each.place, "image"),
+                f"{quoted(image)} has no digest",
+                "a tag can move to an image that was not tested",
+                "use REGISTRY/NAME@sha256:DIGEST: kustomize edit set image",
+            )
+
+
+def _drivers(pod: Pod) -> Iterator[Finding]:
+    """A pod with a GPU requires a driver that its image serves, by the node's label."""
+    terms = at(
+        pod.spec,
+        "affinity",
+        "nodeAffinity",
+        "requiredDuringSchedulingIgnoredDuringExecution",
+        "nodeSelectorTerms",
+    )
+    required = terms and all(
+        any(
+            (rule.get("key"), rule.get("operator")) == (LABEL, "In") and rule.get("values")
+            for rule in term.get("matchExpressions") or []
+        )
+        for term in terms
+    )
+    if pod.workers and not required:
+        why = f"the pod may start on a node whose driver runsc refuses: no rule for {LABEL}"
+        fix = "add the patch deploy/base/drivers.yaml"
+        yield pod.finding(("affinity",), "no node affinity on the driver", why, fix)
+
+
+def _environment(pod: Pod) -> Iterator[Finding]:
+    """The variables of NVIDIA's runtime request only what nvproxy serves."""
+    for each in pod.workers:
+        for number, variable in enumerate(each.value.get("env") or []):
+            name, value = str(variable.get("name")), str(variable.get("value", ""))
+            place = (*each.place, "env", number)
+            if name == "NVIDIA_VISIBLE_DEVICES":
+                why = "the device plugin sets it; another value can expose every GPU of the node"
+                yield pod.manifest.finding(place, f"sets {name}", why, "delete it")
+            if name == "NVIDIA_DRIVER_CAPABILITIES" and not {*value.split(",")} <= SERVED:
+                why = "nvproxy refuses the others"
+                yield pod.manifest.finding(
+                    (*place, "value"), quoted(value), why, "use compute,utility"
+                )
+
+
+def _updates(pod: Pod) -> Iterator[Finding]:
+    """A worker has probes, and an update replaces it without a second GPU."""
+    for each in pod.workers:
+        for probe in ("startupProbe", "readinessProbe"):
+            if not each.value.get(probe):
+                why = "an update would go on although no sandbox starts"
+                fix = "add it, as in deploy/base/worker.yaml"
+                yield pod.manifest.finding((*each.place, probe), "missing", why, fix)
+    rolling = at(pod.manifest.value, "spec", "strategy", "rollingUpdate") or {}
+    if pod.workers and pod.manifest.kind == "Deployment" and rolling.get("maxSurge") != 0:
+        place = ("spec", "strategy", "rollingUpdate", "maxSurge")
+        why = "a new pod stays Pending until an old one frees its GPU"
+        yield pod.manifest.finding(place, "not 0", why, "set maxSurge: 0, maxUnavailable: 1")
+
+
+Rule = Callable[[Pod], Iterator[Finding]]
+RULES: Mapping[str, Rule] = {
+    "limit": _limit,
+    "class": _runtime_class,
+    "image": _image,
+    "privileges": pod_security.privileges,
+    "profiles": pod_security.profiles,
+    "namespace": pod_security.namespace,
+    "host": pod_security.host,
+    "drivers": _drivers,
+    "environment": _environment,
+    "updates": _updates,
+}
+
+
+def check(manifests: Sequence[Manifest]) -> None:
+    """Check manifests that are applied together; raises DocumentError with every fault."""
+    found = [fault for pod in pods(manifests) for rule in RULES.values() for fault in rule(pod)]
+    if found:
+        raise DocumentError(found)
