@@ -3,14 +3,14 @@
 import copy
 import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.support import kubernetes_schema, kustomize
+from tests.support import kubernetes_schema, kustomize, overlays
 from worker_images.errors import DocumentError, Finding
 from worker_images.files import ROOT
 from worker_images.harness import manifest_rules, manifests
@@ -89,30 +89,13 @@ def test_beta9_has_the_pool_of_the_requirements() -> None:
     assert {each["metadata"]["name"] for each in rendered("beta9")} >= {pools["metadata"]["name"]}
 
 
-@pytest.fixture
-def overlay(tmp_path: Path) -> Callable[..., Path]:
-    """Write an overlay of slim with components. kustomize reads no folder by an absolute path."""
-
-    def write(*components: str) -> Path:
-        above = Path(*[".."] * (len(tmp_path.resolve().parts) - 1))
-        place = above / DEPLOY.relative_to("/")
-        lines = [
-            f"resources: [{place}/slim]",
-            f"components: {[f'{place}/components/{each}' for each in components]}",
-        ]
-        (tmp_path / "kustomization.yaml").write_text("\n".join(lines) + "\n")
-        return tmp_path
-
-    return write
-
-
 @pytest.mark.parametrize(
     ("component", "level", "user"), [("sys-admin", "privileged", 0), ("baseline", "baseline", 1000)]
 )
 def test_component_changes_the_privileges(
-    component: str, level: str, user: int, overlay: Callable[..., Path]
+    component: str, level: str, user: int, tmp_path: Path
 ) -> None:
-    text = kustomize.build(overlay(component))
+    text = kustomize.build(overlays.write(tmp_path, "slim", f"deploy/components/{component}"))
     assert found(text) == []
     objects = {each["kind"]: each for each in yaml.safe_load_all(text)}
     assert objects["Namespace"]["metadata"]["labels"][LEVEL] == level
@@ -122,8 +105,9 @@ def test_component_changes_the_privileges(
     assert ("SYS_ADMIN" in security["capabilities"].get("add", [])) == (component == "sys-admin")
 
 
-def test_level_baseline_refuses_the_component_sys_admin(overlay: Callable[..., Path]) -> None:
-    (fault,) = found(kustomize.build(overlay("sys-admin", "baseline")))
+def test_level_baseline_refuses_the_component_sys_admin(tmp_path: Path) -> None:
+    components = ("deploy/components/sys-admin", "deploy/components/baseline")
+    (fault,) = found(kustomize.build(overlays.write(tmp_path, "slim", *components)))
     assert re.search(
         rf"Namespace/worker-images metadata\.labels\.{re.escape(LEVEL)}: the level is baseline;"
         r" baseline refuses Deployment worker-slim: .*SYS_ADMIN",
