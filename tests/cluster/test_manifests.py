@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.support import overlays
 from tests.support.kubernetes import Kubectl
@@ -26,10 +25,7 @@ Change = Callable[[dict[str, Any]], object]
 
 def template(kubectl: Kubectl, folder: Path, *components: str) -> dict[str, Any]:
     """The pod's specification in slim with components."""
-    text = kubectl("kustomize", str(overlays.write(folder, "slim", *components)))
-    (deployment,) = [each for each in yaml.safe_load_all(text) if each["kind"] == "Deployment"]
-    spec: dict[str, Any] = deployment["spec"]["template"]["spec"]
-    return spec
+    return overlays.pod(overlays.objects(kubectl, overlays.write(folder, "slim", *components)))
 
 
 def created(kubectl: Kubectl, spec: dict[str, Any], kind: str = "Pod") -> tuple[int, str]:
@@ -185,7 +181,7 @@ def test_namespace_without_the_label_is_not_concerned(guarded: Kubectl) -> None:
     other("run", "tagged", f"--image={TAG}", "--dry-run=server")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def baseline(kubectl: Kubectl) -> Iterator[Kubectl]:
     """A namespace with the Pod Security level baseline."""
     found = Kubectl(kubectl.cluster, f"{kubectl.namespace}-baseline")

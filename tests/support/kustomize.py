@@ -5,8 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.go_programs import Parts, Program
-
+from worker_images.build.go_programs import Parts, Program
 from worker_images.build.record import exclusive
 from worker_images.files import CACHE, ROOT
 
