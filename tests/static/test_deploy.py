@@ -63,9 +63,10 @@ def test_deploy_folder_is_valid(folder: str) -> None:
     assert found(kustomize.build(DEPLOY / folder)) == []
 
 
-def test_every_variant_can_be_deployed() -> None:
+def test_variants_of_this_checkout_are_deployed() -> None:
     folders = {path.parent.name for path in DEPLOY.glob("*/kustomization.yaml")}
-    assert folders == {*catalog.load(ROOT).buildable, "base", "beta9", "policy"}
+    assert folders == {*WORKERS, "base", "policy"}
+    assert {*WORKERS} - {"beta9"} <= {*catalog.load(ROOT).buildable}
 
 
 @pytest.mark.parametrize("folder", WORKERS)
@@ -201,6 +202,16 @@ def test_restricted_pod_does_not_need_the_level_privileged() -> None:
         )
     )
     assert [fault.fix for fault in faults] == ["set baseline"]
+
+
+def test_page_quotes_the_messages_of_the_policy() -> None:
+    page = (ROOT / "docs/kubernetes.md").read_text()
+    policy = next(each for each in rendered("policy") if "validations" in each["spec"])
+    messages = [each["messageExpression"] for each in policy["spec"]["validations"]]
+    assert len(messages) == 4
+    for message in messages:
+        parts = [part for part in re.findall(r"'([^']+)'", message) if part[0] != ","]
+        assert [part for part in parts if part not in page] == []
 
 
 def test_fault_names_the_line_in_a_file() -> None:

@@ -25,6 +25,7 @@ def _program() -> Path:
         return PROGRAM.compiled(Parts.of(ROOT), _print)
 
 
+@functools.cache
 def build(folder: Path) -> str:
     """Return the manifests of a kustomization; raises CalledProcessError."""
     command = [str(_program()), "build", str(folder)]
