@@ -71,6 +71,12 @@ def _lock() -> Command:
     return inputs.lock
 
 
+def _manifests() -> Command:
+    from worker_images.cli import manifests
+
+    return manifests.command
+
+
 def _release() -> Command:
     from worker_images.cli import release
 
@@ -136,6 +142,7 @@ COMMANDS: Mapping[str, Callable[[], Command]] = {
     "fetch": _fetch,
     "gpu-kit": _gpu_kit,
     "lock": _lock,
+    "manifests": _manifests,
     "release": _release,
     "release-key": _release_key,
     "release-notes": _release_notes,
@@ -147,7 +154,7 @@ COMMANDS: Mapping[str, Callable[[], Command]] = {
     "verify-release": _verify_release,
 }
 # Commands that change nothing.
-READING = {"changes", "compat", "doctor", "release-notes", "report", "verify-release"}
+READING = {"changes", "compat", "doctor", "manifests", "release-notes", "report", "verify-release"}
 
 
 def main(argv: list[str], root: Path) -> int:
