@@ -10,6 +10,7 @@ import testinfra
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
+from tests.support.runsc_checks import RunRunsc
 from worker_images.engine.endpoint import Endpoint
 from worker_images.files import ROOT
 from worker_images.harness import closed_world, derived, dpkg, expect, shell
@@ -28,6 +29,8 @@ from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS, Release
 from worker_images.model.oci import elf
 from worker_images.model.oci.image import Image
+from worker_images.node.place import RUNSC
+from worker_images.node.place import CommandResult as Answer
 
 RunInContainer = Callable[..., CommandResult]
 
@@ -110,6 +113,17 @@ def runsc(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("runsc") / "runsc"
     image.extract(entry, target)
     return target
+
+
+@pytest.fixture(scope="session")
+def run_runsc(host: Host) -> RunRunsc:
+    """Run the image's runsc."""
+
+    def run(*words: str) -> Answer:
+        answer = host.run(" ".join([RUNSC, *words]))
+        return Answer(answer.rc, answer.stdout, answer.stderr)
+
+    return run
 
 
 @pytest.fixture(scope="session")

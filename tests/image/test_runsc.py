@@ -8,6 +8,12 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
+from tests.support.runsc_checks import (  # noqa: F401 - pytest collects them here
+    test_nvproxy_flags_are_accepted,
+    test_runsc_drivers_match_the_release,
+    test_runsc_flags_match_the_release,
+    test_unknown_flag_is_refused,
+)
 from worker_images.harness import golang
 from worker_images.harness.collection import Case
 from worker_images.model.drivers.table import Release, order
@@ -17,15 +23,6 @@ from worker_images.model.oci.image import Image
 pytestmark = pytest.mark.component("gvisor")
 
 RUNSC = "/usr/local/bin/runsc"
-# First release of each flag, from runsc/config/flags.go at each tag.
-FLAGS = {
-    "nvproxy": "20230529.0",
-    "nvproxy-docker": "20230529.0",
-    "nvproxy-driver-version": "20240422.0",
-    "nvproxy-allowed-driver-capabilities": "20240930.0",
-    "gvisor-marker-file": "20250421.0",
-    "nvproxy-allow-unsupported-driver": "20260615.0",
-}
 MARKER_SINCE = "20250421.0"
 SIDECARS_SINCE = "20260721.0"
 SIDECARS = ("gvisor_sentry", "checkpointgofer", "runsc-metric-server")
@@ -60,30 +57,6 @@ def test_runsc_matches_its_pin(runsc: Path, case: Case) -> None:
     assert info.go == f"go{case.pins.go.toolchain}"
     assert f"{case.modules['gvisor']} {pin.packages.version}" in found
     assert found == {name: sums.get(name) for name in found}
-
-
-def test_runsc_flags_match_the_release(host: Host, release: str) -> None:
-    answer = host.run(f"{RUNSC} flags")
-    known = set(re.findall(r"^  -([a-z0-9-]+)", answer.stderr, re.MULTILINE))
-    expected = {flag for flag, since in FLAGS.items() if order(since) <= order(release)}
-    assert known & set(FLAGS) == expected
-
-
-def test_nvproxy_flags_are_accepted(host: Host) -> None:
-    assert host.run(f"{RUNSC} --nvproxy --nvproxy-driver-version=latest --version").rc == 0
-
-
-def test_unknown_flag_is_refused(host: Host) -> None:
-    """A control: a runsc that accepts any flag fails here."""
-    answer = host.run(f"{RUNSC} --no-such-flag --version")
-    assert answer.rc == 2
-    assert "flag provided but not defined: -no-such-flag" in answer.stderr
-
-
-def test_runsc_drivers_match_the_release(host: Host, contract: Release) -> None:
-    answer = host.run(f"{RUNSC} nvproxy list-supported-drivers")
-    assert answer.rc == 0
-    assert sorted(answer.stdout.split()) == sorted(contract.supported)
 
 
 def published_drivers(image: Image, case: Case) -> tuple[list[str], dict[str, object]]:

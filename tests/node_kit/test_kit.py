@@ -136,7 +136,7 @@ def test_kit_verifies_its_image(unpacked: Path) -> None:
         [*command, "--image", "image.tar", "--driver", "580.159.04"], cwd=unpacked, env=BARE
     )
     assert found.returncode == 0, found.stdout + found.stderr
-    assert "Yes: 5 of 5 checks passed; 17 not selected." in found.stdout
+    assert "Yes: 5 of 5 checks passed; 18 not selected." in found.stdout
 
 
 def test_older_runsc_serves_the_drivers_of_its_row() -> None:

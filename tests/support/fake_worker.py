@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support import runsc_checks
 from worker_images.files import ROOT
 from worker_images.model.drivers import table
 from worker_images.model.results import PASSED
@@ -21,7 +22,16 @@ RUNSC = """#!/bin/sh
 outputs={tree}/outputs
 case "$*" in
   "nvproxy list-supported-drivers") cat "$outputs/drivers" ;;
-  *do\\ cat*) cat "$outputs/boot"; cat "$outputs/errors" >&2; test -s "$outputs/boot" ;;
+  --no-such-flag*) echo "flag provided but not defined: -no-such-flag" >&2; exit 2 ;;
+  *--version) cat "$outputs/version" ;;
+  flags) cat "$outputs/flags" >&2 ;;
+  *)
+    for each; do case $each in --bundle=*) bundle=${{each#*=}} ;; esac; done
+    if grep -q 'exec 3' "$bundle/config.json" 2> /dev/null; then exit 0; fi
+    cat "$outputs/errors" >&2
+    test -s "$outputs/boot" || exit 128
+    cat "$outputs/boot"
+    test -z "$bundle" || cat "$outputs/nodes" ;;
 esac
 """
 # Fakes the numbers of devices in the tree; for other paths it runs the real stat.
@@ -30,25 +40,22 @@ numbers={tree}/numbers/${{4#{tree}/dev/}}
 test -f "$numbers" || exec /usr/bin/stat "$@"
 echo "$4 is character special file $(cat "$numbers")"
 """
-KUBECTL = """#!/bin/sh
+# The shell ends before the first line with the text of the file `ends`, and the pod is then the one in
+# restarted.json.
+KUBECTL = """#!/bin/bash
+tree={tree}
 while [ "${{1#--}}" != "$1" ]; do shift; done
 if [ "$1" = get ]; then
-  test ! -e "{tree}/$2.json" || exec cat "{tree}/$2.json"
+  test ! -e "$tree/$2.json" || exec cat "$tree/$2.json"
   echo "Error from server (NotFound): $2s \\"$3\\" not found" >&2
   exit 1
 fi
-test ! -e {tree}/lost || {{ echo "error: unable to upgrade connection: container not found" >&2; exit 1; }}
-while [ "$1" != -- ]; do shift; done
-shift
-for word; do
-  shift
-  set -- "$@" "$(printf '%s' "$word" | sed 's#/dev/nvidia#{tree}&#g; s#/proc/#{tree}&#g; s#/usr/l#{tree}&#g')"
-done
-env -i $(cat {tree}/environment) "$@" > {tree}/output 2> {tree}/errors
-status=$?
-sed 's#{tree}##g' {tree}/output
-sed 's#{tree}##g' {tree}/errors >&2
-exit $status
+test ! -e $tree/lost || {{ echo "error: unable to upgrade connection: container not found" >&2; exit 1; }}
+ends=$(cat $tree/ends 2> /dev/null || echo "no such line")
+{{
+  sed -u "\\#$ends#Q; s#/dev/nvidia#$tree&#g; s#/proc/#$tree&#g; s#/usr/l#$tree&#g"
+  test ! -e $tree/restarted.json || mv $tree/restarted.json $tree/pod.json
+}} | env -i $(cat $tree/environment) /bin/sh > >(sed -u "s#$tree##g") 2> >(sed -u "s#$tree##g" >&2)
 """
 
 
@@ -69,14 +76,10 @@ class Worker:
         path.unlink(missing_ok=True)
         path.write_text(text)
 
-    def pod(self, runtime_class: str = "nvidia", gpus: int = 1) -> None:
+    def pod(self, phase: str = "Running") -> None:
         """Write the pod's object."""
-        limits = {"nvidia.com/gpu": str(gpus)} if gpus else {}
-        spec = {
-            "runtimeClassName": runtime_class,
-            "containers": [{"name": "worker", "resources": {"limits": limits}}],
-        }
-        self.write("pod.json", json.dumps({"spec": spec}))
+        found = pod() | ({} if phase == "Running" else {"status": {"phase": phase}})
+        self.write("pod.json", json.dumps(found))
 
     def device(self, name: str, numbers: str) -> None:
         """Create a device that opens; numbers are hexadecimal, as stat prints them."""
@@ -84,6 +87,14 @@ class Worker:
         path.parent.mkdir(exist_ok=True)
         path.symlink_to("/dev/null")
         self.write(f"numbers/{name}", f"{numbers}\n")
+
+    def restart(self, before: str) -> None:
+        """Let the container end before it runs a line with this text, and start again."""
+        again = pod()
+        (status,) = again["status"]["containerStatuses"]
+        status |= {"restartCount": 1, "lastState": {"terminated": ENDED}}
+        self.write("restarted.json", json.dumps(again))
+        self.write("ends", before)
 
     def forbid_namespaces(self) -> None:
         """Let runsc fail as under a seccomp filter that forbids new namespaces."""
@@ -94,12 +105,33 @@ class Worker:
         )
 
 
+ENDED = {"reason": "OOMKilled", "exitCode": 137}
+IMAGE = "registry.example.com/worker@sha256:" + 64 * "1"
+
+
+def pod() -> dict[str, Any]:
+    """The object of a running pod."""
+    limits = {"limits": {"nvidia.com/gpu": "1"}}
+    container = {"name": "worker", "image": IMAGE, "resources": limits}
+    status = {"name": "worker", "imageID": IMAGE, "restartCount": 0, "state": {"running": {}}}
+    return {
+        "metadata": {"name": "worker", "uid": "1"},
+        "spec": {
+            "nodeName": "node1",
+            "runtimeClassName": "nvidia",
+            "containers": [container],
+        },
+        "status": {"phase": "Running", "containerStatuses": [status]},
+    }
+
+
 def make(tree: Path) -> Worker:
     """Create a worker that passes every check."""
     worker = Worker(tree)
-    for name, text in (("runsc", RUNSC), ("stat", STAT), ("kubectl", KUBECTL)):
-        worker.write(f"bin/{name}", text.format(tree=tree))
-        (tree / "bin" / name).chmod(stat.S_IRWXU)
+    programs = {"usr/local/bin/runsc": RUNSC, "bin/stat": STAT, "bin/kubectl": KUBECTL}
+    for name, text in programs.items():
+        worker.write(name, text.format(tree=tree))
+        (tree / name).chmod(stat.S_IRWXU)
     for name, text in _outputs().items():
         worker.write(f"outputs/{name}", text)
     worker.pod()
@@ -122,7 +154,13 @@ def make(tree: Path) -> Worker:
 
 
 def _outputs() -> dict[str, str]:
+    nodes = {"nvidiactl": "c3:ff", "nvidia-uvm": "fe:0", "nvidia0": "c3:0"}
     return {
+        "version": f"runsc version release-{RELEASE}\nspec: 1.1.0\n",
+        "flags": "".join(f"  -{flag}\n" for flag in runsc_checks.FLAGS),
+        "nodes": "".join(
+            f"/dev/{name} character special file {numbers}\n" for name, numbers in nodes.items()
+        ),
         "drivers": "".join(f"{driver}\n" for driver in DRIVERS),
         "boot": "Linux version 4.19.0-gvisor\n",
         "errors": "",

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support import fake_worker
 from tests.support.fake_worker import Worker
-from worker_images.build import requirements
+from worker_images.build import kit, requirements
 from worker_images.engine.builder import Builder, Engine
 from worker_images.engine.daemon import Address
 from worker_images.engine.endpoint import Endpoint
@@ -99,6 +99,18 @@ def worker(tmp_path: Path) -> Worker:
     tree = tmp_path / "worker"
     tree.mkdir()
     return fake_worker.make(tree)
+
+
+@pytest.fixture
+def pod_kit(tmp_path: Path) -> Path:
+    """The files of the GPU kit, with its checks of pods and without an image."""
+    target = tmp_path / "pod-kit"
+    for path in (path for pattern in kit.PARTS for path in ROOT.glob(pattern) if path.is_file()):
+        copy = target / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    (target / "pytest.ini").write_text(kit.PYTEST)
+    return target
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def test_node_code_needs_only_the_standard_library() -> None:
     parts = {path for pattern in kit.PARTS for path in ROOT.glob(pattern) if path.suffix == ".py"}
     assert len(parts) > 40
     for path in parts - {ROOT / "tests/workload/probes/test_gpu.py"}:
-        is_test = path.parent.name == "workload" or path.name == "options.py"
+        is_test = path.parent.name in {"workload", "pod"} or path.name == "options.py"
         assert external(path) <= ({"pytest"} if is_test else {"torch"}), path
 
 

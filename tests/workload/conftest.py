@@ -42,12 +42,6 @@ def drivers() -> Table:
     return table.read(ROOT / DRIVERS)
 
 
-@pytest.fixture
-def seen(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Record what a check saw, as one line of the results."""
-    return lambda text: record_property("seen", " ".join(text.split()))
-
-
 @pytest.fixture(scope="session")
 def this_node() -> Node:
     """This machine, with or without a GPU."""

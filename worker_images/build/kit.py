@@ -1,4 +1,4 @@
-"""Pack the workload layer and an image into one archive for GPU nodes that have only Python.
+"""Pack the workload and pod layers and an image into one archive, for nodes with only Python.
 
 The archive also contains a key, which seals the results on the node. A release accepts only sealed
 results, and whoever has the key can seal any: keep the archive private.
@@ -26,7 +26,8 @@ from worker_images.model import pins, seal
 from worker_images.model.drivers.table import DRIVERS
 
 FOLDER = "gpu-kit"
-# The node's commands and the checks of tests/workload. They need the standard library and pytest.
+# The node's commands and the checks of tests/workload and tests/pod. They need the standard library
+# and pytest.
 PARTS = (
     "worker_images/*.py",
     *("worker_images/model/__init__.py", "worker_images/model/drivers/__init__.py"),
@@ -36,9 +37,12 @@ PARTS = (
     *("worker_images/model/drivers/kernel.py", "worker_images/model/drivers/table.py", DRIVERS),
     "worker_images/model/oci/*.py",
     *("worker_images/harness/__init__.py", "worker_images/harness/options.py"),
+    *("worker_images/harness/open_shell.py", "tests/support/runsc_checks.py"),
     *(
         "worker_images/node/*",
+        "worker_images/node/pod/*",
         "worker_images/node/verify/*",
+        "tests/pod/*.py",
         "tests/workload/*.py",
         "worker_images/node/stand_in.py",
         f"{PROBES}/*",
@@ -48,6 +52,7 @@ PARTS = (
 PYTEST = """[pytest]
 addopts = -ra --strict-markers --strict-config -p worker_images.harness.options -p no:cacheprovider
 filterwarnings = error
+junit_family = xunit1
 pythonpath = .
 markers =
     variant(name): a promise of one variant

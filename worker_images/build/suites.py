@@ -1,19 +1,22 @@
 """Run test layers: build the images that a layer needs, then run its tests as a process."""
 
+import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from worker_images.build import pipeline
 from worker_images.build.jobs import Request
 from worker_images.build.tars import Progress
-from worker_images.errors import FailedTestsError, UsageError
+from worker_images.errors import EngineError, FailedTestsError, UsageError
 from worker_images.model import results
 from worker_images.model.layers import LAYERS, Layer
 from worker_images.model.project import Project
 
 # Options of pytest-xdist: one process per core.
 PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
+# Variables of make and of the environment that name a pod, and their options of pytest.
+POD_VARIABLES = ("CONTEXT", "NAMESPACE", "POD", "CONTAINER", "IMAGE", "KUBECTL")
 COMMON = tuple(layer.name for layer in LAYERS if layer.common)
 
 
@@ -52,13 +55,34 @@ def _passes(project: Project, layer: Layer, chosen: tuple[str, ...], progress: P
         commands = [_workload(project.root, variant) for variant in variants]
         passed = [_run(project.root, command) for command in commands]
         return all(passed)
-    return _run(project.root, _command(project.root, layer)) and not _unexplained(
+    run_layer = _pod if layer.name == "pod" else _run
+    return run_layer(project.root, _command(project.root, layer)) and not _unexplained(
         project.root / layer.file, progress
     )
 
 
 def _run(root: Path, command: list[str]) -> bool:
     return subprocess.run(command, cwd=root, check=False).returncode == 0
+
+
+def _pod(root: Path, command: list[str]) -> bool:
+    """Whether the checks of a pod passed; raises UsageError without one, and EngineError."""
+    options = _pod_options(os.environ)
+    status = subprocess.run([*command, *options], cwd=root, check=False).returncode
+    if status == EngineError.exit_code:
+        raise EngineError("the checks of the pod did not end; the error is above")
+    return status == 0
+
+
+def _pod_options(environment: Mapping[str, str]) -> list[str]:
+    if not environment.get("CONTEXT"):
+        raise UsageError(
+            "name a worker's pod: make test-pod CONTEXT=ctx NAMESPACE=ns POD=pod; list the"
+            " contexts: kubectl config get-contexts"
+        )
+    return [
+        f"--{name.lower()}={environment[name]}" for name in POD_VARIABLES if environment.get(name)
+    ]
 
 
 def _unexplained(report: Path, progress: Progress) -> bool:

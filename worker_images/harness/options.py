@@ -19,7 +19,9 @@ from worker_images.model import suite
 from worker_images.model.built import built_here
 from worker_images.model.results import NOT_RUN_PREFIX
 
-LAYERS = ("image", "ledger", "workload", "engines")
+LAYERS = ("image", "ledger", "workload", "engines", "pod")
+# Records what a check saw.
+Seen = Callable[[str], None]
 COLLECTED = pytest.StashKey[set[str]]()
 # Options of pytest that select some checks of a layer.
 SELECTING = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob")
@@ -66,11 +68,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run checks that need more privileges; only for images that you trust",
     )
     _add_workload_options(parser)
+    _add_pod_options(parser)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Record each collected check, so that one which does not run later is noticed."""
     item.config.stash.setdefault(COLLECTED, set()).add(item.nodeid)
+
+
+@pytest.fixture
+def seen(record_property: Callable[[str, object], None]) -> Seen:
+    """Record what a check saw, as one line of the results."""
+    return lambda text: record_property("seen", " ".join(text.split()))
 
 
 def leave_out(
@@ -136,6 +145,25 @@ def _add_workload_options(parser: pytest.Parser) -> None:
         "--other-runsc",
         type=Path,
         help="an older runsc that does not serve the node's driver, for the negative controls",
+    )
+
+
+def _add_pod_options(parser: pytest.Parser) -> None:
+    group = parser.getgroup("worker images, the pod layer")
+    group.addoption("--context", metavar="CTX", help="the kubectl context of the pod's cluster")
+    for name, default, text in (
+        ("namespace", "default", "the pod's namespace"),
+        ("pod", "worker", "the pod, or what creates it, such as deployment/worker"),
+        ("container", "", "the container; default: the one that requests a GPU"),
+        ("kubectl", "kubectl", "the kubectl program"),
+        ("kubeconfig", "", "the file with the context; default: kubectl's own"),
+    ):
+        shown = f"{text}; default: {default}" if default else text
+        group.addoption(f"--{name}", default=default, help=shown)
+    group.addoption(
+        "--stand-in",
+        action="store_true",
+        help="the pod's devices have no driver behind them, as in the cluster of make cluster",
     )
 
 

@@ -14,8 +14,8 @@ from worker_images.engine.images import Rights
 from worker_images.errors import EngineError, ImageBuildError
 from worker_images.files import ROOT
 from worker_images.harness.collection import HOST_ARCHITECTURE, IMAGE_TESTS, Case, case_of
+from worker_images.harness.open_shell import TransportError
 from worker_images.harness.options import not_run
-from worker_images.harness.shell import TransportError
 from worker_images.model import kernel_settings
 from worker_images.model.oci import archive, manifest
 from worker_images.model.oci.files import open_archive

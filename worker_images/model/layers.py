@@ -98,6 +98,12 @@ LAYERS = (
         per_variant=True,
     ),
     Layer(
+        "pod",
+        "Does a worker's pod have its GPU, a driver that its runsc serves, and the rights to start"
+        " sandboxes?",
+        "a cluster, kubectl",
+    ),
+    Layer(
         "component",
         "Do the steps of CONTRIBUTING.md add a component that builds and passes its tests?",
         "an engine",

@@ -207,7 +207,7 @@ def _explained(reason: str) -> str:
 
 def with_docstrings(check: Check, root: Path) -> Check:
     """The check with its module's docstring, its name as a title, and its own docstring."""
-    texts = _docstrings(root / check.file)
+    texts = _docstrings(root, check.file)
     words = check.function.removeprefix("test_").split("_")
     title = " ".join(SPELLING.get(word, word) for word in words)
     return replace(
@@ -219,13 +219,20 @@ def with_docstrings(check: Check, root: Path) -> Check:
 
 
 @functools.cache
-def _docstrings(path: Path) -> dict[str, str]:
-    """The first paragraphs of the docstrings of a module (empty name) and its functions."""
+def _docstrings(root: Path, file: str) -> dict[str, str]:
+    """The first paragraphs of the docstrings of a module (empty name) and its functions.
+
+    Functions may come from a module of tests/ that several layers share.
+    """
+    path = root / file
     if not path.exists():
         return {}
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    shared: dict[str, str] = {}
     found = {"": ast.get_docstring(tree)}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
             found[node.name] = ast.get_docstring(node)
-    return {name: summary(text) for name, text in found.items() if text}
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests."):
+            shared |= _docstrings(root, f"{str(node.module).replace('.', '/')}.py")
+    return shared | {name: summary(text) for name, text in found.items() if text}

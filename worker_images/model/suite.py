@@ -5,18 +5,30 @@ from pathlib import Path
 
 from worker_images.files import files_digest
 
-# Files of a layer's checks outside of its folder. Those of `workload` travel with the GPU kit.
+# Files of a layer's checks outside of its folder. Those of `workload` and `pod` travel with the GPU
+# kit.
 SHARED: Mapping[str, tuple[str, ...]] = {
     "image": (
+        "tests/support/runsc_checks.py",
         "worker_images/harness/*.py",
         "worker_images/model/oci/*.py",
         "worker_images/model/drivers/*.py",
         "images/**/*.yaml",
     ),
     "workload": (
+        "tests/support/runsc_checks.py",
         "worker_images/harness/options.py",
         "worker_images/model/oci/*.py",
         "worker_images/node/*.py",
+    ),
+    "pod": (
+        "tests/support/runsc_checks.py",
+        "worker_images/harness/open_shell.py",
+        "worker_images/harness/options.py",
+        "worker_images/model/drivers/kernel.py",
+        "worker_images/model/drivers/table.py",
+        "worker_images/node/*.py",
+        "worker_images/node/pod/*.py",
     ),
 }
 

@@ -40,6 +40,13 @@ def all_checks() -> list[str]:
     return found
 
 
+def copy_suite(root: Path) -> None:
+    """Copy the image layer's tests, with the checks that it shares with others."""
+    shutil.copytree(ROOT / "tests/image", root / "tests/image")
+    (root / "tests/support").mkdir()
+    shutil.copy(ROOT / "tests/support/runsc_checks.py", root / "tests/support")
+
+
 def test_environment_does_not_select_checks(all_checks: list[str], tmp_path: Path) -> None:
     """Each variable alone would leave checks out, or end the run."""
     (tmp_path / "hostile.py").write_text(HOSTILE_PLUGIN)
@@ -59,7 +66,7 @@ def test_checkout_path_may_contain_special_characters(
     """pytest expands variables in some of its paths."""
     root = compiled_checkout.with_name("a $HOME, b")
     compiled_checkout.rename(root)
-    shutil.copytree(ROOT / "tests/image", root / "tests/image")
+    copy_suite(root)
     assert collected(root) == (0, all_checks)
 
 
@@ -67,7 +74,7 @@ def test_pytest_settings_of_the_checkout_leave_no_check_out(
     all_checks: list[str], compiled_checkout: Path
 ) -> None:
     """Otherwise a pyproject.toml that deselects modules would leave an image half tested."""
-    shutil.copytree(ROOT / "tests/image", compiled_checkout / "tests/image")
+    copy_suite(compiled_checkout)
     path = compiled_checkout / "pyproject.toml"
     text, options = path.read_text(), '[tool.pytest.ini_options]\naddopts = "'
     hostile = "--ignore=tests/image/test_world.py --deselect=tests/image/test_ledger.py "
@@ -122,7 +129,7 @@ def test_file_in_the_checkout_replaces_no_module(
     all_checks: list[str], compiled_checkout: Path
 ) -> None:
     """Neither an installed module, nor one that an installed module imports if it exists."""
-    shutil.copytree(ROOT / "tests/image", compiled_checkout / "tests/image")
+    copy_suite(compiled_checkout)
     for name in ("json", "brotli", "zstandard", "yaml"):
         (compiled_checkout / f"{name}.py").write_text("raise SystemExit(7)\n")
     assert collected(compiled_checkout) == (0, all_checks)

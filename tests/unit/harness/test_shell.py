@@ -9,7 +9,7 @@ import testinfra
 from testinfra.host import Host
 
 from worker_images.harness import shell
-from worker_images.harness.shell import OpenShell, TransportError
+from worker_images.harness.open_shell import OpenShell, TransportError
 
 COMMANDS = {
     "status": ("exit 7", 7, b"", b""),

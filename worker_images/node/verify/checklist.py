@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from worker_images.model.drivers.table import Table
@@ -20,8 +20,8 @@ ASSESSMENTS = ("right", "weak", "wrong", "absent")
 class Row:
     """One check: the requirements' own, verbatim, with its assessment and why; then ours.
 
-    The result comes from either tests or a probe of the pod. `step` is the next step after a
-    failure, `needs` an option that the check requires.
+    The result comes from tests. `step` is the next step after a failure, `needs` an option that
+    the check requires.
     """
 
     layer: str
@@ -33,7 +33,6 @@ class Row:
     expected: str
     step: str = ""
     tests: tuple[str, ...] = ()
-    probe: str = ""
     needs: str = ""
 
 
@@ -101,6 +100,11 @@ def load() -> tuple[Row, ...]:
 def suite_of(test: str) -> str:
     """Return the suite of a test: its folder below tests/."""
     return test.split("/")[1]
+
+
+def without_suite(row: Row, name: str) -> Row:
+    """A row without its tests of one suite."""
+    return replace(row, tests=tuple(test for test in row.tests if suite_of(test) != name))
 
 
 def join_results(row: Row, found: Results, drivers: Table) -> Result:

@@ -12,13 +12,10 @@ from pathlib import Path
 from worker_images.model.layers import LAYERS
 from worker_images.model.results import FAILED, MARKS, OUTCOMES, PASSED
 from worker_images.node.verify.checklist import Checklist, Entry
-from worker_images.node.verify.pod import PROBES
 
 PAGE = Path(__file__).parent / "checklist.html"
 NOT_SELECTED = "not selected"
-QUESTIONS = {layer.name: layer.question for layer in LAYERS} | {
-    "pod": "Does the worker have the GPU, and can it start sandboxes?"
-}
+QUESTIONS = {layer.name: layer.question for layer in LAYERS}
 AS_ABOVE = ["    reason  as above"]
 WIDTH, MAX_CHARACTERS = 58, 300
 
@@ -150,10 +147,8 @@ def _ours(entry: Entry) -> Iterator[str]:
         "next": result.step,
     }
     yield f"<dl>{''.join(_term(name, text) for name, text in terms.items() if text)}</dl>"
-    command = PROBES[row.probe].line if row.probe else "\n".join(row.tests)
-    if command:
-        summary = "the command" if row.probe else "the tests"
-        yield f"<details><summary>{summary}</summary>{_code(command)}</details>"
+    tests = _code("\n".join(row.tests))
+    yield f"<details><summary>the tests</summary>{tests}</details>"
 
 
 def _term(name: str, text: str) -> str:

@@ -10,7 +10,6 @@ from worker_images.model import results
 from worker_images.model.results import Check
 from worker_images.node import run_pytest
 from worker_images.node.verify.checklist import Results, Row, suite_of
-from worker_images.node.verify.target import last_line
 from worker_images.untrusted import read_json
 
 # The architecture of this machine, in the words of container images.
@@ -106,7 +105,19 @@ def _options(name: str, request: Request) -> list[str]:
         return [*(built.options if built else ()), *image, *drivers]
     if name == "workload":
         return [*image, *drivers, f"--python={request.options.python}"]
+    if name == "pod":
+        return _pod_options(request)
     return []
+
+
+def _pod_options(request: Request) -> list[str]:
+    names = ("context", "namespace", "pod", "container", "kubectl", "kubeconfig")
+    values = vars(request.options)
+    options = [f"--{name}={values[name]}" for name in names if values[name]]
+    if values["image"]:
+        is_digest = "@sha256:" in values["image"]
+        options.append(f"--image={values['image'] if is_digest else request.image}")
+    return [*options, *(["--stand-in"] if values["stand_in"] else [])]
 
 
 def _results(name: str, tests: Sequence[str], request: Request) -> tuple[Check, ...]:
@@ -124,6 +135,8 @@ def _results(name: str, tests: Sequence[str], request: Request) -> tuple[Check, 
 
 
 def _error_line(text: str) -> str:
-    """Return pytest's own error, or else the last line."""
-    errors = [line for line in text.splitlines() if line.startswith("ERROR")]
-    return errors[-1] if errors else last_line(text)
+    """Return pytest's own error, or else the last line that is not empty."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    whole = [line for line in errors if line.startswith("ERROR: ")]
+    return (whole or errors or lines or [""])[-1]

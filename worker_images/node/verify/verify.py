@@ -1,25 +1,22 @@
-"""The command verify: runs the requirements' checklist with test suites and probes of a pod."""
+"""The command verify: runs the requirements' checklist with the test suites."""
 
 import argparse
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS, Table
 from worker_images.model.results import NOT_RUN, Result
-from worker_images.node import node, trust
+from worker_images.node import trust
 from worker_images.node.command import CHECK_FAILED, OK, USAGE, Command, Log
-from worker_images.node.place import Chroot, PlaceError, run_command
-from worker_images.node.unpack import open_root
+from worker_images.node.place import PlaceError, run_command
+from worker_images.node.pod import kubectl
+from worker_images.node.pod.kubectl import Pod
 from worker_images.node.verify import checklist, page, suites
 from worker_images.node.verify.checklist import Checklist, Entry, Row
-from worker_images.node.verify.cluster import Cluster
-from worker_images.node.verify.pod import PROBES
-from worker_images.node.verify.target import Target
 
 IMAGE = "out/slim/image.tar"
 # The options that select the rows of a layer.
@@ -74,13 +71,30 @@ def _add_pod(parser: argparse.ArgumentParser) -> None:
         "--namespace", default="default", metavar="N", help="the pod's namespace; default: default"
     )
     parser.add_argument(
-        "--pod", default="worker", metavar="P", help="the pod's name; default: worker"
+        "--pod",
+        default="worker",
+        metavar="P",
+        help="the pod, or what creates it, such as deployment/worker; default: worker",
+    )
+    parser.add_argument(
+        "--container",
+        default="",
+        metavar="C",
+        help="the container; default: the one that requests a GPU",
+    )
+    parser.add_argument(
+        "--kubeconfig", default="", metavar="FILE", help="the file with the context"
     )
     parser.add_argument(
         "--kubectl",
         default="kubectl",
         metavar="PATH",
         help="the kubectl binary; default: kubectl on PATH",
+    )
+    parser.add_argument(
+        "--stand-in",
+        action="store_true",
+        help="the pod's devices have no driver behind them, as in the cluster of make cluster",
     )
 
 
@@ -138,36 +152,44 @@ def _check(run: Run, image: str) -> Checklist:
     """Return every row with its result."""
     rows = checklist.load()
     missing_options = {row: _missing_option(row, run, image) for row in rows}
-    selected = [row for row in rows if not missing_options[row]]
+    selected = [_with_selected_tests(row, run.options) for row in rows if not missing_options[row]]
+    _check_machine(run.options)
     file = _open_image(image, run) if image else Path()
     if image:
         trust.require(run.root, image, trust.image_id(file), trust=run.options.trust)
         run.log(f"programs of {image} run as root on this machine")
     request = suites.Request(file, run.options, run.root, run.scratch)
     results = suites.run(selected, request, run.log)
-    probed = _run_probes(selected, file, run)
     entries = []
     for row in rows:
         if option := missing_options[row]:
             entries.append(Entry(row, Result(NOT_RUN, step=option), selected=False))
-        elif row.probe:
-            entries.append(Entry(row, probed[row]))
         else:
-            entries.append(Entry(row, checklist.join_results(row, results, run.drivers)))
+            tested = _with_selected_tests(row, run.options)
+            entries.append(Entry(row, checklist.join_results(tested, results, run.drivers)))
     return Checklist(tuple(entries), image, {**results.missing, **results.incomplete})
 
 
-def _run_probes(rows: Sequence[Row], image: Path, run: Run) -> dict[Row, Result]:
-    """Run the probes of the rows, and return their results."""
-    results: dict[Row, Result] = {}
-    with_probe = [row for row in rows if row.probe]
-    if not with_probe:
-        return results
-    target = _make_target(run, image)
-    for row in with_probe:
-        run.log(f"pod: {row.check}")
-        results[row] = PROBES[row.probe].result(target)
-    return results
+def _with_selected_tests(row: Row, options: argparse.Namespace) -> Row:
+    """The row with the tests of the pod, of this node, or both."""
+    if row.layer == "pod" and not options.node:
+        row = checklist.without_suite(row, "workload")
+    if row.layer == "pod" and not options.context:
+        row = checklist.without_suite(row, "pod")
+    return row
+
+
+def _check_machine(options: argparse.Namespace) -> None:
+    """Raise PlaceError if this machine or the cluster cannot run what the options select."""
+    if options.node and os.geteuid() != 0:
+        raise PlaceError("entering an image's root filesystem requires root; run as root")
+    if options.context:
+        if not shutil.which(options.kubectl):
+            raise PlaceError(
+                f"kubectl not found: {options.kubectl}; install it, or name it with --kubectl"
+            )
+        names = ("context", "namespace", "pod", "container", "kubectl", "kubeconfig")
+        kubectl.find(Pod(*(vars(options)[name] for name in names)))
 
 
 def _missing_option(row: Row, run: Run, image: str) -> str:
@@ -184,6 +206,7 @@ def _missing_option(row: Row, run: Run, image: str) -> str:
     is_given = {
         "": True,
         "--context CTX": options.context,
+        "--context CTX --image FILE": options.context and options.image,
         "--driver VERSION": options.driver or options.node or suites.build_of(image, run.root),
     }
     return "" if is_given[row.needs] else row.needs
@@ -205,24 +228,6 @@ def _open_image(image: str, run: Run) -> Path:
         hint = own if "Cannot connect" in saved.errors else ""
         raise PlaceError(f"docker save {image}: {saved.errors.strip()}{hint}")
     return file
-
-
-def _make_target(run: Run, image: Path) -> Target:
-    """Return the target of the probes: a pod, or this node with the image's root."""
-    options = run.options
-    if options.context:
-        if not shutil.which(options.kubectl):
-            raise PlaceError(
-                f"kubectl not found: {options.kubectl}; install it, or name it with --kubectl"
-            )
-        cluster = Cluster(options.context, options.namespace, options.pod, options.kubectl)
-        return Target(cluster.place, run.drivers, cluster=cluster)
-    if os.geteuid() != 0:
-        raise PlaceError("entering an image's root filesystem requires root; run as root")
-    (run.scratch / "root").mkdir()
-    root, image_id = open_root(image, run.scratch / "root")
-    trust.require(run.root, str(image), image_id, trust=options.trust)
-    return Target(Chroot(root), run.drivers, node=node.read())
 
 
 COMMANDS = (

@@ -1,0 +1,77 @@
+"""A shell in the worker's container that stays open; a container that ends is an error."""
+
+from dataclasses import dataclass, field
+
+from worker_images.harness.open_shell import OpenShell, TransportError
+from worker_images.node.place import CommandResult, PlaceError
+from worker_images.node.pod import kubectl
+from worker_images.node.pod.kubectl import Object, Pod
+
+SECONDS = 60.0
+
+
+@dataclass
+class Worker:
+    """The pod, its object when the run began, and a shell in its container."""
+
+    pod: Pod
+    found: Object
+    lost: str = ""
+    _shell: OpenShell | None = field(default=None, repr=False)
+
+    @property
+    def container(self) -> Object:
+        """The specification of the container."""
+        return kubectl.container_of(self.found, self.pod.container)
+
+    @property
+    def status(self) -> Object:
+        """The status of the container when the run began."""
+        return kubectl.status_of(self.found, self.pod.container)
+
+    def run(self, line: str, seconds: float = SECONDS) -> CommandResult:
+        """Run a command line in the container; raises PlaceError, also after the shell was lost."""
+        if self.lost:
+            raise PlaceError(self.lost)
+        try:
+            if self._shell is None:
+                self._shell = OpenShell(self.pod.shell)
+            status, output, errors = self._shell.run(line.encode(), seconds)
+        except (OSError, TransportError) as error:
+            self.lost = f"lost the shell in pod {self.pod.name}: {self._why(error)}"
+            raise PlaceError(self.lost) from error
+        return CommandResult(
+            status, output.decode(errors="replace"), errors.decode(errors="replace")
+        )
+
+    def check_alive(self) -> None:
+        """Raise PlaceError if the shell was lost; it ends with the container."""
+        answer = self.run("echo alive")
+        if answer != CommandResult(0, "alive\n", ""):
+            self.lost = f"the shell in pod {self.pod.name} prints {answer.output!r}"
+            raise PlaceError(self.lost)
+
+    def close(self) -> None:
+        """Close the shell."""
+        if self._shell:
+            self._shell.close()
+
+    def _why(self, error: Exception) -> str:
+        """What the cluster reports about the container now, or else the error of the shell."""
+        try:
+            found = self.pod.get("pod", self.pod.name)
+        except PlaceError as current:
+            return f"{error}; {current}"
+        if found["metadata"].get("uid") != self.found["metadata"].get("uid"):
+            return "another pod has its name now; run the checks again"
+        now = kubectl.status_of(found, self.pod.container)
+        before, after = (each.get("restartCount", 0) for each in (self.status, now))
+        ended = now.get("lastState", {}).get("terminated") or now.get("state", {}).get("terminated")
+        if after != before or ended:
+            end = ended or {}
+            why = f"{end.get('reason', 'unknown')}, exit code {end.get('exitCode', 'unknown')}"
+            return (
+                f"the container ended ({why}), restart count {before}, now {after}; read its log:"
+                f" {self.pod.show('logs', '--previous', self.pod.name)}"
+            )
+        return f"{error}; run the checks again"

@@ -1,0 +1,191 @@
+"""A pod is found by its name or owner, and a pod that does not run is an error with its reason."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import fake_worker
+from worker_images.node.place import PlaceError
+from worker_images.node.pod import kubectl
+from worker_images.node.pod.kubectl import ForbiddenError, NotFoundError, Pod
+
+# Prints the answer for the kind and name, or else for the kind, as a real kubectl does.
+KUBECTL = """#!/bin/sh
+while [ "${{1#--}}" != "$1" ]; do shift; done
+for file in "{folder}/$2-${{3##*/}}" "{folder}/$2"; do
+  if [ -e "$file.json" ]; then exec cat "$file.json"; fi
+  if [ -e "$file.error" ]; then cat "$file.error" >&2; exit 1; fi
+done
+echo "Error from server (NotFound): $2s \\"$3\\" not found" >&2
+exit 1
+"""
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    """A folder with a kubectl, and its answers."""
+    (tmp_path / "kubectl").write_text(KUBECTL.format(folder=tmp_path))
+    (tmp_path / "kubectl").chmod(0o755)
+    (tmp_path / "namespace.json").write_text("{}")
+    return tmp_path
+
+
+def pod(answers: Path, name: str = "worker", container: str = "") -> Pod:
+    return Pod("lab", "gpu", name, container, str(answers / "kubectl"))
+
+
+def write(answers: Path, found: dict[str, Any], name: str = "pod") -> None:
+    (answers / f"{name}.json").write_text(json.dumps(found))
+
+
+def test_pod_is_found_with_its_container(answers: Path) -> None:
+    found = fake_worker.pod()
+    found["spec"]["containers"].insert(0, {"name": "proxy"})
+    write(answers, found)
+    named, read = kubectl.find(pod(answers))
+    assert (named.name, named.container, read) == ("worker", "worker", found)
+    assert named.shell[1:] == [
+        *("--context=lab", "--namespace=gpu", "exec", "--stdin", "worker"),
+        *("--container=worker", "--", "/bin/sh"),
+    ]
+
+
+def test_container_that_the_pod_lacks_is_an_error(answers: Path) -> None:
+    write(answers, fake_worker.pod())
+    with pytest.raises(PlaceError, match="pod worker has no container app; it has: worker"):
+        kubectl.find(pod(answers, container="app"))
+
+
+def test_owner_is_resolved_to_its_running_pod(answers: Path) -> None:
+    ended = fake_worker.pod() | {"status": {"phase": "Failed"}}
+    ended["metadata"] |= {"name": "old", "creationTimestamp": "2026-11-26T00:00:00Z"}
+    write(answers, {"spec": {"selector": {"matchLabels": {"app": "worker"}}}}, "deployment-slim")
+    write(answers, {"items": [ended, fake_worker.pod()]}, "pods")
+    assert kubectl.find(pod(answers, "deployment/slim"))[0].name == "worker"
+
+
+def error(answers: Path, name: str = "worker") -> str:
+    with pytest.raises(PlaceError) as found:
+        kubectl.find(pod(answers, name))
+    return str(found.value)
+
+
+def test_misspelt_pod_is_an_error_with_the_next_step(answers: Path) -> None:
+    found = error(answers, "wroker")
+    assert 'Error from server (NotFound): pods "wroker" not found' in found
+    assert found.endswith("list the pods: kubectl --context=lab --namespace=gpu get pods")
+
+
+def test_misspelt_namespace_is_named(answers: Path) -> None:
+    (answers / "namespace.json").unlink()
+    assert 'namespaces "gpu" not found' in error(answers)
+
+
+def test_pod_that_the_cluster_refuses_has_the_reason_of_the_event(answers: Path) -> None:
+    message = 'pods "worker-" is forbidden: pod rejected: RuntimeClass "nvidia" not found'
+    write(answers, {"items": [{"message": message}]}, "events")
+    assert error(answers).endswith(f"the cluster refuses to create pods there: {message}")
+
+
+def test_owner_without_pods_is_an_error(answers: Path) -> None:
+    write(answers, {"spec": {"selector": {"matchLabels": {"app": "worker"}}}}, "deployment-slim")
+    write(answers, {"items": []}, "pods")
+    assert error(answers, "deployment/slim").startswith("deployment/slim has no pod; list the pods")
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "step"),
+    [
+        ('error: context "lab" does not exist', PlaceError, "list the contexts: "),
+        ('Error from server (Forbidden): runtimeclasses "x" is', ForbiddenError, "may read it"),
+        ('Error from server (NotFound): runtimeclasses "x" not', NotFoundError, "check the name"),
+        ("The connection to the server x was refused", PlaceError, "check the cluster"),
+    ],
+)
+def test_error_of_kubectl_has_a_next_step(
+    message: str, kind: type[PlaceError], step: str, answers: Path
+) -> None:
+    (answers / "runtimeclass.error").write_text(message)
+    with pytest.raises(kind) as found:
+        pod(answers).get("runtimeclass", "x")
+    assert type(found.value) is kind
+    assert str(found.value).startswith(f"kubectl get runtimeclass x: {message}; ")
+    assert step in str(found.value)
+
+
+def test_output_that_is_not_json_is_an_error(answers: Path) -> None:
+    (answers / "pod.json").write_text("{")
+    assert "kubectl get pod worker printed invalid JSON" in error(answers)
+
+
+def test_missing_kubectl_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PlaceError, match="No such file"):
+        kubectl.find(pod(tmp_path))
+
+
+SCHEDULED = {"type": "PodScheduled", "status": "False"}
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (
+            {
+                "phase": "Pending",
+                "conditions": [
+                    SCHEDULED
+                    | {"message": "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."}
+                ],
+            },
+            (
+                "pod worker: Pending: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.; its"
+                " GPUs are in use or not advertised"
+            ),
+        ),
+        (
+            {
+                "phase": "Pending",
+                "conditions": [
+                    SCHEDULED | {"message": "1 node(s) didn't match Pod's node affinity/selector."}
+                ],
+            },
+            (
+                "pod worker: Pending: 1 node(s) didn't match Pod's node affinity/selector.; no node"
+                " has a label that the manifest requires"
+            ),
+        ),
+        (
+            {
+                "phase": "Pending",
+                "containerStatuses": [
+                    {
+                        "name": "worker",
+                        "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}},
+                    }
+                ],
+            },
+            (
+                "pod worker: ErrImagePull: not found; see: kubectl --context=lab --namespace=gpu"
+                " describe pod worker"
+            ),
+        ),
+        (
+            {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "Allocate failed"},
+            "pod worker: UnexpectedAdmissionError: Allocate failed",
+        ),
+    ],
+)
+def test_pod_that_does_not_run_has_the_reason_of_the_cluster(
+    status: dict[str, Any], message: str, answers: Path
+) -> None:
+    write(answers, fake_worker.pod() | {"status": status})
+    assert error(answers).startswith(message)
+
+
+def test_pod_that_is_being_deleted_is_an_error(answers: Path) -> None:
+    found = fake_worker.pod()
+    found["metadata"]["deletionTimestamp"] = "2026-11-26T00:00:00Z"
+    write(answers, found)
+    assert error(answers) == "pod worker: it is being deleted; name another pod"

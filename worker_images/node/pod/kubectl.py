@@ -1,0 +1,192 @@
+"""A worker's pod in a cluster: its objects, read with kubectl, and the command of its shell."""
+
+import json
+import shlex
+from dataclasses import dataclass, replace
+from typing import Any
+
+from worker_images.node.place import PlaceError, run_command
+
+SECONDS = 30
+Object = dict[str, Any]
+
+
+class NotFoundError(PlaceError):
+    """The cluster responds, and has no such object."""
+
+
+class ForbiddenError(PlaceError):
+    """The cluster responds, and this user may not read the object."""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod, and how kubectl reaches it.
+
+    `name` is that of a pod, or KIND/NAME of what creates it, such as deployment/worker. Without
+    `container` it is the one that requests a GPU.
+    """
+
+    context: str
+    namespace: str = "default"
+    name: str = "worker"
+    container: str = ""
+    kubectl: str = "kubectl"
+    kubeconfig: str = ""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """kubectl with the cluster and the namespace."""
+        kubeconfig = (f"--kubeconfig={self.kubeconfig}",) if self.kubeconfig else ()
+        return (
+            self.kubectl,
+            *kubeconfig,
+            f"--context={self.context}",
+            f"--namespace={self.namespace}",
+        )
+
+    @property
+    def shell(self) -> list[str]:
+        """The command that opens a shell in the container."""
+        opened = [*self.command, "exec", "--stdin", self.name, f"--container={self.container}"]
+        return [*opened, "--", "/bin/sh"]
+
+    def get(self, kind: str, *names: str) -> Object:
+        """Return an object of the cluster; raises PlaceError with kubectl's message."""
+        words = ["get", kind, *names]
+        result = run_command(
+            [*self.command, *words, f"--request-timeout={SECONDS}s", "--output=json"]
+        )
+        what = f"kubectl {shlex.join(words)}"
+        if result.status:
+            raise _failure(self, what, result.errors.strip())
+        try:
+            value: Object = json.loads(result.output)
+        except ValueError as error:
+            raise PlaceError(f"{what} printed invalid JSON: {error}") from error
+        return value
+
+    def show(self, *words: str) -> str:
+        """A command for the user that shows more."""
+        return shlex.join(["kubectl", *self.command[1:], *words])
+
+
+def _failure(pod: Pod, what: str, message: str) -> PlaceError:
+    """The error of a kubectl command, with the next step."""
+    kind: type[PlaceError] = PlaceError
+    step = "check the cluster, its address and your credentials in the kubeconfig"
+    if "(NotFound)" in message:
+        kind, step = NotFoundError, "check the name"
+    elif "(Forbidden)" in message:
+        kind, step = ForbiddenError, "use an account that may read it"
+    elif "context" in message and "does not exist" in message:
+        step = f"list the contexts: {shlex.join([pod.kubectl, 'config', 'get-contexts'])}"
+    return kind(f"{what}: {message}; {step}")
+
+
+def find(pod: Pod) -> tuple[Pod, Object]:
+    """Return the pod with the names of its object and container, and the object.
+
+    Raises PlaceError if there is no such pod, or if the container does not run.
+    """
+    try:
+        found = _of_owner(pod) if "/" in pod.name else pod.get("pod", pod.name)
+    except NotFoundError as error:
+        raise PlaceError(f"{error}; {_why_no_pod(pod)}") from error
+    name = found["metadata"]["name"]
+    named = replace(pod, name=name, container=_container(found, pod.container))
+    if problem := _not_running(named, found):
+        raise PlaceError(f"pod {name}: {problem}")
+    return named, found
+
+
+def _of_owner(pod: Pod) -> Object:
+    """The running pod of a Deployment or another owner, or else the newest one."""
+    owner = pod.get(*pod.name.split("/", 1))
+    labels = owner["spec"].get("selector", {}).get("matchLabels", {})
+    selector = ",".join(f"{key}={value}" for key, value in labels.items())
+    found: list[Object] = pod.get("pods", f"--selector={selector}")["items"]
+    if not found:
+        raise NotFoundError(f"{pod.name} has no pod")
+    return max(
+        found,
+        key=lambda each: (
+            each.get("status", {}).get("phase") == "Running",
+            "deletionTimestamp" not in each["metadata"],
+            each["metadata"].get("creationTimestamp", ""),
+        ),
+    )
+
+
+def _why_no_pod(pod: Pod) -> str:
+    """Why there is no pod, as far as the cluster shows it, and the next step."""
+    try:
+        pod.get("namespace", pod.namespace)
+    except NotFoundError as error:
+        return str(error)
+    except PlaceError:
+        pass
+    try:
+        events = pod.get("events", "--field-selector=reason=FailedCreate")["items"]
+    except PlaceError:
+        events = []
+    if events:
+        return f"the cluster refuses to create pods there: {events[-1].get('message', '')}"
+    return f"list the pods: {pod.show('get', 'pods')}"
+
+
+def _container(found: Object, name: str) -> str:
+    """The name of the container to check; raises PlaceError for a name that the pod lacks."""
+    containers = found["spec"]["containers"]
+    names = [each["name"] for each in containers]
+    if name and name not in names:
+        pod = found["metadata"]["name"]
+        raise PlaceError(f"pod {pod} has no container {name}; it has: {', '.join(names)}")
+    with_gpu = [
+        each["name"]
+        for each in containers
+        if any(key.startswith("nvidia.com/") for key in _limits(each))
+    ]
+    return name or [*with_gpu, *names][0]
+
+
+def _limits(container: Object) -> Object:
+    limits: Object = container.get("resources", {}).get("limits", {})
+    return limits
+
+
+def container_of(found: Object, name: str) -> Object:
+    """The specification of a container."""
+    return next(each for each in found["spec"]["containers"] if each["name"] == name)
+
+
+def status_of(found: Object, name: str) -> Object:
+    """The status of a container; empty before it starts."""
+    statuses = found.get("status", {}).get("containerStatuses", [])
+    return next((each for each in statuses if each["name"] == name), {})
+
+
+STEPS = {
+    "Insufficient nvidia.com/": "its GPUs are in use or not advertised: end the pod that has the"
+    " GPU, or add a node",
+    "affinity": "no node has a label that the manifest requires; compare the image's drivers with:"
+    " kubectl get nodes --label-columns nvidia.com/cuda.driver-version.full",
+}
+
+
+def _not_running(pod: Pod, found: Object) -> str:
+    """Why the container does not run, and the next step; empty if it runs."""
+    status, state = found.get("status", {}), status_of(found, pod.container).get("state", {})
+    if "deletionTimestamp" in found["metadata"]:
+        return "it is being deleted; name another pod"
+    if "running" in state:
+        return ""
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            message = condition.get("message", "not scheduled")
+            steps = [step for part, step in STEPS.items() if part in message]
+            return f"Pending: {message}; {(steps or [pod.show('describe', 'pod', pod.name)])[0]}"
+    why: Object = next(iter(state.values()), {})
+    reason = why.get("reason") or status.get("reason") or status.get("phase", "no status")
+    message = why.get("message") or status.get("message") or f"container {pod.container}"
+    return f"{reason}: {message}; see: {pod.show('describe', 'pod', pod.name)}"
