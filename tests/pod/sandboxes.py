@@ -4,6 +4,7 @@ import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tests.pod.worker import Worker
 from worker_images.node import runsc
@@ -79,9 +80,9 @@ class Sandboxes:
         return self.worker.run(f"cat {self.folder}/log/* 2> /dev/null").output or NO_LOG
 
     def _write(self, command: str) -> None:
-        mounts = tuple((Path(f"/usr/{name}"), f"/usr/{name}") for name in FOLDERS)
-        container = Container(Path(f"{self.folder}/rootfs"), ("/bin/sh", "-c", command), {}, mounts)
+        container = Container(Path(f"{self.folder}/rootfs"), ("/bin/sh", "-c", command), {})
         config = specification(self.node, container, Path(self.folder))
+        config["mounts"] += [_program_folder(f"/usr/{name}") for name in FOLDERS]
         script = ROOT.format(
             folder=self.folder,
             driver=DRIVER,
@@ -94,6 +95,14 @@ class Sandboxes:
         written = self.worker.run(script)
         if written.status:
             raise PlaceError(f"cannot write a bundle in the pod: {written.errors.strip()}")
+
+
+def _program_folder(path: str) -> dict[str, Any]:
+    """The mount of a folder of the pod, with what the container runtime mounted in it.
+
+    A user namespace cannot bind a folder without the mounts in it.
+    """
+    return {"destination": path, "type": "bind", "source": path, "options": ["rbind", "ro"]}
 
 
 def make_folder(worker: Worker) -> str:

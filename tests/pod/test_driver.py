@@ -18,12 +18,9 @@ def test_runsc_serves_the_node_driver(
     assert not found.problem, found.problem
 
 
-def test_driver_files_match_the_driver(
-    driver_text: str, driver_version: str, seen: Seen, *, stand_in: bool
-) -> None:
-    """libcuda and NVML have the version of the kernel's driver; a stand-in has only libcuda."""
-    required = driver.REQUIRED[:1] if stand_in else driver.REQUIRED
-    found = driver.libraries(driver_version, driver.files(driver_text), required)
+def test_driver_files_match_the_driver(driver_text: str, driver_version: str, seen: Seen) -> None:
+    """libcuda and NVML have the version of the kernel's driver."""
+    found = driver.libraries(driver_version, driver.files(driver_text))
     seen(found.seen)
     assert not found.problem, found.problem
 

@@ -6,6 +6,8 @@ from worker_images.node.place import CommandResult
 from worker_images.node.pod.finding import Finding
 from worker_images.node.pod.permissions import Permissions
 
+FATAL = "FATAL ERROR: "
+
 
 def why(text: str, permissions: Permissions, drivers: Table) -> str:
     """The cause and the next step of a sandbox that did not start."""
@@ -20,8 +22,9 @@ def why(text: str, permissions: Permissions, drivers: Table) -> str:
     for cause in causes.values():
         return f"{cause.message}; {cause.step}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    last = lines[-1] if lines else "no output"
-    return f"runsc failed: {last}; read its debug log: python3 -m worker_images.node explain LOG"
+    fatal = [line.partition(FATAL)[2] for line in lines if FATAL in line]
+    shown = [*fatal, *lines[-1:], "no output"][0]
+    return f"runsc failed: {shown}; read its debug log: python3 -m worker_images.node explain LOG"
 
 
 def started(found: CommandResult, log: str, permissions: Permissions, drivers: Table) -> Finding:

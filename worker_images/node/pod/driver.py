@@ -64,7 +64,7 @@ def served(driver: str, drivers_of_runsc: Collection[str], drivers: Table) -> Fi
     )
 
 
-def libraries(driver: str, found: Iterable[Path], required: Collection[str] = REQUIRED) -> Finding:
+def libraries(driver: str, found: Iterable[Path]) -> Finding:
     """Check that libcuda and NVML exist in the driver's version, and in no other."""
     versions = {
         (name, version)
@@ -73,7 +73,7 @@ def libraries(driver: str, found: Iterable[Path], required: Collection[str] = RE
     }
     names = {name for name, _ in versions}
     seen = ", ".join(".so.".join(each) for each in sorted(versions))
-    if missing := [name for name in required if name not in names]:
+    if missing := [name for name in REQUIRED if name not in names]:
         text = f"no {' and no '.join(missing)}"
         return Finding(
             seen or text,

@@ -16,7 +16,7 @@ for each in {" ".join(SYSTEM)}; do
 done
 echo "apparmor $(cat /proc/self/attr/current 2> /dev/null)"
 if [ -w /sys/fs/cgroup/cgroup.procs ]; then echo "cgroup writable"; fi
-df -k /dev/shm 2> /dev/null | awk 'END {{ print "shm", $2 }}'"""
+set -- $(df -k /dev/shm 2> /dev/null | tail -n 1); echo "shm $2\""""
 # Bits of CapEff, from linux/capability.h.
 ADMIN, PTRACE = 1 << 21, 1 << 19
 # The value that runsc --host-settings recommends.
