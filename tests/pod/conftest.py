@@ -41,6 +41,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config.stash[WORKER] = worker
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail a check before it begins if the container has ended; its shell ends with it."""
+    item.config.stash[WORKER].check_alive()
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Fail a check in which the container ended."""
+    item.config.stash[WORKER].check_alive()
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End with an error, not with failed checks, if the shell was lost."""
     if worker := session.config.stash.get(WORKER, None):
@@ -65,14 +76,6 @@ def worker(
     record_testsuite_property("pod", f"{found.pod.context}/{found.pod.namespace}/{found.pod.name}")
     record_testsuite_property("image", found.status.get("imageID", ""))
     return found
-
-
-@pytest.fixture(autouse=True)
-def alive(worker: Worker) -> Iterator[None]:
-    """The container lives before and after each check; the shell ends with it."""
-    worker.check_alive()
-    yield
-    worker.check_alive()
 
 
 @pytest.fixture(scope="session")

@@ -59,6 +59,7 @@ class Worker:
     def _why(self, error: Exception) -> str:
         """What the cluster reports about the container now, or else the error of the shell."""
         try:
+            self.pod.wait_for_end()
             found = self.pod.get("pod", self.pod.name)
         except PlaceError as current:
             return f"{error}; {current}"

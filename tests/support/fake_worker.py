@@ -45,6 +45,7 @@ echo "$4 is character special file $(cat "$numbers")"
 KUBECTL = """#!/bin/bash
 tree={tree}
 while [ "${{1#--}}" != "$1" ]; do shift; done
+test "$1" != wait || exit 0
 if [ "$1" = get ]; then
   test ! -e "$tree/$2.json" || exec cat "$tree/$2.json"
   echo "Error from server (NotFound): $2s \\"$3\\" not found" >&2

@@ -8,6 +8,7 @@ from typing import Any
 from worker_images.node.place import PlaceError, run_command
 
 SECONDS = 30
+NOTICE_SECONDS = 3
 Object = dict[str, Any]
 
 
@@ -65,6 +66,11 @@ class Pod:
         except ValueError as error:
             raise PlaceError(f"{what} printed invalid JSON: {error}") from error
         return value
+
+    def wait_for_end(self) -> None:
+        """Wait a little until the cluster has noticed that the container ended, if it did."""
+        ended = ("wait", "--for=condition=Ready=false", f"--timeout={NOTICE_SECONDS}s")
+        run_command([*self.command, *ended, f"pod/{self.name}"])
 
     def show(self, *words: str) -> str:
         """A command for the user that shows more."""
