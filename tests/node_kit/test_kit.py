@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import commands, handover
+from tests.support import commands, fake_worker, handover
 from worker_images.build import kit as gpukit
 from worker_images.build import record
 from worker_images.engine.endpoint import Endpoint
@@ -137,6 +137,15 @@ def test_kit_verifies_its_image(unpacked: Path) -> None:
     )
     assert found.returncode == 0, found.stdout + found.stderr
     assert "Yes: 5 of 5 checks passed; 18 not selected." in found.stdout
+
+
+def test_kit_checks_a_pod(unpacked: Path, tmp_path: Path) -> None:
+    """The checks of tests/pod need only Python and kubectl."""
+    pod = fake_worker.make(tmp_path)
+    command = ["python3", "-X", "utf8", "-m", "worker_images.node", "verify", "--context", "lab"]
+    found = commands.run([*command, "--kubectl", pod.kubectl], cwd=unpacked, env=BARE)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "Yes: 8 of 8 checks passed; 15 not selected." in found.stdout
 
 
 def test_older_runsc_serves_the_drivers_of_its_row() -> None:

@@ -1,5 +1,6 @@
 """`build.py test` runs layers, reports results, and exits with 5 when a test failed."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,39 @@ from worker_images.build import suites
 from worker_images.errors import UsageError
 from worker_images.files import ROOT
 from worker_images.model.project import Project
+
+
+def run_pod_layer(
+    checkout: Path, body: str, **variables: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run `build.py test pod` in a checkout whose pod layer is one test."""
+    (checkout / ".venv").symlink_to(ROOT / ".venv")
+    (checkout / "tests/pod").mkdir(parents=True)
+    text = f"import pytest\ndef test_one(pytestconfig: pytest.Config) -> None:\n    {body}\n"
+    (checkout / "tests/pod/test_one.py").write_text(text)
+    command = [str(ROOT / ".venv/bin/python"), "build.py", "test", "pod"]
+    environment = {name: each for name, each in os.environ.items() if name != "CONTEXT"}
+    return commands.run(command, cwd=checkout, env=environment | variables)
+
+
+def test_pod_layer_has_the_options_of_make(compiled_checkout: Path) -> None:
+    names = "('context', 'namespace', 'pod')"
+    body = f"assert [pytestconfig.getoption(x) for x in {names}] == ['lab', 'gpu', 'worker']"
+    done = run_pod_layer(compiled_checkout, body, CONTEXT="lab", NAMESPACE="gpu")
+    assert done.returncode == 0, done.stdout
+    assert "pod       all            1       0        0" in done.stdout
+
+
+def test_pod_layer_without_a_context_is_a_usage_error(compiled_checkout: Path) -> None:
+    done = run_pod_layer(compiled_checkout, "assert pytestconfig")
+    assert done.returncode == 2
+    assert "name a worker's pod: make test-pod CONTEXT=ctx NAMESPACE=ns POD=pod" in done.stderr
+
+
+def test_pod_that_is_lost_exits_4(compiled_checkout: Path) -> None:
+    done = run_pod_layer(compiled_checkout, "pytest.exit('lost', returncode=4)", CONTEXT="lab")
+    assert done.returncode == 4
+    assert "the checks of the pod did not end; the error is above" in done.stderr
 
 
 def run(checkout: Path, body: str) -> "subprocess.CompletedProcess[str]":

@@ -52,10 +52,11 @@ def test_suite_changes_with_a_shared_file(name: str, pattern: str, tmp_path: Pat
     assert suite.digest(tmp_path, name) != before
 
 
-def test_kit_has_the_same_suite(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layer", ["workload", "pod"])
+def test_kit_has_the_same_suite(layer: str, tmp_path: Path) -> None:
     """A GPU node's results are compared with the checkout by this digest."""
     for path in (path for pattern in kit.PARTS for path in ROOT.glob(pattern) if path.is_file()):
         target = tmp_path / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
-    assert suite.digest(tmp_path, "workload") == suite.digest(ROOT, "workload") != ""
+    assert suite.digest(tmp_path, layer) == suite.digest(ROOT, layer) != ""
