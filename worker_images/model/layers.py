@@ -104,6 +104,13 @@ LAYERS = (
         "a cluster, kubectl",
     ),
     Layer(
+        "cluster",
+        "Do workers run on a real Kubernetes, on the cluster of `make cluster`? Does each check of a"
+        " pod fail for its own reason? Runs as `make test-pod` without CONTEXT",
+        "root, an engine",
+        images="all",
+    ),
+    Layer(
         "component",
         "Do the steps of CONTRIBUTING.md add a component that builds and passes its tests?",
         "an engine",

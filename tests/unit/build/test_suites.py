@@ -34,10 +34,14 @@ def test_pod_layer_has_the_options_of_make(compiled_checkout: Path) -> None:
     assert "pod       all            1       0        0" in done.stdout
 
 
-def test_pod_layer_without_a_context_is_a_usage_error(compiled_checkout: Path) -> None:
-    done = run_pod_layer(compiled_checkout, "assert pytestconfig")
-    assert done.returncode == 2
-    assert "name a worker's pod: make test-pod CONTEXT=ctx NAMESPACE=ns POD=pod" in done.stderr
+@pytest.mark.parametrize(
+    ("name", "environment", "expected"),
+    [("pod", {}, "cluster"), ("pod", {"CONTEXT": "lab"}, "pod"), ("unit", {}, "unit")],
+)
+def test_pod_layer_without_a_context_is_that_of_this_machine(
+    name: str, environment: dict[str, str], expected: str
+) -> None:
+    assert suites.layer_of(name, environment) == expected
 
 
 def test_pod_that_is_lost_exits_4(compiled_checkout: Path) -> None:
