@@ -16,7 +16,8 @@ SECONDS = 30
 BASELINE, SYS_ADMIN = "deploy/components/baseline", "deploy/components/sys-admin"
 ROOTLESS, ROOT = "1000 0000000000000000", "0 00000000802430df"
 PROFILE = "/spec/template/spec/containers/0/securityContext/seccompProfile/type"
-STATE = "echo $(id -u) $(sed -n 's/^CapEff:.//p' /proc/self/status); ls /dev/nvidia[0-9]* /dev/nvidiactl"
+STATE = """echo $(id -u) $(sed -n 's/^CapEff:.//p' /proc/self/status)
+ls /dev/nvidia[0-9]* /dev/nvidiactl"""
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 from worker_images.build.go_programs import Parts, Program
-from worker_images.build.record import exclusive
-from worker_images.files import CACHE, ROOT
+from worker_images.files import ROOT
 
 # Without optimization the compiler takes two thirds of the time.
 PROGRAM = Program(
@@ -20,9 +19,7 @@ PROGRAM = Program(
 
 @functools.cache
 def _program() -> Path:
-    """The program; processes that run at the same time compile it once."""
-    with exclusive(CACHE / "go-programs" / "kustomize", _print, "compiling kustomize"):
-        return PROGRAM.compiled(Parts.of(ROOT), _print)
+    return PROGRAM.compiled(Parts.of(ROOT), _print)
 
 
 @functools.cache
