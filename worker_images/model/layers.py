@@ -105,8 +105,8 @@ LAYERS = (
     ),
     Layer(
         "cluster",
-        "Do workers run on a real Kubernetes, on the cluster of `make cluster`? Does each check of a"
-        " pod fail for its own reason? Runs as `make test-pod` without CONTEXT",
+        "Do workers run on the cluster of `make cluster`, and does each check of a pod fail for its"
+        " own reason? `make test-pod` without CONTEXT runs it",
         "root, an engine",
         images="all",
     ),

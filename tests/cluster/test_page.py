@@ -1,0 +1,137 @@
+"""Do the commands of docs/kubernetes.md work, and do pods that do not start show its messages?"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import overlays
+from tests.support.kubernetes import Kubectl, manifest_digest, worker_pod
+from worker_images.cluster.cluster import Cluster
+from worker_images.cluster.settings import CONTEXT, NODE
+from worker_images.files import ROOT
+from worker_images.node.stand_in import DRIVER
+
+PAGE = (ROOT / "docs/kubernetes.md").read_text()
+BLOCKS = re.findall(r"^( *)```sh\n(.*?)^ *```", PAGE, re.MULTILINE | re.DOTALL)
+LINES = [line.strip() for _, block in BLOCKS for line in block.splitlines() if line.strip()]
+# These start and end the cluster: CI runs them by themselves.
+OF_CI = {"make cluster", "make test-pod", "make cluster-stop"}
+MINE = "make test-pod CONTEXT=my-cluster NAMESPACE=worker-images POD=deployment/worker-slim"
+# Gives the Deployment an earlier revision.
+CHANGE = "kubectl --namespace worker-images set env deployment/worker-slim A=1"
+BEFORE = {"kubectl --namespace worker-images rollout undo deployment/worker-slim": CHANGE}
+NAMES = {"NODE": NODE, "my-cluster": CONTEXT}
+ROW = re.compile(r"^\| `([^`]+)` \| .* \| .* \|$", re.MULTILINE)
+
+
+@pytest.fixture
+def checkout(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
+    """A checkout whose deploy/slim has stand-ins, and this checkout's image."""
+    assert cluster.running
+    for name in ("build.py", "Makefile", ".venv", "tests", "worker_images", "versions.yaml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "deploy/policy", tmp_path / "deploy/policy")
+    for name in ("deploy/slim", "my-overlay"):
+        (tmp_path / name).mkdir()
+        overlays.write(
+            tmp_path / name,
+            "slim",
+            namespace="worker-images",
+            driver=DRIVER,
+            digest=manifest_digest("slim"),
+        )
+    yield tmp_path
+    kubectl = Kubectl(cluster)
+    kubectl("delete", "namespace", "worker-images", "--ignore-not-found")
+    kubectl("delete", "--kustomize", str(ROOT / "deploy/policy"), "--ignore-not-found")
+
+
+def run(line: str, checkout: Path, cluster: Cluster) -> "subprocess.CompletedProcess[str]":
+    """Run a line of the page in a shell, with the cluster's kubectl."""
+    for name, value in NAMES.items():
+        line = re.sub(rf"\b{name}\b", value, line)
+    environment = os.environ | {
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "PATH": f"{cluster.kubectl.parent}:{os.environ['PATH']}",
+        "PYTEST_ADDOPTS": "--stand-in",
+    }
+    return subprocess.run(
+        ["sh", "-c", line],
+        cwd=ROOT if line.startswith("make") else checkout,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_commands_of_the_page_work_in_their_order(cluster: Cluster, checkout: Path) -> None:
+    lines = [line for line in LINES if line not in OF_CI]
+    assert len(lines) > 8
+    for line in lines:
+        for each in filter(None, (BEFORE.get(line), line)):
+            done = run(each, checkout, cluster)
+            assert done.returncode == 0, f"{each}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+
+
+def test_commands_that_the_page_test_leaves_to_ci_are_in_ci() -> None:
+    """`make cluster-stop` is what CI's last step runs."""
+    text = (ROOT / ".ci/run").read_text()
+    assert {"target make cluster\n", "target make test-pod\n"} <= {
+        line + "\n" for line in text.splitlines()
+    }
+    assert "./build.py cluster stop" in text
+    assert set(LINES) >= OF_CI
+
+
+def test_node_without_the_handler_shows_the_message_of_the_page(kubectl: Kubectl) -> None:
+    name = kubectl.namespace
+    kubectl.apply(
+        {
+            "apiVersion": "node.k8s.io/v1",
+            "kind": "RuntimeClass",
+            "metadata": {"name": name},
+            "handler": "nvidia-2",
+        }
+    )
+    pod = worker_pod("handler")
+    pod["spec"]["runtimeClassName"] = name
+    assert 'no runtime for "nvidia-2" is configured' in event(kubectl, pod)
+    kubectl("delete", "runtimeclass", name)
+    assert 'no runtime for "nvidia" is configured' in ROW.findall(PAGE)
+
+
+def test_node_without_a_specification_shows_the_message_of_the_page(
+    kubectl: Kubectl, cluster: Cluster
+) -> None:
+    folder = "/etc/cluster/cdi"
+    cluster.exec(["mv", folder, f"{folder}-away"])
+    try:
+        message = event(kubectl, worker_pod("specification"))
+    finally:
+        cluster.exec(["mv", f"{folder}-away", folder])
+    (expected,) = [each for each in ROW.findall(PAGE) if "CDI" in each]
+    assert expected in message
+
+
+def event(kubectl: Kubectl, pod: dict[str, object]) -> str:
+    """Return the first warning about a new pod."""
+    kubectl.apply(pod)
+    metadata = pod["metadata"]
+    assert isinstance(metadata, dict)
+    name = metadata["name"]
+    watch = [
+        *("get", "events", "--watch", "--output=jsonpath={.message}{'\\n'}"),
+        f"--field-selector=involvedObject.name={name},type=Warning",
+    ]
+    with subprocess.Popen([*kubectl.command, *watch], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        found = process.stdout.readline()
+        process.kill()
+    kubectl("delete", "pod", name, "--now")
+    return found
