@@ -7,14 +7,23 @@ from pathlib import Path
 
 from worker_images.node.place import TIMEOUT_SECONDS, CommandResult, Place, run
 
-# For a nested worker, which has no network, no virtualization and no writable cgroup.
-FLAGS = (
-    "--network=none",
-    "--platform=systrap",
-    "--ignore-cgroups",
-    "--overlay2=root:memory",
-    "--nvproxy",
-)
+
+def flags(network: str = "none", *, limited: bool = False, gpus: bool = True) -> tuple[str, ...]:
+    """Return the flags for a container: its network as in `Container`, limits, and GPUs.
+
+    Without limits runsc needs no writable control group, and a worker no virtualization.
+    """
+    kind = network if network in {"none", "host"} else "sandbox"
+    return (
+        f"--network={kind}",
+        "--platform=systrap",
+        *(() if limited else ("--ignore-cgroups",)),
+        "--overlay2=root:memory",
+        *(("--nvproxy",) if gpus else ()),
+    )
+
+
+FLAGS = flags()
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ It contains devices, driver files and environment, and no hook.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from worker_images.errors import EngineError
+from worker_images.node.limits import Limits
 from worker_images.node.node import CONTROL, MEMORY, Device, Node
 
 # Paths in the container, the same as those of GKE's device plugin.
@@ -31,7 +32,7 @@ class Container:
     """A user's container: root, command, environment, more mounts (source, destination), and GPUs.
 
     `rootfs` is the path of the unpacked root as runsc sees it; sources of mounts are paths of the
-    node.
+    node. `network` is none, host, or the path of a network namespace.
     """
 
     rootfs: Path
@@ -39,6 +40,8 @@ class Container:
     environment: Mapping[str, str]
     mounts: tuple[tuple[Path, str], ...] = ()
     gpus: str = "all"
+    network: str = "none"
+    limits: Limits = field(default_factory=Limits)
 
 
 def select_devices(node: Node, gpus: str) -> tuple[Device, ...]:
@@ -88,6 +91,7 @@ def specification(node: Node, container: Container, bundle: Path, host: str = ""
                 for kind in ("bounding", "effective", "permitted")
             },
             "noNewPrivileges": True,
+            "rlimits": container.limits.rlimits,
         },
         "root": {"path": rootfs, "readonly": False},
         "hostname": "sandbox",
@@ -97,10 +101,20 @@ def specification(node: Node, container: Container, bundle: Path, host: str = ""
             *(_bind(f"{host}{source}", destination) for source, destination in container.mounts),
         ],
         "linux": {
-            "namespaces": [{"type": name} for name in ("pid", "mount", "ipc", "uts")],
+            "namespaces": _namespaces(container.network),
             "devices": [_device(device) for device in devices],
+            "resources": container.limits.resources,
         },
     }
+
+
+def _namespaces(network: str) -> list[dict[str, str]]:
+    """Return the container's namespaces; with the network `host` it has none of its own."""
+    own = [{"type": name} for name in ("pid", "mount", "ipc", "uts")]
+    if network == "host":
+        return own
+    path = {} if network == "none" else {"path": network}
+    return [*own, {"type": "network", **path}]
 
 
 def _checked_root(node: Node, rootfs: Path, host: str) -> str:
