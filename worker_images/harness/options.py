@@ -129,7 +129,7 @@ def require_trust(config: pytest.Config, layer: str, root: Path, identity: str) 
 
 def _add_workload_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("worker images, the workload layer")
-    places = ("unpacked", "engine")
+    places = ("unpacked", "engine", "pod")
     group.addoption(
         "--place",
         default="unpacked",

@@ -111,6 +111,13 @@ LAYERS = (
         images="all",
     ),
     Layer(
+        "sandboxes",
+        "Do users' containers have a network, limits, logs and exit codes, and leave nothing behind,"
+        " with runsc and with runc?",
+        "an engine",
+        images="all",
+    ),
+    Layer(
         "component",
         "Do the steps of CONTRIBUTING.md add a component that builds and passes its tests?",
         "an engine",
