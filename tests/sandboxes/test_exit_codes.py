@@ -37,12 +37,12 @@ def test_missing_command_is_an_error_of_the_runtime(launcher: Launcher) -> None:
     assert message in found.text
 
 
-@pytest.mark.parametrize(("signal", "code"), [("KILL", 137), ("INT", 7)])
+@pytest.mark.parametrize(("signal", "code"), [("KILL", 137), ("USR1", 7)])
 def test_signal_of_the_launcher_reaches_the_command(
     launcher: Launcher, signal: str, code: int
 ) -> None:
     """SIGKILL ends a command; another signal runs its handler."""
-    bundle = launcher.bundle("trap 'exit 7' INT; echo ready; while :; do sleep 0.1; done")
+    bundle = launcher.bundle("trap 'exit 7' USR1; echo ready; while :; do sleep 0.1; done")
     script = f"""{WAIT}
 mkfifo "$1/input"
 {launcher.command(bundle, "run")} < "$1/input" > "$1/output" 2>&1 &
