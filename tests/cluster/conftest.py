@@ -2,10 +2,13 @@
 
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.support.kubernetes import Kubectl
+from tests.cluster import suite
+from tests.cluster.suite import Check, Pod, SuiteRun
+from tests.support.kubernetes import Kubectl, worker_pod
 from worker_images.build.go_programs import Parts
 from worker_images.cluster.cluster import Cluster, of_machine
 from worker_images.console import print_progress
@@ -40,3 +43,20 @@ def kubectl(cluster: Cluster) -> Iterator[Kubectl]:
     found("create", "namespace", namespace)
     yield found
     found("delete", "namespace", namespace)
+
+
+@pytest.fixture
+def pod(kubectl: Kubectl) -> Iterator[Pod]:
+    """A pod `worker` that passes every check; tests change it and create it."""
+    yield worker_pod("worker")
+    kubectl("delete", "pods", "--all", "--now")
+
+
+@pytest.fixture
+def check(kubectl: Kubectl, tmp_path: Path) -> Check:
+    """Run the checks of the pod `worker`."""
+
+    def run(**options: str) -> SuiteRun:
+        return suite.run(kubectl, tmp_path / "pod.xml", **options)
+
+    return run

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from worker_images.files import ROOT
 from worker_images.model import results
 from worker_images.model.results import FAILED, PASSED
 from worker_images.node import node
+
+Pod = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class SuiteRun:
     def passed(self) -> set[str]:
         """The functions of the checks that passed."""
         return {name for name, result in self.checks.items() if result.outcome == PASSED}
+
+
+Check = Callable[..., SuiteRun]
 
 
 def run(kubectl: Kubectl, report: Path, **options: str) -> SuiteRun:
@@ -69,3 +74,16 @@ def deployment(pod: Mapping[str, Any]) -> dict[str, Any]:
             "template": {"metadata": {"labels": labels}, "spec": pod["spec"]},
         },
     }
+
+
+def start(kubectl: Kubectl, pod: Pod) -> None:
+    """Create the pod `worker`, and wait until it runs."""
+    kubectl.apply(pod)
+    kubectl.wait("pod/worker")
+
+
+def container(pod: Pod) -> Pod:
+    """The specification of the pod's container."""
+    (found,) = pod["spec"]["containers"]
+    assert isinstance(found, dict)
+    return found

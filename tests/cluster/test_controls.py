@@ -1,98 +1,18 @@
 """Does each fault of a pod, its cluster or its name fail for its own reason?"""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from tests.cluster import suite
-from tests.cluster.suite import SuiteRun
+from tests.cluster.suite import Check, Pod, container, start
 from tests.support.kubernetes import Kubectl, worker_pod
-from worker_images.cluster.cluster import Cluster, of_machine
+from worker_images.cluster.cluster import of_machine
 from worker_images.cluster.settings import DRIVER_LABEL, NODE
-from worker_images.files import ROOT
 
-Pod = dict[str, Any]
-Check = Callable[..., SuiteRun]
 RUNTIME_CLASS = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "handler": "nvidia"}
 NOT_SERVED = "550.54.14"
 # Ends when a check makes its folder in the pod.
 END_IN_A_CHECK = "until ls -d /tmp/tmp.* 2> /dev/null; do sleep 0.05; done; exit 1"
 OTHER_NUMBERS = "rm /dev/nvidia-uvm; mknod /dev/nvidia-uvm c 510 1; exec sleep infinity"
-
-
-@pytest.fixture
-def pod(kubectl: Kubectl) -> Iterator[Pod]:
-    """A pod that passes every check; tests change it and create it."""
-    yield worker_pod("worker")
-    kubectl("delete", "pods", "--all", "--now")
-
-
-@pytest.fixture
-def check(kubectl: Kubectl, tmp_path: Path) -> Check:
-    """Run the checks of the pod `worker`."""
-
-    def run(**options: str) -> SuiteRun:
-        return suite.run(kubectl, tmp_path / "pod.xml", **options)
-
-    return run
-
-
-def start(kubectl: Kubectl, pod: Pod) -> None:
-    """Create the pod, and wait until it runs."""
-    kubectl.apply(pod)
-    kubectl.wait("pod/worker")
-
-
-def container(pod: Pod) -> Pod:
-    """The specification of the pod's container."""
-    (found,) = pod["spec"]["containers"]
-    assert isinstance(found, dict)
-    return found
-
-
-def test_valid_pod_passes(kubectl: Kubectl, pod: Pod, check: Check) -> None:
-    """The control of all checks below."""
-    start(kubectl, pod)
-    found = check(image=str(ROOT / "out/slim/image.tar"))
-    assert (found.status, found.failed) == (0, {}), found.output
-    assert len(found.passed) >= 17
-
-
-def test_pod_with_cdi_devices_passes(
-    kubectl: Kubectl, pod: Pod, check: Check, cluster: Cluster
-) -> None:
-    """CDI sets NVIDIA_VISIBLE_DEVICES to void, and needs no RuntimeClass."""
-    cluster.hand_out(replace(of_machine(), cdi=True))
-    try:
-        del pod["spec"]["runtimeClassName"]
-        start(kubectl, pod)
-        found = check()
-    finally:
-        cluster.hand_out(of_machine())
-    assert (found.status, found.failed) == (0, {}), found.output
-    assert found.checks["test_visible_devices_name_no_part_of_a_gpu"].seen == "void"
-    seen = found.checks["test_runtime_class_adds_the_driver"].seen
-    assert seen == "no runtimeClassName; this cluster adds the driver's files without one"
-
-
-def test_pod_that_shares_its_gpu_passes(
-    kubectl: Kubectl, pod: Pod, check: Check, cluster: Cluster
-) -> None:
-    other = worker_pod("other")
-    cluster.hand_out(replace(of_machine(), replicas=2))
-    try:
-        kubectl.apply(other)
-        start(kubectl, pod)
-        kubectl.wait("pod/other")
-        found = check()
-        kubectl("delete", "pods", "--all", "--now")
-    finally:
-        cluster.hand_out(of_machine())
-    assert (found.status, found.failed) == (0, {}), found.output
-    assert found.checks["test_gpu_count_matches_the_limit"].seen.startswith("1 in /dev")
 
 
 def test_class_that_was_deleted_is_named(kubectl: Kubectl, pod: Pod, check: Check) -> None:

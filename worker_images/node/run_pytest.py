@@ -12,6 +12,8 @@ from typing import IO
 SITE = "site"
 # pytest's exit status of a complete run: every test passed, or some failed.
 COMPLETE = (0, 1)
+# pytest cuts the reasons in its summary to the width of a terminal.
+WIDTH = "2000"
 
 
 def run(
@@ -29,7 +31,7 @@ def run(
     with subprocess.Popen(
         _command(root, tests, options, report),
         cwd=root,
-        env=_environment(root),
+        env=_environment(root) | ({"COLUMNS": WIDTH} if output else {}),
         stdout=output,
         stderr=output,
         start_new_session=True,

@@ -1,0 +1,50 @@
+"""Do pods with a GPU pass the checks, whichever way the cluster hands it out?"""
+
+from dataclasses import replace
+
+from tests.cluster.suite import Check, Pod, start
+from tests.support.kubernetes import Kubectl, worker_pod
+from worker_images.cluster.cluster import Cluster, of_machine
+from worker_images.files import ROOT
+
+
+def test_valid_pod_passes(kubectl: Kubectl, pod: Pod, check: Check) -> None:
+    """The control of all checks below."""
+    start(kubectl, pod)
+    found = check(image=str(ROOT / "out/slim/image.tar"))
+    assert (found.status, found.failed) == (0, {}), found.output
+    assert len(found.passed) >= 17
+
+
+def test_pod_with_cdi_devices_passes(
+    kubectl: Kubectl, pod: Pod, check: Check, cluster: Cluster
+) -> None:
+    """CDI sets NVIDIA_VISIBLE_DEVICES to void, and needs no RuntimeClass."""
+    cluster.hand_out(replace(of_machine(), cdi=True))
+    try:
+        del pod["spec"]["runtimeClassName"]
+        start(kubectl, pod)
+        found = check()
+    finally:
+        cluster.hand_out(of_machine())
+    assert (found.status, found.failed) == (0, {}), found.output
+    assert found.checks["test_visible_devices_name_no_part_of_a_gpu"].seen == "void"
+    seen = found.checks["test_runtime_class_adds_the_driver"].seen
+    assert seen == "no runtimeClassName; this cluster adds the driver's files without one"
+
+
+def test_pod_that_shares_its_gpu_passes(
+    kubectl: Kubectl, pod: Pod, check: Check, cluster: Cluster
+) -> None:
+    other = worker_pod("other")
+    cluster.hand_out(replace(of_machine(), replicas=2))
+    try:
+        kubectl.apply(other)
+        start(kubectl, pod)
+        kubectl.wait("pod/other")
+        found = check()
+        kubectl("delete", "pods", "--all", "--now")
+    finally:
+        cluster.hand_out(of_machine())
+    assert (found.status, found.failed) == (0, {}), found.output
+    assert found.checks["test_gpu_count_matches_the_limit"].seen.startswith("1 in /dev")
