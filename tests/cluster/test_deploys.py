@@ -14,7 +14,7 @@ Patch = Mapping[str, object]
 Apply = Callable[..., str]
 SECONDS = 30
 BASELINE, SYS_ADMIN = "deploy/components/baseline", "deploy/components/sys-admin"
-ROOTLESS, ROOT = "1000 0000000000000000", "0 00000000802430df"
+ROOTLESS, ROOT = "1000 0000000000000000", "0 00000000802030db"
 PROFILE = "/spec/template/spec/containers/0/securityContext/seccompProfile/type"
 STATE = """echo $(id -u) $(sed -n 's/^CapEff:.//p' /proc/self/status)
 ls /dev/nvidia[0-9]* /dev/nvidiactl"""

@@ -168,12 +168,13 @@ def test_debug_container_with_a_tag_is_refused(guarded: Kubectl, tmp_path: Path)
     spec = template(guarded, tmp_path) | {"nodeSelector": {"none": "such"}}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "target"}, "spec": spec}
     guarded.apply(pod)
-    command = ("debug", "target", "--attach=false", "--container=shell", "--profile=general")
-    refused = guarded.run(*command, "--image=busybox:1")
+    command = ("debug", "target", "--attach=false", "--container=shell")
+    refused = guarded.run(*command, "--profile=general", "--image=busybox:1")
     assert refused.status == 1
     assert "images by digest only, and container shell has busybox:1" in refused.errors
     image = worker(spec)["image"]
-    assert "adds SYS_PTRACE" in guarded.run(*command, f"--image={image}").errors
+    privileged = guarded.run(*command, "--profile=sysadmin", f"--image={image}")
+    assert "a worker needs no privileged container, and this one is: shell" in privileged.errors
 
 
 def test_namespace_without_the_label_is_not_concerned(guarded: Kubectl) -> None:

@@ -186,9 +186,15 @@ class Cluster:
         self, action: str, *arguments: str, stdin: Path | None = None
     ) -> "subprocess.CompletedProcess[str]":
         command = [str(self.root / parts.FOLDER / "node"), action, str(self.state), *arguments]
+        # Its programs outlive a signal to this process group, such as that of Ctrl-C.
         with (stdin or Path("/dev/null")).open("rb") as source:
             return subprocess.run(
-                command, stdin=source, capture_output=True, text=True, check=False
+                command,
+                stdin=source,
+                capture_output=True,
+                text=True,
+                check=False,
+                start_new_session=True,
             )
 
 

@@ -112,8 +112,8 @@ LAYERS = (
     ),
     Layer(
         "sandboxes",
-        "Do users' containers have a network, limits, logs and exit codes, and leave nothing behind,"
-        " with runsc and with runc?",
+        "Do users' containers have a network, limits, logs and exit codes, and leave nothing"
+        " behind, with runsc and with runc?",
         "an engine",
         images="all",
     ),

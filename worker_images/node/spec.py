@@ -192,7 +192,8 @@ def _bind(source: str, destination: str) -> dict[str, Any]:
         "destination": destination,
         "type": "bind",
         "source": source,
-        "options": ["bind", "ro", "nosuid", "nodev"],
+        # A rootless runsc cannot bind a folder without the mounts in it.
+        "options": ["rbind", "ro", "nosuid", "nodev"],
     }
 
 
