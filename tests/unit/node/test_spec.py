@@ -127,7 +127,7 @@ def test_mount_sources_begin_with_the_host_root(host: str, gpus: Node) -> None:
         (f"{host}/srv/data", "/data"),
     ]
     assert all(
-        {"bind", "ro"} <= {*mount["options"]}
+        {"rbind", "ro"} <= {*mount["options"]}
         for mount in config["mounts"]
         if mount["type"] == "bind"
     )
