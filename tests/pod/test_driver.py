@@ -30,7 +30,7 @@ def test_nvidia_smi_lists_every_gpu(
 ) -> None:
     """The control without gVisor: a failure here is the node's."""
     nodes = [name for name in devices.nodes(device_text) if GPU.match(name)]
-    found = driver.listed(worker.run(f"{nvidia_smi} -L").output.strip(), len(nodes))
+    found = driver.listed(worker.run(f"{nvidia_smi} -L"), len(nodes))
     seen(found.seen)
     assert not found.problem, found.problem
 

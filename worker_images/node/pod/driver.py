@@ -7,6 +7,7 @@ from pathlib import Path
 from worker_images.model.drivers.kernel import VERSION, version_in
 from worker_images.model.drivers.table import Table
 from worker_images.node import diagnose, node
+from worker_images.node.place import CommandResult
 from worker_images.node.pod.finding import Finding
 
 # Where the driver's files are: of NVIDIA's runtime, and of the device plugins of clouds.
@@ -91,9 +92,17 @@ def libraries(driver: str, found: Iterable[Path]) -> Finding:
     return Finding(seen)
 
 
-def listed(text: str, gpus: int) -> Finding:
+def listed(result: CommandResult, gpus: int) -> Finding:
     """Compare the list of nvidia-smi -L with the number of devices."""
+    text = result.output.strip()
     lines = text.splitlines()
+    if result.status:
+        reason = result.errors.strip() or text or f"exit status {result.status}"
+        return Finding(
+            reason,
+            f"nvidia-smi fails in the pod: {reason}; this fails without gVisor: check the node's"
+            " driver, and that the container runtime adds the whole program",
+        )
     parts = [line for line in lines if line.strip().startswith("MIG ")]
     if parts:
         return Finding(

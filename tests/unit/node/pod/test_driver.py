@@ -8,6 +8,7 @@ from tests.support import fake_worker
 from tests.support.fake_worker import DRIVER
 from worker_images.files import ROOT
 from worker_images.model.drivers import table
+from worker_images.node.place import CommandResult
 from worker_images.node.pod import driver
 
 DRIVERS = table.read(ROOT / table.DRIVERS)
@@ -77,9 +78,15 @@ def test_driver_files_have_the_version_of_the_driver() -> None:
     ],
 )
 def test_nvidia_smi_lists_the_gpus_of_dev(text: str, problem: str) -> None:
-    found = driver.listed(text, 1).problem
+    found = driver.listed(CommandResult(0, text, ""), 1).problem
     assert found.startswith(problem)
     assert bool(found) == bool(problem)
+
+
+def test_nvidia_smi_that_fails_is_quoted() -> None:
+    """On some nodes nvidia-smi is a script, which starts a program that the pod does not have."""
+    found = driver.listed(CommandResult(127, "", "/usr/bin/nvidia-smi: 9: exec: not found\n"), 1)
+    assert "nvidia-smi fails in the pod: /usr/bin/nvidia-smi: 9: exec: not found;" in found.problem
 
 
 def fabric(state: str, status: str) -> str:
