@@ -27,12 +27,15 @@ def cluster() -> Iterator[Cluster]:
     """A running cluster; one that the tests started is stopped at the end."""
     found = Cluster(ROOT)
     running = found.running
-    if not running:
-        found.start(Parts.of(ROOT), print_progress, of_machine())
-    Kubectl(found).apply(RUNTIME_CLASS)
-    yield found
-    if not running:
-        found.stop()
+    found.start(Parts.of(ROOT), print_progress, of_machine())
+    try:
+        Kubectl(found).apply(RUNTIME_CLASS)
+        # A run that was killed may have left other options.
+        found.hand_out(of_machine())
+        yield found
+    finally:
+        if not running:
+            found.stop()
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,8 @@ def test_update_that_the_node_refuses_is_undone(kubectl: Kubectl, tmp_path: Path
     (bad,) = pods(kubectl)
     name = bad["metadata"]["name"]
     kubectl.wait(f"pod/{name}", refusal)
+    listing = kubectl("get", "pod", name)
+    assert any(each in listing for each in ("Init:Error", "Init:CrashLoopBackOff")), listing
     assert "driver 595.71.05 is not served" in kubectl("logs", name, "--container=check-driver")
     kubectl("rollout", "undo", DEPLOYMENT)
     wait_for_rollout(kubectl)

@@ -68,16 +68,17 @@ class Program:
         """The files that are compiled, apart from modules."""
         return [*(self.folder / name for name in FILES), *sorted(self.folder.glob("*.go"))]
 
-    def compiled(self, parts: Parts, progress: Progress) -> Path:
-        """Return its path, cached by the digest of its sources.
-
-        Raises FetchError if they cannot be fetched.
-        """
+    def path(self, parts: Parts) -> Path:
+        """Where the program is, or will be; the name has the digest of its sources."""
         texts = [path.read_text() for path in self.files]
         toolchain = Toolchain(gomod.toolchain("", parts.locked.toolchain.sum)).digest
         key = text_digest("".join([*texts, *self.flags, toolchain]))
-        cache = without_stale_parts(CACHE / "go-programs")
-        program = cache / f"{self.name}-{key[:16]}"
+        return CACHE / "go-programs" / f"{self.name}-{key[:16]}"
+
+    def compiled(self, parts: Parts, progress: Progress) -> Path:
+        """Return the program's path; compile it once. Raises FetchError without its sources."""
+        program = self.path(parts)
+        cache = without_stale_parts(program.parent)
         with exclusive(cache / self.name, progress, f"compiling {self.name}"):
             if not program.is_file():
                 self._compile_to(program, parts, progress)

@@ -1,6 +1,7 @@
 """Run test layers: build the images that a layer needs, then run its tests as a process."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from worker_images.build import pipeline
 from worker_images.build.jobs import Request
 from worker_images.build.tars import Progress
+from worker_images.engine.buildx import ended
 from worker_images.errors import EngineError, FailedTestsError, UsageError
 from worker_images.model import results
 from worker_images.model.layers import LAYERS, Layer
@@ -63,21 +65,38 @@ def _passes(project: Project, layer: Layer, chosen: tuple[str, ...], progress: P
 
 
 def _run(root: Path, command: list[str]) -> bool:
-    return subprocess.run(command, cwd=root, check=False).returncode == 0
+    return _status(root, command) == 0
+
+
+def _status(root: Path, command: list[str]) -> int:
+    """Run tests. Ctrl-C reaches them once, through this process, and they remove what they made."""
+    process = subprocess.Popen(command, cwd=root, start_new_session=True)
+    with process, ended(process, signal.SIGINT):
+        return process.wait()
 
 
 def _pod(root: Path, command: list[str]) -> bool:
     """Whether the checks of a pod passed; raises EngineError."""
     options = _pod_options(os.environ)
-    status = subprocess.run([*command, *options], cwd=root, check=False).returncode
+    status = _status(root, [*command, *options])
     if status == EngineError.exit_code:
         raise EngineError("the checks of the pod did not end; the error is above")
     return status == 0
 
 
 def layer_of(name: str, environment: Mapping[str, str]) -> str:
-    """Return the layer that runs: without a context, `pod` is that of this machine's cluster."""
-    return "cluster" if name == "pod" and not environment.get("CONTEXT") else name
+    """Return the layer that runs: without a context, `pod` is that of this machine's cluster.
+
+    Raises UsageError for a pod without a context.
+    """
+    if name != "pod" or environment.get("CONTEXT"):
+        return name
+    if environment.get("POD"):
+        raise UsageError(
+            "POD without CONTEXT: make test-pod would use the cluster of this machine; set CONTEXT;"
+            " list the contexts: kubectl config get-contexts"
+        )
+    return "cluster"
 
 
 def _pod_options(environment: Mapping[str, str]) -> list[str]:

@@ -21,9 +21,9 @@ examples:
   eval "$(./build.py cluster env)"      use it with kubectl in this shell
   ./build.py cluster stop               end it and remove its data
 
-The first start compiles Kubernetes from its Go modules: about 10 minutes on 2 cores.
+The first start compiles Kubernetes from its Go modules: about 6 minutes on 2 cores.
 
-exit codes: 0 ok, 2 usage, 3 fetch, 4 engine, build or cluster
+exit codes: 0 ok, 2 usage, 3 fetch, 4 engine, build or cluster, 5 an image failed its tests
 """
 
 

@@ -25,10 +25,13 @@ GPU = "nvidia.com/gpu"
 START_SECONDS = 90
 PAUSE_SECONDS = 0.1
 LINKS = 10
+READY = "ready"
 RESTART = """kill "$(cat /run/gpu-plugin.pid)"
 gpu-plugin "$@" >>/var/log/cluster/gpu-plugin 2>&1 </dev/null &
 echo $! >/run/gpu-plugin.pid
 """
+# The kubelet's log has this line each time.
+REGISTERED = "Got registration request from device plugin"
 LOG_LINES = 5
 # How klog begins the lines of errors.
 ERRORS = ("E", "F")
@@ -76,20 +79,27 @@ class Cluster:
 
     def hand_out(self, options: Options) -> None:
         """Start the device plugin again, with other options; raises EngineError."""
+        log = self.state / "logs" / "cluster" / "kubelet"
+        before = log.read_text().count(REGISTERED)
         self.exec(["sh", "-c", RESTART, "sh", *options.plugin.split()])
-        count = options.gpus * options.replicas
-        self._wait(lambda: self._gpus() == str(count), f"{GPU}: {count}")
+        # Pods that come before the new plugin are refused for good.
+        self._wait(lambda: log.read_text().count(REGISTERED) > before, "the device plugin")
+        count = str(options.gpus * options.replicas)
+        self._wait(lambda: self._gpus() == count, f"{GPU}: {count}")
 
     def start(self, own: Parts, progress: Progress, options: Options) -> None:
         """Make what is missing, start the node and wait until it is ready; raises EngineError."""
-        requirements.check()
+        program = parts.kubernetes(own)
+        requirements.check(compiled=program.path(own).is_file())
         debian = parts.debian(own, CACHE / "tools", progress)
         pause = parts.pause(own, progress)
-        parts.kubernetes(own, progress)
+        program.compiled(own, progress)
         with exclusive(self.state, progress, "starting the cluster"):
-            if self.running:
+            if self.running and (self.state / READY).is_file():
                 progress("cluster: it is already running")
+                self._import(progress)
                 return
+            self.stop()
             parts.write_programs(own, self.state / "programs", progress)
             parts.write_pause_image(pause, self.state / "pause.tar")
             self._configure(debian, options)
@@ -106,13 +116,15 @@ class Cluster:
             except BaseException:
                 self.stop()
                 raise
+            # A node that was killed while it started has no such file.
+            (self.state / READY).touch()
             progress(f"cluster: {NODE} is ready after {time.monotonic() - begun:.1f} s")
 
     def _configure(self, debian: Path, options: Options) -> None:
         folder = self.state / "etc"
         shutil.rmtree(folder, ignore_errors=True)
         link = free_link()
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
         if options.stand_in:
             gpus.write_stand_ins(folder, options.driver, options.gpus)
         for name, text in settings.files(link, options).items():
@@ -127,13 +139,20 @@ class Cluster:
         place.symlink_to(debian)
 
     def _import(self, progress: Progress) -> None:
-        command = ["ctr", "--namespace=k8s.io", "images", "import"]
-        self.exec([*command, "-"], self.state / "pause.tar")
-        for folder in sorted((self.root / "out").glob("*/image.tar")):
-            built = Record.read(folder.with_name("build.json"))
-            if built and built.architecture == "amd64":
-                progress(f"cluster: importing {IMAGE}@{built.manifest_digest}, {built.variant}")
-                self.exec([*command, f"--base-name={IMAGE}", "--digests", "-"], folder)
+        """Import the images of out/ that the node does not have."""
+        images = ["ctr", "--namespace=k8s.io", "images"]
+        known = self.exec([*images, "list", "--quiet"]).split()
+        if settings.PAUSE not in known:
+            self.exec([*images, "import", "-"], self.state / "pause.tar")
+        for archive in sorted((self.root / "out").glob("*/image.tar")):
+            built = Record.read(archive.with_name("build.json"))
+            if not built or built.architecture != "amd64":
+                continue
+            name = f"{IMAGE}@{built.manifest_digest}"
+            if name not in known:
+                progress(f"cluster: importing {name}, {built.variant}")
+                options = [f"--base-name={IMAGE}", "--digests", "-"]
+                self.exec([*images, "import", *options], archive)
 
     def _wait_for_containerd(self) -> None:
         def responds() -> bool:

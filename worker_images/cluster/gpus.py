@@ -39,6 +39,7 @@ def write_stand_ins(folder: Path, driver: str, gpus: int) -> None:
     for name in names:
         content = stand_in.elf_library(f"{name.partition('.so')[0]}.so.1")
         (folder / "libraries" / name).write_bytes(content)
+        (folder / "libraries" / name).chmod(0o644)
     found = specification(
         f"{CONFIGURATION}/devices", [f"{CONFIGURATION}/libraries/{name}" for name in names], gpus
     )

@@ -40,11 +40,11 @@ RUNTIMES = (
 )
 
 
-def kubernetes(parts: Parts, progress: Progress) -> Path:
-    """Return the program of Kubernetes, compiled once for each lock; raises FetchError."""
+def kubernetes(parts: Parts) -> Program:
+    """Return the program of Kubernetes."""
     versions = " ".join(f"-X {name}.gitVersion={VERSION}" for name in VERSIONS)
     flags = ("-ldflags", f"-s -w {versions}")
-    return Program("kubernetes", ".", parts.project.root / FOLDER, flags).compiled(parts, progress)
+    return Program("kubernetes", ".", parts.project.root / FOLDER, flags)
 
 
 def pause(parts: Parts, progress: Progress) -> Path:
@@ -62,7 +62,7 @@ def debian(parts: Parts, state: Path, progress: Progress) -> Path:
 
 def write_programs(parts: Parts, folder: Path, progress: Progress) -> None:
     """Write the node's programs to a folder, if they differ from those that it has."""
-    program = kubernetes(parts, progress)
+    program = kubernetes(parts).compiled(parts, progress)
     full = parts.project.root / "out" / "full"
     built = Record.read(full / "build.json")
     if built is None or not (full / "image.tar").is_file():

@@ -1,7 +1,9 @@
 """`build.py test` runs layers, reports results, and exits with 5 when a test failed."""
 
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,17 @@ from worker_images.build import suites
 from worker_images.errors import UsageError
 from worker_images.files import ROOT
 from worker_images.model.project import Project
+
+WAITING = """\
+import pathlib, signal
+def test_one() -> None:
+    made = pathlib.Path("made")
+    made.touch()
+    try:
+        signal.pause()
+    finally:
+        made.unlink()
+"""
 
 
 def run_pod_layer(
@@ -42,6 +55,28 @@ def test_pod_layer_without_a_context_is_that_of_this_machine(
     name: str, environment: dict[str, str], expected: str
 ) -> None:
     assert suites.layer_of(name, environment) == expected
+
+
+def test_pod_without_a_context_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="POD without CONTEXT"):
+        suites.layer_of("pod", {"POD": "worker", "NAMESPACE": "gpu"})
+
+
+def test_interrupt_reaches_the_tests_which_remove_what_they_made(compiled_checkout: Path) -> None:
+    (compiled_checkout / ".venv").symlink_to(ROOT / ".venv")
+    (compiled_checkout / "tests/unit").mkdir(parents=True)
+    (compiled_checkout / "tests/unit/test_one.py").write_text(WAITING)
+    command = [str(ROOT / ".venv/bin/python"), "build.py", "test", "unit"]
+    with subprocess.Popen(command, cwd=compiled_checkout, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        made = compiled_checkout / "made"
+        while not made.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+    assert process.returncode == 130
+    assert not made.exists()
 
 
 def test_pod_that_is_lost_exits_4(compiled_checkout: Path) -> None:

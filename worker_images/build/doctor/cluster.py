@@ -12,8 +12,9 @@ from worker_images.engine.endpoint import free_space
 from worker_images.errors import EngineError
 from worker_images.files import CACHE
 
-# Of util-linux, coreutils and findutils, which every Debian has.
+# Of the packages below, which every Debian has.
 PROGRAMS = ("chroot", "find", "flock", "nsenter", "setsid", "unshare")
+PACKAGES = ("coreutils", "findutils", "util-linux")
 CAPABILITIES = {12: "CAP_NET_ADMIN", 21: "CAP_SYS_ADMIN", 27: "CAP_MKNOD"}
 CGROUPS = Path("/sys/fs/cgroup")
 # While Kubernetes compiles: its modules, the compiler's cache, and the linker.
@@ -48,8 +49,11 @@ class Facts:
         )
 
 
-def faults(facts: Facts) -> list[str]:
-    """Return what the machine lacks, each with its fix after a semicolon."""
+def faults(facts: Facts, *, compiled: bool = False) -> list[str]:
+    """Return what the machine lacks, each with its fix after a semicolon.
+
+    Only the first start compiles Kubernetes, which needs disk and memory.
+    """
     found = []
     if facts.machine.architecture not in AMD64:
         found.append(f"this machine is {facts.machine.architecture}; use an amd64 machine")
@@ -61,11 +65,13 @@ def faults(facts: Facts) -> list[str]:
     if facts.machine.root and lost:
         found.append(f"root without {' and '.join(lost)}; {PRIVILEGED}")
     if facts.missing:
-        found.append(f"missing: {', '.join(facts.missing)}; run: apt-get install util-linux")
-    if facts.disk < NEEDED_DISK:
+        found.append(
+            f"missing: {', '.join(facts.missing)}; run: apt-get install {' '.join(PACKAGES)}"
+        )
+    if facts.disk < NEEDED_DISK and not compiled:
         free = f"{CACHE} has {facts.disk / 1e9:.0f} GB free of {NEEDED_DISK / 1e9:.0f} GB"
         found.append(f"{free}; free some space, or set XDG_CACHE_HOME to another disk")
-    if facts.memory < NEEDED_MEMORY:
+    if facts.memory < NEEDED_MEMORY and not compiled:
         size = f"{facts.memory / 1e9:.1f} GB of memory"
         found.append(f"{size}; compiling Kubernetes needs {NEEDED_MEMORY / 1e9:.0f} GB")
     if not facts.cgroups:
@@ -73,7 +79,7 @@ def faults(facts: Facts) -> list[str]:
     return found
 
 
-def check() -> None:
+def check(*, compiled: bool) -> None:
     """Check that a cluster can start here; raises EngineError with all faults."""
-    if found := faults(Facts.here()):
+    if found := faults(Facts.here(), compiled=compiled):
         raise EngineError("\n".join(f"cluster: {fault}" for fault in found))

@@ -35,3 +35,9 @@ def test_fault_is_named_with_its_fix(facts: Facts, fault: str) -> None:
     assert fault in what
     assert separator
     assert fix
+
+
+def test_disk_and_memory_are_needed_only_to_compile() -> None:
+    small = replace(SOUND, disk=0, memory=10**9)
+    assert len(cluster.faults(small)) == 2
+    assert cluster.faults(small, compiled=True) == []
