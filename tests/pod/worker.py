@@ -47,8 +47,10 @@ class Worker:
     def check_alive(self) -> None:
         """Raise PlaceError if the shell was lost; it ends with the container."""
         answer = self.run("echo alive")
-        if answer != CommandResult(0, "alive\n", ""):
-            self.lost = f"the shell in pod {self.pod.name} prints {answer.output!r}"
+        # kubectl itself also writes warnings to the error output.
+        if (answer.status, answer.output) != (0, "alive\n"):
+            printed = f"{answer.output!r} and {answer.errors!r}"
+            self.lost = f"the shell in pod {self.pod.name} prints {printed}"
             raise PlaceError(self.lost)
 
     def close(self) -> None:

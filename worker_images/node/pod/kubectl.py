@@ -1,6 +1,7 @@
 """A worker's pod in a cluster: its objects, read with kubectl, and the command of its shell."""
 
 import json
+import re
 import shlex
 from dataclasses import dataclass, replace
 from typing import Any
@@ -95,6 +96,8 @@ def find(pod: Pod) -> tuple[Pod, Object]:
 
     Raises PlaceError if there is no such pod, or if the container does not run.
     """
+    # `kubectl get pods --output=name` prints pod/NAME.
+    pod = replace(pod, name=re.sub("^pods?/", "", pod.name))
     try:
         found = _of_owner(pod) if "/" in pod.name else pod.get("pod", pod.name)
     except NotFoundError as error:
@@ -109,7 +112,11 @@ def find(pod: Pod) -> tuple[Pod, Object]:
 def _of_owner(pod: Pod) -> Object:
     """The running pod of a Deployment or another owner, or else the newest one."""
     owner = pod.get(*pod.name.split("/", 1))
-    labels = owner["spec"].get("selector", {}).get("matchLabels", {})
+    selects = owner.get("spec", {}).get("selector")
+    labels = selects.get("matchLabels") if isinstance(selects, dict) else None
+    # Without labels, every pod of the namespace would match.
+    if not labels or selects.get("matchExpressions"):
+        raise PlaceError(f"{pod.name} does not select its pods by labels alone; name a pod")
     selector = ",".join(f"{key}={value}" for key, value in labels.items())
     found: list[Object] = pod.get("pods", f"--selector={selector}")["items"]
     if not found:
@@ -192,7 +199,20 @@ def _not_running(pod: Pod, found: Object) -> str:
             message = condition.get("message", "not scheduled")
             steps = [step for part, step in STEPS.items() if part in message]
             return f"Pending: {message}; {(steps or [pod.show('describe', 'pod', pod.name)])[0]}"
+    if refusal := _refusal(status):
+        return refusal
     why: Object = next(iter(state.values()), {})
     reason = why.get("reason") or status.get("reason") or status.get("phase", "no status")
     message = why.get("message") or status.get("message") or f"container {pod.container}"
     return f"{reason}: {message}; see: {pod.show('describe', 'pod', pod.name)}"
+
+
+def _refusal(status: Object) -> str:
+    """Why an init container ended with an error; empty if none did."""
+    for each in status.get("initContainerStatuses", []):
+        for state in (each.get("state", {}), each.get("lastState", {})):
+            ended = state.get("terminated", {})
+            if ended.get("exitCode"):
+                message = ended.get("message", "").strip() or f"exit code {ended['exitCode']}"
+                return f"init container {each['name']} ended: {message}"
+    return ""

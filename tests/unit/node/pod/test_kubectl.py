@@ -66,6 +66,42 @@ def test_owner_is_resolved_to_its_running_pod(answers: Path) -> None:
     assert kubectl.find(pod(answers, "deployment/slim"))[0].name == "worker"
 
 
+def test_pod_is_found_by_the_name_that_kubectl_prints(answers: Path) -> None:
+    write(answers, fake_worker.pod())
+    assert kubectl.find(pod(answers, "pod/worker"))[0].name == "worker"
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        {},
+        {"spec": {}},
+        {"spec": {"selector": {"app": "worker"}}},
+        {"spec": {"selector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}},
+    ],
+)
+def test_owner_that_does_not_select_by_labels_is_an_error(
+    owner: dict[str, Any], answers: Path
+) -> None:
+    """Every pod of the namespace would match, and another pod would pass."""
+    write(answers, owner, "service-x")
+    write(answers, {"items": [fake_worker.pod()]}, "pods")
+    assert error(answers, "service/x") == (
+        "service/x does not select its pods by labels alone; name a pod"
+    )
+
+
+@pytest.mark.parametrize("state", ["state", "lastState"])
+def test_init_container_that_refuses_the_node_is_quoted(state: str, answers: Path) -> None:
+    ended = {"terminated": {"exitCode": 7, "message": "node1: driver 595.71.05 is not served\n"}}
+    status = {"name": "check-driver", state: ended}
+    found = fake_worker.pod() | {"status": {"phase": "Pending", "initContainerStatuses": [status]}}
+    write(answers, found)
+    assert error(answers) == (
+        "pod worker: init container check-driver ended: node1: driver 595.71.05 is not served"
+    )
+
+
 def error(answers: Path, name: str = "worker") -> str:
     with pytest.raises(PlaceError) as found:
         kubectl.find(pod(answers, name))
