@@ -12,7 +12,7 @@ from tests.support.kubernetes import Kubectl, manifest_digest
 from worker_images.node.stand_in import DRIVER
 
 NO_GPU = {"op": "remove", "path": "/spec/template/spec/containers/0/resources/limits"}
-FILE = "/spec/template/spec/initContainers/0/env/1/value"
+FILE = "/spec/template/spec/initContainers/0/env/2/value"
 UNSERVED = "595.71.05"
 
 

@@ -125,6 +125,7 @@ WRONG_FIELDS: Sequence[tuple[str, Location, object, str]] = [
     ("Namespace", ("metadata", "lables"), {}, "'lables' was unexpected"),
 ]
 NO_LIMIT = {"requests": {GPU: 1}}
+VISIBLE = (*manifests.TEMPLATE, "initContainers", 0, "env", 0)
 WRONG_VALUES: Sequence[tuple[str, Location, object, str]] = [
     ("Deployment", (*CONTAINER, "resources"), NO_LIMIT, "a request without a limit"),
     ("Deployment", (*CONTAINER, "resources", "limits", GPU), "500m", "'500m' is not a number of"),
@@ -137,6 +138,7 @@ WRONG_VALUES: Sequence[tuple[str, Location, object, str]] = [
     ("RuntimeClass", ("metadata", "name"), "gvisor", "RuntimeClass 'nvidia' is not defined"),
     ("Deployment", (*CONTAINER, "image"), "registry.example.com/worker:slim", "has no digest"),
     ("Deployment", (*CONTAINER, "image"), "worker@sha256:0", "has no digest"),
+    ("Deployment", (*VISIBLE, "value"), "all", "'all'; the container has no limit"),
     ("Deployment", (*SECURITY, "allowPrivilegeEscalation"), DELETED, "Escalation: not set"),
     ("Deployment", (*SECURITY, "readOnlyRootFilesystem"), False, "Filesystem: False"),
     ("Deployment", (*SECURITY, "capabilities"), {}, "capabilities.drop: not set"),

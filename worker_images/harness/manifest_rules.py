@@ -12,6 +12,7 @@ from worker_images.model.drivers.fleet import LABEL
 
 DIGEST = re.compile(r"[^@]+@sha256:[0-9a-f]{64}")
 SERVED = {"compute", "utility"}
+NO_GPU = {"void", "none"}
 
 
 def _limit(pod: Pod) -> Iterator[Finding]:
@@ -118,6 +119,19 @@ def _environment(pod: Pod) -> Iterator[Finding]:
                 )
 
 
+def _without_gpu(pod: Pod) -> Iterator[Finding]:
+    """Under NVIDIA's runtime, a container without a limit gets the GPUs of its variable."""
+    for each in pod.containers:
+        if each in pod.workers:
+            continue
+        for number, variable in enumerate(each.value.get("env") or []):
+            value = str(variable.get("value", ""))
+            if variable.get("name") == "NVIDIA_VISIBLE_DEVICES" and value not in NO_GPU:
+                place = (*each.place, "env", number, "value")
+                why = "the container has no limit nvidia.com/gpu, and the runtime adds these GPUs"
+                yield pod.manifest.finding(place, quoted(value), why, "set it to void")
+
+
 def _updates(pod: Pod) -> Iterator[Finding]:
     """A worker has probes, and an update replaces it without a second GPU."""
     for each in pod.workers:
@@ -144,6 +158,7 @@ RULES: Mapping[str, Rule] = {
     "host": pod_security.host,
     "drivers": _drivers,
     "environment": _environment,
+    "visible devices": _without_gpu,
     "updates": _updates,
 }
 
