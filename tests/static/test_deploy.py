@@ -205,35 +205,6 @@ def test_restricted_pod_does_not_need_the_level_privileged() -> None:
     assert [fault.fix for fault in faults] == ["set baseline"]
 
 
-def test_policy_admits_the_capabilities_of_the_components() -> None:
-    """The policy, the components and the page have the same capabilities."""
-    name = r"[A-Z]+(?:_[A-Z]+)+|CHOWN|FOWNER|FSETID|SETUID|SETGID|SETFCAP|SETPCAP|KILL|MKNOD"
-    policy = (ROOT / "deploy/policy/policy.yaml").read_text()
-    admitted = re.search(r"!\(name in \[(.*?)\]", policy, re.DOTALL)
-    assert admitted
-    added = "".join(
-        line
-        for path in (ROOT / "deploy/components").rglob("*.yaml")
-        for line in path.read_text().splitlines(keepends=True)
-        if re.search(rf"(?:- |value: )(?:{name})\}}?$", line.rstrip())
-    )
-    expected = set(re.findall(name, added))
-    assert len(expected) > 15
-    assert set(re.findall(name, admitted[1])) == expected
-    page = (ROOT / "docs/kubernetes.md").read_text().partition("## Privileges")[2]
-    assert [each for each in sorted(expected) if each not in page] == []
-
-
-def test_page_quotes_the_messages_of_the_policy() -> None:
-    page = (ROOT / "docs/kubernetes.md").read_text()
-    policy = next(each for each in rendered("policy") if "validations" in each["spec"])
-    messages = [each["messageExpression"] for each in policy["spec"]["validations"]]
-    assert len(messages) == 4
-    for message in messages:
-        parts = [part for part in re.findall(r"'([^']+)'", message) if part[0] != ","]
-        assert [part for part in parts if part not in page] == []
-
-
 def test_fault_names_the_line_in_a_file() -> None:
     text = (DEPLOY / "base/worker.yaml").read_text()
     faults = found(text)
