@@ -6,7 +6,8 @@ from tests.cluster import suite
 from tests.cluster.suite import Check, Pod, container, start
 from tests.support.kubernetes import Kubectl, worker_pod
 from worker_images.cluster.cluster import of_machine
-from worker_images.cluster.settings import DRIVER_LABEL, NODE
+from worker_images.cluster.settings import NODE
+from worker_images.model.drivers.fleet import LABEL
 
 RUNTIME_CLASS = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "handler": "nvidia"}
 NOT_SERVED = "550.54.14"
@@ -63,7 +64,7 @@ def test_pod_that_waits_for_a_gpu_is_an_error(kubectl: Kubectl, pod: Pod, check:
 
 def test_pod_that_no_node_serves_is_an_error(kubectl: Kubectl, pod: Pod, check: Check) -> None:
     """The manifest's affinity keeps the pod from nodes whose driver the image does not serve."""
-    pod["spec"]["nodeSelector"] = {DRIVER_LABEL: NOT_SERVED}
+    pod["spec"]["nodeSelector"] = {LABEL: NOT_SERVED}
     kubectl.apply(pod)
     kubectl.wait("pod/worker", "condition=PodScheduled=false")
     found = check()
@@ -78,11 +79,11 @@ def test_driver_that_the_image_does_not_serve_is_named(
     if not of_machine().stand_in:
         pytest.skip("not run: the node has a driver of its own")
     start(kubectl, pod)
-    kubectl("label", "node", NODE, f"{DRIVER_LABEL}={NOT_SERVED}", "--overwrite")
+    kubectl("label", "node", NODE, f"{LABEL}={NOT_SERVED}", "--overwrite")
     try:
         failed = check().failed
     finally:
-        kubectl("label", "node", NODE, f"{DRIVER_LABEL}={of_machine().driver}", "--overwrite")
+        kubectl("label", "node", NODE, f"{LABEL}={of_machine().driver}", "--overwrite")
     assert failed["test_runsc_serves_the_node_driver"].startswith(
         f"this image's runsc does not serve the node's driver {NOT_SERVED}: sandboxes end with EOF;"
         f" gVisor releases 20240325.0 to 20250811.0 serve {NOT_SERVED}"

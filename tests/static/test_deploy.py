@@ -218,6 +218,12 @@ def test_key_that_occurs_twice_is_refused() -> None:
         manifests.read(text, "pod.yaml")
 
 
+def test_empty_documents_are_left_out() -> None:
+    """Helm writes documents of comments alone."""
+    (found,) = manifests.read("---\n# c\n---\n{}\n---\nkind: A\n---\n", "x.yaml")
+    assert (found.kind, found.finding(("kind",), "", "", "").line) == ("A", 6)
+
+
 def test_text_that_is_not_yaml_is_refused() -> None:
     with pytest.raises(DocumentError, match=r"^pod\.yaml:2:1: \(file\): not valid YAML"):
         manifests.read("kind: [Pod\n", "pod.yaml")

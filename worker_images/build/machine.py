@@ -2,8 +2,10 @@
 
 import os
 import platform
+import re
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from worker_images.errors import EngineError
@@ -27,6 +29,16 @@ class Machine:
         return cls(
             platform.machine(), all(map(shutil.which, ("apt-get", "dpkg-deb"))), os.geteuid() == 0
         )
+
+
+def capabilities() -> int:
+    """Return this process's effective capabilities as bits, by the kernel's numbers."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^CapEff:\s*(\w+)", status, re.MULTILINE)
+    return int(found[1], 16) if found else 0
 
 
 def check(machine: Machine, source: Source, variant: str) -> None:

@@ -89,18 +89,18 @@ class Cluster:
 
     def start(self, own: Parts, progress: Progress, options: Options) -> None:
         """Make what is missing, start the node and wait until it is ready; raises EngineError."""
-        program = parts.kubernetes(own)
-        requirements.check(compiled=program.path(own).is_file())
+        kubernetes = parts.kubernetes(own)
+        requirements.check(compiled=kubernetes.path(own).is_file())
         debian = parts.debian(own, CACHE / "tools", progress)
         pause = parts.pause(own, progress)
-        program.compiled(own, progress)
+        program = kubernetes.compiled(own, progress)
         with exclusive(self.state, progress, "starting the cluster"):
             if self.running and (self.state / READY).is_file():
                 progress("cluster: it is already running")
                 self._import(progress)
                 return
             self.stop()
-            parts.write_programs(own, self.state / "programs", progress)
+            parts.write_programs(self.root, program, self.state / "programs", progress)
             parts.write_pause_image(pause, self.state / "pause.tar")
             self._configure(debian, options)
             progress("cluster: starting")

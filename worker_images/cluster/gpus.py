@@ -4,8 +4,6 @@ https://github.com/cncf-tags/container-device-interface
 """
 
 import json
-import os
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -33,7 +31,8 @@ LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 
 def write_stand_ins(folder: Path, driver: str, gpus: int) -> None:
     """Write devices, libraries and their specification to the node's configuration; needs root."""
-    _make_devices(folder / "devices", gpus)
+    frontends = tuple((f"nvidia{number}", FRONTEND_MAJOR, number) for number in range(gpus))
+    stand_in.devices(folder / "devices", (*CONTROL, *frontends))
     (folder / "libraries").mkdir()
     names = [f"{name}.so.{driver}" for name in ("libcuda", "libnvidia-ml")]
     for name in names:
@@ -45,15 +44,6 @@ def write_stand_ins(folder: Path, driver: str, gpus: int) -> None:
     )
     (folder / "cdi").mkdir()
     (folder / "cdi" / "nvidia.json").write_text(json.dumps(found, indent=1) + "\n")
-
-
-def _make_devices(folder: Path, gpus: int) -> None:
-    folder.mkdir()
-    frontends = tuple((f"nvidia{number}", FRONTEND_MAJOR, number) for number in range(gpus))
-    for name, major, minor in (*CONTROL, *frontends):
-        path = folder / name
-        os.mknod(path, stat.S_IFCHR, os.makedev(major, minor))
-        path.chmod(0o666)
 
 
 def specification(devices: str, libraries: Sequence[str], gpus: int) -> Mapping[str, object]:

@@ -60,10 +60,12 @@ def debian(parts: Parts, state: Path, progress: Progress) -> Path:
     )
 
 
-def write_programs(parts: Parts, folder: Path, progress: Progress) -> None:
-    """Write the node's programs to a folder, if they differ from those that it has."""
-    program = kubernetes(parts).compiled(parts, progress)
-    full = parts.project.root / "out" / "full"
+def write_programs(root: Path, program: Path, folder: Path, progress: Progress) -> None:
+    """Write the node's programs to a folder, if they differ from those that it has.
+
+    `program` is that of Kubernetes; the runtimes are those of the checkout's worker:full.
+    """
+    full = root / "out" / "full"
     built = Record.read(full / "build.json")
     if built is None or not (full / "image.tar").is_file():
         raise UsageError("the node needs the runtimes of worker:full; run: make full")

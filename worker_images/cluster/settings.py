@@ -5,9 +5,10 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from worker_images.model.drivers.fleet import LABEL
+
 CONTEXT = "worker-images"
 NODE = "node1"
-DRIVER_LABEL = "nvidia.com/cuda.driver-version.full"
 PAUSE = "registry.example.com/pause:1"
 PODS = "10.244.0.0/24"
 # Users of the cluster, with the groups that Kubernetes knows.
@@ -86,7 +87,7 @@ class Options:
     @property
     def labels(self) -> Mapping[str, str]:
         """The labels that NVIDIA's feature discovery gives such a node."""
-        return {DRIVER_LABEL: self.driver, "nvidia.com/gpu.present": "true"}
+        return {LABEL: self.driver, "nvidia.com/gpu.present": "true"}
 
     @property
     def plugin(self) -> str:

@@ -129,8 +129,8 @@ def at(value: Any, *keys: str) -> Any:  # noqa: ANN401 - a manifest may have any
 def read(text: str, file: str) -> tuple[Manifest, ...]:
     """The objects in a file's text; raises DocumentError for text that is not YAML."""
     try:
-        nodes = [node for node in yaml.compose_all(text, Loader=yaml.CSafeLoader) if node]
-        values = [value for value in yaml.load_all(text, Loader=yaml.CSafeLoader) if value]
+        nodes = [*yaml.compose_all(text, Loader=yaml.CSafeLoader)]
+        values = [*yaml.load_all(text, Loader=yaml.CSafeLoader)]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -141,7 +141,7 @@ def read(text: str, file: str) -> tuple[Manifest, ...]:
     found = [
         Manifest(file, node, value)
         for node, value in zip(nodes, values, strict=True)
-        if isinstance(value, dict)
+        if value and isinstance(value, dict)
     ]
     if twice := [fault for each in found for fault in _repeated(each, each.node, ())]:
         raise DocumentError(twice)

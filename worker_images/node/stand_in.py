@@ -3,6 +3,7 @@
 import os
 import stat
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 from worker_images.node import node
@@ -27,10 +28,10 @@ NVIDIA = (
 )
 
 
-def devices(folder: Path) -> Path:
-    """Create a folder to mount as /dev; needs root."""
+def devices(folder: Path, nodes: Sequence[tuple[str, int, int]] = (*STANDARD, *NVIDIA)) -> Path:
+    """Create a folder of devices, by default one to mount as /dev; needs root."""
     folder.mkdir()
-    for name, major, minor in (*STANDARD, *NVIDIA):
+    for name, major, minor in nodes:
         os.mknod(folder / name, stat.S_IFCHR, os.makedev(major, minor))
         (folder / name).chmod(0o666)
     return folder

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from worker_images.build import machine
 from worker_images.build.machine import AMD64, Machine
 from worker_images.engine.endpoint import free_space
 from worker_images.errors import EngineError
@@ -36,12 +37,10 @@ class Facts:
     @classmethod
     def here(cls) -> Self:
         """Return the facts of this machine."""
-        status = Path("/proc/self/status").read_text()
-        found = re.search(r"^CapEff:\s*(\w+)", status, re.MULTILINE)
         total = re.search(r"^MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)
         return cls(
             Machine.here(),
-            int(found[1], 16) if found else 0,
+            machine.capabilities(),
             tuple(name for name in PROGRAMS if not shutil.which(name)),
             free_space(CACHE),
             int(total[1]) * 1024 if total else 0,

@@ -76,7 +76,7 @@ def gather(root: Path) -> Facts:
     return Facts(
         probes={subject: results.get(subject, TIMED_OUT) for subject in probes},
         machine=machine.Machine.here(),
-        capabilities=int(_first("/proc/self/status", r"^CapEff:\s*(\w+)") or "0", 16),
+        capabilities=machine.capabilities(),
         proxies={
             f"{name}_proxy": address
             for name, address in reach.proxies().items()
@@ -114,14 +114,6 @@ def layers_copied_on(root: Path, state: Path) -> str:
     return subprocess.run(
         ["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=False
     ).stdout.strip()
-
-
-def _first(file: str, pattern: str) -> str:
-    try:
-        found = re.search(pattern, Path(file).read_text(), re.MULTILINE)
-    except OSError:
-        return ""
-    return found[1] if found else ""
 
 
 def _probes(root: Path, loaded: Project) -> dict[str, Callable[[], str]]:
