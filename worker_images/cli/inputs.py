@@ -128,10 +128,10 @@ def fetch(argv: list[str], root: Path, progress: Progress) -> str:
 
 
 def _all_inputs(loaded: Project, locked: Lock) -> tuple[Input, ...]:
-    """Return the inputs of every component and architecture, of the engine and release tools."""
+    """Return the inputs of every component and architecture, and of every group of tools."""
     names = tuple(loaded.catalog.components)
-    owners = (inputs.ENGINE, inputs.RELEASE)
-    found: list[Input] = [inputs.tools(loaded, locked, owner) for owner in owners]
+    tools = loaded.catalog.packages.tools
+    found: list[Input] = [inputs.tools(loaded, locked, group) for group in tools]
     for architecture in ARCHITECTURES:
         everything = plan.of_components(loaded, locked, ALL, names, "packages", architecture)
         found += everything.inputs
