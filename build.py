@@ -70,7 +70,7 @@ def _open_standard_streams() -> None:
 
 
 def interrupt(*_: object) -> None:
-    """Handle SIGINT and SIGTERM alike, so that partial results are cleaned up.
+    """Handle SIGINT, SIGTERM and SIGHUP alike, so that partial results are cleaned up.
 
     Background jobs of a shell start with SIGINT ignored.
     """
@@ -81,6 +81,9 @@ if __name__ == "__main__":
     enter_environment()
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGINT, interrupt)
+    # nohup starts a command with SIGHUP ignored.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, interrupt)
     from worker_images.cli.main import main
 
     status = main(sys.argv[1:], ROOT)

@@ -1,7 +1,7 @@
 """The cluster of the tests: the private one, which is started if it does not run."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from tests.cluster import suite
 from tests.cluster.suite import Check, Pod, SuiteRun
 from tests.support.kubernetes import Kubectl, worker_pod
 from worker_images.build.go_programs import Parts
-from worker_images.cluster.cluster import Cluster, of_machine
+from worker_images.cluster.cluster import Cluster
 from worker_images.console import print_progress
 from worker_images.files import ROOT
 
@@ -27,11 +27,11 @@ def cluster() -> Iterator[Cluster]:
     """A running cluster; one that the tests started is stopped at the end."""
     found = Cluster(ROOT)
     running = found.running
-    found.start(Parts.of(ROOT), print_progress, of_machine())
+    found.start(Parts.of(ROOT), print_progress, suite.ONE_GPU)
     try:
         Kubectl(found).apply(RUNTIME_CLASS)
         # A run that was killed may have left other options.
-        found.hand_out(of_machine())
+        found.hand_out(suite.ONE_GPU)
         yield found
     finally:
         if not running:
@@ -46,6 +46,19 @@ def kubectl(cluster: Cluster) -> Iterator[Kubectl]:
     found("create", "namespace", namespace)
     yield found
     found("delete", "namespace", namespace)
+
+
+@pytest.fixture
+def runtime_class(kubectl: Kubectl) -> Iterator[Callable[[str], str]]:
+    """Create a RuntimeClass of a handler, which is deleted at the end, and return its name."""
+    name = kubectl.namespace
+
+    def create(handler: str) -> str:
+        kubectl.apply(RUNTIME_CLASS | {"metadata": {"name": name}, "handler": handler})
+        return name
+
+    yield create
+    kubectl("delete", "runtimeclass", name, "--ignore-not-found")
 
 
 @pytest.fixture

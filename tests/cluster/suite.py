@@ -3,11 +3,12 @@
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tests.support.kubernetes import Kubectl
+from worker_images.cluster.cluster import of_machine
 from worker_images.cluster.settings import CONTEXT
 from worker_images.files import ROOT
 from worker_images.model import results
@@ -15,6 +16,8 @@ from worker_images.model.results import FAILED, PASSED
 from worker_images.node import node
 
 Pod = dict[str, Any]
+# Tests need one GPU, also of a machine with several.
+ONE_GPU = replace(of_machine(), gpus=1)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Does each fault of a pod, its cluster or its name fail for its own reason?"""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.cluster import suite
@@ -9,16 +11,16 @@ from worker_images.cluster.cluster import of_machine
 from worker_images.cluster.settings import NODE
 from worker_images.model.drivers.fleet import LABEL
 
-RUNTIME_CLASS = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "handler": "nvidia"}
 NOT_SERVED = "550.54.14"
 # Ends when a check makes its folder in the pod.
 END_IN_A_CHECK = "until ls -d /tmp/tmp.* 2> /dev/null; do sleep 0.05; done; exit 1"
 OTHER_NUMBERS = "rm /dev/nvidia-uvm; mknod /dev/nvidia-uvm c 510 1; exec sleep infinity"
 
 
-def test_class_that_was_deleted_is_named(kubectl: Kubectl, pod: Pod, check: Check) -> None:
-    name = kubectl.namespace
-    kubectl.apply(RUNTIME_CLASS | {"metadata": {"name": name}})
+def test_class_that_was_deleted_is_named(
+    kubectl: Kubectl, pod: Pod, check: Check, runtime_class: Callable[[str], str]
+) -> None:
+    name = runtime_class("nvidia")
     pod["spec"]["runtimeClassName"] = name
     start(kubectl, pod)
     kubectl("delete", "runtimeclass", name)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.suite import ONE_GPU
 from tests.support.kubernetes import Kubectl, worker_pod
-from worker_images.cluster.cluster import Cluster, of_machine
+from worker_images.cluster.cluster import Cluster
 from worker_images.cluster.settings import Options
 from worker_images.node.node import GPU
 
@@ -17,8 +18,8 @@ LOOK = 'ls /dev | grep nvidia; echo "visible ${NVIDIA_VISIBLE_DEVICES-unset}"'
 @pytest.fixture
 def plugin(cluster: Cluster) -> Iterator[Options]:
     """The options of the device plugin, which are put back at the end."""
-    yield of_machine()
-    cluster.hand_out(of_machine())
+    yield ONE_GPU
+    cluster.hand_out(ONE_GPU)
 
 
 def look(kubectl: Kubectl, pod: Mapping[str, Any]) -> tuple[list[str], str]:

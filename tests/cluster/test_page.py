@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,13 +29,15 @@ MINE = "make test-pod CONTEXT=my-cluster NAMESPACE=worker-images POD=deployment/
 CHANGE = "kubectl --namespace worker-images set env deployment/worker-slim A=1"
 BEFORE = {"kubectl --namespace worker-images rollout undo deployment/worker-slim": CHANGE}
 NAMES = {"NODE": NODE, "my-cluster": CONTEXT}
-ROW = re.compile(r"^\| `([^`]+)` \| .* \| .* \|$", re.MULTILINE)
+ROW = re.compile(r"^\| (`[^|]+`) \| .* \| .* \|$", re.MULTILINE)
 
 
 @pytest.fixture
 def checkout(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
     """A checkout whose deploy/slim has stand-ins, and this checkout's image."""
-    assert cluster.running
+    kubectl = Kubectl(cluster)
+    # Deleted at the end, so it must not be that of somebody's worker.
+    assert not kubectl.get("namespaces", "--field-selector=metadata.name=worker-images")["items"]
     for name in ("build.py", "Makefile", ".venv", "tests", "worker_images", "versions.yaml"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "deploy/policy", tmp_path / "deploy/policy")
@@ -49,7 +51,6 @@ def checkout(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
             digest=manifest_digest("slim"),
         )
     yield tmp_path
-    kubectl = Kubectl(cluster)
     kubectl("delete", "namespace", "worker-images", "--ignore-not-found")
     kubectl("delete", "--kustomize", str(ROOT / "deploy/policy"), "--ignore-not-found")
 
@@ -98,39 +99,42 @@ def test_commands_that_the_page_test_leaves_to_ci_are_in_ci() -> None:
     assert set(LINES) >= OF_CI
 
 
-def test_node_without_the_handler_shows_the_message_of_the_page(kubectl: Kubectl) -> None:
-    name = kubectl.namespace
-    kubectl.apply(
-        {
-            "apiVersion": "node.k8s.io/v1",
-            "kind": "RuntimeClass",
-            "metadata": {"name": name},
-            "handler": "nvidia-2",
-        }
-    )
+def test_node_without_the_handler_shows_the_message_of_the_page(
+    kubectl: Kubectl, runtime_class: Callable[[str], str]
+) -> None:
     pod = worker_pod("handler")
-    pod["spec"]["runtimeClassName"] = name
+    pod["spec"]["runtimeClassName"] = runtime_class("nvidia-2")
     assert 'no runtime for "nvidia-2" is configured' in event(kubectl, pod)
-    kubectl("delete", "runtimeclass", name)
+
+
+def test_image_that_cannot_be_pulled_shows_the_message_of_the_page(kubectl: Kubectl) -> None:
+    pod = worker_pod("image")
+    pod["spec"]["containers"][0]["image"] = f"registry.invalid/worker@sha256:{64 * '1'}"
+    kubectl.apply(pod)
+    reason = "jsonpath={.status.containerStatuses[0].state.waiting.reason}"
+    kubectl.wait("pod/image", f"{reason}=ErrImagePull")
+    kubectl.wait("pod/image", f"{reason}=ImagePullBackOff")
+    assert "registry.invalid" in event(kubectl, pod)
 
 
 def test_node_without_a_specification_shows_the_message_of_the_page(
     kubectl: Kubectl, cluster: Cluster
 ) -> None:
-    folder = "/etc/cluster/cdi"
-    cluster.exec(["mv", folder, f"{folder}-away"])
+    # The folder stays: containerd watches it.
+    cluster.exec(["sh", "-c", "cd /etc/cluster/cdi && mkdir away && mv nvidia.* away"])
     try:
         message = event(kubectl, worker_pod("specification"))
     finally:
-        cluster.exec(["mv", f"{folder}-away", folder])
+        cluster.exec(["sh", "-c", "cd /etc/cluster/cdi && mv away/nvidia.* . && rmdir away"])
     assert "unresolvable CDI devices nvidia.com/gpu=0" in message
 
 
 def test_messages_of_the_page_are_those_that_tests_have_seen() -> None:
     """Tests have other names of RuntimeClasses."""
     sources = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
-    messages = ROW.findall(PAGE.partition("## If a worker does not start")[2])
-    assert len(messages) == 9
+    cells = ROW.findall(PAGE.partition("## If a worker does not start")[2])
+    messages = [each for cell in cells for each in re.findall("`([^`]+)`", cell)]
+    assert len(messages) == 11
     assert len(NEEDS_GPU) == 1
     patterns = [re.escape(each).replace('"nvidia"', '"[^"]+"') for each in messages]
     assert [each for each in patterns if not re.search(each, sources)] == []

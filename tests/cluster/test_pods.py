@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from tests.cluster.suite import Check, Pod, start
+from tests.cluster.suite import ONE_GPU, Check, Pod, start
 from tests.support.kubernetes import Kubectl, worker_pod
-from worker_images.cluster.cluster import Cluster, of_machine
+from worker_images.cluster.cluster import Cluster
 from worker_images.files import ROOT
 
 
@@ -20,13 +20,13 @@ def test_pod_with_cdi_devices_passes(
     kubectl: Kubectl, pod: Pod, check: Check, cluster: Cluster
 ) -> None:
     """CDI sets NVIDIA_VISIBLE_DEVICES to void, and needs no RuntimeClass."""
-    cluster.hand_out(replace(of_machine(), cdi=True))
+    cluster.hand_out(replace(ONE_GPU, cdi=True))
     try:
         del pod["spec"]["runtimeClassName"]
         start(kubectl, pod)
         found = check()
     finally:
-        cluster.hand_out(of_machine())
+        cluster.hand_out(ONE_GPU)
     assert (found.status, found.failed) == (0, {}), found.output
     assert found.checks["test_visible_devices_name_no_part_of_a_gpu"].seen == "void"
     seen = found.checks["test_runtime_class_adds_the_driver"].seen
@@ -37,7 +37,7 @@ def test_pod_that_shares_its_gpu_passes(
     kubectl: Kubectl, pod: Pod, check: Check, cluster: Cluster
 ) -> None:
     other = worker_pod("other")
-    cluster.hand_out(replace(of_machine(), replicas=2))
+    cluster.hand_out(replace(ONE_GPU, replicas=2))
     try:
         kubectl.apply(other)
         start(kubectl, pod)
@@ -45,6 +45,6 @@ def test_pod_that_shares_its_gpu_passes(
         found = check()
         kubectl("delete", "pods", "--all", "--now")
     finally:
-        cluster.hand_out(of_machine())
+        cluster.hand_out(ONE_GPU)
     assert (found.status, found.failed) == (0, {}), found.output
     assert found.checks["test_gpu_count_matches_the_limit"].seen.startswith("1 in /dev")

@@ -4,17 +4,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from tests.cluster.suite import ONE_GPU
 from tests.support.kubernetes import manifest_digest
 from worker_images.build.go_programs import Parts
 from worker_images.cluster import settings
-from worker_images.cluster.cluster import IMAGE, Cluster, of_machine
+from worker_images.cluster.cluster import IMAGE, Cluster
 from worker_images.console import print_progress
-from worker_images.errors import EngineError
+from worker_images.errors import EngineError, UsageError
 from worker_images.files import ROOT
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -23,11 +24,12 @@ KEPT = {".lock", "etc", "lock", "log", "logs", "pause.tar", "programs", "root"}
 START = """\
 import sys
 from pathlib import Path
+from tests.cluster.suite import ONE_GPU
 from worker_images.build.go_programs import Parts
-from worker_images.cluster.cluster import Cluster, of_machine
+from worker_images.cluster.cluster import Cluster
 from worker_images.files import ROOT
 own = Cluster(ROOT, Path(sys.argv[1]))
-own.start(Parts.of(ROOT), lambda text: print(text, flush=True), of_machine())
+own.start(Parts.of(ROOT), lambda text: print(text, flush=True), ONE_GPU)
 """
 
 
@@ -74,7 +76,7 @@ def commands() -> list[str]:
 
 
 def test_stop_leaves_nothing(own: Own) -> None:
-    own.cluster.start(Parts.of(ROOT), print_progress, of_machine())
+    own.cluster.start(Parts.of(ROOT), print_progress, ONE_GPU)
     assert len(own.traces) > 3
     own.cluster.stop()
     assert own.traces == set()
@@ -88,7 +90,7 @@ def test_second_start_keeps_the_node_and_imports_what_it_lacks(cluster: Cluster)
     images = ["ctr", "--namespace=k8s.io", "images"]
     name = f"{IMAGE}@{manifest_digest('slim')}"
     cluster.exec([*images, "delete", name])
-    cluster.start(Parts.of(ROOT), print_progress, of_machine())
+    cluster.start(Parts.of(ROOT), print_progress, ONE_GPU)
     assert cluster.get("node", "node1")["metadata"]["uid"] == before
     assert name in cluster.exec([*images, "list", "--quiet"]).split()
 
@@ -97,7 +99,7 @@ def test_program_that_does_not_start_is_named(own: Own, monkeypatch: pytest.Monk
     """The error has the program's own message, and nothing is left."""
     monkeypatch.setattr(settings, "CONTAINERD", "version = none\n")
     with pytest.raises(EngineError, match="containerd ended with exit status 1"):
-        own.cluster.start(Parts.of(ROOT), print_progress, of_machine())
+        own.cluster.start(Parts.of(ROOT), print_progress, ONE_GPU)
     assert own.traces == set()
 
 
@@ -124,6 +126,12 @@ def test_start_after_a_killed_start_is_complete(own: Own) -> None:
     """The half-started node is ended, and a new one has the images."""
     assert started(own, signal.SIGKILL) == -signal.SIGKILL
     assert own.cluster.running
-    own.cluster.start(Parts.of(ROOT), print_progress, of_machine())
+    own.cluster.start(Parts.of(ROOT), print_progress, ONE_GPU)
     listed = own.cluster.exec(["ctr", "--namespace=k8s.io", "images", "list", "--quiet"])
     assert f"{IMAGE}@{manifest_digest('full')}" in listed.split()
+
+
+def test_running_node_of_another_driver_is_refused(cluster: Cluster) -> None:
+    """A second start would keep the node, and with it the driver."""
+    with pytest.raises(UsageError, match=r"to start one with 550.54.14, run first: \./build.py"):
+        cluster.start(Parts.of(ROOT), print_progress, replace(ONE_GPU, driver="550.54.14"))

@@ -13,9 +13,10 @@ from worker_images.build.doctor import cluster as requirements
 from worker_images.build.go_programs import Parts
 from worker_images.build.record import Record, exclusive
 from worker_images.build.tars import Progress
-from worker_images.cluster import gpus, parts, settings
-from worker_images.cluster.settings import NODE, Link, Options
-from worker_images.errors import EngineError
+from worker_images.cluster import gpus, links, parts, settings
+from worker_images.cluster.links import Link
+from worker_images.cluster.settings import NODE, Options
+from worker_images.errors import EngineError, UsageError
 from worker_images.files import CACHE
 from worker_images.node import node, stand_in
 
@@ -24,7 +25,6 @@ IMAGE = "registry.example.com/worker"
 GPU = "nvidia.com/gpu"
 START_SECONDS = 90
 PAUSE_SECONDS = 0.1
-LINKS = 10
 READY = "ready"
 RESTART = """kill "$(cat /run/gpu-plugin.pid)"
 gpu-plugin "$@" >>/var/log/cluster/gpu-plugin 2>&1 </dev/null &
@@ -96,17 +96,19 @@ class Cluster:
         program = kubernetes.compiled(own, progress)
         with exclusive(self.state, progress, "starting the cluster"):
             if self.running and (self.state / READY).is_file():
+                self._check_driver(options.driver)
                 progress("cluster: it is already running")
                 self._import(progress)
                 return
             self.stop()
             parts.write_programs(self.root, program, self.state / "programs", progress)
             parts.write_pause_image(pause, self.state / "pause.tar")
-            self._configure(debian, options)
             progress("cluster: starting")
             begun = time.monotonic()
             try:
-                self._checked("start")
+                with links.unused() as link:
+                    self._configure(debian, options, link)
+                    self._checked("start")
                 self._wait_for_containerd()
                 if not options.stand_in:
                     self.exec(["mkdir", "-p", f"{gpus.CONFIGURATION}/cdi"])
@@ -120,10 +122,18 @@ class Cluster:
             (self.state / READY).touch()
             progress(f"cluster: {NODE} is ready after {time.monotonic() - begun:.1f} s")
 
-    def _configure(self, debian: Path, options: Options) -> None:
+    def _check_driver(self, driver: str) -> None:
+        """Check the driver of the node that runs; raises UsageError."""
+        running = (self.state / "driver").read_text()
+        if running != driver:
+            raise UsageError(
+                f"the node that runs has driver {running}; to start one with {driver}, run first:"
+                " ./build.py cluster stop"
+            )
+
+    def _configure(self, debian: Path, options: Options, link: Link) -> None:
         folder = self.state / "etc"
         shutil.rmtree(folder, ignore_errors=True)
-        link = free_link()
         folder.mkdir(mode=0o700)
         if options.stand_in:
             gpus.write_stand_ins(folder, options.driver, options.gpus)
@@ -134,6 +144,7 @@ class Cluster:
             path.chmod(0o600)
         shutil.copy(self.root / parts.FOLDER / "services", folder)
         (self.state / "link").write_text(link.line)
+        (self.state / "driver").write_text(options.driver)
         place = self.state / "root"
         place.unlink(missing_ok=True)
         place.symlink_to(debian)
@@ -223,15 +234,3 @@ def of_machine(driver: str | None = None) -> Options:
     if not here.driver:
         return Options(driver or stand_in.DRIVER)
     return Options(here.driver, len(here.gpus), stand_in=False)
-
-
-def free_link() -> Link:
-    """Return a name and addresses that this machine does not use; raises EngineError."""
-    interfaces = {path.name for path in Path("/sys/class/net").iterdir()}
-    routes = Path("/proc/net/route").read_text().splitlines()[1:]
-    used = {bytes.fromhex(line.split()[1])[::-1][:3] for line in routes}
-    for number in range(LINKS):
-        name = f"wimk{number}"
-        if name not in interfaces and bytes((10, 214, number)) not in used:
-            return Link(name, f"10.214.{number}.1", f"10.214.{number}.2")
-    raise EngineError("no free network in 10.214.0.0/16; delete an interface: ip link delete wimk0")

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from worker_images.cluster.links import Link
 from worker_images.model.drivers.fleet import LABEL
 
 CONTEXT = "worker-images"
@@ -53,20 +54,6 @@ TOOLKIT = """\
 """
 # The version of the CDI specification that containerd 1.7 reads.
 CDI_VERSION = "0.5.0"
-
-
-@dataclass(frozen=True)
-class Link:
-    """The interface that connects the machine with the node, and the two addresses."""
-
-    name: str
-    machine: str
-    node: str
-
-    @property
-    def line(self) -> str:
-        """The content of the file that scripts/cluster/node reads."""
-        return f"{self.name} {self.machine}/30 {self.node}\n"
 
 
 @dataclass(frozen=True)

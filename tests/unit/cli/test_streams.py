@@ -1,8 +1,12 @@
 """Commands whose disk or output streams are full or closed."""
 
 import errno
+import fcntl
 import os
+import signal
+import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -25,6 +29,28 @@ def test_full_disk_is_a_one_line_error(
         capsys.readouterr().err
         == "build.py: /somewhere: No space left on device; fix this and retry\n"
     )
+
+
+def unread(pipe: int) -> bool:
+    """Whether no process has read what was written to a pipe."""
+    return fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)) != bytes(4)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_hangup_ends_a_command_unless_nohup_ignores_it(ignored: bool) -> None:
+    """Its terminal was closed: the command cleans up as after Ctrl-C."""
+    prefix = ["env", "--ignore-signal=HUP"] if ignored else []
+    command = [*prefix, sys.executable, "build.py", "manifests", "-"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stderr=pipe, text=True) as process:
+        assert process.stdin
+        process.stdin.write("a: b\n")
+        process.stdin.flush()
+        while unread(process.stdin.fileno()):
+            assert process.poll() is None
+        process.send_signal(signal.SIGHUP)
+        _, errors = process.communicate("")
+    assert process.returncode == (2 if ignored else 130), errors
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import json
 
 from worker_images.cluster import gpus, parts, settings
-from worker_images.cluster.settings import Link, Options
+from worker_images.cluster.links import Link
+from worker_images.cluster.settings import Options
 from worker_images.files import ROOT
 
 LINK = Link("wimk0", "10.214.0.1", "10.214.0.2")
