@@ -4,16 +4,35 @@ Shared by build.py and python3 -m worker_images.node; no other module prints. Te
 and output of images, nodes and logs. Control characters are escaped.
 """
 
+import codecs
 import contextlib
+import io
 import sys
 from collections.abc import Callable
 
 from worker_images.errors import EngineError, ImageBuildError, InterruptedBuildError
 from worker_images.untrusted import printable
 
+# For streams that cannot encode them.
+PLAIN = {"→": "->", "✓": "+", "✗": "x", "○": "-", "»": ">", "…": "..."}
+
+
+def _in_plain(error: UnicodeError) -> tuple[str, int]:
+    """Replace what a stream cannot encode; other errors are raised again."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(PLAIN.get(character, "?") for character in text), error.end
+
+
+codecs.register_error("plain", _in_plain)
+
 
 def main(program: str, work: Callable[[], tuple[int, str]], interrupted: str) -> int:
     """Do the work, print its text, and return its exit code or that of its error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plain")
     try:
         status, text = work()
         _print(text)

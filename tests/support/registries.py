@@ -17,13 +17,17 @@ GO_BRANCH = "pkg/sentry/kernel/kernel_state_autogen.go"
 
 @dataclass
 class Registry:
-    """A body, a status, or the name of a fault for each path, and the received requests."""
+    """A body, a status, or the name of a fault for each path, and the received requests.
+
+    With `authorization`, requests need that header.
+    """
 
     address: str
     rows: dict[str, bytes | int | str] = field(default_factory=dict)
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     sent: list[dict[str, str]] = field(default_factory=list)
+    authorization: str = ""
     open: threading.Event = field(default_factory=threading.Event)
     hanging: threading.Event = field(default_factory=threading.Event)
 
@@ -47,6 +51,8 @@ class Handler(BaseHTTPRequestHandler):
         registry.requests.append((self.command, self.path))
         registry.sent.append(dict(self.headers))
         row = registry.rows.get(path, 404)
+        if registry.authorization not in {"", self.headers.get("Authorization")}:
+            row = 401
         if row == "hang":
             registry.hanging.set()
             registry.open.wait(30)

@@ -1,6 +1,7 @@
 """Errors become messages and exit codes."""
 
 import errno
+import io
 
 import pytest
 
@@ -70,3 +71,17 @@ def test_error_and_its_output_cannot_control_a_terminal(
 def test_progress_cannot_control_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     console.print_progress(ESCAPE)
     assert capsys.readouterr().err == f"» {ESCAPED}\n"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("utf-8", "✓ é → …\n"), ("latin-1", "+ é -> ...\n"), ("ascii", "+ ? -> ...\n")],
+)
+def test_text_is_shown_in_the_characters_of_the_stream(
+    encoding: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal with another character set than UTF-8 is no reason to fail."""
+    buffer = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(buffer, encoding=encoding))
+    assert console.main("program", lambda: (0, "✓ é → …"), "interrupted") == 0
+    assert buffer.getvalue().decode(encoding) == shown

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from worker_images.errors import EngineError, FetchError
+from worker_images.fetch import access, apt_errors
 from worker_images.fetch.http import Download, ensure_all
 from worker_images.files import scratch, without_stale_parts
 from worker_images.model.lock import Package
@@ -21,18 +22,8 @@ ADDRESS = re.compile(
     r"'(?P<url>[^']+)' (?P<file>\S+) (?P<size>[0-9]+) SHA256:(?P<sha256>[0-9a-f]{64})"
 )
 
-# The next step for errors of apt-get that do not come from the network.
-FIXES = {
-    "No space left|enough free space": "free some space in the cache, or set XDG_CACHE_HOME",
-    "Unable to locate package|no installation candidate": (
-        "correct the package's name, or debian.suite in versions.yaml"
-    ),
-    "not signed|NO_PUBKEY|EXPKEYSIG|not valid yet|expired": (
-        "check the clock, debian-archive-keyring and debian.mirror in versions.yaml"
-    ),
-}
-CHECK_NETWORK = "check debian.mirror in versions.yaml and the network"
-
+# The address of an archive at a time, such as snapshot.debian.org/archive/debian/20260701T000000Z.
+SNAPSHOT = re.compile(r"/[0-9]{8}T[0-9]{6}Z(/|$)")
 APT_CONFIGURATION = """\
 Dir "{folder}";
 Dir::Etc "etc";
@@ -66,7 +57,9 @@ def security_sources(pin: DebianPin) -> str:
 
 
 def _source(mirror: str, suite: str) -> str:
-    return f"deb [signed-by={KEYRING}] {mirror} {suite} main\n"
+    # The indexes of a snapshot have expired; the time in its address says which they are.
+    old = " check-valid-until=no" if SNAPSHOT.search(mirror) else ""
+    return f"deb [signed-by={KEYRING}{old}] {mirror} {suite} main\n"
 
 
 def resolve(
@@ -102,7 +95,7 @@ def newest(sources_list: str, names: Collection[str], architecture: str) -> dict
     if not rows:
         raise FetchError(
             f"resolving Debian packages: no package for {architecture} in:"
-            f" {' '.join(sources_list.split())}; {CHECK_NETWORK}"
+            f" {' '.join(sources_list.split())}; {apt_errors.CHECK_NETWORK}"
         )
     found: dict[str, str] = {}
     for name, version in rows:
@@ -140,12 +133,13 @@ def closures(
 
 
 def apt_folder(folder: Path, sources_list: str, architecture: str) -> str:
-    """Make a folder in which apt uses these sources and no setting of the machine.
+    """Make a folder in which apt uses these sources, and the machine's proxies and logins.
 
-    Returns the path of its configuration.
+    Returns the path of its configuration. No other setting of the machine is used.
     """
     for name in (
         "etc/apt.conf.d",
+        "etc/auth.conf.d",
         "etc/preferences.d",
         "state/lists/partial",
         "cache/archives/partial",
@@ -155,7 +149,12 @@ def apt_folder(folder: Path, sources_list: str, architecture: str) -> str:
     (folder / "status").touch()
     (folder / "etc" / "sources.list").write_text(sources_list)
     configuration = folder / "apt.conf"
-    configuration.write_text(APT_CONFIGURATION.format(folder=folder, architecture=architecture))
+    mirrors = re.findall(r"https?://\S+", sources_list)
+    text = APT_CONFIGURATION.format(folder=folder, architecture=architecture)
+    configuration.write_text(text + access.apt_configuration(mirrors))
+    logins = folder / "etc" / "auth.conf.d" / "mirrors.conf"
+    logins.touch(mode=0o600)
+    logins.write_text(access.apt_logins(mirrors))
     return str(configuration)
 
 
@@ -163,13 +162,7 @@ def _apt(configuration: str, *arguments: str) -> str:
     command = ["env", f"APT_CONFIG={configuration}", "LC_ALL=C", "apt-get", "-q", "-y", *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
-        cause = next(
-            (line for line in result.stderr.splitlines() if line.startswith("E:")),
-            result.stderr.strip(),
-        )
-        fixes = (fix for pattern, fix in FIXES.items() if re.search(pattern, cause))
-        fix = next(fixes, CHECK_NETWORK)
-        raise FetchError(f"resolving Debian packages: apt-get {arguments[0]}: {cause}; {fix}")
+        raise apt_errors.failure(arguments[0], result.stderr)
     return result.stdout
 
 

@@ -5,9 +5,10 @@ Importing requests takes 0.1 s, so modules that every command loads import this 
 
 import contextlib
 import os
+import re
 import ssl
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -15,10 +16,15 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from worker_images.errors import NoResponseError
+from worker_images.fetch import access
 
 MAX_REDIRECTS = 5
 CHUNK = 1 << 20
 OK = 200
+UNAUTHORIZED = 401
+LOGIN = " (the host needs a login: add it to ~/.netrc or to /etc/apt/auth.conf.d)"
+# Errors of certificates that a wrong clock causes, too.
+CLOCK = re.compile("certificate is not yet valid|certificate has expired")
 # Hosts to which redirects are allowed, separated by commas, for a mirror with files on other hosts.
 REDIRECT_HOSTS = "WORKER_IMAGES_REDIRECT_HOSTS"
 NO_RETRIES = urllib3.Retry(0, read=False)
@@ -28,15 +34,28 @@ class RefusedError(requests.RequestException):
     """A redirect is not allowed."""
 
 
+class Login(requests.auth.AuthBase):
+    """The login for a host: in its address, of ~/.netrc, or of apt."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """The request with its login."""
+        address = request.url or ""
+        found = requests.utils.get_auth_from_url(address)
+        found = found if any(found) else access.login(address)
+        return requests.auth.HTTPBasicAuth(*found)(request) if any(found) else request
+
+
 class Session(requests.Session):
     """A session that follows few redirects, to the same host or to allowed hosts.
 
-    Redirects from https to http are refused.
+    Redirects from https to http are refused. The environment's proxies come before others.
     """
 
-    def __init__(self, retries: urllib3.Retry) -> None:
+    def __init__(self, retries: urllib3.Retry, proxies: Mapping[str, str]) -> None:
         super().__init__()
+        self.proxies.update(proxies)
         self.max_redirects = MAX_REDIRECTS
+        self.auth = Login()
         # Digests are of the bytes on the server, without compression for the transfer.
         self.headers["Accept-Encoding"] = "identity"
         # The machine's certificates, unless REQUESTS_CA_BUNDLE is set.
@@ -69,7 +88,7 @@ def open_response(
     status, follow = 0, method == "GET"
     try:
         with (
-            Session(retries) as session,
+            Session(retries, access.proxies(address)) as session,
             session.request(
                 method, address, stream=True, timeout=timeout, allow_redirects=follow
             ) as response,
@@ -78,7 +97,7 @@ def open_response(
             if response.ok:
                 yield response
                 return
-        reason = f"HTTP {status}"
+        reason = f"HTTP {status}{LOGIN if status == UNAUTHORIZED else ''}"
     except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
         reason = cause(error)
     raise NoResponseError(f"{without_credentials(address)}: {reason}", status)
@@ -125,7 +144,11 @@ def cause(error: BaseException) -> str:
         chain.append(deeper)
     for each in reversed(chain):
         if isinstance(each, OSError) and not isinstance(each, requests.RequestException):
-            return each.strerror or str(each)
+            return _with_clock(each.strerror or str(each))
     if any(isinstance(each, urllib3.exceptions.ProtocolError) for each in chain):
         return "the connection broke off"
     return f"{type(error).__name__}: the address, a proxy variable or the response is malformed"
+
+
+def _with_clock(reason: str) -> str:
+    return f"{reason} ({access.clock()})" if CLOCK.search(reason) else reason

@@ -122,6 +122,11 @@ def _fault(name: str, place: Mark, what: str, why: str, fix: str) -> Finding:
 
 def _characters(text: str, name: str) -> Iterator[Finding]:
     """Invisible characters: control, bidirectional and others."""
+    if "\r\n" in text:
+        place = Mark(text.count("\n", 0, text.index("\r\n")) + 1, 1)
+        fix = "convert it, for example with dos2unix"
+        yield _fault(name, place, "Windows line ends", "lines end with CRLF, and need LF", fix)
+        return
     line, start = 1, 0
     for position, character in enumerate(text):
         if character == "\n":

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from worker_images.errors import EngineError, FetchError
-from worker_images.fetch import apt
+from worker_images.fetch import access, apt
 from worker_images.files import ROOT
 from worker_images.model import pins
 from worker_images.model.lock import Package
@@ -49,6 +49,7 @@ def test_package_is_unpacked_below_the_cache(
         assert "./control" in tar.getnames()
 
 
+NOW = "this machine's clock shows 2026-11-26 12:00 UTC"
 ERRORS = {
     "E: Unable to locate package tinni": (
         "correct the package's name, or debian.suite in versions.yaml"
@@ -62,6 +63,18 @@ ERRORS = {
     "E: Failed to fetch http://m/InRelease  Could not connect to m:80": (
         "check debian.mirror in versions.yaml and the network"
     ),
+    "E: Release file for http://m/InRelease is not valid yet (invalid for another 3h).": (
+        f"{NOW}, which is behind the mirror's; set it"
+    ),
+    "E: Release file for http://m/InRelease is expired (invalid since 3d 4h).": (
+        f"{NOW}; if that is right, the mirror no longer gets updates: use another, or a snapshot,"
+        " whose address has its time"
+    ),
+    "E: Failed to fetch http://m/Packages.xz  File has unexpected size (1 != 2). Mirror sync in"
+    " progress?": "the mirror is being updated; run again in a few minutes, or use another mirror",
+    "E: Failed to fetch http://m/InRelease  401  Unauthorized [IP: 192.0.2.1 80]": (
+        "the mirror needs a login: add it to ~/.netrc or to /etc/apt/auth.conf.d"
+    ),
 }
 
 
@@ -73,6 +86,7 @@ def test_next_step_depends_on_the_error_of_apt(
     (tmp_path / "apt-get").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(apt, "KEYRING", tmp_path)
+    monkeypatch.setattr(access, "clock", lambda: NOW)
     pin = pins.load(ROOT / "versions.yaml")[0].debian
     with pytest.raises(FetchError) as caught:
         apt.resolve(pin, {"base": ["tini"]})

@@ -93,7 +93,7 @@ def test_certificates_are_those_of_the_machine(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv(bundle, __file__)
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
-    with session.Session(session.NO_RETRIES) as ours:
+    with session.Session(session.NO_RETRIES, {}) as ours:
         found = ours.merge_environment_settings("https://host.invalid", {}, None, None, None)
         assert found["verify"] == __file__
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/other.pem")
