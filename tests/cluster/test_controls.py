@@ -1,15 +1,17 @@
 """Does each fault of a pod, its cluster or its name fail for its own reason?"""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from tests.cluster import suite
-from tests.cluster.suite import Check, Pod, container, start
+from tests.cluster.suite import ONE_GPU, Check, Pod, container, start
 from tests.support.kubernetes import Kubectl, worker_pod
-from worker_images.cluster.cluster import of_machine
+from worker_images.cluster.cluster import Cluster, of_machine
 from worker_images.cluster.settings import NODE
 from worker_images.model.drivers.fleet import LABEL
+from worker_images.model.gpus import GPU
 
 NOT_SERVED = "550.54.14"
 # Ends when a check makes its folder in the pod.
@@ -51,6 +53,25 @@ def test_limit_without_a_class_is_named(kubectl: Kubectl, pod: Pod, check: Check
     )
     assert failed["test_driver_files_match_the_driver"].startswith("no libcuda and no libnvidia-ml")
     assert "test_container_requests_full_gpus" not in failed
+
+
+def test_shares_of_one_gpu_are_not_several_gpus(
+    kubectl: Kubectl, pod: Pod, check: Check, cluster: Cluster
+) -> None:
+    """NVIDIA's device plugin gives shares the name of GPUs by default."""
+    container(pod)["resources"]["limits"][GPU] = 2
+    cluster.hand_out(replace(ONE_GPU, replicas=2))
+    try:
+        start(kubectl, pod)
+        failed = check().failed
+        kubectl("delete", "pods", "--all", "--now")
+    finally:
+        cluster.hand_out(ONE_GPU)
+    assert set(failed) == {"test_gpu_count_matches_the_limit"}
+    assert (
+        "1 in /dev; the limit is nvidia.com/gpu: 2: on a node that shares GPUs by time"
+        in (failed["test_gpu_count_matches_the_limit"])
+    )
 
 
 def test_pod_that_waits_for_a_gpu_is_an_error(kubectl: Kubectl, pod: Pod, check: Check) -> None:

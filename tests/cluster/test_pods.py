@@ -1,11 +1,13 @@
 """Do pods with a GPU pass the checks, whichever way the cluster hands it out?"""
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from tests.cluster.suite import ONE_GPU, Check, Pod, start
+from tests.cluster.suite import ONE_GPU, Check, Pod, container, start
 from tests.support.kubernetes import Kubectl, worker_pod
 from worker_images.cluster.cluster import Cluster
 from worker_images.files import ROOT
+from worker_images.model.capabilities import SANDBOX
 
 
 def test_valid_pod_passes(kubectl: Kubectl, pod: Pod, check: Check) -> None:
@@ -31,6 +33,35 @@ def test_pod_with_cdi_devices_passes(
     assert found.checks["test_visible_devices_name_no_part_of_a_gpu"].seen == "void"
     seen = found.checks["test_runtime_class_adds_the_driver"].seen
     assert seen == "no runtimeClassName; this cluster adds the driver's files without one"
+
+
+def test_pod_with_cdi_devices_under_another_class_passes(
+    kubectl: Kubectl, pod: Pod, check: Check, cluster: Cluster, runtime_class: Callable[[str], str]
+) -> None:
+    """The driver's files come with the devices, whatever the handler's name."""
+    name = runtime_class("runc")
+    cluster.hand_out(replace(ONE_GPU, cdi=True))
+    try:
+        pod["spec"]["runtimeClassName"] = name
+        start(kubectl, pod)
+        found = check()
+    finally:
+        cluster.hand_out(ONE_GPU)
+    assert (found.status, found.failed) == (0, {}), found.output
+    seen = found.checks["test_runtime_class_adds_the_driver"].seen
+    assert seen == f"runtimeClassName {name}, handler runc"
+
+
+def test_pod_with_capabilities_starts_sandboxes_as_root(
+    kubectl: Kubectl, pod: Pod, check: Check
+) -> None:
+    added = {"drop": ["ALL"], "add": [*SANDBOX]}
+    container(pod)["securityContext"] = {"runAsUser": 0, "capabilities": added}
+    start(kubectl, pod)
+    found = check()
+    assert (found.status, found.failed) == (0, {}), found.output
+    seen = found.checks["test_permissions_allow_sandboxes"].seen
+    assert seen.startswith("runsc runs as root;")
 
 
 def test_pod_that_shares_its_gpu_passes(

@@ -12,14 +12,14 @@ from tests.support import runsc_checks
 from worker_images.errors import EngineError
 from worker_images.files import ROOT
 from worker_images.harness.options import not_run
-from worker_images.model.drivers import table
+from worker_images.model.drivers import fleet, table
 from worker_images.model.drivers.table import DRIVERS, Release, Table
 from worker_images.node.node import Device, Node
 from worker_images.node.place import RUNSC, PlaceError
 from worker_images.node.pod import devices, driver, kubectl, permissions, request
 from worker_images.node.pod.kubectl import Pod
 from worker_images.node.pod.permissions import Permissions
-from worker_images.node.pod.request import Request
+from worker_images.node.pod.request import DIGEST, Request
 
 WORKER = pytest.StashKey[Worker]()
 NO_DRIVER = "a stand-in has no driver behind it"
@@ -32,9 +32,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     if not config.getoption("context"):
         raise pytest.UsageError("name a worker's pod: --context CTX --namespace NS --pod POD")
-    names = ("context", "namespace", "pod", "container", "kubectl", "kubeconfig")
+    named = str(config.getoption("image") or "")
+    if named and not Path(named).exists() and not DIGEST.search(named):
+        raise pytest.UsageError(
+            f"--image {named}: no such file, and no digest; name an archive, or REF@sha256:..."
+        )
     try:
-        worker = Worker(*kubectl.find(Pod(*(config.getoption(name) for name in names))))
+        worker = Worker(*kubectl.find(Pod.of(config.getoption)))
         worker.check_alive()
     except PlaceError as error:
         raise pytest.UsageError(str(error)) from error
@@ -114,15 +118,15 @@ def driver_version(worker: Worker, driver_text: str, stand_in: bool) -> str:
     if not stand_in:
         return driver.loaded(driver_text)
     found = worker.pod.get("node", worker.found["spec"]["nodeName"])
-    return driver.labelled(found["metadata"].get("labels", {}))
+    return fleet.labelled(found["metadata"].get("labels", {}))
 
 
 @pytest.fixture(scope="session")
 def nvidia_smi(pytestconfig: pytest.Config, driver_text: str, stand_in: bool) -> str:
-    """The path of nvidia-smi in the pod."""
+    """The command line of nvidia-smi in the pod."""
     if stand_in:
         not_run(pytestconfig, "pod", NO_DRIVER)
-    found = driver.program(driver_text)
+    found = driver.command(driver_text)
     if not found:
         reason = "no nvidia-smi in the pod; NVIDIA_DRIVER_CAPABILITIES=compute,utility adds it"
         not_run(pytestconfig, "pod", reason)

@@ -1,8 +1,10 @@
 """Starts sandboxes inside the pod, from a bundle that is written there."""
 
 import json
+import secrets
 import shlex
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,17 +12,20 @@ from tests.pod.worker import Worker
 from worker_images.node import runsc
 from worker_images.node.node import Node
 from worker_images.node.place import RUNSC, TIMEOUT_SECONDS, CommandResult, PlaceError
+from worker_images.node.pod.boot import HUNG
 from worker_images.node.pod.permissions import Permissions
 from worker_images.node.spec import DRIVER, Container, specification
 
-FOLDERS = ("bin", "sbin", "lib", "lib64")
+# Other architectures have no /usr/lib64.
+FOLDERS = "ls -d /usr/bin /usr/sbin /usr/lib /usr/lib64 2> /dev/null"
+SECONDS = 90.0
 ROOT = """set -eu
 cd {folder}
 mkdir -p rootfs/usr/local rootfs/proc rootfs/dev rootfs/sys rootfs/tmp driver/lib64 driver/bin
 mkdir -p rootfs{driver}
-for name in {folders}; do
-  mkdir -p rootfs/usr/$name
-  [ -e rootfs/$name ] || ln -s usr/$name rootfs/$name
+for path in {folders}; do
+  mkdir -p rootfs$path
+  [ -e rootfs/${{path##*/}} ] || ln -s ${{path#/}} rootfs/${{path##*/}}
 done
 for path in {libraries}; do
   name=${{path##*/}}
@@ -35,8 +40,9 @@ cat > config.json << 'END'
 END
 """
 # gVisor sets its standard streams to non-blocking. With those of the open shell, later output would
-# be cut off.
-WITH_OWN_STREAMS = """({line}) > {folder}/output 2> {folder}/errors
+# be cut off. A sandbox that hangs must not take the shell with it: the others would not run.
+WITH_OWN_STREAMS = """timeout --kill-after=5 {seconds:g} sh -c {line} \\
+  > {folder}/output 2> {folder}/errors
 status=$?
 cat {folder}/output
 cat {folder}/errors >&2
@@ -53,11 +59,18 @@ class Sandboxes:
     folder: str
     permissions: Permissions
     flags: tuple[str, ...] = ()
+    seconds: float = SECONDS
+
+    @property
+    def mode(self) -> tuple[str, ...]:
+        """How runsc runs with what the pod's user may do."""
+        return () if self.permissions.is_admin else ("--rootless",)
 
     def boot(self) -> CommandResult:
-        """Start a sandbox with the pod's own root, without privileges and without devices."""
-        flags = f"--rootless --network=none --ignore-cgroups --root={self.folder}/boot"
-        return self._start(f"cd {self.folder} && {RUNSC} {flags} do cat /proc/version")
+        """Start a sandbox with the pod's own root, without devices."""
+        flags = ("--network=none", "--ignore-cgroups", f"--root={self.folder}/boot")
+        line = shlex.join([RUNSC, *self.mode, *flags, "do", "cat", "/proc/version"])
+        return self._start(f"cd {self.folder} && {line}")
 
     def run(self, command: str) -> CommandResult:
         """Run a shell command in a sandbox with the pod's devices and driver files.
@@ -66,27 +79,35 @@ class Sandboxes:
         """
         self._write(command)
         words = [RUNSC, f"--root={self.folder}/state", "--debug", f"--debug-log={self.folder}/log/"]
-        rootless = () if self.permissions.is_admin else ("--rootless",)
-        line = shlex.join([*words, *runsc.FLAGS, *rootless, *self.flags])
-        return self._start(f"rm -rf {self.folder}/log; {line} run --bundle={self.folder} check")
+        line = shlex.join([*words, *runsc.FLAGS, *self.mode, *self.flags])
+        # One that was killed keeps its name.
+        name = f"check-{secrets.token_hex(4)}"
+        return self._start(f"rm -rf {self.folder}/log; {line} run --bundle={self.folder} {name}")
 
     def _start(self, line: str) -> CommandResult:
-        return self.worker.run(
-            WITH_OWN_STREAMS.format(line=line, folder=self.folder), TIMEOUT_SECONDS
+        script = WITH_OWN_STREAMS.format(
+            line=shlex.quote(line), folder=self.folder, seconds=self.seconds
         )
+        begin = time.monotonic()
+        answer = self.worker.run(script, TIMEOUT_SECONDS)
+        if not answer.status or time.monotonic() - begin < self.seconds:
+            return answer
+        hung = f"{HUNG} {self.seconds:g} seconds\n"
+        return replace(answer, errors=f"{answer.errors}{hung}")
 
     def log(self) -> str:
         """The debug log of the last sandbox."""
         return self.worker.run(f"cat {self.folder}/log/* 2> /dev/null").output or NO_LOG
 
     def _write(self, command: str) -> None:
+        folders = self.worker.run(FOLDERS).output.split()
         container = Container(Path(f"{self.folder}/rootfs"), ("/bin/sh", "-c", command), {})
         config = specification(self.node, container, Path(self.folder))
-        config["mounts"] += [_program_folder(f"/usr/{name}") for name in FOLDERS]
+        config["mounts"] += [_program_folder(path) for path in folders]
         script = ROOT.format(
             folder=self.folder,
             driver=DRIVER,
-            folders=" ".join(FOLDERS),
+            folders=shlex.join(folders),
             libraries=shlex.join(map(str, self.node.libraries)),
             programs=shlex.join(map(str, self.node.programs)),
             devices=shlex.join(device.path for device in self.node.devices),

@@ -24,7 +24,7 @@ def test_permissions_allow_sandboxes(pod_permissions: Permissions, seen: Seen) -
 def test_sandbox_boots_in_the_pod(
     worker: Worker, pod_sandboxes: Sandboxes, drivers: Table, seen: Seen
 ) -> None:
-    """A sandbox without privileges runs gVisor's kernel; the pod itself does not."""
+    """A sandbox runs gVisor's kernel; the pod itself does not."""
     found = boot.started(pod_sandboxes.boot(), "", pod_sandboxes.permissions, drivers)
     seen(found.seen)
     assert not found.problem, found.problem

@@ -6,6 +6,7 @@ from worker_images.harness.open_shell import OpenShell, TransportError
 from worker_images.node.place import CommandResult, PlaceError
 from worker_images.node.pod import kubectl
 from worker_images.node.pod.kubectl import Object, Pod
+from worker_images.untrusted import printable
 
 SECONDS = 60.0
 
@@ -38,11 +39,11 @@ class Worker:
                 self._shell = OpenShell(self.pod.shell)
             status, output, errors = self._shell.run(line.encode(), seconds)
         except (OSError, TransportError) as error:
-            self.lost = f"lost the shell in pod {self.pod.name}: {self._why(error)}"
+            self.lost = printable(f"lost the shell in pod {self.pod.name}: {self._why(error)}")
             raise PlaceError(self.lost) from error
-        return CommandResult(
-            status, output.decode(errors="replace"), errors.decode(errors="replace")
-        )
+        # A pod may print what a terminal obeys.
+        texts = (printable(each.decode(errors="replace")) for each in (output, errors))
+        return CommandResult(status, *texts)
 
     def check_alive(self) -> None:
         """Raise PlaceError if the shell was lost; it ends with the container."""

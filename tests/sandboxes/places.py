@@ -13,16 +13,9 @@ from typing import Any, Protocol
 from tests.sandboxes.launcher import HOOK_PATH, NVIDIA_RUNTIME, PRIVILEGED, UNPRIVILEGED
 from tests.sandboxes.worker import Worker
 from worker_images.errors import EngineError
+from worker_images.model.capabilities import RUNC, RUNSC
 from worker_images.node.place import PlaceError, run_command
 
-# The least that runsc needs in a worker that is root, for sandboxes with networks and limits.
-RUNSC = ("SYS_ADMIN", "SETUID", "SETGID", "SETFCAP", "NET_ADMIN", "NET_RAW")
-# What runc needs in addition. It gives users' containers only capabilities that the worker has, and
-# traces them for their mounts.
-RUNC = (
-    *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD"),
-    *("NET_BIND_SERVICE", "SETPCAP", "SYS_CHROOT", "SYS_PTRACE"),
-)
 CAPABILITIES = {UNPRIVILEGED: (), PRIVILEGED: RUNSC, HOOK_PATH: (*RUNSC, *RUNC)}
 HELD = "capsh --decode=$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)"
 USER = 1000

@@ -10,8 +10,9 @@ from tests.sandboxes.conftest import LAYER
 from tests.sandboxes.launcher import IGNORE, PRIVILEGED, Launcher, Sandbox, users_root
 from tests.sandboxes.networks import Network
 from tests.sandboxes.page import commands
-from tests.sandboxes.places import RUNSC, EnginePlace, Place
+from tests.sandboxes.places import EnginePlace, Place
 from worker_images.harness.options import not_run
+from worker_images.model.capabilities import RUNSC
 from worker_images.node.limits import Limits
 
 GOFER = "cannot create gofer process: gofer: fork/exec /proc/self/exe: operation not permitted"

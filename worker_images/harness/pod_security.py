@@ -4,16 +4,12 @@ from collections.abc import Iterator
 
 from worker_images.errors import Finding
 from worker_images.harness.manifests import LEVEL, Container, Pod, at
+from worker_images.model.capabilities import BASELINE
 from worker_images.model.document import quoted
 
 UNCONFINED = "Unconfined"
 PROFILES = ("seccompProfile", "appArmorProfile")
 HOST = ("hostNetwork", "hostPID", "hostIPC")
-# What the Pod Security level baseline admits.
-BASELINE = {
-    *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD"),
-    *("NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
-}
 SETTINGS: tuple[tuple[tuple[str, ...], object, str], ...] = (
     (("allowPrivilegeEscalation",), False, "false"),
     (("readOnlyRootFilesystem",), True, "true"),

@@ -72,13 +72,13 @@ def values(folder: Path = Path("/proc/sys")) -> dict[str, int]:
     return found
 
 
-def forbids_unprivileged(found: Mapping[str, int]) -> str:
+def forbids_unprivileged(found: Mapping[str, int], machine: str = "this machine") -> str:
     """Why these settings allow sandboxes to root only, and the fix; empty where all users can."""
     for name, value in found.items():
         setting = SETTINGS[name]
         if setting.unprivileged and value not in setting.good:
             return (
-                f"{name} is {value}, so only root can create a sandbox on this machine;"
+                f"{name} is {value}, so only root can create a sandbox on {machine};"
                 f" {setting.fix.format(name)}"
             )
     return ""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from worker_images.errors import EngineError
+from worker_images.model import capabilities
 from worker_images.node.limits import Limits
 from worker_images.node.node import CONTROL, MEMORY, Device, Node
 
@@ -16,11 +17,6 @@ from worker_images.node.node import CONTROL, MEMORY, Device, Node
 DRIVER = "/usr/local/nvidia"
 LIBRARIES, PROGRAMS = f"{DRIVER}/lib64", f"{DRIVER}/bin"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Docker's default capabilities.
-CAPABILITIES = (
-    *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD"),
-    *("NET_BIND_SERVICE", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
-)
 
 
 class SpecError(EngineError):
@@ -87,7 +83,7 @@ def specification(node: Node, container: Container, bundle: Path, host: str = ""
             ],
             "cwd": "/",
             "capabilities": {
-                kind: [f"CAP_{name}" for name in CAPABILITIES]
+                kind: [f"CAP_{name}" for name in capabilities.DOCKER]
                 for kind in ("bounding", "effective", "permitted")
             },
             "noNewPrivileges": True,

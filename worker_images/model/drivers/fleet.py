@@ -101,8 +101,13 @@ def _row(metadata: Mapping[str, object]) -> tuple[str, str]:
     known = {key: labels[key] for key in (LABEL, *PARTS) if labels.get(key)}
     if invalid := [key for key, value in known.items() if not isinstance(value, str)]:
         raise UntrustedError(f"node {shown(name)}: label {invalid[0]} is not a string")
-    parts = [known[part] for part in PARTS if part in known]
-    return name, known.get(LABEL, "") or (".".join(parts) if PARTS[0] in labels else "")
+    return name, labelled(known)
+
+
+def labelled(labels: Mapping[str, str]) -> str:
+    """The driver in a node's labels; empty without one."""
+    parts = [labels[part] for part in PARTS if labels.get(part)]
+    return labels.get(LABEL, "") or (".".join(parts) if labels.get(PARTS[0]) else "")
 
 
 def _node(name: str, written: str, place: str, table: Table) -> Node:

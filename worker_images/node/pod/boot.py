@@ -7,6 +7,7 @@ from worker_images.node.pod.finding import Finding
 from worker_images.node.pod.permissions import Permissions
 
 FATAL = "FATAL ERROR: "
+HUNG = "the sandbox did not end in"
 
 
 def why(text: str, permissions: Permissions, drivers: Table) -> str:
@@ -23,7 +24,8 @@ def why(text: str, permissions: Permissions, drivers: Table) -> str:
         return f"{cause.message}; {cause.step}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     fatal = [line.partition(FATAL)[2] for line in lines if FATAL in line]
-    shown = [*fatal, *lines[-1:], "no output"][0]
+    hung = [line for line in lines if line.startswith(HUNG)]
+    shown = [*hung, *fatal, *lines[-1:], "no output"][0]
     return f"runsc failed: {shown}; read its debug log: python3 -m worker_images.node explain LOG"
 
 

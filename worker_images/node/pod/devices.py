@@ -139,8 +139,15 @@ def count(text: str, request: Request) -> Finding:
     gpus = [name for name, node in nodes(text).items() if node.is_device and GPU.match(name)]
     seen = f"{len(gpus)} in /dev; the limit is {request}"
     least = min(1, request.count) if request.is_shared else request.count
-    if len(gpus) < least or not gpus:
+    if not gpus:
         return Finding(seen, f"a GPU is missing: {seen}; {ADD}")
+    if len(gpus) < least:
+        return Finding(
+            seen,
+            f"fewer GPUs than requested: {seen}: on a node that shares GPUs by time, the limit"
+            " counts shares, and several may be of one GPU; set the limit to 1, or remove"
+            " sharing.timeSlicing from the configuration of NVIDIA's device plugin",
+        )
     if len(gpus) > request.count:
         return Finding(
             seen,

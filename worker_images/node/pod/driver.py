@@ -1,6 +1,7 @@
 """The node's driver as a pod sees it: its version, its files, nvidia-smi, and the GPUs' fabric."""
 
 import re
+import shlex
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -16,14 +17,11 @@ SCRIPT = f"""cat {VERSION} 2> /dev/null
 for each in {FOLDERS}; do ls -d $each/lib*.so.*.* 2> /dev/null; done
 PATH="$PATH:/usr/local/nvidia/bin" command -v nvidia-smi || true"""
 LIBRARY = re.compile(r"/(lib[a-z0-9-]+)\.so\.(\d+\.\d+(?:\.\d+)?)$")
-REQUIRED = ("libcuda", "libnvidia-ml")
+CUDA, NVML = REQUIRED = ("libcuda", "libnvidia-ml")
 NO_DRIVER = (
     f"no driver version in {VERSION}: the node's driver is not loaded, or the pod has no GPU; load"
     " the driver on the node (nvidia-smi must work there), then recreate the pod"
 )
-# The labels of NVIDIA's GPU feature discovery.
-LABEL = "nvidia.com/cuda.driver-version.full"
-OLDER_LABELS = tuple(f"nvidia.com/cuda.driver.{part}" for part in ("major", "minor", "rev"))
 FABRIC = re.compile(r"^\s*Fabric\n\s*State\s*: (.*)\n\s*Status\s*: (.*)$", re.MULTILINE)
 NO_FABRIC = "N/A"
 
@@ -39,10 +37,14 @@ def program(text: str) -> str:
     return next((line for line in text.splitlines() if line.endswith("/nvidia-smi")), "")
 
 
-def labelled(labels: dict[str, str]) -> str:
-    """The driver's version in the labels of a node; empty without one."""
-    older = [labels[name] for name in OLDER_LABELS if labels.get(name)]
-    return labels.get(LABEL) or ".".join(older)
+def command(text: str) -> str:
+    """The command line of nvidia-smi, with which it finds NVML; empty without the program.
+
+    The loader does not search the folder in which GKE's device plugin mounts the libraries.
+    """
+    folders = {str(path.parent) for path in files(text) if path.name.startswith(f"{NVML}.so.")}
+    path = program(text)
+    return f"LD_LIBRARY_PATH={shlex.quote(':'.join(sorted(folders)))} {path}" if path else ""
 
 
 def loaded(text: str) -> str:
@@ -56,7 +58,8 @@ def served(driver: str, drivers_of_runsc: Collection[str], drivers: Table) -> Fi
         return Finding(f"no {VERSION}", NO_DRIVER)
     if not drivers_of_runsc:
         return Finding(driver, "runsc lists no drivers; use a worker image that has runsc")
-    if driver in drivers_of_runsc:
+    # gVisor reads a missing third part as 00.
+    if f"{driver}.00" in drivers_of_runsc or driver in drivers_of_runsc:
         return Finding(f"{driver}, one of {len(drivers_of_runsc)} served drivers")
     return Finding(
         f"{driver}, not one of {len(drivers_of_runsc)} served drivers",

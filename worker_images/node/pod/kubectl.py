@@ -1,15 +1,24 @@
 """A worker's pod in a cluster: its objects, read with kubectl, and the command of its shell."""
 
+import contextlib
 import json
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from worker_images.model import gpus
+from worker_images.model.drivers.fleet import LABEL
 from worker_images.node.place import PlaceError, run_command
+from worker_images.untrusted import shown
 
+# The options that name a pod, in the order of its fields.
+OPTIONS = ("context", "namespace", "pod", "container", "kubectl", "kubeconfig")
 SECONDS = 30
 NOTICE_SECONDS = 3
+# The longest text of the cluster in a message.
+MESSAGE = 1000
 Object = dict[str, Any]
 
 
@@ -36,6 +45,11 @@ class Pod:
     kubectl: str = "kubectl"
     kubeconfig: str = ""
 
+    @classmethod
+    def of(cls, option: Callable[[str], str]) -> "Pod":
+        """The pod that the options name, which a function returns."""
+        return cls(*map(option, OPTIONS))
+
     @property
     def command(self) -> tuple[str, ...]:
         """kubectl with the cluster and the namespace."""
@@ -61,7 +75,7 @@ class Pod:
         )
         what = f"kubectl {shlex.join(words)}"
         if result.status:
-            raise _failure(self, what, result.errors.strip())
+            raise _failure(self, what, shown(result.errors, MESSAGE))
         try:
             value: Object = json.loads(result.output)
         except ValueError as error:
@@ -117,10 +131,12 @@ def _of_owner(pod: Pod) -> Object:
     # Without labels, every pod of the namespace would match.
     if not labels or selects.get("matchExpressions"):
         raise PlaceError(f"{pod.name} does not select its pods by labels alone; name a pod")
-    selector = ",".join(f"{key}={value}" for key, value in labels.items())
-    found: list[Object] = pod.get("pods", f"--selector={selector}")["items"]
+    selector = "--selector=" + ",".join(f"{key}={value}" for key, value in labels.items())
+    owners = _owners(pod, owner, selector)
+    # Another owner's pods may have the same labels.
+    found = [each for each in pod.get("pods", selector)["items"] if _controller(each) in owners]
     if not found:
-        raise NotFoundError(f"{pod.name} has no pod")
+        raise PlaceError(f"{pod.name} has no pod; {_refused(pod, owners)}")
     return max(
         found,
         key=lambda each: (
@@ -131,20 +147,40 @@ def _of_owner(pod: Pod) -> Object:
     )
 
 
-def _why_no_pod(pod: Pod) -> str:
-    """Why there is no pod, as far as the cluster shows it, and the next step."""
-    try:
-        pod.get("namespace", pod.namespace)
-    except NotFoundError as error:
-        return str(error)
-    except PlaceError:
-        pass
+def _owners(pod: Pod, owner: Object, selector: str) -> frozenset[str]:
+    """The IDs of an owner and of its replica sets, which own the pods of a Deployment."""
+    identity = str(owner["metadata"].get("uid", ""))
+    sets = pod.get("replicasets", selector)["items"] if owner.get("kind") == "Deployment" else []
+    own = {str(each["metadata"].get("uid", "")) for each in sets if _controller(each) == identity}
+    return frozenset({identity, *own} - {""})
+
+
+def _controller(found: Object) -> str:
+    """The ID of the object that controls another; empty without one."""
+    references = found["metadata"].get("ownerReferences", [])
+    return next((str(each["uid"]) for each in references if each.get("controller")), "")
+
+
+def _refused(pod: Pod, owners: frozenset[str]) -> str:
+    """Why the cluster created no pod for the owners, as far as its events show it."""
     try:
         events = pod.get("events", "--field-selector=reason=FailedCreate")["items"]
     except PlaceError:
         events = []
-    if events:
-        return f"the cluster refuses to create pods there: {events[-1].get('message', '')}"
+    own = [each for each in events if each.get("involvedObject", {}).get("uid") in owners]
+    if own:
+        message = shown(own[-1].get("message", ""), MESSAGE)
+        return f"the cluster refuses to create pods there: {message}"
+    return f"list the pods: {pod.show('get', 'pods')}"
+
+
+def _why_no_pod(pod: Pod) -> str:
+    """Why there is no pod, as far as the cluster shows it, and the next step."""
+    with contextlib.suppress(ForbiddenError):
+        try:
+            pod.get("namespace", pod.namespace)
+        except NotFoundError as error:
+            return str(error)
     return f"list the pods: {pod.show('get', 'pods')}"
 
 
@@ -155,17 +191,8 @@ def _container(found: Object, name: str) -> str:
     if name and name not in names:
         pod = found["metadata"]["name"]
         raise PlaceError(f"pod {pod} has no container {name}; it has: {', '.join(names)}")
-    with_gpu = [
-        each["name"]
-        for each in containers
-        if any(key.startswith("nvidia.com/") for key in _limits(each))
-    ]
+    with_gpu = [each["name"] for each in containers if gpus.has_gpu(each)]
     return name or [*with_gpu, *names][0]
-
-
-def _limits(container: Object) -> Object:
-    limits: Object = container.get("resources", {}).get("limits", {})
-    return limits
 
 
 def container_of(found: Object, name: str) -> Object:
@@ -182,8 +209,9 @@ def status_of(found: Object, name: str) -> Object:
 STEPS = {
     "Insufficient nvidia.com/": "its GPUs are in use or not advertised: end the pod that has the"
     " GPU, or add a node",
-    "affinity": "no node has a label that the manifest requires; compare the image's drivers with:"
-    " kubectl get nodes --label-columns nvidia.com/cuda.driver-version.full",
+    # Not rules of anti-affinity.
+    "node affinity/selector": "no node has a label that the manifest requires; compare the image's"
+    f" drivers with: kubectl get nodes --label-columns {LABEL}",
 }
 
 
@@ -196,7 +224,7 @@ def _not_running(pod: Pod, found: Object) -> str:
         return ""
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            message = condition.get("message", "not scheduled")
+            message = shown(condition.get("message", "not scheduled"), MESSAGE)
             steps = [step for part, step in STEPS.items() if part in message]
             return f"Pending: {message}; {(steps or [pod.show('describe', 'pod', pod.name)])[0]}"
     if refusal := _refusal(status):
@@ -204,7 +232,7 @@ def _not_running(pod: Pod, found: Object) -> str:
     why: Object = next(iter(state.values()), {})
     reason = why.get("reason") or status.get("reason") or status.get("phase", "no status")
     message = why.get("message") or status.get("message") or f"container {pod.container}"
-    return f"{reason}: {message}; see: {pod.show('describe', 'pod', pod.name)}"
+    return f"{shown(f'{reason}: {message}', MESSAGE)}; see: {pod.show('describe', 'pod', pod.name)}"
 
 
 def _refusal(status: Object) -> str:
@@ -213,6 +241,7 @@ def _refusal(status: Object) -> str:
         for state in (each.get("state", {}), each.get("lastState", {})):
             ended = state.get("terminated", {})
             if ended.get("exitCode"):
-                message = ended.get("message", "").strip() or f"exit code {ended['exitCode']}"
+                message = shown(ended.get("message", ""), MESSAGE)
+                message = message or f"exit code {ended['exitCode']}"
                 return f"init container {each['name']} ended: {message}"
     return ""

@@ -5,11 +5,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker_images.model import gpus
+from worker_images.model.gpus import GPU, MIG, SHARED
 from worker_images.node.pod.finding import Finding
 from worker_images.node.pod.kubectl import Object
 
-PLUGIN, MIG, SHARED = "nvidia.com/", "nvidia.com/mig-", ".shared"
 CLASS = "nvidia"
+CLASS_FILE = "deploy/base/runtime-class.yaml"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 FULL_GPUS = "assign full GPUs to these nodes: nvproxy does not support MIG"
 
@@ -28,20 +30,15 @@ class Request:
         return self.resource.endswith(SHARED)
 
     def __str__(self) -> str:
-        return f"{self.resource or 'nvidia.com/gpu'}: {self.count}"
+        return f"{self.resource or GPU}: {self.count}"
 
 
 def request_of(container: Object) -> Request:
     """The GPUs that a container's specification requests."""
-    resources = container.get("resources", {})
-    limits = {
-        key: value
-        for key, value in resources.get("limits", {}).items()
-        if key.startswith(PLUGIN) and int(value)
-    }
-    claims = tuple(each["name"] for each in resources.get("claims", []))
-    for name, value in sorted(limits.items()):
-        return Request(name, int(value), claims)
+    claims = gpus.claims(container)
+    for name, value in sorted(gpus.resources(container, "limits").items()):
+        if int(value):
+            return Request(name, int(value), claims)
     return Request(claims=claims)
 
 
@@ -58,15 +55,16 @@ def limit(request: Request, container: str) -> Finding:
         return Finding(f"resource claim {', '.join(request.claims)} (DRA)")
     return Finding(
         "no limit",
-        f"container {container} requests no GPU; set resources.limits: nvidia.com/gpu: 1",
+        f"container {container} requests no GPU; set resources.limits: {GPU}: 1",
     )
 
 
 def runtime_class(name: str, handler: str | None, driver_files: Collection[Path]) -> Finding:
     """Check that the pod's RuntimeClass adds the driver.
 
-    `handler` is None if the class does not exist. Some clusters need no class, because the device
-    plugin adds the driver's files (GKE), or because NVIDIA's runtime is the node's default.
+    `handler` is None if the class does not exist. Some clusters need no class, or have one with
+    another handler: the device plugin adds the driver's files (GKE, CDI), or NVIDIA's runtime is
+    the node's default.
     """
     if not name and driver_files:
         return Finding("no runtimeClassName; this cluster adds the driver's files without one")
@@ -79,14 +77,14 @@ def runtime_class(name: str, handler: str | None, driver_files: Collection[Path]
         return Finding(
             f"runtimeClassName {name}",
             f"RuntimeClass {name} does not exist any more: the cluster refuses new pods of this"
-            " manifest; create it: kubectl apply -k deploy/slim",
+            f" manifest; create it: kubectl apply -f {CLASS_FILE}",
         )
     seen = f"runtimeClassName {name}, handler {handler}"
-    if CLASS not in handler:
+    if CLASS not in handler and not driver_files:
         return Finding(
             seen,
-            f"RuntimeClass {name} has the handler {handler}, which does not add the driver; use a"
-            " RuntimeClass with the handler nvidia",
+            f"RuntimeClass {name} has the handler {handler}, and the pod has no driver's files; use"
+            f" a RuntimeClass with the handler nvidia, as in {CLASS_FILE}",
         )
     return Finding(seen)
 

@@ -111,7 +111,7 @@ def join_results(row: Row, found: Results, drivers: Table) -> Result:
     """Return a row's result from the results of its tests.
 
     A failed test fails the row. One suite whose tests all passed is enough: it replaces a suite
-    that cannot run here, but not one that did not finish.
+    that cannot run here, but not one that did not finish. This machine does not replace a pod.
     """
     broken = [
         found.incomplete[name] for name in map(suite_of, row.tests) if name in found.incomplete
@@ -123,7 +123,7 @@ def join_results(row: Row, found: Results, drivers: Table) -> Result:
         if result.outcome == FAILED:
             return _failed(row, test, result, drivers)
     passed = _in_passed_suites(results)
-    if not passed:
+    if not passed or (row.layer == "pod" and len(passed) < len(results)):
         return Result(NOT_RUN, reason=_unique(result.reason for result in results.values()))
     noun = "test" if len(passed) == 1 else "tests"
     seen = _unique(result.seen for result in passed)

@@ -188,8 +188,7 @@ def _check_machine(options: argparse.Namespace) -> None:
             raise PlaceError(
                 f"kubectl not found: {options.kubectl}; install it, or name it with --kubectl"
             )
-        names = ("context", "namespace", "pod", "container", "kubectl", "kubeconfig")
-        kubectl.find(Pod(*(vars(options)[name] for name in names)))
+        kubectl.find(Pod.of(vars(options).__getitem__))
 
 
 def _missing_option(row: Row, run: Run, image: str) -> str:

@@ -91,7 +91,15 @@ TWO = GOOD + "/dev/nvidia1 is character special file c3:1\n/dev/nvidia1 opens\n"
 @pytest.mark.parametrize(
     ("text", "request_", "problem"),
     [
-        (GOOD, Request("nvidia.com/gpu", 2), "a GPU is missing: 1 in /dev; the limit is"),
+        (
+            GOOD,
+            Request("nvidia.com/gpu", 2),
+            (
+                "fewer GPUs than requested: 1 in /dev; the limit is nvidia.com/gpu: 2: on a node"
+                " that shares GPUs by time, the limit counts shares, and several may be of one GPU;"
+                " set the limit to 1"
+            ),
+        ),
         ("", ONE, "a GPU is missing: 0 in /dev"),
         ("", Request("nvidia.com/gpu.shared", 1), "a GPU is missing"),
         (TWO, ONE, "more GPUs than requested: 2 in /dev; the limit is nvidia.com/gpu: 1"),

@@ -1,5 +1,6 @@
 """The node's driver in a pod: its version, files, nvidia-smi and fabric."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -30,16 +31,25 @@ def test_driver_is_read_from_the_pod() -> None:
     assert driver.program("") == driver.loaded("") == ""
 
 
-def test_driver_of_a_node_is_in_its_labels() -> None:
-    older = dict(zip(driver.OLDER_LABELS, ("580", "159", "04"), strict=True))
-    assert driver.labelled(older) == driver.labelled({driver.LABEL: DRIVER}) == DRIVER
-    assert driver.labelled({}) == ""
+def test_nvidia_smi_finds_nvml_in_its_folder(tmp_path: Path) -> None:
+    """The loader does not search the folder of GKE's device plugin."""
+    program = tmp_path / "bin/nvidia-smi"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$LD_LIBRARY_PATH $1"\n')
+    program.chmod(0o755)
+    text = TEXT.replace("/usr/local/nvidia/bin", str(program.parent))
+    line = f"{driver.command(text)} -L"
+    printed = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
+    assert printed.stdout == "/usr/local/nvidia/lib64 -L\n"
+    assert driver.command("") == ""
 
 
 @pytest.mark.parametrize(
     ("version", "served", "problem"),
     [
         (DRIVER, [DRIVER], ""),
+        ("550.90", ["550.90.00"], ""),
+        ("550.90", ["550.90.12"], "this image's runsc does not serve the node's driver 550.90"),
         ("", [DRIVER], "no driver version in /proc/driver/nvidia/version: the node's driver is"),
         (DRIVER, [], "runsc lists no drivers"),
         (

@@ -40,9 +40,23 @@ def write(answers: Path, found: dict[str, Any], name: str = "pod") -> None:
     (answers / f"{name}.json").write_text(json.dumps(found))
 
 
+def deploy(answers: Path, *pods: dict[str, Any]) -> None:
+    """Write a Deployment with its replica set, another replica set, and pods."""
+    labels = {"matchLabels": {"app": "worker"}}
+    owner = {"kind": "Deployment", "metadata": {"uid": "slim"}, "spec": {"selector": labels}}
+    write(answers, owner, "deployment-slim")
+    sets = [
+        {"metadata": {"uid": uid, "ownerReferences": [{"uid": owner, "controller": True}]}}
+        for uid, owner in (("set", "slim"), ("other", "full"))
+    ]
+    write(answers, {"items": sets}, "replicasets")
+    write(answers, {"items": [*pods]}, "pods")
+
+
 def test_pod_is_found_with_its_container(answers: Path) -> None:
     found = fake_worker.pod()
-    found["spec"]["containers"].insert(0, {"name": "proxy"})
+    other = {"limits": {"nvidia.com/hostdev": "1"}}
+    found["spec"]["containers"].insert(0, {"name": "proxy", "resources": other})
     write(answers, found)
     named, read = kubectl.find(pod(answers))
     assert (named.name, named.container, read) == ("worker", "worker", found)
@@ -61,8 +75,10 @@ def test_container_that_the_pod_lacks_is_an_error(answers: Path) -> None:
 def test_owner_is_resolved_to_its_running_pod(answers: Path) -> None:
     ended = fake_worker.pod() | {"status": {"phase": "Failed"}}
     ended["metadata"] |= {"name": "old", "creationTimestamp": "2026-11-26T00:00:00Z"}
-    write(answers, {"spec": {"selector": {"matchLabels": {"app": "worker"}}}}, "deployment-slim")
-    write(answers, {"items": [ended, fake_worker.pod()]}, "pods")
+    running = fake_worker.pod()
+    for each in (ended, running):
+        each["metadata"]["ownerReferences"] = [{"uid": "set", "controller": True}]
+    deploy(answers, ended, running)
     assert kubectl.find(pod(answers, "deployment/slim"))[0].name == "worker"
 
 
@@ -119,16 +135,48 @@ def test_misspelt_namespace_is_named(answers: Path) -> None:
     assert 'namespaces "gpu" not found' in error(answers)
 
 
-def test_pod_that_the_cluster_refuses_has_the_reason_of_the_event(answers: Path) -> None:
+def test_pods_that_the_cluster_refuses_have_the_reason_of_their_event(answers: Path) -> None:
+    """The events of others are not the reason."""
+    deploy(answers)
     message = 'pods "worker-" is forbidden: pod rejected: RuntimeClass "nvidia" not found'
-    write(answers, {"items": [{"message": message}]}, "events")
-    assert error(answers).endswith(f"the cluster refuses to create pods there: {message}")
+    events = [
+        {"message": message, "involvedObject": {"uid": "set"}},
+        {"message": "another Deployment's", "involvedObject": {"uid": "other"}},
+    ]
+    write(answers, {"items": events}, "events")
+    refused = f"the cluster refuses to create pods there: {message}"
+    assert error(answers, "deployment/slim") == f"deployment/slim has no pod; {refused}"
+    write(answers, {"items": events[1:]}, "events")
+    found = error(answers, "deployment/slim")
+    assert found.startswith("deployment/slim has no pod; list the pods: kubectl")
 
 
-def test_owner_without_pods_is_an_error(answers: Path) -> None:
-    write(answers, {"spec": {"selector": {"matchLabels": {"app": "worker"}}}}, "deployment-slim")
-    write(answers, {"items": []}, "pods")
-    assert error(answers, "deployment/slim").startswith("deployment/slim has no pod; list the pods")
+@pytest.mark.parametrize(
+    "references",
+    [
+        [],
+        [{"uid": "other", "controller": True}],
+        [{"uid": "set"}],
+    ],
+)
+def test_pod_of_another_owner_is_not_the_owners(
+    references: list[dict[str, Any]], answers: Path
+) -> None:
+    """Its labels may be the same."""
+    other = fake_worker.pod()
+    other["metadata"]["ownerReferences"] = references
+    deploy(answers, other)
+    assert "deployment/slim has no pod" in error(answers, "deployment/slim")
+
+
+def test_texts_of_the_cluster_are_escaped(answers: Path) -> None:
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "\x1b[2Jgone"}}
+    status = {"containerStatuses": [{"name": "worker", "state": waiting}]}
+    write(answers, fake_worker.pod() | {"status": status})
+    assert "ErrImagePull: \\u001b[2Jgone" in error(answers)
+    (answers / "pod.json").unlink()
+    (answers / "pod.error").write_text("error: \x1b[2Jgone")
+    assert "error: \\u001b[2Jgone" in error(answers)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +238,18 @@ SCHEDULED = {"type": "PodScheduled", "status": "False"}
             (
                 "pod worker: Pending: 1 node(s) didn't match Pod's node affinity/selector.; no node"
                 " has a label that the manifest requires"
+            ),
+        ),
+        (
+            {
+                "phase": "Pending",
+                "conditions": [
+                    SCHEDULED | {"message": "1 node(s) didn't match pod anti-affinity rules."}
+                ],
+            },
+            (
+                "pod worker: Pending: 1 node(s) didn't match pod anti-affinity rules.; kubectl"
+                " --context=lab --namespace=gpu describe pod worker"
             ),
         ),
         (

@@ -1,19 +1,25 @@
 """The permissions of a pod, and the cause of a sandbox that does not start."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from worker_images.files import ROOT
+from worker_images.model import kernel_settings
+from worker_images.model.capabilities import SANDBOX, mask
 from worker_images.model.drivers import table
 from worker_images.node.place import CommandResult
 from worker_images.node.pod import boot, permissions
-from worker_images.node.pod.permissions import ADMIN, PTRACE
 
 DRIVERS = table.read(ROOT / table.DRIVERS)
+CLONE = "kernel/unprivileged_userns_clone"
+RESTRICTED = "kernel/apparmor_restrict_unprivileged_userns"
 TEXT = """CapEff:\t00000000a80425fb
 Seccomp:\t0
-ptrace_scope 1
-max_map_count 1048576
-max_user_namespaces 96365
+kernel/yama/ptrace_scope 1
+vm/max_map_count 1048576
+user/max_user_namespaces 96365
 apparmor unconfined
 cgroup writable
 shm 2097152
@@ -29,7 +35,7 @@ def test_usual_permissions_pass() -> None:
     found = permissions.check(permissions.read(TEXT))
     assert (found.seen, found.problem) == (
         (
-            "without CAP_SYS_ADMIN; no seccomp or AppArmor profile; user namespaces allowed;"
+            "runsc runs with --rootless; no seccomp or AppArmor profile; user namespaces allowed;"
             " ptrace_scope 1; max_map_count 1048576; cgroup writable; shared memory 2048 MiB"
         ),
         "",
@@ -39,30 +45,83 @@ def test_usual_permissions_pass() -> None:
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        ({"max_user_namespaces": "0"}, "neither CAP_SYS_ADMIN nor user namespaces"),
-        ({"unprivileged_userns_clone": "0"}, "neither CAP_SYS_ADMIN nor user namespaces"),
-        ({"ptrace_scope": "2"}, "ptrace is disabled, but systrap needs it"),
-        ({"ptrace_scope": "3", "CapEff": f"{PTRACE:x}"}, "ptrace is disabled"),
+        ({"user/max_user_namespaces": "0"}, "user.max_user_namespaces is 0, so only root can"),
+        ({"user/max_user_namespaces": "1"}, "user.max_user_namespaces is 1, so only root can"),
+        ({CLONE: "0"}, "kernel.unprivileged_userns_clone is 0, so only root can"),
+        ({RESTRICTED: "1"}, "kernel.apparmor_restrict_unprivileged_userns is 1, so only root can"),
+        (
+            {RESTRICTED: "1", "CapEff": f"{mask('SYS_ADMIN', 'SETUID'):x}"},
+            "the pod may not create user namespaces, and lacks SYS_ADMIN, SETUID, SETGID, SETFCAP",
+        ),
+        (
+            {"kernel/yama/ptrace_scope": "3", "CapEff": f"{mask(*SANDBOX):x}"},
+            "systrap needs ptrace, and kernel.yama.ptrace_scope is 3; on the node: echo",
+        ),
     ],
 )
 def test_permissions_that_rule_out_a_sandbox_fail(values: dict[str, str], problem: str) -> None:
-    assert permissions.check(changed(**values)).problem.startswith(problem)
+    assert problem in permissions.check(changed(**values)).problem
 
 
-def test_capabilities_replace_namespaces_and_ptrace_settings() -> None:
+def test_capabilities_replace_namespaces() -> None:
     """A seccomp filter is shown, and only a sandbox that does not start fails."""
     found = changed(
-        CapEff=f"{ADMIN | PTRACE:016x}",
-        max_user_namespaces="0",
-        ptrace_scope="2",
-        Seccomp="2",
+        **{"CapEff": f"{mask(*SANDBOX):016x}", "user/max_user_namespaces": "0", "Seccomp": "2"}
     )
     assert permissions.check(found).problem == ""
-    assert "seccomp profile" in permissions.check(found).seen
+    assert "runsc runs as root; seccomp profile; user namespaces disabled" in str(found)
+
+
+def test_ptrace_of_descendants_by_root_is_enough() -> None:
+    """runsc traces in its own user namespace, where it has the capability."""
+    assert permissions.check(changed(**{"kernel/yama/ptrace_scope": "2"})).problem == ""
+
+
+def test_profile_may_permit_what_the_kernel_forbids_without_one() -> None:
+    found = changed(**{RESTRICTED: "1", "apparmor": "worker (enforce)"})
+    assert permissions.check(found).problem == ""
+
+
+@pytest.mark.parametrize(
+    ("profile", "filters"),
+    [
+        ("", ""),
+        ("unconfined", ""),
+        ("worker (unconfined)", ""),
+        ("worker (complain)", ""),
+        ("worker (enforce)", "AppArmor profile worker (enforce)"),
+        ("worker (kill)", "AppArmor profile worker (kill)"),
+    ],
+)
+def test_profile_confines_the_pod_by_its_mode(profile: str, filters: str) -> None:
+    assert changed(apparmor=profile).filters == filters
+
+
+@pytest.mark.parametrize(
+    ("files", "profile"),
+    [
+        ({"attr/current": "system_u:system_r:container_t:s0:c1,c2\0"}, ""),
+        ({"attr/current": "container_t", "attr/apparmor/current": "a (enforce)"}, "a (enforce)"),
+        ({"attr/current": "a (enforce)", "enabled": "Y"}, "a (enforce)"),
+    ],
+)
+def test_script_reads_the_profile_of_apparmor_alone(
+    files: dict[str, str], profile: str, tmp_path: Path
+) -> None:
+    """With SELinux the kernel has another context at the same place."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    script = permissions.SCRIPT.replace("/proc/self/attr", f"{tmp_path}/attr")
+    script = script.replace("/sys/module/apparmor/parameters/enabled", f"{tmp_path}/enabled")
+    printed = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    found = permissions.read(printed.stdout)
+    assert found.profile == profile
+    assert found.settings == kernel_settings.values()
 
 
 def test_low_limits_are_shown() -> None:
-    found = str(permissions.read("CapEff: 0\nSeccomp: 0\nmax_map_count 65530\nshm 65536\n"))
+    found = str(permissions.read("CapEff: 0\nSeccomp: 0\nvm/max_map_count 65530\nshm 65536\n"))
     assert "max_map_count 65530, below the recommended" in found
     assert "cgroup read-only: runsc needs --ignore-cgroups" in found
     assert "shared memory 64 MiB, less than the 1 GiB that NCCL needs" in found

@@ -26,6 +26,7 @@ def container(**resources: object) -> dict[str, Any]:
         ({}, "no limit", "container worker requests no GPU; set resources.limits"),
         ({"limits": {"nvidia.com/gpu": "0"}}, "no limit", "container worker requests no GPU"),
         ({"limits": {"memory": "1Gi"}}, "no limit", "container worker requests no GPU"),
+        ({"limits": {"nvidia.com/hostdev": "1"}}, "no limit", "container worker requests no GPU"),
         (
             {"limits": {"nvidia.com/mig-1g.10gb": "1"}},
             "nvidia.com/mig-1g.10gb: 1",
@@ -53,7 +54,8 @@ def test_shared_gpu_is_one_of_the_plugin() -> None:
         ("", None, FILES, ""),
         ("", None, (), "the pod has no runtimeClassName, and no driver's files; set runtimeClass"),
         ("nvidia", None, FILES, "RuntimeClass nvidia does not exist any more"),
-        ("nvidia", "runc", FILES, "RuntimeClass nvidia has the handler runc"),
+        ("nvidia", "runc", (), "RuntimeClass nvidia has the handler runc, and the pod has no"),
+        ("gpu", "runc", FILES, ""),
     ],
 )
 def test_runtime_class_adds_the_driver(
@@ -62,6 +64,7 @@ def test_runtime_class_adds_the_driver(
     found = request.runtime_class(name, handler, files).problem
     assert found.startswith(problem)
     assert bool(found) == bool(problem)
+    assert ("deploy/base/runtime-class.yaml" in found) == (bool(name) and bool(problem))
 
 
 @pytest.mark.parametrize("value", [None, "", "void", "all", "0,1", "GPU-1234", "/var/run/nvidia"])

@@ -1,5 +1,7 @@
 """A row's result is computed from the results of its tests."""
 
+from dataclasses import replace
+
 import pytest
 
 from worker_images.files import ROOT
@@ -52,6 +54,20 @@ def test_row_is_not_run_when_a_test_is_not_run() -> None:
 
 def test_row_passes_by_one_suite_when_another_cannot_run() -> None:
     assert join((IMAGE, NODE), {NODE: OK}, image="no engine") == OK
+
+
+def test_row_of_a_pod_is_not_replaced_by_this_machine() -> None:
+    """With --context and --node, the machine may be another one than the pod's."""
+    pod = "tests/pod/test_a.py::test_one"
+    tests = replace(row(pod, NODE), layer="pod")
+    passed = Check(NODE, OK)
+    skipped = Check(pod, Result(NOT_RUN, reason="a stand-in has no driver behind it"))
+    found = join_results(tests, Results([passed, skipped], {}), DRIVERS)
+    assert found == Result(NOT_RUN, reason="a stand-in has no driver behind it")
+    found = join_results(tests, Results([passed], {"pod": "no folder"}), DRIVERS)
+    assert found == Result(NOT_RUN, reason="no folder")
+    found = join_results(tests, Results([passed, Check(pod, OK)], {}), DRIVERS)
+    assert found == OK
 
 
 def test_row_is_not_run_with_every_reason_when_no_suite_can_run() -> None:
