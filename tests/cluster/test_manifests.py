@@ -84,6 +84,15 @@ def host_path(spec: dict[str, Any]) -> None:
     spec["volumes"][1] = {"name": "sandboxes", "hostPath": {"path": "/run/gvisor"}}
 
 
+def unmask(spec: dict[str, Any]) -> None:
+    """Show the kernel's files in /proc, which needs a user namespace."""
+    spec["hostUsers"] = False
+    worker(spec)["securityContext"]["procMount"] = "Unmasked"
+
+
+KERNEL = "a worker keeps the kernel settings and the label of its container"
+FORWARD = {"name": "net.ipv4.ip_forward", "value": "1"}
+LABEL = {"user": "system_u", "role": "system_r", "type": "container_t"}
 WRONG: dict[str, tuple[Change, str]] = {
     "unknown field": (
         lambda spec: worker(spec).update(resourcs={}),
@@ -125,6 +134,26 @@ WRONG: dict[str, tuple[Change, str]] = {
         host_path,
         f"{DENIED}a worker shares nothing with its node: remove hostPath of volume sandboxes",
     ),
+    "host port": (
+        lambda spec: worker(spec).update(ports=[{"containerPort": 80, "hostPort": 80}]),
+        f"{DENIED}a worker shares nothing with its node: remove hostPort of container worker",
+    ),
+    "unmasked proc": (
+        unmask,
+        f"{DENIED}{KERNEL}: remove procMount of container worker",
+    ),
+    "kernel setting": (
+        lambda spec: spec["securityContext"].update(sysctls=[FORWARD]),
+        f"{DENIED}{KERNEL}: remove sysctl net.ipv4.ip_forward",
+    ),
+    "label of the pod": (
+        lambda spec: spec["securityContext"].update(seLinuxOptions={"type": "spc_t"}),
+        f"{DENIED}{KERNEL}: remove seLinuxOptions with spc_t",
+    ),
+    "label of a container": (
+        lambda spec: worker(spec)["securityContext"].update(seLinuxOptions=LABEL),
+        f"{DENIED}{KERNEL}: remove seLinuxOptions with system_u:system_r:container_t",
+    ),
     "host's processes": (
         lambda spec: spec.update(hostPID=True),
         f"{DENIED}a worker shares nothing with its node: remove hostPID",
@@ -151,6 +180,18 @@ def test_pod_of_deploy_is_admitted(
 ) -> None:
     """The control of the test above."""
     assert created(guarded, template(guarded, tmp_path, *components)) == (0, "")
+
+
+def test_settings_of_baseline_are_admitted(guarded: Kubectl, tmp_path: Path) -> None:
+    spec = template(guarded, tmp_path)
+    cookies = {"name": "net.ipv4.tcp_syncookies", "value": "1"}
+    spec["securityContext"] |= {"sysctls": [cookies], "seLinuxOptions": {"level": "s0:c1,c2"}}
+    worker(spec)["securityContext"] |= {
+        "procMount": "Default",
+        "seLinuxOptions": {"type": "container_t"},
+    }
+    worker(spec)["ports"] = [{"containerPort": 80}]
+    assert created(guarded, spec) == (0, "")
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "DaemonSet"])

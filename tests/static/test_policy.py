@@ -5,6 +5,7 @@ import re
 import yaml
 
 from worker_images.files import ROOT
+from worker_images.harness import pod_security
 
 
 def test_policy_admits_the_capabilities_of_the_components() -> None:
@@ -26,11 +27,22 @@ def test_policy_admits_the_capabilities_of_the_components() -> None:
     assert [each for each in sorted(expected) if each not in page] == []
 
 
+def test_policy_admits_the_settings_of_baseline() -> None:
+    """The policy and the rules for manifests have the same lists."""
+    policy = (ROOT / "deploy/policy/policy.yaml").read_text()
+    settings = re.search(r"!\(s\.name in \[(.*?)\]", policy, re.DOTALL)
+    labels = re.search(r"!\(label\.\?type\.orValue\(''\) in\s+\[(.*?)\]", policy, re.DOTALL)
+    assert settings
+    assert labels
+    assert set(re.findall(r"'([^']*)'", settings[1])) == pod_security.SYSCTLS
+    assert set(re.findall(r"'([^']*)'", labels[1])) == pod_security.SELINUX
+
+
 def test_page_quotes_the_messages_of_the_policy() -> None:
     page = (ROOT / "docs/kubernetes.md").read_text()
     policy = yaml.safe_load((ROOT / "deploy/policy/policy.yaml").read_text())
     messages = [each["messageExpression"] for each in policy["spec"]["validations"]]
-    assert len(messages) == 4
+    assert len(messages) == 5
     for message in messages:
         parts = [part for part in re.findall(r"'([^']+)'", message) if part[0] != ","]
         assert [part for part in parts if part not in page] == []

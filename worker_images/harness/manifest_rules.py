@@ -6,51 +6,68 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from worker_images.errors import DocumentError, Finding
 from worker_images.harness import pod_security
-from worker_images.harness.manifests import GPU, Manifest, Pod, at, pods
+from worker_images.harness.manifests import Container, Manifest, Pod, at, pods
+from worker_images.model import gpus
 from worker_images.model.document import quoted
 from worker_images.model.drivers.fleet import LABEL
+from worker_images.model.gpus import GPU, MIG
 
 DIGEST = re.compile(r"[^@]+@sha256:[0-9a-f]{64}")
 SERVED = {"compute", "utility"}
 NO_GPU = {"void", "none"}
+# The annotation of pods in clusters that add the driver's files without a class.
+NO_CLASS = "worker-images/runtime-class"
+# What replaces its pods when its manifest changes.
+UPDATED = {"Deployment", "DaemonSet", "StatefulSet"}
+NO_SURGE = (0, "0%")
 
 
 def _limit(pod: Pod) -> Iterator[Finding]:
-    """A container that requests a GPU has the same limit, a whole number."""
+    """A container that requests GPUs has the same limit, a number of full ones."""
     for each in pod.workers:
-        limit, request = each.resource("limits"), each.resource("requests")
-        place = (*each.place, "resources")
-        if limit is None:
-            yield pod.manifest.finding(
-                (*place, "requests", GPU),
-                "a request without a limit",
-                "Kubernetes does not overcommit GPUs",
-                f"set limits: {GPU}: {request}",
-            )
-        elif not re.fullmatch("[1-9][0-9]*", str(limit)):
-            yield pod.manifest.finding(
-                (*place, "limits", GPU),
-                f"{quoted(limit)} is not a number of GPUs",
-                "a container gets whole GPUs",
-                "use 1 or more",
-            )
-        elif request is not None and str(request) != str(limit):
-            yield pod.manifest.finding(
-                (*place, "requests", GPU),
-                f"{request}, but the limit is {limit}",
-                "Kubernetes does not overcommit GPUs",
-                "delete the request",
-            )
+        limits, requests = (gpus.resources(each.value, kind) for kind in ("limits", "requests"))
+        for name in {**limits, **requests}:
+            yield from _number(pod, each, name, limits.get(name), requests.get(name))
+
+
+def _number(
+    pod: Pod, container: Container, name: str, limit: object, request: object
+) -> Iterator[Finding]:
+    """The faults of a container's limit and request of one resource."""
+    place, whole = (*container.place, "resources"), "Kubernetes does not overcommit GPUs"
+    if name.startswith(MIG):
+        kind = "requests" if limit is None else "limits"
+        fix = f"assign full GPUs to the nodes, and use {GPU}"
+        yield pod.manifest.finding(
+            (*place, kind, name), "a part of a GPU", "nvproxy does not support MIG", fix
+        )
+    elif limit is None:
+        fix = f"set limits: {name}: {request}"
+        yield pod.manifest.finding(
+            (*place, "requests", name), "a request without a limit", whole, fix
+        )
+    elif not re.fullmatch("[1-9][0-9]*", str(limit)):
+        what, why = f"{quoted(limit)} is not a number of GPUs", "a container gets whole GPUs"
+        yield pod.manifest.finding((*place, "limits", name), what, why, "use 1 or more")
+    elif request is not None and str(request) != str(limit):
+        what = f"{request}, but the limit is {limit}"
+        yield pod.manifest.finding((*place, "requests", name), what, whole, "delete the request")
 
 
 def _runtime_class(pod: Pod) -> Iterator[Finding]:
-    """A pod with a GPU has a RuntimeClass, which one of the manifests defines."""
+    """A pod with a GPU has a RuntimeClass, which one of the manifests defines.
+
+    Drivers of resource claims (DRA) and some device plugins, such as GKE's, add the driver's files
+    themselves.
+    """
     name = pod.spec.get("runtimeClassName")
     place, handlers = ("runtimeClassName",), _classes(pod.all)
     if not name:
-        if pod.workers:
+        plugin = any(each.has_plugin for each in pod.workers)
+        if plugin and pod.annotations.get(NO_CLASS) != "none":
             why = "the device plugin gives devices, and the class adds the driver's files"
-            yield pod.finding(place, "missing", why, "set runtimeClassName: nvidia")
+            fix = "set runtimeClassName: nvidia, or use deploy/components/no-runtime-class"
+            yield pod.finding(place, "missing", why, fix)
     elif name not in handlers:
         close = difflib.get_close_matches(str(name), handlers, n=1)
         fix = f"did you mean {close[0]}?" if close else "add a RuntimeClass to the kustomization"
@@ -134,14 +151,18 @@ def _without_gpu(pod: Pod) -> Iterator[Finding]:
 
 def _updates(pod: Pod) -> Iterator[Finding]:
     """A worker has probes, and an update replaces it without a second GPU."""
+    if pod.manifest.kind not in UPDATED:
+        return
     for each in pod.workers:
         for probe in ("startupProbe", "readinessProbe"):
             if not each.value.get(probe):
                 why = "an update would go on although no sandbox starts"
                 fix = "add it, as in deploy/base/worker.yaml"
                 yield pod.manifest.finding((*each.place, probe), "missing", why, fix)
-    rolling = at(pod.manifest.value, "spec", "strategy", "rollingUpdate") or {}
-    if pod.workers and pod.manifest.kind == "Deployment" and rolling.get("maxSurge") != 0:
+    strategy = at(pod.manifest.value, "spec", "strategy") or {}
+    surge = at(strategy, "rollingUpdate", "maxSurge")
+    has_surge = strategy.get("type") != "Recreate" and surge not in NO_SURGE
+    if pod.workers and pod.manifest.kind == "Deployment" and has_surge:
         place = ("spec", "strategy", "rollingUpdate", "maxSurge")
         why = "a new pod stays Pending until an old one frees its GPU"
         yield pod.manifest.finding(place, "not 0", why, "set maxSurge: 0, maxUnavailable: 1")

@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 
 from worker_images.errors import DocumentError, Finding
+from worker_images.model import gpus
 from worker_images.model.document import Location, Mark, dotted, quoted
 
-GPU = "nvidia.com/gpu"
 # Where a workload has its pod.
 TEMPLATE: Location = ("spec", "template", "spec")
 PODS: Mapping[str, Location] = {
@@ -61,14 +61,15 @@ class Container:
         """The container's name."""
         return str(self.value.get("name", ""))
 
-    def resource(self, kind: str) -> Any:  # noqa: ANN401 - a manifest may have any value
-        """The container's GPUs in its `limits` or `requests`; None without any."""
-        return at(self.value, "resources", kind, GPU)
-
     @property
     def has_gpu(self) -> bool:
         """Whether the container is to get a GPU."""
-        return any(self.resource(kind) is not None for kind in ("limits", "requests"))
+        return gpus.has_gpu(self.value)
+
+    @property
+    def has_plugin(self) -> bool:
+        """Whether a device plugin is to give it one, and not a resource claim."""
+        return any(gpus.resources(self.value, kind) for kind in ("limits", "requests"))
 
     def security(self, pod: "Pod", key: str) -> Any:  # noqa: ANN401 - a manifest may have any value
         """A setting of the container's security context, or of the pod's."""
@@ -104,6 +105,13 @@ class Pod:
     def workers(self) -> tuple[Container, ...]:
         """The containers with a GPU."""
         return tuple(each for each in self.containers if each.has_gpu)
+
+    @property
+    def annotations(self) -> Mapping[str, Any]:
+        """The pod's annotations."""
+        above = map(str, self.place[:-1])
+        found: Mapping[str, Any] = at(self.manifest.value, *above, "metadata", "annotations") or {}
+        return found
 
     @property
     def namespace(self) -> Manifest | None:

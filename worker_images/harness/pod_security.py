@@ -1,15 +1,29 @@
 """Rules for the privileges of pods, and for the Pod Security level of their namespace."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from worker_images.errors import Finding
 from worker_images.harness.manifests import LEVEL, Container, Pod, at
 from worker_images.model.capabilities import BASELINE
-from worker_images.model.document import quoted
+from worker_images.model.document import Location, quoted
 
 UNCONFINED = "Unconfined"
 PROFILES = ("seccompProfile", "appArmorProfile")
 HOST = ("hostNetwork", "hostPID", "hostIPC")
+# The kernel settings and SELinux types that baseline admits.
+SYSCTLS = {
+    "kernel.shm_rmid_forced",
+    *(
+        f"net.ipv4.{name}"
+        for name in (
+            *("ip_local_port_range", "ip_local_reserved_ports", "ip_unprivileged_port_start"),
+            *("ping_group_range", "tcp_fin_timeout", "tcp_keepalive_intvl"),
+            *("tcp_keepalive_probes", "tcp_keepalive_time", "tcp_syncookies"),
+        )
+    ),
+}
+SELINUX = {"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
 SETTINGS: tuple[tuple[tuple[str, ...], object, str], ...] = (
     (("allowPrivilegeEscalation",), False, "false"),
     (("readOnlyRootFilesystem",), True, "true"),
@@ -80,8 +94,7 @@ def namespace(pod: Pod) -> Iterator[Finding]:
 
 def _beyond_baseline(pod: Pod) -> Iterator[str]:
     """What the Pod Security level baseline refuses in a pod."""
-    yield from (name for name in HOST if pod.spec.get(name))
-    yield from ("hostPath" for each in pod.spec.get("volumes") or [] if at(each, "hostPath"))
+    yield from (str(place[-1]) for place, _ in _of_the_node(pod))
     for each in pod.containers:
         yield from (
             f"{profile} {UNCONFINED}"
@@ -94,15 +107,45 @@ def _beyond_baseline(pod: Pod) -> Iterator[str]:
 
 
 def host(pod: Pod) -> Iterator[Finding]:
-    """The pod has no namespace, folder or API token of its node and cluster."""
+    """The pod has nothing of its node and no API token of its cluster."""
     why = "users' containers run in this pod"
-    for name in (name for name in HOST if pod.spec.get(name)):
-        yield pod.finding((name,), "shared with the node", why, "delete it")
-    for number, each in enumerate(pod.spec.get("volumes") or []):
-        if at(each, "hostPath"):
-            yield pod.finding(
-                ("volumes", number, "hostPath"), "the node's folder", why, "delete it"
-            )
+    for place, what in _of_the_node(pod):
+        yield pod.manifest.finding(place, what, why, "delete it")
     if pod.spec.get("automountServiceAccountToken") is not False:
         place = ("automountServiceAccountToken",)
         yield pod.finding(place, "a token of the API server is mounted", why, "set false")
+
+
+def _of_the_node(pod: Pod) -> Iterator[tuple[Location, str]]:
+    """The places of what a pod shares with its node or changes there, and what it is."""
+    for name in (name for name in HOST if pod.spec.get(name)):
+        yield (*pod.place, name), "shared with the node"
+    for number, each in enumerate(pod.spec.get("volumes") or []):
+        if at(each, "hostPath"):
+            yield (*pod.place, "volumes", number, "hostPath"), "the node's folder"
+    security = (*pod.place, "securityContext")
+    for each in at(pod.spec, "securityContext", "sysctls") or []:
+        if each.get("name") not in SYSCTLS:
+            yield (*security, "sysctls"), f"{each.get('name')} is not a safe setting"
+    if _has_label(pod.spec):
+        yield (*security, "seLinuxOptions"), "another SELinux label than a container's"
+    for container in pod.containers:
+        yield from _of_a_container(container)
+
+
+def _of_a_container(container: Container) -> Iterator[tuple[Location, str]]:
+    for number, port in enumerate(container.value.get("ports") or []):
+        if port.get("hostPort"):
+            yield (*container.place, "ports", number, "hostPort"), "a port of the node"
+    security = (*container.place, "securityContext")
+    if at(container.value, "securityContext", "procMount") not in {None, "Default"}:
+        yield (*security, "procMount"), "the kernel's files in /proc are not masked"
+    if _has_label(container.value):
+        yield (*security, "seLinuxOptions"), "another SELinux label than a container's"
+
+
+def _has_label(value: Mapping[str, Any]) -> bool:
+    """Whether a pod or a container has an SELinux label that baseline refuses."""
+    label = at(value, "securityContext", "seLinuxOptions") or {}
+    own = any(label.get(key) for key in ("user", "role"))
+    return own or (label.get("type") or "") not in SELINUX
