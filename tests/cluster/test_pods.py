@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from tests.cluster.suite import ONE_GPU, Check, Pod, container, start
-from tests.support.kubernetes import Kubectl, worker_pod
+from tests.support import overlays
+from tests.support.kubernetes import Kubectl, manifest_digest, worker_pod
 from worker_images.cluster.cluster import Cluster
 from worker_images.files import ROOT
 from worker_images.model.capabilities import SANDBOX
+from worker_images.node.stand_in import DRIVER
 
 
 def test_valid_pod_passes(kubectl: Kubectl, pod: Pod, check: Check) -> None:
@@ -50,6 +53,33 @@ def test_pod_with_cdi_devices_under_another_class_passes(
     assert (found.status, found.failed) == (0, {}), found.output
     seen = found.checks["test_runtime_class_adds_the_driver"].seen
     assert seen == f"runtimeClassName {name}, handler runc"
+
+
+def test_worker_without_a_class_passes(
+    kubectl: Kubectl, check: Check, cluster: Cluster, tmp_path: Path
+) -> None:
+    """The component is for clusters that add the driver's files themselves."""
+    folder = tmp_path / "overlay"
+    folder.mkdir()
+    overlay = overlays.write(
+        folder,
+        "slim",
+        "deploy/components/no-runtime-class",
+        namespace=kubectl.namespace,
+        driver=DRIVER,
+        digest=manifest_digest("slim"),
+    )
+    cluster.hand_out(replace(ONE_GPU, cdi=True))
+    try:
+        kubectl("apply", "--kustomize", str(overlay))
+        kubectl("rollout", "status", "deployment/worker-slim", "--timeout=60s")
+        found = check(pod="deployment/worker-slim")
+    finally:
+        kubectl("delete", "deployment", "worker-slim", "--cascade=foreground")
+        cluster.hand_out(ONE_GPU)
+    assert (found.status, found.failed) == (0, {}), found.output
+    seen = found.checks["test_runtime_class_adds_the_driver"].seen
+    assert seen == "no runtimeClassName; this cluster adds the driver's files without one"
 
 
 def test_pod_with_capabilities_starts_sandboxes_as_root(

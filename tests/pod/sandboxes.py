@@ -3,8 +3,7 @@
 import json
 import secrets
 import shlex
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,13 +11,13 @@ from tests.pod.worker import Worker
 from worker_images.node import runsc
 from worker_images.node.node import Node
 from worker_images.node.place import RUNSC, TIMEOUT_SECONDS, CommandResult, PlaceError
-from worker_images.node.pod.boot import HUNG
+from worker_images.node.pod import boot
 from worker_images.node.pod.permissions import Permissions
 from worker_images.node.spec import DRIVER, Container, specification
 
 # Other architectures have no /usr/lib64.
 FOLDERS = "ls -d /usr/bin /usr/sbin /usr/lib /usr/lib64 2> /dev/null"
-SECONDS = 90.0
+SECONDS = 90
 ROOT = """set -eu
 cd {folder}
 mkdir -p rootfs/usr/local rootfs/proc rootfs/dev rootfs/sys rootfs/tmp driver/lib64 driver/bin
@@ -39,14 +38,6 @@ cat > config.json << 'END'
 {config}
 END
 """
-# gVisor sets its standard streams to non-blocking. With those of the open shell, later output would
-# be cut off. A sandbox that hangs must not take the shell with it: the others would not run.
-WITH_OWN_STREAMS = """timeout --kill-after=5 {seconds:g} sh -c {line} \\
-  > {folder}/output 2> {folder}/errors
-status=$?
-cat {folder}/output
-cat {folder}/errors >&2
-exit $status"""
 NO_LOG = "no debug log"
 
 
@@ -59,7 +50,6 @@ class Sandboxes:
     folder: str
     permissions: Permissions
     flags: tuple[str, ...] = ()
-    seconds: float = SECONDS
 
     @property
     def mode(self) -> tuple[str, ...]:
@@ -85,15 +75,8 @@ class Sandboxes:
         return self._start(f"rm -rf {self.folder}/log; {line} run --bundle={self.folder} {name}")
 
     def _start(self, line: str) -> CommandResult:
-        script = WITH_OWN_STREAMS.format(
-            line=shlex.quote(line), folder=self.folder, seconds=self.seconds
-        )
-        begin = time.monotonic()
-        answer = self.worker.run(script, TIMEOUT_SECONDS)
-        if not answer.status or time.monotonic() - begin < self.seconds:
-            return answer
-        hung = f"{HUNG} {self.seconds:g} seconds\n"
-        return replace(answer, errors=f"{answer.errors}{hung}")
+        script = boot.script(line, self.folder, SECONDS)
+        return self.worker.run(script, TIMEOUT_SECONDS)
 
     def log(self) -> str:
         """The debug log of the last sandbox."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -15,9 +16,11 @@ from tests.sandboxes.places import (
     Engine,
     EnginePlace,
     Neighbour,
+    NoLauncherError,
     NotHereError,
     Place,
     PodPlace,
+    unfit,
 )
 from worker_images.build import provision, requirements
 from worker_images.build.record import Record
@@ -26,8 +29,13 @@ from worker_images.fetch.store import Store
 from worker_images.files import CACHE, ROOT
 from worker_images.harness.options import not_run
 from worker_images.model import project
+from worker_images.model.results import NOT_RUN_PREFIX
+from worker_images.node.place import PlaceError
+from worker_images.node.pod import kubectl
+from worker_images.node.pod.kubectl import Pod
 
 LAYER = "sandboxes"
+CLUSTER = pytest.StashKey[Cluster]()
 # The launchers that run a test, by the name of its fixture.
 KINDS = {
     "launcher": (UNPRIVILEGED, PRIVILEGED, HOOK_PATH),
@@ -35,6 +43,7 @@ KINDS = {
     "root": (PRIVILEGED, HOOK_PATH),
     "unprivileged": (UNPRIVILEGED,),
     "privileged": (PRIVILEGED,),
+    "hook_path": (HOOK_PATH,),
 }
 POD = "pod"
 VARIANTS = ("slim", "full")
@@ -60,6 +69,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(fixture, cases, indirect=True, ids=ids, scope="session")
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Find the pod before the first check; without it the run ends with an error."""
+    config, here = session.config, Path(__file__).parent
+    own = any(each.path.parent == here for each in session.items)
+    if config.option.collectonly or not own or config.getoption("place") != POD:
+        return
+    if not config.getoption("context"):
+        raise pytest.UsageError("name a worker's pod: --context CTX --namespace NS --pod POD")
+    try:
+        config.stash[CLUSTER] = Cluster(*kubectl.find(Pod.of(config.getoption)))
+    except PlaceError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
 def tools(owner: str) -> Path:
     """A root filesystem with programs for tests, from Debian packages of the lock."""
     loaded = project.read(ROOT)
@@ -80,12 +103,9 @@ def place(
     """The engine or the pod, with a neighbour of the workers."""
     with ExitStack() as stack:
         if pytestconfig.getoption("place") == POD:
-            cluster = Cluster(
-                _kubectl(pytestconfig),
-                pytestconfig.getoption("pod"),
-                pytestconfig.getoption("container"),
-            )
-            yield PodPlace(cluster, stack.enter_context(cluster.neighbour(busybox)))
+            cluster = pytestconfig.stash[CLUSTER]
+            neighbour = stack.enter_context(cluster.neighbour(busybox))
+            yield PodPlace(cluster, neighbour, unfit(cluster.worker))
             return
         endpoint: Endpoint = request.getfixturevalue("endpoint")
         engine = Engine(endpoint.docker, busybox, tools("cluster"))
@@ -101,24 +121,23 @@ def _image(variant: str) -> str:
     return built.engine_id
 
 
-def _kubectl(config: pytest.Config) -> tuple[str, ...]:
-    names = ("kubeconfig", "context", "namespace")
-    options = [f"--{name}={config.getoption(name)}" for name in names if config.getoption(name)]
-    return (config.getoption("kubectl"), *options)
-
-
 @pytest.fixture(scope="session")
-def launchers(place: Place, busybox: Path) -> Callable[[str, str], Launcher]:
+def launchers(place: Place, busybox: Path) -> Iterator[Callable[[str, str], Launcher]]:
     """A launcher of a variant and a kind, in a worker that was prepared once."""
+    made: list[Launcher] = []
 
     @cache
     def launcher(variant: str, kind: str) -> Launcher:
         worker = place.worker(variant, kind)
         if kind != UNPRIVILEGED:
             worker(page.commands("Limits")[0])
-        return Launcher(worker, users_root(worker, busybox), kind)
+        made.append(Launcher(worker, users_root(worker, busybox), kind))
+        return made[-1]
 
-    return launcher
+    yield launcher
+    # A pod goes on after the tests.
+    for each in made:
+        each.worker('rm -rf "$1"', each.folder)
 
 
 def _launcher(
@@ -126,8 +145,15 @@ def _launcher(
 ) -> Launcher:
     try:
         return launchers(*request.param)
-    except NotHereError as error:
+    except NoLauncherError as error:
         not_run(request.config, LAYER, str(error))
+    except NotHereError as error:
+        elsewhere(str(error))
+
+
+def elsewhere(reason: str) -> NoReturn:
+    """Report a check that another pod can run as not run, also where the layer is required."""
+    pytest.skip(f"{NOT_RUN_PREFIX}{reason}")
 
 
 @pytest.fixture(scope="session")
@@ -165,6 +191,14 @@ def privileged(
 
 
 @pytest.fixture(scope="session")
+def hook_path(
+    request: pytest.FixtureRequest, launchers: Callable[[str, str], Launcher]
+) -> Launcher:
+    """The hook path with runc."""
+    return _launcher(request, launchers)
+
+
+@pytest.fixture(scope="session")
 def neighbour(place: Place) -> Neighbour:
     """A server outside of the worker."""
     return place.neighbour
@@ -181,4 +215,11 @@ def network(root: Launcher) -> Iterator[Network]:
 def runsc_network(privileged: Launcher) -> Iterator[Network]:
     """The same for runsc alone."""
     with prepared(privileged) as found:
+        yield found
+
+
+@pytest.fixture
+def runc_network(hook_path: Launcher) -> Iterator[Network]:
+    """The same for runc alone."""
+    with prepared(hook_path) as found:
         yield found

@@ -9,7 +9,13 @@ from tests.sandboxes.launcher import Launcher, Sandbox
 from tests.sandboxes.page import commands
 
 RESOLVER = Path("/etc/resolv.conf")
-MASQUERADE, ISOLATE = "MASQUERADE", "DROP"
+# What names the page's rules: for the outside, other sandboxes, and the worker's own ports.
+MASQUERADE, ISOLATE, PROTECT, PROTECT_6 = RULES = (
+    "MASQUERADE",
+    "FORWARD",
+    "iptables -A INPUT",
+    "ip6tables -A INPUT",
+)
 FIRST, SECOND = 1, 2
 # Removes the network of the job that $1 names, if it has one.
 REMOVE = 'if [ -e "/run/netns/$1" ]; then\n{}fi'.format(
@@ -59,4 +65,5 @@ def prepared(launcher: Launcher) -> Iterator[Network]:
 def _remove(launcher: Launcher) -> None:
     for number in (FIRST, SECOND):
         launcher.worker(REMOVE, f"job-{number}")
-    launcher.worker(f"set -e\n{rule(MASQUERADE, '-D')}\n{rule(ISOLATE, '-D')}")
+    deleted = "\n".join(rule(each, "-D") for each in RULES)
+    launcher.worker(f"set -e\n{deleted}")

@@ -8,17 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from tests.sandboxes.launcher import HOOK_PATH, NVIDIA_RUNTIME, PRIVILEGED, UNPRIVILEGED
 from tests.sandboxes.worker import Worker
+from tests.support.neighbours import USER, server_pod
 from worker_images.errors import EngineError
 from worker_images.model.capabilities import RUNC, RUNSC
 from worker_images.node.place import PlaceError, run_command
+from worker_images.node.pod.kubectl import Object, Pod
 
 CAPABILITIES = {UNPRIVILEGED: (), PRIVILEGED: RUNSC, HOOK_PATH: (*RUNSC, *RUNC)}
 HELD = "capsh --decode=$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)"
-USER = 1000
 UNCONFINED = ("--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined")
 PORT, GREETING, NAME = 8080, "hello from the neighbour", "neighbour.test"
 SERVE = f"""mkdir -p /tmp/www && echo '{GREETING}' > /tmp/www/greeting
@@ -99,24 +100,27 @@ class Engine:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A worker's pod, by kubectl with its access options."""
+    """A worker's pod, and its object."""
 
-    kubectl: tuple[str, ...]
-    pod: str
-    container: str
+    pod: Pod
+    found: Object
+
+    @property
+    def kubectl(self) -> tuple[str, ...]:
+        """kubectl with its access options."""
+        return self.pod.command
 
     @property
     def worker(self) -> Worker:
         """The container of the pod."""
-        chosen = [f"--container={self.container}"] if self.container else []
-        return Worker((*self.kubectl, "exec", "--stdin", self.pod, *chosen, "--"))
+        container = f"--container={self.pod.container}"
+        return Worker((*self.kubectl, "exec", "--stdin", self.pod.name, container, "--"))
 
     @contextlib.contextmanager
     def neighbour(self, busybox: Path) -> Iterator[Neighbour]:
         """A pod of the same image with a server; the cluster has the name service."""
-        pod = json.loads(_checked([*self.kubectl, "get", "--output=json", "pod", self.pod]))
         name = f"neighbour-{secrets.token_hex(4)}"
-        manifest = json.dumps(_server(name, pod["spec"]["containers"][0]["image"]))
+        manifest = json.dumps(server_pod(name, self.found, self.pod.container))
         try:
             _checked([*self.kubectl, "create", "--filename=-"], manifest)
             _checked([*self.kubectl, "wait", "--for=condition=Ready", f"pod/{name}"])
@@ -124,8 +128,8 @@ class Cluster:
             folder = server("mktemp -d").strip()
             server.put(f"{folder}/busybox", busybox.read_bytes())
             server(f'chmod 755 "$1"\n{SERVE}', f"{folder}/busybox")
-            found = json.loads(_checked([*self.kubectl, "get", "--output=json", "pod", name]))
-            yield Neighbour(found["status"]["podIP"], self._name(pod["spec"]["nodeName"]))
+            address = self.pod.get("pod", name)["status"]["podIP"]
+            yield Neighbour(address, self._name(self.found["spec"]["nodeName"]))
         finally:
             run_command([*self.kubectl, "delete", "--now", "--ignore-not-found", "pod", name])
 
@@ -139,6 +143,10 @@ class Cluster:
 
 class NotHereError(EngineError):
     """The place has no such worker."""
+
+
+class NoLauncherError(EngineError):
+    """The place has no worker for any launcher."""
 
 
 class Place(Protocol):
@@ -173,46 +181,30 @@ class PodPlace:
 
     cluster: Cluster
     neighbour: Neighbour
+    # Why launchers do not fit the pod.
+    unfit: Mapping[str, str]
 
     def worker(self, variant: str, kind: str) -> Worker:
-        """Return the container of the pod, if its user and capabilities fit."""
-        found = self.cluster.worker
-        held = found(HELD).strip().rpartition("=")[2].split(",")
-        missing = {f"cap_{name.lower()}" for name in CAPABILITIES[kind]} - {*held}
-        if kind == UNPRIVILEGED and found("id -u").strip() == "0":
-            raise NotHereError(f"{variant}: the pod's user is root")
-        if kind == HOOK_PATH and found.run(f"command -v {NVIDIA_RUNTIME}").status:
-            raise NotHereError(f"{variant}: the pod's image has no {NVIDIA_RUNTIME}")
-        if missing:
-            raise NotHereError(f"{variant}: the pod does not have {', '.join(sorted(missing))}")
-        return found
+        """Return the container of the pod; raises NoLauncherError."""
+        if self.unfit.keys() == CAPABILITIES.keys():
+            raise NoLauncherError(f"no launcher fits the pod: {'; '.join(self.unfit.values())}")
+        if kind in self.unfit:
+            raise NotHereError(f"{variant}: {self.unfit[kind]}")
+        return self.cluster.worker
 
 
-def _server(name: str, image: str) -> Mapping[str, Any]:
-    rights = {
-        "runAsUser": USER,
-        "runAsNonRoot": True,
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    container = {
-        "name": "server",
-        "image": image,
-        "args": ["sleep", "infinity"],
-        "securityContext": rights,
-        "resources": {"limits": {"cpu": "100m", "memory": "64Mi"}},
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name},
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "containers": [container],
-        },
-    }
+def unfit(worker: Worker) -> dict[str, str]:
+    """Why a container's user, capabilities and programs do not fit a launcher, by its kind."""
+    held = {*worker(HELD).strip().rpartition("=")[2].split(",")}
+    found: dict[str, str] = {}
+    for kind, names in CAPABILITIES.items():
+        if missing := {f"cap_{name.lower()}" for name in names} - held:
+            found[kind] = f"the pod does not have {', '.join(sorted(missing))}"
+    if worker("id -u").strip() == "0":
+        found[UNPRIVILEGED] = "the pod's user is root"
+    if worker.run(f"command -v {NVIDIA_RUNTIME}").status:
+        found[HOOK_PATH] = f"the pod's image has no {NVIDIA_RUNTIME}"
+    return found
 
 
 def _checked(command: Sequence[str], text: str = "") -> str:

@@ -3,13 +3,31 @@
 import pytest
 
 from tests.sandboxes.launcher import HOOK_PATH, Launcher, Sandbox
-from tests.sandboxes.networks import FIRST, ISOLATE, MASQUERADE, RESOLVER, SECOND, Network
+from tests.sandboxes.networks import (
+    FIRST,
+    ISOLATE,
+    MASQUERADE,
+    PROTECT,
+    PROTECT_6,
+    RESOLVER,
+    SECOND,
+    Network,
+)
 from tests.sandboxes.places import GREETING, PORT, Neighbour
 from tests.sandboxes.scripts import WAIT
 from worker_images.harness.options import not_run
 
 PAGE = "from the sandbox"
-ADDRESS = f"10.200.{FIRST}.2"
+ADDRESS, GATEWAY = f"10.200.{FIRST}.2", f"10.200.{FIRST}.1"
+# The kernel first tests whether the address is its own.
+LINK_ADDRESS = """for _ in $(seq 100); do
+  found=$(ip -6 -o address show dev "$1" scope link -tentative)
+  found=${found#*inet6 }
+  found=${found%%/*}
+  if [ -n "$found" ]; then echo "$found"; exit; fi
+  sleep 0.1
+done
+exit 1"""
 
 
 def fetch(url: str) -> str:
@@ -70,6 +88,43 @@ def test_sandboxes_do_not_reach_each_other(network: Network) -> None:
     assert "timed out" in serve(network, client())
     with network.without(ISOLATE):
         assert serve(network, client()) == f"{PAGE}\n"
+
+
+def test_sandbox_does_not_reach_ports_of_the_worker(network: Network, neighbour: Neighbour) -> None:
+    """Without the rule it does, at each of the worker's addresses."""
+    sandbox = network.namespace()
+    assert "timed out" in serve_in_the_worker(network, sandbox, GATEWAY)
+    with network.without(PROTECT):
+        assert serve_in_the_worker(network, network.namespace(), GATEWAY) == f"{PAGE}\n"
+    found = network.launcher.run(fetch(neighbour.url), network.namespace())
+    assert found.output.decode() == f"{GREETING}\n"
+
+
+def test_container_does_not_reach_the_worker_by_ipv6(runc_network: Network) -> None:
+    """Interfaces have addresses of their link without any command."""
+    launcher, sandbox = runc_network.launcher, runc_network.namespace()
+    address = launcher.worker(LINK_ADDRESS, f"job-{FIRST}").strip()
+    ping = f"ping -6 -c 1 -W 4 {address}%eth0"
+    blocked = launcher.run(ping, sandbox)
+    assert (blocked.status, b"100% packet loss" in blocked.output) == (1, True), blocked.text
+    with runc_network.without(PROTECT_6):
+        found = launcher.run(ping, sandbox)
+    assert found.status == 0, found.text
+
+
+def serve_in_the_worker(network: Network, sandbox: Sandbox, address: str) -> str:
+    """Run a server in the worker and fetch its page in a sandbox; return its output."""
+    launcher = network.launcher
+    bundle = launcher.bundle(f"{fetch(f'http://{address}:{PORT}/page')} 2>&1", sandbox)
+    script = f"""echo {PAGE} > "$1/page"
+"$2/rootfs/bin/httpd" -f -p {PORT} -h "$1" > /dev/null 2>&1 & server=$!
+for _ in $(seq 100); do
+  if "$2/rootfs/bin/wget" -q -O /dev/null http://127.0.0.1:{PORT}/page; then break; fi
+  sleep 0.1
+done 2> /dev/null
+{launcher.command(bundle, "run")} 2>&1
+kill $server"""
+    return launcher.worker(script, bundle.path, launcher.folder)
 
 
 def serve(network: Network, client: str) -> str:

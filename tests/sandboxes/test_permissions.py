@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandboxes.conftest import LAYER
+from tests.sandboxes.conftest import elsewhere
 from tests.sandboxes.launcher import IGNORE, PRIVILEGED, Launcher, Sandbox, users_root
 from tests.sandboxes.networks import Network
 from tests.sandboxes.page import commands
 from tests.sandboxes.places import EnginePlace, Place
-from worker_images.harness.options import not_run
 from worker_images.model.capabilities import RUNSC
 from worker_images.node.limits import Limits
 
@@ -23,10 +22,10 @@ LIMITED = Sandbox(limits=Limits(memory=256 << 20))
 
 
 @pytest.fixture
-def engine(place: Place, pytestconfig: pytest.Config) -> EnginePlace:
+def engine(place: Place) -> EnginePlace:
     """An engine, which starts workers with chosen capabilities."""
     if not isinstance(place, EnginePlace):
-        not_run(pytestconfig, LAYER, "a pod has the capabilities of its manifest; use an engine")
+        elsewhere("a pod has the capabilities of its manifest; use an engine")
     return place
 
 

@@ -1,18 +1,26 @@
 """Are the manifests in deploy/ valid, and is every wrong one refused for its own reason?"""
 
-import copy
 import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from tests.support import kustomize, overlays
-from worker_images.cli import manifests as command
-from worker_images.errors import DocumentError, Finding
+from tests.support.deployed import (
+    CONTAINER,
+    DELETED,
+    DEPLOY,
+    LABEL,
+    SECURITY,
+    WORKERS,
+    changed,
+    found,
+    rendered,
+)
+from worker_images.errors import DocumentError
 from worker_images.files import ROOT
 from worker_images.harness import manifests
 from worker_images.harness.manifests import LEVEL
@@ -20,43 +28,7 @@ from worker_images.model import catalog
 from worker_images.model.document import Location
 from worker_images.model.gpus import GPU
 
-DEPLOY = ROOT / "deploy"
-WORKERS = ("slim", "full", "beta9")
-CONTAINER: Location = (*manifests.TEMPLATE, "containers", 0)
-SECURITY: Location = (*CONTAINER, "securityContext")
-LABEL: Location = ("metadata", "labels", LEVEL)
-DELETED = object()
 MIG = "nvidia.com/mig-1g.10gb"
-
-
-def rendered(folder: str) -> list[dict[str, Any]]:
-    """The objects that `kubectl apply -k` would send."""
-    return [*yaml.safe_load_all(kustomize.build(DEPLOY / folder))]
-
-
-def found(text: str) -> list[Finding]:
-    """The faults in manifests."""
-    read = manifests.read(text, "deploy.yaml")
-    assert read
-    try:
-        command.check(read)
-    except DocumentError as error:
-        return error.findings
-    return []
-
-
-def changed(folder: str, *changes: tuple[str, Location, object]) -> str:
-    """Our own manifests, with other values at some places of the object of a kind."""
-    objects = copy.deepcopy(rendered(folder))
-    for kind, place, value in changes:
-        parent: Any = next(each for each in objects if each["kind"] == kind)
-        for part in place[:-1]:
-            parent = parent[part]
-        if value is DELETED:
-            del parent[place[-1]]
-        else:
-            parent[place[-1]] = value
-    return yaml.safe_dump_all(objects)
 
 
 @pytest.mark.parametrize("folder", [*WORKERS, "policy"])
@@ -198,66 +170,6 @@ WRONG_VALUES: Sequence[tuple[str, Location, object, str]] = [
     ("Deployment", ("spec", "strategy", "rollingUpdate", "maxSurge"), 1, "maxSurge: not 0"),
     ("Deployment", ("spec", "strategy", "rollingUpdate", "maxSurge"), "25%", "maxSurge: not 0"),
 ]
-RESOURCES = (*CONTAINER, "resources")
-VALID: Sequence[tuple[Location, object]] = [
-    (("spec", "strategy"), {"type": "Recreate"}),
-    (("spec", "strategy", "rollingUpdate", "maxSurge"), "0%"),
-    ((*RESOURCES, "limits"), {f"{GPU}.shared": 1}),
-    (RESOURCES, {"claims": [{"name": "gpu"}]}),
-    ((*CONTAINER, "ports"), [{"containerPort": 80}]),
-    ((*SECURITY, "procMount"), "Default"),
-    ((*SECURITY, "seLinuxOptions"), {"type": "container_t", "level": "s0:c1,c2"}),
-    (
-        (*manifests.TEMPLATE, "securityContext", "sysctls"),
-        [{"name": "net.ipv4.tcp_syncookies", "value": "1"}],
-    ),
-]
-
-
-@pytest.mark.parametrize(("place", "value"), VALID)
-def test_other_valid_values_are_accepted(place: Location, value: object) -> None:
-    assert found(changed("slim", ("Deployment", place, value))) == []
-
-
-def test_claim_needs_no_class() -> None:
-    """The driver of the claim adds the driver's files by CDI."""
-    no_class = ("Deployment", (*manifests.TEMPLATE, "runtimeClassName"), DELETED)
-    claim = ("Deployment", RESOURCES, {"claims": [{"name": "gpu"}]})
-    assert found(changed("slim", no_class, claim)) == []
-
-
-@pytest.mark.parametrize("kind", ["Pod", "Job", "CronJob"])
-def test_pod_that_is_not_updated_needs_no_probes(kind: str) -> None:
-    objects = rendered("slim")
-    (deployment,) = [each for each in objects if each["kind"] == "Deployment"]
-    template = deployment["spec"]["template"]
-    for probe in ("startupProbe", "readinessProbe"):
-        del template["spec"]["containers"][0][probe]
-    template["spec"]["restartPolicy"] = "Never"
-    metadata = {"name": "worker", "namespace": "worker-images"}
-    job = {"template": template}
-    specs = {
-        "Pod": ("v1", template["spec"]),
-        "Job": ("batch/v1", job),
-        "CronJob": ("batch/v1", {"schedule": "0 0 * * *", "jobTemplate": {"spec": job}}),
-    }
-    version, spec = specs[kind]
-    value = {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
-    objects[objects.index(deployment)] = value
-    assert found(yaml.safe_dump_all(objects)) == []
-
-
-def test_component_for_clusters_that_need_no_class(tmp_path: Path) -> None:
-    """Without the component's annotation a class is missing."""
-    text = kustomize.build(overlays.write(tmp_path, "slim", "deploy/components/no-runtime-class"))
-    assert found(text) == []
-    objects = [*yaml.safe_load_all(text)]
-    assert "RuntimeClass" not in {each["kind"] for each in objects}
-    deployment = next(each for each in objects if each["kind"] == "Deployment")
-    assert "runtimeClassName" not in deployment["spec"]["template"]["spec"]
-    del deployment["spec"]["template"]["metadata"]["annotations"]
-    (fault,) = found(yaml.safe_dump_all(objects))
-    assert fault.fix == "set runtimeClassName: nvidia, or use deploy/components/no-runtime-class"
 
 
 @pytest.mark.parametrize(("kind", "place", "value", "message"), [*WRONG_FIELDS, *WRONG_VALUES])

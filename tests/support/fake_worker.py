@@ -26,7 +26,9 @@ case "$*" in
   *--version) cat "$outputs/version" ;;
   flags) cat "$outputs/flags" >&2 ;;
   *)
+    echo "$*" >> "$outputs/words"
     for each; do case $each in --bundle=*) bundle=${{each#*=}} ;; esac; done
+    test -z "$bundle" || cp "$bundle/config.json" "$outputs/config.json"
     if grep -q 'exec 3' "$bundle/config.json" 2> /dev/null; then exit 0; fi
     cat "$outputs/errors" >&2
     test -s "$outputs/boot" || exit 128

@@ -1,5 +1,7 @@
 """Did a sandbox start in the pod, and if not, why?"""
 
+import shlex
+
 from worker_images.model.drivers.table import Table
 from worker_images.node import diagnose
 from worker_images.node.place import CommandResult
@@ -8,6 +10,22 @@ from worker_images.node.pod.permissions import Permissions
 
 FATAL = "FATAL ERROR: "
 HUNG = "the sandbox did not end in"
+# gVisor sets its standard streams to non-blocking. With those of an open shell, later output would
+# be cut off. A sandbox that hangs must not take the shell with it: other checks would not run.
+SCRIPT = """begin=$(date +%s)
+timeout --kill-after=5 {seconds} sh -c {line} > {folder}/output 2> {folder}/errors
+status=$?
+cat {folder}/output
+cat {folder}/errors >&2
+if [ "$status" -ne 0 ] && [ $(($(date +%s) - begin)) -ge {seconds} ]; then
+  echo "{hung} {seconds} seconds" >&2
+fi
+exit $status"""
+
+
+def script(line: str, folder: str, seconds: int) -> str:
+    """The script that runs a command line of runsc in a pod, for some seconds at most."""
+    return SCRIPT.format(line=shlex.quote(line), folder=folder, seconds=seconds, hung=HUNG)
 
 
 def why(text: str, permissions: Permissions, drivers: Table) -> str:

@@ -1,43 +1,15 @@
-"""A pod is found by its name or owner, and a pod that does not run is an error with its reason."""
+"""A pod is found by its name or owner, and one that is not there is an error with its reason."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import fake_worker
+from tests.support.answers import error, pod, write
 from worker_images.node.place import PlaceError
 from worker_images.node.pod import kubectl
-from worker_images.node.pod.kubectl import ForbiddenError, NotFoundError, Pod
-
-# Prints the answer for the kind and name, or else for the kind, as a real kubectl does.
-KUBECTL = """#!/bin/sh
-while [ "${{1#--}}" != "$1" ]; do shift; done
-for file in "{folder}/$2-${{3##*/}}" "{folder}/$2"; do
-  if [ -e "$file.json" ]; then exec cat "$file.json"; fi
-  if [ -e "$file.error" ]; then cat "$file.error" >&2; exit 1; fi
-done
-echo "Error from server (NotFound): $2s \\"$3\\" not found" >&2
-exit 1
-"""
-
-
-@pytest.fixture
-def answers(tmp_path: Path) -> Path:
-    """A folder with a kubectl, and its answers."""
-    (tmp_path / "kubectl").write_text(KUBECTL.format(folder=tmp_path))
-    (tmp_path / "kubectl").chmod(0o755)
-    (tmp_path / "namespace.json").write_text("{}")
-    return tmp_path
-
-
-def pod(answers: Path, name: str = "worker", container: str = "") -> Pod:
-    return Pod("lab", "gpu", name, container, str(answers / "kubectl"))
-
-
-def write(answers: Path, found: dict[str, Any], name: str = "pod") -> None:
-    (answers / f"{name}.json").write_text(json.dumps(found))
+from worker_images.node.pod.kubectl import ForbiddenError, NotFoundError
 
 
 def deploy(answers: Path, *pods: dict[str, Any]) -> None:
@@ -105,23 +77,6 @@ def test_owner_that_does_not_select_by_labels_is_an_error(
     assert error(answers, "service/x") == (
         "service/x does not select its pods by labels alone; name a pod"
     )
-
-
-@pytest.mark.parametrize("state", ["state", "lastState"])
-def test_init_container_that_refuses_the_node_is_quoted(state: str, answers: Path) -> None:
-    ended = {"terminated": {"exitCode": 7, "message": "node1: driver 595.71.05 is not served\n"}}
-    status = {"name": "check-driver", state: ended}
-    found = fake_worker.pod() | {"status": {"phase": "Pending", "initContainerStatuses": [status]}}
-    write(answers, found)
-    assert error(answers) == (
-        "pod worker: init container check-driver ended: node1: driver 595.71.05 is not served"
-    )
-
-
-def error(answers: Path, name: str = "worker") -> str:
-    with pytest.raises(PlaceError) as found:
-        kubectl.find(pod(answers, name))
-    return str(found.value)
 
 
 def test_misspelt_pod_is_an_error_with_the_next_step(answers: Path) -> None:
@@ -207,81 +162,3 @@ def test_output_that_is_not_json_is_an_error(answers: Path) -> None:
 def test_missing_kubectl_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PlaceError, match="No such file"):
         kubectl.find(pod(tmp_path))
-
-
-SCHEDULED = {"type": "PodScheduled", "status": "False"}
-
-
-@pytest.mark.parametrize(
-    ("status", "message"),
-    [
-        (
-            {
-                "phase": "Pending",
-                "conditions": [
-                    SCHEDULED
-                    | {"message": "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."}
-                ],
-            },
-            (
-                "pod worker: Pending: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.; its"
-                " GPUs are in use or not advertised"
-            ),
-        ),
-        (
-            {
-                "phase": "Pending",
-                "conditions": [
-                    SCHEDULED | {"message": "1 node(s) didn't match Pod's node affinity/selector."}
-                ],
-            },
-            (
-                "pod worker: Pending: 1 node(s) didn't match Pod's node affinity/selector.; no node"
-                " has a label that the manifest requires"
-            ),
-        ),
-        (
-            {
-                "phase": "Pending",
-                "conditions": [
-                    SCHEDULED | {"message": "1 node(s) didn't match pod anti-affinity rules."}
-                ],
-            },
-            (
-                "pod worker: Pending: 1 node(s) didn't match pod anti-affinity rules.; kubectl"
-                " --context=lab --namespace=gpu describe pod worker"
-            ),
-        ),
-        (
-            {
-                "phase": "Pending",
-                "containerStatuses": [
-                    {
-                        "name": "worker",
-                        "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}},
-                    }
-                ],
-            },
-            (
-                "pod worker: ErrImagePull: not found; see: kubectl --context=lab --namespace=gpu"
-                " describe pod worker"
-            ),
-        ),
-        (
-            {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "Allocate failed"},
-            "pod worker: UnexpectedAdmissionError: Allocate failed",
-        ),
-    ],
-)
-def test_pod_that_does_not_run_has_the_reason_of_the_cluster(
-    status: dict[str, Any], message: str, answers: Path
-) -> None:
-    write(answers, fake_worker.pod() | {"status": status})
-    assert error(answers).startswith(message)
-
-
-def test_pod_that_is_being_deleted_is_an_error(answers: Path) -> None:
-    found = fake_worker.pod()
-    found["metadata"]["deletionTimestamp"] = "2026-11-26T00:00:00Z"
-    write(answers, found)
-    assert error(answers) == "pod worker: it is being deleted; name another pod"

@@ -131,6 +131,25 @@ def test_pod_without_proc_fails() -> None:
     assert permissions.check(permissions.read("")).problem.endswith("mount /proc")
 
 
+def test_sandbox_that_hangs_is_stopped(tmp_path: Path) -> None:
+    """The shell that runs it goes on."""
+    script = f"({boot.script('echo first; sleep 600', str(tmp_path), 1)}); echo $?"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "first\n124\n"
+    problem = boot.started(
+        CommandResult(124, done.stdout, done.stderr), "the log's last line", changed(), DRIVERS
+    ).problem
+    assert problem.startswith("runsc failed: the sandbox did not end in 1 seconds; read its debug")
+
+
+@pytest.mark.parametrize(("line", "status"), [("echo 'it runs'", 0), ("echo >&2 no; exit 3", 3)])
+def test_sandbox_that_ends_keeps_its_outputs(line: str, status: int, tmp_path: Path) -> None:
+    command = ["sh", "-c", boot.script(line, str(tmp_path), 60)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert (done.stdout, done.stderr) == (("it runs\n", "") if not status else ("", "no\n"))
+
+
 def test_started_sandbox_shows_its_kernel() -> None:
     found = CommandResult(0, "Linux version 4.19.0-gvisor\nmore\n", "")
     assert boot.started(found, "", changed(), DRIVERS).seen == "Linux version 4.19.0-gvisor"

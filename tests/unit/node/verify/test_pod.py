@@ -1,6 +1,8 @@
 """verify --context runs the checks of a pod; a pod that cannot be reached is an error."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +10,8 @@ import pytest
 
 from tests.support import fake_worker
 from tests.support.fake_worker import DRIVER, Worker, failed, run
+from worker_images.files import ROOT
+from worker_images.model.capabilities import SANDBOX, mask
 from worker_images.model.results import NOT_RUN, PASSED
 from worker_images.node.place import PlaceError
 from worker_images.node.verify import checklist
@@ -66,6 +70,57 @@ def test_broken_pod_fails(name: str, worker: Worker, pod_kit: Path) -> None:
     text, status, rows = run(pod_kit, "--context", "lab", "--kubectl", worker.kubectl)
     assert (status, failed(rows)) == (5, checks), text
     assert message in " ".join(rows[check]["reason"] for check in checks)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "rootless"), [(0, True), (mask("SYS_ADMIN"), True), (mask(*SANDBOX), False)]
+)
+def test_runsc_runs_with_the_rights_of_the_pod(
+    capabilities: int, rootless: bool, worker: Worker, pod_kit: Path
+) -> None:
+    """A pod of sys-admin starts sandboxes as root, and may have no user namespaces."""
+    worker.write("proc/self/status", f"CapEff:\t{capabilities:x}\nSeccomp:\t0\n")
+    text, status, _ = run(pod_kit, "--context", "lab", "--kubectl", worker.kubectl)
+    assert status == 0, text
+    lines = (worker.tree / "outputs/words").read_text().splitlines()
+    assert len(lines) == 3
+    assert {"--rootless" in line.split() for line in lines} == {rootless}
+
+
+@pytest.mark.parametrize("folders", [("lib",), ("lib", "lib64")])
+def test_sandbox_has_only_the_folders_of_the_pod(
+    folders: tuple[str, ...], worker: Worker, pod_kit: Path
+) -> None:
+    """An image for arm64 has no /usr/lib64."""
+    for name in folders:
+        (worker.tree / "usr" / name).mkdir(parents=True, exist_ok=True)
+    text, status, _ = run(pod_kit, "--context", "lab", "--kubectl", worker.kubectl)
+    assert status == 0, text
+    config = json.loads((worker.tree / "outputs/config.json").read_text())
+    found = {mount["destination"].removeprefix(str(worker.tree)) for mount in config["mounts"]}
+    assert {path for path in found if path.count("/") == 2 and path.startswith("/usr/")} == {
+        *("/usr/bin", "/usr/sbin"),
+        *(f"/usr/{name}" for name in folders),
+    }
+
+
+def test_output_of_the_pod_is_escaped(worker: Worker, pod_kit: Path) -> None:
+    """A terminal obeys some characters."""
+    worker.write("outputs/boot", "")
+    worker.write("outputs/errors", "\x1b[2Jgone\n")
+    text, status, rows = run(pod_kit, "--context", "lab", "--kubectl", worker.kubectl)
+    assert status == 5
+    assert "\\u001b[2Jgone" in rows[BOOT]["reason"]
+    assert "\x1b" not in text
+
+
+def test_misspelt_image_is_an_error(worker: Worker) -> None:
+    """Its check would not run, which can be overlooked."""
+    command = [sys.executable, "-m", "pytest", "tests/pod", "--context=lab"]
+    command += [f"--kubectl={worker.kubectl}", "--image=out/slm/image.tar"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert "--image out/slm/image.tar: no such file, and no digest; name an" in done.stderr
 
 
 def test_check_creates_no_device(worker: Worker, pod_kit: Path) -> None:
