@@ -17,6 +17,7 @@ from worker_images.errors import EngineError
 from worker_images.model.capabilities import RUNC, RUNSC
 from worker_images.node.place import PlaceError, run_command
 from worker_images.node.pod.kubectl import Object, Pod
+from worker_images.untrusted import printable
 
 CAPABILITIES = {UNPRIVILEGED: (), PRIVILEGED: RUNSC, HOOK_PATH: (*RUNSC, *RUNC)}
 HELD = "capsh --decode=$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)"
@@ -211,5 +212,5 @@ def _checked(command: Sequence[str], text: str = "") -> str:
     """Run a command and return its output; raises PlaceError with its message."""
     found = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if found.returncode:
-        raise PlaceError(f"{' '.join(command[:2])}: {found.stderr.strip()}")
+        raise PlaceError(f"{' '.join(command[:2])}: {printable(found.stderr).strip()}")
     return found.stdout

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from worker_images.node.place import PlaceError
+from worker_images.untrusted import printable
 
 SECONDS = 60.0
 # The last line of the errors: a connection that was lost has none.
@@ -24,8 +25,8 @@ class Result:
 
     @property
     def text(self) -> str:
-        """Both outputs as text, for messages."""
-        return (self.output + self.errors).decode(errors="replace")
+        """Both outputs as text, for messages; without what a terminal obeys."""
+        return printable((self.output + self.errors).decode(errors="replace"))
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Worker:
             raise PlaceError(f"timed out after {SECONDS:g} seconds: {script}") from error
         end = re.search(rb"\n%b ([0-9]+)\n$" % mark.encode(), found.stderr)
         if not end:
-            cause = found.stderr.decode(errors="replace").strip()
+            cause = printable(found.stderr.decode(errors="replace")).strip()
             raise PlaceError(
                 f"{shlex.join(self.prefix)}: lost, with status {found.returncode}: {cause}"
             )

@@ -1,6 +1,5 @@
 """A worker's pod in a cluster: its objects, read with kubectl, and the command of its shell."""
 
-import contextlib
 import json
 import re
 import shlex
@@ -19,6 +18,8 @@ SECONDS = 30
 NOTICE_SECONDS = 3
 # The longest text of the cluster in a message.
 MESSAGE = 1000
+# Kinds that own their pods without a replica set between them.
+DIRECT = {"ReplicaSet", "StatefulSet", "DaemonSet", "Job"}
 Object = dict[str, Any]
 
 
@@ -150,7 +151,7 @@ def _of_owner(pod: Pod) -> Object:
 def _owners(pod: Pod, owner: Object, selector: str) -> frozenset[str]:
     """The IDs of an owner and of its replica sets, which own the pods of a Deployment."""
     identity = str(owner["metadata"].get("uid", ""))
-    sets = pod.get("replicasets", selector)["items"] if owner.get("kind") == "Deployment" else []
+    sets = [] if owner.get("kind") in DIRECT else pod.get("replicasets", selector)["items"]
     own = {str(each["metadata"].get("uid", "")) for each in sets if _controller(each) == identity}
     return frozenset({identity, *own} - {""})
 
@@ -176,11 +177,12 @@ def _refused(pod: Pod, owners: frozenset[str]) -> str:
 
 def _why_no_pod(pod: Pod) -> str:
     """Why there is no pod, as far as the cluster shows it, and the next step."""
-    with contextlib.suppress(ForbiddenError):
-        try:
-            pod.get("namespace", pod.namespace)
-        except NotFoundError as error:
-            return str(error)
+    try:
+        pod.get("namespace", pod.namespace)
+    except NotFoundError as error:
+        return str(error)
+    except PlaceError:
+        pass
     return f"list the pods: {pod.show('get', 'pods')}"
 
 

@@ -106,6 +106,17 @@ def test_pods_that_the_cluster_refuses_have_the_reason_of_their_event(answers: P
     assert found.startswith("deployment/slim has no pod; list the pods: kubectl")
 
 
+def test_stateful_set_owns_its_pods_itself(answers: Path) -> None:
+    """It needs no right to read replica sets."""
+    own = fake_worker.pod()
+    own["metadata"]["ownerReferences"] = [{"uid": "set", "controller": True}]
+    labels = {"matchLabels": {"app": "worker"}}
+    owner = {"kind": "StatefulSet", "metadata": {"uid": "set"}, "spec": {"selector": labels}}
+    write(answers, owner, "statefulset-slim")
+    write(answers, {"items": [own]}, "pods")
+    assert kubectl.find(pod(answers, "statefulset/slim"))[0].name == "worker"
+
+
 @pytest.mark.parametrize(
     "references",
     [
