@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from worker_images.harness.open_shell import OpenShell, TransportError
 from worker_images.node.place import CommandResult, PlaceError
-from worker_images.node.pod import kubectl
-from worker_images.node.pod.kubectl import Object, Pod
+from worker_images.node.pod.kubectl import Pod
+from worker_images.node.pod.objects import Object, container_of, status_of
 from worker_images.untrusted import printable
 
 SECONDS = 60.0
@@ -23,12 +23,12 @@ class Worker:
     @property
     def container(self) -> Object:
         """The specification of the container."""
-        return kubectl.container_of(self.found, self.pod.container)
+        return container_of(self.found, self.pod.container)
 
     @property
     def status(self) -> Object:
         """The status of the container when the run began."""
-        return kubectl.status_of(self.found, self.pod.container)
+        return status_of(self.found, self.pod.container)
 
     def run(self, line: str, seconds: float = SECONDS) -> CommandResult:
         """Run a command line in the container; raises PlaceError, also after the shell was lost."""
@@ -68,7 +68,7 @@ class Worker:
             return f"{error}; {current}"
         if found["metadata"].get("uid") != self.found["metadata"].get("uid"):
             return "another pod has its name now; run the checks again"
-        now = kubectl.status_of(found, self.pod.container)
+        now = status_of(found, self.pod.container)
         before, after = (each.get("restartCount", 0) for each in (self.status, now))
         ended = now.get("lastState", {}).get("terminated") or now.get("state", {}).get("terminated")
         if after != before or ended:

@@ -16,7 +16,8 @@ from tests.support.neighbours import USER, server_pod
 from worker_images.errors import EngineError
 from worker_images.model.capabilities import RUNC, RUNSC
 from worker_images.node.place import PlaceError, run_command
-from worker_images.node.pod.kubectl import Object, Pod
+from worker_images.node.pod.kubectl import Pod
+from worker_images.node.pod.objects import Object
 from worker_images.untrusted import printable
 
 CAPABILITIES = {UNPRIVILEGED: (), PRIVILEGED: RUNSC, HOOK_PATH: (*RUNSC, *RUNC)}

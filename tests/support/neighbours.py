@@ -1,6 +1,6 @@
 """The pod of a server beside a worker's pod."""
 
-from worker_images.node.pod.kubectl import Object, container_of
+from worker_images.node.pod.objects import Object, container_of
 
 USER = 1000
 

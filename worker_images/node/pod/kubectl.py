@@ -5,22 +5,22 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from worker_images.model import gpus
-from worker_images.model.drivers.fleet import LABEL
 from worker_images.node.place import PlaceError, run_command
+from worker_images.node.pod import waiting
+from worker_images.node.pod.objects import Object
+from worker_images.node.pod.waiting import MESSAGE
 from worker_images.untrusted import shown
 
 # The options that name a pod, in the order of its fields.
 OPTIONS = ("context", "namespace", "pod", "container", "kubectl", "kubeconfig")
 SECONDS = 30
 NOTICE_SECONDS = 3
-# The longest text of the cluster in a message.
-MESSAGE = 1000
+# How the message of an event begins that stands for several.
+COMBINED = "(combined from similar events): "
 # Kinds that own their pods without a replica set between them.
 DIRECT = {"ReplicaSet", "StatefulSet", "DaemonSet", "Job"}
-Object = dict[str, Any]
 
 
 class NotFoundError(PlaceError):
@@ -119,7 +119,8 @@ def find(pod: Pod) -> tuple[Pod, Object]:
         raise PlaceError(f"{error}; {_why_no_pod(pod)}") from error
     name = found["metadata"]["name"]
     named = replace(pod, name=name, container=_container(found, pod.container))
-    if problem := _not_running(named, found):
+    describe = named.show("describe", "pod", name)
+    if problem := waiting.reason(found, named.container, describe):
         raise PlaceError(f"pod {name}: {problem}")
     return named, found
 
@@ -170,7 +171,7 @@ def _refused(pod: Pod, owners: frozenset[str]) -> str:
         events = []
     own = [each for each in events if each.get("involvedObject", {}).get("uid") in owners]
     if own:
-        message = shown(own[-1].get("message", ""), MESSAGE)
+        message = shown(own[-1].get("message", "").removeprefix(COMBINED), MESSAGE)
         return f"the cluster refuses to create pods there: {message}"
     return f"list the pods: {pod.show('get', 'pods')}"
 
@@ -195,55 +196,3 @@ def _container(found: Object, name: str) -> str:
         raise PlaceError(f"pod {pod} has no container {name}; it has: {', '.join(names)}")
     with_gpu = [each["name"] for each in containers if gpus.has_gpu(each)]
     return name or [*with_gpu, *names][0]
-
-
-def container_of(found: Object, name: str) -> Object:
-    """The specification of a container."""
-    return next(each for each in found["spec"]["containers"] if each["name"] == name)
-
-
-def status_of(found: Object, name: str) -> Object:
-    """The status of a container; empty before it starts."""
-    statuses = found.get("status", {}).get("containerStatuses", [])
-    return next((each for each in statuses if each["name"] == name), {})
-
-
-STEPS = {
-    "Insufficient nvidia.com/": "its GPUs are in use or not advertised: end the pod that has the"
-    " GPU, or add a node",
-    # Not rules of anti-affinity.
-    "node affinity/selector": "no node has a label that the manifest requires; compare the image's"
-    f" drivers with: kubectl get nodes --label-columns {LABEL}",
-}
-
-
-def _not_running(pod: Pod, found: Object) -> str:
-    """Why the container does not run, and the next step; empty if it runs."""
-    status, state = found.get("status", {}), status_of(found, pod.container).get("state", {})
-    if "deletionTimestamp" in found["metadata"]:
-        return "it is being deleted; name another pod"
-    if "running" in state:
-        return ""
-    for condition in status.get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            message = shown(condition.get("message", "not scheduled"), MESSAGE)
-            steps = [step for part, step in STEPS.items() if part in message]
-            return f"Pending: {message}; {(steps or [pod.show('describe', 'pod', pod.name)])[0]}"
-    if refusal := _refusal(status):
-        return refusal
-    why: Object = next(iter(state.values()), {})
-    reason = why.get("reason") or status.get("reason") or status.get("phase", "no status")
-    message = why.get("message") or status.get("message") or f"container {pod.container}"
-    return f"{shown(f'{reason}: {message}', MESSAGE)}; see: {pod.show('describe', 'pod', pod.name)}"
-
-
-def _refusal(status: Object) -> str:
-    """Why an init container ended with an error; empty if none did."""
-    for each in status.get("initContainerStatuses", []):
-        for state in (each.get("state", {}), each.get("lastState", {})):
-            ended = state.get("terminated", {})
-            if ended.get("exitCode"):
-                message = shown(ended.get("message", ""), MESSAGE)
-                message = message or f"exit code {ended['exitCode']}"
-                return f"init container {each['name']} ended: {message}"
-    return ""

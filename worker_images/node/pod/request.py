@@ -8,7 +8,7 @@ from pathlib import Path
 from worker_images.model import gpus
 from worker_images.model.gpus import GPU, MIG, SHARED
 from worker_images.node.pod.finding import Finding
-from worker_images.node.pod.kubectl import Object
+from worker_images.node.pod.objects import Object
 
 CLASS = "nvidia"
 CLASS_FILE = "deploy/base/runtime-class.yaml"

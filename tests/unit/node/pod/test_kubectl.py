@@ -95,7 +95,10 @@ def test_pods_that_the_cluster_refuses_have_the_reason_of_their_event(answers: P
     deploy(answers)
     message = 'pods "worker-" is forbidden: pod rejected: RuntimeClass "nvidia" not found'
     events = [
-        {"message": message, "involvedObject": {"uid": "set"}},
+        {
+            "message": f"(combined from similar events): {message}",
+            "involvedObject": {"uid": "set"},
+        },
         {"message": "another Deployment's", "involvedObject": {"uid": "other"}},
     ]
     write(answers, {"items": events}, "events")
