@@ -3,22 +3,34 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from pathlib import Path
 
 from tests.cluster.suite import ONE_GPU, Check, Pod, container, start
 from tests.support import overlays
 from tests.support.kubernetes import Kubectl, manifest_digest, worker_pod
+from worker_images.build.record import Record
 from worker_images.cluster.cluster import Cluster
 from worker_images.files import ROOT
+from worker_images.release import results
+from worker_images.release.results import Subject
 from worker_images.model.capabilities import SANDBOX
 from worker_images.node.stand_in import DRIVER
 
 
-def test_valid_pod_passes(kubectl: Kubectl, pod: Pod, check: Check) -> None:
-    """The control of all checks below."""
+def test_valid_pod_passes(kubectl: Kubectl, pod: Pod, check: Check, tmp_path: Path) -> None:
+    """The control of all checks below; a release takes its results for the image that it runs."""
     start(kubectl, pod)
+    built = Record.read(ROOT / "out/slim/build.json")
+    assert built
     found = check(image=str(ROOT / "out/slim/image.tar"))
     assert (found.status, found.failed) == (0, {}), found.output
     assert len(found.passed) >= 17
+    slim = Subject(
+        "slim", "amd64", built.image_id, built.manifest_digest, ROOT / "out/slim/image.xml"
+    )
+    (released,) = results.gather(ROOT, [slim], [tmp_path])
+    (rows,) = [each.rows for each in released.layers if each.name == "pod"]
+    assert len(rows) == len(found.checks)
 
 
 def test_pod_with_cdi_devices_passes(

@@ -14,6 +14,7 @@ from worker_images.files import ROOT
 from worker_images.harness.options import not_run
 from worker_images.model.drivers import fleet, table
 from worker_images.model.drivers.table import DRIVERS, Release, Table
+from worker_images.node import trust
 from worker_images.node.node import Device, Node
 from worker_images.node.place import RUNSC, PlaceError
 from worker_images.node.pod import devices, driver, kubectl, permissions, request
@@ -79,6 +80,12 @@ def worker(
     found = pytestconfig.stash[WORKER]
     record_testsuite_property("pod", f"{found.pod.context}/{found.pod.namespace}/{found.pod.name}")
     record_testsuite_property("image", found.status.get("imageID", ""))
+    archive = Path(str(pytestconfig.getoption("image") or ""))
+    if archive.is_file():
+        # A check compares them with the pod's.
+        manifest, *_, image_id = trust.digests(archive)
+        record_testsuite_property("image_id", image_id)
+        record_testsuite_property("manifest_digest", manifest)
     return found
 
 

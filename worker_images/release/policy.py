@@ -20,7 +20,8 @@ REQUIRED = "image"
 STEPS: Mapping[str, str] = {
     "image": "run it on the archive where every check can run, and pass its results with --results"
     " (docs/release.md)",
-    "pod": "its tests need a cluster; without results of them, remove pod from --require",
+    "pod": "run make test-pod with CONTEXT, POD and IMAGE=out/VARIANT/image.tar on a cluster with"
+    " GPUs, and pass the folder out/tests with --results",
     "workload": "run ./build.py gpu-kit --variant VARIANT, unpack the kit on a GPU node, run"
     " `gpu-kit/run --other-runsc FILE --require workload` there as root, and pass the folder"
     " gpu-kit/results with --results",

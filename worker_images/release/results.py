@@ -18,6 +18,8 @@ from worker_images.release.tested import LayerResults, Row, Tested
 from worker_images.untrusted import shown
 
 MAX_REASON = 400
+# Layers whose checks do not depend on the variant.
+SAME_FOR_ALL = ("pod",)
 # A JUnit file lists a check twice if its teardown failed too; the last of its outcomes counts.
 BEST_FIRST = (PASSED, NOT_RUN, FAILED)
 
@@ -139,7 +141,10 @@ def _fault(report: _Report, subject: Subject, root: Path) -> str:
     manifest = properties.get("manifest_digest") or subject.manifest_digest
     if manifest != subject.manifest_digest:
         return f"has results of manifest {shown(manifest)}, not of {subject.manifest_digest}"
-    if (variant := properties.get("variant", "")) != subject.variant:
+    variant = properties.get("variant", "")
+    if not variant and layer in SAME_FOR_ALL:
+        variant = subject.variant
+    if variant != subject.variant:
         return f"has the checks of variant {shown(variant) or 'unknown'}, not of {subject.variant}"
     files = {check.file for check in report.run.checks}
     if others := [file for file in sorted(files) if not file.startswith(f"tests/{layer}/")]:

@@ -55,6 +55,17 @@ def test_report_sealed_by_a_kit_is_accepted(small: Path) -> None:
     assert outcomes(gather(small, small / "node"), "workload") == (3, 0, 0)
 
 
+def test_results_of_a_pod_are_accepted_for_the_image_that_it_runs(small: Path) -> None:
+    """Its checks are the same for every variant, so their report names none."""
+    (small / "tests/pod").mkdir()
+    (small / "tests/pod/test_a.py").write_text("# the tests of pod\n")
+    Report("pod", properties={"variant": ""}).write(small / "cluster", small)
+    assert outcomes(gather(small, small / "cluster"), "pod") == (3, 0, 0)
+    Report("pod", properties={"variant": "full"}).write(small / "cluster", small)
+    with pytest.raises(PolicyError, match="has the checks of variant full, not of slim"):
+        gather(small, small / "cluster")
+
+
 def test_failed_check_is_a_result(small: Path) -> None:
     Report(failed=("test_one",)).write(small / "node", small)
     found = gather(small, small / "node")
