@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from pathlib import Path
 
 from tests.cluster.suite import ONE_GPU, Check, Pod, container, start
 from tests.support import overlays
@@ -11,10 +10,10 @@ from tests.support.kubernetes import Kubectl, manifest_digest, worker_pod
 from worker_images.build.record import Record
 from worker_images.cluster.cluster import Cluster
 from worker_images.files import ROOT
-from worker_images.release import results
-from worker_images.release.results import Subject
 from worker_images.model.capabilities import SANDBOX
 from worker_images.node.stand_in import DRIVER
+from worker_images.release import results
+from worker_images.release.results import Subject
 
 
 def test_valid_pod_passes(kubectl: Kubectl, pod: Pod, check: Check, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ REFUSED: Mapping[str, tuple[tuple[LayerResults, ...], tuple[str, ...], int, str]
         (PASSED_LAYER, POD, GPU),
         ("pod", "workload"),
         7,
-        "required layer pod is incomplete: no tests/pod exists; run make test-pod with CONTEXT, POD and IMAGE",
+        "required layer pod is incomplete: no tests/pod exists; run make test-pod with CONTEXT",
     ),
     "failed check": (
         (PASSED_LAYER, POD, FAILING),
