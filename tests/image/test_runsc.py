@@ -52,10 +52,10 @@ def test_runsc_matches_its_pin(runsc: Path, case: Case) -> None:
         assert hashlib.sha512(runsc.read_bytes()).hexdigest() == pin.upstream.sha512
         return
     info = elf.build_info(runsc)
-    sums, found = golang.sums("gvisor"), golang.modules(runsc, "gvisor")
+    sums, found = golang.sums(case, "gvisor"), golang.modules(runsc, "gvisor")
     assert info.path == f"{case.modules['gvisor']}/runsc"
     assert info.go == f"go{case.pins.go.toolchain}"
-    assert f"{case.modules['gvisor']} {pin.packages.version}" in found
+    assert golang.own(case, "gvisor") in found
     assert found == {name: sums.get(name) for name in found}
 
 

@@ -27,31 +27,28 @@ PROGRAMS = {
 def test_toolkit_program_reports_the_pinned_version(program: str, host: Host, case: Case) -> None:
     answer = host.run(f"/usr/bin/{program} --version")
     assert answer.rc == 0
-    assert (
-        answer.stdout.splitlines()[0]
-        == f"{PROGRAMS[program]} {case.pins.components[COMPONENT].version}"
-    )
+    version = case.reported_version(COMPONENT)
+    assert answer.stdout.splitlines()[0] == f"{PROGRAMS[program]} {version}"
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_toolkit_modules_match_go_sum(
     program: str, image: Image, case: Case, tmp_path: Path
 ) -> None:
-    pin = case.pins.components[COMPONENT].packages
     entry = image.find(f"/usr/bin/{program}")
     assert entry
     image.extract(entry, tmp_path / program)
     info = elf.build_info(tmp_path / program)
     assert info.path == f"{case.modules[COMPONENT]}/cmd/{program}"
     if case.source == "packages":
-        sums, found = golang.sums(COMPONENT), golang.modules(tmp_path / program, COMPONENT)
-        assert f"{case.modules[COMPONENT]} {pin.version}" in found
+        sums, found = golang.sums(case, COMPONENT), golang.modules(tmp_path / program, COMPONENT)
+        assert golang.own(case, COMPONENT) in found
         assert found == {name: sums.get(name) for name in found}
 
 
 def test_nvidia_runtime_finds_runc(host: Host, case: Case) -> None:
     """nvidia-container-runtime finds the image's runc."""
-    assert f"runc version {case.pins.components['runc'].version}" in host.check_output(
+    assert f"runc version {case.reported_version('runc')}" in host.check_output(
         "nvidia-container-runtime --version"
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from worker_images.build import requirements
 from worker_images.fetch import gomod
 from worker_images.files import text_digest
-from worker_images.model import lock
+from worker_images.model import lock, patches
 from worker_images.model.component import Architecture
 from worker_images.model.drivers import contract
 from worker_images.model.drivers.table import COMPONENT
@@ -22,6 +22,8 @@ BUILDER: Architecture = "amd64"
 # Root filesystems that do not contain a component.
 BASE, CGO, NATIVE = "base", "cgo", "native"
 CLUSTER, ENGINE, RELEASE = "cluster", "engine", "release"
+# Programs that apply patches of components.
+PATCH = "patch"
 # A compiler for another architecture, and what that architecture has for it.
 CROSS, TARGET = "cross", "target"
 # Owner of the toolchain, which every stage that compiles needs.
@@ -175,6 +177,7 @@ def of_plan(
         for file in ("go.mod", "go.sum"):
             place = f"components/{name}/{file}"
             found.append(Text(name, place, (folder / place).read_text()))
+        found += [Text(name, each.place, each.text) for each in patches.read(project.root, name)]
         found.append(Modules(name, gomod.of_component(project.root, name)))
     wheels = locked.wheels[architecture]
     found += [Wheel(name, wheels[name]) for name in components if name in wheels]
@@ -208,12 +211,20 @@ def _roots(
     if any(below[name] == TARGET for name in components):
         yield Root(CROSS, without(project, native.of(CROSS), native.of(BASE)), rules)
         yield Root(TARGET, without(project, own.of(TARGET), ()), rules)
+    if any(name in locked.modules and locked.modules[name].patches for name in components):
+        yield patch_program(project, locked)
     for name in components:
         if name in own.holds:
             yield Root(name, without(project, own.of(name), own.of(below[name])), rules)
         elif below[name] == BASE and name in native.holds:
             # Programs that run here.
             yield Root(name, without(project, native.of(name), native.of(BASE)), rules)
+
+
+def patch_program(project: Project, locked: Lock) -> Root:
+    """Return the programs that apply patches, on top of the base."""
+    native = locked.packages[BUILDER]
+    return Root(PATCH, without(project, native.of(PATCH), native.of(BASE)), project.catalog.rules)
 
 
 def without(

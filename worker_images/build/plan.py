@@ -11,7 +11,7 @@ from worker_images.errors import UsageError
 from worker_images.model.catalog import Catalog, Variant
 from worker_images.model.component import Architecture, DebianPackage, GoModule, Origin
 from worker_images.model.drivers.table import COMPONENT
-from worker_images.model.lock import Lock
+from worker_images.model.lock import Lock, Module
 from worker_images.model.pins import DebianPin, PackagesPin, Source, UpstreamPin
 from worker_images.model.project import Project
 
@@ -31,6 +31,14 @@ class Component:
     template: str
     origin: Origin
     pin: PackagesPin | UpstreamPin | None
+    module: Module | None
+    lacks: tuple[str, ...]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of its version, and of a fork and patches."""
+        own = self.module.labels(self.name) if self.module else {}
+        return {self.label: self.reported_version, **own}
 
     @property
     def builder(self) -> str | None:
@@ -102,7 +110,7 @@ class Plan:
     @property
     def lacks(self) -> tuple[str, ...]:
         """Parts that this source does not include."""
-        return tuple(dict.fromkeys(text for each in self.components for text in each.origin.lacks))
+        return tuple(dict.fromkeys(text for each in self.components for text in each.lacks))
 
     def runs_native(self, component: Component) -> bool:
         """True if programs of the builder's architecture make a component of another one."""
@@ -199,7 +207,9 @@ def of_components(
         variant=variant,
         source=chosen,
         purpose=described.purpose if described else "",
-        components=tuple(component(project, name, chosen) for name in names),
+        components=tuple(
+            component(project, name, chosen, locked.modules.get(name)) for name in names
+        ),
         missing=catalog.missing(variant) if described else (),
         base_packages=tuple(sorted(catalog.packages.base)),
         drivers=served.supported if served and COMPONENT in names else (),
@@ -213,16 +223,24 @@ def of_components(
     )
 
 
-def component(project: Project, name: str, source: Source) -> Component:
-    """Resolve one component for one source."""
+def component(
+    project: Project, name: str, source: Source, module: Module | None = None
+) -> Component:
+    """Resolve one component for one source, with its Go module of the lock."""
     pin, definition = project.pins.components[name], project.catalog.components[name]
+    compiled = source == "packages"
+    suffix = module.suffix if module else ""
+    changes = f"{name}'s fork or patches ({suffix}): only --source packages compiles them"
+    lacks = definition.origin(source).lacks
     return Component(
         name=name,
         argument=definition.argument,
         label=definition.label,
         version=pin.version,
-        reported_version=pin.reported_version(source),
+        reported_version=pin.reported_version(source) + suffix * compiled,
         template=definition.template(name, source),
         origin=definition.origin(source),
-        pin=pin.packages if source == "packages" else pin.upstream,
+        pin=pin.packages if compiled else pin.upstream,
+        module=module if compiled else None,
+        lacks=lacks if compiled or not suffix else (*lacks, changes),
     )

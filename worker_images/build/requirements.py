@@ -7,7 +7,7 @@ from typing import get_args
 
 from worker_images.errors import DriftError
 from worker_images.files import text_digest
-from worker_images.model import lock_check, lock_differences
+from worker_images.model import lock_check, lock_differences, patches
 from worker_images.model.catalog import Catalog
 from worker_images.model.component import (
     Architecture,
@@ -17,7 +17,7 @@ from worker_images.model.component import (
     UpstreamImage,
     Wheel,
 )
-from worker_images.model.lock import Lock, Published, lock_of
+from worker_images.model.lock import Lock, Published, lock_of, requested
 from worker_images.model.project import Project
 
 # The end of the name of a package with headers and static libraries.
@@ -76,7 +76,14 @@ def request(project: Project) -> dict[str, str]:
     for name, definition in catalog.components.items():
         origin, version = definition.packages, pins.components[name].packages.version
         if isinstance(origin, GoModule):
-            found[f"modules.{name}"] = " ".join((origin.module, str(version), *origin.commands))
+            fork = pins.components[name].packages.replace
+            found[f"modules.{name}"] = requested(
+                origin.module,
+                str(version),
+                f"{fork.module} {fork.version}" if fork else "",
+                origin.commands,
+                (each.locked for each in patches.read(project.root, name)),
+            )
         if isinstance(origin, Wheel):
             for architecture in origin.architectures:
                 wheel = f"{origin.project} {version} {PLATFORMS[architecture]}"

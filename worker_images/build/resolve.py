@@ -27,9 +27,10 @@ from worker_images.errors import DriftError, FetchError
 from worker_images.fetch import apt, gomod
 from worker_images.fetch.store import Store
 from worker_images.files import text_digest, write_atomic
-from worker_images.model import lock, lock_differences
+from worker_images.model import lock, lock_differences, patches
 from worker_images.model.component import Architecture, GoModule, Wheel
 from worker_images.model.lock import Lock, Module, Toolchain
+from worker_images.model.pins import Fork
 from worker_images.model.project import Project
 
 LOCK = "lock"
@@ -155,10 +156,17 @@ def _run_go(task: Task, new: Lock, components: Sequence[Component]) -> Path:
     resolver = apt.resolve(project.pins.debian, wanted)[LOCK]
     base = new.packages[BUILDER].of("base")
     rules, added = project.catalog.rules, inputs.without(project, resolver, base)
+    changed = {each.name: patches.read(project.root, each.name) for each in components}
     roots = [Root("base", base, rules), Root(LOCK, added, rules)]
+    roots += [inputs.patch_program(project, new)] * any(changed.values())
     write = tars.writer(store, project.pins.debian, new.debian.resolved, project.file_time)
     tars.place(folder, roots, write, project.file_time, task.progress)
-    values = {"toolchain": project.pins.go.toolchain, "components": components}
+    for name, each in ((name, each) for name, every in changed.items() for each in every):
+        place = folder / "patches" / name / each.locked.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(each.text)
+    locked = {name: [each.locked for each in every] for name, every in changed.items()}
+    values = {"toolchain": project.pins.go.toolchain, "components": components, "patches": locked}
     dockerfile = folder / "Dockerfile"
     dockerfile.write_text(render.text("Dockerfile.lock.j2", project.root, values))
     job = buildx.Job(
@@ -190,12 +198,22 @@ def _module(name: str, origin: object, task: Task, found: Path) -> Module:
     mod, total = ((found / name / file).read_text() for file in ("go.mod", "go.sum"))
     files = Store().modules(gomod.files(total, f"{name}/go.sum"))
     size = sum(path.stat().st_size for path in files)
-    version = str(task.project.pins.components[name].packages.version)
+    pin = task.project.pins.components[name].packages
+    changed, digest = patches.read(task.project.root, name), found / name / "digest"
     return Module(
         module=origin.module,
-        version=version,
+        version=str(pin.version),
         commands=origin.commands,
         mod=text_digest(mod),
         sum=text_digest(total),
         size=size,
+        replace=_line(pin.replace, total) if pin.replace else "",
+        patches=tuple(each.locked for each in changed),
+        tree=digest.read_text().split()[0] if changed else "",
     )
+
+
+def _line(fork: Fork, total: str) -> str:
+    """The line of go.sum for a fork; the go command writes it when it resolves the fork."""
+    begin = f"{fork.module} {fork.version} "
+    return next(line for line in total.splitlines() if line.startswith(begin))

@@ -25,7 +25,7 @@ from worker_images.cli import parsers
 from worker_images.errors import DocumentError, FetchError, ImageBuildError, PolicyError, UsageError
 from worker_images.fetch import reach
 from worker_images.files import atomic_path
-from worker_images.model import pins
+from worker_images.model import patches, pins
 from worker_images.model.component import GoModule
 from worker_images.model.drivers import gate
 from worker_images.model.drivers.table import COMPONENT, Table
@@ -33,6 +33,9 @@ from worker_images.model.pins import Pins
 from worker_images.model.project import Project, read
 
 CHECKSUMS = "images/components/gvisor/checksums.json"
+FORK = """\
+components.gvisor.packages.replace names a fork, which update does not change
+next: to take newer commits into the fork, see docs/forks.md"""
 EXAMPLES = """\
 examples:
   ./build.py update                              list newer commits and their drivers
@@ -73,6 +76,8 @@ def command(argv: list[str], root: Path, progress: Progress) -> str:
     project = read(root, options.versions)
     pinned, known = project.pins, facts(root, project.table)
     _check_commits(pinned, options.commit)
+    if pinned.components[COMPONENT].packages.replace:
+        return show.as_json([], "") if options.json else FORK
     policy = Policy(datetime.now(UTC).date(), options.cool_down)
     progress(f"querying the module proxy for gVisor commits; at most {options.within:g} s")
     rows = list(proposals(pinned, _offers(project, known, options), known, policy))
@@ -87,7 +92,7 @@ def command(argv: list[str], root: Path, progress: Progress) -> str:
         raise
     if options.json:
         return show.as_json(rows, chosen.version if chosen else "")
-    return f"{table}\n{_result(options.versions, chosen)}"
+    return f"{table}\n{result(options.versions, chosen, len(patches.read(root, COMPONENT)))}"
 
 
 def facts(root: Path, releases: Table) -> Facts:
@@ -234,10 +239,12 @@ def _write(project: Project, chosen: Proposal | None) -> None:
             )
 
 
-def _result(versions: Path, chosen: Proposal | None) -> str:
+def result(versions: Path, chosen: Proposal | None, patched: int) -> str:
+    """What `--write` wrote, and the next step, which applies gVisor's patches."""
     if chosen is None:
         return "nothing was written: no commit is offered"
+    lock = f"make lock, which applies gVisor's {patched} patches to it" if patched else "make lock"
     return (
         f"wrote gvisor {chosen.version}: {len(chosen.changes)} pins in {versions.name}\n"
-        "next: make lock, then make accept; review the differences and commit them"
+        f"next: {lock}, then make accept; review the differences and commit them"
     )

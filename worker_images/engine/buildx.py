@@ -27,6 +27,7 @@ PASSED_ON = (
     "no_proxy",
     "GOPROXY",
     "GOSUMDB",
+    "GONOSUMDB",
 )
 FAILURES: tuple[tuple[str, type[ImageBuildError], str], ...] = (
     (
@@ -35,10 +36,16 @@ FAILURES: tuple[tuple[str, type[ImageBuildError], str], ...] = (
         "free some space on the engine's disk, for example: docker builder prune",
     ),
     (r"missing go\.sum entry|updates to go\.mod needed", DriftError, "run: make lock"),
+    (r"^[\d.]+ the digest of the patched sources", DriftError, "run: make lock"),
     (
         r"SECURITY ERROR|checksum mismatch|WARNING: .* computed checksum",
         FetchError,
         "these are not the pinned bytes; find out who changed them",
+    ),
+    (
+        r"go: .*(: reading https?://\S+: 4\d\d |unknown revision|version .* invalid)",
+        FetchError,
+        "check module and version in versions.yaml, GOPROXY, and GONOSUMDB for your own fork",
     ),
     (
         r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|x509:",
@@ -181,6 +188,8 @@ def _failure(log: Path) -> ImageBuildError:
     """The error of a failed build: stale sums, a failed or wrong download, or a failed step."""
     text = ESCAPES.sub("", log.read_text(errors="replace"))
     lines = [stripped for line in text.splitlines() if (stripped := line.strip())]
+    if fault := _patch_fault(lines):
+        return EngineError(f"building: {fault}; change the patch, or delete it; full log: {log}")
     failed = _failed_step(lines)
     for pattern, kind, fix in FAILURES:
         found = [line for line in failed if re.search(pattern, line)]
@@ -199,3 +208,20 @@ def _failed_step(lines: list[str]) -> list[str]:
     begin = lines.index(RULE) if RULE in lines else len(lines)
     errors = [line for line in lines[:begin] if "ERROR" in line]
     return [*errors, *lines[begin:]] or lines[-1:]
+
+
+def _patch_fault(lines: list[str]) -> str:
+    """The patch that does not apply, with each file and hunk; empty if another step failed."""
+    failed = {line.split()[0] for line in lines if re.match(r"#\d+ ERROR", line)}
+    rows = [line.split(maxsplit=2) for line in lines]
+    patch, file, hunks, faults = "", "", list[str](), list[str]()
+    for text in (row[2] for row in rows if row[0] in failed and len(row) > 2):
+        if applied := re.fullmatch(r"applying (images/\S+)", text):
+            patch, file, hunks = applied[1], "", []
+        elif begun := re.match(r"patching file (.+)|\|\+\+\+ (\S+)", text):
+            file, hunks = begun[1] or f"no file for {begun[2]}", []
+        elif re.match(r"Hunk #\d+ FAILED", text):
+            hunks.append(text.rstrip("."))
+        elif re.match(r"\d+ out of \d+ hunks? (FAILED|ignored)", text):
+            faults.append(": ".join(filter(None, (file, ", ".join(hunks)))))
+    return f"{patch} does not apply: {'; '.join(faults)}" if patch and faults else ""

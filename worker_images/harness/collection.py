@@ -1,5 +1,6 @@
 """pytest options of the image layer: the image, its pins, and the checks that apply to it."""
 
+from collections import ChainMap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from worker_images.files import ROOT
 from worker_images.harness.options import leave_out
 from worker_images.model import catalog, pins, project, seal
 from worker_images.model.component import DebianPackage, GoModule
-from worker_images.model.lock import Lock, lock_of
+from worker_images.model.lock import Lock, Module, lock_of
 
 IMAGE_TESTS = ROOT / "tests" / "image"
 CASE = pytest.StashKey["Case"]()
@@ -57,7 +58,10 @@ class Case:
     def labels(self, drivers: Sequence[str]) -> dict[str, str]:
         """The labels of a worker image that begin with "worker."; its runsc serves the drivers."""
         parts = {self.catalog.components[name].label: name for name in self.components}
-        return {label: self.reported_version(name) for label, name in parts.items()} | {
+        modules = {name: self.module(name) for name in self.components}
+        changes = [each.labels(name) for name, each in modules.items() if each]
+        versions = {label: self.reported_version(name) for label, name in parts.items()}
+        return dict(ChainMap(versions, *changes)) | {
             "worker.drivers": " ".join(drivers),
             "worker.source": self.source,
             "worker.variant": self.variant,
@@ -65,7 +69,12 @@ class Case:
 
     def reported_version(self, component: str) -> str:
         """Return the version that a component of this image must report."""
-        return self.pins.components[component].reported_version(self.source)
+        module, pin = self.module(component), self.pins.components[component]
+        return pin.reported_version(self.source) + (module.suffix if module else "")
+
+    def module(self, component: str) -> Module | None:
+        """The locked module from which a component of this image was compiled, if it was."""
+        return self.lock.modules.get(component) if self.source == "packages" else None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,11 +8,12 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from worker_images.errors import Finding
-from worker_images.model import rootfs
+from worker_images.model import patches, rootfs
 from worker_images.model.component import (
     Architecture,
     DebianPackage,
     Definition,
+    GoModule,
     UpstreamFile,
     UpstreamImage,
     UpstreamRepository,
@@ -96,6 +97,7 @@ def check(pins: Pins, document: Document, catalog: Catalog, root: Path) -> None:
             *_unused(pins, document, catalog),
             *_incomplete(pins, document, catalog, root),
             *_mismatched(pins, document, catalog),
+            *_unchangeable(pins, document, catalog, root),
             *_arguments(catalog, root),
             *_platforms(catalog, root),
             *_digests(pins, document),
@@ -137,6 +139,22 @@ def _mismatched(pins: Pins, document: Document, catalog: Catalog) -> Iterator[Fi
             why = f"the component is a {kind}"
             yield _finding(document, name, "packages", "no version", why, "add version")
         yield from _upstream(document, name, definition, pin)
+
+
+def _unchangeable(
+    pins: Pins, document: Document, catalog: Catalog, root: Path
+) -> Iterator[Finding]:
+    """Forks and patches of components that are not compiled here."""
+    for name, definition in catalog.components.items():
+        if isinstance(definition.packages, GoModule):
+            continue
+        why = "only Go modules are compiled here: docs/forks.md"
+        if name in pins.components and pins.components[name].packages.replace:
+            place = ("components", name, "packages", "replace")
+            yield document.finding(place, "not used", why, "delete it")
+        if any((root / "images" / patches.folder(name)).glob("*")):
+            file = Path("images") / patches.folder(name)
+            yield Finding(str(file), 1, 1, name, "not used", why, "delete the folder")
 
 
 def _upstream(

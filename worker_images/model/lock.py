@@ -1,7 +1,7 @@
 """versions.lock: the inputs of all builds, as frozen values and as text."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,8 @@ from worker_images.untrusted import UntrustedError, read_json
 ABOUT = (
     "Written by `make lock` from versions.yaml and images/; review its differences, do not edit it."
 )
+# The folder of patched sources in the build; it holds one folder, with the digest as its name.
+PATCHED = "patched"
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,22 @@ class Toolchain:
 
 
 @dataclass(frozen=True)
+class Patch:
+    """A file of a component's folder `patches`."""
+
+    name: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@sha256:{self.sha256}"
+
+
+@dataclass(frozen=True)
 class Module:
     """A Go component's module, and the SHA-256 of its go.mod and go.sum.
 
-    `size` is the bytes of all zips that they name.
+    `size` is the bytes of all zips that they name. `replace` is the line of go.sum for a fork,
+    `tree` the digest of the sources with the patches.
     """
 
     module: str
@@ -88,6 +102,42 @@ class Module:
     mod: str
     sum: str
     size: int
+    replace: str = ""
+    patches: tuple[Patch, ...] = ()
+    tree: str = ""
+
+    @property
+    def request(self) -> str:
+        """What was resolved."""
+        fork = self.replace.rpartition(" ")[0]
+        return requested(self.module, self.version, fork, self.commands, self.patches)
+
+    @property
+    def suffix(self) -> str:
+        """The end of the reported version, such as +fork.patches.2."""
+        found = ".fork" * bool(self.replace) + f".patches.{len(self.patches)}" * bool(self.tree)
+        return found.replace(".", "+", 1)
+
+    @property
+    def replaced(self) -> tuple[str, str] | None:
+        """The version and hash that build information has for the module, if it is not its own."""
+        if self.tree:
+            return f"replaced by ./{PATCHED}/{self.tree} (devel)", ""
+        fork, _, total = self.replace.rpartition(" ")
+        return (f"replaced by {fork}", total) if fork else None
+
+    def labels(self, component: str) -> dict[str, str]:
+        """The labels of a fork and of patches."""
+        found = {"fork": self.replace, "patches": " ".join(map(str, self.patches))}
+        found["patched"] = f"sha256:{self.tree}" * bool(self.tree)
+        return {f"worker.{component}-{name}": text for name, text in found.items() if text}
+
+
+def requested(
+    module: str, version: str, fork: str, commands: Iterable[str], patches: Iterable[Patch]
+) -> str:
+    """A module's versions and names that are resolved, as one line."""
+    return " ".join(filter(None, (module, version, fork, *commands, *map(str, patches))))
 
 
 @dataclass(frozen=True)
@@ -133,10 +183,7 @@ class Lock:
             for architecture, of in self.packages.items()
             for root, names in of.names.items()
         }
-        found |= {
-            f"modules.{name}": " ".join((each.module, each.version, *each.commands))
-            for name, each in self.modules.items()
-        }
+        found |= {f"modules.{name}": each.request for name, each in self.modules.items()}
         found |= {
             f"wheels.{architecture}.{name}": f"{each.project} {each.version} {each.platform}"
             for architecture, of in self.wheels.items()

@@ -9,6 +9,8 @@ from worker_images.model.lock import Lock, Module, Package, Roots, Toolchain, Wh
 from worker_images.model.pins import PACKAGE, SHA256, VERSION
 
 SUM = re.compile(r"h1:[0-9A-Za-z+/]{43}=")
+# A module, its version and its sum: a line of go.sum.
+FORK = re.compile(rf"[^ ]+ v[^ ]+ {SUM.pattern}")
 PLATFORM = re.compile(r"manylinux[0-9_]+_[0-9a-z_]+")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
@@ -37,7 +39,7 @@ def _of_go(lock: Lock) -> Iterator[str]:
         yield "toolchain: invalid entry (needs version, sum, size)"
     for name, module in lock.modules.items():
         if not _is_module(module):
-            yield f"modules.{name}: invalid entry (needs mod, sum, size)"
+            yield f"modules.{name}: invalid entry (needs mod, sum, size; with patches, tree)"
 
 
 def _of_roots(roots: Roots, mirrors: tuple[str, str]) -> Iterator[str]:
@@ -65,7 +67,10 @@ def _is_toolchain(toolchain: Toolchain) -> bool:
 
 
 def _is_module(module: Module) -> bool:
-    return _is_sha256(module.mod) and _is_sha256(module.sum) and _is_size(module.size)
+    digests = [module.mod, module.sum, *(patch.sha256 for patch in module.patches)]
+    digests += [module.tree] * bool(module.tree or module.patches)
+    fork = not module.replace or FORK.fullmatch(module.replace)
+    return bool(fork) and all(map(_is_sha256, digests)) and _is_size(module.size)
 
 
 def _is_wheel(wheel: Wheel) -> bool:

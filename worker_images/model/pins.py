@@ -20,6 +20,7 @@ MODULE = pattern(
     "must be a Go module path, such as gvisor.dev/gvisor",
 )
 MODULE_VERSION = r"^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+incompatible)?$"
+GO_VERSION = pattern(MODULE_VERSION, "must be a version of a Go module, such as v1.5.2")
 EITHER_VERSION = pattern(f"{MODULE_VERSION}|{VERSION}", "must be a version, such as v1.5.2")
 WHEEL = pattern(r"^[a-z0-9][a-z0-9-]{0,63}$", "must be a normalized PyPI project name")
 PACKAGE = pattern(r"^[a-z0-9][a-z0-9+.-]{1,63}$", "must be a Debian package name")
@@ -73,14 +74,22 @@ Mirror = Annotated[str, StringConstraints(pattern=MIRROR)]
 Source = Literal["packages", "upstream"]
 
 
+class Fork(Strict):
+    """A Go module that replaces a component's own; its go.mod keeps the path of the original."""
+
+    module: Annotated[str, StringConstraints(pattern=MODULE)]
+    version: Annotated[str, StringConstraints(pattern=GO_VERSION)]
+
+
 class PackagesPin(Strict):
     """The version in the package registry, and the version that the program reports.
 
-    Each is set only where it differs from the release.
+    Each is set only where it differs from the release. `replace` is a fork of a Go module.
     """
 
     version: Annotated[str, StringConstraints(pattern=EITHER_VERSION)] | None = None
     describe: Version | None = None
+    replace: Fork | None = None
 
 
 class UpstreamPin(Strict):

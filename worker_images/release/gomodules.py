@@ -2,13 +2,15 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from worker_images.build.inputs import Text
 from worker_images.build.plan import Component, Plan
 from worker_images.errors import PolicyError
+from worker_images.model import lock
 from worker_images.model.component import GoModule
+from worker_images.model.lock import Patch
 from worker_images.model.oci import elf
 from worker_images.model.oci.image import Image
 from worker_images.release.owners import Program
@@ -16,11 +18,16 @@ from worker_images.release.owners import Program
 
 @dataclass(frozen=True, order=True)
 class Module:
-    """A Go module, with its hash in go.sum."""
+    """A Go module, with its hash in go.sum.
+
+    `replaces` is the module whose path a fork keeps, `patches` what was applied to it.
+    """
 
     path: str
     version: str
     sum: str
+    replaces: str = ""
+    patches: tuple[Patch, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ def built(image: Image, programs: Sequence[Program], plan: Plan) -> tuple[Built,
 
     Raises PolicyError if a program of a Go component has none, or one that differs from the lock.
     """
+    locked = {each.name: each.module for each in plan.modules if each.module}
     found = tuple(each for program in programs if (each := _read(image, program)))
     faults = [
         f"{program.entry.path}: {fault}"
@@ -48,7 +56,22 @@ def built(image: Image, programs: Sequence[Program], plan: Plan) -> tuple[Built,
     ]
     if faults:
         raise PolicyError(f"Go programs: {'; '.join(faults)}; build the image again")
-    return found
+    return tuple(
+        _named(each, locked[name], plan) if (name := each.program.component) in locked else each
+        for each in found
+    )
+
+
+def _named(found: Built, locked: lock.Module, plan: Plan) -> Built:
+    """Build information in which a fork or a patched module has its own name, version and hash."""
+    if not locked.replaced:
+        return found
+    path, version, *_ = locked.replace.split() or [locked.module, locked.version]
+    total = _sums(found.program.component, plan)[path, version]
+    original = locked.module if locked.replace else ""
+    own = Module(path, version, total, original, locked.patches)
+    rows = (own if each.path == locked.module else each for each in found.modules)
+    return replace(found, modules=tuple(sorted(rows)))
 
 
 def _read(image: Image, program: Program) -> Built | None:
@@ -74,17 +97,21 @@ def _faults(component: Component, plan: Plan, found: Sequence[Built]) -> list[st
         faults.append(f"compiled by Go {info.go} instead of {plan.toolchain}")
     if info.main not in component.origin.commands:
         faults.append(f"is the command {info.main}, which {component.name} does not have")
-    sums = _sums(component, plan)
+    sums = _sums(component.name, plan)
+    if component.module and component.module.replaced:
+        module, (version, total) = component.module, component.module.replaced
+        sums = {key: sums[key] for key in sums if key != (module.module, module.version)}
+        sums[module.module, version] = total
     return faults + [
         f"{each.path} {each.version} {each.sum} is not in go.sum"
         for each in info.modules
-        if not each.sum or sums.get((each.path, each.version)) != each.sum
+        if sums.get((each.path, each.version)) != each.sum
     ]
 
 
-def _sums(component: Component, plan: Plan) -> dict[tuple[str, str], str]:
+def _sums(component: str, plan: Plan) -> dict[tuple[str, str], str]:
     """The hashes in a component's go.sum, which the lock names by its digest."""
-    place = f"components/{component.name}/go.sum"
+    place = f"components/{component}/go.sum"
     texts = (each.content for each in plan.inputs if isinstance(each, Text) and each.place == place)
     rows = (line.split(" ") for text in texts for line in text.splitlines())
     return {(path, version): digest for path, version, digest in rows}

@@ -100,7 +100,9 @@ def _licences(names: Iterable[str], otherwise: str) -> list[License]:
 
 def module(found: Module) -> Component:
     """A Go module; its hash in go.sum is not that of a file."""
-    return _go(found.path, found.version, properties(go_sum=found.sum))
+    changes = {"replaces": found.replaces, "patches": " ".join(map(str, found.patches))}
+    values = {name: text for name, text in changes.items() if text}
+    return _go(found.path, found.version, properties(go_sum=found.sum, **values))
 
 
 def standard_library(release: str) -> Component:

@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
 from tests.support.updates import COMMIT, GVISOR, Update
+from worker_images.build.update.values import Proposal, Verdict
+from worker_images.cli import update as command
 from worker_images.model import pins
 
 
@@ -64,6 +68,24 @@ def test_json_has_the_old_and_new_value_of_each_pin(update: Update) -> None:
     }
     assert len(row["changes"]) == 4
     assert json.loads(update.run("--json", "--write").stdout)["written"] == COMMIT
+
+
+def test_fork_is_left_alone(update: Update) -> None:
+    pin = "    packages:\n      # renovate: datasource=go depName=gvisor.dev/gvisor\n"
+    fork = '      replace:\n        module: "example.com/fork"\n        version: "v1.0.0"\n'
+    assert pin in update.text
+    update.text = update.text.replace(pin, pin + fork)
+    update.versions.write_text(update.text)
+    written = update.run("--write")
+    assert (written.returncode, update.untouched) == (0, True)
+    assert "replace names a fork, which update does not change\nnext: " in written.stdout
+    assert json.loads(update.run("--json").stdout) == {"proposals": [], "written": ""}
+
+
+@pytest.mark.parametrize(("patched", "step"), [(0, "make lock, then"), (2, "gVisor's 2 patches")])
+def test_next_step_names_the_patches(patched: int, step: str, update: Update) -> None:
+    row = Proposal("", COMMIT, None, None, Verdict.OFFERED)
+    assert step in command.result(update.versions, row, patched)
 
 
 def test_help_shows_examples_and_exit_codes(update: Update) -> None:

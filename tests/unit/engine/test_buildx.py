@@ -51,6 +51,16 @@ def test_failed_build_reports_cause_and_log(tmp_path: Path) -> None:
             FetchError,
             "not the pinned bytes",
         ),
+        (
+            "#8 0.5 go: a@v1 (replaced by b@v1): reading https://proxy/b/@v/v1.mod: 404 Not Found",
+            FetchError,
+            "check module and version in versions.yaml",
+        ),
+        (
+            "#8 0.5 go: b@v1: verifying module: b@v1: reading https://sum/lookup/b: 404 Not Found",
+            FetchError,
+            "GONOSUMDB for your own fork",
+        ),
         ("#8 dial tcp: lookup proxy.golang.org: no such host", FetchError, "check the network"),
         ("#8 undefined: os.Foo", EngineError, "undefined: os.Foo"),
     ],
@@ -66,6 +76,61 @@ def test_error_of_a_failed_step_depends_on_its_cause(
             tmp_path / "build.log",
         )
     assert type(caught.value) is kind
+
+
+# What the program patch prints, after the text of an earlier step.
+PATCHED = """\
+#7 0.1 applying images/components/runc/patches/0001-other.patch
+#7 0.1 patching file other.go
+#7 0.1 Hunk #1 FAILED at 1.
+#7 0.1 1 out of 1 hunk FAILED -- saving rejects to file other.go.rej
+#8 0.1 applying images/components/gvisor/patches/0001-a.patch
+#8 0.1 patching file fine.go
+#8 0.2 applying images/components/gvisor/patches/0002-b.patch
+#8 0.2 patching file x/y.go
+#8 0.2 Hunk #2 FAILED at 40.
+#8 0.2 Hunk #3 FAILED at 90.
+#8 0.2 2 out of 3 hunks FAILED -- saving rejects to file x/y.go.rej
+#8 0.2 can't find file to patch at input line 30
+#8 0.2 |--- a/none.go
+#8 0.2 |+++ b/none.go
+#8 0.2 1 out of 1 hunk ignored
+#8 ERROR: process "/bin/sh -c patch" did not complete successfully: exit code: 1"""
+
+
+def failure(text: str, folder: Path) -> ImageBuildError:
+    """The error of a build that prints a text and fails."""
+    (folder / "text").write_text(text)
+    command = ("sh", "-c", f"cat {folder}/text; exit 1")
+    job = buildx.Job(Path("f"), Path("c"), "type=docker", 1)
+    with pytest.raises(ImageBuildError) as caught:
+        buildx.build(
+            Endpoint(Address("unix:///none"), command, "docker"), {"a": job}, folder / "build.log"
+        )
+    return caught.value
+
+
+def test_patch_that_does_not_apply_is_named_with_files_and_hunks(tmp_path: Path) -> None:
+    found = failure(PATCHED, tmp_path)
+    assert type(found) is EngineError
+    assert str(found).startswith(
+        "building: images/components/gvisor/patches/0002-b.patch does not apply: x/y.go: Hunk #2"
+        " FAILED at 40, Hunk #3 FAILED at 90; no file for b/none.go; change the patch, or delete it"
+    )
+
+
+def test_other_failure_of_a_step_with_patches_is_not_one_of_a_patch(tmp_path: Path) -> None:
+    lines = [line for line in PATCHED.splitlines() if "hunk" not in line.lower()]
+    assert "does not apply" not in str(failure("\n".join(lines), tmp_path))
+
+
+def test_patched_sources_that_differ_from_the_lock_are_drift(tmp_path: Path) -> None:
+    message = "the digest of the patched sources is not that of versions.lock"
+    step = f'#8 ERROR: exit code: 1\n------\n > [gvisor 4/5] RUN echo "{message}"; exit 1:\n'
+    found = failure(f"{step}0.900 {message}\n------\n", tmp_path)
+    assert type(found) is DriftError
+    assert f"{message}; run: make lock" in str(found)
+    assert type(failure(f"{step}0.900 other\n------\n", tmp_path)) is EngineError
 
 
 @pytest.mark.parametrize("name", ["image.tar", "a,b.tar", 'a"b.tar', "a b.tar"])

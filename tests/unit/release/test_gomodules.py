@@ -10,6 +10,8 @@ from tests.unit.release.conftest import Loaded
 from worker_images.build.inputs import Text
 from worker_images.build.plan import Plan
 from worker_images.errors import PolicyError
+from worker_images.model import lock
+from worker_images.model.lock import Patch
 from worker_images.model.oci.image import Image
 from worker_images.release.gomodules import Built, Module, built
 from worker_images.release.owners import Program
@@ -74,3 +76,76 @@ def test_program_that_differs_from_the_lock_is_refused(
     with pytest.raises(PolicyError, match="build the image again") as refused:
         built(image, programs(image), plan)
     assert f"/runc: {message}" in str(refused.value)
+
+
+LOCKED = lock.Module(RUNC, "v1.5.2", (RUNC,), "", "", 0)
+FORK = "example.org/fork v1.0.0 h1:fork="
+PATCHES = (Patch("0001-a.patch", "1" * 64),)
+TREE = "2" * 64
+BY_FORK = f"path\t{RUNC}\nmod\t{RUNC}\tv1.5.2\n=>\texample.org/fork\tv1.0.0\th1:fork=\n"
+BY_PATCHES = f"path\t{RUNC}\nmod\t{RUNC}\tv1.5.2\n=>\t./patched/{TREE}\t(devel)\t\n"
+
+
+def changed(plan: Plan, **changes: object) -> Plan:
+    """The plan of a fork or of patches of runc."""
+    (runc,) = plan.components
+    module = replace(LOCKED, **changes)  # type: ignore[arg-type]
+    text = Text("runc", "components/runc/go.sum", f"{SUM}{FORK}\n")
+    return replace(plan, components=(replace(runc, module=module),), inputs=(text,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text", "expected"),
+    [
+        (
+            {"replace": FORK},
+            BY_FORK,
+            Module("example.org/fork", "v1.0.0", "h1:fork=", replaces=RUNC),
+        ),
+        (
+            {"patches": PATCHES, "tree": TREE},
+            BY_PATCHES,
+            Module(RUNC, "v1.5.2", "h1:own=", patches=PATCHES),
+        ),
+        (
+            {"replace": FORK, "patches": PATCHES, "tree": TREE},
+            BY_PATCHES,
+            Module("example.org/fork", "v1.0.0", "h1:fork=", RUNC, PATCHES),
+        ),
+    ],
+)
+def test_fork_and_patches_are_named_as_the_lock_names_them(
+    changes: dict[str, object], text: str, expected: Module, loaded: Loaded, plan: Plan
+) -> None:
+    image = loaded([file("runc", go_program(text))])
+    (found,) = built(image, programs(image), changed(plan, **changes))
+    assert found.modules == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"replace": FORK}, PROGRAM.replace("h1:own=", "h1:other=")),
+        ({"replace": FORK}, BY_FORK.replace("h1:fork=", "h1:other=")),
+        ({"replace": FORK}, BY_PATCHES),
+        ({"patches": PATCHES, "tree": TREE}, BY_PATCHES.replace("2", "3")),
+        ({"patches": PATCHES, "tree": TREE}, BY_FORK),
+        ({}, BY_FORK),
+        ({}, BY_PATCHES),
+    ],
+)
+def test_program_of_another_fork_or_of_other_patches_is_refused(
+    changes: dict[str, object], text: str, loaded: Loaded, plan: Plan
+) -> None:
+    image = loaded([file("runc", go_program(text))])
+    with pytest.raises(PolicyError, match=r"is not in go\.sum"):
+        built(image, programs(image), changed(plan, **changes))
+
+
+@pytest.mark.parametrize("changes", [{"replace": FORK}, {"patches": PATCHES, "tree": TREE}])
+def test_program_without_the_fork_or_the_patches_is_refused(
+    changes: dict[str, object], loaded: Loaded, plan: Plan
+) -> None:
+    image = loaded([file("runc", go_program(PROGRAM))])
+    with pytest.raises(PolicyError, match=f"{RUNC} v1.5.2 h1:own= is not "):
+        built(image, programs(image), changed(plan, **changes))
