@@ -124,6 +124,12 @@ LAYERS = (
         images="full",
     ),
     Layer(
+        "forks",
+        "Are forks and patches of Go components built as the lock says, and named in the image, its"
+        " record and its SBOM?",
+        "an engine",
+    ),
+    Layer(
         "mutation",
         "Do intentionally broken images fail the tests, and do the controls pass?",
         "an engine",

@@ -29,8 +29,8 @@ def test_images_are_usable_if_all_checks_passed(make_report: Callable[..., Repor
     assert (
         found.counts
         == "7 checks passed, 0 failed, 0 did not run; never run: variants, registry, node_kit,"
-        " machine, pod, cluster, sandboxes, component, mutation of slim, offline, engines, release,"
-        " torture, examples."
+        " machine, pod, cluster, sandboxes, component, forks, mutation of slim, offline, engines,"
+        " release, torture, examples."
     )
     assert counts(found) == {
         ("unit", "all"): (1, 0, 0),
