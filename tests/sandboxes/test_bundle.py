@@ -35,7 +35,7 @@ def test_printed_command_runs_the_bundle(
     assert main(command, ROOT) == 0
     found = re.search(r"^next +(runsc .*) NAME$", capsys.readouterr().out, re.MULTILINE)
     assert found
-    folder = launcher.worker("mktemp -d").strip()
+    folder = launcher.worker('mktemp -d -p "$1"', launcher.folder).strip()
     config = (tmp_path / "bundle" / "config.json").read_bytes()
     launcher.worker.put(f"{folder}/config.json", config)
     text = found[1].replace(str(tmp_path / "bundle"), folder)
