@@ -221,13 +221,16 @@ def test_component_files_have_their_declared_modes(
 
 @pytest.mark.mode("built")
 def test_size_is_within_budget(image: Image, case: Case) -> None:
-    budget = float(expect.variant(ROOT, case.variant).megabytes[case.architecture])
+    budget = expect.variant(ROOT, case.variant).budget(case.source, case.architecture)
     assert image.size / 1e6 <= budget, {layer.diff_id: layer.unpacked for layer in image.layers}
 
 
 @pytest.mark.mode("built")
 def test_files_are_at_most_as_late_as_the_pinned_time(image: Image, case: Case) -> None:
-    assert not [entry.path for entry in image.entries if entry.time > int(case.pins.file_time)]
+    # Debian wrote the first layer of an image from upstream.
+    own = [entry for entry in image.entries if entry.layer or case.source == "packages"]
+    assert own
+    assert not [entry.path for entry in own if entry.time > int(case.pins.file_time)]
 
 
 @pytest.mark.mode("built")

@@ -1,8 +1,10 @@
 """Is it the pinned runsc, with the flags and drivers of its release, and does it boot?"""
 
 import hashlib
+import io
 import json
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,11 @@ from tests.support.runsc_checks import (  # noqa: F401 - pytest collects them he
     test_runsc_flags_match_the_release,
     test_unknown_flag_is_refused,
 )
+from worker_images.files import CACHE
 from worker_images.harness import golang
 from worker_images.harness.collection import Case
+from worker_images.harness.options import not_run
+from worker_images.model.component import UpstreamFile
 from worker_images.model.drivers.table import Release, order
 from worker_images.model.oci import elf
 from worker_images.model.oci.image import Image
@@ -44,12 +49,19 @@ def test_runsc_reports_the_pinned_version(host: Host, case: Case) -> None:
     assert re.fullmatch(r"spec: [0-9]+\.[0-9]+\.[0-9]+(-[0-9a-z.]+)?", lines[1])
 
 
-def test_runsc_matches_its_pin(runsc: Path, case: Case) -> None:
-    """Its modules match go.sum; a published runsc has its pinned SHA-512."""
+def test_runsc_matches_its_pin(
+    runsc: Path, image: Image, case: Case, pytestconfig: pytest.Config
+) -> None:
+    """Its modules match go.sum; a published runsc, or its archive, has its pinned SHA-512."""
     pin = case.pins.components["gvisor"]
     if case.source == "upstream":
-        assert pin.upstream
-        assert hashlib.sha512(runsc.read_bytes()).hexdigest() == pin.upstream.sha512
+        origin, digest = case.catalog.components["gvisor"].upstream, pin.upstream
+        assert digest
+        assert isinstance(origin, UpstreamFile)
+        if origin.is_archive(pin.version):
+            _check_archive(image, str(digest.sha512), pytestconfig)
+        else:
+            assert hashlib.sha512(runsc.read_bytes()).hexdigest() == digest.sha512
         return
     info = elf.build_info(runsc)
     sums, found = golang.sums(case, "gvisor"), golang.modules(runsc, "gvisor")
@@ -57,6 +69,27 @@ def test_runsc_matches_its_pin(runsc: Path, case: Case) -> None:
     assert info.go == f"go{case.pins.go.toolchain}"
     assert golang.own(case, "gvisor") in found
     assert found == {name: sums.get(name) for name in found}
+
+
+def _check_archive(image: Image, sha512: str, config: pytest.Config) -> None:
+    """Check that runsc and its helper programs are those of the pinned archive."""
+    archive = CACHE / f"files/sha512-{sha512}"
+    if not archive.is_file():
+        not_run(config, "image", f"gVisor's archive is not in the cache: {archive}")
+    content = archive.read_bytes()
+    assert hashlib.sha512(content).hexdigest() == sha512
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        published = {
+            f"/usr/local/bin/{info.name.removeprefix('./')}": file.read()
+            for info in tar
+            if (file := tar.extractfile(info)) and "containerd-shim" not in info.name
+        }
+    found = {
+        entry.path: image.read(entry)
+        for entry in image.entries
+        if entry.path == RUNSC or entry.path.startswith(f"{RUNSC.rpartition('/')[0]}/gvisor-bin/")
+    }
+    assert found == published
 
 
 def published_drivers(image: Image, case: Case) -> tuple[list[str], dict[str, object]]:

@@ -17,6 +17,10 @@ COMMIT = "v0.0.0-20260820120000-0123456789ab"
 CLOSED = "http://127.0.0.1:9"
 ROWS = json.loads((ROOT / DRIVERS).read_text())["releases"]
 SERVED = ROWS["20260817.0"]["supported"]
+# The SHA-512 of the archive of that release, which versions.yaml pins.
+SHA512 = "a" * 128
+SUM = "/gvisor/releases/release/20260817.0/x86_64/gvisor.tar.bz2.sha512"
+MIRRORS = 'mirrors:\n  "https://storage.googleapis.com": "{}"\n'
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from worker_images.build import context, record, tars
+from worker_images.build import context, record, site, tars
 from worker_images.build.jobs import Request, plan_all
 from worker_images.build.plan import ALL
 from worker_images.build.tars import Progress
@@ -32,5 +32,7 @@ def bake_file(requests: Sequence[Request], project: Project, progress: Progress)
                 buildx.archive(out / f"{plan.name}.tar"),
                 plan.created,
                 architecture=plan.architecture,
+                network=plan.source == "upstream",
+                contexts=site.contexts(plan, project.pins.mirrors),
             )
     return buildx.bake(jobs)

@@ -5,6 +5,7 @@ from pathlib import Path
 from worker_images.build import render, tars
 from worker_images.build.inputs import Modules, Root, Text, Toolchain, Wheel
 from worker_images.build.plan import Plan
+from worker_images.build.published import File
 from worker_images.build.tars import Progress
 from worker_images.fetch.store import Store
 
@@ -26,6 +27,8 @@ def lay_out(folder: Path, dockerfile: str, plan: Plan, store: Store, progress: P
                 tars.link(path, folder / each.place / file.name)
         elif isinstance(each, Wheel):
             tars.link(store.wheel(each.wheel), folder / each.place)
+        elif isinstance(each, File):
+            tars.link(store.file(each.name, each.digest, each.redirects), folder / each.place)
     path = folder / plan.variant / render.COMMITTED
     path.parent.mkdir()
     path.write_text(dockerfile)

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker_images.build import requirements
+from worker_images.build import published, requirements
+from worker_images.build.published import File, Image
 from worker_images.fetch import gomod
 from worker_images.files import text_digest
 from worker_images.model import lock, patches
@@ -138,21 +139,11 @@ class Wheel:
         return self.wheel.sha256
 
 
-@dataclass(frozen=True)
-class Download:
-    """An image or a file that BuildKit downloads and checks by digest."""
-
-    owner: str
-    name: str
-    digest: str
-    place: str = ""
-
-
 def _source(module: str) -> str:
     return (WRITERS / module).read_text()
 
 
-Input = Text | Root | Toolchain | Modules | Wheel | Download
+Input = Text | Root | Toolchain | Modules | Wheel | Image | File
 
 
 def of_plan(
@@ -164,9 +155,10 @@ def of_plan(
 ) -> tuple[Input, ...]:
     """Return the inputs of components from one source, in a fixed order; raises DriftError."""
     if source == "upstream":
-        fetched = requirements.published(project, components)
-        downloads = (Download(owner, each.address, each.digest) for owner, each in fetched)
-        return (*_contract(project, components), *downloads)
+        return (
+            *_contract(project, components),
+            *published.of_components(project, components, architecture),
+        )
     found: list[Input] = list(_roots(project, locked, components, architecture))
     modules = [name for name in components if name in locked.modules]
     if modules:

@@ -1,11 +1,11 @@
 """Build requests and build jobs, with the checks of a request before any work starts."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from worker_images.build import (
+    image_names,
     layer_inputs,
     machine,
     plan,
@@ -17,28 +17,20 @@ from worker_images.build import (
 from worker_images.build.inputs import BUILDER
 from worker_images.build.record import UNKNOWN, revision
 from worker_images.build.tars import Progress
-from worker_images.engine.builder import Engine, check_push
+from worker_images.engine.builder import Engine, check_platform, check_push
 from worker_images.engine.endpoint import Endpoint, check_space
 from worker_images.engine.images import Images
 from worker_images.errors import UsageError
 from worker_images.fetch.store import Store
 from worker_images.files import CACHE, check_cache
 from worker_images.model import pins
-from worker_images.model.component import Architecture
+from worker_images.model.component import Architecture, UpstreamFile
 from worker_images.model.ledger import LEDGER, Ledger
 from worker_images.model.lock import Lock
 from worker_images.model.oci.inflate import Compression
 from worker_images.model.project import Project
 
 NEEDED_BYTES = 4 * 10**9
-# A registry's host and port, the path's parts, and the tag
-# (https://pkg.go.dev/github.com/distribution/reference).
-PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-HOST = r"(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::[0-9]+)?|[A-Za-z0-9-]+:[0-9]+|localhost)"
-TAG = re.compile(rf"(?:{HOST}/)?{PART}(?:/{PART})*(?::[0-9A-Za-z_][0-9A-Za-z._-]{{0,127}})?")
-REPOSITORY = re.compile(rf"{HOST}/{PART}(?:/{PART})*")
-MAX_NAME_LENGTH = 255
-IMAGE_ID = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -129,6 +121,9 @@ def prepare(requests: Sequence[Request], project: Project, progress: Progress) -
     )
     if first.push:
         check_push(engine, first.variant)
+    for image_plan in planned.plans:
+        if image_plan.source == "upstream":
+            check_platform(engine, image_plan.architecture)
     return [
         BuildJob(
             request=request,
@@ -161,17 +156,13 @@ def plan_all(requests: Sequence[Request], project: Project) -> Planned:
         if request.cache_from:
             _check_reviewed(planned, project.root)
     texts = tuple(render.dockerfile(planned, project.root) for planned in plans)
-    return Planned(plans, texts, locked, Store(source=requests[0].offline))
-
-
-def _is_name(tag: str) -> bool:
-    """Return whether a tag is a valid image name: not too long, and not an image ID."""
-    return len(tag) <= MAX_NAME_LENGTH and bool(TAG.fullmatch(tag)) and not IMAGE_ID.fullmatch(tag)
+    store = Store(source=requests[0].offline, mirrors=project.pins.mirrors)
+    return Planned(plans, texts, locked, store)
 
 
 def _check(request: Request, planned: plan.Plan) -> None:
     """Check that a request can be built; raises UsageError or EngineError."""
-    if request.tag and not _is_name(request.tag):
+    if request.tag and not image_names.is_name(request.tag):
         raise UsageError(
             f"--tag {request.tag!r}: not an image name; use a name such as team/worker:1.2"
         )
@@ -189,8 +180,9 @@ def _check(request: Request, planned: plan.Plan) -> None:
         )
     if request.offline and planned.source == "upstream":
         raise UsageError(
-            "--offline works only with --source packages; for upstream, replace the downloads"
-            " stage: docker buildx build --build-context downloads=FOLDER"
+            "--offline works only with --source packages; upstream's images and apt packages come"
+            " from a network: name mirrors in versions.yaml, or replace the downloads stage: docker"
+            " buildx build --build-context downloads=FOLDER"
         )
     _check_architecture(planned)
 
@@ -200,7 +192,7 @@ def _check_caches(request: Request) -> None:
     for option, name in (("--cache-from", request.cache_from), ("--cache-to", request.cache_to)):
         if name is None:
             continue
-        if not REPOSITORY.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
+        if not image_names.is_repository(name):
             raise UsageError(
                 f"{option} {name!r}: not a repository of a registry; use a name without a tag, such"
                 " as registry.example/team/cache; each image has its own tag there"
@@ -234,8 +226,16 @@ def _check_reviewed(planned: plan.Plan, root: Path) -> None:
 
 def _check_architecture(planned: plan.Plan) -> None:
     """Check that every component exists for the architecture; raises UsageError."""
-    if planned.cross and planned.source == "upstream":
-        raise UsageError(f"--arch {planned.architecture} works only with --source packages")
+    unpinned = [
+        f"components.{each.name}.upstream.{planned.architecture}"
+        for each in planned.components
+        if isinstance(each.origin, UpstreamFile) and not each.file
+    ]
+    if unpinned:
+        raise UsageError(
+            f"--arch {planned.architecture}: versions.yaml has no digest of the published file; add"
+            f" {', '.join(unpinned)}"
+        )
     unavailable = [
         each.name
         for each in planned.components

@@ -13,6 +13,7 @@ from worker_images.build import (
     layer_inputs,
     recompress,
     record,
+    site,
     tagging,
     tars,
     testing,
@@ -169,6 +170,9 @@ def _build(jobs: Sequence[BuildJob], keys: Mapping[str, Key]) -> dict[str, Recor
                 no_cache=job.request.no_cache,
                 cache_from=_cache(job.request.cache_from, plan.name),
                 cache_to=_cache(job.request.cache_to, plan.name),
+                network=plan.source == "upstream",
+                contexts=site.contexts(plan, job.project.pins.mirrors),
+                secrets=site.secrets(plan, job.project.pins.mirrors),
             )
         buildx.build(first.endpoint, targets, out / "build.log")
 

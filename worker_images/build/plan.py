@@ -4,12 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from worker_images.build import inputs
+from worker_images.build import inputs, published
 from worker_images.build.inputs import BUILDER, GO, Input
+from worker_images.build.published import File
 from worker_images.build.record import default_tag
 from worker_images.errors import UsageError
 from worker_images.model.catalog import Catalog, Variant
-from worker_images.model.component import Architecture, DebianPackage, GoModule, Origin
+from worker_images.model.component import (
+    Architecture,
+    DebianPackage,
+    GoModule,
+    Origin,
+    UpstreamFile,
+)
 from worker_images.model.drivers.table import COMPONENT
 from worker_images.model.lock import Lock, Module
 from worker_images.model.pins import DebianPin, PackagesPin, Source, UpstreamPin
@@ -33,6 +40,8 @@ class Component:
     pin: PackagesPin | UpstreamPin | None
     module: Module | None
     lacks: tuple[str, ...]
+    # The published file of the source upstream, if there is one.
+    file: File | None = None
 
     @property
     def labels(self) -> dict[str, str]:
@@ -45,9 +54,10 @@ class Component:
         """Stage that compiles a Go component; None for others."""
         return self.origin.builder if isinstance(self.origin, GoModule) else None
 
-    def address(self, url: str) -> str:
-        """Return a URL of component.yaml with the Dockerfile's argument as its version."""
-        return url.replace("{version}", f"${{{self.argument}}}")
+    @property
+    def is_archive(self) -> bool:
+        """True if its published file is an archive."""
+        return isinstance(self.origin, UpstreamFile) and self.origin.is_archive(self.version)
 
 
 def image_name(variant: str, architecture: Architecture) -> str:
@@ -208,7 +218,8 @@ def of_components(
         source=chosen,
         purpose=described.purpose if described else "",
         components=tuple(
-            component(project, name, chosen, locked.modules.get(name)) for name in names
+            component(project, name, chosen, locked.modules.get(name), architecture)
+            for name in names
         ),
         missing=catalog.missing(variant) if described else (),
         base_packages=tuple(sorted(catalog.packages.base)),
@@ -224,14 +235,19 @@ def of_components(
 
 
 def component(
-    project: Project, name: str, source: Source, module: Module | None = None
+    project: Project,
+    name: str,
+    source: Source,
+    module: Module | None = None,
+    architecture: Architecture = BUILDER,
 ) -> Component:
-    """Resolve one component for one source, with its Go module of the lock."""
+    """Resolve one component for one source and architecture, with its Go module of the lock."""
     pin, definition = project.pins.components[name], project.catalog.components[name]
     compiled = source == "packages"
     suffix = module.suffix if module else ""
     changes = f"{name}'s fork or patches ({suffix}): only --source packages compiles them"
     lacks = definition.origin(source).lacks
+    files = () if compiled else published.files(project, name, architecture)
     return Component(
         name=name,
         argument=definition.argument,
@@ -243,4 +259,5 @@ def component(
         pin=pin.packages if compiled else pin.upstream,
         module=module if compiled else None,
         lacks=lacks if compiled or not suffix else (*lacks, changes),
+        file=next(iter(files), None),
     )

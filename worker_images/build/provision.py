@@ -25,12 +25,12 @@ def ensure_engine(
     try:
         found = find(private, builder)
     except ClientError:
-        _make_root(private, project, locked, store, progress)
+        make_root(private, project, locked, store, progress)
         found = find(private, builder)
     if found is not None:
         return _reported(found, progress)
     machine.check_engine_can_start(machine.Machine.here())
-    _make_root(private, project, locked, store, progress)
+    make_root(private, project, locked, store, progress)
     progress("engine: starting")
     if warning := private.run("start"):
         progress(warning)
@@ -61,7 +61,7 @@ def ensure_tools(
     return target
 
 
-def _make_root(
+def make_root(
     private: PrivateEngine, project: Project, locked: Lock, store: Store, progress: Progress
 ) -> None:
     """Create the private engine's root filesystem if it does not exist, and write its clients."""

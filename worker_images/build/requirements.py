@@ -13,11 +13,14 @@ from worker_images.model.component import (
     Architecture,
     DebianPackage,
     GoModule,
+    Origin,
     UpstreamFile,
     UpstreamImage,
+    UpstreamRepository,
     Wheel,
 )
 from worker_images.model.lock import Lock, Published, lock_of, requested
+from worker_images.model.pins import ComponentPin
 from worker_images.model.project import Project
 
 # The end of the name of a package with headers and static libraries.
@@ -88,29 +91,47 @@ def request(project: Project) -> dict[str, str]:
             for architecture in origin.architectures:
                 wheel = f"{origin.project} {version} {PLATFORMS[architecture]}"
                 found[f"wheels.{architecture}.{name}"] = wheel
-    for _, each in published(project, tuple(catalog.components)):
+    for each in published(project):
         found[f"published.{each.address}"] = each.digest
     return found
 
 
-def published(project: Project, components: Sequence[str]) -> Iterator[tuple[str, Published]]:
-    """Yield each download of source upstream with its owner: the base or a component.
+def published(project: Project) -> tuple[Published, ...]:
+    """Return all that source upstream pins by digest, sorted.
 
     Debian packages are not included: they are signed, not pinned by digest.
     """
+    names = tuple(project.catalog.components)
+    found = {
+        each for architecture in ARCHITECTURES for _, each in pinned(project, names, architecture)
+    }
+    return tuple(sorted(found, key=lambda each: each.address))
+
+
+def pinned(
+    project: Project, components: Sequence[str], architecture: Architecture
+) -> Iterator[tuple[str, Published]]:
+    """Yield each image and file of source upstream with its owner: the base or a component."""
     debian = project.pins.debian
     yield "base", Published(debian.image, debian.digest)
     for name in components:
         pin, origin = project.pins.components[name], project.catalog.components[name].upstream
-        if pin.upstream is None or isinstance(origin, DebianPackage):
-            continue
-        if isinstance(origin, UpstreamImage):
+        if isinstance(origin, UpstreamImage) and pin.upstream:
             yield name, Published(f"{origin.image}:{pin.version}", str(pin.upstream.digest))
-            continue
-        address = origin.url if isinstance(origin, UpstreamFile) else origin.key
-        kind = "sha512" if pin.upstream.sha512 else "sha256"
-        digest = f"{kind}:{pin.upstream.sha512 or pin.upstream.sha256}"
-        yield name, Published(address.replace("{version}", pin.version), digest)
+        elif file := published_file(origin, pin, architecture):
+            yield name, file
+
+
+def published_file(
+    origin: Origin, pin: ComponentPin, architecture: Architecture
+) -> Published | None:
+    """Return the pinned file of a component: a program, an archive, or a repository's key."""
+    if isinstance(origin, UpstreamRepository) and pin.upstream:
+        return Published(origin.key, pin.upstream.text)
+    digest = pin.upstream.of_file(architecture) if pin.upstream else None
+    if not isinstance(origin, UpstreamFile) or not digest:
+        return None
+    return Published(origin.address(pin.version, architecture), digest.text)
 
 
 def load(project: Project) -> Lock:

@@ -80,16 +80,11 @@ def resolved(project: Project, kept: Lock, progress: Progress) -> dict[Path, str
         debian=lock.Debian(debian.suite, debian.mirror, debian.security, times),
         packages=packages,
         wheels=_wheels(task),
-        published=_published(project),
+        published=requirements.published(project),
     )
     requirements.check_file_time(project, new)
     new, sums = _with_modules(task, new)
     return {**sums, lock.lock_of(project.versions): new.as_text()}
-
-
-def _published(project: Project) -> tuple[lock.Published, ...]:
-    found = requirements.published(project, tuple(project.catalog.components))
-    return tuple(sorted((each for _, each in found), key=lambda each: each.address))
 
 
 def _wheels(task: Task) -> dict[str, dict[str, lock.Wheel]]:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from worker_images.build import inputs, plan, requirements, resolve
+from worker_images.build import inputs, plan, published, requirements, resolve
 from worker_images.build.inputs import Input
 from worker_images.build.plan import ALL
 from worker_images.build.requirements import ARCHITECTURES
@@ -13,7 +13,13 @@ from worker_images.build.tars import Progress
 from worker_images.cli import freshness, parsers
 from worker_images.errors import UsageError
 from worker_images.fetch import apt
-from worker_images.fetch.store import Store, copy_file, pip_failure, wheel_download
+from worker_images.fetch.store import (
+    Store,
+    copy_file,
+    pip_failure,
+    published_download,
+    wheel_download,
+)
 from worker_images.files import check_cache
 from worker_images.model import project
 from worker_images.model.lock import Lock, lock_of
@@ -116,7 +122,7 @@ def fetch(argv: list[str], root: Path, progress: Progress) -> str:
     arguments = parser.parse_args(argv)
     check_cache()
     loaded = project.load(root, arguments.versions)
-    into, store = arguments.into.absolute(), Store()
+    into, store = arguments.into.absolute(), Store(mirrors=loaded.pins.mirrors)
     locked = requirements.load(loaded)
     files = sum(
         _copy(each, loaded, locked, store, into, progress) for each in _all_inputs(loaded, locked)
@@ -135,6 +141,10 @@ def _all_inputs(loaded: Project, locked: Lock) -> tuple[Input, ...]:
     for architecture in ARCHITECTURES:
         everything = plan.of_components(loaded, locked, ALL, names, "packages", architecture)
         found += everything.inputs
+        if loaded.pins.source == "upstream":
+            found += [
+                each for name in names for each in published.files(loaded, name, architecture)
+            ]
     return tuple({(each.name, each.digest): each for each in found}.values())
 
 
@@ -151,7 +161,12 @@ def _copy(
     if isinstance(each, inputs.Wheel):
         copy_file(store, store.wheel(each.wheel), wheel_download(each.wheel).fault, into)
         return 1
-    if isinstance(each, inputs.Text | inputs.Download):
+    if isinstance(each, published.File):
+        progress(f"fetching {each.name}")
+        path = store.file(each.name, each.digest, each.redirects)
+        copy_file(store, path, published_download(each.name, each.digest).fault, into)
+        return 1
+    if isinstance(each, inputs.Text | published.Image):
         return 0
     files = each.files if isinstance(each, inputs.Modules) else (each.file,)
     progress(f"fetching {len(files)} files of Go modules: {each.name}")

@@ -26,10 +26,10 @@ from worker_images.errors import DocumentError, FetchError, ImageBuildError, Pol
 from worker_images.fetch import reach
 from worker_images.files import atomic_path
 from worker_images.model import patches, pins
-from worker_images.model.component import GoModule
+from worker_images.model.component import GoModule, UpstreamFile
 from worker_images.model.drivers import gate
 from worker_images.model.drivers.table import COMPONENT, Table
-from worker_images.model.pins import Pins
+from worker_images.model.pins import Pins, mirrored
 from worker_images.model.project import Project, read
 
 CHECKSUMS = "images/components/gvisor/checksums.json"
@@ -107,7 +107,10 @@ def _offers(project: Project, known: Facts, options: Options) -> list[Offer]:
 
     def query() -> list[Offer] | ImageBuildError:
         try:
-            origin = commits.sources(os.environ, _module(project))
+            published = project.catalog.components[COMPONENT].upstream
+            file = published if isinstance(published, UpstreamFile) else None
+            bucket = mirrored(commits.BUCKET, project.pins.mirrors)
+            origin = commits.sources(os.environ, _module(project), file, bucket)
             return commits.newer(origin, current(project.pins), options.commit, known)
         except ImageBuildError as error:
             return error

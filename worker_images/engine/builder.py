@@ -29,6 +29,7 @@ class Builder:
     name: str
     driver: str
     buildkit: str
+    platforms: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return f"builder {self.name} ({self.driver} driver, BuildKit {self.buildkit})"
@@ -83,7 +84,10 @@ def builder_of(inspected: str) -> Builder:
         found = re.search(rf"^{name}: +(\S+)", inspected, re.MULTILINE)
         return found[1] if found else "unknown"
 
-    return Builder(field("Name"), field("Driver"), field("Build[Kk]it(?: version)?"))
+    # One line for each node; a platform that was set by hand ends with an asterisk.
+    lines = re.findall(r"^Platforms: +(.+)$", inspected, re.MULTILINE)
+    platforms = frozenset(name.strip(" *") for line in lines for name in line.split(","))
+    return Builder(field("Name"), field("Driver"), field("Build[Kk]it(?: version)?"), platforms)
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -123,6 +127,18 @@ def check_daemon(daemon: Daemon, builder: Builder) -> tuple[str, ...]:
             f" {CREATE_A_BUILDER}"
         )
     return ()
+
+
+def check_platform(engine: Engine, architecture: str) -> None:
+    """Raise EngineError if a builder that lists its platforms cannot run programs of one."""
+    known = engine.builder.platforms
+    if known and f"linux/{architecture}" not in known:
+        raise EngineError(
+            f"{engine.builder} cannot run programs of {architecture}, which upstream needs; add"
+            " emulation: docker run --privileged --rm tonistiigi/binfmt --install"
+            f" {architecture}; or use --builder with a machine of {architecture}, or --source"
+            " packages"
+        )
 
 
 def check_push(engine: Engine, variant: str) -> None:

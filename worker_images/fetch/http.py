@@ -33,7 +33,8 @@ class Download:
     """A file to download, or to copy from `copy` without a network.
 
     `name` is used in messages, `most` is the largest allowed size in bytes. `fault` returns what is
-    wrong with a file, empty if nothing is; `step` is the next step after an error.
+    wrong with a file, empty if nothing is; `step` is the next step after an error. `redirects` are
+    hosts to which the addresses may redirect.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Download:
     fault: Callable[[Path], str]
     step: str
     copy: Path | None = None
+    redirects: tuple[str, ...] = ()
 
 
 class _ChangedError(FetchError):
@@ -97,7 +99,7 @@ def _fetch_from(file: Download, address: str, path: Path) -> None:
 
     retries = session.retry_policy(ATTEMPTS - 1, PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
     for attempt in range(1, ATTEMPTS + 1):
-        body = session.body(address, TIMEOUT_SECONDS, TOTAL_SECONDS, retries)
+        body = session.body(address, TIMEOUT_SECONDS, TOTAL_SECONDS, retries, file.redirects)
         try:
             with contextlib.closing(body):
                 _write(file, body, path, session.without_credentials(address))

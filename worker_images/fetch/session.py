@@ -8,7 +8,7 @@ import os
 import re
 import ssl
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -51,8 +51,14 @@ class Session(requests.Session):
     Redirects from https to http are refused. The environment's proxies come before others.
     """
 
-    def __init__(self, retries: urllib3.Retry, proxies: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        retries: urllib3.Retry,
+        proxies: Mapping[str, str],
+        redirects: Collection[str] = (),
+    ) -> None:
         super().__init__()
+        self.redirects = redirects
         self.proxies.update(proxies)
         self.max_redirects = MAX_REDIRECTS
         self.auth = Login()
@@ -68,7 +74,8 @@ class Session(requests.Session):
         """The target of a redirect; raises RefusedError if it must not be followed."""
         target = super().get_redirect_target(resp)
         before, after = urlsplit(resp.url), urlsplit(urljoin(resp.url, target or ""))
-        allowed = {before.hostname, *map(str.strip, os.environ.get(REDIRECT_HOSTS, "").split(","))}
+        own = map(str.strip, os.environ.get(REDIRECT_HOSTS, "").split(","))
+        allowed = {before.hostname, *self.redirects, *own}
         if after.hostname not in allowed or after.scheme not in {"https", before.scheme}:
             raise RefusedError(
                 f"redirected to {after.scheme}://{after.hostname}, which is not allowed; to allow"
@@ -79,7 +86,11 @@ class Session(requests.Session):
 
 @contextlib.contextmanager
 def open_response(
-    address: str, timeout: float, retries: urllib3.Retry = NO_RETRIES, method: str = "GET"
+    address: str,
+    timeout: float,
+    retries: urllib3.Retry = NO_RETRIES,
+    method: str = "GET",
+    redirects: Collection[str] = (),
 ) -> Iterator[requests.Response]:
     """A successful response, whose body is read in the block.
 
@@ -88,7 +99,7 @@ def open_response(
     status, follow = 0, method == "GET"
     try:
         with (
-            Session(retries, access.proxies(address)) as session,
+            Session(retries, access.proxies(address), redirects) as session,
             session.request(
                 method, address, stream=True, timeout=timeout, allow_redirects=follow
             ) as response,
@@ -110,11 +121,15 @@ def without_credentials(address: str) -> str:
 
 
 def body(
-    address: str, timeout: float, seconds: float, retries: urllib3.Retry = NO_RETRIES
+    address: str,
+    timeout: float,
+    seconds: float,
+    retries: urllib3.Retry = NO_RETRIES,
+    redirects: Collection[str] = (),
 ) -> Generator[bytes]:
     """The body at an address, in chunks; raises NoResponseError, also after `seconds`."""
     deadline = time.monotonic() + seconds
-    with open_response(address, timeout, retries) as response:
+    with open_response(address, timeout, retries, redirects=redirects) as response:
         while chunk := response.raw.read1(CHUNK, decode_content=False):
             yield chunk
             if time.monotonic() > deadline:

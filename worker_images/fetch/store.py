@@ -1,12 +1,13 @@
 """The store of fetched inputs, which checks each file again when it is used."""
 
 import contextlib
+import hashlib
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,18 +17,23 @@ from worker_images.fetch import apt, gomod
 from worker_images.fetch.http import CHANGED, Download, ensure, ensure_all
 from worker_images.files import CACHE, atomic_path, without_stale_parts
 from worker_images.model.lock import Package, Wheel
-from worker_images.model.pins import DebianPin
+from worker_images.model.pins import DebianPin, mirrored
+
+# The largest file that a project publishes, gVisor's archive, is below 200 MB.
+MAX_FILE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
 class Store:
     """The folder of inputs for builds.
 
-    If `source` is set, files are copied from that folder instead of the network.
+    If `source` is set, files are copied from that folder instead of the network. `mirrors` are
+    starts of addresses of published files, and what replaces them.
     """
 
     folder: Path = CACHE
     source: Path | None = None
+    mirrors: Mapping[str, str] = field(default_factory=dict)
 
     def debs(self, packages: Sequence[Package], pin: DebianPin, times: Sequence[str]) -> list[Path]:
         """Debian packages, from the mirror or from Debian's snapshots; raises FetchError."""
@@ -69,6 +75,11 @@ class Store:
                 shutil.copyfile(found, part)
             return Wheel(project, version, platform, digest, found.stat().st_size)
 
+    def file(self, address: str, digest: str, redirects: tuple[str, ...] = ()) -> Path:
+        """A file that a project publishes, from its address or a mirror; raises FetchError."""
+        wanted = published_download(mirrored(address, self.mirrors), digest, redirects)
+        return self._ensure([wanted], [f"files/{digest.replace(':', '-')}"])[0]
+
     def _ensure(self, wanted: Sequence[Download], names: Sequence[str]) -> list[Path]:
         files = [
             (self._from_source(each, name), self.folder / name)
@@ -102,6 +113,26 @@ def snapshots(address: str, pin: DebianPin, times: Sequence[str]) -> tuple[str, 
             file = address.removeprefix(mirror)
             return tuple(f"{pin.snapshot}/{archive}/{stamp}{file}" for stamp in stamps)
     return ()
+
+
+def published_download(address: str, digest: str, redirects: tuple[str, ...] = ()) -> Download:
+    """The download of a file that a project publishes, checked by its digest."""
+    algorithm = digest.partition(":")[0]
+
+    def fault(file: Path) -> str:
+        with file.open("rb") as stream:
+            found = f"{algorithm}:{hashlib.file_digest(stream, algorithm).hexdigest()}"
+        return "" if found == digest else f"got {found}, want {digest}"
+
+    return Download(
+        address.rpartition("/")[2],
+        (address,),
+        MAX_FILE_BYTES,
+        fault,
+        "if the project no longer publishes it, pin another version in versions.yaml; else check"
+        " the network, proxies and mirrors, and run again",
+        redirects=redirects,
+    )
 
 
 def wheel_download(wheel: Wheel) -> Download:

@@ -71,10 +71,19 @@ class ComponentExpectation(Holding):
 
 
 class VariantExpectation(Strict):
-    """A variant's size budget by architecture, and all of its environment variables."""
+    """A variant's size budget by architecture, and all of its environment variables.
+
+    An image of the source upstream has a budget of its own, because its base has apt and Perl.
+    """
 
     megabytes: dict[str, Megabytes]
+    upstream_megabytes: dict[str, Megabytes]
     environment: dict[str, str]
+
+    def budget(self, source: str, architecture: str) -> float:
+        """The largest size of an image, in megabytes."""
+        own = self.megabytes if source == "packages" else self.upstream_megabytes
+        return float(own[architecture])
 
 
 def base(root: Path) -> BaseExpectation:

@@ -105,7 +105,9 @@ def image(
 
     The JUnit file records the image ID and the manifest's digest.
     """
+    # Another builder wrote the first layer of a derived image, and of one from upstream.
     scratch, strict = tmp_path_factory.mktemp("layers"), case.mode == "built"
+    strict = strict and case.source == "packages"
     with one_line_errors():
         try:
             found = archive.load(image_file, scratch, case.architecture, strict=strict)

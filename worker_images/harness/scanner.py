@@ -69,6 +69,8 @@ BEFORE, BEHIND = 64, 1024
 # Folders of published packages, and the rules that match examples in their documents, tests and
 # sources. Rules that know an issuer's tokens apply there too.
 PACKAGES = re.compile(r".*/(site-packages|dist-packages|node_modules|lib/python3[0-9.]*)/.+")
+# Debian's libraries, some of which test themselves with keys.
+LIBRARIES = re.compile(r"/usr/lib/[a-z0-9_]+-linux-gnu/lib[^/]+\.so\.[0-9.]+")
 EXAMPLES = {
     "betterleaks.gcp-application-default-credentials",
     "betterleaks.generic-credential-uri",
@@ -108,11 +110,19 @@ def scan(texts: Iterable[Text], confidence: str = "medium") -> dict[str, set[str
         return found
 
 
-def without_examples(found: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """The findings in files by path, without those in packages that may be examples."""
+def without_examples(
+    found: Mapping[str, set[str]], *, libraries: bool = False
+) -> dict[str, set[str]]:
+    """The findings in files by path, without those in packages that may be examples.
+
+    With `libraries`, Debian's shared libraries are such packages, too.
+    """
+
+    def may_be_example(path: str) -> bool:
+        return bool(PACKAGES.fullmatch(path) or (libraries and LIBRARIES.fullmatch(path)))
+
     own = {
-        path: rules - EXAMPLES if PACKAGES.fullmatch(path) else rules
-        for path, rules in found.items()
+        path: rules - EXAMPLES if may_be_example(path) else rules for path, rules in found.items()
     }
     return {path: rules for path, rules in own.items() if rules}
 

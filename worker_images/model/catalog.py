@@ -210,7 +210,8 @@ def _digests(pins: Pins, document: Document) -> Iterator[Finding]:
     seen: dict[str, str] = {}
     for name, pin in pins.components.items():
         digests = pin.upstream.model_dump(exclude_none=True) if pin.upstream else {}
-        for key, value in digests.items():
+        other = digests.pop("arm64", {})
+        for key, value in [*digests.items(), *other.items()]:
             owner = seen.setdefault(value, name)
             if owner != name:
                 place = ("components", name, "upstream", key)

@@ -1,5 +1,7 @@
 """images/components/NAME/component.yaml: how each source provides a component."""
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -10,17 +12,24 @@ from worker_images.model.pins import (
     WHEEL,
     DebianName,
     Source,
+    Version,
 )
 from worker_images.model.schema import Strict, pattern
 
 Architecture = Literal["amd64", "arm64"]
+# The names of architectures in upstream's addresses: Debian's and the kernel's.
+MACHINES: Mapping[Architecture, str] = {"amd64": "x86_64", "arm64": "aarch64"}
 LACK = pattern(r"^[0-9A-Za-z][ -~]{0,199}$", "must be one line of ASCII text")
 URL = pattern(
-    r"^https://[0-9A-Za-z./_{}-]+$", "must be an https URL; {version} is the pinned version"
+    r"^https://[0-9A-Za-z./_{}-]+$",
+    "must be an https URL; {version} is the pinned version, {arch} is amd64 or arm64, {machine} is"
+    " x86_64 or aarch64",
 )
 REPOSITORY = pattern(
-    r"^https://[0-9A-Za-z./_-]+ [0-9A-Za-z./_ -]+$", "must be an https URL, a suite and components"
+    r"^https://[0-9A-Za-z./_{}-]+ [0-9A-Za-z./_ -]+$",
+    "must be an https URL, a suite and components",
 )
+HOST = pattern(r"^[a-z0-9][a-z0-9.-]*$", "must be the name of a host")
 LICENCE = pattern(
     r"^(LicenseRef-)?[0-9A-Za-z.-]+( (AND|OR|WITH) (LicenseRef-)?[0-9A-Za-z.-]+)*$",
     "must be an SPDX licence expression",
@@ -68,11 +77,34 @@ class DebianPackage(_Origin):
     package: DebianName
 
 
+class Archive(Strict):
+    """The tar that releases publish, from one on, instead of the single file."""
+
+    since: Version
+    url: Annotated[str, StringConstraints(pattern=URL)]
+
+
 class UpstreamFile(_Origin):
-    """A file, pinned by its SHA-256 or SHA-512."""
+    """A file, pinned by its SHA-256 or SHA-512.
+
+    `redirects` are the hosts to which the host of the file may redirect.
+    """
 
     kind: Literal["file"]
     url: Annotated[str, StringConstraints(pattern=URL)]
+    archive: Archive | None = None
+    redirects: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=HOST)], ...], Field(strict=False)
+    ] = ()
+
+    def is_archive(self, version: str) -> bool:
+        """Whether a release publishes an archive."""
+        return bool(self.archive and _numbers(version) >= _numbers(self.archive.since))
+
+    def address(self, version: str, architecture: Architecture) -> str:
+        """The address of a release's file, or of its archive."""
+        archive = self.archive if self.is_archive(version) else None
+        return filled(archive.url if archive else self.url, version, architecture)
 
 
 class UpstreamImage(_Origin):
@@ -118,3 +150,18 @@ class Definition(Strict):
     def label(self) -> str:
         """The image label that holds the component's version."""
         return f"worker.{self.argument.lower().replace('_', '-')}"
+
+
+def filled(url: str, version: str, architecture: Architecture) -> str:
+    """An address of component.yaml for a version and an architecture."""
+    for name, value in {
+        "{version}": version,
+        "{arch}": architecture,
+        "{machine}": MACHINES[architecture],
+    }.items():
+        url = url.replace(name, value)
+    return url
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall("[0-9]+", version)))

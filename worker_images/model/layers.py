@@ -143,6 +143,13 @@ LAYERS = (
         images="slim",
     ),
     Layer(
+        "upstream",
+        "Do both images build from what the projects publish, and does every fault of a host end a"
+        " build with a way out?",
+        "root, an engine",
+        images="all",
+    ),
+    Layer(
         "engines",
         "Do other versions of Docker, BuildKit and Podman give the same image ID, and push only"
         " what was tested?",

@@ -1,6 +1,7 @@
 """versions.yaml: all pins, as frozen values."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -41,6 +42,11 @@ MIRROR = pattern(
     r"^https?://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[0-9A-Za-z_-][0-9A-Za-z._-]*)*$",
     "must be an http or https URL without a user, query or trailing slash",
 )
+PLACE = pattern(
+    r"^(https?://)?[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[0-9A-Za-z_-][0-9A-Za-z._-]*)*$",
+    "must be an http or https URL, or a registry such as docker.io, without a user, query or"
+    " trailing slash",
+)
 
 
 def _not_zero(value: str) -> str:
@@ -71,6 +77,7 @@ Digest = Annotated[str, StringConstraints(pattern=DIGEST), AfterValidator(_not_z
 Image = Annotated[str, StringConstraints(pattern=IMAGE), AfterValidator(_not_latest)]
 Driver = Annotated[str, StringConstraints(pattern=DRIVER)]
 Mirror = Annotated[str, StringConstraints(pattern=MIRROR)]
+Place = Annotated[str, StringConstraints(pattern=PLACE)]
 Source = Literal["packages", "upstream"]
 
 
@@ -92,12 +99,30 @@ class PackagesPin(Strict):
     replace: Fork | None = None
 
 
-class UpstreamPin(Strict):
-    """The digest of the published file or image; component.yaml has its address."""
+class FilePin(Strict):
+    """The digest of a published file."""
 
     sha256: Sha256 | None = None
     sha512: Sha512 | None = None
+
+    @property
+    def text(self) -> str:
+        """The digest with its algorithm; empty without one."""
+        return f"sha512:{self.sha512}" if self.sha512 else f"sha256:{self.sha256 or ''}"
+
+
+class UpstreamPin(FilePin):
+    """The digest of the published file or image; component.yaml has its address.
+
+    A file of another architecture has a digest of its own; an image has one for all.
+    """
+
     digest: Digest | None = None
+    arm64: FilePin | None = None
+
+    def of_file(self, architecture: str) -> FilePin | None:
+        """The digest of the file for an architecture; None if it is not pinned."""
+        return self if architecture == "amd64" else self.arm64
 
     @model_validator(mode="after")
     def _has_one_digest(self) -> Self:
@@ -143,6 +168,15 @@ class Unserved(Strict):
     reason: Annotated[str, StringConstraints(pattern=REASON)]
 
 
+def _of_one_kind(mirrors: dict[str, str]) -> dict[str, str]:
+    for start, mirror in mirrors.items():
+        if ("://" in start) != ("://" in mirror):
+            raise ValueError(
+                f"{start} and {mirror} must both be URLs, or both be registries without https://"
+            )
+    return mirrors
+
+
 class Fleet(Strict):
     """The NVIDIA drivers that every image must serve, and the exceptions."""
 
@@ -150,6 +184,14 @@ class Fleet(Strict):
         tuple[Driver, ...], Field(min_length=1, strict=False), AfterValidator(unique)
     ]
     allow_unserved: Annotated[tuple[Unserved, ...], Field(strict=False)] = ()
+
+
+def mirrored(address: str, mirrors: Mapping[str, str]) -> str:
+    """The address with its longest start in `mirrors` replaced."""
+    for start in sorted(mirrors, key=len, reverse=True):
+        if address == start or address.startswith(f"{start}/"):
+            return mirrors[start] + address.removeprefix(start)
+    return address
 
 
 class Pins(Strict):
@@ -161,6 +203,10 @@ class Pins(Strict):
     go: GoPin
     components: dict[Name, ComponentPin]
     fleet: Fleet
+    # Starts of addresses of source upstream, and what replaces them on this site.
+    mirrors: Annotated[
+        dict[Place, Place], Field(default_factory=dict), AfterValidator(_of_one_kind)
+    ]
 
 
 def load(path: Path, name: str | None = None) -> tuple[Pins, Document]:

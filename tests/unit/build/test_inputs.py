@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.build import inputs, plan
+from worker_images.build import inputs, plan, published
 from worker_images.build.inputs import Root, Toolchain
 from worker_images.build.plan import Plan
 from worker_images.model.lock import Lock
@@ -96,10 +96,14 @@ def test_bytes_of_c_code_depend_on_the_compiler_and_the_libraries(
     assert not {inputs.CROSS, inputs.TARGET} & owners[0]
 
 
-def test_upstream_has_downloads_and_no_roots(locked: Lock, project: Project) -> None:
+def test_upstream_has_images_and_files_and_no_roots(locked: Lock, project: Project) -> None:
     planned = plan.make(project, locked, "full", "upstream")
     assert roots(planned) == {}
-    downloads = {each.name: each for each in planned.inputs if isinstance(each, inputs.Download)}
+    downloads = {
+        each.name: each
+        for each in planned.inputs
+        if isinstance(each, published.Image | published.File)
+    }
     assert "debian:trixie-slim" in downloads
     assert "nvidia/cuda:12.8.0-base-ubuntu22.04" in downloads
     assert {each.address for each in locked.published} == set(downloads)

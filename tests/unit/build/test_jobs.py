@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from worker_images.files import text_digest
 from worker_images.model import project
 from worker_images.model.drivers.table import DRIVERS
 from worker_images.model.ledger import Ledger
+from worker_images.model.lock import Lock
 from worker_images.model.project import Project
 
 
@@ -104,3 +106,25 @@ def test_committed_variants_are_built_for_arm64(variant: str, project: Project) 
     """Control of the test above."""
     (planned,) = plan_all([Request(variant, architecture="arm64")], project).plans
     assert planned.cross
+
+
+ARM64 = f'      arm64:\n        sha512: "{"a" * 128}"\n'
+
+
+def test_arm64_from_upstream_needs_its_own_digests(checkout: Path) -> None:
+    """With them, addresses and folders are those of arm64."""
+    request = Request("slim", source="upstream", architecture="arm64")
+    fault = "--arch arm64: versions.yaml has no digest of the published file; add"
+    with pytest.raises(UsageError, match=f"{fault} components.gvisor.upstream.arm64"):
+        plan_all([request], project.load(checkout))
+    versions = checkout / "versions.yaml"
+    text = versions.read_text()
+    end = text.index('"\n', text.index("sha512: ")) + 2
+    versions.write_text(text[:end] + ARM64 + text[end:])
+    loaded = project.load(checkout)
+    lock = checkout / "versions.lock"
+    published = requirements.published(loaded)
+    lock.write_text(replace(Lock.read(lock), published=published).as_text())
+    (dockerfile,) = plan_all([request], loaded).dockerfiles
+    assert "/aarch64/runsc\n" in dockerfile
+    assert "a" * 128 in dockerfile

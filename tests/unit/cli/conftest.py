@@ -7,7 +7,7 @@ import pytest
 
 from tests.support import registries
 from tests.support.debian_archives import FOLDER, Debian
-from tests.support.updates import COMMIT, DAY, GVISOR, SERVED, Update
+from tests.support.updates import COMMIT, DAY, GVISOR, MIRRORS, SERVED, SHA512, SUM, Update
 from worker_images.fetch import apt
 from worker_images.files import ROOT
 
@@ -18,7 +18,9 @@ def update(tmp_path: Path) -> Iterator[Update]:
     folder.mkdir()
     with registries.serving() as registry:
         registry.module(GVISOR, {COMMIT: DAY}, registries.archive(SERVED))
+        registry.rows[SUM] = f"{SHA512}  gvisor.tar.bz2\n".encode()
         text = (ROOT / "tests/unit/golden/versions.yaml").read_text()
+        text += MIRRORS.format(registry.address)
         (folder / "versions.yaml").write_text(text)
         yield Update(registry, folder / "versions.yaml", text)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import commands
-from worker_images.build import jobs
+from worker_images.build import image_names
 from worker_images.cli import main
 from worker_images.files import ROOT
 
@@ -61,7 +61,7 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_tag_is_checked_before_the_build(name: str) -> None:
     """A name that an engine would refuse is a usage error."""
-    assert jobs._is_name(name) == NAMES[name]  # noqa: SLF001 - the rule of --tag
+    assert image_names.is_name(name) == NAMES[name]
 
 
 def result_of(arguments: list[str]) -> int:

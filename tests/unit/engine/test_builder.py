@@ -145,3 +145,13 @@ def test_builder_of_another_context_is_refused_with_a_fix(loopback: engines.Engi
         match="builder team is the engine of another docker context; set DOCKER_CONTEXT=team",
     ):
         builder.buildable(engine_of(loopback, inspected, "team"))
+
+
+def test_platform_that_the_builder_lacks_is_refused_with_both_fixes() -> None:
+    text = "Name: default\nDriver: docker\nPlatforms: linux/amd64*, linux/amd64/v2, linux/386\n"
+    endpoint = Endpoint(Address("unix:///none"), ("buildx",), "docker")
+    daemon = Daemon("Docker", "28.5.2", containerd_store=True)
+    engine = builder.Engine(endpoint, daemon, builder.builder_of(text))
+    builder.check_platform(engine, "amd64")
+    with pytest.raises(EngineError, match=r"programs of arm64.*binfmt.*--builder"):
+        builder.check_platform(engine, "arm64")

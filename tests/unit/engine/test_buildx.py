@@ -62,6 +62,12 @@ def test_failed_build_reports_cause_and_log(tmp_path: Path) -> None:
             "GONOSUMDB for your own fork",
         ),
         ("#8 dial tcp: lookup proxy.golang.org: no such host", FetchError, "check the network"),
+        ("#8 failed: 429 Too Many Requests", FetchError, "run docker login"),
+        ("#8 1.2 E: Version '1-1' for 'x' was not found", FetchError, "pin a version that it has"),
+        ("#8 1.2 Sub-process sqv returned: Missing key 0A", FetchError, "check it and pin"),
+        ("#8 1.2 E: Release file is not valid yet", FetchError, "clock"),
+        ("#8 1.2 E: Failed to fetch x  Hash Sum mismatch", FetchError, "middle of an update"),
+        ("#8 1.2 E: Failed to fetch http://x  404", FetchError, "check the network"),
         ("#8 undefined: os.Foo", EngineError, "undefined: os.Foo"),
     ],
 )
@@ -170,3 +176,24 @@ def test_caches_are_images_in_registries() -> None:
     ]
     plain = json.loads(buildx.bake({"one": buildx.Job(Path("f"), Path("c"), "type=docker", 1)}))
     assert not [key for key in plain["target"]["one"] if "cache-" in key]
+
+
+def test_text_of_a_failed_command_is_no_cause(tmp_path: Path) -> None:
+    """BuildKit repeats the command, which may contain any word."""
+    line = '#8 ERROR: process "/bin/sh -c apt-get install; echo x509: no such host" failed'
+    with pytest.raises(EngineError, match="ERROR: process"):
+        buildx.build(
+            Endpoint(Address("unix:///none"), ("sh", "-c", f"echo '{line}'; exit 1"), "docker"),
+            {"one": buildx.Job(Path("f"), Path("c"), "type=docker", 1)},
+            tmp_path / "build.log",
+        )
+
+
+def test_secret_is_in_the_environment_of_buildx_and_in_no_file(tmp_path: Path) -> None:
+    job = buildx.Job(Path("f"), Path("c"), "type=docker", 1, secrets={"auth.conf": "correct-horse"})
+    show = 'test "$WORKER_SECRET_AUTH_CONF" = correct-horse'
+    endpoint = Endpoint(Address("unix:///none"), ("sh", "-c", show), "docker")
+    buildx.build(endpoint, {"one": job}, tmp_path / "build.log")
+    bake = (tmp_path / "build.bake.json").read_text()
+    assert "id=auth.conf,env=WORKER_SECRET_AUTH_CONF" in bake
+    assert not [path for path in tmp_path.iterdir() if b"correct-horse" in path.read_bytes()]

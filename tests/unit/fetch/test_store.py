@@ -215,3 +215,31 @@ def test_next_step_depends_on_the_first_error_of_pip(
     found = store.pip_failure("x 1", f"WARNING: a\n{message}\nERROR: b\n")
     assert type(found) is kind
     assert str(found).startswith(f"fetching x 1: {message}{step}")
+
+
+def test_published_file_follows_a_redirect_of_its_host(
+    proxy: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """component.yaml names the hosts; without it, the redirect is refused."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    proxy.serves["/asset"] = RIGHT
+    digest = f"sha256:{hashlib.sha256(RIGHT).hexdigest()}"
+    place = f"to {proxy.address.replace('127.0.0.1', 'localhost')}/asset"
+    proxy.faults = [place]
+    with pytest.raises(FetchError, match="redirected to http://localhost, which is not allowed"):
+        Store(tmp_path).file(f"{proxy.address}/runc", digest)
+    proxy.faults = [place]
+    found = Store(tmp_path).file(f"{proxy.address}/runc", digest, ("localhost",))
+    assert found.read_bytes() == RIGHT
+    # Now it is here: no request.
+    assert Store(tmp_path).file("https://none.invalid/runc", digest) == found
+
+
+def test_published_file_comes_from_a_mirror_and_is_checked(proxy: Server, tmp_path: Path) -> None:
+    proxy.serves["/mirror/a/runc"] = RIGHT
+    mirrors = {"https://github.com": f"{proxy.address}/mirror"}
+    found = Store(tmp_path, mirrors=mirrors)
+    digest = f"sha512:{hashlib.sha512(RIGHT).hexdigest()}"
+    assert found.file("https://github.com/a/runc", digest).read_bytes() == RIGHT
+    with pytest.raises(FetchError, match="not the pinned bytes"):
+        found.file("https://github.com/a/runc", f"sha512:{'0' * 128}")

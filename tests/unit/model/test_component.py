@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from worker_images.errors import DocumentError
-from worker_images.model.component import Definition
+from worker_images.model.component import Architecture, Definition, UpstreamFile
 from worker_images.model.project import Project, load
 
 GVISOR = "images/components/gvisor/component.yaml"
@@ -87,3 +87,21 @@ def test_debian_package_has_the_shared_template(
 ) -> None:
     definition: Definition = project.catalog.components[name]
     assert definition.template(name, source) == template  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("version", "architecture", "end"),
+    [
+        ("20260622.0", "amd64", "20260622.0/x86_64/runsc"),
+        ("20260622.0", "arm64", "20260622.0/aarch64/runsc"),
+        ("20260721.0", "amd64", "20260721.0/x86_64/gvisor.tar.bz2"),
+        ("20261005.10", "arm64", "20261005.10/aarch64/gvisor.tar.bz2"),
+    ],
+)
+def test_release_decides_between_the_file_and_the_archive(
+    version: str, architecture: Architecture, end: str, project: Project
+) -> None:
+    origin = project.catalog.components["gvisor"].upstream
+    assert isinstance(origin, UpstreamFile)
+    found = origin.address(version, architecture)
+    assert found == f"https://storage.googleapis.com/gvisor/releases/release/{end}"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from worker_images.build import plan
-from worker_images.build.inputs import Download
 from worker_images.build.plan import Plan
+from worker_images.build.published import File, Image
 from worker_images.model.lock import Lock
 from worker_images.model.project import Project, load
 from worker_images.release import provenance
@@ -154,8 +154,8 @@ def test_predicate_holds_nothing_of_the_machine(
 
 def test_downloads_of_source_upstream_have_their_digests(full: Plan, project: Project) -> None:
     downloads = (
-        Download("runc", "https://example.org/runc.amd64", f"sha256:{'a' * 64}"),
-        Download("gvisor", "https://example.org/runsc", f"sha512:{'b' * 128}"),
+        Image("runc", "https://example.org/runc.amd64", f"sha256:{'a' * 64}"),
+        File("gvisor", "https://example.org/runsc", f"sha512:{'b' * 128}"),
     )
     found = rows(predicate([replace(full, inputs=downloads)], project))
     assert [row["digest"] for row in found[2:]] == [{"sha256": "a" * 64}, {"sha512": "b" * 128}]

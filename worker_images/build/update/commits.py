@@ -14,6 +14,7 @@ from worker_images.build.update import contract
 from worker_images.build.update.values import Facts, Offer, date_of
 from worker_images.errors import NoResponseError
 from worker_images.fetch import gomod, web
+from worker_images.model.component import UpstreamFile
 from worker_images.model.drivers.table import Release
 
 BUCKET = "https://storage.googleapis.com"
@@ -39,20 +40,26 @@ class Sources:
     proxy: str
     bucket: str = BUCKET
     timeout: float = web.TIMEOUT_SECONDS
+    published: UpstreamFile | None = None
 
     def address(self, path: str) -> str:
         """Return the proxy's address of a file of the module."""
         return f"{self.proxy}/{gomod.escaped(self.module)}/{path}"
 
 
-def sources(environment: Mapping[str, str], module: str) -> Sources:
+def sources(
+    environment: Mapping[str, str],
+    module: str,
+    published: UpstreamFile | None = None,
+    bucket: str = BUCKET,
+) -> Sources:
     """Return the first HTTP proxy of GOPROXY; raises NoResponseError if it names none."""
     proxies = gomod.named(environment.get("GOPROXY") or gomod.PROXY)
     if not proxies:
         raise NoResponseError(
             "GOPROXY names no HTTP proxy; set it to one, such as https://proxy.golang.org"
         )
-    return Sources(module, proxies[0])
+    return Sources(module, proxies[0], bucket, published=published)
 
 
 def newer(origin: Sources, pinned: str, named: Collection[str], facts: Facts) -> list[Offer]:
@@ -97,14 +104,17 @@ def _offer(origin: Sources, version: str) -> Offer:
 
 
 def _with_release(origin: Sources, offer: Offer, facts: Facts) -> Offer:
-    """Add the release that serves the same drivers, and the SHA-512 of its runsc."""
+    """Add the release that serves the same drivers, and the SHA-512 of what it publishes."""
     if offer.drivers is None or offer.published is None:
         return offer
     release = contract.matching(offer.drivers, offer.published, facts.releases)
     if not release:
         return offer
+    # The table has the sums of single files.
+    is_archive = bool(origin.published and origin.published.is_archive(release))
+    known = "" if is_archive else facts.sha512.get(release, "")
     try:
-        sha512 = facts.sha512.get(release) or _published_sha512(origin, release)
+        sha512 = known or _published_sha512(origin, release, is_archive=is_archive)
     except NoResponseError as error:
         return replace(
             offer,
@@ -114,9 +124,10 @@ def _with_release(origin: Sources, offer: Offer, facts: Facts) -> Offer:
     return replace(offer, release=release, sha512=sha512)
 
 
-def _published_sha512(origin: Sources, release: str) -> str:
-    """Return the SHA-512 of the x86_64 runsc that the bucket publishes."""
-    address = f"{origin.bucket}/gvisor/releases/release/{release}/x86_64/runsc.sha512"
+def _published_sha512(origin: Sources, release: str, *, is_archive: bool) -> str:
+    """Return the SHA-512 of the file or the archive that the bucket publishes for x86_64."""
+    name = "gvisor.tar.bz2" if is_archive else "runsc"
+    address = f"{origin.bucket}/gvisor/releases/release/{release}/x86_64/{name}.sha512"
     text = web.get(address, origin.timeout, MOST_DIGEST_BYTES).decode("utf-8", "replace")
     match = re.match(r"([0-9a-f]{128})\b", text)
     if match is None:

@@ -18,6 +18,9 @@ from worker_images.build.update import commits
 from worker_images.build.update.commits import Sources, drivers, newer, sources
 from worker_images.build.update.values import Facts, Offer
 from worker_images.errors import NoResponseError
+from worker_images.files import ROOT
+from worker_images.model import project
+from worker_images.model.component import UpstreamFile
 from worker_images.model.drivers.table import Release, Table
 
 GVISOR = "gvisor.dev/gvisor"
@@ -161,6 +164,19 @@ def test_checksum_is_read_from_the_table_or_the_bucket(registry: Registry) -> No
         assert message in offer.error
         assert offer.error.endswith("so the SHA-512 of runsc 20260901.0 is unknown")
         assert offer.sha512 == ""
+
+
+def test_checksum_of_an_archive_is_read_from_the_bucket(registry: Registry) -> None:
+    """The table has sums of single files, which newer releases do not publish."""
+    serve(registry, NEW)
+    facts = Facts(Table((Release("20260901.0", DRIVERS),)), {"20260901.0": "e" * 128})
+    path = "/gvisor/releases/release/20260901.0/x86_64/gvisor.tar.bz2.sha512"
+    registry.rows[path] = f"{'a' * 128}  gvisor.tar.bz2\n".encode()
+    published = project.read(ROOT).catalog.components["gvisor"].upstream
+    assert isinstance(published, UpstreamFile)
+    origin = Sources(GVISOR, registry.address, registry.address, 5.0, published)
+    (offer,) = newer(origin, OLD, (), facts)
+    assert (offer.release, offer.sha512, offer.error) == ("20260901.0", "a" * 128, "")
 
 
 def test_bucket_is_not_queried_when_no_release_matches(registry: Registry) -> None:

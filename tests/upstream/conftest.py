@@ -1,0 +1,50 @@
+"""Fixtures: the stand-in internet, and images built from it."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.upstream import stand_in
+from tests.upstream.stand_in import StandIn
+from worker_images.harness.options import not_run
+
+LAYER = "upstream"
+PROGRAMS = ("gpg", "ip", "nsenter", "openssl")
+
+
+@pytest.fixture(scope="session")
+def progress(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """A function that prints a line of progress past pytest's output capture."""
+    reporter = pytestconfig.pluginmanager.getplugin("terminalreporter")
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    assert reporter
+    assert capture
+
+    def show(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            reporter.ensure_newline()
+            reporter.write_line(f"» {line}")
+
+    return show
+
+
+@pytest.fixture(scope="session")
+def upstream(progress: Callable[[str], None], pytestconfig: pytest.Config) -> Iterator[StandIn]:
+    """The stand-in internet, which needs root for its namespaces."""
+    command = ["unshare", "--mount", "--net", "true"]
+    if os.geteuid() or subprocess.run(command, check=False).returncode:
+        not_run(pytestconfig, LAYER, "namespaces need root with CAP_SYS_ADMIN")
+    if missing := [name for name in PROGRAMS if not shutil.which(name)]:
+        not_run(pytestconfig, LAYER, f"this machine lacks {', '.join(missing)}")
+    with stand_in.started(progress) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def faulty_checkout(upstream: StandIn) -> Path:
+    """A checkout for builds that fail."""
+    return upstream.checkout("faulty")
