@@ -8,7 +8,7 @@ from worker_images.build import kit
 from worker_images.files import ROOT
 
 CONSOLE = ROOT / "worker_images/console.py"
-OWN = {"worker_images", "tests", "driver_api"}
+OWN = {"worker_images", "tests", "all_reduce", "driver_api", "facts"}
 
 
 def external(path: Path) -> set[str]:

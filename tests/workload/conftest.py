@@ -15,11 +15,13 @@ from worker_images.model.drivers.kernel import NO_DRIVER
 from worker_images.model.drivers.table import DRIVERS, Table
 from worker_images.node import node, place, stand_in, trust
 from worker_images.node.command import PROBES_MOUNT
-from worker_images.node.node import Node
+from worker_images.node.metrics import NO_TORCH
+from worker_images.node.node import FRONTEND_MAJOR, Node
 from worker_images.node.place import Place
 from worker_images.node.unpack import open_root
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+TWO_GPUS = (*stand_in.STANDARD, *stand_in.NVIDIA, ("nvidia1", FRONTEND_MAJOR, 1))
 collect_ignore = ["probes"]
 
 
@@ -91,10 +93,10 @@ def image_root(
 
 @pytest.fixture(scope="session")
 def wiring(this_node: Node, folder: Path) -> Wiring:
-    """The GPU, or stand-ins for one with a driver that the image's runsc serves."""
+    """The GPUs, or stand-ins for two with a driver that the image's runsc serves."""
     if this_node.driver:
         return Wiring(real=True, node=this_node, devices=Path("/dev"), flags=())
-    devices = stand_in.devices(folder / "dev")
+    devices = stand_in.devices(folder / "dev", TWO_GPUS)
     fake = stand_in.node_with(devices, folder / "lib")
     return Wiring(
         real=False, node=fake, devices=devices, flags=(f"--nvproxy-driver-version={fake.driver}",)
@@ -157,3 +159,11 @@ def sandboxed(native: Facts, sandboxes: Sandboxes, python: str) -> SandboxRun:
     assert native
     result = sandboxes(python, f"{PROBES_MOUNT}/facts.py")
     return SandboxRun(facts_of(result), result)
+
+
+@pytest.fixture
+def torch(native: Facts, pytestconfig: pytest.Config) -> Facts:
+    """The node's facts with torch; the container uses the same Python."""
+    if "ModuleNotFoundError" in native.error("torch"):
+        not_run(pytestconfig, "workload", NO_TORCH)
+    return native

@@ -156,6 +156,11 @@ def failure_text(result: CommandResult) -> str:
     return "\n".join([result.errors, *lines[-20:]])
 
 
+def unhandled(log: str) -> list[str]:
+    """Return the calls of the driver that nvproxy does not handle, from runsc's log."""
+    return sorted({*re.findall(r"nvproxy: (?:handler is undefined|unknown) .*", log)})
+
+
 @dataclass(frozen=True)
 class SandboxRun:
     """Facts that the program reported in a sandbox, and the result of the sandbox."""

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from tests.workload.sandboxes import Sandboxes, Seen, Wiring, failure_text, run_unprivileged
 from worker_images.model.drivers.table import Table
 from worker_images.node import diagnose
+from worker_images.node.node import FRONTEND_MAJOR
 from worker_images.node.place import Place
+from worker_images.node.runsc import SandboxResult
 from worker_images.node.spec import LIBRARIES
 
 
@@ -31,7 +34,8 @@ def test_devices_match_those_of_nvproxy(image_sandboxes: Sandboxes, seen: Seen) 
     seen(found.output)
     assert set(lines) == {device.path for device in image_sandboxes.node.devices}
     assert lines["/dev/nvidiactl"] == "character special file c3:ff"
-    assert lines["/dev/nvidia0"] == "character special file c3:0"
+    for gpu in image_sandboxes.node.gpus:
+        assert lines[gpu.path] == f"character special file c3:{gpu.minor:x}"
     assert lines["/dev/nvidia-uvm"].endswith(":0")
 
 
@@ -50,6 +54,55 @@ def test_open_reaches_the_driver(image_sandboxes: Sandboxes, wiring: Wiring, see
     assert (found.status == 0) is wiring.real
     seen(found.errors or "opened")
     assert expected in found.errors
+
+
+def test_made_device_node_opens_only_gpus_of_the_specification(
+    image_sandboxes: Sandboxes, wiring: Wiring, seen: Seen
+) -> None:
+    """Users may make a node with any numbers; runsc opens only what linux.devices names."""
+    first, *others = image_sandboxes.node.gpus
+    other = others[0].minor if others else first.minor + 1
+    number = first.name.removeprefix("nvidia")
+    assert opened(make_node(image_sandboxes, first.minor, number), wiring)
+    refused = make_node(image_sandboxes, other, number)
+    seen(refused.errors)
+    assert refused.errors.startswith("/bin/sh")
+    assert not opened(refused, wiring)
+    if others:
+        assert opened(make_node(image_sandboxes, other, "all"), wiring)
+
+
+def test_device_node_of_the_image_opens_no_gpu(
+    image_sandboxes: Sandboxes, image_root: Path, wiring: Wiring, seen: Seen
+) -> None:
+    """With an overlay runsc mounts the image's root without devices; the control has no overlay."""
+    first, *others = image_sandboxes.node.gpus
+    other = others[0].minor if others else first.minor + 1
+    number = first.name.removeprefix("nvidia")
+    node = image_root / "dev" / f"nvidia{other}"
+    # A mount point of another container with this GPU.
+    node.unlink(missing_ok=True)
+    os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(FRONTEND_MAJOR, other))
+    try:
+        refused = make_node(image_sandboxes, other, number)
+        control = make_node(image_sandboxes, other, number, "--overlay2=none")
+    finally:
+        node.unlink()
+    seen(f"{refused.errors}; without an overlay: {control.errors or 'opened'}")
+    assert os.strerror(errno.EACCES) in refused.errors
+    assert os.strerror(errno.EACCES) not in control.errors
+    assert opened(control, wiring) or not others
+
+
+def make_node(sandboxes: Sandboxes, minor: int, gpus: str, *flags: str) -> SandboxResult:
+    """Make a GPU's device node in a sandbox, and open it."""
+    script = f"mknod /tmp/node c {FRONTEND_MAJOR} {minor} && exec 3<>/tmp/node"
+    return sandboxes("/bin/sh", "-c", script, gpus=gpus, flags=flags)
+
+
+def opened(found: SandboxResult, wiring: Wiring) -> bool:
+    """Report if an open reached the machine's kernel, which returns ENXIO for a stand-in."""
+    return found.status == 0 if wiring.real else os.strerror(errno.ENXIO) in found.errors
 
 
 def test_rootless_sandbox_has_devices_as_unprivileged_user(
@@ -78,7 +131,8 @@ def test_driver_files_match_the_node(image_sandboxes: Sandboxes, seen: Seen) -> 
     assert path == f"{LIBRARIES}/libcuda.so.{image_sandboxes.node.driver}"
     assert digest.split()[0] == hashlib.sha256(library.read_bytes()).hexdigest()
     assert f"LD_LIBRARY_PATH={LIBRARIES}" in environment
-    assert "NVIDIA_VISIBLE_DEVICES=0" in environment
+    numbers = [gpu.name.removeprefix("nvidia") for gpu in image_sandboxes.node.gpus]
+    assert f"NVIDIA_VISIBLE_DEVICES={','.join(numbers)}" in environment
 
 
 def test_unserved_driver_is_explained(

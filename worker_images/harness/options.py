@@ -19,7 +19,7 @@ from worker_images.model import suite
 from worker_images.model.built import built_here
 from worker_images.model.results import NOT_RUN_PREFIX
 
-LAYERS = ("image", "ledger", "workload", "engines", "pod", "sandboxes")
+LAYERS = ("image", "ledger", "workload", "gpus", "engines", "pod", "sandboxes")
 # Records what a check saw.
 Seen = Callable[[str], None]
 COLLECTED = pytest.StashKey[set[str]]()

@@ -1,21 +1,20 @@
 """Measures the cost of the sandbox: runs one program on the node and in the sandbox, in rounds."""
 
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from worker_images.node import bundle
 from worker_images.node.command import PROBES_MOUNT
+from worker_images.node.metrics import METRICS, Measurement
 from worker_images.node.node import Node
 from worker_images.node.place import CommandResult, Host, Place, PlaceError, run_command
 from worker_images.node.runsc import run_sandbox
 from worker_images.node.spec import Container
 
-DRIVER_ROUNDS, TORCH_ROUNDS = 5, 2
+DRIVER_ROUNDS, TORCH_ROUNDS, NCCL_ROUNDS = 5, 2, 2
 # Rounds are added until the processor was at full speed in so many of them, on either side.
 FULL_SPEED_ROUNDS, MAX_DRIVER_ROUNDS = 3, 15
 # A busy neighbour on the same core makes every program 1.3 to 2 times slower. Repeats within a
@@ -27,61 +26,6 @@ STARTS = 7
 Value = float | list[list[float]]
 Sample = Mapping[str, Value]
 Sides = tuple[tuple[float, ...], tuple[float, ...]]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric: its name, its unit, and the bar for the ratio of sandbox to node.
-
-    A metric without a bar is only reported.
-    """
-
-    key: str
-    name: str
-    unit: str
-    least: float | None = None
-    most: float | None = None
-
-
-METRICS = (
-    Metric("matmul_tflops", "product of bf16 matrices, 8192 wide", "TFLOP/s", least=0.97),
-    Metric("copy_gb_per_s", "copy from pinned memory", "GB/s", least=0.97),
-    Metric("launch_us", "launch of a kernel, the processor at full speed", "µs", most=1.1),
-    Metric("start_s", "start of a sandbox: on the host, then in the image", "s", most=1.3),
-    Metric("launch_torch_us", "launch by torch: one added to a number", "µs"),
-    Metric("allocate_us", "allocation and release of memory", "µs"),
-    Metric("import_s", "import of torch", "s"),
-)
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """The values of a metric on the node and in the sandbox, at most one for each round."""
-
-    metric: Metric
-    native: tuple[float, ...]
-    sandboxed: tuple[float, ...]
-
-    @property
-    def node(self) -> float:
-        """The median on the node."""
-        return statistics.median(self.native)
-
-    @property
-    def sandbox(self) -> float:
-        """The median in the sandbox."""
-        return statistics.median(self.sandboxed)
-
-    @property
-    def ratio(self) -> float:
-        """The ratio of sandbox to node."""
-        return self.sandbox / self.node
-
-    @property
-    def kept(self) -> bool:
-        """Report if the ratio meets the bar; true without a bar."""
-        least, most = self.metric.least, self.metric.most
-        return (least is None or self.ratio >= least) and (most is None or self.ratio <= most)
 
 
 def measure(
@@ -106,9 +50,9 @@ def measure(
 def _rounds(
     place: Place, node: Node, python: str, probes: Path, folder: Path, log: Callable[[str], None]
 ) -> dict[str, Sides]:
-    """Measure calls of the driver in many short rounds, because they vary most, and torch in few.
+    """Measure calls of the driver in many short rounds, because they vary most.
 
-    torch takes long to start.
+    torch takes long to start, so what needs it is measured in few.
     """
     values: dict[str, Sides] = {}
     torch = (
@@ -121,7 +65,12 @@ def _rounds(
         ).status
         == 0
     )
-    for part, rounds in (("driver", DRIVER_ROUNDS), *((("torch", TORCH_ROUNDS),) if torch else ())):
+    parts = {"driver": DRIVER_ROUNDS}
+    if torch:
+        parts["torch"] = TORCH_ROUNDS
+    if torch and len(node.gpus) > 1:
+        parts["nccl"] = NCCL_ROUNDS
+    for part, rounds in parts.items():
         native = ["env", *node.native_environment, python, str(probes / "benchmark.py"), part]
         container = Container(
             Path(place.clean_root),
@@ -224,25 +173,3 @@ def _read(result: CommandResult) -> Sample:
         raise PlaceError(f"the benchmark program failed: {result.errors.strip()[-500:]}")
     sample: Sample = json.loads(result.output)
     return sample
-
-
-def text(measurements: Sequence[Measurement]) -> str:
-    """Return a table with node, sandbox, ratio and bar."""
-    lines = [f"{'':55} {'node':>9} {'sandbox':>9} {'ratio':>6}"]
-    for each in measurements:
-        bars = [
-            f"{sign} {bar}"
-            for sign, bar in (("≥", each.metric.least), ("≤", each.metric.most))
-            if bar is not None
-        ]
-        bar = f"  {bars[0]} {'ok' if each.kept else 'MISSED'}" if bars else ""
-        name = f"{each.metric.name}, {each.metric.unit}"
-        lines.append(f"{name:55} {each.node:9.3f} {each.sandbox:9.3f} {each.ratio:6.3f}{bar}")
-    return "\n".join(lines)
-
-
-def as_json(measurements: Sequence[Measurement]) -> str:
-    """Return the measurements as JSON."""
-    names = ("node", "sandbox", "ratio", "kept")
-    rows = [asdict(each) | {name: getattr(each, name) for name in names} for each in measurements]
-    return json.dumps({"processors": os.cpu_count(), "metrics": rows}, indent=1) + "\n"

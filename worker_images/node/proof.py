@@ -26,6 +26,7 @@ TITLES = {
     "test_runsc": "The image's runsc",
     "test_sandbox": "In the sandbox",
     "test_wiring": "Devices and driver files, also without a GPU",
+    "test_several_gpus": "Several GPUs",
     "test_controls": "Negative controls",
     "test_use_cases": "Other use cases",
 }
@@ -144,6 +145,10 @@ def _benchmark(measured: dict[str, Any]) -> Iterator[str]:
             f"{row['ratio']:.3f}",
             _bar(row),
         ]
+        yield _line(cells)
+    for row in measured["not_run"]:
+        metric = row["metric"]
+        cells = [f"{metric['name']}, {metric['unit']}", "", "", "", f"not run: {row['reason']}"]
         yield _line(cells)
 
 

@@ -13,7 +13,7 @@ from worker_images.errors import EngineError
 from worker_images.files import PROBES
 from worker_images.model import seal
 from worker_images.model.results import ResultsError
-from worker_images.node import benchmark, node, place, proof, run_pytest, trust
+from worker_images.node import benchmark, metrics, node, place, proof, run_pytest, trust
 from worker_images.node.command import CHECK_FAILED, OK, USAGE, Command, Log
 from worker_images.node.place import PlaceError
 from worker_images.node.unpack import open_root
@@ -40,7 +40,12 @@ def _add_workload_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--other-runsc", type=Path, help="an older runsc for the negative controls")
     trust.add_argument(parser)
     parser.add_argument(
-        "--require", choices=("workload",), help="fail checks that this machine cannot run"
+        "--require",
+        action="append",
+        default=[],
+        choices=("workload", "gpus"),
+        help="fail checks that this machine cannot run: all but those of several GPUs, or those;"
+        " may be repeated",
     )
     parser.add_argument(
         "--benchmark", action="store_true", help="also measure the cost of the sandbox"
@@ -100,8 +105,7 @@ def _run_variant(
     ]
     if arguments.other_runsc:
         options += ["--other-runsc", str(arguments.other_runsc.resolve())]
-    if arguments.require:
-        options += ["--require", arguments.require]
+    options += [f"--require={layer}" for layer in arguments.require]
     if arguments.trust:
         options.append("--trust")
     for name, identity in _runs_as_root(arguments, image, variant):
@@ -150,9 +154,10 @@ def _measure(
             host.runsc,
             ["python3", "-m", "worker_images.node", *sys.argv[1:]],
         )
-    (results / proof.BENCHMARK).write_text(benchmark.as_json(measurements))
+    gpus = len(this_node.gpus) if this_node.driver else 0
+    (results / proof.BENCHMARK).write_text(metrics.as_json(measurements, gpus))
     (results / proof.RUN).write_text(json.dumps(run, indent=1) + "\n")
-    return benchmark.text(measurements)
+    return metrics.text(measurements, gpus)
 
 
 def _add_proof_arguments(parser: argparse.ArgumentParser) -> None:

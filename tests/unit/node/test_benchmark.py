@@ -1,13 +1,14 @@
 """The benchmark compares the node and the sandbox."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from worker_images.node import benchmark
-from worker_images.node.benchmark import METRICS, Measurement
+from worker_images.node import benchmark, metrics
+from worker_images.node.metrics import METRICS, Measurement
 from worker_images.node.node import Node
 from worker_images.node.place import Chroot, CommandResult, Host, PlaceError
 
@@ -41,8 +42,8 @@ def test_ratio_is_compared_with_the_bar(
     metric = next(each for each in METRICS if each.key == key)
     measurement = Measurement(metric, (node_value, 0.1, 99999.0), (sandbox_value, 0.1, 99999.0))
     assert measurement.kept is kept
-    assert ("MISSED" in benchmark.text([measurement])) is not kept
-    assert json.loads(benchmark.as_json([measurement]))["metrics"][0]["kept"] is kept
+    assert ("MISSED" in metrics.text([measurement], 1)) is not kept
+    assert json.loads(metrics.as_json([measurement], 1))["metrics"][0]["kept"] is kept
 
 
 def test_node_and_sandbox_alternate_which_runs_first(
@@ -68,7 +69,8 @@ def test_node_and_sandbox_alternate_which_runs_first(
     measured = measure()
     starts = 2 * benchmark.STARTS
     assert order[starts : starts + 6] == ["node", "sandbox", "sandbox", "node", "node", "sandbox"]
-    assert len(order) == starts + 2 * (benchmark.DRIVER_ROUNDS + benchmark.TORCH_ROUNDS)
+    rounds = benchmark.DRIVER_ROUNDS + benchmark.TORCH_ROUNDS + benchmark.NCCL_ROUNDS
+    assert len(order) == starts + 2 * rounds
     assert {
         each.metric.key: each.ratio for each in measured if each.metric.key != "start_s"
     } == dict.fromkeys(("launch_us", "copy_gb_per_s", "matmul_tflops"), 2.0)
@@ -111,7 +113,7 @@ def test_slow_launch_misses_the_bar_at_full_speed(
     monkeypatch.setattr(benchmark, "run_command", launches([[4.0, 0.2]]))
     monkeypatch.setattr(benchmark, "run_sandbox", launches([[5.7, 0.2]]))
     found = measure()
-    assert "MISSED" in benchmark.text(found)
+    assert "MISSED" in metrics.text(found, 1)
 
 
 def test_side_that_is_never_at_full_speed_is_an_error(
@@ -122,3 +124,51 @@ def test_side_that_is_never_at_full_speed_is_an_error(
     monkeypatch.setattr(benchmark, "run_sandbox", launches([[5.7, 0.4]]))
     with pytest.raises(PlaceError, match="never at full speed on one side in 15 rounds"):
         measure()
+
+
+@pytest.mark.parametrize(("gpus", "torch", "parts"), [
+    (2, True, ["driver", "torch", "nccl"]),
+    (1, True, ["driver", "torch"]),
+    (2, False, ["driver"]),
+])  # fmt: skip
+def test_nccl_is_measured_with_torch_on_several_gpus(
+    gpus: int,
+    torch: bool,
+    parts: list[str],
+    gpu: Node,
+    measure: Measure,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[str] = []
+
+    def reply(command: list[str], *_: object) -> CommandResult:
+        if "find_spec" in str(command):
+            return CommandResult(int(not torch), "", "")
+        ran.append(command[-1])
+        return CommandResult(0, json.dumps({"copy_gb_per_s": 1.0}), "")
+
+    fewer = dataclasses.replace(gpu, devices=gpu.devices[: 2 + gpus])
+    monkeypatch.setattr(type(gpu), "gpus", fewer.gpus)
+    monkeypatch.setattr(benchmark, "_starts", lambda *_: ((1.0,), (1.0,)))
+    monkeypatch.setattr(benchmark, "run_command", reply)
+    monkeypatch.setattr(
+        benchmark, "run_sandbox", lambda *_, **__: CommandResult(0, '{"copy_gb_per_s": 1.0}', "")
+    )
+    measure()
+    assert list(dict.fromkeys(ran)) == parts
+
+
+@pytest.mark.parametrize(("gpus", "reason"), [
+    (0, "no GPU"),
+    (1, "this machine has one GPU"),
+    (2, "the user's python has no torch; name one with torch by --python"),
+])  # fmt: skip
+def test_metric_that_was_not_measured_has_a_reason(gpus: int, reason: str) -> None:
+    measured = [Measurement(metric, (1.0,), (1.0,)) for metric in METRICS[:-1]]
+    name = "all-reduce of 1 GiB by NCCL, bus bandwidth"
+    assert metrics.text(measured, gpus).splitlines()[-1].split(" not run: ") == [
+        f"{name}, GB/s".ljust(55),
+        reason,
+    ]
+    (missing,) = json.loads(metrics.as_json(measured, gpus))["not_run"]
+    assert (missing["metric"]["name"], missing["reason"]) == (name, reason)

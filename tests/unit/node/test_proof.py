@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from worker_images.files import ROOT
-from worker_images.node import benchmark, proof
-from worker_images.node.benchmark import METRICS, Measurement
+from worker_images.node import metrics, proof
 from worker_images.node.cli import main
+from worker_images.node.metrics import METRICS, Measurement
 
 
 def results(folder: Path) -> Path:
@@ -21,7 +21,7 @@ def results(folder: Path) -> Path:
 </testsuite></testsuites>"""
     (folder / proof.CHECKS).write_text(suite)
     (folder / proof.BENCHMARK).write_text(
-        benchmark.as_json([Measurement(METRICS[0], (100.0,), (90.0,))])
+        metrics.as_json([Measurement(METRICS[0], (100.0,), (90.0,))], 1)
     )
     facts = dict.fromkeys(
         (
@@ -57,6 +57,7 @@ def test_proof_shows_results_without_gpu_uuids(
     assert "| **New.** | failed | `assert 1` | 0.0 |" in page
     assert "| 100.000 | 90.000 | 0.900 | ≥ 0.97: missed |" in page
     assert "sha256:abc" in page
+    assert "| all-reduce of 1 GiB by NCCL, bus bandwidth, GB/s |  |  |  | not run: " in page
 
 
 def test_incomplete_results_are_an_error(

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import all_reduce
 import driver_api
 
 REPEATS = 15
@@ -23,7 +24,7 @@ SIDE = 8192
 
 
 def main() -> None:
-    """Measure the named part: driver, with libcuda alone, or torch."""
+    """Measure the named part: driver, with libcuda alone, torch, or nccl."""
     values = PARTS[sys.argv[1]]()
     json.dump(values, sys.stdout)
 
@@ -130,7 +131,12 @@ def with_torch() -> dict[str, Any]:
     }
 
 
-PARTS = {"driver": with_driver, "torch": with_torch}
+def with_nccl() -> dict[str, Any]:
+    """Return the bus bandwidth of an all-reduce over all GPUs; the slowest one decides."""
+    return {"all_reduce_gb_per_s": min(all_reduce.run("speed"))}
+
+
+PARTS = {"driver": with_driver, "torch": with_torch, "nccl": with_nccl}
 
 if __name__ == "__main__":
     main()

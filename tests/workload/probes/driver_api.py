@@ -45,12 +45,12 @@ class CudaError(Exception):
 
 
 class Cuda:
-    """A context on the first GPU."""
+    """A context on a GPU, by default the first; it is the thread's current one."""
 
-    def __init__(self) -> None:
+    def __init__(self, index: int = 0) -> None:
         self.library = ctypes.CDLL("libcuda.so.1")
         self.call("cuInit", 0)
-        self.device = self.number("cuDeviceGet", 0)
+        self.device = self.number("cuDeviceGet", index)
         self.context = ctypes.c_void_p()
         self.call("cuDevicePrimaryCtxRetain", ctypes.byref(self.context), self.device)
         self.call("cuCtxSetCurrent", self.context)
@@ -103,6 +103,14 @@ class Cuda:
             *(ctypes.cast(ctypes.byref(value), ctypes.c_void_p) for value in values)
         )
         self.call("cuLaunchKernel", kernel, blocks, 1, 1, threads, 1, 1, 0, None, pointers, None)
+
+
+def count() -> int:
+    """Return the number of GPUs, without a context on one."""
+    library, value = ctypes.CDLL("libcuda.so.1"), ctypes.c_int()
+    if code := library.cuInit(0) or library.cuDeviceGetCount(ctypes.byref(value)):
+        raise CudaError(f"cuDeviceGetCount: {code}")
+    return value.value
 
 
 def added(cuda: Cuda, count: int = 50_000) -> bool:

@@ -87,15 +87,21 @@ def loaded() -> str:
 
 
 def driver() -> dict[str, Any]:
-    """Return what libcuda reports: CUDA version, GPU count, name, UUID, and a kernel's result."""
-    context = driver_api.Cuda()
+    """Return libcuda's version, its GPUs' names and UUIDs, and whether a kernel adds on each."""
+    first = driver_api.Cuda()
+    count = first.number("cuDeviceGetCount")
+    gpus = [_gpu(index) for index in range(count)]
     return {
-        "cuda": context.number("cuDriverGetVersion"),
-        "count": context.number("cuDeviceGetCount"),
-        "name": context.name(),
-        "uuid": context.uuid(),
-        "added": driver_api.added(context),
+        "cuda": first.number("cuDriverGetVersion"),
+        "gpus": [gpu for gpu, _ in gpus],
+        "added": all(added for _, added in gpus),
     }
+
+
+def _gpu(index: int) -> tuple[tuple[str, str], bool]:
+    """Return a GPU's name and UUID, and whether a kernel adds on it."""
+    context = driver_api.Cuda(index)
+    return (context.name(), context.uuid()), driver_api.added(context)
 
 
 def smi() -> dict[str, Any]:
@@ -107,16 +113,16 @@ def smi() -> dict[str, Any]:
 
 
 def torch() -> dict[str, Any]:
-    """Return what torch reports, and the sum of a product of matrices of ones."""
+    """Return what torch reports, and on each GPU the sum of a product of matrices of ones."""
     import torch
 
-    ones = torch.ones(512, 512, device="cuda")
+    every = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    ones = [torch.ones(512, 512, device=each) for each in every]
     return {
         "version": torch.__version__,
         "available": torch.cuda.is_available(),
-        "count": torch.cuda.device_count(),
-        "name": torch.cuda.get_device_name(0),
-        "sum": float((ones @ ones).sum()),
+        "gpus": [torch.cuda.get_device_name(each) for each in every],
+        "sums": [float((each @ each).sum()) for each in ones],
     }
 
 
