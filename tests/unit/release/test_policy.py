@@ -39,6 +39,16 @@ NO_GPU = LayerResults(
     (*GPU.rows, Row("tests/workload/test_a.py::test_kernel", NOT_RUN, "no NVIDIA driver")),
     suite="c" * 64,
 )
+ONE_GPU = LayerResults(
+    "workload",
+    (
+        *GPU.rows,
+        Row("tests/workload/test_several_gpus.py::test_nccl", NOT_RUN, "this machine has one GPU"),
+    ),
+    suite="c" * 64,
+    report="d" * 64,
+    at="2026-11-23 14:37Z",
+)
 LIMITED = LayerResults(
     "image",
     (*PASSED_LAYER.rows, Row("tests/image/test_a.py::test_runc", NOT_RUN, "no user namespaces")),
@@ -61,6 +71,11 @@ def test_image_layer_alone_is_enough_by_default() -> None:
     policy.enforce(of(PASSED_LAYER, POD, WORKLOAD), NONE)
     policy.enforce(of(LIMITED, POD, NO_GPU), NONE)
     policy.enforce(of(PASSED_LAYER, POD, GPU), policy.required(["image,workload"]))
+
+
+def test_checks_of_several_gpus_need_not_run() -> None:
+    """A node with one GPU has complete results; they are published as not run."""
+    policy.enforce(of(PASSED_LAYER, POD, ONE_GPU), policy.required(["workload"]))
 
 
 REFUSED: Mapping[str, tuple[tuple[LayerResults, ...], tuple[str, ...], int, str]] = {
