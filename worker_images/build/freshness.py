@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from worker_images.build import plan
+from worker_images.build.component import Component
 from worker_images.build.inputs import BASE, Root
 from worker_images.build.requirements import ARCHITECTURES
 from worker_images.build.tars import Progress
@@ -129,7 +130,7 @@ def uses_of(project: Project, locked: Lock) -> Iterator[Use]:
                         yield Use(package, architecture, variant, each.owner)
 
 
-def _is_debian(component: plan.Component) -> bool:
+def _is_debian(component: Component) -> bool:
     return isinstance(component.origin, DebianPackage)
 
 

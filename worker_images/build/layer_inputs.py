@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from worker_images.build import inputs, render
-from worker_images.build.plan import BELOW, Component, Plan
+from worker_images.build.component import Component
+from worker_images.build.plan import BELOW, Plan
 from worker_images.files import text_digest
 
 

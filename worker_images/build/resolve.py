@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from worker_images.build import (
+    component,
     inputs,
     machine,
-    plan,
     provision,
     record,
     render,
@@ -17,8 +17,8 @@ from worker_images.build import (
     resolve_debian,
     tars,
 )
+from worker_images.build.component import Component
 from worker_images.build.inputs import BUILDER, Root
-from worker_images.build.plan import Component
 from worker_images.build.requirements import ARCHITECTURES, PLATFORMS
 from worker_images.build.resolve_debian import Task
 from worker_images.build.tars import Progress
@@ -116,7 +116,7 @@ def _with_modules(task: Task, new: Lock) -> tuple[Lock, dict[Path, str]]:
     if not stale:
         modules = {name: task.kept.modules[name] for name in names}
         return replace(new, modules=modules), {}
-    components = [plan.component(task.project, name, "packages") for name in stale]
+    components = [component.resolve(task.project, name, "packages") for name in stale]
     with record.exclusive(task.project.root / "out" / LOCK, task.progress):
         found = _run_go(task, new, components)
         task.progress("fetching Go modules for their sizes and checksums")

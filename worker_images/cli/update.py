@@ -26,10 +26,9 @@ from worker_images.errors import DocumentError, FetchError, ImageBuildError, Pol
 from worker_images.fetch import reach
 from worker_images.files import atomic_path
 from worker_images.model import patches, pins
-from worker_images.model.component import GoModule, UpstreamFile
 from worker_images.model.drivers import gate
 from worker_images.model.drivers.table import COMPONENT, Table
-from worker_images.model.pins import Pins, mirrored
+from worker_images.model.pins import Pins
 from worker_images.model.project import Project, read
 
 CHECKSUMS = "images/components/gvisor/checksums.json"
@@ -107,10 +106,7 @@ def _offers(project: Project, known: Facts, options: Options) -> list[Offer]:
 
     def query() -> list[Offer] | ImageBuildError:
         try:
-            published = project.catalog.components[COMPONENT].upstream
-            file = published if isinstance(published, UpstreamFile) else None
-            bucket = mirrored(commits.BUCKET, project.pins.mirrors)
-            origin = commits.sources(os.environ, _module(project), file, bucket)
+            origin = commits.of_project(os.environ, project)
             return commits.newer(origin, current(project.pins), options.commit, known)
         except ImageBuildError as error:
             return error
@@ -120,14 +116,6 @@ def _offers(project: Project, known: Facts, options: Options) -> list[Offer]:
     if isinstance(answer, ImageBuildError):
         raise FetchError(f"gvisor: {answer}; check the network, proxies and GOPROXY") from answer
     return answer
-
-
-def _module(project: Project) -> str:
-    """Return gVisor's Go module, as component.yaml names it."""
-    definition = project.catalog.components[COMPONENT].packages
-    if not isinstance(definition, GoModule):
-        raise UsageError(f"{COMPONENT}: component.yaml does not name a Go module")
-    return definition.module
 
 
 def _parser(root: Path) -> argparse.ArgumentParser:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from worker_images.build.component import Component
 from worker_images.build.inputs import Text
-from worker_images.build.plan import Component, Plan
+from worker_images.build.plan import Plan
 from worker_images.errors import PolicyError
 from worker_images.model import lock
 from worker_images.model.component import GoModule

@@ -1,7 +1,7 @@
 """C libraries that are linked into programs statically, as packages of the lock."""
 
+from worker_images.build.component import Component
 from worker_images.build.inputs import CGO, TARGET, Root
-from worker_images.build.plan import Component, Plan
 from worker_images.build.requirements import DEVELOPMENT
 from worker_images.model import lock
 from worker_images.model.catalog import Catalog

@@ -12,10 +12,12 @@ from pydantic import BaseModel, Field
 
 from worker_images.build.update import contract
 from worker_images.build.update.values import Facts, Offer, date_of
-from worker_images.errors import NoResponseError
+from worker_images.errors import NoResponseError, UsageError
 from worker_images.fetch import gomod, web
-from worker_images.model.component import UpstreamFile
-from worker_images.model.drivers.table import Release
+from worker_images.model.component import GoModule, UpstreamFile
+from worker_images.model.drivers.table import COMPONENT, Release
+from worker_images.model.pins import mirrored
+from worker_images.model.project import Project
 
 BUCKET = "https://storage.googleapis.com"
 # A commit's archive is about 20 MB.
@@ -47,19 +49,25 @@ class Sources:
         return f"{self.proxy}/{gomod.escaped(self.module)}/{path}"
 
 
-def sources(
-    environment: Mapping[str, str],
-    module: str,
-    published: UpstreamFile | None = None,
-    bucket: str = BUCKET,
-) -> Sources:
+def sources(environment: Mapping[str, str], module: str) -> Sources:
     """Return the first HTTP proxy of GOPROXY; raises NoResponseError if it names none."""
     proxies = gomod.named(environment.get("GOPROXY") or gomod.PROXY)
     if not proxies:
         raise NoResponseError(
             "GOPROXY names no HTTP proxy; set it to one, such as https://proxy.golang.org"
         )
-    return Sources(module, proxies[0], bucket, published=published)
+    return Sources(module, proxies[0])
+
+
+def of_project(environment: Mapping[str, str], project: Project) -> Sources:
+    """Return the module, and where its commits and releases are; raises UsageError."""
+    definition = project.catalog.components[COMPONENT]
+    module, published = definition.packages, definition.upstream
+    if not isinstance(module, GoModule):
+        raise UsageError(f"{COMPONENT}: component.yaml does not name a Go module")
+    file = published if isinstance(published, UpstreamFile) else None
+    found = sources(environment, module.module)
+    return replace(found, bucket=mirrored(BUCKET, project.pins.mirrors), published=file)
 
 
 def newer(origin: Sources, pinned: str, named: Collection[str], facts: Facts) -> list[Offer]:
