@@ -2,6 +2,7 @@
 
 from worker_images.build.component import Component
 from worker_images.build.inputs import CGO, TARGET, Root
+from worker_images.build.plan import Plan
 from worker_images.build.requirements import DEVELOPMENT
 from worker_images.model import lock
 from worker_images.model.catalog import Catalog
