@@ -62,6 +62,8 @@ def started(progress: Callable[[str], None]) -> Iterator[StandIn]:
         try:
             with internet.running(made.folder, RUN) as running:
                 running.give_engine(private.root)
+                engine = running.run(sys.executable, "build.py", "engine", "start")
+                assert engine.returncode == 0, engine.stderr
                 yield StandIn(running, made.digests)
         finally:
             shutil.rmtree(RUN, ignore_errors=True)

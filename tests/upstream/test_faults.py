@@ -1,5 +1,6 @@
 """Does each fault of a host end a build with exit code 3, its cause and a way out?"""
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -125,6 +126,36 @@ def test_fault_of_a_repository_ends_the_build(
     name: str, upstream: StandIn, faulty_checkout: Path
 ) -> None:
     failed(upstream, faulty_checkout, "full", PACKAGES[name].fault, *PACKAGES[name].texts)
+
+
+def test_engine_forgets_other_bytes_after_a_prune(upstream: StandIn, faulty_checkout: Path) -> None:
+    """The engine continues a pull where it stopped, also that of wrong bytes."""
+    upstream.docker("builder", "prune", "--all", "--force")
+    bytes_ = {"host": hosts.HUB, "path": "/nvidia/cuda/manifests/", "kind": "flip"}
+    away = {"host": hosts.DEBIAN, "kind": "away"}
+    prune = "docker builder prune --all"
+    failed(upstream, faulty_checkout, "full", bytes_, "not the pinned bytes", prune)
+    failed(upstream, faulty_checkout, "full", away, "not the pinned bytes", prune)
+    upstream.docker("builder", "prune", "--all", "--force")
+    failed(upstream, faulty_checkout, "full", away, "E: Failed to fetch http://deb.debian.org")
+
+
+def test_machine_without_certificates_uses_those_of_debian(
+    upstream: StandIn, faulty_checkout: Path
+) -> None:
+    """They do not have the CA of the stand-ins: apt refuses the host, and names it."""
+    upstream.docker("builder", "prune", "--all", "--force")
+    printed = upstream.build(faulty_checkout, "--variant", "full", "--print", "bake")
+    file = json.loads(printed.stdout)
+    for target in file["target"].values():
+        del target["secret"]
+    (faulty_checkout / "bake.json").write_text(json.dumps(file))
+    docker = str(upstream.internet.engine / "bin/docker")
+    command = [docker, "buildx", "bake", "--file", "bake.json", "--progress", "plain"]
+    done = upstream.internet.run(*command, folder=faulty_checkout)
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if f"https://{hosts.NVIDIA}" in line]
+    assert [line for line in lines if "certificate verify failed" in line], lines
 
 
 def test_package_version_that_is_gone_is_named(upstream: StandIn) -> None:

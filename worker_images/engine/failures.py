@@ -19,9 +19,15 @@ FAILURES: tuple[tuple[str, type[ImageBuildError], str], ...] = (
     (r"missing go\.sum entry|updates to go\.mod needed", DriftError, "run: make lock"),
     (r"^[\d.]+ the digest of the patched sources", DriftError, "run: make lock"),
     (
-        "SECURITY ERROR|checksum mismatch|WARNING: .* computed checksum|failed precondition",
+        "SECURITY ERROR|checksum mismatch|WARNING: .* computed checksum",
         FetchError,
         "these are not the pinned bytes; find out who changed them",
+    ),
+    (
+        # The engine keeps what it received, and would continue with it.
+        "failed precondition",
+        FetchError,
+        "these are not the pinned bytes; find out why, then run: docker builder prune --all",
     ),
     (
         r"go: .*(: reading https?://\S+: 4\d\d |unknown revision|version .* invalid)",
