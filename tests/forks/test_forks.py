@@ -24,6 +24,7 @@ from worker_images.model import project
 from worker_images.model.lock import Lock
 from worker_images.model.oci import archive
 from worker_images.model.oci.image import Image
+from worker_images.model.tree import Tree
 from worker_images.release import sbom
 
 VARIANT = "changed"
@@ -126,7 +127,7 @@ def image(
 
 def module_zip(component: str, module: str) -> Path:
     """The zip of a pinned module."""
-    files = gomod.of_component(ROOT, component)
+    files = gomod.of_component(Tree(ROOT), component)
     (wanted,) = [each for each in files if each.path == module and not each.mod]
     return Store().modules([wanted])[0]
 
@@ -226,7 +227,7 @@ def test_fork_with_other_bytes_is_refused(checkout: Checkout) -> None:
     """Last, because the proxy has other bytes then."""
     fork = next(
         each
-        for each in gomod.of_component(checkout.folder, "runc")
+        for each in gomod.of_component(Tree(checkout.folder), "runc")
         if each.path == FORK and not each.mod
     )
     Store().modules([fork])[0].unlink()

@@ -12,7 +12,6 @@ from testinfra.host import Host
 
 from tests.support.runsc_checks import RunRunsc
 from worker_images.engine.endpoint import Endpoint
-from worker_images.files import ROOT
 from worker_images.harness import closed_world, derived, dpkg, expect, shell
 from worker_images.harness.closed_world import Declared
 from worker_images.harness.collection import Case
@@ -29,6 +28,7 @@ from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS, Release
 from worker_images.model.oci import elf
 from worker_images.model.oci.image import Image
+from worker_images.model.tree import Tree
 from worker_images.node.place import RUNSC
 from worker_images.node.place import CommandResult as Answer
 
@@ -38,7 +38,7 @@ RunInContainer = Callable[..., CommandResult]
 @pytest.fixture(scope="session")
 def known_images(case: Case) -> list[list[str]]:
     """The diffIDs of each worker image from which a derived image may be made."""
-    return derived.known_images(ROOT, case.variant, case.components, case.architecture)
+    return derived.known_images(case.root, case.variant, case.components, case.architecture)
 
 
 @pytest.fixture(scope="session")
@@ -69,10 +69,10 @@ def host(container: str, case: Case) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="session")
-def trusted(image: Image, pytestconfig: pytest.Config) -> str:
+def trusted(image: Image, case: Case, pytestconfig: pytest.Config) -> str:
     """The ID of an image whose programs may get more privileges; other images are not run."""
     require_host_architecture(pytestconfig)
-    require_trust(pytestconfig, "image", ROOT, image.image_id)
+    require_trust(pytestconfig, "image", case.root, image.image_id)
     return image.image_id
 
 
@@ -99,9 +99,10 @@ def release(case: Case) -> str:
 
 
 @pytest.fixture(scope="session")
-def contract(release: str) -> Release:
+def contract(case: Case, release: str) -> Release:
     """The drivers that this gVisor release serves and knows, from the table of all releases."""
-    (row,) = [each for each in table.read(ROOT / DRIVERS) if each.name == release]
+    drivers = table.read(Tree(case.root).find(DRIVERS))
+    (row,) = [each for each in drivers if each.name == release]
     return row
 
 
@@ -140,9 +141,9 @@ def packages(image: Image) -> Mapping[str, Installed]:
 def declared(packages: Mapping[str, Installed], case: Case) -> dict[str, Declared]:
     """The paths that components, base and Debian packages declare; the packages take precedence."""
     owners: dict[str, expect.Holding] = {
-        name: expect.component(ROOT, name, case.architecture) for name in case.components
+        name: expect.component(case.root, name, case.architecture) for name in case.components
     }
-    owners["base"] = expect.base(ROOT)
+    owners["base"] = expect.base(case.root)
     own = {
         path: Declared(name, entry, owner.sha256.get(path))
         for name, owner in owners.items()
@@ -157,7 +158,7 @@ def declared(packages: Mapping[str, Installed], case: Case) -> dict[str, Declare
                 case.architecture,
                 every=case.mode == "built",
             ),
-            rootfs.load(ROOT),
+            rootfs.load(case.root),
         )
 
 

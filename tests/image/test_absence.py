@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 import pytest
 
-from worker_images.files import ROOT
 from worker_images.harness import expect
 from worker_images.harness.collection import Case
 from worker_images.model.oci.image import Image
@@ -23,7 +22,7 @@ def test_absent_component_leaves_no_trace_in_any_layer(image: Image, case: Case)
             entry.path for entry in image.entries if fnmatch.fnmatchcase(entry.path, trace)
         ]
         for name in case.catalog.components
-        for trace in expect.component(ROOT, name, case.architecture).traces
+        for trace in expect.component(case.root, name, case.architecture).traces
     }
     present = {
         name
@@ -47,7 +46,7 @@ def test_component_program_is_only_at_its_declared_path(
     declared = {
         path
         for name in case.components
-        for path in expect.component(ROOT, name, case.architecture).files
+        for path in expect.component(case.root, name, case.architecture).files
     }
     assert set(case.components) & set(case.modules) <= set(found.values())
     assert not {

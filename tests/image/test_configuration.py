@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 
-from worker_images.files import ROOT
 from worker_images.harness import expect
 from worker_images.harness.collection import Case
 from worker_images.model.drivers.table import Release
@@ -31,7 +30,7 @@ def labels_of(case: Case, contract: Release) -> dict[str, str]:
 
 def test_configuration_is_the_planned_one(image: Image, case: Case, contract: Release) -> None:
     """The configuration has no other field, such as an author or a variant."""
-    environment = expect.variant(ROOT, case.variant).environment
+    environment = expect.variant(case.root, case.variant).environment
     expected = {
         "architecture": case.architecture,
         "config": {
@@ -63,7 +62,7 @@ def test_history_is_that_of_the_planned_layers_and_settings(
     steps = [step["created_by"] for step in history if not step.get("empty_layer")]
     copy = f"COPY /out-{case.pins.file_time}/ / # buildkit"
     assert steps == ["ADD base.tar / # buildkit", *[copy] * len(case.components)]
-    environment = expect.variant(ROOT, case.variant).environment
+    environment = expect.variant(case.root, case.variant).environment
     rest = [step["created_by"] for step in history if step.get("empty_layer")]
     assert _pairs("ENV ", rest, environment) == sorted(environment)
     labels = labels_of(case, contract)

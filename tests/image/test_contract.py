@@ -8,7 +8,6 @@ from datetime import datetime
 import pytest
 from testinfra.host import Host
 
-from worker_images.files import ROOT
 from worker_images.harness import expect
 from worker_images.harness.collection import Case, case_of
 from worker_images.model.drivers.table import Release
@@ -196,9 +195,8 @@ def test_shell_is_posix(host: Host) -> None:
 def test_environment_is_the_declared_one(image: Image, case: Case) -> None:
     variables = image.settings["Env"]
     assert isinstance(variables, list)
-    assert sorted(variables) == sorted(
-        f"{name}={value}" for name, value in expect.variant(ROOT, case.variant).environment.items()
-    )
+    declared = expect.variant(case.root, case.variant).environment
+    assert sorted(variables) == sorted(f"{name}={value}" for name, value in declared.items())
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -213,7 +211,7 @@ def test_component_files_have_their_declared_modes(
 
     runsc, for example, must be executable for everyone: it runs itself again as user nobody.
     """
-    files = expect.component(ROOT, component, case.architecture).files
+    files = expect.component(case.root, component, case.architecture).files
     assert {path: (entry := image.find(path)) and f"{entry.mode:04o}" for path in files} == dict(
         files
     )
@@ -221,7 +219,7 @@ def test_component_files_have_their_declared_modes(
 
 @pytest.mark.mode("built")
 def test_size_is_within_budget(image: Image, case: Case) -> None:
-    budget = expect.variant(ROOT, case.variant).budget(case.source, case.architecture)
+    budget = expect.variant(case.root, case.variant).budget(case.source, case.architecture)
     assert image.size / 1e6 <= budget, {layer.diff_id: layer.unpacked for layer in image.layers}
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from worker_images.files import ROOT
 from worker_images.harness import expect, loader_cache
 from worker_images.harness.collection import Case
 from worker_images.harness.plugin import require_host_architecture
@@ -85,7 +84,7 @@ def test_libcudart_loads_and_reports_its_version(
     # The library runs here outside a container, so its digest must be NVIDIA's.
     assert (
         image.sha256(entry)
-        in expect.component(ROOT, "cuda-runtime", case.architecture).sha256.values()
+        in expect.component(case.root, "cuda-runtime", case.architecture).sha256.values()
     )
     image.extract(entry, tmp_path / "libcudart.so.12")
     program = (

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from worker_images.files import ROOT
 from worker_images.harness import changes, closed_world, derived, expect, programs, updates
 from worker_images.harness.allow import Allowed
 from worker_images.harness.collection import Case
@@ -24,13 +23,13 @@ pytestmark = pytest.mark.mode("derived")
 @pytest.fixture(scope="module")
 def promise(case: Case, contract: Release) -> Promise:
     """What an image made from the variant must keep."""
-    own = {name: expect.component(ROOT, name, case.architecture) for name in case.components}
+    own = {name: expect.component(case.root, name, case.architecture) for name in case.components}
     return Promise(
-        environment=expect.variant(ROOT, case.variant).environment,
+        environment=expect.variant(case.root, case.variant).environment,
         labels=case.labels(contract.supported),
         paths=frozenset(path for each in own.values() for path in each.files),
         traces={
-            name: expect.component(ROOT, name, case.architecture).traces
+            name: expect.component(case.root, name, case.architecture).traces
             for name in case.catalog.components
         },
     )
@@ -40,7 +39,7 @@ def promise(case: Case, contract: Release) -> Promise:
 def marks(case: Case) -> Mapping[str, list[Mark]]:
     """What reveals the programs of each component by their contents."""
     texts = {
-        name: expect.component(ROOT, name, case.architecture).marks
+        name: expect.component(case.root, name, case.architecture).marks
         for name in case.catalog.components
     }
     found = {name: [Mark(text.encode()) for text in each] for name, each in texts.items()}
@@ -56,7 +55,7 @@ def newer(image: Image, worker: Image, case: Case) -> Updates:
         found = updates.newer(image, worker)
         locked = case.lock.packages[case.architecture]
         files = closed_world.debs(found, case.pins.debian, locked, case.architecture, every=False)
-        return updates.updates(worker, files, rootfs.load(ROOT))
+        return updates.updates(worker, files, rootfs.load(case.root))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.files import ROOT
 from worker_images.harness.collection import Case
 from worker_images.harness.options import not_run
 from worker_images.model.ledger import Entry, Ledger, inputs_file
@@ -37,7 +36,7 @@ def test_layer_matches_the_ledger_where_its_inputs_were_reviewed(
     """
     file = inputs_file(Path(case.archive))
     inputs: dict[str, str] = json.loads(file.read_text()) if file.is_file() else {}
-    ledger = Ledger.read(ROOT)
+    ledger = Ledger.read(case.root)
     reviewed = {
         name: entry
         for name in layers

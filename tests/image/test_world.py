@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import pytest
 
-from worker_images.files import ROOT
 from worker_images.harness import closed_world, dpkg, expect, libraries
 from worker_images.harness.closed_world import Declared
 from worker_images.harness.collection import Case
@@ -36,7 +35,7 @@ def test_packages_are_those_of_the_lock(packages: Mapping[str, Installed], case:
         for root in roots
         for package in case.lock.packages[case.architecture].of(root)
     }
-    excluded = rootfs.load(ROOT).packages.keys()
+    excluded = rootfs.load(case.root).packages.keys()
     expected = {name: version for name, version in locked.items() if name not in excluded}
     assert {name: package.version for name, package in packages.items()} == expected
 
@@ -48,13 +47,13 @@ def test_dependencies_of_packages_are_installed(packages: Mapping[str, Installed
 
 
 @pytest.mark.mode("built")
-def test_excluded_packages_are_absent(packages: Mapping[str, Installed]) -> None:
-    assert not rootfs.load(ROOT).packages.keys() & packages.keys()
+def test_excluded_packages_are_absent(packages: Mapping[str, Installed], case: Case) -> None:
+    assert not rootfs.load(case.root).packages.keys() & packages.keys()
 
 
 @pytest.mark.mode("built")
-def test_dropped_paths_are_absent_from_every_layer(image: Image) -> None:
-    assert closed_world.leftovers(image, rootfs.load(ROOT)) == []
+def test_dropped_paths_are_absent_from_every_layer(image: Image, case: Case) -> None:
+    assert closed_world.leftovers(image, rootfs.load(case.root)) == []
 
 
 @pytest.mark.mode("built")
@@ -72,9 +71,9 @@ def test_programs_are_built_for_the_architecture(image: Image, case: Case) -> No
 
 @pytest.mark.mode("built")
 def test_every_path_of_every_layer_is_declared(
-    image: Image, declared: Mapping[str, Declared]
+    image: Image, declared: Mapping[str, Declared], case: Case
 ) -> None:
-    found = closed_world.findings(image, declared, rootfs.load(ROOT))
+    found = closed_world.findings(image, declared, rootfs.load(case.root))
     assert not found, "\n".join(found)
 
 
@@ -88,10 +87,10 @@ def test_times_are_those_of_packages_or_the_pinned_one(
 
 
 @pytest.mark.mode("built")
-def test_special_files_and_modes_are_declared(image: Image) -> None:
+def test_special_files_and_modes_are_declared(image: Image, case: Case) -> None:
     """They include setuid bits, world-writable paths, devices, pipes and file capabilities."""
     assert {entry.path for entry in image.entries if _special(entry)} == set(
-        expect.base(ROOT).special
+        expect.base(case.root).special
     )
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from worker_images.build.update import edit
 from worker_images.build.update.proposals import UPSTREAM, proposals
-from worker_images.build.update.values import Offer, Policy
-from worker_images.cli import update
+from worker_images.build.update.values import Facts, Offer, Policy
 from worker_images.files import ROOT
 from worker_images.model.document import Location, parse
 from worker_images.model.drivers.table import DRIVERS, read
@@ -122,7 +121,7 @@ def test_renovate_finds_every_pin_that_it_manages(pins: Pins) -> None:
 
 def test_every_pin_has_one_owner(pins: Pins) -> None:
     """Each pin is updated by Renovate, `build.py update` or by hand."""
-    known = update.facts(ROOT, read(ROOT / DRIVERS))
+    known = Facts.read(ROOT, read(ROOT / DRIVERS))
     release = known.releases.get(known.releases.newest)
     moment = datetime(2099, 1, 1, tzinfo=UTC)
     commit = "v0.0.0-20990101000000-0123456789ab"

@@ -81,10 +81,11 @@ def image_root(
             "entering an image's root filesystem requires root and the program unshare",
         )
     variant = pytestconfig.getoption("variant")
-    image = Path(pytestconfig.getoption("image") or ROOT / "out" / str(variant) / "image.tar")
+    home: Path = pytestconfig.getoption("project")
+    image = Path(pytestconfig.getoption("image") or home / "out" / str(variant) / "image.tar")
     (folder / "image").mkdir()
     root, image_id = open_root(image, folder / "image")
-    require_trust(pytestconfig, "workload", ROOT, image_id)
+    require_trust(pytestconfig, "workload", home, image_id)
     if image_id and pytestconfig.getoption("place") == "unpacked":
         record_testsuite_property("image_id", image_id)
         record_testsuite_property("manifest_digest", trust.digests(image)[0])
@@ -112,7 +113,8 @@ def worker(wiring: Wiring, image_root: Path, pytestconfig: pytest.Config) -> Ite
     nodes = [(str(wiring.devices / device.name), device.path) for device in wiring.node.devices]
     docker = os.environ.get("WORKER_DOCKER", "docker")
     image = f"worker:{pytestconfig.getoption('variant')}"
-    require_trust(pytestconfig, "workload", ROOT, trust.engine_id(image, docker))
+    home: Path = pytestconfig.getoption("project")
+    require_trust(pytestconfig, "workload", home, trust.engine_id(image, docker))
     with place.start_container(image, nodes, docker) as container:
         yield container
 

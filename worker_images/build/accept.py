@@ -21,6 +21,7 @@ from worker_images.model.lock import Lock, lock_of
 from worker_images.model.oci.image import ImageError
 from worker_images.model.oci.outline import outline
 from worker_images.model.project import Project
+from worker_images.model.tree import VERSIONS
 
 # Lines shown of one file's difference.
 MAX_LINES = 40
@@ -46,22 +47,30 @@ def accept(
         notes = [note for name in names for note in _not_run(project, name, architecture)]
         ledger, changes = _reviewed(project, names, architecture)
         # deploy/ has one digest: that of the image for the cluster of `make cluster`.
-        digests = deploy.digests(project.root, records) if architecture == BUILDER else {}
+        deployed = architecture == BUILDER and project.stands_alone
+        digests = deploy.digests(project.root, records) if deployed else {}
     lines += _write(project, {**generated.files(project), **digests})
     if changes:
         ledger.write(project.root)
-    return (*lines, *changes, *notes, *_write(project, documents.files(project)))
+    pages = documents.files(project) if project.stands_alone else {}
+    return (*lines, *changes, *notes, *_write(project, pages))
 
 
 def _resolve(project: Project, progress: Progress) -> Mapping[Path, str]:
     """Return the files of the lock that change, with their texts."""
-    path = lock_of(project.versions)
-    locked = Lock.read(path)
+    locked = _locked(project)
     if list(lock_check.faults(locked)):
         requirements.load(project)
-    if not list(lock_differences.from_request(locked, requirements.request(project), path.name)):
-        return {}
+    if not list(lock_differences.from_request(locked, requirements.request(project), "")):
+        path = lock_of(project.versions)
+        return {} if path.is_file() else {path: locked.as_text()}
     return resolve.resolved(project, locked, progress)
+
+
+def _locked(project: Project) -> Lock:
+    """Return the lock; a project without one begins with what its checkout locks."""
+    path, below = lock_of(project.versions), lock_of(project.checkout / VERSIONS)
+    return Lock.read(path if path.is_file() else below)
 
 
 @contextlib.contextmanager
@@ -86,8 +95,9 @@ def _write(project: Project, files: Mapping[Path, str]) -> list[str]:
         before = path.read_text() if path.is_file() else ""
         if before == text:
             continue
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text)
-        name = str(path.relative_to(project.root))
+        name = project.tree.name(path)
         difference = difflib.unified_diff(
             before.splitlines(), text.splitlines(), f"{name} before", name, lineterm="", n=0
         )

@@ -57,7 +57,7 @@ def _dockerfiles(project: Project, base: str) -> Iterator[str]:
     for variant in project.catalog.buildable:
         for file in SOURCES:
             name = f"images/{variant}/{file}"
-            before = _git(project.root, "show", f"{base}:{name}") or ""
+            before = _git(project.root, "show", f"{base}:./{name}") or ""
             yield from difflib.unified_diff(
                 before.splitlines(),
                 (project.root / name).read_text().splitlines(),
@@ -70,7 +70,7 @@ def _dockerfiles(project: Project, base: str) -> Iterator[str]:
 def _ledger(root: Path, base: str) -> Ledger:
     """The ledger of a revision; empty if it has none that this version can read."""
     try:
-        rows = parse_json((_git(root, "show", f"{base}:{LEDGER}") or "{}").encode())
+        rows = parse_json((_git(root, "show", f"{base}:./{LEDGER}") or "{}").encode())
         return typed(Ledger, {"rows": rows}, LEDGER)
     except UntrustedError:
         return Ledger({})

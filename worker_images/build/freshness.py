@@ -112,8 +112,16 @@ def check(project: Project, locked: Lock, today: date, progress: Progress) -> Fr
     progress(f"reading the index of {debian.mirror}")
     main = _outdated(uses, apt.main_sources(debian))
     found = {each.identity for each in security}
-    exceptions = read_exceptions(project.root / EXCEPTIONS, found, today)
+    exceptions = _exceptions(project, found, today)
     return Freshness(security, main, len({each.package for each in uses}), exceptions)
+
+
+def _exceptions(project: Project, found: Collection[str], today: date) -> dict[str, Entry]:
+    """Read the exceptions; those of a checkout do not apply to a project, which may have none."""
+    path = project.root / EXCEPTIONS
+    if not path.exists() and not project.stands_alone:
+        return {}
+    return read_exceptions(path, found, today)
 
 
 def uses_of(project: Project, locked: Lock) -> Iterator[Use]:

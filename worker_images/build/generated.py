@@ -17,7 +17,10 @@ SOURCES: Mapping[str, Source] = {render.COMMITTED: "packages", UPSTREAM: "upstre
 def files(project: Project) -> dict[Path, str]:
     """Return the expected text of each generated file."""
     locked = requirements.load(project)
-    found = {project.root / "versions.schema.json": pins.json_schema(), **deploy.drivers(project)}
+    found = {}
+    if project.stands_alone:
+        found[project.root / "versions.schema.json"] = pins.json_schema()
+        found |= deploy.drivers(project)
     for name in project.catalog.buildable:
         folder = project.root / "images" / name
         for file, source in SOURCES.items():
@@ -30,12 +33,13 @@ def write(project: Project, *, check: bool = False) -> tuple[str, ...]:
     """Write each file that differs and return the names; with `check`, raise DriftError instead."""
     texts = files(project)
     stale = [path for path, text in texts.items() if not path.is_file() or path.read_text() != text]
-    names = tuple(str(path.relative_to(project.root)) for path in stale)
+    names = tuple(map(project.tree.name, stale))
     if check and stale:
         raise DriftError(
             f"{', '.join(names)}: out of date with versions.yaml and images/;"
             " run: ./build.py render"
         )
     for path in stale:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, texts[path])
     return names

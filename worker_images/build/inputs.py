@@ -165,12 +165,12 @@ def of_plan(
         release = gomod.toolchain(locked.toolchain.version, locked.toolchain.sum)
         found.append(Toolchain(release))
     for name in modules:
-        folder = project.root / "images"
         for file in ("go.mod", "go.sum"):
             place = f"components/{name}/{file}"
-            found.append(Text(name, place, (folder / place).read_text()))
+            path = project.tree.part(name, file)
+            found.append(Text(name, place, path.read_text()))
         found += [Text(name, each.place, each.text) for each in patches.read(project.root, name)]
-        found.append(Modules(name, gomod.of_component(project.root, name)))
+        found.append(Modules(name, gomod.of_component(project.tree, name)))
     wheels = locked.wheels[architecture]
     found += [Wheel(name, wheels[name]) for name in components if name in wheels]
     return (*found, *_contract(project, components))

@@ -114,7 +114,7 @@ def prepare(requests: Sequence[Request], project: Project, progress: Progress) -
     source_digest = uptodate.sources(root)
     planned = plan_all(requests, project)
     check_space(folders(root / "out"), NEEDED_BYTES)
-    if (commit := revision(root)) == UNKNOWN:
+    if (commit := revision(root, in_subfolder=not project.stands_alone)) == UNKNOWN:
         progress("revision unknown: git is missing, or this is not a clone; recorded as unknown")
     engine = provision.ensure_engine(
         project, planned.locked, planned.store, first.builder, progress

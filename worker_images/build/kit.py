@@ -24,6 +24,8 @@ from worker_images.fetch.store import pip_failure
 from worker_images.files import PROBES
 from worker_images.model import pins, seal
 from worker_images.model.drivers.table import DRIVERS
+from worker_images.model.stacked import open_pins
+from worker_images.model.tree import VERSIONS, Tree
 
 FOLDER = "gpu-kit"
 # The node's commands and the checks of tests/workload and tests/pod. They need the standard library
@@ -92,7 +94,7 @@ def command(argv: list[str], root: Path, _: Progress) -> str:
     )
     arguments = parser.parse_args(argv)
     written = controls(root) if arguments.controls else kit(root, arguments.variant)
-    return f"{written.relative_to(root)}  {written.stat().st_size / 1e6:.1f} MB"
+    return f"{Tree(root).name(written)}  {written.stat().st_size / 1e6:.1f} MB"
 
 
 def kit(root: Path, variant: str) -> Path:
@@ -103,11 +105,11 @@ def kit(root: Path, variant: str) -> Path:
     """
     image = root / "out" / variant / "image.tar"
     if not image.exists():
-        raise EngineError(f"{image.relative_to(root)} does not exist; run: make {variant}")
+        raise EngineError(f"{Tree(root).name(image)} does not exist; run: make {variant}")
     target = image.parent / "gpu-kit.tar.gz"
     with tempfile.TemporaryDirectory(dir=root / "out") as scratch:
         part, site = Path(scratch) / "kit.tar.gz", Path(scratch) / "site"
-        _install_pytest(root / "requirements-kit.txt", site)
+        _install_pytest(Tree(root).checkout / "requirements-kit.txt", site)
         key = image.parent / seal.KIT_KEY
         seal.create(key)
         # The kit trusts only the image that its record names.
@@ -121,7 +123,7 @@ def kit(root: Path, variant: str) -> Path:
             tarfile.open(fileobj=packed, mode="w", encoding="utf-8") as tar,
         ):
             for path, name in [
-                *_sources(root),
+                *_sources(Tree(root)),
                 *_site_files(site),
                 *((Path(scratch) / each, each) for each in texts),
                 (image, "image.tar"),
@@ -135,7 +137,8 @@ def kit(root: Path, variant: str) -> Path:
 
 def controls(root: Path) -> Path:
     """Write out/gpu-controls/runsc from the pinned Debian suite; raises FetchError."""
-    pinned, _ = pins.load(root / "versions.yaml")
+    tree = Tree(root)
+    pinned, _ = pins.of(open_pins(root / VERSIONS, tree))
     rows = apt.resolve(pinned.debian, {"controls": ["runsc"]})["controls"]
     (file,) = apt.fetch([row for row in rows if row.name == "runsc"], files.CACHE / "debs")
     target = root / "out" / "gpu-controls" / "runsc"
@@ -180,11 +183,12 @@ def _install_pytest(requirements: Path, site: Path) -> None:
         raise pip_failure("pytest for the kit", result.stderr)
 
 
-def _sources(root: Path) -> Iterator[tuple[Path, str]]:
+def _sources(tree: Tree) -> Iterator[tuple[Path, str]]:
     for pattern in PARTS:
-        for path in sorted(root.glob(pattern)):
+        for path in sorted(tree.checkout.glob(pattern)):
             if path.is_file():
-                yield path, str(path.relative_to(root))
+                name = str(path.relative_to(tree.checkout))
+                yield (tree.find(name) if name == DRIVERS else path), name
 
 
 def _site_files(site: Path) -> Iterator[tuple[Path, str]]:

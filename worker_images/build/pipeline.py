@@ -106,7 +106,7 @@ def key_of(plan: Plan, dockerfile: str, compression: Compression) -> dict[str, s
 
 def tests_digest(project: Project) -> str:
     """Return one digest of the files that decide whether an image passes its tests."""
-    return files_digest([*uptodate.test_files(project.root), project.versions], project.root)
+    return files_digest([*uptodate.test_files(project.tree), project.versions], project.root)
 
 
 def find_unchanged(job: BuildJob, key: Key) -> Record | None:

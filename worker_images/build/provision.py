@@ -21,7 +21,7 @@ def ensure_engine(
     project: Project, locked: Lock, store: Store, builder: str | None, progress: Progress
 ) -> Engine:
     """Return a running engine, or start the private one; raises EngineError."""
-    private = PrivateEngine(project.root)
+    private = PrivateEngine(project.checkout)
     try:
         found = find(private, builder)
     except ClientError:

@@ -93,20 +93,22 @@ def changed(key: Mapping[str, str], record: Record | None) -> tuple[str, ...]:
     )
 
 
-def revision(root: Path) -> str:
-    """Return the commit of the checkout, with -dirty if files were changed or added.
+def revision(root: Path, *, in_subfolder: bool = False) -> str:
+    """Return the commit of a checkout or a project, with -dirty if files were changed or added.
 
-    It is unknown without git and outside of a clone, also in a subfolder of another clone.
+    It is unknown without git and outside of a clone. A project may be a subfolder of a clone; a
+    checkout in a subfolder of another clone is not a part of it.
     """
-    commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else ""
+    in_clone = in_subfolder or (root / ".git").exists()
+    commit = _git(root, "rev-parse", "HEAD") if in_clone else ""
     if not commit:
         return UNKNOWN
-    return f"{commit}-dirty" if _git(root, "status", "--porcelain") else commit
+    return f"{commit}-dirty" if uncommitted(root) else commit
 
 
 def uncommitted(root: Path) -> list[str]:
-    """The files of a clone that were changed or added and are not committed."""
-    return [line[3:] for line in _git(root, "status", "--porcelain").splitlines()]
+    """The files below a folder of a clone that were changed or added and are not committed."""
+    return [line[3:] for line in _git(root, "status", "--porcelain", "--", ".").splitlines()]
 
 
 def _git(root: Path, *words: str) -> str:

@@ -10,15 +10,16 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from worker_images.build.plan import Plan
 from worker_images.errors import UsageError
+from worker_images.model.tree import Tree
 
 COMMITTED = "Dockerfile.worker"
 
 
 @functools.cache
 def environment(root: Path) -> ImmutableSandboxedEnvironment:
-    """Return the templates of a checkout."""
+    """Return the templates of a project."""
     return ImmutableSandboxedEnvironment(
-        loader=jinja2.FileSystemLoader(root / "images"),
+        loader=jinja2.FileSystemLoader([each / "images" for each in Tree(root).folders]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

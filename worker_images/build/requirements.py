@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import get_args
 
 from worker_images.errors import DriftError
@@ -137,14 +136,20 @@ def published_file(
 def load(project: Project) -> Lock:
     """Read the lock and compare it with pins and images/; raises DriftError with all changes."""
     path = lock_of(project.versions)
-    lock = Lock.read(path)
-    faults = [f"{path.name}: {fault}; run: make lock" for fault in lock_check.faults(lock)]
-    faults += lock_differences.from_request(lock, request(project), path.name)
-    faults += _sums(lock, project.root)
+    lock, name = Lock.read(path), shown(project)
+    faults = [f"{name}: {fault}; run: make lock" for fault in lock_check.faults(lock)]
+    faults += lock_differences.from_request(lock, request(project), name)
+    faults += _sums(lock, project)
     if faults:
         raise DriftError("\n".join(faults))
     check_file_time(project, lock)
     return lock
+
+
+def shown(project: Project) -> str:
+    """The name of the lock in messages."""
+    path = lock_of(project.versions)
+    return path.name if project.stands_alone else str(path)
 
 
 def check_file_time(project: Project, lock: Lock) -> None:
@@ -157,7 +162,7 @@ def check_file_time(project: Project, lock: Lock) -> None:
             str(
                 project.document.finding(
                     ("file_time",),
-                    f"later than {lock_of(project.versions).name}",
+                    f"later than {shown(project)}",
                     f"its last time is {lock.debian.resolved[-1]}, {lock.debian.time}",
                     "use an earlier file_time",
                 )
@@ -165,9 +170,9 @@ def check_file_time(project: Project, lock: Lock) -> None:
         )
 
 
-def _sums(lock: Lock, root: Path) -> Iterator[str]:
+def _sums(lock: Lock, project: Project) -> Iterator[str]:
     for name, module in lock.modules.items():
         for file, digest in (("go.mod", module.mod), ("go.sum", module.sum)):
-            path = Path("images/components") / name / file
-            if not (root / path).is_file() or text_digest((root / path).read_text()) != digest:
-                yield f"{path}:1:1: differs from versions.lock; run: make lock"
+            path = project.tree.part(name, file)
+            if not path.is_file() or text_digest(path.read_text()) != digest:
+                yield f"{project.tree.name(path)}:1:1: differs from versions.lock; run: make lock"

@@ -32,6 +32,7 @@ from worker_images.model.component import Architecture, GoModule, Wheel
 from worker_images.model.lock import Lock, Module, Toolchain
 from worker_images.model.pins import Fork
 from worker_images.model.project import Project
+from worker_images.model.tree import COMPONENTS
 
 LOCK = "lock"
 EMPTY = Lock(lock.Debian("", "", "", ()), {}, Toolchain("", "", 0), {}, {}, ())
@@ -46,15 +47,15 @@ def write(
     DriftError instead of writing.
     """
     files = resolved(project, kept, progress)
-    path, root = lock.lock_of(project.versions), project.root
+    path, name = lock.lock_of(project.versions), project.tree.name
     stale = [path for path, text in files.items() if not path.is_file() or path.read_text() != text]
-    names = [str(path.relative_to(root) if path.is_relative_to(root) else path) for path in stale]
-    changes = (*names, *lock_differences.of_packages(path, files[path]))
+    changes = (*map(name, stale), *lock_differences.of_packages(path, files[path]))
     if check and stale:
         raise DriftError(
             "\n".join([*changes, "the registries now have other versions; run: make lock"])
         )
     for path in stale:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, files[path])
     return changes
 
@@ -129,12 +130,16 @@ def _with_modules(task: Task, new: Lock) -> tuple[Lock, dict[Path, str]]:
             )
             for name in names
         }
-        folder = task.project.root / "images" / "components"
-        sums = {
-            folder / file.relative_to(found): file.read_text()
-            for file in sorted(found.glob("*/go.*"))
-        }
+        sums = dict(_sum(task.project, file, found) for file in sorted(found.glob("*/go.*")))
     return replace(new, toolchain=toolchain, modules=modules), sums
+
+
+def _sum(project: Project, file: Path, found: Path) -> tuple[Path, str]:
+    """Return where go.mod or go.sum belongs, and its text; a project keeps what differs below."""
+    place, text = f"{COMPONENTS}/{file.relative_to(found)}", file.read_text()
+    held = project.tree.part(file.parent.name, file.name)
+    same = held.is_file() and held.read_text() == text
+    return (held if same else project.root / place), text
 
 
 def _run_go(task: Task, new: Lock, components: Sequence[Component]) -> Path:

@@ -20,6 +20,7 @@ PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
 # Variables of make and of the environment that name a pod, and their options of pytest.
 POD_VARIABLES = ("CONTEXT", "NAMESPACE", "POD", "CONTAINER", "IMAGE", "KUBECTL")
 COMMON = tuple(layer.name for layer in LAYERS if layer.common)
+OF_PROJECTS = tuple(layer.name for layer in LAYERS if layer.of_projects)
 
 
 def run(
@@ -37,6 +38,11 @@ def run(
         )
     chosen = variants or project.catalog.buildable
     layers = [known[layer_of(name, os.environ)] for name in names]
+    if other := [] if project.stands_alone else [each for each in layers if not each.of_projects]:
+        raise UsageError(
+            f"{', '.join(each.name for each in other)}: these test layers test the checkout, not a"
+            f" project; run them there, or name others: {', '.join(OF_PROJECTS)}"
+        )
     failed = [layer.name for layer in layers if not _passes(project, layer, chosen, progress)]
     if failed:
         raise FailedTestsError(f"failed test layers: {', '.join(failed)}")
@@ -55,11 +61,11 @@ def _passes(project: Project, layer: Layer, chosen: tuple[str, ...], progress: P
     if is_image:
         return True
     if layer.name == "workload":
-        commands = [_workload(project.root, variant) for variant in variants]
-        passed = [_run(project.root, command) for command in commands]
+        commands = [_workload(project, variant) for variant in variants]
+        passed = [_run(project.checkout, command) for command in commands]
         return all(passed)
     run_layer = _pod if layer.name == "pod" else _run
-    return run_layer(project.root, _command(project.root, layer)) and not _unexplained(
+    return run_layer(project.checkout, _command(project, layer)) and not _unexplained(
         project.root / layer.file, progress
     )
 
@@ -114,14 +120,21 @@ def _unexplained(report: Path, progress: Progress) -> bool:
     return bool(found)
 
 
-def _workload(root: Path, variant: str) -> list[str]:
-    python = str(root / ".venv/bin/python")
-    return [python, "-m", "worker_images.node", "workload", "--variant", variant]
+def default(project: Project) -> tuple[str, ...]:
+    """Return the layers that run unless others are named."""
+    return tuple(name for name in COMMON if project.stands_alone or name in OF_PROJECTS)
 
 
-def _command(root: Path, layer: Layer) -> list[str]:
-    python = str(root / ".venv/bin/python")
-    report = root / layer.file
+def _workload(project: Project, variant: str) -> list[str]:
+    python = str(project.checkout / ".venv/bin/python")
+    options = [] if project.stands_alone else ["--project", str(project.root)]
+    return [python, "-m", "worker_images.node", "workload", "--variant", variant, *options]
+
+
+def _command(project: Project, layer: Layer) -> list[str]:
+    python = str(project.checkout / ".venv/bin/python")
+    report = project.root / layer.file
+    report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
     parallel = PARALLEL if layer.parallel else ()
     return [
@@ -132,5 +145,6 @@ def _command(root: Path, layer: Layer) -> list[str]:
         *parallel,
         "--junit-xml",
         str(report),
+        *([] if project.stands_alone else ["--project", str(project.root)]),
         f"tests/{layer.name}",
     ]

@@ -50,7 +50,7 @@ def start(job: BuildJob, built: Record, archive: Path) -> Iterator[CheckResults]
         # can remove their containers.
         process = subprocess.Popen(
             _command(job, archive, report),
-            cwd=job.root,
+            cwd=job.project.checkout,
             env=environment(job.endpoint.environment, scratch),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -69,8 +69,10 @@ def start(job: BuildJob, built: Record, archive: Path) -> Iterator[CheckResults]
 def _command(job: BuildJob, archive: Path, report: Path) -> list[str]:
     """Return the command that runs the isolated pytest on an archive."""
     # The image was built here, and its record is written only after the tests.
-    program = [sys.executable, "-I", "-X", "utf8", str(job.root / PROGRAM), "-q", "--trust"]
+    checkout = job.project.checkout
+    program = [sys.executable, "-I", "-X", "utf8", str(checkout / PROGRAM), "-q", "--trust"]
     options = {
+        "--project": str(job.root),
         "--variant": job.plan.variant,
         "--source": job.plan.source,
         "--arch": job.plan.architecture,

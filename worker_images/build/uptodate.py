@@ -10,29 +10,40 @@ from urllib.parse import quote
 
 from worker_images.build.record import Record, archive_stat, default_tag
 from worker_images.files import MACHINE_SOCKET, PRIVATE_SOCKET, files_digest
+from worker_images.model.tree import Tree
+
+# Files of the program and its tests, which only a checkout has, and files that a project has too.
+PROGRAM = (
+    "build.py",
+    "worker_images/**/*.py",
+    "tests/image/**/*.py",
+    "pyproject.toml",
+    "requirements.txt",
+)
+PROJECT = (
+    "images/**/*.yaml",
+    "images/**/*.json",
+    "images/**/go.sum",
+    "versions.yaml",
+    "versions.lock",
+)
 
 
-def test_files(root: Path) -> Iterator[Path]:
+def test_files(tree: Tree) -> Iterator[Path]:
     """Yield the files that decide whether an image passes its tests."""
-    for pattern in (
-        "build.py",
-        "worker_images/**/*.py",
-        "tests/image/**/*.py",
-        "images/**/*.yaml",
-        "images/**/*.json",
-        "images/**/go.sum",
-        "versions.yaml",
-        "versions.lock",
-        "pyproject.toml",
-        "requirements.txt",
-    ):
-        yield from root.glob(pattern)
+    for pattern in PROGRAM:
+        yield from tree.checkout.glob(pattern)
+    for folder in tree.folders:
+        for pattern in PROJECT:
+            yield from folder.glob(pattern)
 
 
 def sources(root: Path) -> str:
-    """Return one digest of all files of the checkout that builds and their tests read."""
-    build_files = filter(Path.is_file, root.glob("images/**/*"))
-    return files_digest([*test_files(root), *build_files], root)
+    """Return one digest of all files of a project that builds and their tests read."""
+    tree = Tree(root)
+    folders = (folder.glob("images/**/*") for folder in tree.folders)
+    build_files = (path for found in folders for path in found if path.is_file())
+    return files_digest([*test_files(tree), *build_files], root)
 
 
 def find_current(argv: list[str], root: Path) -> Record | None:

@@ -76,6 +76,7 @@ def _parser(root: Path) -> argparse.ArgumentParser:
         choices=("packages", "upstream"),
         help="package registries or upstream releases; default: the source in versions.yaml",
     )
+    parsers.add_project(parser)
     parsers.add_versions(parser, root)
     _add_builder(parser)
     _add_caches(parser)

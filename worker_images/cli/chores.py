@@ -1,6 +1,5 @@
 """The commands `build.py accept`, `engine`, `render` and `test`."""
 
-import argparse
 import shlex
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from worker_images.errors import FailedTestsError
 from worker_images.fetch.store import Store
 from worker_images.files import check_cache
 from worker_images.model import project
+from worker_images.model.tree import Tree
 from worker_images.report import report
 
 ENGINE_EXAMPLES = """\
@@ -56,7 +56,7 @@ def engine(argv: list[str], root: Path, progress: Progress) -> str:
     )
     action = parser.parse_args(argv).action
     check_cache()
-    private = PrivateEngine(root)
+    private = PrivateEngine(Tree(root).checkout)
     if action == "stop":
         return private.run("stop") or "stopped"
     if action == "start":
@@ -78,9 +78,8 @@ def engine(argv: list[str], root: Path, progress: Progress) -> str:
 
 def render(argv: list[str], root: Path, _: Progress) -> str:
     """Write or check the committed generated files."""
-    parser = argparse.ArgumentParser(
-        prog="build.py render",
-        description="Render the committed Dockerfiles and versions.schema.json.",
+    parser = parsers.of_command(
+        "render", "Render the committed Dockerfiles and versions.schema.json."
     )
     parser.add_argument(
         "--check",
@@ -112,8 +111,8 @@ def test(argv: list[str], root: Path, progress: Progress) -> str:
         help="in layers that test every variant, test only this one; may be repeated",
     )
     arguments = parser.parse_args(argv)
-    names = tuple(dict.fromkeys(arguments.layers)) or suites.COMMON
     loaded = project.load(root)
+    names = tuple(dict.fromkeys(arguments.layers)) or suites.default(loaded)
     try:
         suites.run(loaded, names, progress, tuple(arguments.variant))
     except FailedTestsError as error:

@@ -12,11 +12,12 @@ from typing import Any
 from worker_images.cli import parsers
 from worker_images.errors import PolicyError, UsageError
 from worker_images.files import write_atomic
-from worker_images.model import document
 from worker_images.model.drivers import chart, compat, fleet, kernel, version
 from worker_images.model.drivers.compat import CompatResult, Pinned
 from worker_images.model.drivers.table import COMPONENT, DRIVERS, Release, Table, read
 from worker_images.model.drivers.version import VersionError
+from worker_images.model.stacked import open_pins
+from worker_images.model.tree import Tree
 
 EXAMPLES = """\
 examples:
@@ -43,7 +44,9 @@ def command(argv: list[str], root: Path, _: Callable[[str], None]) -> str:
     """
     arguments = _parser(root).parse_args(argv)
     try:
-        found = _answer(arguments, read(root / DRIVERS), _pinned(arguments.versions))
+        tree = Tree(root)
+        pinned = _pinned(arguments.versions, tree)
+        found = _answer(arguments, read(tree.find(DRIVERS)), pinned)
     except VersionError as error:
         raise UsageError(f"compat: {error}") from None
     text = (
@@ -56,12 +59,13 @@ def command(argv: list[str], root: Path, _: Callable[[str], None]) -> str:
     return text
 
 
-def _pinned(path: Path) -> Pinned:
+def _pinned(path: Path, tree: Tree) -> Pinned:
     """Return the gVisor release and the fleet drivers of versions.yaml.
 
     Reads only these keys: validating the file with pydantic takes longer than the command.
     """
-    value: Any = document.read(path).value
+    opened = open_pins(path, tree)
+    value: Any = opened.value
     try:
         release, drivers = value["components"][COMPONENT]["version"], value["fleet"]["drivers"]
         allowed = {
@@ -77,7 +81,7 @@ def _pinned(path: Path) -> Pinned:
     # The full parser reports the errors.
     from worker_images.model import pins
 
-    pinned, _ = pins.load(path)
+    pinned, _ = pins.of(opened)
     release = pinned.components[COMPONENT].version if COMPONENT in pinned.components else ""
     return Pinned(
         release,

@@ -128,7 +128,7 @@ def fetch(argv: list[str], root: Path, progress: Progress) -> str:
         _copy(each, loaded, locked, store, into, progress) for each in _all_inputs(loaded, locked)
     )
     progress("fetching the Python packages that make setup installs")
-    _fetch_python_packages(root, into / "python")
+    _fetch_python_packages(loaded.checkout, into / "python")
     size = sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
     return f"{into}: {files} files of the lock, {size / 1e6:.0f} MB"
 

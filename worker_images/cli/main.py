@@ -1,14 +1,18 @@
 """The commands of build.py. Each command imports its modules when it runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from worker_images import console
 from worker_images.build import uptodate
 from worker_images.build.record import Outcome, Record, default_tag
+from worker_images.cli import projects
+from worker_images.errors import ImageBuildError
 
-# A command takes arguments, the checkout and a progress function; it returns text to print.
-Command = Callable[[list[str], Path, Callable[[str], None]], str]
+Progress = Callable[[str], None]
+# A command takes arguments, the folder of the checkout or the project, and a progress function; it
+# returns text to print.
+Command = Callable[[list[str], Path, Progress], str]
 
 
 def _accept() -> Command:
@@ -158,12 +162,34 @@ READING = {"changes", "compat", "doctor", "manifests", "release-notes", "report"
 
 
 def main(argv: list[str], root: Path) -> int:
-    """Run one command; return its exit code."""
-    if argv[:1] == ["verify"]:
+    """Run one command, on the checkout or on the project that it names; return its exit code."""
+    named, words = projects.split(argv)
+    if words[:1] == ["verify"]:
         from worker_images.node import cli
 
-        return cli.main(argv, root, "./build.py")
-    return console.main("build.py", lambda: (0, _run(argv, root)), interrupted("".join(argv[:1])))
+        options = [f"{projects.OPTION}={each}" for each in named]
+        return cli.main(["verify", *options, *words[1:]], root, "./build.py")
+    return console.main(
+        "build.py", lambda: (0, _run_in(named, words, root)), interrupted("".join(words[:1]))
+    )
+
+
+def _run_in(named: Sequence[str], argv: list[str], root: Path) -> str:
+    """Run a command; for a project, messages name commands that work on it."""
+    if not named:
+        return _run(argv, root, console.print_progress)
+    folder, as_json = projects.folder_of(named), "--json" in argv
+
+    def progress(text: str) -> None:
+        console.print_progress(projects.with_option(text, named[0]))
+
+    try:
+        text = _run(argv, folder, progress)
+    except ImageBuildError as error:
+        error.args = (projects.with_option(str(error), named[0]),)
+        error.output = error.output if as_json else projects.with_option(error.output, named[0])
+        raise
+    return text if as_json else projects.with_option(text, named[0])
 
 
 def interrupted(command: str) -> str:
@@ -176,15 +202,13 @@ def interrupted(command: str) -> str:
     return f"interrupted; {'' if command in COMMANDS else 'nothing was tagged; '}{again}"
 
 
-def _run(argv: list[str], root: Path) -> str:
+def _run(argv: list[str], root: Path, progress: Progress) -> str:
     if record := uptodate.find_current(argv, root):
-        console.print_progress(
-            f"nothing to build: no input changed and the engine has {record.image_id}"
-        )
+        progress(f"nothing to build: no input changed and the engine has {record.image_id}")
         return summary(Outcome(record, default_tag(record.variant), built=False, seconds=0.0))
     load = COMMANDS.get("".join(argv[:1]))
     command = (load or _build)()
-    return command(argv[1:] if load else argv, root, console.print_progress)
+    return command(argv[1:] if load else argv, root, progress)
 
 
 def summary(outcome: Outcome) -> str:

@@ -4,15 +4,33 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
+from worker_images.cli.projects import OPTION
 from worker_images.model.oci.inflate import Compression
 
 
-def of_command(name: str, description: str, examples: str) -> argparse.ArgumentParser:
+def of_command(name: str, description: str, examples: str = "") -> argparse.ArgumentParser:
     """The parser of `build.py NAME`, whose help ends with the examples."""
     formatter = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog=f"build.py {name}", description=description, epilog=examples, formatter_class=formatter
     )
+    add_project(parser)
+    return parser
+
+
+def add_project(parser: argparse.ArgumentParser) -> None:
+    """Add the option --project to the help; `main` takes it from the command line before."""
+    parser.add_argument(
+        OPTION,
+        type=_shortened,
+        default=argparse.SUPPRESS,
+        metavar="DIR",
+        help="work on the project in DIR instead of the checkout: docs/projects.md",
+    )
+
+
+def _shortened(_: str) -> str:
+    raise argparse.ArgumentTypeError(f"write {OPTION} in full")
 
 
 def add_versions(

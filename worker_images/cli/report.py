@@ -1,9 +1,9 @@
 """The command `build.py report`: test results as a table, JSON and an HTML page."""
 
-import argparse
 from pathlib import Path
 
 from worker_images.build.tars import Progress
+from worker_images.cli import parsers
 from worker_images.errors import FailedTestsError
 from worker_images.files import write_atomic
 from worker_images.model import project
@@ -13,9 +13,7 @@ from worker_images.report import report
 
 def command(argv: list[str], root: Path, _: Progress) -> str:
     """Return the table; write the JSON and HTML files that the options name."""
-    parser = argparse.ArgumentParser(
-        prog="build.py report", description="Show the test results of each variant and layer."
-    )
+    parser = parsers.of_command("report", "Show the test results of each variant and layer.")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results as JSON")
     parser.add_argument(
         "--html",

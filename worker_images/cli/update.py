@@ -1,7 +1,6 @@
 """The command `build.py update`."""
 
 import argparse
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -27,11 +26,11 @@ from worker_images.fetch import reach
 from worker_images.files import atomic_path
 from worker_images.model import patches, pins
 from worker_images.model.drivers import gate
-from worker_images.model.drivers.table import COMPONENT, Table
+from worker_images.model.drivers.table import COMPONENT
 from worker_images.model.pins import Pins
 from worker_images.model.project import Project, read
+from worker_images.model.stacked import open_pins
 
-CHECKSUMS = "images/components/gvisor/checksums.json"
 FORK = """\
 components.gvisor.packages.replace names a fork, which update does not change
 next: to take newer commits into the fork, see docs/forks.md"""
@@ -73,7 +72,7 @@ def command(argv: list[str], root: Path, progress: Progress) -> str:
     options = Options(**vars(_parser(root).parse_args(argv)))
     # Not checked against the fleet: this command can fix a pin that does not serve it.
     project = read(root, options.versions)
-    pinned, known = project.pins, facts(root, project.table)
+    pinned, known = project.pins, Facts.read(root, project.table)
     _check_commits(pinned, options.commit)
     if pinned.components[COMPONENT].packages.replace:
         return show.as_json([], "") if options.json else FORK
@@ -92,13 +91,6 @@ def command(argv: list[str], root: Path, progress: Progress) -> str:
     if options.json:
         return show.as_json(rows, chosen.version if chosen else "")
     return f"{table}\n{result(options.versions, chosen, len(patches.read(root, COMPONENT)))}"
-
-
-def facts(root: Path, releases: Table) -> Facts:
-    """Return the driver table and the checksums of gVisor's component folder."""
-    checksums = json.loads((root / CHECKSUMS).read_text())["runsc_sha512"]
-    sha512 = {release: row["amd64"] for release, row in checksums.items()}
-    return Facts(releases, sha512)
 
 
 def _offers(project: Project, known: Facts, options: Options) -> list[Offer]:
@@ -121,10 +113,8 @@ def _offers(project: Project, known: Facts, options: Options) -> list[Offer]:
 def _parser(root: Path) -> argparse.ArgumentParser:
     parser = parsers.of_command(
         "update",
-        (
-            "Propose newer gVisor pins for versions.yaml.\nShows the NVIDIA drivers that each gains"
-            " and loses."
-        ),
+        "Propose newer gVisor pins for versions.yaml.\nShows the NVIDIA drivers that each gains"
+        " and loses.",
         EXAMPLES,
     )
     parser.add_argument("--write", action="store_true", help="write the pins to versions.yaml")
@@ -214,12 +204,12 @@ def _write(project: Project, chosen: Proposal | None) -> None:
     if chosen is None:
         return
     path, name = project.versions.resolve(), str(project.versions)
-    before = gate.findings(*pins.load(path, name), project.table)
+    before = gate.findings(*pins.of(open_pins(path, project.tree, name)), project.table)
     data = edit.edited(path.read_bytes(), name, chosen.changes)
     with atomic_path(path) as part:
         part.write_bytes(data)
         part.chmod(path.stat().st_mode)
-        after = gate.findings(*pins.load(part, name), project.table)
+        after = gate.findings(*pins.of(open_pins(part, project.tree, name)), project.table)
         # Errors that the file already had do not block the change.
         if new := [found for found in after if found.key not in {each.key for each in before}]:
             raise DocumentError(

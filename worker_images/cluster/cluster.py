@@ -18,6 +18,7 @@ from worker_images.cluster.links import Link
 from worker_images.cluster.settings import NODE, Options
 from worker_images.errors import EngineError, UsageError
 from worker_images.files import CACHE
+from worker_images.model.tree import Tree
 from worker_images.node import node, stand_in
 
 STATE = CACHE / "cluster"
@@ -43,6 +44,10 @@ class Cluster:
 
     root: Path
     state: Path = STATE
+
+    @property
+    def _scripts(self) -> Path:
+        return Tree(self.root).checkout / parts.FOLDER
 
     @property
     def kubeconfig(self) -> Path:
@@ -142,7 +147,7 @@ class Cluster:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
             path.chmod(0o600)
-        shutil.copy(self.root / parts.FOLDER / "services", folder)
+        shutil.copy(self._scripts / "services", folder)
         (self.state / "link").write_text(link.line)
         (self.state / "driver").write_text(options.driver)
         place = self.state / "root"
@@ -215,7 +220,7 @@ class Cluster:
     def _script(
         self, action: str, *arguments: str, stdin: Path | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        command = [str(self.root / parts.FOLDER / "node"), action, str(self.state), *arguments]
+        command = [str(self._scripts / "node"), action, str(self.state), *arguments]
         # Its programs outlive a signal to this process group, such as that of Ctrl-C.
         with (stdin or Path("/dev/null")).open("rb") as source:
             return subprocess.run(

@@ -18,6 +18,7 @@ from worker_images.errors import UsageError
 from worker_images.files import atomic_path, text_digest
 from worker_images.model.oci import archive
 from worker_images.model.oci.image import ImageError
+from worker_images.model.tree import Tree
 
 FOLDER = Path("scripts/cluster")
 VERSION = "v1.35.4"
@@ -44,12 +45,12 @@ def kubernetes(parts: Parts) -> Program:
     """Return the program of Kubernetes."""
     versions = " ".join(f"-X {name}.gitVersion={VERSION}" for name in VERSIONS)
     flags = ("-ldflags", f"-s -w {versions}")
-    return Program("kubernetes", ".", parts.project.root / FOLDER, flags)
+    return Program("kubernetes", ".", parts.project.checkout / FOLDER, flags)
 
 
 def pause(parts: Parts, progress: Progress) -> Path:
     """Return the program of pods' sandboxes."""
-    folder = parts.project.root / FOLDER / "pause"
+    folder = parts.project.checkout / FOLDER / "pause"
     return Program("pause", ".", folder, ("-ldflags", "-s -w")).compiled(parts, progress)
 
 
@@ -63,9 +64,10 @@ def debian(parts: Parts, state: Path, progress: Progress) -> Path:
 def write_programs(root: Path, program: Path, folder: Path, progress: Progress) -> None:
     """Write the node's programs to a folder, if they differ from those that it has.
 
-    `program` is that of Kubernetes; the runtimes are those of the checkout's worker:full.
+    `program` is that of Kubernetes; the runtimes are those of worker:full, of the project or else
+    of its checkout.
     """
-    full = root / "out" / "full"
+    full = Tree(root).find("out/full/image.tar").parent
     built = Record.read(full / "build.json")
     if built is None or not (full / "image.tar").is_file():
         raise UsageError("the node needs the runtimes of worker:full; run: make full")

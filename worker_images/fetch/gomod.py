@@ -13,6 +13,7 @@ from pathlib import Path
 
 from worker_images.errors import DriftError
 from worker_images.fetch.http import Download
+from worker_images.model.tree import Tree
 
 PROXY = "https://proxy.golang.org"
 TOOLCHAIN = "golang.org/toolchain"
@@ -129,10 +130,10 @@ def files(go_sum: str, name: str) -> tuple[File, ...]:
     return tuple(sorted(set(found)))
 
 
-def of_component(root: Path, name: str) -> tuple[File, ...]:
-    """All files from which a component of a checkout is compiled; raises DriftError."""
-    path = Path("images/components") / name / "go.sum"
-    return files((root / path).read_text(), str(path))
+def of_component(tree: Tree, name: str) -> tuple[File, ...]:
+    """All files from which a component is compiled; raises DriftError."""
+    path = tree.part(name, "go.sum")
+    return files(path.read_text(), tree.name(path))
 
 
 def toolchain(release: str, total: str) -> File:

@@ -24,6 +24,7 @@ HOST_ARCHITECTURE = "amd64"
 class Case:
     """The image under test, and the pins that it must match."""
 
+    root: Path
     variant: str
     source: pins.Source
     archive: str
@@ -177,8 +178,9 @@ def _read(config: pytest.Config) -> Case:
             "the image layer tests one image; add --variant slim or --variant full"
         )
     try:
-        versions = Path(config.getoption("versions") or ROOT / "versions.yaml")
-        read = project.read(ROOT, versions)
+        root: Path = config.getoption("project").absolute()
+        versions = Path(config.getoption("versions") or root / "versions.yaml")
+        read = project.read(root, versions)
         locked = Lock.read(lock_of(versions))
     except ImageBuildError as error:
         raise pytest.UsageError(str(error)) from error
@@ -187,9 +189,10 @@ def _read(config: pytest.Config) -> Case:
         raise pytest.UsageError(f"unknown variant {variant}; known: {', '.join(known)}")
     options = {name: config.getoption(name) for name in ("backend", "mode", "architecture")}
     return Case(
+        root=root,
         variant=variant,
         source=config.getoption("source") or read.pins.source,
-        archive=config.getoption("image") or str(ROOT / "out" / variant / "image.tar"),
+        archive=config.getoption("image") or str(root / "out" / variant / "image.tar"),
         pins=read.pins,
         catalog=read.catalog,
         lock=locked,

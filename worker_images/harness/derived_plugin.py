@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from worker_images.errors import ImageBuildError
-from worker_images.files import ROOT
 from worker_images.harness import allow
 from worker_images.harness.allow import Allowed
 from worker_images.untrusted import printable
@@ -77,7 +76,8 @@ def _listing(config: pytest.Config) -> Path:
         return Path(named)
     if report := config.getoption("xmlpath"):
         return Path(report).with_suffix(".derived.txt")
-    return ROOT / "out" / str(config.getoption("variant")) / "derived.txt"
+    root: Path = config.getoption("project")
+    return root / "out" / str(config.getoption("variant")) / "derived.txt"
 
 
 def pytest_terminal_summary(

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 from worker_images.model.oci.image import Entry, plain
 from worker_images.model.pins import Sha256
 from worker_images.model.schema import Strict, pattern, read_model
+from worker_images.model.tree import COMPONENTS, Tree
 
 PATH = pattern(r"^/[^\x00-\x20]*$", "an absolute path, ending in / for a folder")
 RIGHTS = pattern(
@@ -88,15 +89,15 @@ class VariantExpectation(Strict):
 
 def base(root: Path) -> BaseExpectation:
     """Read images/base/expect.yaml; raises DocumentError."""
-    return read_model(root, root / "images" / "base" / "expect.yaml", BaseExpectation)
+    return read_model(Tree(root), "images/base/expect.yaml", BaseExpectation)
 
 
 def component(root: Path, name: str, architecture: str) -> ComponentExpectation:
     """Read images/components/NAME/expect.yaml for an architecture; raises DocumentError."""
-    path = root / "images" / "components" / name / "expect.yaml"
-    return read_model(root, path, ComponentExpectation).of(architecture)
+    place = f"{COMPONENTS}/{name}/expect.yaml"
+    return read_model(Tree(root), place, ComponentExpectation).of(architecture)
 
 
 def variant(root: Path, name: str) -> VariantExpectation:
     """Read images/NAME/expect.yaml; raises DocumentError."""
-    return read_model(root, root / "images" / name / "expect.yaml", VariantExpectation)
+    return read_model(Tree(root), f"images/{name}/expect.yaml", VariantExpectation)

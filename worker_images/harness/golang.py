@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from worker_images.files import ROOT
 from worker_images.harness.collection import Case
 from worker_images.model.oci import elf
+from worker_images.model.tree import Tree
 
 
 def own(case: Case, component: str) -> str:
@@ -22,7 +22,7 @@ def sums(case: Case, component: str) -> dict[str, str]:
 
     They are those of go.sum. A fork has its own there; patched sources have none.
     """
-    text = (ROOT / "images" / "components" / component / "go.sum").read_text()
+    text = Tree(case.root).part(component, "go.sum").read_text()
     found = dict(line.rsplit(" ", 1) for line in text.splitlines())
     _, _, replaced = own(case, component).partition(" replaced by ")
     return found | ({own(case, component): found.get(replaced, "")} if replaced else {})

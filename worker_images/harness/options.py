@@ -44,6 +44,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("worker images")
     group.addoption("--variant", help="the variant of the image")
     group.addoption(
+        "--project",
+        type=Path,
+        default=ROOT,
+        metavar="DIR",
+        help="the project that the image belongs to; default: the checkout",
+    )
+    group.addoption(
         "--image",
         metavar="REF|FILE",
         help="an image in the engine, or an image archive; default: out/VARIANT/image.tar",
@@ -103,7 +110,8 @@ def recorded(
     record_testsuite_property("checks", json.dumps(sorted(checks)))
     record_testsuite_property("variant", pytestconfig.getoption("variant") or "")
     if layer := _whole_layer(pytestconfig):
-        record_testsuite_property("suite", suite.digest(ROOT, layer))
+        own = pytestconfig.getoption("project")
+        record_testsuite_property("suite", suite.digest(ROOT, layer, own))
 
 
 def _whole_layer(config: pytest.Config) -> str:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 from worker_images.errors import Finding
-from worker_images.model import patches, rootfs
+from worker_images.model import rootfs
 from worker_images.model.component import (
     Architecture,
     DebianPackage,
@@ -20,9 +20,18 @@ from worker_images.model.component import (
     Wheel,
 )
 from worker_images.model.document import Document, raise_findings, read
-from worker_images.model.pins import ComponentPin, DebianName, Name, Pins, unique
+from worker_images.model.pins import (
+    ComponentPin,
+    DebianName,
+    Name,
+    Pins,
+    Reason,
+    Source,
+    unique,
+)
 from worker_images.model.rootfs import Rules
 from worker_images.model.schema import Strict, pattern, read_model
+from worker_images.model.tree import COMPONENTS, Tree
 
 # It becomes the value of a label, so it holds no quotes.
 PURPOSE = pattern(
@@ -31,7 +40,10 @@ PURPOSE = pattern(
 
 
 class Variant(Strict):
-    """images/NAME/variant.yaml: purpose, components in layer order, platforms of a release."""
+    """images/NAME/variant.yaml: purpose, components in layer order, platforms of a release.
+
+    `replaces` is the reason why a project replaces the checkout's variant of this name.
+    """
 
     purpose: Annotated[str, StringConstraints(pattern=PURPOSE)]
     platforms: Annotated[
@@ -40,6 +52,7 @@ class Variant(Strict):
     components: Annotated[
         tuple[Name, ...], Field(strict=False, min_length=1), AfterValidator(unique)
     ]
+    replaces: Reason | None = None
 
 
 class BasePackages(Strict):
@@ -56,12 +69,16 @@ class BasePackages(Strict):
 
 @dataclass(frozen=True)
 class Catalog:
-    """Everything that can be built."""
+    """Everything that can be built.
+
+    `own` are the variants that are built unless others are named: a project's own if it has any.
+    """
 
     components: Mapping[str, Definition]
     variants: Mapping[str, Variant]
     packages: BasePackages
     rules: Rules
+    own: tuple[str, ...]
 
     def missing(self, variant: str) -> tuple[str, ...]:
         """Components of a variant that have no folder yet."""
@@ -71,23 +88,23 @@ class Catalog:
 
     @property
     def buildable(self) -> tuple[str, ...]:
-        """Variants whose components all exist."""
-        return tuple(name for name in self.variants if not self.missing(name))
+        """Own variants whose components all exist."""
+        return tuple(name for name in self.own if not self.missing(name))
 
 
 def load(root: Path) -> Catalog:
     """Read the folders below images/; raises DocumentError."""
-    images = root / "images"
-    folders = sorted(path for path in (images / "components").iterdir() if path.is_dir())
+    tree = Tree(root)
+    folders = sorted(path.name for path in tree.glob(f"{COMPONENTS}/*") if path.is_dir())
     components = {
-        folder.name: read_model(root, folder / "component.yaml", Definition) for folder in folders
+        name: read_model(tree, f"{COMPONENTS}/{name}/component.yaml", Definition)
+        for name in folders
     }
-    variants = {
-        path.parent.name: read_model(root, path, Variant)
-        for path in sorted(images.glob("*/variant.yaml"))
-    }
-    packages = read_model(root, images / "base" / "packages.yaml", BasePackages)
-    return Catalog(components, variants, packages, rootfs.load(root))
+    names = sorted(path.parent.name for path in tree.glob("images/*/variant.yaml"))
+    variants = {name: read_model(tree, f"images/{name}/variant.yaml", Variant) for name in names}
+    packages = read_model(tree, "images/base/packages.yaml", BasePackages)
+    own = tuple(name for name in names if (root / f"images/{name}/variant.yaml").is_file())
+    return Catalog(components, variants, packages, rootfs.load(root), own or tuple(names))
 
 
 def check(pins: Pins, document: Document, catalog: Catalog, root: Path) -> None:
@@ -95,11 +112,11 @@ def check(pins: Pins, document: Document, catalog: Catalog, root: Path) -> None:
     raise_findings(
         [
             *_unused(pins, document, catalog),
-            *_incomplete(pins, document, catalog, root),
+            *_incomplete(pins, document, catalog, Tree(root)),
             *_mismatched(pins, document, catalog),
-            *_unchangeable(pins, document, catalog, root),
-            *_arguments(catalog, root),
-            *_platforms(catalog, root),
+            *_unchangeable(pins, document, catalog, Tree(root)),
+            *_arguments(catalog, Tree(root)),
+            *_platforms(catalog, Tree(root)),
             *_digests(pins, document),
         ]
     )
@@ -113,17 +130,19 @@ def _unused(pins: Pins, document: Document, catalog: Catalog) -> Iterator[Findin
         yield document.finding(place, "unused pin", "no variant has this component", fix)
 
 
-def _incomplete(pins: Pins, document: Document, catalog: Catalog, root: Path) -> Iterator[Finding]:
+def _incomplete(pins: Pins, document: Document, catalog: Catalog, tree: Tree) -> Iterator[Finding]:
     for name, definition in catalog.components.items():
-        folder = Path("images/components") / name
+        folder = tree.component(name)
         if name not in pins.components:
             place = ("components", name)
-            yield document.finding(place, "missing", f"{folder} exists", "add a pin")
-        templates = (definition.template(name, "packages"), definition.template(name, "upstream"))
-        for file in (folder / "expect.yaml", *(Path("images") / each for each in templates)):
-            if not (root / file).is_file():
+            yield document.finding(place, "missing", f"{tree.name(folder)} exists", "add a pin")
+        places = [f"images/{definition.template(name, each)}" for each in get_args(Source)]
+        for file in (f"{COMPONENTS}/{name}/expect.yaml", *places):
+            own = file.startswith(COMPONENTS)
+            path = folder / Path(file).name if own else tree.find(file)
+            if not path.is_file():
                 why = "every component needs this file"
-                yield Finding(str(file), 1, 1, name, "missing", why, "write it")
+                yield Finding(tree.name(path), 1, 1, name, "missing", why, "write it")
 
 
 def _mismatched(pins: Pins, document: Document, catalog: Catalog) -> Iterator[Finding]:
@@ -142,7 +161,7 @@ def _mismatched(pins: Pins, document: Document, catalog: Catalog) -> Iterator[Fi
 
 
 def _unchangeable(
-    pins: Pins, document: Document, catalog: Catalog, root: Path
+    pins: Pins, document: Document, catalog: Catalog, tree: Tree
 ) -> Iterator[Finding]:
     """Forks and patches of components that are not compiled here."""
     for name, definition in catalog.components.items():
@@ -152,9 +171,9 @@ def _unchangeable(
         if name in pins.components and pins.components[name].packages.replace:
             place = ("components", name, "packages", "replace")
             yield document.finding(place, "not used", why, "delete it")
-        if any((root / "images" / patches.folder(name)).glob("*")):
-            file = Path("images") / patches.folder(name)
-            yield Finding(str(file), 1, 1, name, "not used", why, "delete the folder")
+        folder = tree.part(name, "patches")
+        if any(folder.glob("*")):
+            yield Finding(tree.name(folder), 1, 1, name, "not used", why, "delete the folder")
 
 
 def _upstream(
@@ -181,28 +200,32 @@ def _finding(document: Document, name: str, key: str, what: str, why: str, fix: 
     return document.finding(("components", name, key), what, why, fix)
 
 
-def _arguments(catalog: Catalog, root: Path) -> Iterator[Finding]:
+def _arguments(catalog: Catalog, tree: Tree) -> Iterator[Finding]:
     """Build arguments that two components share."""
     arguments = [each.argument for each in catalog.components.values()]
     for name, definition in catalog.components.items():
         if arguments.count(definition.argument) > 1:
-            file = Path("images/components") / name / "component.yaml"
-            document = read(root / file, str(file))
+            document = opened(tree, f"{COMPONENTS}/{name}/component.yaml")
             why = "another component has the same build argument"
             yield document.finding(("argument",), "used twice", why, "rename it")
 
 
-def _platforms(catalog: Catalog, root: Path) -> Iterator[Finding]:
+def _platforms(catalog: Catalog, tree: Tree) -> Iterator[Finding]:
     """Platforms of a variant for which one of its components is not built."""
     for name, variant in catalog.variants.items():
-        file = Path("images") / name / "variant.yaml"
-        document = read(root / file, str(file))
+        document = opened(tree, f"images/{name}/variant.yaml")
         for part in (part for part in variant.components if part in catalog.components):
             lacking = {*variant.platforms} - {*catalog.components[part].packages.architectures}
             for platform in sorted(lacking):
                 why = f"{part} is not built for {platform}"
-                fix = f"remove it, or add it to architectures in images/components/{part}"
+                fix = f"remove it, or add it to architectures in {COMPONENTS}/{part}"
                 yield document.finding(("platforms",), f"{platform} cannot be built", why, fix)
+
+
+def opened(tree: Tree, place: str) -> Document:
+    """Read a file of a project or its checkout, for the positions of its keys."""
+    path = tree.find(place)
+    return read(path, tree.name(path))
 
 
 def _digests(pins: Pins, document: Document) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from worker_images.model.pins import (
     MODULE,
     WHEEL,
     DebianName,
+    Reason,
     Source,
     Version,
 )
@@ -129,12 +130,16 @@ Origin = FromPackages | FromUpstream
 
 
 class Definition(Strict):
-    """A component.yaml; the licence is an SPDX expression for the component's files."""
+    """A component.yaml; the licence is an SPDX expression for the component's files.
+
+    `replaces` is the reason why a project replaces the checkout's component of this name.
+    """
 
     argument: Annotated[str, StringConstraints(pattern=ARGUMENT)]
     packages: Annotated[FromPackages, Field(discriminator="kind")]
     upstream: Annotated[FromUpstream, Field(discriminator="kind")]
     licence: Annotated[str, StringConstraints(pattern=LICENCE)]
+    replaces: Reason | None = None
 
     def origin(self, source: Source) -> Origin:
         """The origin of the component in a source."""

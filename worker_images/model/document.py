@@ -26,15 +26,25 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed file: its value, the position of each key and item, and its faults."""
+    """A parsed file: its value, the position of each key and item, and its faults.
+
+    `below` is the file whose values this one adds to; its marks are those of the values that stay.
+    """
 
     file: str
     value: object
     marks: Mapping[Location, Mark]
     findings: tuple[Finding, ...]
+    below: "Document | None" = None
+
+    def has(self, location: Location) -> bool:
+        """Whether a location has a value in this file or in the one below."""
+        return location in self.marks or bool(self.below and self.below.has(location))
 
     def finding(self, location: Location, what: str, why: str, fix: str) -> Finding:
         """A fault at `location`, or at its nearest ancestor that is in the file."""
+        if self.below and location not in self.marks and location in self.below.marks:
+            return self.below.finding(location, what, why, fix)
         known = location
         while known not in self.marks and known:
             known = known[:-1]

@@ -9,7 +9,7 @@ class Layer:
 
     `images` are the variants that must be built: none, one name, or all. `make test` runs the
     `common` layers; `per_variant` layers run and count once for each variant; tests of `parallel`
-    layers share nothing.
+    layers share nothing; `of_projects` layers test the images of projects too.
     """
 
     name: str
@@ -19,6 +19,7 @@ class Layer:
     common: bool = False
     per_variant: bool = False
     parallel: bool = False
+    of_projects: bool = False
 
     @property
     def command(self) -> str:
@@ -58,6 +59,7 @@ LAYERS = (
         images="all",
         common=True,
         per_variant=True,
+        of_projects=True,
     ),
     Layer(
         "variants",
@@ -96,12 +98,14 @@ LAYERS = (
         images="all",
         common=True,
         per_variant=True,
+        of_projects=True,
     ),
     Layer(
         "pod",
         "Does a worker's pod have its GPU, a driver that its runsc serves, and the rights to start"
         " sandboxes?",
         "a cluster, kubectl",
+        of_projects=True,
     ),
     Layer(
         "cluster",

@@ -12,6 +12,7 @@ from typing import Self
 
 from worker_images.errors import DriftError
 from worker_images.files import write_atomic
+from worker_images.model.tree import Tree
 from worker_images.typed import typed
 from worker_images.untrusted import UntrustedError, read_json
 
@@ -41,7 +42,9 @@ class Ledger:
 
     @classmethod
     def read(cls, root: Path) -> Self:
-        """Read the ledger of a checkout; raises DriftError."""
+        """Read the ledger of a checkout, or of a project if it has one; raises DriftError."""
+        if not (root / LEDGER).exists() and not Tree(root).stands_alone:
+            return cls({})
         try:
             return typed(cls, {"rows": read_json(root / LEDGER)}, LEDGER)
         except (OSError, UntrustedError) as error:
@@ -66,7 +69,7 @@ class Ledger:
         return type(self)({name: row for name, row in self.rows.items() if name not in gone})
 
     def write(self, root: Path) -> None:
-        """Write the ledger of a checkout."""
+        """Write the ledger of a checkout or a project."""
         rows = {
             name: {
                 architecture: {digest: asdict(entry) for digest, entry in entries.items()}
@@ -74,4 +77,5 @@ class Ledger:
             }
             for name, architectures in self.rows.items()
         }
+        (root / LEDGER).parent.mkdir(parents=True, exist_ok=True)
         write_atomic(root / LEDGER, json.dumps(rows, indent=1, sort_keys=True) + "\n")

@@ -9,6 +9,7 @@ from worker_images.errors import Finding
 from worker_images.files import text_digest
 from worker_images.model import lock
 from worker_images.model.document import quoted, raise_findings
+from worker_images.model.tree import Tree
 
 NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}\.patch")
 # A file of a patch, with or without git's additions.
@@ -43,12 +44,13 @@ def read(root: Path, component: str) -> tuple[Patch, ...]:
     Each must be a unified diff of files inside the module.
     """
     found, findings = list[Patch](), list[Finding]()
-    for path in sorted((root / "images" / folder(component)).glob("*")):
+    tree = Tree(root)
+    for path in sorted(tree.part(component, "patches").glob("*")):
         place = str(folder(component) / path.name)
         text = path.read_bytes().decode(errors="replace") if path.is_file() else ""
         found.append(Patch(place, text))
         findings += [
-            Finding(f"images/{place}", line, 1, quoted(path.name), what, why, fix)
+            Finding(tree.name(path), line, 1, quoted(path.name), what, why, fix)
             for line, what, why, fix in _faults(path.name, text)
         ]
     raise_findings(findings)

@@ -78,6 +78,7 @@ Image = Annotated[str, StringConstraints(pattern=IMAGE), AfterValidator(_not_lat
 Driver = Annotated[str, StringConstraints(pattern=DRIVER)]
 Mirror = Annotated[str, StringConstraints(pattern=MIRROR)]
 Place = Annotated[str, StringConstraints(pattern=PLACE)]
+Reason = Annotated[str, StringConstraints(pattern=REASON)]
 Source = Literal["packages", "upstream"]
 
 
@@ -132,9 +133,13 @@ class UpstreamPin(FilePin):
 
 
 class ComponentPin(Strict):
-    """A component: its release, and its version or digest in each source."""
+    """A component: its release, and its version or digest in each source.
+
+    `instead_of` is the checkout's version, which the pin of a project replaces.
+    """
 
     version: Version
+    instead_of: Version | None = None
     packages: PackagesPin = PackagesPin()
     upstream: UpstreamPin | None = None
 
@@ -165,7 +170,7 @@ class Unserved(Strict):
     """A driver of the fleet that the images need not serve, and the reason."""
 
     driver: Driver
-    reason: Annotated[str, StringConstraints(pattern=REASON)]
+    reason: Reason
 
 
 def _of_one_kind(mirrors: dict[str, str]) -> dict[str, str]:
@@ -211,7 +216,11 @@ class Pins(Strict):
 
 def load(path: Path, name: str | None = None) -> tuple[Pins, Document]:
     """Read pins, and the document that holds them; raises DocumentError with every fault."""
-    document = read(path, name)
+    return of(read(path, name))
+
+
+def of(document: Document) -> tuple[Pins, Document]:
+    """The pins of a document, and the document; raises DocumentError with every fault."""
     return validate(document, Pins), document
 
 

@@ -1,19 +1,21 @@
-"""A checkout as values: pins, catalog and the table of drivers, checked against each other."""
+"""A project as values: pins, catalog and the table of drivers, checked against each other."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker_images.model import catalog, pins
+from worker_images.model import additions, catalog, pins
 from worker_images.model.catalog import Catalog
 from worker_images.model.document import Document
 from worker_images.model.drivers import gate, table
 from worker_images.model.drivers.table import COMPONENT, DRIVERS, Table
 from worker_images.model.pins import Pins
+from worker_images.model.stacked import open_pins
+from worker_images.model.tree import VERSIONS, Tree
 
 
 @dataclass(frozen=True)
 class Project:
-    """The values that a command reads from a checkout, once."""
+    """The values that a command reads once, from a checkout or from a project on top of one."""
 
     root: Path
     versions: Path
@@ -21,6 +23,21 @@ class Project:
     document: Document
     catalog: Catalog
     table: Table
+
+    @property
+    def tree(self) -> Tree:
+        """Where its files lie."""
+        return Tree(self.root)
+
+    @property
+    def checkout(self) -> Path:
+        """The checkout, which is the project itself unless it stands on one."""
+        return self.tree.checkout
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether it is a checkout."""
+        return self.tree.stands_alone
 
     @property
     def release(self) -> str:
@@ -35,17 +52,17 @@ class Project:
 
 
 def read(root: Path, versions: Path | None = None) -> Project:
-    """Read a checkout without checking its drivers; raises DocumentError."""
-    versions = versions or root / "versions.yaml"
-    name = str(versions.relative_to(root)) if versions.is_relative_to(root) else str(versions)
-    pinned, document = pins.load(versions, name)
+    """Read a project without checking its drivers; raises DocumentError."""
+    tree, versions = Tree(root), versions or root / VERSIONS
+    pinned, document = pins.of(open_pins(versions, tree))
     parts = catalog.load(root)
+    additions.check(tree, pinned, document, parts)
     catalog.check(pinned, document, parts, root)
-    return Project(root, versions, pinned, document, parts, table.read(root / DRIVERS))
+    return Project(root, versions, pinned, document, parts, table.read(tree.find(DRIVERS)))
 
 
 def load(root: Path, versions: Path | None = None) -> Project:
-    """Read a checkout for a build.
+    """Read a project for a build.
 
     Raises DocumentError, and PolicyError if a driver of the fleet is not served.
     """

@@ -7,8 +7,9 @@ from pydantic import StringConstraints
 
 from worker_images.model.pins import DebianName
 from worker_images.model.schema import Strict, pattern, read_model
+from worker_images.model.tree import Tree
 
-PLACE = Path("images/base/rootfs.yaml")
+PLACE = "images/base/rootfs.yaml"
 PATTERN = pattern(
     r"^(/[^\x00-\x20/]+)+$", "an absolute path or pattern that does not end in a slash"
 )
@@ -35,4 +36,4 @@ class Rules(Strict):
 
 def load(root: Path) -> Rules:
     """Read the file of a checkout; raises DocumentError."""
-    return read_model(root, root / PLACE, Rules)
+    return read_model(Tree(root), PLACE, Rules)

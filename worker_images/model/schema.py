@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from worker_images.errors import DocumentError, Finding
 from worker_images.model.document import Document, Location, quoted, raise_findings, read
+from worker_images.model.tree import Tree
 
 Model = TypeVar("Model", bound=BaseModel)
 NOUNS: dict[type, str] = {dict: "mapping", list: "list", str: "string"}
@@ -40,9 +41,10 @@ def validate(document: Document, model: type[Model]) -> Model:
     return result
 
 
-def read_model(root: Path, path: Path, model: type[Model]) -> Model:
-    """Read a file of the checkout; raises DocumentError."""
-    return validate(read(path, str(path.relative_to(root))), model)
+def read_model(tree: Tree, place: Path | str, model: type[Model]) -> Model:
+    """Read a file of a project or its checkout; raises DocumentError."""
+    path = tree.find(place)
+    return validate(read(path, tree.name(path)), model)
 
 
 def _translate(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Finding:
@@ -83,7 +85,7 @@ def _location(document: Document, detail: ErrorDetails) -> Location:
     parts = [part for part in detail["loc"] if part != "[key]"]
     location: Location = ()
     for number, part in enumerate(parts):
-        if (*location, part) in document.marks or number == len(parts) - 1:
+        if document.has((*location, part)) or number == len(parts) - 1:
             location = (*location, part)
     return location
 

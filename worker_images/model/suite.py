@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from worker_images.files import files_digest
+from worker_images.files import files_digest, text_digest
 
 # Files of a layer's checks outside of its folder. Those of `workload` and `pod` travel with the GPU
 # kit.
@@ -33,8 +33,16 @@ SHARED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def digest(root: Path, layer: str) -> str:
-    """The digest of a layer's suite in a checkout or kit; empty if it has no such layer."""
+def digest(root: Path, layer: str, project: Path | None = None) -> str:
+    """The digest of a layer's suite in a checkout or kit; empty if it has no such layer.
+
+    The files that a project adds to a suite count too.
+    """
     own = sorted(root.glob(f"tests/{layer}/**/*.py"))
-    shared = [path for pattern in SHARED.get(layer, ()) for path in sorted(root.glob(pattern))]
-    return files_digest([*own, *shared], root) if own else ""
+    found = files_digest([*own, *_shared(root, layer)], root) if own else ""
+    added = _shared(project, layer) if project and project != root else []
+    return text_digest(found + files_digest(added, project)) if added and project else found
+
+
+def _shared(folder: Path, layer: str) -> list[Path]:
+    return [path for pattern in SHARED.get(layer, ()) for path in sorted(folder.glob(pattern))]

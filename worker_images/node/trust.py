@@ -19,6 +19,16 @@ def add_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_project(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a project, whose images were built from a checkout."""
+    parser.add_argument(
+        "--project",
+        type=lambda name: Path(name).absolute(),
+        metavar="DIR",
+        help="the project whose images are checked; default: this checkout or kit",
+    )
+
+
 def require(root: Path, name: str, identity: str, *, trust: bool) -> None:
     """Raise UsageError for an image that was not built in a checkout or kit, unless trusted."""
     if not trust and not built_here(root, identity):

@@ -39,6 +39,7 @@ def _add_workload_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--other-runsc", type=Path, help="an older runsc for the negative controls")
     trust.add_argument(parser)
+    trust.add_project(parser)
     parser.add_argument(
         "--require",
         action="append",
@@ -59,7 +60,9 @@ def _add_workload_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _workload(arguments: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
-    variants = sorted(path.parent.name for path in root.glob("images/*/variant.yaml"))
+    folders = {root, arguments.project or root}
+    found = (path for folder in folders for path in folder.glob("images/*/variant.yaml"))
+    variants = sorted({path.parent.name for path in found})
     if problem := _usage_problem(arguments, variants):
         return USAGE, problem
     outcomes = [
@@ -91,8 +94,9 @@ def _usage_problem(arguments: argparse.Namespace, variants: Sequence[str]) -> st
 def _run_variant(
     arguments: argparse.Namespace, root: Path, variant: str, log: Log
 ) -> tuple[int, str]:
-    results = (arguments.results or root / "out" / variant).resolve()
-    image = Path(arguments.image or root / "out" / variant / "image.tar").resolve()
+    home: Path = arguments.project or root
+    results = (arguments.results or home / "out" / variant).resolve()
+    image = Path(arguments.image or home / "out" / variant / "image.tar").resolve()
     options = [
         "--variant",
         variant,
@@ -108,8 +112,10 @@ def _run_variant(
     options += [f"--require={layer}" for layer in arguments.require]
     if arguments.trust:
         options.append("--trust")
+    if arguments.project:
+        options += ["--project", str(home)]
     for name, identity in _runs_as_root(arguments, image, variant):
-        trust.require(root, name, identity, trust=arguments.trust)
+        trust.require(home, name, identity, trust=arguments.trust)
         log(f"programs of {name} run as root on this machine")
     key = seal.key_of(root)
     log(f"running the workload layer of {variant}")
@@ -143,7 +149,8 @@ def _measure(
         folder = Path(scratch)
         (folder / "image").mkdir()
         image_root, image_id = open_root(image, folder / "image")
-        trust.require(root, str(image), image_id, trust=arguments.trust)
+        home: Path = arguments.project or root
+        trust.require(home, str(image), image_id, trust=arguments.trust)
         host = place.Host(f"{image_root}{place.RUNSC}", f"{folder}/host-mounts")
         measurements = benchmark.measure(
             place.Chroot(image_root), host, this_node, arguments.python, root / PROBES, folder, log

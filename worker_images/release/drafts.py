@@ -77,7 +77,7 @@ def build(
 
     Raises PolicyError for an unrecorded change of the checkout, and the errors of a build.
     """
-    revision = record.revision(project.root)
+    revision = record.revision(project.root, in_subfolder=not project.stands_alone)
     if fault := "" if request.allow_dirty else _unrecorded(project.root, revision):
         raise PolicyError(
             f"a release must name the commit that it was built from, and {fault}, or use"

@@ -13,6 +13,7 @@ from worker_images.build.inputs import BUILDER
 from worker_images.errors import PolicyError, UsageError
 from worker_images.model import results, seal, suite, xml
 from worker_images.model.results import FAILED, NOT_RUN, PASSED, ResultsError, Run
+from worker_images.model.tree import Tree
 from worker_images.release.policy import REQUIRED, STEPS
 from worker_images.release.tested import LayerResults, Row, Tested
 from worker_images.untrusted import shown
@@ -149,7 +150,7 @@ def _fault(report: _Report, subject: Subject, root: Path) -> str:
     files = {check.file for check in report.run.checks}
     if others := [file for file in sorted(files) if not file.startswith(f"tests/{layer}/")]:
         return f"has checks of another layer than {layer}: {shown(others[0])}"
-    return _shortfall(report, suite.digest(root, layer))
+    return _shortfall(report, suite.digest(Tree(root).checkout, layer, root))
 
 
 def _shortfall(report: _Report, wanted: str) -> str:
@@ -193,13 +194,13 @@ def _ran(report: _Report, root: Path) -> LayerResults:
     return LayerResults(
         report.layer,
         tuple(rows[name] for name in sorted(rows)),
-        suite.digest(root, report.layer),
+        suite.digest(Tree(root).checkout, report.layer, root),
         report.digest,
         report.run.at,
     )
 
 
 def _not_run(root: Path, name: str) -> LayerResults:
-    exists = bool(suite.digest(root, name))
+    exists = bool(suite.digest(Tree(root).checkout, name))
     no_results, no_suite = "no results were passed with --results", f"no tests/{name} exists"
     return LayerResults(name, reason=no_results if exists else no_suite)

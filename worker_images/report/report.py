@@ -34,7 +34,8 @@ class Report:
 def read(project: Project) -> Report:
     """Read the results in out/; raises ImageBuildError and ImageError."""
     root, known = project.root, project.catalog.variants
-    variants = sorted(known, key=lambda name: len(known[name].components))
+    variants = sorted(project.catalog.own, key=lambda name: len(known[name].components))
+    layers = [each for each in LAYERS if each.of_projects or project.stands_alone]
     runs = results.runs(root, variants)
     checks = tuple(check for run in runs.values() for check in run.checks)
 
@@ -44,7 +45,7 @@ def read(project: Project) -> Report:
     # Each image is unpacked, which takes most of the time.
     with ThreadPoolExecutor() as pool:
         images = tuple(pool.map(image, variants))
-    rows = results.rows(runs, variants)
+    rows = results.rows(runs, variants, layers)
     return Report(
         usable=not any(image.refused for image in images),
         verdict=_verdict(images),

@@ -8,6 +8,7 @@ from worker_images.model import results
 from worker_images.model.document import read
 from worker_images.model.layers import LAYERS, Layer
 from worker_images.model.results import ALL, FAILED, NOT_RUN, PASSED, Check, Run
+from worker_images.model.tree import Tree
 
 MUTATION = "mutation"
 
@@ -25,7 +26,7 @@ class Row:
 
 
 def runs(root: Path, variants: Sequence[str]) -> dict[str, Run]:
-    """Read the JUnit files that exist, by their path below the root; raises ResultsError."""
+    """Read the JUnit files that exist, by their path below the folder; raises ResultsError."""
     names = {
         layer.file_of(variant): variant
         for layer in LAYERS
@@ -36,14 +37,16 @@ def runs(root: Path, variants: Sequence[str]) -> dict[str, Run]:
     }
 
 
-def rows(found: dict[str, Run], variants: Sequence[str]) -> tuple[Row, ...]:
+def rows(
+    found: dict[str, Run], variants: Sequence[str], layers: Sequence[Layer] = LAYERS
+) -> tuple[Row, ...]:
     """Return a row for each layer and variant; a row for all variants only if it has checks."""
     checks: dict[tuple[str, str], list[Check]] = {}
     for run in found.values():
         for check in run.checks:
             checks.setdefault((check.layer, check.variant), []).append(check)
     result = []
-    for layer in LAYERS:
+    for layer in layers:
         for variant in (*variants, ALL):
             own = checks.get((layer.name, variant), [])
             if own or layer.per_variant == (variant != ALL):
@@ -66,9 +69,10 @@ def _row(layer: Layer, variant: str, at: str, checks: Sequence[Check]) -> Row:
 
 def _run(root: Path, name: str, variant: str) -> Run:
     run = results.read(root / name)
-    checks = (results.with_docstrings(check, root) for check in run.checks)
+    checkout = Tree(root).checkout
+    checks = (results.with_docstrings(check, checkout) for check in run.checks)
     return replace(
-        run, checks=tuple(_of_mutant(replace(each, variant=variant), root) for each in checks)
+        run, checks=tuple(_of_mutant(replace(each, variant=variant), checkout) for each in checks)
     )
 
 

@@ -42,7 +42,11 @@ def test_unknown_variant_error_names_the_known_ones(locked: Lock, project: Proje
 
 def test_variant_is_not_buildable_without_folders_of_its_components(catalog: Catalog) -> None:
     incomplete = Catalog(
-        {"gvisor": catalog.components["gvisor"]}, catalog.variants, catalog.packages, catalog.rules
+        {"gvisor": catalog.components["gvisor"]},
+        catalog.variants,
+        catalog.packages,
+        catalog.rules,
+        catalog.own,
     )
     assert incomplete.missing("full") == (
         "runc",

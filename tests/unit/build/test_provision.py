@@ -25,7 +25,7 @@ def test_unknown_revision_is_reported_before_the_engine_is_used(
     def use_engine(*_: object) -> NoReturn:
         raise EngineError(" ".join(messages))
 
-    monkeypatch.setattr(jobs, "revision", lambda _: revision)
+    monkeypatch.setattr(jobs, "revision", lambda _, **__: revision)
     monkeypatch.setattr(jobs, "check_space", lambda *_: None)
     monkeypatch.setattr(provision, "ensure_engine", use_engine)
     with pytest.raises(EngineError) as caught:

@@ -12,6 +12,7 @@ from tests.support.drivers import CLOSED, OPEN, TABLE, row
 from worker_images.cli import compat, main
 from worker_images.files import ROOT
 from worker_images.model.drivers import chart, kernel, table, version
+from worker_images.model.tree import Tree
 
 
 def run_compat(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -188,7 +189,7 @@ def test_chart_shows_the_driver_table(tmp_path: Path, capsys: pytest.CaptureFixt
     assert drawn == (ROOT / "docs/drivers.svg").read_text(), (
         "run: ./build.py compat --svg docs/drivers.svg"
     )
-    pinned = compat._pinned(ROOT / "versions.yaml")  # noqa: SLF001
+    pinned = compat._pinned(ROOT / "versions.yaml", Tree(ROOT))  # noqa: SLF001
     assert chart.svg(TABLE, pinned) == drawn
     assert chart.svg(table.Table(TABLE.releases[:-1]), pinned) != drawn
     assert all(f">{each}</text>" in drawn for each in TABLE.drivers if each not in pinned.fleet)

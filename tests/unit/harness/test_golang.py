@@ -25,6 +25,7 @@ def case(
     locked: Lock,
     changes: Mapping[str, object],
     source: Source = "packages",
+    root: Path = ROOT,
 ) -> Case:
     """The case of slim, in which gVisor has these changes in the lock, and a fork in the pins."""
     gvisor = replace(locked.modules["gvisor"], **changes)  # type: ignore[arg-type]
@@ -34,7 +35,7 @@ def case(
     components = {"gvisor": pin.model_copy(update={"packages": packages})}
     pins = project.pins.model_copy(update={"components": components})
     lock = replace(locked, modules={**locked.modules, "gvisor": gvisor})
-    return Case("slim", source, "", pins, project.catalog, lock, "", "built", "amd64")
+    return Case(root, "slim", source, "", pins, project.catalog, lock, "", "built", "amd64")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_own_module_is_the_pinned_one_a_fork_or_patched_sources(
 
 
 def test_patched_sources_have_no_hash_and_a_fork_has_that_of_go_sum(
-    project: Project, locked: Lock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    project: Project, locked: Lock, tmp_path: Path
 ) -> None:
     patched = case(project, locked, {"patches": PATCHES, "tree": TREE})
     assert golang.sums(patched, "gvisor")[golang.own(patched, "gvisor")] == ""
@@ -60,8 +61,7 @@ def test_patched_sources_have_no_hash_and_a_fork_has_that_of_go_sum(
     folder.mkdir(parents=True)
     own = (ROOT / "images/components/gvisor/go.sum").read_text()
     (folder / "go.sum").write_text(f"{own}example.com/gvisor v0.1.0 h1:fork=\n")
-    monkeypatch.setattr(golang, "ROOT", tmp_path)
-    fork = case(project, locked, {"replace": "x v0 h1"})
+    fork = case(project, locked, {"replace": "x v0 h1"}, root=tmp_path)
     assert golang.sums(fork, "gvisor")[golang.own(fork, "gvisor")] == "h1:fork="
 
 

@@ -88,7 +88,7 @@ def gather(root: Path) -> Facts:
         release=pinned.components[COMPONENT].version,
         releases=loaded.table,
         cluster=tuple(cluster.faults(cluster.Facts.here())),
-        layers_copied_on=layers_copied_on(root, ENGINE),
+        layers_copied_on=layers_copied_on(loaded.checkout, ENGINE),
     )
 
 
@@ -122,10 +122,10 @@ def _probes(root: Path, loaded: Project) -> dict[str, Callable[[], str]]:
     module, version, *_ = gvisor.split()
     proxy = re.split("[,|]", os.environ.get("GOPROXY") or GO_PROXY)[0]
     return {
-        "python": partial(check_environment, root),
+        "python": partial(check_environment, loaded.checkout),
         "debian tools": partial(check_tools, pinned.source),
         "disk": partial(check_disk, root),
-        "engine": partial(check_engine, root),
+        "engine": partial(check_engine, loaded.checkout),
         "certificates": check_certificates,
         "debian mirror": partial(
             check_reachable,

@@ -4,16 +4,23 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from worker_images.build.update.values import Change
-from worker_images.errors import DriftError
+from worker_images.errors import DriftError, UsageError
 from worker_images.model.document import Document, Location, dotted, parse
 
 
 def edited(data: bytes, name: str, changes: Sequence[Change]) -> bytes:
     """Return the file with each old value replaced by the new one.
 
-    Raises DriftError if the file has another value than the old one.
+    Raises DriftError if the file has another value than the old one, and UsageError for the file of
+    a project whose checkout has the pin.
     """
     document = parse(data, name)
+    missing = {each.location[:2] for each in changes} - document.marks.keys()
+    if missing:
+        raise UsageError(
+            f"{name}: no {', '.join(sorted(map(dotted, missing)))}, which the checkout pins; take"
+            " the next version of the checkout, or add a pin of your own first: docs/projects.md"
+        )
     before = dict(scalars(document.value))
     lines = data.decode().split("\n")
     for change in changes:

@@ -1,14 +1,19 @@
 """Frozen values: commits that the sources offer, and proposals made from them."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from pathlib import Path
+from typing import Self
 
 from worker_images.model.document import Location
 from worker_images.model.drivers.table import Release, Table
+from worker_images.model.tree import Tree
 
+CHECKSUMS = "images/components/gvisor/checksums.json"
 PSEUDO_VERSION = re.compile(r"v0\.0\.0-([0-9]{14})-([0-9a-f]{12})")
 
 
@@ -68,6 +73,12 @@ class Facts:
 
     releases: Table
     sha512: Mapping[str, str]
+
+    @classmethod
+    def read(cls, root: Path, releases: Table) -> Self:
+        """Read the checksums of a checkout or a project."""
+        checksums = json.loads(Tree(root).find(CHECKSUMS).read_text())["runsc_sha512"]
+        return cls(releases, {release: row["amd64"] for release, row in checksums.items()})
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,15 @@ HOST = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname(
 
 @dataclass(frozen=True)
 class Request:
-    """The tested image (an archive or a root), the command's options, and the checkout or kit."""
+    """The tested image (an archive or a root), the command's options, and the checkout or kit.
+
+    `home` is the folder with the images: a project, or else the same.
+    """
 
     image: Path
     options: argparse.Namespace
     root: Path
+    home: Path
     folder: Path
 
 
@@ -61,7 +65,7 @@ def _check_usable(name: str, request: Request) -> None:
     folder = f"tests/{name}"
     if not (request.root / folder).is_dir():
         raise _NoResultsError(f"{folder} is only in a checkout, not in the GPU kit")
-    built = build_of(request.image, request.root)
+    built = build_of(request.image, request.home)
     if name == "image" and not built:
         raise _NoResultsError(f"{folder} tests only images of this checkout: out/NAME/image.tar")
     if name == "workload" and built and built.architecture not in {"", HOST}:
@@ -86,7 +90,7 @@ class Build:
 
 
 def build_of(image: Path | str, root: Path) -> Build | None:
-    """Return how this checkout built an image, by its record; None for any other image."""
+    """Return how a checkout or project built an image, by its record; None for any other image."""
     path = Path(image).resolve()
     folder = path.parent
     if path != root.resolve() / "out" / folder.name / "image.tar":
@@ -101,11 +105,12 @@ def build_of(image: Path | str, root: Path) -> Build | None:
 def _options(name: str, request: Request) -> list[str]:
     image = [f"--image={request.image}", *(["--trust"] if request.options.trust else [])]
     drivers = [f"--driver={driver}" for driver in request.options.driver]
+    project = [f"--project={request.home}"] if request.home != request.root else []
     if name == "image":
-        built = build_of(request.image, request.root)
-        return [*(built.options if built else ()), *image, *drivers]
+        built = build_of(request.image, request.home)
+        return [*(built.options if built else ()), *project, *image, *drivers]
     if name == "workload":
-        return [*image, *drivers, f"--python={request.options.python}"]
+        return [*project, *image, *drivers, f"--python={request.options.python}"]
     if name == "pod":
         return _pod_options(request)
     return []

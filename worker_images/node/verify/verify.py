@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the user's python; some rows need torch in it",
     )
     trust.add_argument(parser)
+    trust.add_project(parser)
     _add_pod(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     parser.add_argument(
@@ -100,10 +101,14 @@ def _add_pod(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the command: its options, the checkout or kit, and the log."""
+    """One run of the command: its options, the checkout or kit, and the log.
+
+    `home` is the folder with the images: a project, or else the same.
+    """
 
     options: argparse.Namespace
     root: Path
+    home: Path
     log: Log
     drivers: Table
     scratch: Path
@@ -115,15 +120,17 @@ def main(options: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
     Raises UsageError for an image that is not trusted, and PlaceError, ImageError and OSError if
     the machine is at fault.
     """
-    built = root / IMAGE
+    home: Path = options.project or root
+    built = home / IMAGE
     image = options.image or (str(built) if built.exists() else "")
     if problem := _usage_problem(options, image):
         return USAGE, problem
     with tempfile.TemporaryDirectory() as scratch:
         # An unprivileged sandbox reads its bundle below this folder.
         Path(scratch).chmod(0o711)
-        drivers = table.read(root / DRIVERS)
-        checked = _check(Run(options, root, log, drivers, Path(scratch)), image)
+        own = home / DRIVERS
+        drivers = table.read(own if own.exists() else root / DRIVERS)
+        checked = _check(Run(options, root, home, log, drivers, Path(scratch)), image)
     _write(options.json, page.as_json(checked))
     _write(options.html, page.html(checked))
     return OK if checked.passed else CHECK_FAILED, page.text(checked)
@@ -156,9 +163,9 @@ def _check(run: Run, image: str) -> Checklist:
     _check_machine(run.options)
     file = _open_image(image, run) if image else Path()
     if image:
-        trust.require(run.root, image, trust.image_id(file), trust=run.options.trust)
+        trust.require(run.home, image, trust.image_id(file), trust=run.options.trust)
         run.log(f"programs of {image} run as root on this machine")
-    request = suites.Request(file, run.options, run.root, run.scratch)
+    request = suites.Request(file, run.options, run.root, run.home, run.scratch)
     results = suites.run(selected, request, run.log)
     entries = []
     for row in rows:
@@ -206,7 +213,7 @@ def _missing_option(row: Row, run: Run, image: str) -> str:
         "": True,
         "--context CTX": options.context,
         "--context CTX --image FILE": options.context and options.image,
-        "--driver VERSION": options.driver or options.node or suites.build_of(image, run.root),
+        "--driver VERSION": options.driver or options.node or suites.build_of(image, run.home),
     }
     return "" if is_given[row.needs] else row.needs
 

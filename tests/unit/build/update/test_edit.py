@@ -4,7 +4,7 @@ import pytest
 
 from worker_images.build.update import edit
 from worker_images.build.update.values import Change
-from worker_images.errors import DriftError
+from worker_images.errors import DriftError, UsageError
 from worker_images.files import ROOT
 from worker_images.model.document import parse
 from worker_images.model.pins import Pins, load
@@ -91,3 +91,9 @@ def test_edited_file_loads() -> None:
     loaded = Pins.model_validate(parse(result, "versions.yaml").value)
     assert loaded.go.toolchain == "1.26.12"
     assert loaded.model_copy(update={"go": before.go, "components": before.components}) == before
+
+
+def test_pin_that_a_project_takes_from_its_checkout_is_not_edited() -> None:
+    change = Change(("components", "gvisor", "version"), "20260622.0", "20260817.0")
+    with pytest.raises(UsageError, match=r"no components\.gvisor, which the checkout pins; take"):
+        edit.edited(b'source: "packages"\n', "versions.yaml", [change])

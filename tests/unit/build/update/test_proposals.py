@@ -15,7 +15,6 @@ from worker_images.build.update.values import (
     Verdict,
     date_of,
 )
-from worker_images.cli import update
 from worker_images.files import ROOT
 from worker_images.model.drivers.table import COMPONENT, DRIVERS, Release, ordered, read
 from worker_images.model.pins import Pins, load
@@ -33,7 +32,7 @@ def old_pins() -> Pins:
 
 @pytest.fixture(scope="module")
 def facts() -> Facts:
-    return update.facts(ROOT, read(ROOT / DRIVERS))
+    return Facts.read(ROOT, read(ROOT / DRIVERS))
 
 
 def propose(
