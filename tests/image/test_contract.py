@@ -217,6 +217,14 @@ def test_component_files_have_their_declared_modes(
     )
 
 
+def test_component_reports_its_version(component: str, host: Host, case: Case) -> None:
+    """The commands in a component's expect.yaml print what it says."""
+    expected = expect.component(case.root, component, case.architecture).reports
+    version = case.reported_version(component)
+    for command, text in expected.items():
+        assert host.check_output(command).startswith(text.format(version=version))
+
+
 @pytest.mark.mode("built")
 def test_size_is_within_budget(image: Image, case: Case) -> None:
     budget = expect.variant(case.root, case.variant).budget(case.source, case.architecture)

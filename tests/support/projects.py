@@ -1,57 +1,22 @@
-"""Small projects for tests, on top of this checkout."""
+"""Small projects on this checkout: the one of docs/projects.md, and one that has pins alone."""
 
+import re
 import shutil
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 from worker_images.files import ROOT
 
-COMPONENT = """\
-argument: "JQ_VERSION"
-packages:
-  kind: "debian"
-  package: "jq"
-  architectures: ["amd64", "arm64"]
-upstream:
-  kind: "debian"
-  package: "jq"
-licence: "MIT"
-"""
-EXPECT = """\
-files:
-  /usr/bin/jq: "0755"
-marks: ["jq - commandline JSON processor"]
-traces: ["*/jq"]
-"""
-VARIANT = """\
-purpose: "slim and jq"
-components: ["gvisor", "jq"]
-platforms: ["amd64"]
-"""
-VARIANT_EXPECT = """\
-megabytes:
-  amd64: "80"
-environment:
-  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""
-PINS = """\
-components:
-  jq:
-    version: "1.7"
-fleet:
-  drivers: ["580.159.04"]
-"""
-FILES = {
-    "versions.yaml": PINS,
-    "images/components/jq/component.yaml": COMPONENT,
-    "images/components/jq/expect.yaml": EXPECT,
-    "images/tools/variant.yaml": VARIANT,
-    "images/tools/expect.yaml": VARIANT_EXPECT,
-}
+PAGE = ROOT / "docs" / "projects.md"
+BLOCK = re.compile(r"^ *```\w+ (\S+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+# The files of its steps, by path.
+FILES = {name: textwrap.dedent(text) for name, text in BLOCK.findall(PAGE.read_text())}
 
 
-def write(folder: Path, files: dict[str, str] | None = None) -> Path:
-    """Write a project with a component and a variant of its own, and other files over them."""
-    for name, text in {**FILES, **(files or {})}.items():
+def write(folder: Path, others: Mapping[str, str] = {}) -> Path:
+    """Write the project of the page, with other files over its own."""
+    for name, text in {**FILES, **others}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

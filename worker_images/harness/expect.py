@@ -17,6 +17,9 @@ RIGHTS = pattern(
 )
 MEGABYTES = pattern(r"^[0-9]{1,4}(\.[0-9]{1,2})?$", "megabytes (10^6 bytes), such as 48")
 
+COMMAND = pattern(r"^[a-z0-9][0-9A-Za-z._/ +-]*$", "a program and its arguments")
+
+Command = Annotated[str, StringConstraints(pattern=COMMAND)]
 Path_ = Annotated[str, StringConstraints(pattern=PATH)]
 Rights = Annotated[str, StringConstraints(pattern=RIGHTS)]
 Megabytes = Annotated[str, StringConstraints(pattern=MEGABYTES)]
@@ -55,11 +58,13 @@ class ComponentExpectation(Holding):
 
     `architectures` has the paths that differ between them. `traces` are path patterns, `marks`
     texts that only its own programs contain. Go programs need none: their tables name the main
-    package.
+    package. `reports` are commands, and what their output begins with; {version} is the version
+    that the image must report.
     """
 
     traces: Patterns
     marks: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    reports: dict[Command, str] = Field(default_factory=dict)
     architectures: dict[str, Holding] = Field(default_factory=dict)
 
     def of(self, architecture: str) -> Self:

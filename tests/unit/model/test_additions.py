@@ -14,6 +14,8 @@ CHECKOUT = project.read(ROOT)
 RELEASE = CHECKOUT.release
 RUNC = (ROOT / "images/components/runc/component.yaml").read_text()
 SLIM = (ROOT / "images/slim/variant.yaml").read_text()
+JQ = "images/components/jq/component.yaml"
+UNNAMED = projects.FILES["versions.yaml"].replace("fleet", '    instead_of: "1"\nfleet')
 PIN = 'components:\n  criu:\n    version: "4.2"\n'
 
 
@@ -71,7 +73,11 @@ REFUSED = {
         r"/versions.yaml:4:5: components.criu.instead_of: the checkout pins 4\.1\.1 now, not 4\.0;",
     ),
     "a pin that replaces nothing": (
-        {"versions.yaml": projects.PINS.replace("fleet", '    instead_of: "1"\nfleet')},
+        {
+            "versions.yaml": projects.FILES["versions.yaml"].replace(
+                "fleet", '    instead_of: "1"\nfleet'
+            )
+        },
         r"/versions.yaml:4:5: components.jq.instead_of: replaces no pin; .*; delete it$",
     ),
     "an unknown key": (
@@ -91,7 +97,7 @@ REFUSED = {
         r"/images/slim/variant.yaml:1:1: \(file\): the checkout has slim too; ",
     ),
     "a component that replaces nothing": (
-        {"images/components/jq/component.yaml": f'{projects.COMPONENT}replaces: "x"\n'},
+        {JQ: f'{projects.FILES[JQ]}replaces: "x"\n'},
         r"/images/components/jq/component.yaml:10:1: replaces: replaces no folder; ",
     ),
     "a replaced component without its own files": (
