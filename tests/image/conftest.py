@@ -23,7 +23,6 @@ from worker_images.harness.plugin import (
     one_line_errors,
     require_host_architecture,
 )
-from worker_images.model import rootfs
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS, Release
 from worker_images.model.oci import elf
@@ -158,7 +157,7 @@ def declared(packages: Mapping[str, Installed], case: Case) -> dict[str, Declare
                 case.architecture,
                 every=case.mode == "built",
             ),
-            rootfs.load(case.root),
+            case.rules,
         )
 
 

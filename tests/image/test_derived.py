@@ -12,7 +12,6 @@ from worker_images.harness.derived import Derivation, Promise
 from worker_images.harness.plugin import one_line_errors
 from worker_images.harness.programs import Mark
 from worker_images.harness.updates import Updates
-from worker_images.model import rootfs
 from worker_images.model.drivers.table import Release
 from worker_images.model.oci.image import Entry, Image
 from worker_images.untrusted import listed
@@ -55,7 +54,7 @@ def newer(image: Image, worker: Image, case: Case) -> Updates:
         found = updates.newer(image, worker)
         locked = case.lock.packages[case.architecture]
         files = closed_world.debs(found, case.pins.debian, locked, case.architecture, every=False)
-        return updates.updates(worker, files, rootfs.load(case.root))
+        return updates.updates(worker, files, case.rules)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from worker_images.harness import closed_world, dpkg, expect, libraries
 from worker_images.harness.closed_world import Declared
 from worker_images.harness.collection import Case
 from worker_images.harness.dpkg import Installed
-from worker_images.model import rootfs
 from worker_images.model.oci.image import Entry, Image
 
 pytestmark = pytest.mark.source("packages")
@@ -35,7 +34,7 @@ def test_packages_are_those_of_the_lock(packages: Mapping[str, Installed], case:
         for root in roots
         for package in case.lock.packages[case.architecture].of(root)
     }
-    excluded = rootfs.load(case.root).packages.keys()
+    excluded = case.rules.packages.keys()
     expected = {name: version for name, version in locked.items() if name not in excluded}
     assert {name: package.version for name, package in packages.items()} == expected
 
@@ -48,12 +47,12 @@ def test_dependencies_of_packages_are_installed(packages: Mapping[str, Installed
 
 @pytest.mark.mode("built")
 def test_excluded_packages_are_absent(packages: Mapping[str, Installed], case: Case) -> None:
-    assert not rootfs.load(case.root).packages.keys() & packages.keys()
+    assert not case.rules.packages.keys() & packages.keys()
 
 
 @pytest.mark.mode("built")
 def test_dropped_paths_are_absent_from_every_layer(image: Image, case: Case) -> None:
-    assert closed_world.leftovers(image, rootfs.load(case.root)) == []
+    assert closed_world.leftovers(image, case.rules) == []
 
 
 @pytest.mark.mode("built")
@@ -73,7 +72,7 @@ def test_programs_are_built_for_the_architecture(image: Image, case: Case) -> No
 def test_every_path_of_every_layer_is_declared(
     image: Image, declared: Mapping[str, Declared], case: Case
 ) -> None:
-    found = closed_world.findings(image, declared, rootfs.load(case.root))
+    found = closed_world.findings(image, declared, case.rules)
     assert not found, "\n".join(found)
 
 

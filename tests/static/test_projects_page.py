@@ -1,6 +1,7 @@
 """Does docs/projects.md list every name that a project relies on?"""
 
 import re
+from typing import get_args
 
 import pytest
 
@@ -8,8 +9,8 @@ from worker_images import errors
 from worker_images.files import ROOT
 from worker_images.harness.expect import ComponentExpectation, VariantExpectation
 from worker_images.model.catalog import Variant
-from worker_images.model.component import Definition
-from worker_images.model.pins import ComponentPin, Pins
+from worker_images.model.component import Definition, Origin
+from worker_images.model.pins import ComponentPin, Fork, PackagesPin, Pins, UpstreamPin
 
 PAGE = (ROOT / "docs" / "projects.md").read_text()
 STABLE = PAGE.split("## What is stable\n")[1]
@@ -19,7 +20,14 @@ CODES = {
     if isinstance(each, type) and issubclass(each, errors.ImageBuildError)
 } - {errors.ImageBuildError.exit_code}
 NAMES = {
-    "keys of `versions.yaml`": {*Pins.model_fields, *ComponentPin.model_fields},
+    "keys of `versions.yaml`": {
+        key
+        for model in (Pins, ComponentPin, PackagesPin, UpstreamPin, Fork)
+        for key in model.model_fields
+    },
+    "keys below its `packages` and `upstream`": {
+        key for model in get_args(Origin) for key in model.model_fields
+    },
     "keys of `component.yaml`": {*Definition.model_fields},
     "keys of `variant.yaml`": {*Variant.model_fields},
     "keys of a component's `expect.yaml`": {*ComponentExpectation.model_fields},

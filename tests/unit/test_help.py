@@ -7,7 +7,7 @@ import pytest
 
 from worker_images.files import ROOT
 
-PROGRAMS = ("bench", "examples.beta9")
+PROGRAMS = ("bench",)
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":

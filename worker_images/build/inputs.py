@@ -16,7 +16,7 @@ from worker_images.model.drivers.table import COMPONENT
 from worker_images.model.lock import Lock, Package
 from worker_images.model.pins import Source
 from worker_images.model.project import Project
-from worker_images.model.rootfs import Rules
+from worker_images.model.rootfs import Rules, dropping
 
 # Compilers run on this architecture; they cross-compile for the others.
 BUILDER: Architecture = "amd64"
@@ -207,7 +207,8 @@ def _roots(
         yield patch_program(project, locked)
     for name in components:
         if name in own.holds:
-            yield Root(name, without(project, own.of(name), own.of(below[name])), rules)
+            packages = without(project, own.of(name), own.of(below[name]))
+            yield Root(name, packages, dropping(rules, project.catalog.dropped([name])))
         elif below[name] == BASE and name in native.holds:
             # Programs that run here.
             yield Root(name, without(project, native.of(name), native.of(BASE)), rules)

@@ -57,7 +57,7 @@ def roots(catalog: Catalog, architecture: Architecture) -> RootRequest:
         origin = definition.packages
         cgo = isinstance(origin, GoModule) and origin.builder == "cgo"
         below[name] = compiler if cgo else "base"
-        own = (origin.package,) if isinstance(origin, DebianPackage) else origin.builder_packages
+        own = origin.names if isinstance(origin, DebianPackage) else origin.builder_packages
         if compiler == "target" and not isinstance(origin, DebianPackage):
             # Programs run on amd64: those of cgo are among cross, others in amd64's own root.
             own = tuple(each for each in own if each.endswith(DEVELOPMENT))

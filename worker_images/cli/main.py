@@ -178,7 +178,7 @@ def _run_in(named: Sequence[str], argv: list[str], root: Path) -> str:
     """Run a command; for a project, messages name commands that work on it."""
     if not named:
         return _run(argv, root, console.print_progress)
-    folder, as_json = projects.folder_of(named), "--json" in argv
+    folder, is_content = projects.folder_of(named), projects.prints_content(argv)
 
     def progress(text: str) -> None:
         console.print_progress(projects.with_option(text, named[0]))
@@ -187,9 +187,10 @@ def _run_in(named: Sequence[str], argv: list[str], root: Path) -> str:
         text = _run(argv, folder, progress)
     except ImageBuildError as error:
         error.args = (projects.with_option(str(error), named[0]),)
-        error.output = error.output if as_json else projects.with_option(error.output, named[0])
+        if not is_content:
+            error.output = projects.with_option(error.output, named[0])
         raise
-    return text if as_json else projects.with_option(text, named[0])
+    return text if is_content else projects.with_option(text, named[0])
 
 
 def interrupted(command: str) -> str:

@@ -38,6 +38,12 @@ def folder_of(named: Sequence[str]) -> Path:
     return tree.of_option(Path(named[0]))
 
 
+def prints_content(argv: Sequence[str]) -> bool:
+    """Whether the result of a command is data or the content of files, which stays as it is."""
+    options = {word.partition("=")[0] for word in argv}
+    return bool(options & {"--json", "--print"} or {*argv[:1]} & {"accept", "changes"})
+
+
 def with_option(text: str, folder: str) -> str:
     """A text in which each command works on a project instead of the checkout."""
     program = f"./build.py {OPTION} {shlex.quote(folder)} "

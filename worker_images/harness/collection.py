@@ -13,6 +13,7 @@ from worker_images.harness.options import leave_out
 from worker_images.model import catalog, pins, project, seal
 from worker_images.model.component import DebianPackage, GoModule
 from worker_images.model.lock import Lock, Module, lock_of
+from worker_images.model.rootfs import Rules, dropping
 
 IMAGE_TESTS = ROOT / "tests" / "image"
 CASE = pytest.StashKey["Case"]()
@@ -41,6 +42,11 @@ class Case:
         return self.catalog.variants[self.variant].components
 
     @property
+    def rules(self) -> Rules:
+        """What the image leaves out of its Debian packages."""
+        return dropping(self.catalog.rules, self.catalog.dropped(self.components))
+
+    @property
     def modules(self) -> dict[str, str]:
         """The Go module of each component that has one, in all variants."""
         found = {name: each.packages for name, each in self.catalog.components.items()}
@@ -54,7 +60,9 @@ class Case:
     def debian_packages(self) -> tuple[str, ...]:
         """The Debian packages among the variant's components."""
         held = (self.catalog.components[name].packages for name in self.components)
-        return tuple(each.package for each in held if isinstance(each, DebianPackage))
+        return tuple(
+            name for each in held if isinstance(each, DebianPackage) for name in each.names
+        )
 
     def labels(self, drivers: Sequence[str]) -> dict[str, str]:
         """The labels of a worker image that begin with "worker."; its runsc serves the drivers."""

@@ -1,6 +1,6 @@
 """The folders below images/: components, variants and the packages of the base."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, get_args
@@ -85,6 +85,12 @@ class Catalog:
         return tuple(
             name for name in self.variants[variant].components if name not in self.components
         )
+
+    def dropped(self, names: Iterable[str]) -> dict[str, str]:
+        """Patterns of files that components leave out of their Debian packages, with reasons."""
+        origins = (self.components[name].packages for name in names)
+        found = (each.dropped for each in origins if isinstance(each, DebianPackage))
+        return {pattern: reason for each in found for pattern, reason in each.items()}
 
     @property
     def buildable(self) -> tuple[str, ...]:

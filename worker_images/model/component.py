@@ -15,6 +15,7 @@ from worker_images.model.pins import (
     Source,
     Version,
 )
+from worker_images.model.rootfs import Line, Pattern
 from worker_images.model.schema import Strict, pattern
 
 Architecture = Literal["amd64", "arm64"]
@@ -72,10 +73,20 @@ class Wheel(_Origin):
 
 
 class DebianPackage(_Origin):
-    """A Debian package, with the packages that it depends on."""
+    """A Debian package and others of the same layer, with the packages that they depend on.
+
+    `dropped` are patterns of their files that are left out, each with its reason.
+    """
 
     kind: Literal["debian"]
     package: DebianName
+    also: Packages = ()
+    dropped: dict[Pattern, Line] = Field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All packages that are named; the version of the component is that of the first."""
+        return (self.package, *self.also)
 
 
 class Archive(Strict):

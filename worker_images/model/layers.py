@@ -123,7 +123,8 @@ LAYERS = (
     ),
     Layer(
         "component",
-        "Do the steps of CONTRIBUTING.md add a component that builds and passes its tests?",
+        "Do the steps of CONTRIBUTING.md and docs/projects.md add a component that builds and"
+        " passes its tests?",
         "an engine",
         images="full",
     ),
@@ -176,8 +177,8 @@ LAYERS = (
     ),
     Layer(
         "examples",
-        "Does a derived image build, and does it still contain all layers of the worker image?",
+        "Does a project with a variant of its own build, pass its tests, and still contain all"
+        " layers of full?",
         "an engine",
-        images="full",
     ),
 )

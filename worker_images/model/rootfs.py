@@ -1,5 +1,6 @@
 """images/base/rootfs.yaml: how a root filesystem differs from its Debian packages."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,13 @@ class Rules(Strict):
     links: dict[Pattern, Line]
     files: dict[Pattern, Pattern]
     folders: dict[Pattern, Line]
+
+
+def dropping(rules: Rules, patterns: Mapping[str, str]) -> Rules:
+    """Rules that also leave out a component's patterns."""
+    return (
+        rules.model_copy(update={"dropped": {**rules.dropped, **patterns}}) if patterns else rules
+    )
 
 
 def load(root: Path) -> Rules:

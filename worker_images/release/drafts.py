@@ -77,8 +77,8 @@ def build(
 
     Raises PolicyError for an unrecorded change of the checkout, and the errors of a build.
     """
-    revision = record.revision(project.root, in_subfolder=not project.stands_alone)
-    if fault := "" if request.allow_dirty else _unrecorded(project.root, revision):
+    revision = revision_of(project)
+    if fault := "" if request.allow_dirty else _unrecorded(project):
         raise PolicyError(
             f"a release must name the commit that it was built from, and {fault}, or use"
             " --allow-dirty to try it out"
@@ -100,8 +100,18 @@ def build(
     )
 
 
-def _unrecorded(root: Path, revision: str) -> str:
-    """Why a revision does not record the checkout; empty if it does."""
+def revision_of(project: Project) -> str:
+    """The revision of a project, or of the checkout if it stands alone."""
+    return record.revision(project.root, in_subfolder=not project.stands_alone)
+
+
+def _unrecorded(project: Project) -> str:
+    """Why revisions do not record the project and its checkout; empty if they do."""
+    checkout = _fault(project.checkout, record.revision(project.checkout))
+    return checkout or _fault(project.root, revision_of(project))
+
+
+def _fault(root: Path, revision: str) -> str:
     if revision == UNKNOWN:
         return f"{root} is not a git clone; release from a clone"
     if not revision.endswith("-dirty"):

@@ -7,6 +7,7 @@ import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from worker_images.build import record
 from worker_images.build.inputs import Input, Modules, Root, Text, Toolchain, Wheel
 from worker_images.build.plan import Plan
 from worker_images.fetch import gomod
@@ -25,6 +26,8 @@ LOCAL_BUILDER = "https://worker-images.invalid/builder/local/v1"
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # The dependency that is the checkout.
 SOURCE = "source"
+# The checkout that a project stands on.
+CHECKOUT = "checkout"
 
 Json = Mapping[str, object]
 
@@ -102,9 +105,14 @@ def _commits(dependencies: object) -> list[str]:
 
 
 def _checkout(project: Project, revision: str, repository: str) -> Iterator[Json]:
-    """The git revision and the lock; a checkout with changes has no digest."""
+    """The git revision and the lock; a checkout with changes has no digest.
+
+    A project has its own revision, and that of the checkout below it.
+    """
     if commit := commit_of(revision):
         yield _named(SOURCE, _address(repository), {"gitCommit": commit})
+    if not project.stands_alone and (commit := commit_of(record.revision(project.checkout))):
+        yield _named(CHECKOUT, "", {"gitCommit": commit})
     text = lock_of(project.versions).read_text()
     yield _named("versions.lock", "", {"sha256": text_digest(text)})
 

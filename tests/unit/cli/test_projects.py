@@ -163,6 +163,17 @@ def test_message_names_the_command_for_the_project(text: str) -> None:
     assert with_option(text, "../w") == TEXTS[text]
 
 
+def test_printed_dockerfile_is_the_rendered_one(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It names a command, which stays as it is."""
+    command = ["--project", str(own), "--variant", "slim", "--source", "packages"]
+    assert main.main([*command, "--print", "dockerfile"], ROOT) == 0
+    printed = capsys.readouterr().out
+    assert printed == (ROOT / "images/slim/Dockerfile.worker").read_text()
+    assert "`./build.py render`" in printed
+
+
 def test_folder_in_a_command_is_quoted() -> None:
     found = with_option("run: make lock", "my workers")
     assert found == "run: ./build.py --project 'my workers' lock"
