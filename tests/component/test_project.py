@@ -41,11 +41,11 @@ def run(endpoint: Endpoint) -> Run:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The project of docs/projects.md after accept, the output, and if the checkout changed."""
+    """The accepted project, the output, and the files of the checkout that changed meanwhile."""
 
     folder: Path
     output: str
-    checkout_changed: bool
+    changed: set[Path]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def first(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Accepted:
     before = state(ROOT)
     folder = projects.write(tmp_path_factory.mktemp("first") / "project")
     output = accept(run, folder)
-    return Accepted(folder, output, state(ROOT) != before)
+    return Accepted(folder, output, {path for path, _ in before.items() ^ state(ROOT).items()})
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_accept_writes_below_the_project_alone(first: Accepted) -> None:
         "images/tools/Dockerfile.upstream",
         "images/tools/Dockerfile.worker",
     }
-    assert not first.checkout_changed
+    assert first.changed == set()
 
 
 def test_layers_of_the_checkout_are_the_same_bytes_in_a_project(first: Accepted) -> None:
@@ -152,3 +152,17 @@ def test_next_version_of_the_checkout_is_taken(run: Run, accepted: Path, tmp_pat
     accept(run, accepted, newer)
     assert run(*check, checkout=newer).returncode == 0
     assert "1" * 64 in (accepted / "versions.lock").read_text()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("test", "workload"), ("verify", "--image", "out/tools/image.tar"), ("report",)],
+    ids=lambda command: command[0],
+)
+def test_command_works_on_the_image_of_a_project(
+    command: tuple[str, ...], run: Run, first: Accepted
+) -> None:
+    words = [str(first.folder / word) if word.startswith("out/") else word for word in command]
+    done = run(*words, "--project", str(first.folder))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^Yes: .*(worker:tools may be used|checks passed)", done.stdout, re.MULTILINE)

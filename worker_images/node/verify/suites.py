@@ -113,7 +113,7 @@ def _options(name: str, request: Request) -> list[str]:
         return [*project, *image, *drivers, f"--python={request.options.python}"]
     if name == "pod":
         return _pod_options(request)
-    return []
+    return project
 
 
 def _pod_options(request: Request) -> list[str]:
