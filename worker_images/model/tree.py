@@ -53,8 +53,8 @@ class Tree:
 
     def part(self, component: str, name: str) -> Path:
         """A file or folder of a component, which a project may add to one of the checkout."""
-        folder, place = self.component(component), f"{COMPONENTS}/{component}/{name}"
-        return folder / name if folder.is_relative_to(self.root) else self.find(place)
+        folder, place = self.component(component), Path(COMPONENTS) / component
+        return folder / name if folder == self.root / place else self.find(place / name)
 
     def glob(self, pattern: str) -> Iterator[Path]:
         """The files of all folders that match a pattern, without the checkout's replaced ones."""
@@ -73,7 +73,7 @@ class Tree:
 
 def of_option(folder: Path) -> Path:
     """The folder that --project names; raises UsageError if it holds no project."""
-    root = folder.absolute()
+    root = folder.resolve()
     if not (root / VERSIONS).is_file():
         raise UsageError(f"--project {folder}: no {VERSIONS} there; docs/projects.md shows one")
     if root != ROOT and Tree(root).stands_alone:

@@ -23,7 +23,7 @@ def add_project(parser: argparse.ArgumentParser) -> None:
     """Add the option that names a project, whose images were built from a checkout."""
     parser.add_argument(
         "--project",
-        type=lambda name: Path(name).absolute(),
+        type=lambda name: Path(name).resolve(),
         metavar="DIR",
         help="the project whose images are checked; default: this checkout or kit",
     )
