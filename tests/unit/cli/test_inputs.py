@@ -1,13 +1,16 @@
 """The command lock, for pins other than those of the checkout."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from worker_images.build import resolve
+from worker_images.build.published import File
 from worker_images.cli import inputs
 from worker_images.errors import UsageError
+from worker_images.model.lock import Lock
 from worker_images.model.project import Project
 
 
@@ -77,3 +80,12 @@ def test_check_of_other_modules_is_not_refused(checkout: Path, resolved: list[Pa
     path = write_pins(checkout, *RUNC)
     assert inputs.lock([f"--versions={path}", "--check"], checkout, print) == "True"
     assert resolved == [path]
+
+
+def test_fetch_brings_published_files_if_upstream_is_the_source(
+    project: Project, locked: Lock
+) -> None:
+    pins = project.pins.model_copy(update={"source": "upstream"})
+    for loaded, count in ((project, 0), (replace(project, pins=pins), 3)):
+        found = inputs._all_inputs(loaded, locked)  # noqa: SLF001 - what the command copies
+        assert len([each for each in found if isinstance(each, File)]) == count
