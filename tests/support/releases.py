@@ -26,7 +26,7 @@ SLIM = Platform(
     ("535.129.03", "570.86.15", "580.159.04"),
     PACKAGES,
     (IMAGE, POD, WORKLOAD),
-    ("the runsc binary that gVisor signs",),
+    ("the runsc binary that gVisor publishes",),
     zstd=34_900_000,
 )
 FULL = replace(

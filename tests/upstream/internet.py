@@ -99,14 +99,17 @@ def _write_faults(folder: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 @contextlib.contextmanager
-def running(sites: Path, folder: Path) -> Iterator[Internet]:
-    """Run the hosts with their files in a namespace without a route to anything else."""
+def running(sites: Path, folder: Path, tools: Path) -> Iterator[Internet]:
+    """Run the hosts with their files in a namespace without a route to anything else.
+
+    `tools` is a root filesystem with the program ip.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     signing.certificates(folder / "certificates", hosts.NAMES, expired=hosts.BUCKET)
     (folder / "requests.log").touch()
     _write_faults(folder, EMPTY)
     command = ["unshare", *NAMESPACES, sys.executable, "-m", "tests.upstream.internet"]
-    command += ["serve", str(sites), str(folder)]
+    command += ["serve", str(sites), str(folder), str(tools)]
     with subprocess.Popen(command, cwd=ROOT) as process:
         internet = Internet(process.pid, folder)
         try:
@@ -125,10 +128,10 @@ def _wait_for(file: Path, process: "subprocess.Popen[bytes]") -> None:
         time.sleep(0.05)
 
 
-def serve(sites: Path, folder: Path) -> None:
+def serve(sites: Path, folder: Path, tools: Path) -> None:
     """Set up the namespaces of this process, and answer as the hosts until it is ended."""
     for command in _network():
-        subprocess.run(command, check=True)
+        subprocess.run(["chroot", str(tools), *command], check=True)
     etc = {
         "/etc/resolv.conf": f"nameserver {hosts.NAMESERVER}\n",
         "/etc/hosts": "127.0.0.1 localhost\n",
@@ -154,4 +157,4 @@ def _network() -> Iterator[list[str]]:
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        serve(Path(sys.argv[2]), Path(sys.argv[3]))
+        serve(*map(Path, sys.argv[2:]))

@@ -1,6 +1,7 @@
 """A private CA with a certificate for each host, and keys that sign apt archives; made anew."""
 
 import os
+import stat
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,36 +57,46 @@ def _shell(script: str, *arguments: str | Path) -> None:
 
 @dataclass(frozen=True)
 class Signer:
-    """A key of GnuPG, in a folder of its own."""
+    """A key of GnuPG, which is in a root filesystem with its key, in a folder of the key's name."""
 
-    folder: Path
+    root: Path
+    name: str
 
     @property
     def public(self) -> Path:
         """The key that verifies, in text."""
-        return self.folder / "public.asc"
+        return self.root / self.name / "public.asc"
 
     @property
     def keyring(self) -> Path:
         """The key that verifies, as a keyring."""
-        return self.folder / "public.gpg"
+        return self.root / self.name / "public.gpg"
 
     def sign(self, file: Path, target: Path, option: str) -> None:
         """Sign a file; the option is --clearsign or --detach-sign."""
-        self._gpg("--yes", "--armor", "--output", str(target), option, str(file))
+        target.write_bytes(self._gpg("--armor", option, data=file.read_bytes()))
 
-    def _gpg(self, *words: str) -> bytes:
-        command = ["gpg", "--batch", "--quiet", "--passphrase", "", *words]
-        environment = {**os.environ, "GNUPGHOME": str(self.folder)}
-        return subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+    def _gpg(self, *words: str, data: bytes = b"") -> bytes:
+        command = ["chroot", str(self.root), "gpg", "--homedir", f"/{self.name}"]
+        command += ["--batch", "--quiet", "--passphrase", "", *words]
+        return subprocess.run(command, input=data, capture_output=True, check=True).stdout
 
     @classmethod
-    def make(cls, folder: Path) -> "Signer":
+    def make(cls, root: Path, name: str) -> "Signer":
         """Make a new key."""
-        folder.mkdir(mode=0o700, parents=True)
-        signer = cls(folder)
-        identity = f"{folder.name} <{folder.name}@stand-in.example>"
+        (root / name).mkdir(mode=0o700)
+        signer = cls(root, name)
+        identity = f"{name} <{name}@stand-in.example>"
         signer._gpg("--quick-generate-key", identity, "ed25519", "sign", "never")
         signer.public.write_bytes(signer._gpg("--armor", "--export"))
         signer.keyring.write_bytes(signer._gpg("--export"))
         return signer
+
+
+def unpack(packages: Sequence[Path], root: Path) -> Path:
+    """Unpack GnuPG and what it depends on into a root filesystem, and return that."""
+    for file in packages:
+        subprocess.run(["dpkg-deb", "--extract", str(file), str(root)], check=True)
+    (root / "dev").mkdir(exist_ok=True)
+    os.mknod(root / "dev/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    return root

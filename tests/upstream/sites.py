@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.upstream import gvisor, hosts, hub, nvidia, repositories, slim
+from tests.upstream import gvisor, hosts, hub, nvidia, repositories, signing, slim
 from tests.upstream.signing import Signer
 from worker_images.build.go_programs import Parts
 from worker_images.build.record import exclusive
@@ -71,7 +71,8 @@ class Sites:
 def made(parts: Parts, progress: Callable[[str], None]) -> Sites:
     """Return the files of all hosts; make them once for each state of what they are made from."""
     names = (*REQUIRED, *parts.project.catalog.packages.base)
-    found = apt.resolve(parts.project.pins.debian, {"all": names, "tools": ["debootstrap"]})
+    wanted = {"all": names, "debootstrap": ["debootstrap"], "gpg": ["gpg", "gpg-agent"]}
+    found = apt.resolve(parts.project.pins.debian, wanted)
     images = [ROOT / f"out/{variant}/build.json" for variant in ("slim", "full")]
     inputs = [package.sha256 for packages in found.values() for package in packages]
     inputs.append(
@@ -86,25 +87,21 @@ def made(parts: Parts, progress: Callable[[str], None]) -> Sites:
                 shutil.rmtree(old)
             progress("making the files of the stand-in internet")
             with tempfile.TemporaryDirectory(prefix="part-", dir=cache) as scratch:
-                digests = _make(Path(scratch), parts, found["all"], found["tools"])
+                digests = _make(Path(scratch), parts, found)
                 (Path(scratch) / "sites/digests.json").write_text(json.dumps(asdict(digests)))
                 (Path(scratch) / "sites").rename(target)
     return Sites(target, Digests(**json.loads((target / "digests.json").read_text())))
 
 
-def _make(
-    scratch: Path, parts: Parts, packages: tuple[Package, ...], tools: tuple[Package, ...]
-) -> Digests:
+def _make(scratch: Path, parts: Parts, packages: Mapping[str, tuple[Package, ...]]) -> Digests:
     sites, pins = scratch / "sites", parts.project.pins
     versions = {name: pin.version for name, pin in pins.components.items()}
     registry = sites / hosts.HUB
-    debian, rotated, vendor = (
-        Signer.make(scratch / name) for name in ("debian", "rotated", "nvidia")
-    )
-    _archives(sites / hosts.DEBIAN, packages, scratch, debian)
-    layer = slim.make(
-        sites / hosts.DEBIAN / "debian", _debootstrap(tools, scratch), scratch, debian
-    )
+    gpg = signing.unpack(apt.fetch(packages["gpg"], CACHE / "debs"), scratch / "gpg")
+    debian, rotated, vendor = (Signer.make(gpg, name) for name in ("debian", "rotated", "nvidia"))
+    _archives(sites / hosts.DEBIAN, packages["all"], scratch, debian)
+    program = _debootstrap(packages["debootstrap"], scratch)
+    layer = slim.make(sites / hosts.DEBIAN / "debian", program, scratch, debian)
     config = {
         "Cmd": ["bash"],
         "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],

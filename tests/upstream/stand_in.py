@@ -60,7 +60,7 @@ def started(progress: Callable[[str], None]) -> Iterator[StandIn]:
     with exclusive(RUN.parent / "runs", progress):
         shutil.rmtree(RUN, ignore_errors=True)
         try:
-            with internet.running(made.folder, RUN) as running:
+            with internet.running(made.folder, RUN, private.root) as running:
                 running.give_engine(private.root)
                 engine = running.run(sys.executable, "build.py", "engine", "start")
                 assert engine.returncode == 0, engine.stderr
