@@ -70,6 +70,7 @@ FAILURES: tuple[tuple[str, type[ImageBuildError], str], ...] = (
         "check the network, proxies and CA certificates, then run again",
     ),
 )
+LAST_LINES = 8
 # The line above and below the failed step's last lines.
 RULE = "------"
 # BuildKit's error repeats the failed command, whose text is no cause. Lines of steps have times.
@@ -95,13 +96,15 @@ def of_log(log: Path) -> ImageBuildError:
 
 
 def _failed_step(lines: list[str]) -> list[str]:
-    """The failed step's last lines, which BuildKit repeats, and its errors.
+    """The failed step's errors and last lines, which BuildKit mostly repeats at the end.
 
     Earlier failures that were retried are left out.
     """
     begin = lines.index(RULE) if RULE in lines else len(lines)
     errors = [line for line in lines[:begin] if "ERROR" in line]
-    return [*errors, *lines[begin:]] or lines[-1:]
+    steps = {line.split()[0] for line in errors if re.match(r"#[0-9]+ ERROR", line)}
+    own = [line for line in lines[:begin] if line.split()[0] in steps and STAMP.match(line)]
+    return [*errors, *own[-LAST_LINES:], *lines[begin:]] or lines[-1:]
 
 
 def _patch_fault(lines: list[str]) -> str:

@@ -84,6 +84,19 @@ def test_error_of_a_failed_step_depends_on_its_cause(
     assert type(caught.value) is kind
 
 
+def test_cause_is_found_where_the_engine_does_not_repeat_the_last_lines(tmp_path: Path) -> None:
+    """BuildKit may end before it repeats them; another step's lines are no cause."""
+    lines = (
+        "#7 0.1 E: Failed to fetch http://x  404",
+        "#8 0.1 E: Version '1-1' for 'x' was not found",
+        "#7 CANCELED",
+        '#8 ERROR: process "/bin/sh -c apt-get" did not complete successfully: exit code: 100',
+    )
+    found = failure("\n".join(lines), tmp_path)
+    assert type(found) is FetchError
+    assert "Version '1-1' for 'x' was not found; the repository lacks" in str(found)
+
+
 # What the program patch prints, after the text of an earlier step.
 PATCHED = """\
 #7 0.1 applying images/components/runc/patches/0001-other.patch
