@@ -71,7 +71,8 @@ class Sites:
 def made(parts: Parts, progress: Callable[[str], None]) -> Sites:
     """Return the files of all hosts; make them once for each state of what they are made from."""
     names = (*REQUIRED, *parts.project.catalog.packages.base)
-    wanted = {"all": names, "debootstrap": ["debootstrap"], "gpg": ["base-files", "gpg", "gpg-agent"]}
+    gpg = ("base-files", "gpg", "gpg-agent")
+    wanted = {"all": names, "debootstrap": ("debootstrap",), "gpg": gpg}
     found = apt.resolve(parts.project.pins.debian, wanted)
     images = [ROOT / f"out/{variant}/build.json" for variant in ("slim", "full")]
     inputs = [package.sha256 for packages in found.values() for package in packages]
