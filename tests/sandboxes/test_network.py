@@ -19,9 +19,11 @@ from worker_images.harness.options import not_run
 
 PAGE = "from the sandbox"
 ADDRESS, GATEWAY = f"10.200.{FIRST}.2", f"10.200.{FIRST}.1"
-# The kernel first tests whether the address is its own.
-LINK_ADDRESS = """for _ in $(seq 100); do
-  found=$(ip -6 -o address show dev "$1" scope link -tentative)
+# The kernel first tests whether the address is in use, and has none meanwhile.
+LINK_ADDRESS = """device=$1
+shift
+for _ in $(seq 100); do
+  found=$(ip "$@" -6 -o address show dev "$device" scope link -tentative)
   found=${found#*inet6 }
   found=${found%%/*}
   if [ -n "$found" ]; then echo "$found"; exit; fi
@@ -103,6 +105,7 @@ def test_sandbox_does_not_reach_ports_of_the_worker(network: Network, neighbour:
 def test_container_does_not_reach_the_worker_by_ipv6(runc_network: Network) -> None:
     """Interfaces have addresses of their link without any command."""
     launcher, sandbox = runc_network.launcher, runc_network.namespace()
+    launcher.worker(LINK_ADDRESS, "eth0", "-netns", f"job-{FIRST}")
     address = launcher.worker(LINK_ADDRESS, f"job-{FIRST}").strip()
     ping = f"ping -6 -c 1 -W 4 {address}%eth0"
     blocked = launcher.run(ping, sandbox)
