@@ -34,6 +34,8 @@ MAKERS = (
 # A release of gVisor from the time since when it publishes only archives. Its runsc is a stand-in:
 # no later commit of its module builds with helper programs.
 NEWER_GVISOR = "20260907.0"
+# The release of examples/requirements.
+REQUIRED_GVISOR = "20250407.0"
 REQUIRED = ("?priority(required)", "apt", "criu")
 SUITES = {"trixie": "trixie", "trixie-updates": "trixie-updates"}
 PROGRAMS: Mapping[str, Sequence[str]] = {
@@ -56,6 +58,7 @@ class Digests:
     cuda: str
     runsc: str
     newer_gvisor: str
+    required_gvisor: str
     runc: str
     key: str
 
@@ -115,6 +118,7 @@ def _make(scratch: Path, parts: Parts, packages: Mapping[str, tuple[Package, ...
     runsc = (programs / "runsc").read_bytes()
     old = gvisor.publish_file(sites / hosts.BUCKET, versions["gvisor"], runsc)
     new = gvisor.publish_archive(sites / hosts.BUCKET, NEWER_GVISOR, runsc, helper)
+    required = gvisor.publish_file(sites / hosts.BUCKET, REQUIRED_GVISOR, runsc)
     toolkit = versions["nvidia-container-toolkit"]
     key = nvidia.publish_packages(
         sites / hosts.NVIDIA, programs, (f"{toolkit}-1", f"{toolkit}1-1"), vendor, rotated
@@ -123,7 +127,7 @@ def _make(scratch: Path, parts: Parts, packages: Mapping[str, tuple[Package, ...
     asset = f"opencontainers/runc/releases/download/v{versions['runc']}/runc.amd64"
     (sites / hosts.ASSETS / asset).parent.mkdir(parents=True)
     (sites / hosts.ASSETS / asset).write_bytes(runc)
-    return Digests(image, cuda, old, new, hashlib.sha256(runc).hexdigest(), key)
+    return Digests(image, cuda, old, new, required, hashlib.sha256(runc).hexdigest(), key)
 
 
 def _archives(site: Path, packages: tuple[Package, ...], scratch: Path, signer: Signer) -> None:
