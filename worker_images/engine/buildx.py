@@ -81,22 +81,25 @@ class Job:
     @property
     def _secrets(self) -> Iterator[str]:
         if self.network and CERTIFICATES.exists():
-            yield f"id=ca,src={CERTIFICATES}"
+            yield f"id=ca,{_csv(f'src={CERTIFICATES}')}"
         for name in self.secrets:
             yield f"id={name},env={_variable(name)}"
 
 
 def archive(destination: Path, compression: Compression = "gzip") -> str:
     """The output option that writes an image to a file, as comma-separated values."""
-    field = f"dest={destination}"
-    if "," in field or '"' in field:
-        field = '"' + field.replace('"', '""') + '"'
+    field = _csv(f"dest={destination}")
     return f"type=docker,{field},rewrite-timestamp=true,oci-mediatypes=true{OUTPUTS[compression]}"
 
 
 def _variable(secret: str) -> str:
     """The environment variable that holds a secret."""
     return f"WORKER_SECRET_{re.sub('[^0-9A-Za-z]', '_', secret).upper()}"
+
+
+def _csv(field: str) -> str:
+    """A field of comma-separated values."""
+    return '"' + field.replace('"', '""') + '"' if "," in field or '"' in field else field
 
 
 def _literal(value: object) -> str:

@@ -164,6 +164,17 @@ def test_archive_may_have_any_path(name: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["ca.pem", "a,b.pem", 'a"b.pem'])
+def test_certificates_may_have_any_path(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).touch()
+    monkeypatch.setattr(buildx, "CERTIFICATES", tmp_path / name)
+    job = buildx.Job(Path("f"), Path("c"), "type=docker", 1, network=True)
+    (secret,) = json.loads(buildx.bake({"one": job}))["target"]["one"]["secret"]
+    assert next(csv.reader([secret])) == ["id=ca", f"src={tmp_path / name}"]
+
+
 def test_bake_file_contains_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:hunter2@proxy")
     text = buildx.bake(
