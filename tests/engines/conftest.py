@@ -13,6 +13,7 @@ from tests.engines import compiled, engines, miniature, suite
 from tests.engines.engines import RunningEngine
 from tests.engines.miniature import Miniature
 from tests.engines.space import RunFolder, interrupt, new_run_folder
+from tests.support.progress import past_capture
 from worker_images.build.go_programs import Parts
 from worker_images.engine.builder import find
 from worker_images.engine.endpoint import Endpoint, PrivateEngine
@@ -35,17 +36,7 @@ def removed_on_sigterm() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def progress(pytestconfig: pytest.Config) -> Callable[[str], None]:
     """A function that prints a line of progress past pytest's output capture."""
-    reporter = pytestconfig.pluginmanager.getplugin("terminalreporter")
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    assert reporter
-    assert capture
-
-    def show(line: str) -> None:
-        with capture.global_and_fixture_disabled():
-            reporter.ensure_newline()
-            reporter.write_line(f"» {line}")
-
-    return show
+    return past_capture(pytestconfig)
 
 
 @pytest.fixture(scope="session")

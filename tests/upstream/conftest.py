@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.progress import past_capture
 from tests.upstream import stand_in
 from tests.upstream.stand_in import StandIn
 from worker_images.harness.options import not_run
@@ -17,17 +18,7 @@ LAYER = "upstream"
 @pytest.fixture(scope="session")
 def progress(pytestconfig: pytest.Config) -> Callable[[str], None]:
     """A function that prints a line of progress past pytest's output capture."""
-    reporter = pytestconfig.pluginmanager.getplugin("terminalreporter")
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    assert reporter
-    assert capture
-
-    def show(line: str) -> None:
-        with capture.global_and_fixture_disabled():
-            reporter.ensure_newline()
-            reporter.write_line(f"» {line}")
-
-    return show
+    return past_capture(pytestconfig)
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,8 @@ def test_image_layer_alone_is_enough_by_default() -> None:
 def test_checks_of_several_gpus_need_not_run() -> None:
     """A node with one GPU has complete results; they are published as not run."""
     policy.enforce(of(PASSED_LAYER, POD, ONE_GPU), policy.required(["workload"]))
+    with pytest.raises(PolicyError, match="1 of 2 checks did not: no NVIDIA driver"):
+        policy.enforce(of(PASSED_LAYER, POD, NO_GPU), policy.required(["workload"]))
 
 
 REFUSED: Mapping[str, tuple[tuple[LayerResults, ...], tuple[str, ...], int, str]] = {
