@@ -18,12 +18,12 @@ from worker_images.cluster.links import Link
 from worker_images.cluster.settings import NODE, Options
 from worker_images.errors import EngineError, UsageError
 from worker_images.files import CACHE
+from worker_images.model.gpus import GPU
 from worker_images.model.tree import Tree
 from worker_images.node import node, stand_in
 
 STATE = CACHE / "cluster"
 IMAGE = "registry.example.com/worker"
-GPU = "nvidia.com/gpu"
 START_SECONDS = 90
 PAUSE_SECONDS = 0.1
 READY = "ready"
