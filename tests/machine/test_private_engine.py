@@ -125,3 +125,25 @@ def test_engine_reaps_processes_of_ended_containers(private: Engine) -> None:
     assert stopped.returncode == 0, stopped.stderr.decode()
     assert _state(init)[0] in {"", "Z"}
     assert "Daemon shutdown complete" in (private.state / "log").read_text()
+
+
+def test_bridge_keeps_its_mac_address_when_a_container_ends(private: Engine) -> None:
+    """A container that ends does not cut off the network of the others."""
+
+    def ip(*arguments: str) -> str:
+        done = private.run("chroot", str(private.state / "root"), "ip", *arguments)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    bridge = (private.state / "bridge").read_text().strip()
+    before = ip("link", "show", bridge)
+    lowest = ("address", "02:00:00:00:00:01")
+    ip("link", "add", "container", *lowest, "type", "veth", "peer", "name", "inside")
+    ip("link", "set", "container", "up", "master", bridge)
+    assert address(ip("link", "show", bridge)) == address(before)
+
+
+def address(shown: str) -> str:
+    """Return the MAC address that `ip link show` prints."""
+    words = shown.split()
+    return words[words.index("link/ether") + 1]
