@@ -39,7 +39,8 @@ def unread(pipe: int) -> bool:
 @pytest.mark.parametrize("ignored", [False, True])
 def test_hangup_ends_a_command_unless_nohup_ignores_it(ignored: bool) -> None:
     """Its terminal was closed: the command cleans up as after Ctrl-C."""
-    prefix = ["env", "--ignore-signal=HUP"] if ignored else []
+    # The tests themselves may run under nohup.
+    prefix = ["env", f"--{'ignore' if ignored else 'default'}-signal=HUP"]
     command = [*prefix, sys.executable, "build.py", "manifests", "-"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stderr=pipe, text=True) as process:
