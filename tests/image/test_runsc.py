@@ -21,7 +21,7 @@ from worker_images.harness import golang
 from worker_images.harness.collection import Case
 from worker_images.harness.options import not_run
 from worker_images.model.component import UpstreamFile
-from worker_images.model.drivers.table import Release, order
+from worker_images.model.drivers.table import Release, full, order
 from worker_images.model.oci import elf
 from worker_images.model.oci.image import Image
 
@@ -129,7 +129,7 @@ def test_every_fleet_driver_is_served(host: Host, case: Case, pytestconfig: pyte
     allowed = {each.driver for each in case.pins.fleet.allow_unserved}
     fleet = [driver for driver in case.pins.fleet.drivers if driver not in allowed]
     wanted = [*fleet, *pytestconfig.getoption("driver")]
-    unserved = [driver for driver in wanted if driver not in served]
+    unserved = [driver for driver in wanted if full(driver) not in served]
     assert not unserved, f"sandboxes fail on nodes with {unserved}; served: {served}"
 
 

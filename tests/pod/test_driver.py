@@ -3,17 +3,18 @@
 from tests.pod.worker import Worker
 from tests.support.runsc_checks import RunRunsc
 from worker_images.harness.options import Seen
+from worker_images.model.drivers.kernel import architecture_in
 from worker_images.model.drivers.table import Table
 from worker_images.node.node import GPU
 from worker_images.node.pod import devices, driver
 
 
 def test_runsc_serves_the_node_driver(
-    driver_version: str, run_runsc: RunRunsc, drivers: Table, seen: Seen
+    driver_text: str, driver_version: str, run_runsc: RunRunsc, drivers: Table, seen: Seen
 ) -> None:
     """The exact version is in the list of the pod's runsc."""
     served = run_runsc("nvproxy", "list-supported-drivers").output.split()
-    found = driver.served(driver_version, served, drivers)
+    found = driver.served(driver_version, served, drivers, architecture_in(driver_text))
     seen(found.seen)
     assert not found.problem, found.problem
 

@@ -57,7 +57,7 @@ def test_other_driver_is_refused_with_the_next_step(line: str, driver: str, tmp_
         return
     assert errors == (
         f"gpu-7: driver {driver} is not served by gVisor 20260622.0 of this image; for the releases"
-        f" that serve it, run: ./build.py compat --driver {driver}\n"
+        f" that serve it, run: ./build.py compat --driver {driver} --release 20260622.0\n"
     )
 
 

@@ -158,7 +158,8 @@ def failure_text(result: CommandResult) -> str:
 
 def unhandled(log: str) -> list[str]:
     """Return the calls of the driver that nvproxy does not handle, from runsc's log."""
-    return sorted({*re.findall(r"nvproxy: (?:handler is undefined|unknown) .*", log)})
+    refused = r"nvproxy: (?:handler is undefined|unknown|missing capability) .*"
+    return sorted({*re.findall(refused, log)})
 
 
 @dataclass(frozen=True)

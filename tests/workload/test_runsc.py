@@ -11,8 +11,8 @@ from tests.support.runsc_checks import (  # noqa: F401 - pytest collects them he
     test_unknown_flag_is_refused,
 )
 from worker_images.harness.options import Seen, not_run
-from worker_images.model.drivers.table import Release, Table
-from worker_images.node import diagnose
+from worker_images.model.drivers.advice import advise
+from worker_images.model.drivers.table import Release, Table, full
 from worker_images.node.node import Node
 from worker_images.node.place import Place, run
 
@@ -47,7 +47,7 @@ def test_node_drivers_are_served(
     if not drivers_of_nodes:
         not_run(pytestconfig, "workload", "no driver to check; name one with --driver")
     served = runsc_checks.served(run_runsc)
-    refused = [driver for driver in drivers_of_nodes if driver not in served]
-    steps = "; ".join(diagnose.serving(driver, drivers) for driver in refused)
+    refused = [driver for driver in drivers_of_nodes if full(driver) not in served]
+    steps = "; ".join(advise(driver, drivers).text for driver in refused)
     assert not refused, f"sandboxes on nodes with {', '.join(refused)} end with EOF; {steps}"
     seen(f"{', '.join(dict.fromkeys(drivers_of_nodes))}: in a list of {len(served)} drivers")

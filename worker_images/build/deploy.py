@@ -38,7 +38,13 @@ def drivers(project: Project) -> Mapping[Path, str]:
     path = project.root / DRIVERS
     if not served or not path.parent.is_dir():
         return {}
-    values = "".join(f'                - "{driver}"\n' for driver in served.supported)
+    # A label has the driver's own text, which lacks a third part of 00.
+    names = [
+        name
+        for driver in served.supported
+        for name in dict.fromkeys((driver, driver.removesuffix(".00")))
+    ]
+    values = "".join(f'                - "{name}"\n' for name in names)
     return {path: PATCH.format(release=project.release, label=LABEL, values=values)}
 
 

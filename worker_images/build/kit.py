@@ -23,7 +23,7 @@ from worker_images.fetch import apt
 from worker_images.fetch.store import pip_failure
 from worker_images.files import PROBES
 from worker_images.model import pins, seal
-from worker_images.model.drivers.table import DRIVERS
+from worker_images.model.drivers.table import DRIVERS, PINS
 from worker_images.model.stacked import open_pins
 from worker_images.model.tree import VERSIONS, Tree
 
@@ -40,6 +40,7 @@ PARTS = (
     *("worker_images/model/seal.py", "worker_images/model/suite.py"),
     *("worker_images/model/drivers/kernel.py", "worker_images/model/drivers/table.py", DRIVERS),
     *("worker_images/model/drivers/fleet.py", "worker_images/model/drivers/version.py"),
+    *("worker_images/model/drivers/advice.py", PINS),
     "worker_images/model/oci/*.py",
     *("worker_images/harness/__init__.py", "worker_images/harness/options.py"),
     *("worker_images/harness/open_shell.py", "tests/support/runsc_checks.py"),
@@ -188,7 +189,7 @@ def _sources(tree: Tree) -> Iterator[tuple[Path, str]]:
         for path in sorted(tree.checkout.glob(pattern)):
             if path.is_file():
                 name = str(path.relative_to(tree.checkout))
-                yield (tree.find(name) if name == DRIVERS else path), name
+                yield (tree.find(name) if name in (DRIVERS, PINS) else path), name
 
 
 def _site_files(site: Path) -> Iterator[tuple[Path, str]]:

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from typing import Any
 from worker_images.cli import parsers
 from worker_images.errors import PolicyError, UsageError
 from worker_images.files import write_atomic
-from worker_images.model.drivers import chart, compat, fleet, kernel, version
+from worker_images.model.drivers import chart, compat, fleet, fleet_compat, kernel, version
 from worker_images.model.drivers.compat import CompatResult, Pinned
+from worker_images.model.drivers.kernel import Machine
 from worker_images.model.drivers.table import COMPONENT, DRIVERS, Release, Table, read
 from worker_images.model.drivers.version import VersionError
 from worker_images.model.stacked import open_pins
@@ -117,6 +119,11 @@ def _add_queries(parser: argparse.ArgumentParser) -> None:
         help="list the releases that serve all these drivers",
     )
     parser.add_argument(
+        "--arch",
+        choices=sorted(kernel.ARCHITECTURES.values()),
+        help="with --driver: name only drivers that NVIDIA publishes for this architecture",
+    )
+    parser.add_argument(
         "--release",
         metavar="RELEASE",
         help="use this release instead of the pinned one; alone: list its drivers",
@@ -135,8 +142,8 @@ def _add_queries(parser: argparse.ArgumentParser) -> None:
         "--fleet",
         metavar="FILE|-",
         help=(
-            "check nodes: lines `node driver`, or the output of kubectl get nodes, -o json or -L"
-            " LABEL"
+            "check nodes: lines `node driver` or `node driver architecture`, or the output of"
+            " kubectl get nodes, -o json or -L LABEL"
         ),
     )
 
@@ -151,11 +158,11 @@ def _answer(arguments: argparse.Namespace, table: Table, pinned: Pinned) -> Comp
     row = _row(arguments.release, table, pinned)
     if arguments.driver:
         names = tuple(dict.fromkeys(version.driver(each, table) for each in arguments.driver))
-        return compat.drivers(names, row, table, pinned)
+        return compat.drivers(names, row, table, pinned, arguments.arch or "")
     if arguments.node:
-        return compat.node(*_node(), row, table, pinned)
+        return compat.node(_node(), row, table, pinned)
     if arguments.fleet:
-        return compat.fleet(fleet.read(_text(arguments.fleet), table), row, table, pinned)
+        return fleet_compat.check(fleet.read(_text(arguments.fleet), table), row, table, pinned)
     return compat.release(row, table, pinned)
 
 
@@ -166,7 +173,8 @@ def _check_queries(arguments: argparse.Namespace) -> None:
     is_one = len(queries) == 1 or (not queries and arguments.release)
     to_without_from = arguments.new and not arguments.old
     from_with_release = arguments.old and arguments.release
-    if not is_one or to_without_from or from_with_release:
+    arch_without_driver = arguments.arch and not arguments.driver
+    if not is_one or to_without_from or from_with_release or arch_without_driver:
         raise VersionError(
             "give one of --driver, --release, --from with --to, --node, --fleet and --svg;"
             " see --help"
@@ -214,10 +222,10 @@ def _text(name: str) -> str:
     return text
 
 
-def _node(file: Path = Path(kernel.VERSION)) -> tuple[str, str]:
-    """Return the driver of this machine and its source; raises VersionError without a driver."""
-    if found := kernel.version_of(file):
-        return found, str(file)
+def _node(root: Path = Path("/")) -> Machine:
+    """Return the driver of this machine; raises VersionError without a driver."""
+    if found := kernel.read(root):
+        return found
     try:
         output = subprocess.run(
             SMI, capture_output=True, text=True, check=False, timeout=20
@@ -229,4 +237,5 @@ def _node(file: Path = Path(kernel.VERSION)) -> tuple[str, str]:
             f"{kernel.NO_DRIVER} and nvidia-smi reports no driver; load the driver, or name one"
             " with --driver"
         )
-    return output[0], SMI[0]
+    architecture = kernel.ARCHITECTURES.get(platform.machine(), "")
+    return kernel.without_module(output[0], SMI[0], architecture, root)

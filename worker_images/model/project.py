@@ -1,6 +1,6 @@
 """A project as values: pins, catalog and the table of drivers, checked against each other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from worker_images.model import additions, catalog, pins
@@ -58,7 +58,10 @@ def read(root: Path, versions: Path | None = None) -> Project:
     parts = catalog.load(root)
     additions.check(tree, pinned, document, parts)
     catalog.check(pinned, document, parts, root)
-    return Project(root, versions, pinned, document, parts, table.read(tree.find(DRIVERS)))
+    allowed = {each.driver for each in pinned.fleet.allow_unserved}
+    fleet = tuple(driver for driver in pinned.fleet.drivers if driver not in allowed)
+    drivers = replace(table.read(tree.find(DRIVERS)), fleet=fleet)
+    return Project(root, versions, pinned, document, parts, drivers)
 
 
 def load(root: Path, versions: Path | None = None) -> Project:

@@ -1,177 +1,210 @@
-"""Known causes of a failed sandbox, found in runsc's debug log; users see only EOF."""
+"""Known causes of a failed sandbox, found in logs and messages; users see only EOF."""
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from dataclasses import dataclass, field
 
+from worker_images.model.drivers.advice import advise
 from worker_images.model.drivers.table import Table
+from worker_images.node import log_text, signatures
+from worker_images.node.log_text import Block, Spans, line_of, numbered, shown
+from worker_images.node.signatures import AFTER, SIGNATURES, LogSignature
 
-# A log is searched in blocks, which end with a line. A longer line is cut into blocks that overlap.
-BLOCK_BYTES = 1 << 20
-OVERLAP_BYTES = 4096
-# What is shown of a line: the match, and this much before it.
-SHOWN_CHARACTERS = 300
-SHOWN_BEFORE = 100
+# Different matches of one signature that are kept, for example calls that nvproxy refused.
+MAX_MATCHES = 50
+MAX_EXPLAINED = 100_000
+CALLS = "wrong ABI"
+HARMLESS = "harmless call"
+NOT_CAUSES = {HARMLESS, *(each.name for each in SIGNATURES if each.rank.startswith(AFTER))}
+# What CUDA reports after a call that nvproxy refused.
+FAILURE = "call refused"
+# runsc's first lines name its release and architecture; these commands begin a run.
+VERSION = re.compile(r"Version release-(\d{8}\.\d{1,9})[^,\n]{0,60}, go[^,\n]{1,40}, (amd64|arm64)")
+BEGIN = re.compile(
+    r"Args: \[[^\n \]]{1,300}(?: -[^\n ]{1,1000}(?: [^\n -][^\n ]{0,1000})?){0,99}?"
+    r" (?:run|create|restore|do) "
+)
+# How the sandbox's program ended.
+END = re.compile(r"application exiting with ([a-z0-9 ()]{1,60})")
+SUCCESS = "exit status 0"
+SHOWN_ERRORS = 5
 
 
 @dataclass(frozen=True)
 class Cause:
-    """A known cause: its name, the line that shows it, a message, and the next step."""
+    """A known cause: its name, the line that shows it and its place, a message, the next step."""
 
     name: str
     line: str
     message: str
     step: str
+    place: str = ""
 
 
-@dataclass(frozen=True)
-class LogSignature:
-    """A pattern for lines of a log, and the cause that they show; {0} is the first group."""
+@dataclass
+class Hit:
+    """A match of a signature: its first line and place, its groups, and where it was last seen."""
 
-    name: str
-    pattern: str
-    message: str
-    step: str
-
-
-# Each pattern matches text that runsc or CUDA printed on a real GPU, or that is in runsc's source.
-# No pattern takes more than linear time: repetitions are limited, or cannot pass their own start.
-SIGNATURES = (
-    LogSignature(
-        "unserved driver",
-        r"unsupported Nvidia driver version: (\d{1,9}(?:\.\d{1,9}){1,3})",
-        "this runsc does not serve the node's driver {0}",
-        "{release}",
-    ),
-    LogSignature(
-        "wrong ABI",
-        r"nvproxy: (?:handler is undefined for|unknown) (?!caching)((?:[A-Za-z_]{1,60} ){1,8}"
-        r"(?:\d{1,20} ==? )?(?:0x[0-9a-f]{1,16}|\d{1,20}))",
-        "nvproxy has no handler for {0}: it uses the ABI of another driver, or the program needs a"
-        " call that nvproxy does not support",
-        "remove --nvproxy-driver-version; if it was not set, use a newer gvisor.version",
-    ),
-    LogSignature(
-        "no container-cli",
-        r"failed to locate nvidia-container-cli in PATH",
-        "the specification has an NVIDIA hook, for which runsc runs nvidia-container-cli; the image"
-        " does not contain that program",
-        "write devices and driver files into the specification instead: python3 -m"
-        " worker_images.node bundle",
-    ),
-    LogSignature(
-        "no devices",
-        r"failed to open /dev/nvidiactl: ([a-z /]{1,100})",
-        "the worker itself cannot open /dev/nvidiactl: {0}",
-        "give the worker the GPU: runtimeClassName nvidia and a limit nvidia.com/gpu; load the"
-        " driver's modules on the node",
-    ),
-    LogSignature(
-        "capabilities",
-        r"disallowed driver capabilities requested: \\?\"([^\"\\\n]{1,200})",
-        "NVIDIA_DRIVER_CAPABILITIES requests capabilities that nvproxy does not allow: {0}",
-        "set NVIDIA_DRIVER_CAPABILITIES=compute,utility",
-    ),
-    LogSignature(
-        "MIG",
-        r"invalid \\?\"([^\"\\\n]{1,200})\\?\" in NVIDIA_VISIBLE_DEVICES",
-        "NVIDIA_VISIBLE_DEVICES names {0}; nvproxy supports only full GPUs, by number or GPU-...",
-        "assign full GPUs to these nodes; nvproxy does not support MIG",
-    ),
-    LogSignature(
-        "no libcuda",
-        r"libcuda\.so\.1: cannot open shared object file",
-        "the container has no libcuda.so.1, which belongs to the node's driver and is not in any"
-        " image",
-        "mount the driver's files: python3 -m worker_images.node bundle",
-    ),
-    LogSignature(
-        "empty libcuda",
-        r"libcuda[a-z]{0,20}\.so[.\d]{0,40}: file too short",
-        "the container's libcuda is an empty file: another mount hides the driver's file",
-        "use a container root other than the node's own",
-    ),
-    LogSignature(
-        "no GPU",
-        r"100 CUDA_ERROR_NO_DEVICE",
-        "CUDA finds no device in the container",
-        "add nvidiactl, nvidia-uvm and nvidiaN to linux.devices",
-    ),
-    LogSignature(
-        "another libcuda",
-        r"80[34] CUDA_ERROR|Driver/library version mismatch",
-        "the version of the container's libcuda differs from the node's driver",
-        "mount the node's own driver files, and keep cuda-compat out of LD_LIBRARY_PATH",
-    ),
-    LogSignature(
-        "forbidden",
-        r"(?:fork/exec|pivot_root|clone|unshare)"
-        r"(?:(?!fork/exec|pivot_root|clone|unshare)[^\n]){0,2000}?"
-        r"(?:operation not permitted|permission denied)",
-        "the machine does not permit runsc to create namespaces",
-        "run the worker with seccomp and AppArmor unconfined, and either CAP_SYS_ADMIN or"
-        " --rootless",
-    ),
-    LogSignature(
-        "wrong binary",
-        r"exec format error",
-        "runsc or the container's program is not an executable for this machine: it was built for"
-        " another architecture, or it is an empty file",
-        "compare runsc's SHA with versions.yaml; if it matches, check what is mounted over the"
-        " program",
-    ),
-)
+    signature: LogSignature
+    groups: tuple[str, ...]
+    line: str
+    place: str
+    last: tuple[int, int]
 
 
-def blocks(log: BinaryIO) -> Iterator[str]:
-    """Yield a log in blocks of bounded size; other bytes than UTF-8 are replaced."""
-    rest = b""
-    while data := log.read(BLOCK_BYTES):
-        data += log.readline(OVERLAP_BYTES)
-        yield (rest + data).decode(errors="replace")
-        rest = b"" if data.endswith(b"\n") else data[-OVERLAP_BYTES:]
+@dataclass
+class Search:
+    """What was found in the logs of one run."""
+
+    hits: dict[tuple[str, tuple[str, ...], int], Hit] = field(default_factory=dict)
+    fatal: dict[tuple[str, int], str] = field(default_factory=dict)
+    explained: set[tuple[str, int]] = field(default_factory=set)
+    tails: dict[str, Block] = field(default_factory=dict)
+    begins: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, str] = field(default_factory=dict)
+    release: str = ""
+    architecture: str = ""
+
+    def read(self, block: Block) -> None:
+        """Search a block."""
+        if found := VERSION.search(block.text):
+            self.release, self.architecture = found[1], found[2]
+        starts = [match.start() for match in BEGIN.finditer(block.text)]
+        explained = Spans()
+        for signature in SIGNATURES:
+            if any(needle in block.text for needle in signature.needles):
+                matches = [
+                    match
+                    for match in log_text.own(re.finditer(signature.pattern, block.text))
+                    if not explained.overlap(match) and not log_text.is_over(match, signature.end)
+                ]
+                explained.add(matches)
+                for match, number in numbered(matches, block):
+                    self._add(signature, match, (block.file, number), starts)
+        if any(word in block.text for word in ("FATAL ERROR", "panic: ", "fatal error: ")):
+            self._keep_fatal(block)
+        self._keep_end(block, starts)
+        self.begins[block.file] = self.begins.get(block.file, 0) + len(starts)
+        self.tails[block.file] = block
+
+    def _add(
+        self,
+        signature: LogSignature,
+        match: re.Match[str],
+        place: tuple[str, int],
+        starts: list[int],
+    ) -> None:
+        file, number = place
+        run = self.begins.get(file, 0) + sum(start < match.start() for start in starts)
+        groups = tuple(each or "" for each in match.groups())
+        last = ([*self.tails, file].index(file), number)
+        key = (signature.name, groups, max(run, 1))
+        if len(self.explained) < MAX_EXPLAINED:
+            self.explained.add(place)
+        if key in self.hits:
+            self.hits[key].last = last
+        elif sum(name == signature.name for name, _, _ in self.hits) < MAX_MATCHES:
+            self.hits[key] = Hit(signature, groups, line_of(match), shown(*place), last)
+
+    def _keep_fatal(self, block: Block) -> None:
+        for match, number in numbered(log_text.own(log_text.FATAL.finditer(block.text)), block):
+            self.fatal[block.file, number] = line_of(match)
+            if len(self.fatal) > MAX_MATCHES:
+                del self.fatal[next(iter(self.fatal))]
+
+    def _keep_end(self, block: Block, starts: list[int]) -> None:
+        last = deque(END.finditer(block.text), maxlen=1)
+        if last:
+            self.ends[block.file] = last[0][1].strip()
+        if starts and (not last or last[0].start() < starts[-1]):
+            self.ends.pop(block.file, None)
+
+    @property
+    def end(self) -> str:
+        """How the program of the last run ended; empty if that is not known."""
+        return next(iter(self.ends.values()), "")
+
+    def _newest(self, file: str) -> int:
+        return max(self.begins.get(file, 0), 1)
+
+    def causes(self, drivers: Table) -> list[Cause]:
+        """The known causes of the last run, most likely first."""
+        return self._causes(drivers, older=False)
+
+    def older(self, drivers: Table) -> list[Cause]:
+        """The known causes of earlier runs in the same files."""
+        return self._causes(drivers, older=True)
+
+    def _causes(self, drivers: Table, *, older: bool) -> list[Cause]:
+        hits = [
+            hit
+            for (_, _, run), hit in self.hits.items()
+            if (run < self._newest(hit.place.rpartition(":")[0])) == older
+        ]
+        rows = sorted(hits, key=lambda hit: self._order(hit, hits))
+        ranks = {hit.signature.rank for hit in rows if not _is_harmless(hit)}
+        followed = {f"{AFTER}{rank}" for rank in ranks}
+        return [self._cause(hit, drivers) for hit in rows if hit.signature.rank not in followed]
+
+    def _order(self, hit: Hit, hits: list[Hit]) -> tuple[bool, int, bool, int, int]:
+        """Specific signatures first; of several matches of one, the last before CUDA's error."""
+        failures = [each.last for each in hits if each.signature.name == FAILURE]
+        is_after = bool(failures) and hit.last > min(failures)
+        position = SIGNATURES.index(hit.signature)
+        return (_is_harmless(hit), position, is_after, -hit.last[0], -hit.last[1])
+
+    def _cause(self, hit: Hit, drivers: Table) -> Cause:
+        signature = hit.signature
+        call = hit.groups[0] if hit.groups else ""
+        if _is_harmless(hit):
+            why = f"nvproxy has no handler for {call}: {signatures.harmless(call)}"
+            return Cause(HARMLESS, hit.line, why, "nothing to do for this call", hit.place)
+        values = {}
+        if signature.name == "unserved driver":
+            release = drivers.get(self.release)
+            values["advice"] = advise(call, drivers, release, architecture=self.architecture).text
+        if signature.name == "missing capability":
+            values["capability"] = signatures.capability(call)
+        message = signature.message.format(*hit.groups, **values)
+        step = signature.step.format(*hit.groups, **values)
+        return Cause(signature.name, hit.line, message, step, hit.place)
+
+    def unexplained(self) -> list[str]:
+        """Lines that look like errors and that no cause explains, with their places."""
+        lines = [
+            shown(file, number, line)
+            for (file, number), line in self.fatal.items()
+            if (file, number) not in self.explained
+        ]
+        return lines[-SHOWN_ERRORS:]
+
+    def errors(self) -> list[str]:
+        """The last lines that look like errors."""
+        found: list[str] = []
+        for block in self.tails.values():
+            matches = numbered(log_text.own(log_text.ERROR.finditer(block.text)), block)
+            last = deque(matches, maxlen=SHOWN_ERRORS)
+            found += [shown(block.file, number, line_of(match)) for match, number in last]
+        return found[-SHOWN_ERRORS:]
+
+
+def search(parts: Iterable[Block]) -> Search:
+    """Search the logs of one run."""
+    found = Search()
+    for part in parts:
+        found.read(part)
+    return found
 
 
 def explain(text: str, drivers: Table) -> Iterator[Cause]:
-    """Yield each known cause in the output of runsc and the program, with its first line."""
-    return explain_blocks([text], drivers)
+    """Yield each known cause in the output of runsc and the program, most likely first.
+
+    Neither harmless calls nor the outside of a failure are causes here.
+    """
+    found = search([Block(text)]).causes(drivers)
+    yield from (cause for cause in found if cause.name not in NOT_CAUSES)
 
 
-def explain_blocks(texts: Iterable[str], drivers: Table) -> Iterator[Cause]:
-    """Yield what explain does for texts that are read one after the other."""
-    found: dict[LogSignature, Cause] = {}
-    for text in texts:
-        for signature in SIGNATURES:
-            if signature not in found and (match := re.search(signature.pattern, text)):
-                found[signature] = _cause(signature, match, drivers)
-    yield from (found[signature] for signature in SIGNATURES if signature in found)
-
-
-def _line(match: re.Match[str]) -> str:
-    """Return the line of a match, or the part of a long line that begins shortly before it."""
-    text = match.string
-    begin = max(text.rfind("\n", 0, match.start()) + 1, match.start() - SHOWN_BEFORE)
-    return text[begin : begin + SHOWN_CHARACTERS].partition("\n")[0].strip()
-
-
-def _cause(signature: LogSignature, match: re.Match[str], drivers: Table) -> Cause:
-    values = {"release": serving(match[1], drivers)} if signature.name == "unserved driver" else {}
-    return Cause(
-        signature.name,
-        _line(match),
-        signature.message.format(*match.groups()),
-        signature.step.format(*match.groups(), **values),
-    )
-
-
-def serving(driver: str, drivers: Table) -> str:
-    """Return the next step for a driver: the first and last release that serve it."""
-    releases = drivers.serving(driver)
-    if not releases:
-        return f"no gVisor release up to {drivers.newest} serves {driver}; change the node's driver"
-    first, last = releases[0].name, releases[-1].name
-    return (
-        f"gVisor releases {first} to {last} serve {driver}; set gvisor.version to one of them, or"
-        " change the node's driver"
-    )
+def _is_harmless(hit: Hit) -> bool:
+    return hit.signature.name == CALLS and bool(signatures.harmless(hit.groups[0]))

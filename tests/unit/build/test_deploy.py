@@ -26,7 +26,7 @@ def test_affinity_lists_the_drivers_that_the_release_serves(project: Project) ->
     assert rule == {
         "key": "nvidia.com/cuda.driver-version.full",
         "operator": "In",
-        "values": ["535.129.03", "620.06.00"],
+        "values": ["535.129.03", "620.06.00", "620.06"],
     }
 
 

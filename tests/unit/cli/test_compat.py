@@ -1,17 +1,16 @@
 """The command `build.py compat`: answers and exit codes of each query, and usage errors."""
 
 import json
-import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support import commands
-from tests.support.drivers import CLOSED, OPEN, TABLE, row
+from tests.support.drivers import TABLE, row
 from worker_images.cli import compat, main
 from worker_images.files import ROOT
-from worker_images.model.drivers import chart, kernel, table, version
+from worker_images.model.drivers import chart, table, version
 from worker_images.model.tree import Tree
 
 
@@ -102,28 +101,34 @@ def test_change_lists_gains_losses_and_unserved_fleet_drivers(
     assert (code, json.loads(out)["gained"]) == (0, ["535.309.01", "580.159.03", "580.159.04"])
 
 
-@pytest.mark.parametrize(("form", "driver"), [(OPEN, "580.159.04"), (CLOSED, "535.129.03")])
-def test_node_driver_is_read_from_open_and_proprietary_modules(
-    form: str, driver: str, tmp_path: Path
-) -> None:
-    (tmp_path / "version").write_text(form.format(driver))
-    assert compat._node(tmp_path / "version") == (driver, str(tmp_path / "version"))  # noqa: SLF001
+def test_driver_of_two_parts_is_that_with_00(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run_compat(capsys, "--driver", "615.62", "--release", "20260817.0")
+    assert (code, "20260817.0 serves 615.62" in out) == (0, True)
+    assert run_compat(capsys, "--driver", "615.62", "--release", "20260810.0")[0] == 7
+    code, _, err = run_compat(capsys, "--driver", "535.54.3")
+    assert (code, "did you mean 535.54.03?" in err) == (2, True)
 
 
-def test_node_driver_is_read_from_nvidia_smi_without_the_module_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_driver_of_a_jetson_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run_compat(capsys, "--driver", "540.4.0")
+    assert code == 7
+    assert "a driver of Jetson (L4T), which no gVisor release serves" in out
+    assert "no other driver can be installed on it" in err
+    assert "nearest" not in out
+
+
+def test_advice_names_drivers_that_exist_for_the_architecture(
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    program = tmp_path / "nvidia-smi"
-    program.write_text(
-        '#!/bin/sh\ntest "$*" = "--query-gpu=driver_version --format=csv,noheader" && echo'
-        " 580.159.04\necho 580.159.04\n"
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert compat._node(tmp_path / "version") == ("580.159.04", "nvidia-smi")  # noqa: SLF001
-    program.write_text("#!/bin/sh\necho NVIDIA-SMI has failed\nexit 9\n")
-    with pytest.raises(version.VersionError, match=re.escape(kernel.NO_DRIVER)):
-        compat._node(tmp_path / "version")  # noqa: SLF001
+    query = ("--driver", "570.133.19", "--release", "20260622.0")
+    assert "install driver 570.133.20 (not published for arm64)" in run_compat(capsys, *query)[1]
+    _, out, _ = run_compat(capsys, *query, "--arch", "arm64")
+    assert "install driver 570.172.08" in out
+    assert "570.133.20" not in out
+    newer = ("--driver", "620.05.00", "--release", "20260810.0", "--arch")
+    assert "install driver 620.06.00" in run_compat(capsys, *newer, "arm64")[1]
+    assert "620.06.00" not in run_compat(capsys, *newer, "amd64")[1]
+    assert run_compat(capsys, "--node", "--arch", "arm64")[0] == 2
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Literal
 from worker_images.build.machine import Machine, check_engine_can_start
 from worker_images.errors import EngineError
 from worker_images.files import CACHE, ENGINE
+from worker_images.model.drivers.advice import advise
 from worker_images.model.drivers.table import KNOWN, SUPPORTED, Table
 from worker_images.model.kernel_settings import SETTINGS
 
@@ -186,17 +187,8 @@ def _served(facts: Facts) -> Row:
     support = pinned.status(driver)
     if support == SUPPORTED:
         return Row("gvisor", "ok", f"{release} serves driver {driver}")
-    serving = facts.releases.serving(driver)[-1:]
-    fixes = [
-        *(f"pin gvisor {each.name} in versions.yaml" for each in serving),
-        f"install driver {pinned.supported[-1]}",
-    ]
+    step = advise(driver, facts.releases, pinned).step
     if support == KNOWN:
-        fixes.append("run runsc with --nvproxy-allow-unsupported-driver")
-        return Row(
-            "gvisor",
-            "warning",
-            f"{release} knows driver {driver} but does not support it",
-            ", or ".join(fixes),
-        )
-    return Row("gvisor", "fault", f"{release} does not serve driver {driver}", ", or ".join(fixes))
+        text = f"{release} knows driver {driver} but does not support it"
+        return Row("gvisor", "warning", text, step)
+    return Row("gvisor", "fault", f"{release} does not serve driver {driver}", step)

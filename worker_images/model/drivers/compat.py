@@ -4,10 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from worker_images.model.drivers.advice import suggested_fixes, why
-from worker_images.model.drivers.fleet import Node
-from worker_images.model.drivers.table import SUPPORTED, Release, Table, ordered
+from worker_images.model.drivers import kernel
+from worker_images.model.drivers.advice import Advice, advise
+from worker_images.model.drivers.kernel import Machine
+from worker_images.model.drivers.table import SUPPORTED, UNKNOWN, Release, Table, full, ordered
 from worker_images.model.drivers.version import near
+
+KINDS = {kernel.VGPU: "a vGPU guest: gVisor lists the driver's version, and does not test vGPU"}
 
 
 @dataclass(frozen=True)
@@ -39,23 +42,32 @@ class CompatResult:
     error: str = ""
 
 
-def drivers(names: Sequence[str], release: Release, table: Table, pinned: Pinned) -> CompatResult:
+def drivers(
+    names: Sequence[str], release: Release, table: Table, pinned: Pinned, architecture: str = ""
+) -> CompatResult:
     """Return the releases that serve all of these drivers, and whether `release` does."""
     serving = [each.name for each in reversed(table.serving(*names))]
     missing = [driver for driver in names if release.status(driver) != SUPPORTED]
-    nowhere = [driver for driver in names if not table.serving(driver)]
+    nowhere = [
+        driver for driver in names if not table.serving(driver) and not kernel.kind_of(driver)
+    ]
     everywhere = [driver for each in table for driver in each.supported] if nowhere else []
-    neighbours = {driver: near(driver, everywhere) for driver in nowhere}
-    reasons = {driver: why(driver, release, table) for driver in missing}
-    fixes = {driver: suggested_fixes(driver, release, table, pinned.required) for driver in missing}
+    exist = [driver for driver in everywhere if table.exists(driver, architecture)]
+    neighbours = {driver: near(full(driver), exist) for driver in nowhere}
+    advice = {
+        driver: advise(driver, table, release, fleet=pinned.required, architecture=architecture)
+        for driver in missing
+    }
+    reasons = {driver: each.why for driver, each in advice.items()}
+    fixes = {driver: each.step for driver, each in advice.items()}
     rows = [("served by", _ranges(serving, table))]
     rows += [
-        (_role(release, pinned), f"{release.name} {_verb(driver, release)} {driver}")
+        (role(release, pinned), f"{release.name} {_verb(driver, release)} {driver}")
         for driver in names
     ]
     rows += [("why", f"{driver}: {reason}") for driver, reason in reasons.items()]
     rows += [
-        ("nearest", f"{driver}: the nearest served drivers are {' and '.join(found)}")
+        ("nearest", f"{driver}: {' and '.join(found)} (served by some release)")
         for driver, found in neighbours.items()
     ]
     rows += [("next", f"{driver}: {fix}") for driver, fix in fixes.items()]
@@ -69,13 +81,13 @@ def drivers(names: Sequence[str], release: Release, table: Table, pinned: Pinned
         "nearest": {driver: list(found) for driver, found in neighbours.items()},
         "next": fixes,
     }
-    return CompatResult(data, _table(rows), _error(missing, release, fixes))
+    return CompatResult(data, text_of(rows), error_of(missing, release, fixes))
 
 
 def release(row: Release, table: Table, pinned: Pinned) -> CompatResult:
     """Return the drivers that a release serves and knows, and whether it serves the fleet."""
     missing = unserved(row, pinned)
-    fixes = {driver: suggested_fixes(driver, row, table, pinned.required) for driver in missing}
+    fixes = _fixes(missing, row, table, pinned)
     rows = [("release", row.name + (", the pinned one" if row.name == pinned.release else ""))]
     rows += [("supported", " ".join(row.supported)), ("known", " ".join(row.known) or "none")]
     rows += [
@@ -89,7 +101,7 @@ def release(row: Release, table: Table, pinned: Pinned) -> CompatResult:
         "fleet_unserved": missing,
         "next": fixes,
     }
-    return CompatResult(data, _table(rows), _error(missing, row, fixes))
+    return CompatResult(data, text_of(rows), error_of(missing, row, fixes))
 
 
 def change(old: Release, new: Release, table: Table, pinned: Pinned) -> CompatResult:
@@ -98,7 +110,7 @@ def change(old: Release, new: Release, table: Table, pinned: Pinned) -> CompatRe
     lost = ordered(set(old.supported) - set(new.supported))
     missing = unserved(new, pinned)
     broken = [driver for driver in missing if driver in old.supported]
-    fixes = {driver: suggested_fixes(driver, new, table, pinned.required) for driver in missing}
+    fixes = _fixes(missing, new, table, pinned)
     rows = [
         ("from", old.name),
         ("to", new.name),
@@ -120,87 +132,54 @@ def change(old: Release, new: Release, table: Table, pinned: Pinned) -> CompatRe
         "fleet_breaks": broken,
         "fleet_unserved": missing,
     }
-    return CompatResult({**data, "next": fixes}, _table(rows), _error(missing, new, fixes))
+    return CompatResult({**data, "next": fixes}, text_of(rows), error_of(missing, new, fixes))
 
 
-def node(driver: str, source: str, row: Release, table: Table, pinned: Pinned) -> CompatResult:
-    """Return whether a release serves the driver of this machine, which `source` reports."""
-    status = row.status(driver)
-    text = {"supported": "served", "known": "known, not served", "unknown": "not served"}[status]
-    reason = "" if status == SUPPORTED else pinned.allowed.get(driver, "")
-    step = (
-        ""
-        if status == SUPPORTED or reason
-        else suggested_fixes(driver, row, table, pinned.required)
+def node(machine: Machine, row: Release, table: Table, pinned: Pinned) -> CompatResult:
+    """Return whether a release serves the driver of this machine."""
+    driver, kind = machine.driver, machine.kind
+    is_served = row.status(driver) == SUPPORTED and kind in ("", kernel.VGPU)
+    answer = row.status(driver) if kind in ("", kernel.VGPU) else UNKNOWN
+    text = {"supported": "served", "known": "known, not served", "unknown": "not served"}[answer]
+    reason = "" if is_served else pinned.allowed.get(driver, "")
+    advice = advise(
+        driver,
+        table,
+        row,
+        fleet=pinned.required,
+        architecture=machine.architecture,
+        kind=kind,
     )
-    rows = [("driver", f"{driver}, from {source}"), (_role(row, pinned), f"{row.name}: {text}")]
+    step = "" if is_served or reason else advice.step
+    rows = [
+        ("driver", f"{driver}, from {machine.source}"),
+        (role(row, pinned), f"{row.name}: {text}"),
+    ]
+    rows += [("kind", KINDS[kind])] if kind in KINDS else []
     rows += [("allowed", reason)] if reason else []
-    rows += (
-        [("why", why(driver, row, table)), ("next", step)] if step else [("next", "nothing to do")]
-    )
+    rows += [("why", advice.why), ("next", step)] if step else [("next", "nothing to do")]
     data: dict[str, object] = {
         "driver": driver,
-        "source": source,
+        "source": machine.source,
+        "architecture": machine.architecture,
+        "kind": kind,
         "release": row.name,
-        "answer": status,
+        "answer": answer,
+        "allowed": reason,
+        "why": advice.why if step else "",
+        "next": step,
     }
-    data |= {"allowed": reason, "next": step}
-    return CompatResult(data, _table(rows), _error([driver] if step else [], row, {driver: step}))
+    return CompatResult(data, text_of(rows), _machine_error(machine, row, advice) if step else "")
 
 
-def fleet(nodes: Sequence[Node], row: Release, table: Table, pinned: Pinned) -> CompatResult:
-    """Return the nodes whose drivers a release does not serve."""
-    missing = [each for each in nodes if each.driver and row.status(each.driver) != SUPPORTED]
-    allowed = {
-        each.name: pinned.allowed[each.driver] for each in missing if each.driver in pinned.allowed
-    }
-    fixes = {
-        driver: suggested_fixes(driver, row, table, pinned.required)
-        for driver in dict.fromkeys(each.driver for each in missing)
-        if driver not in pinned.allowed
-    }
-    statuses = [row.status(each.driver) if each.driver else "no driver label" for each in nodes]
-    lines = [
-        {"node": each.name, "driver": each.driver, "answer": status}
-        for each, status in zip(nodes, statuses, strict=True)
-    ]
-    broken = [each.name for each in nodes if each.driver in fixes]
-    unlabelled = [each.name for each in nodes if not each.driver]
-    data: dict[str, object] = {
-        "release": row.name,
-        "nodes": lines,
-        "breaks": broken,
-        "allowed": allowed,
-        "no_driver_label": unlabelled,
-        "next": fixes,
-    }
-    counts = [
-        f"{len(nodes) - len(broken) - len(allowed) - len(unlabelled)} served",
-        f"{len(broken)} would break",
-    ]
-    counts += [f"{len(allowed)} allowed to be unserved"] if allowed else []
-    counts.append(f"{len(unlabelled)} without a driver label")
-    rows = [*_fleet_rows(nodes, row, pinned, fixes), ("nodes", ", ".join(counts))]
-    return CompatResult(data, _table(rows), _error(list(fixes), row, fixes))
+def _machine_error(machine: Machine, row: Release, advice: Advice) -> str:
+    if machine.kind in (kernel.WSL, kernel.NO_MODULE):
+        return f"{advice.why}; {advice.step}"
+    return error_of([machine.driver], row, {machine.driver: advice.step})
 
 
-def _fleet_rows(
-    nodes: Sequence[Node], row: Release, pinned: Pinned, fixes: Mapping[str, str]
-) -> list[tuple[str, str]]:
-    """A row for each node that a release does not serve, and for each next step."""
-    rows = [(_role(row, pinned), row.name)]
-    rows += [
-        ("breaks", f"{each.name}  {each.driver}  {row.status(each.driver)}")
-        for each in nodes
-        if each.driver in fixes
-    ]
-    rows += [
-        ("allowed", f"{each.name}  {each.driver}  {pinned.allowed[each.driver]}")
-        for each in nodes
-        if each.driver in pinned.allowed and row.status(each.driver) != SUPPORTED
-    ]
-    rows += [("skipped", f"{each.name}  no driver label") for each in nodes if not each.driver]
-    return [*rows, *(("next", f"{driver}: {fix}") for driver, fix in fixes.items())]
+def _fixes(missing: Sequence[str], row: Release, table: Table, pinned: Pinned) -> dict[str, str]:
+    return {driver: advise(driver, table, row, fleet=pinned.required).step for driver in missing}
 
 
 def unserved(row: Release, pinned: Pinned) -> list[str]:
@@ -223,7 +202,8 @@ def _verb(driver: str, row: Release) -> str:
     }[row.status(driver)]
 
 
-def _role(row: Release, pinned: Pinned) -> str:
+def role(row: Release, pinned: Pinned) -> str:
+    """The name of the row of a release: the pinned one or another."""
     return "pinned" if row.name == pinned.release else "release"
 
 
@@ -237,11 +217,13 @@ def _ranges(serving: Sequence[str], table: Table) -> str:
     return f"{len(serving)} of {len(table.releases)} releases, newest first: {', '.join(ends)}"
 
 
-def _error(missing: Sequence[str], row: Release, fixes: dict[str, str]) -> str:
+def error_of(missing: Sequence[str], row: Release, fixes: Mapping[str, str]) -> str:
+    """One line with the unserved drivers and the first fix; empty if all are served."""
     if not missing:
         return ""
     return f"gVisor {row.name} does not serve {', '.join(missing)}; {fixes[missing[0]]}"
 
 
-def _table(rows: Iterable[tuple[str, str]]) -> str:
+def text_of(rows: Iterable[tuple[str, str]]) -> str:
+    """Rows of names and texts as lines."""
     return "\n".join(f"{name:10} {text}" for name, text in rows)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from worker_images.errors import Finding, PolicyError
 from worker_images.model.document import Document, raise_findings
-from worker_images.model.drivers.advice import WITH_OTHER_PINS, suggested_fixes, why
+from worker_images.model.drivers.advice import WITH_OTHER_PINS, advise
 from worker_images.model.drivers.table import COMPONENT, DRIVERS, SUPPORTED, Release, Table
 from worker_images.model.pins import Pins
 
@@ -100,10 +100,7 @@ def unserved(pins: Pins, document: Document, pinned: Release, table: Table) -> I
         if driver not in allowed and pinned.status(driver) != SUPPORTED:
             required = [each for each in pins.fleet.drivers if each not in allowed]
             exception = f'allow it: fleet.allow_unserved: [{{driver: "{driver}", reason: "..."}}]'
-            fix = ", or ".join(
-                filter(None, [suggested_fixes(driver, pinned, table, required), exception])
-            )
+            advice = advise(driver, table, pinned, fleet=required)
+            fix = ", or ".join(filter(None, [advice.step, exception]))
             what = f"{driver} is not served by gvisor.version {pinned.name}"
-            yield document.finding(
-                ("fleet", "drivers", number), what, why(driver, pinned, table), fix
-            )
+            yield document.finding(("fleet", "drivers", number), what, advice.why, fix)

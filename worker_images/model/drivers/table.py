@@ -1,8 +1,9 @@
 """drivers.json: gVisor's releases and the NVIDIA drivers that each serves."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -11,6 +12,13 @@ from pathlib import Path
 COMPONENT = "gvisor"
 DRIVERS = f"images/components/{COMPONENT}/drivers.json"
 SUPPORTED, KNOWN, UNKNOWN = "supported", "known", "unknown"
+# The drivers of the fleet in versions.yaml, which nodes read without a YAML parser.
+PINS = "versions.yaml"
+FLEET = re.compile(
+    r"^fleet:[^\n]*\n(?:(?:[ #][^\n]*)?\n){0,99}?  drivers: *\[([^\]]*)\]", re.MULTILINE
+)
+ALLOWED = re.compile(r'\{ *driver: *"([^"\n]*)"')
+QUOTED = re.compile(r'"([^"\n]*)"')
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,8 @@ class Release:
 
         A known driver is served only with --nvproxy-allow-unsupported-driver.
         """
-        return SUPPORTED if driver in self.supported else KNOWN if driver in self.known else UNKNOWN
+        name = full(driver)
+        return SUPPORTED if name in self.supported else KNOWN if name in self.known else UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -53,9 +62,15 @@ class Span:
 
 @dataclass(frozen=True)
 class Table:
-    """All releases of drivers.json, oldest first."""
+    """All releases of drivers.json, oldest first.
+
+    `not_built_for` has the drivers that NVIDIA does not publish for an architecture, by its name.
+    `fleet` are the drivers that every release must serve; empty if they are not known.
+    """
 
     releases: tuple[Release, ...] = ()
+    not_built_for: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    fleet: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Release]:
         """Iterate over the releases, oldest first."""
@@ -77,7 +92,12 @@ class Table:
 
     def serving(self, *drivers: str) -> tuple[Release, ...]:
         """The releases that serve all of these drivers, oldest first."""
-        return tuple(each for each in self if set(drivers) <= set(each.supported))
+        names = {full(driver) for driver in drivers}
+        return tuple(each for each in self if names <= set(each.supported))
+
+    def exists(self, driver: str, architecture: str) -> bool:
+        """Whether NVIDIA publishes a driver for an architecture, amd64 or arm64."""
+        return full(driver) not in self.not_built_for.get(architecture, ())
 
     def spans(self, driver: str) -> tuple[Span, ...]:
         """The releases grouped by their status for a driver."""
@@ -88,9 +108,32 @@ class Table:
         )
 
 
-def read(path: Path) -> Table:
-    """Read drivers.json; a test checks its format."""
-    return of(json.loads(path.read_text())["releases"])
+def read(path: Path, pins: Path | None = None) -> Table:
+    """Read drivers.json, and the fleet's drivers in versions.yaml, by default of the same checkout.
+
+    A test checks the format of drivers.json.
+    """
+    written = json.loads(path.read_text())
+    marked = written.get("not_built_for", {})
+    absent = {name: frozenset(drivers) for name, drivers in marked.items()}
+    fleet = _fleet(pins or path.parent / "../../.." / PINS)
+    return replace(of(written["releases"]), not_built_for=absent, fleet=fleet)
+
+
+def _fleet(path: Path) -> tuple[str, ...]:
+    """The drivers that the fleet needs; empty if versions.yaml is absent or written otherwise."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return ()
+    found = FLEET.search(text)
+    allowed = set(ALLOWED.findall(text))
+    return tuple(each for each in QUOTED.findall(found[1]) if each not in allowed) if found else ()
+
+
+def full(driver: str) -> str:
+    """A driver's version in three parts: gVisor reads a missing third part as 00."""
+    return f"{driver}.00" if driver.count(".") == 1 else driver
 
 
 def of(rows: Mapping[str, Mapping[str, Iterable[str]]]) -> Table:

@@ -2,12 +2,19 @@
 
 import re
 
+from worker_images.model.drivers import kernel
 from worker_images.model.drivers.table import Table, order, ordered
 
 # 580.159.04, also 620.06.00; versions of old branches have two parts. ASCII digits only.
 DRIVER = re.compile(r"[1-9][0-9]{2}\.(?:0[0-9]|[1-9][0-9]{1,2})(?:\.[0-9]{2})?")
 RELEASE = re.compile(r"[0-9]{8}\.[0-9]{1,9}")
 NUMBERS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){1,2}")
+# Texts that contain versions: of a package, 550.144.03-0ubuntu1, or of several drivers.
+WITHIN = re.compile(rf"(?<![0-9.])(?:{DRIVER.pattern})(?![0-9.])")
+# Versions of other things that people have at hand.
+BRANCH = re.compile(r"[Rr]?([1-9][0-9]{2})(?:\.[xX])?")
+CUDA_OR_VGPU = re.compile(r"1[0-9]\.[0-9]{1,2}")
+L4T_RELEASE = re.compile(r"[Rr]?3[2-9](?:\.[0-9]{1,2}){0,2}")
 
 
 class VersionError(Exception):
@@ -17,7 +24,7 @@ class VersionError(Exception):
 def driver(text: str, table: Table) -> str:
     """A driver's version; raises VersionError, which suggests a similar version if there is one."""
     bare = _bare(text)
-    if DRIVER.fullmatch(bare):
+    if DRIVER.fullmatch(bare) or kernel.kind_of(bare):
         return bare
     raise VersionError(
         f"{_quoted(text)} is not a driver version{_suggestion(bare, table)}; write it as nvidia-smi"
@@ -35,7 +42,10 @@ def release(text: str, table: Table) -> str:
         raise VersionError(
             f"drivers.json has no entry for gVisor {bare}; the nearest are {names}; use one of them"
         )
-    hint = f"; did you mean {bare}.0?" if table.get(f"{bare}.0") else ""
+    # Builds of a later commit and of a fork begin with the release: 20260622.0-46-g879cb2dc2.
+    begin = bare.partition("-")[0]
+    named = [each for each in (begin, f"{bare}.0") if table.get(each)]
+    hint = f"; did you mean {named[0]}?" if named else ""
     raise VersionError(f"{_quoted(text)} is not a gVisor release{hint}; write it as 20260622.0")
 
 
@@ -54,14 +64,22 @@ def _bare(text: str) -> str:
 
 
 def _suggestion(bare: str, table: Table) -> str:
-    """A version with the same numbers: 535.54.03 for 535.54.3; empty if there is none."""
+    """What a text is instead of a driver's version, or a similar version; empty if unknown."""
+    if found := BRANCH.fullmatch(bare):
+        known = [each for each in table.drivers if each.startswith(f"{found[1]}.")]
+        return f"; gVisor knows {' '.join(known)} of branch {found[1]}" if known else ""
+    if CUDA_OR_VGPU.fullmatch(bare):
+        return "; it looks like a version of CUDA or of vGPU software"
+    if L4T_RELEASE.fullmatch(bare):
+        return "; it looks like a release of Jetson Linux (L4T), which no gVisor release serves"
     if not NUMBERS.fullmatch(bare):
-        return ""
+        within = " ".join(WITHIN.findall(bare))
+        return f"; did you mean {within}?" if within and bare.isprintable() else ""
     same = [each for each in table.drivers if order(each) == order(bare)]
     major, minor, *patch = order(bare)
     padded = ".".join([str(major), f"{minor:02}", *(f"{each:02}" for each in patch)])
-    found = same or ([padded] if DRIVER.fullmatch(padded) else [])
-    return f"; did you mean {found[0]}?" if found else ""
+    found_same = same or ([padded] if DRIVER.fullmatch(padded) else [])
+    return f"; did you mean {found_same[0]}?" if found_same else ""
 
 
 def _quoted(text: str) -> str:

@@ -5,9 +5,10 @@ import shlex
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from worker_images.model.drivers.advice import advise
 from worker_images.model.drivers.kernel import VERSION, version_in
-from worker_images.model.drivers.table import Table
-from worker_images.node import diagnose, node
+from worker_images.model.drivers.table import Release, Table, full
+from worker_images.node import node
 from worker_images.node.place import CommandResult
 from worker_images.node.pod.finding import Finding
 
@@ -52,20 +53,28 @@ def loaded(text: str) -> str:
     return version_in(text)
 
 
-def served(driver: str, drivers_of_runsc: Collection[str], drivers: Table) -> Finding:
+def served(
+    driver: str, drivers_of_runsc: Collection[str], drivers: Table, architecture: str = ""
+) -> Finding:
     """Check that runsc serves the driver."""
     if not driver:
         return Finding(f"no {VERSION}", NO_DRIVER)
     if not drivers_of_runsc:
         return Finding(driver, "runsc lists no drivers; use a worker image that has runsc")
-    # gVisor reads a missing third part as 00.
-    if f"{driver}.00" in drivers_of_runsc or driver in drivers_of_runsc:
+    if full(driver) in drivers_of_runsc:
         return Finding(f"{driver}, one of {len(drivers_of_runsc)} served drivers")
+    advice = advise(driver, drivers, _release(drivers_of_runsc, drivers), architecture=architecture)
     return Finding(
         f"{driver}, not one of {len(drivers_of_runsc)} served drivers",
         f"this image's runsc does not serve the node's driver {driver}: sandboxes end with EOF;"
-        f" {diagnose.serving(driver, drivers)}",
+        f" {advice.text}",
     )
+
+
+def _release(served: Collection[str], drivers: Table) -> Release | None:
+    """The newest release with a list of drivers; None if no release has it."""
+    rows = reversed(drivers.releases)
+    return next((each for each in rows if {*each.supported} == {*served}), None)
 
 
 def libraries(driver: str, found: Iterable[Path]) -> Finding:

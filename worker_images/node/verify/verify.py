@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker_images.model.drivers import table
-from worker_images.model.drivers.table import DRIVERS, Table
+from worker_images.model.drivers.table import DRIVERS, PINS, Table
 from worker_images.model.results import NOT_RUN, Result
 from worker_images.node import trust
 from worker_images.node.command import CHECK_FAILED, OK, USAGE, Command, Log
@@ -129,7 +129,7 @@ def main(options: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
         # An unprivileged sandbox reads its bundle below this folder.
         Path(scratch).chmod(0o711)
         own = home / DRIVERS
-        drivers = table.read(own if own.exists() else root / DRIVERS)
+        drivers = table.read(own if own.exists() else root / DRIVERS, home / PINS)
         checked = _check(Run(options, root, home, log, drivers, Path(scratch)), image)
     _write(options.json, page.as_json(checked))
     _write(options.html, page.html(checked))

@@ -27,11 +27,11 @@ def test_fault_is_exit_4_with_the_rows_on_standard_output(
         == "build.py: this machine is not ready: gvisor; apply the listed fixes and run again\n"
     )
     if options:
-        assert json.loads(output.out)[-1]["fix"] == "install driver 590.48.01"
+        assert json.loads(output.out)[-1]["fix"] == "install driver 535.129.03"
     else:
         assert output.out.splitlines()[-2:] == [
             "fault    gvisor        20260622.0 does not serve driver 470.57",
-            "                       → install driver 590.48.01",
+            "                       → install driver 535.129.03",
         ]
 
 

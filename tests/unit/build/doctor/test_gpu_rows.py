@@ -8,6 +8,7 @@ from tests.support.facts import GOOD, row
 from worker_images.build.doctor import doctor
 from worker_images.build.doctor.doctor import Row
 from worker_images.model import kernel_settings
+from worker_images.model.drivers.advice import WITH_OTHER_PINS
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,10 @@ def test_gpu_is_a_warning_without_its_devices(devices: tuple[str, ...], missing:
     assert shown.fix.startswith("nvidia-modprobe -u -c 0")
 
 
+LOST = "(which does not serve 580.159.04 of the fleet)"
+OLDER = "install driver 580.105.08 (not published for arm64)"
+
+
 @pytest.mark.parametrize(
     ("driver", "state", "fix"),
     [
@@ -67,19 +72,24 @@ def test_gpu_is_a_warning_without_its_devices(devices: tuple[str, ...], missing:
         (
             "595.71.05",
             "warning",
-            "install driver 590.48.01, or run runsc with --nvproxy-allow-unsupported-driver",
+            "install driver 590.48.01, or give runsc --nvproxy-allow-unsupported-driver",
         ),
         (
             "580.95.05",
             "fault",
-            "pin gvisor 20260420.0 in versions.yaml, or install driver 590.48.01",
+            f"set gvisor.version to 20260420.0 {WITH_OTHER_PINS} {LOST}, or {OLDER}",
         ),
         (
             "610.57.04",
             "fault",
-            "pin gvisor 20260817.0 in versions.yaml, or install driver 590.48.01",
+            f"set gvisor.version to 20260817.0 {WITH_OTHER_PINS}, or install driver 590.48.01",
         ),
-        ("470.57", "fault", "install driver 590.48.01"),
+        ("470.57", "fault", "install driver 535.129.03"),
+        (
+            "540.4.0",
+            "fault",
+            "keep GPU sandboxes off this machine: no other driver can be installed on it",
+        ),
     ],
 )
 def test_gvisor_row_depends_on_the_driver(driver: str, state: str, fix: str) -> None:

@@ -5,6 +5,7 @@ import pytest
 from tests.support.drivers import PINNED, TABLE, row
 from worker_images.model.drivers import compat
 from worker_images.model.drivers.compat import Pinned
+from worker_images.model.drivers.kernel import Machine
 
 
 def test_queries_by_release_and_by_driver_agree_for_the_whole_table() -> None:
@@ -50,6 +51,6 @@ def test_driver_may_be_unserved_if_allowed() -> None:
     ],
 )
 def test_machine_gets_status_and_next_step(driver: str, status: str, step: str) -> None:
-    found = compat.node(driver, "a test", row("20260622.0"), TABLE, PINNED)
+    found = compat.node(Machine(driver, "a test"), row("20260622.0"), TABLE, PINNED)
     assert (found.data["answer"], bool(found.error)) == (status, status != "supported")
     assert step in str(found.data["next"])

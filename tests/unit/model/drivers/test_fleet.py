@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,10 @@ from tests.support.hostile import TEXTS, bounded, changed
 from tests.support.timing import growth
 from worker_images.cli import main
 from worker_images.files import ROOT
-from worker_images.model.drivers import compat, fleet
+from worker_images.model.drivers import compat, fleet, fleet_compat
 from worker_images.model.drivers.compat import Pinned
 from worker_images.model.drivers.fleet import Node
+from worker_images.model.drivers.kernel import Machine
 from worker_images.model.drivers.version import VersionError
 
 NODES = (Node("gpu-a", "580.159.04"), Node("gpu-b", "595.71.05"), Node("cpu-a", ""))
@@ -87,11 +87,7 @@ def test_lines_are_read_with_comments_blanks_and_prefixes() -> None:
     [
         ("", "none of these 0 nodes has a driver"),
         (listed(None, {}), "none of these 2 nodes has a driver"),
-        ("gpu-a\n", "line 1: 1 fields"),
-        (
-            "gpu-a 580.159.04\ngpu-b 535.54.3\n",
-            r"line 2: '535.54.3' is not a driver version; did you mean 535.54.03\?",
-        ),
+        ("gpu-a\n", "line 1: 1 field;"),
         (
             "NAME  STATUS\ngpu-a  Ready\n",
             "line 1: column CUDA.DRIVER-VERSION.FULL is missing",
@@ -109,7 +105,6 @@ def test_lines_are_read_with_comments_blanks_and_prefixes() -> None:
             ),
             "node a: label nvidia.com/cuda.driver-version.full is not a string",
         ),
-        ("a\x1b[2J 580", r"line 1: '580' is not a driver version"),
         ("[" * 200_000, "the JSON is not a list of nodes .nested deeper than 64 levels"),
         ('{"items": [], "items": []}', "the JSON is not a list of nodes .duplicate key items"),
         ('{"items": [], "Items": []}', "the JSON is not a list of nodes .keys items and Items"),
@@ -121,10 +116,6 @@ def test_lines_are_read_with_comments_blanks_and_prefixes() -> None:
         ('[{"metadata": []}]', "the JSON is not a list of nodes"),
         ("[null]", "the JSON is not a list of nodes"),
         ('{"items": 1}', "the JSON is not a list of nodes"),
-        (
-            listed({"nvidia.com/cuda.driver-version.full": "latest"}),
-            "node gpu-a: 'latest' is not a driver version",
-        ),
     ],
 )
 def test_invalid_nodes_are_an_error(text: str, message: str) -> None:
@@ -150,8 +141,9 @@ def test_name_that_controls_a_terminal_is_shown_escaped(
         assert main.main(["compat", "--fleet", str(tmp_path / "nodes")], ROOT) == 7
         assert f"breaks     {escaped}  595.71.05" in capsys.readouterr().out
         assert fleet.read(text, TABLE) == (Node(escaped, "595.71.05"),)
-        with pytest.raises(VersionError, match=re.escape(escaped) if text[0] == "[" else "line 1"):
-            fleet.read(text.replace("595.71.05", "5"), TABLE)
+        (odd,) = fleet.read(text.replace("595.71.05", "5"), TABLE)
+        assert odd.name == escaped
+        assert odd.problem.startswith("'5' is not a driver version")
 
 
 @bounded
@@ -169,7 +161,7 @@ def test_answer_for_many_nodes_takes_the_time_of_their_drivers() -> None:
 
     def answer(count: int) -> None:
         nodes = [Node(f"n{number}", "595.71.05") for number in range(count)]
-        assert compat.fleet(nodes, row, TABLE, pinned).error
+        assert fleet_compat.check(nodes, row, TABLE, pinned).error
 
     # Advice for a driver takes the time of a hundred nodes, and is given once.
     assert growth(answer, 10, limit=1.5) < 1.5
@@ -191,7 +183,7 @@ def test_allowed_nodes_are_listed_and_do_not_break() -> None:
     row = TABLE.get("20260622.0")
     assert row
     allowed = Pinned(row.name, ("580.159.04", "595.71.05"), {"595.71.05": "drained until March"})
-    found = compat.fleet(NODES, row, TABLE, allowed)
+    found = fleet_compat.check(NODES, row, TABLE, allowed)
     assert (found.error, found.data["breaks"], found.data["allowed"]) == (
         "",
         [],
@@ -201,11 +193,11 @@ def test_allowed_nodes_are_listed_and_do_not_break() -> None:
     assert (
         "1 served, 0 would break, 1 allowed to be unserved, 1 without a driver label" in found.text
     )
-    machine = compat.node("595.71.05", "a test", row, TABLE, allowed)
+    machine = compat.node(Machine("595.71.05", "a test"), row, TABLE, allowed)
     assert (machine.error, machine.data["allowed"]) == ("", "drained until March")
     bare = Pinned(row.name, allowed.fleet)
-    assert compat.fleet(NODES, row, TABLE, bare).error
-    assert compat.node("595.71.05", "a test", row, TABLE, bare).error
+    assert fleet_compat.check(NODES, row, TABLE, bare).error
+    assert compat.node(Machine("595.71.05", "a test"), row, TABLE, bare).error
 
 
 def test_served_nodes_do_not_break(

@@ -50,6 +50,14 @@ def test_nvidia_smi_finds_nvml_in_its_folder(tmp_path: Path) -> None:
         (DRIVER, [DRIVER], ""),
         ("550.90", ["550.90.00"], ""),
         ("550.90", ["550.90.12"], "this image's runsc does not serve the node's driver 550.90"),
+        (
+            "540.4.0",
+            [DRIVER],
+            (
+                "this image's runsc does not serve the node's driver 540.4.0: sandboxes end with"
+                " EOF; a driver of Jetson (L4T), which no gVisor release serves; keep GPU"
+            ),
+        ),
         ("", [DRIVER], "no driver version in /proc/driver/nvidia/version: the node's driver is"),
         (DRIVER, [], "runsc lists no drivers"),
         (
@@ -66,6 +74,16 @@ def test_runsc_serves_the_driver(version: str, served: list[str], problem: str) 
     found = driver.served(version, served, DRIVERS).problem
     assert found.startswith(problem)
     assert bool(found) == bool(problem)
+
+
+def test_advice_is_for_the_release_and_architecture_of_the_pod() -> None:
+    """The release is the one whose list runsc prints."""
+    served = DRIVERS.get("20260622.0")
+    assert served
+    for architecture, named in (("amd64", "580.105.08"), ("arm64", "580.126.09")):
+        found = driver.served("580.95.05", served.supported, DRIVERS, architecture).problem
+        assert f"install driver {named}" in found
+        assert "which does not serve 580.159.04 of the fleet" in found
 
 
 def test_driver_files_have_the_version_of_the_driver() -> None:
