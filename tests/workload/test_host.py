@@ -1,9 +1,11 @@
 """Does CUDA run on the node without gVisor?"""
 
+import re
 import stat
 from pathlib import Path
 
 from tests.workload.sandboxes import Facts, Seen
+from worker_images.node import place, selection
 from worker_images.node.node import FRONTEND_MAJOR, Node
 
 
@@ -32,3 +34,14 @@ def test_nvidia_smi_lists_every_gpu(native: Facts, gpu: Node, seen: Seen) -> Non
     assert len(native["smi"]["list"]["output"].splitlines()) == len(gpu.gpus)
     assert native["smi"]["version"]["output"].split()[0] == gpu.driver
     seen(native["smi"]["list"]["output"])
+
+
+def test_gpus_are_numbered_as_by_nvidia_smi(gpu: Node, seen: Seen) -> None:
+    """bundle --gpus 0 is GPU 0 of nvidia-smi, whatever the minor number of its device."""
+    text = place.run_command(["env", *gpu.native_environment, "nvidia-smi", "-q", "-x"]).output
+    minors = re.findall("<minor_number>([0-9]+)</minor_number>", text)
+    uuids = re.findall("<uuid>(GPU-[^<]+)</uuid>", text)
+    found = [(str(each.device.minor), each.name) for each in selection.gpus(gpu)]
+    seen(f"minor numbers {', '.join(minors)}")
+    assert found
+    assert found == list(zip(minors, uuids, strict=True))

@@ -57,7 +57,7 @@ def test_container_with_one_gpu_cannot_reach_the_others(
     attempts = []
     for device in gpu.gpus:
         others = [minor for minor in uuids if minor != device.minor]
-        found = reach(sandboxes, python, device.name.removeprefix("nvidia"), *others)
+        found = reach(sandboxes, python, f"minor:{device.minor}", *others)
         assert_only(found, device, uuids[device.minor])
         attempts += [f"{device.name} alone: {found['beyond']}, {found['opened']}"]
         errors = {error for each in found["opened"].values() for error in each}

@@ -11,7 +11,8 @@ import pytest
 
 from tests.workload.sandboxes import Sandboxes, Seen, Wiring, failure_text, run_unprivileged
 from worker_images.model.drivers.table import Table
-from worker_images.node import diagnose
+from worker_images.node import diagnose, selection
+from worker_images.node.cards import Card
 from worker_images.node.node import FRONTEND_MAJOR
 from worker_images.node.place import Place
 from worker_images.node.runsc import SandboxResult
@@ -39,6 +40,22 @@ def test_devices_match_those_of_nvproxy(image_sandboxes: Sandboxes, seen: Seen) 
     assert lines["/dev/nvidia-uvm"].endswith(":0")
 
 
+def test_index_is_that_of_the_pci_bus(
+    image_sandboxes: Sandboxes, wiring: Wiring, seen: Seen
+) -> None:
+    """A container with one GPU by its index has only that device; stand-ins get an order."""
+    node = image_sandboxes.node
+    if not wiring.real:
+        minors = [device.minor for device in node.gpus]
+        cards = (Card(f"0000:{9 - minor:02x}:00.0", minor) for minor in minors[::-1])
+        node = dataclasses.replace(node, cards=tuple(cards))
+    for each in selection.gpus(node):
+        command = ("/bin/sh", "-c", "ls /dev/nvidia[0-9]*")
+        found = image_sandboxes(*command, node=node, gpus=str(each.index))
+        seen(f"{each.index}: {found.output}")
+        assert found.output.split() == [each.device.path]
+
+
 def test_no_devices_without_a_gpu_request(image_sandboxes: Sandboxes) -> None:
     """A container without GPUs has no device of the driver."""
     found = image_sandboxes("/bin/sh", "-c", "ls /dev", gpus="none")
@@ -62,7 +79,7 @@ def test_made_device_node_opens_only_gpus_of_the_specification(
     """Users may make a node with any numbers; runsc opens only what linux.devices names."""
     first, *others = image_sandboxes.node.gpus
     other = others[0].minor if others else first.minor + 1
-    number = first.name.removeprefix("nvidia")
+    number = f"minor:{first.minor}"
     assert opened(make_node(image_sandboxes, first.minor, number), wiring)
     refused = make_node(image_sandboxes, other, number)
     seen(refused.errors)
@@ -78,7 +95,7 @@ def test_device_node_of_the_image_opens_no_gpu(
     """With an overlay runsc mounts the image's root without devices; the control has no overlay."""
     first, *others = image_sandboxes.node.gpus
     other = others[0].minor if others else first.minor + 1
-    number = first.name.removeprefix("nvidia")
+    number = f"minor:{first.minor}"
     node = image_root / "dev" / f"nvidia{other}"
     # A mount point of another container with this GPU.
     node.unlink(missing_ok=True)
@@ -131,8 +148,8 @@ def test_driver_files_match_the_node(image_sandboxes: Sandboxes, seen: Seen) -> 
     assert path == f"{LIBRARIES}/libcuda.so.{image_sandboxes.node.driver}"
     assert digest.split()[0] == hashlib.sha256(library.read_bytes()).hexdigest()
     assert f"LD_LIBRARY_PATH={LIBRARIES}" in environment
-    numbers = [gpu.name.removeprefix("nvidia") for gpu in image_sandboxes.node.gpus]
-    assert f"NVIDIA_VISIBLE_DEVICES={','.join(numbers)}" in environment
+    names = [gpu.name for gpu in selection.gpus(image_sandboxes.node)]
+    assert f"NVIDIA_VISIBLE_DEVICES={','.join(names)}" in environment
 
 
 def test_unserved_driver_is_explained(

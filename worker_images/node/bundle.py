@@ -10,8 +10,8 @@ from typing import Any
 from worker_images.errors import UsageError
 from worker_images.files import write_atomic
 from worker_images.node.node import Node
-from worker_images.node.soname import soname
-from worker_images.node.spec import Container, specification
+from worker_images.node.shared_object import soname
+from worker_images.node.spec import Container, specification, with_capabilities
 from worker_images.untrusted import shown
 
 
@@ -25,7 +25,7 @@ def write(node: Node, container: Container, bundle: Path, host: str = "") -> dic
     _check_encoding(text)
     _check_places(bundle)
     bundle.mkdir(parents=True, exist_ok=True)
-    _create_mount_points(node, bundle / "driver")
+    _create_mount_points(with_capabilities(node, container.capabilities), bundle / "driver")
     # A new file takes the place of the old one, so that no link is followed.
     write_atomic(bundle / "config.json", text)
     return config

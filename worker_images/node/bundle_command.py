@@ -1,17 +1,30 @@
 """The command bundle: writes the OCI bundle of a user's container."""
 
 import argparse
-import shlex
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+from worker_images.model.drivers.advice import UNSERVABLE
 from worker_images.model.drivers.kernel import VERSION
-from worker_images.node import bundle, limits, node
+from worker_images.node import bundle, bundle_report, driver_lists, limits, mig, node
 from worker_images.node.command import OK, Command, Log
 from worker_images.node.limits import Limits
 from worker_images.node.node import Node
-from worker_images.node.runsc import flags
-from worker_images.node.spec import Container, SpecError
+from worker_images.node.selection import FORMS, NONE, SpecError
+from worker_images.node.spec import Container
+
+# What runsc allows beyond NVIDIA's capabilities, and what it never allows (nvconf/caps.go).
+PRIVILEGED = ("profiling", "fabric-imex-mgmt")
+UNSUPPORTED = ("display", "ngx", "compat32")
+PROGRAM = "python3 -m worker_images.node bundle"
+EXAMPLES = f"""--rootfs /run/rootfs --into /run/bundle -- python3 train.py
+  {PROGRAM} --gpus 0,2 --memory 64g \\
+    --rootfs /run/rootfs --into /run/bundle -- python3 train.py
+  {PROGRAM} --gpus minor:4 --capabilities compute,utility,video \\
+    --rootfs /run/rootfs --into /run/bundle -- ffmpeg -hwaccel cuda -i in.mp4 out.mp4
+  {PROGRAM} --driver-root /host --json \\
+    --rootfs /run/rootfs --into /run/bundle -- python3 train.py"""
 
 
 def _pair(separator: str) -> Callable[[str], tuple[str, str]]:
@@ -61,6 +74,21 @@ def _limit(parse: Callable[[str], float]) -> Callable[[str], float]:
     return parsed
 
 
+def _capabilities(text: str) -> tuple[str, ...]:
+    """Parse names of capabilities; all is those of NVIDIA that runsc has."""
+    known = (*driver_lists.CLASSES, *PRIVILEGED)
+    words = [word.strip() for word in text.split(",")]
+    found = [name for word in words for name in (driver_lists.CLASSES if word == "all" else [word])]
+    for name in found:
+        if name in UNSUPPORTED:
+            raise argparse.ArgumentTypeError(f"runsc does not support the capability {name}")
+        if name not in known:
+            raise argparse.ArgumentTypeError(
+                f"no capability {name!r}; name all, or some of {', '.join(known)}"
+            )
+    return tuple(name for name in known if name in found)
+
+
 def _host(text: str) -> str:
     return str(_absolute(text)).rstrip("/") if text else ""
 
@@ -87,8 +115,9 @@ def _add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
         "--into", type=Path, required=True, metavar="FOLDER", help="the folder for the bundle"
     )
     parser.add_argument(
-        "--gpus", default="all", help="all, none, or numbers such as 0,2; default: all"
+        "--gpus", default="all", help=f"all, none, or a list, each {FORMS}; default: all"
     )
+    _add_driver_arguments(parser)
     parser.add_argument(
         "--env",
         type=_pair("="),
@@ -112,6 +141,25 @@ def _add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_driver_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--capabilities",
+        type=_capabilities,
+        default=driver_lists.DEFAULT,
+        metavar="NAMES",
+        help="the parts of the driver: compute, utility, graphics, video, all (of these),"
+        " profiling, fabric-imex-mgmt; default: compute,utility",
+    )
+    parser.add_argument(
+        "--driver-root",
+        type=_absolute,
+        metavar="FOLDER",
+        help="the folder that has the driver's files where this machine's root has them, such as"
+        " /host; default: the known places of this machine",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
 def _add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
@@ -130,14 +178,12 @@ def _add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _bundle(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
-    this_node, path = node.read(), arguments.into
-    if not this_node.libraries and arguments.gpus != "none":
-        missing = (
-            f"no libcuda.so.{this_node.driver} on this node"
-            if this_node.driver
-            else f"no NVIDIA driver on this node: {VERSION} does not exist"
-        )
-        raise SpecError(f"{missing}; run: python3 -m worker_images.node verify --node")
+    driver_root: Path | None = arguments.driver_root
+    this_node = node.read(driver_root=driver_root) if driver_root else node.read()
+    if arguments.gpus != NONE:
+        _check(this_node)
+        # Only a program of this machine's own driver is run.
+        this_node = this_node if driver_root else mig.with_mode(this_node)
     container = Container(
         arguments.rootfs,
         tuple(arguments.argv),
@@ -146,28 +192,37 @@ def _bundle(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
         arguments.gpus,
         arguments.network,
         Limits(arguments.memory, arguments.cpus, arguments.pids),
+        arguments.capabilities,
     )
-    bundle.write(this_node, container, path, arguments.host)
-    chosen = flags(container.network, limited=bool(container.limits), gpus=container.gpus != "none")
-    lines = (
-        f"bundle  {path}",
-        f"driver  {_driver_files(this_node)}",
-        f"next    runsc {shlex.join(chosen)} run --bundle {path} NAME",
-    )
-    return OK, "\n".join(lines)
+    bundle.write(this_node, container, arguments.into, arguments.host)
+    found = bundle_report.report(this_node, container, arguments.into)
+    return OK, json.dumps(found, indent=1) if arguments.json else bundle_report.text(found)
 
 
-def _driver_files(this_node: Node) -> str:
-    if not this_node.libraries:
-        return "none"
-    count = len(this_node.libraries)
-    return f"{this_node.driver}, {count} libraries from {this_node.source}"
+def _check(this_node: Node) -> None:
+    """Raise SpecError for a node whose GPUs a sandbox cannot use."""
+    why, step = UNSERVABLE.get(this_node.kind, ("", ""))
+    if why:
+        what = f"driver {this_node.driver} is " if this_node.driver else ""
+        raise SpecError(f"{what}{why}; {step}, or use --gpus none")
+    if this_node.libraries:
+        return
+    further = "run: python3 -m worker_images.node verify --node"
+    if not this_node.driver:
+        raise SpecError(f"no NVIDIA driver on this node: {VERSION} does not exist; {further}")
+    others = ", ".join(map(str, this_node.others))
+    found = (
+        f"only {others}: the kernel has another driver than the files; restart the node"
+        if others
+        else "docs/launcher.md lists the places that are searched; name another with --driver-root"
+    )
+    raise SpecError(f"no libcuda.so.{this_node.driver} on this node; {found}; {further}")
 
 
 COMMAND = Command(
     "bundle",
     "write the OCI bundle of a user's GPU container, for runsc without a hook",
-    "--rootfs /run/rootfs --into /run/bundle -- python3 train.py",
+    EXAMPLES,
     _add_bundle_arguments,
     _bundle,
 )

@@ -1,48 +1,26 @@
 """Reads a GPU node: the kernel driver's version, device nodes, and the driver's user-mode files."""
 
-import json
 import os
+import platform
 import re
 import stat
-import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker_images.model.drivers import kernel
 from worker_images.model.drivers.kernel import VERSION, version_of
+from worker_images.node import cards, driver_files, driver_lists
+from worker_images.node.cards import Card
+from worker_images.node.driver_files import Driver
 
 GPU = re.compile(r"nvidia([0-9]+)$")
 # The device nodes that nvproxy serves, besides those of the GPUs; it hides all others
 # (runsc/specutils, pkg/sentry/devices/nvproxy).
 CONTROL, MEMORY = "nvidiactl", "nvidia-uvm"
 FRONTEND_MAJOR, CONTROL_MINOR = 195, 255
-# Folders of the driver that are not in the loader's cache: those of clouds' device plugins and of
-# the GPU operator.
-DRIVER_FOLDERS = (
-    "usr/local/nvidia/lib64",
-    "home/kubernetes/bin/nvidia/lib64",
-    "run/nvidia/driver/usr/lib/x86_64-linux-gnu",
-)
-# Libraries of the capabilities compute and utility, from libnvidia-container's src/nvc_info.c.
-LIBRARIES = (
-    *(
-        "libcuda",
-        "libcudadebugger",
-        "libnvidia-ptxjitcompiler",
-        "libnvidia-nvvm",
-        "libnvidia-nvvm70",
-        "libnvidia-gpucomp",
-    ),
-    *(
-        "libnvidia-opencl",
-        "libnvidia-allocator",
-        "libnvidia-pkcs11",
-        "libnvidia-pkcs11-openssl3",
-        "libnvidia-ml",
-        "libnvidia-cfg",
-    ),
-)
-PROGRAMS = ("nvidia-smi", "nvidia-debugdump")
+# Libraries of the capabilities compute and utility.
+LIBRARIES = driver_lists.libraries(driver_lists.DEFAULT)
 
 
 @dataclass(frozen=True)
@@ -63,7 +41,10 @@ class Device:
 class Node:
     """A GPU node.
 
-    Without a driver `driver` is empty. `source` names the source of the driver's files.
+    Without a driver `driver` is empty. `source` names the source of the driver's files: libraries
+    and programs of all capabilities, and `configuration`, pairs of a file and its path in
+    containers. `cards` are the GPUs that the driver lists; `kind` is that of kernel.Machine.
+    Without files of the driver, `others` are those of libcuda of other versions.
     """
 
     driver: str
@@ -71,6 +52,10 @@ class Node:
     libraries: tuple[Path, ...]
     programs: tuple[Path, ...]
     source: str
+    configuration: tuple[tuple[Path, str], ...] = ()
+    cards: tuple[Card, ...] = ()
+    kind: str = ""
+    others: tuple[Path, ...] = ()
 
     @property
     def native_environment(self) -> list[str]:
@@ -87,11 +72,38 @@ class Node:
         return tuple(device for device in self.devices if GPU.match(device.name))
 
 
-def read(root: Path = Path("/")) -> Node:
-    """Read this machine, or the tree of another one."""
-    version = driver(root)
-    source, libraries, programs = _driver_files(root, version)
-    return Node(version, tuple(devices(root / "dev")), libraries, programs, source)
+def read(root: Path = Path("/"), driver_root: Path | None = None) -> Node:
+    """Read this machine, or the tree of another one.
+
+    With `driver_root` the driver's files are those below it, such as a node's root in a worker.
+    """
+    machine = kernel.read(root) or kernel.Machine("", "", kind=_kind_without_module(root))
+    searched = Driver(machine.driver, _name(machine.architecture), driver_root or root)
+    files = driver_files.find(searched)
+    is_missing = machine.driver and not files.libraries
+    return Node(
+        machine.driver,
+        tuple(devices(root / "dev")),
+        files.libraries,
+        files.programs,
+        files.source,
+        files.configuration,
+        cards.read(root),
+        machine.kind,
+        driver_files.other_versions(searched) if is_missing else (),
+    )
+
+
+def _name(architecture: str) -> str:
+    """Return x86_64 or aarch64; the architecture of this machine if it is not known."""
+    names = {arch: name for name, arch in kernel.ARCHITECTURES.items()}
+    return names.get(architecture, platform.machine())
+
+
+def _kind_without_module(root: Path) -> str:
+    """WSL if this is a machine of WSL2; empty otherwise."""
+    kind = kernel.without_module("", "", "", root).kind
+    return kind if kind == kernel.WSL else ""
 
 
 def driver(root: Path = Path("/")) -> str:
@@ -115,67 +127,3 @@ def devices(folder: Path) -> Iterator[Device]:
 
 def _number(name: str) -> int:
     return int(name.removeprefix("nvidia"))
-
-
-def _driver_files(root: Path, version: str) -> tuple[str, tuple[Path, ...], tuple[Path, ...]]:
-    """Return the first source that has libcuda of this version, with its libraries and programs."""
-    if version:
-        for source, paths in _sources(root):
-            files = tuple(sorted({path.resolve() for path in paths if path.exists()}))
-            libraries = tuple(
-                path
-                for path in files
-                if path.name.endswith(f".so.{version}") and path.name.split(".so.")[0] in LIBRARIES
-            )
-            if any(path.name == f"libcuda.so.{version}" for path in libraries):
-                return source, libraries, _programs(root, libraries, files)
-    return "", (), ()
-
-
-def _sources(root: Path) -> Iterator[tuple[str, Iterable[Path]]]:
-    if root == Path("/"):
-        yield "the loader's cache", _from_cache()
-    for folder in DRIVER_FOLDERS:
-        yield f"/{folder}", (root / folder).glob("lib*.so.*")
-    if root == Path("/"):
-        yield "nvidia-ctk cdi generate", _from_cdi()
-
-
-def _from_cache() -> Iterator[Path]:
-    """Yield the driver libraries in the loader's cache."""
-    for line in _output_of("ldconfig", "-p").splitlines():
-        name, _, path = line.strip().partition(" (")
-        if name.split(".so")[0] in LIBRARIES and "x86-64" in path + "x86-64" * (
-            os.uname().machine != "x86_64"
-        ):
-            yield Path(path.partition("=> ")[2])
-
-
-def _from_cdi() -> Iterator[Path]:
-    """Yield the files that the node's toolkit would mount."""
-    text = _output_of("nvidia-ctk", "--quiet", "cdi", "generate", "--format=json")
-    for mount in json.loads(text or "{}").get("containerEdits", {}).get("mounts", []):
-        yield Path(mount["hostPath"])
-
-
-def _output_of(*command: str) -> str:
-    """Return the standard output of a program; empty if it is missing or fails."""
-    # ldconfig is not on every user's PATH.
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    try:
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, env={**os.environ, "PATH": path}
-        ).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def _programs(root: Path, libraries: tuple[Path, ...], files: tuple[Path, ...]) -> tuple[Path, ...]:
-    """Return the driver's programs: in bin beside its libraries, or in /usr/bin."""
-    beside = {path.parent.parent / "bin" for path in libraries}
-    folders = [path.parent for path in files if path.name in PROGRAMS] + [*beside, root / "usr/bin"]
-    found = {
-        name: next((folder / name for folder in folders if (folder / name).is_file()), None)
-        for name in PROGRAMS
-    }
-    return tuple(path for path in found.values() if path)

@@ -5,11 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker_images.node.driver_lists import DEFAULT
 from worker_images.node.place import TIMEOUT_SECONDS, CommandResult, Place, run
 
+ALLOWED = "nvproxy-allowed-driver-capabilities"
 
-def flags(network: str = "none", *, limited: bool = False, gpus: bool = True) -> tuple[str, ...]:
-    """Return the flags for a container: its network as in `Container`, limits, and GPUs.
+
+def flags(
+    network: str = "none",
+    *,
+    limited: bool = False,
+    gpus: bool = True,
+    capabilities: Sequence[str] = DEFAULT,
+) -> tuple[str, ...]:
+    """Return the flags for a container: its network as in `Container`, limits, GPUs, capabilities.
 
     Without limits runsc needs no writable control group, and a worker no virtualization.
     """
@@ -20,6 +29,11 @@ def flags(network: str = "none", *, limited: bool = False, gpus: bool = True) ->
         *(() if limited else ("--ignore-cgroups",)),
         "--overlay2=root:memory",
         *(("--nvproxy",) if gpus else ()),
+        *(
+            (f"--{ALLOWED}={','.join(capabilities)}",)
+            if gpus and {*capabilities} - {*DEFAULT}
+            else ()
+        ),
     )
 
 

@@ -4,14 +4,15 @@ It contains devices, driver files and environment, and no hook.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from worker_images.errors import EngineError
 from worker_images.model import capabilities
+from worker_images.node import driver_lists, selection
 from worker_images.node.limits import Limits
 from worker_images.node.node import CONTROL, MEMORY, Device, Node
+from worker_images.node.selection import ALL, NONE, Gpu, SpecError
 
 # Paths in the container, the same as those of GKE's device plugin.
 DRIVER = "/usr/local/nvidia"
@@ -19,49 +20,53 @@ LIBRARIES, PROGRAMS = f"{DRIVER}/lib64", f"{DRIVER}/bin"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class SpecError(EngineError):
-    """The node does not have what the container requests."""
-
-
 @dataclass(frozen=True)
 class Container:
     """A user's container: root, command, environment, more mounts (source, destination), and GPUs.
 
     `rootfs` is the path of the unpacked root as runsc sees it; sources of mounts are paths of the
-    node. `network` is none, host, or the path of a network namespace.
+    node. `gpus` is what selection.selected takes. `network` is none, host, or the path of a network
+    namespace. `capabilities` are NVIDIA's names for parts of the driver.
     """
 
     rootfs: Path
     command: tuple[str, ...]
     environment: Mapping[str, str]
     mounts: tuple[tuple[Path, str], ...] = ()
-    gpus: str = "all"
+    gpus: str = ALL
     network: str = "none"
     limits: Limits = field(default_factory=Limits)
+    capabilities: tuple[str, ...] = driver_lists.DEFAULT
 
 
 def select_devices(node: Node, gpus: str) -> tuple[Device, ...]:
-    """Return the device nodes for some GPUs: all, none, or numbers such as 0,2.
+    """Return the device nodes for some GPUs, as selection.selected takes them.
 
     Raises SpecError for a device that the node does not have.
     """
-    if gpus == "none":
+    if gpus == NONE:
         return ()
-    gpu_names = (
-        {f"nvidia{number.strip()}" for number in gpus.split(",")}
-        if gpus != "all"
-        else {device.name for device in node.gpus}
-    )
-    if missing := (gpu_names | {CONTROL, MEMORY}) - {device.name for device in node.devices}:
+    names = {device.name for device in node.devices}
+    if missing := {CONTROL, MEMORY} - names:
         raise SpecError(
             f"no /dev/{', /dev/'.join(sorted(missing))} on this node; load the driver's modules:"
             " nvidia-modprobe -u -c 0"
         )
-    if gpus == "all" and not node.gpus:
+    chosen = {gpu.device.name for gpu in selection.selected(node, gpus)}
+    if not chosen:
         raise SpecError(
             "no GPU on this node: /dev has no nvidia0; give the worker a GPU, or use --gpus none"
         )
-    return tuple(device for device in node.devices if device.name in gpu_names | {CONTROL, MEMORY})
+    return tuple(device for device in node.devices if device.name in chosen | {CONTROL, MEMORY})
+
+
+def with_capabilities(node: Node, capabilities: Sequence[str]) -> Node:
+    """Return the node with only those of the driver's files that some capabilities need."""
+    libraries = tuple(
+        path for path in node.libraries if driver_lists.class_of(path.name) in capabilities
+    )
+    configuration = node.configuration if "graphics" in capabilities else ()
+    return replace(node, libraries=libraries, configuration=configuration)
 
 
 def specification(node: Node, container: Container, bundle: Path, host: str = "") -> dict[str, Any]:
@@ -71,6 +76,8 @@ def specification(node: Node, container: Container, bundle: Path, host: str = ""
     Raises SpecError.
     """
     devices = select_devices(node, container.gpus)
+    gpus = selection.selected(node, container.gpus)
+    node = with_capabilities(node, container.capabilities)
     rootfs = _checked_root(node, container.rootfs, host)
     return {
         "ociVersion": "1.1.0",
@@ -79,7 +86,7 @@ def specification(node: Node, container: Container, bundle: Path, host: str = ""
             "user": {"uid": 0, "gid": 0},
             "args": list(container.command),
             "env": [
-                f"{name}={value}" for name, value in environment(node, container, devices).items()
+                f"{name}={value}" for name, value in environment(node, container, gpus).items()
             ],
             "cwd": "/",
             "capabilities": {
@@ -156,17 +163,16 @@ SYSTEM = (
 )
 
 
-def environment(node: Node, container: Container, devices: Sequence[Device]) -> dict[str, str]:
-    """Return the container's environment, with the driver's folders first and the GPUs' numbers."""
+def environment(node: Node, container: Container, gpus: Sequence[Gpu]) -> dict[str, str]:
+    """Return the container's environment, with the driver's folders first and the GPUs' names."""
     base = {"PATH": PATH, **container.environment}
     if not node.libraries:
         return base
-    numbers = [device.name.removeprefix("nvidia") for device in devices if device in node.gpus]
     return base | {
         "PATH": f"{PROGRAMS}:{base['PATH']}",
         "LD_LIBRARY_PATH": ":".join(filter(None, (LIBRARIES, base.get("LD_LIBRARY_PATH", "")))),
-        "NVIDIA_VISIBLE_DEVICES": ",".join(numbers) or "none",
-        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+        "NVIDIA_VISIBLE_DEVICES": ",".join(gpu.name for gpu in gpus) or "none",
+        "NVIDIA_DRIVER_CAPABILITIES": ",".join(container.capabilities),
     }
 
 
@@ -180,6 +186,7 @@ def _driver_mounts(node: Node, bundle: Path, host: str) -> list[dict[str, Any]]:
     return [
         _bind(f"{host}{bundle}/driver", DRIVER),
         *(_bind(f"{host}{path}", f"{folder}/{path.name}") for path, folder in files),
+        *(_bind(f"{host}{path}", destination) for path, destination in node.configuration),
     ]
 
 

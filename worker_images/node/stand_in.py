@@ -45,15 +45,15 @@ def node_with(devices: Path, libraries: Path) -> Node:
     return Node(DRIVER, tuple(node.devices(devices)), (path,), (), "stand-ins")
 
 
-def elf_library(soname: str) -> bytes:
-    """Return a minimal ELF file with a SONAME."""
+def elf_library(soname: str, machine: int = 62) -> bytes:
+    """Return a minimal ELF file with a SONAME, by default for amd64."""
     headers, name = 64, b"\0" + soname.encode() + b"\0"
     dynamic = headers + 2 * 56
     strings = dynamic + 3 * 16
     size = strings + len(name)
     identity = b"\x7fELF\x02\x01\x01" + bytes(9)
     start = identity + struct.pack(
-        "<HHIQQQIHHHHHH", 3, 62, 1, 0, headers, 0, 0, 64, 56, 2, 64, 0, 0
+        "<HHIQQQIHHHHHH", 3, machine, 1, 0, headers, 0, 0, 64, 56, 2, 64, 0, 0
     )
     load = struct.pack("<IIQQQQQQ", 1, 4, 0, 0, 0, size, size, 4096)
     section = struct.pack("<IIQQQQQQ", 2, 4, dynamic, dynamic, dynamic, 48, 48, 8)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.node import bundle
+from worker_images.node import bundle, stand_in
 from worker_images.node.node import Node
-from worker_images.node.spec import Container, SpecError
+from worker_images.node.selection import SpecError
+from worker_images.node.spec import Container
 from worker_images.node.stand_in import DRIVER
 
 CONTAINER = Container(Path("/run/rootfs"), ("true",), {})
@@ -31,6 +32,30 @@ def test_bundle_has_mount_points_and_links(gpus: Node, tmp_path: Path) -> None:
         path.name: path.stat().st_size for path in libraries.iterdir() if not path.is_symlink()
     } == {path.name: 0 for path in gpus.libraries}
     assert (folder / "driver/bin/nvidia-smi").stat().st_mode & 0o777 & ~0o022 == 0o755 & ~0o022
+
+
+def test_bundle_has_mount_points_only_of_its_capabilities(gpus: Node, tmp_path: Path) -> None:
+    video = tmp_path / "files" / f"libnvcuvid.so.{DRIVER}"
+    video.write_bytes(stand_in.elf_library("libnvcuvid.so.1"))
+    node = replace(gpus, libraries=(*gpus.libraries, video))
+    bundle.write(node, CONTAINER, tmp_path / "plain")
+    bundle.write(node, replace(CONTAINER, capabilities=("compute", "video")), tmp_path / "video")
+    assert not list((tmp_path / "plain/driver/lib64").glob("libnvcuvid*"))
+    assert (tmp_path / "video/driver/lib64/libnvcuvid.so.1").readlink() == Path(video.name)
+    assert not list((tmp_path / "video/driver/lib64").glob("libnvidia-ml*"))
+
+
+def test_library_without_a_driver_version_has_its_links(gpus: Node, tmp_path: Path) -> None:
+    """libnvidia-nvvm70.so.4 is its own SONAME."""
+    library = tmp_path / "files/libnvidia-nvvm70.so.4"
+    library.write_bytes(stand_in.elf_library("libnvidia-nvvm70.so.4"))
+    node = replace(gpus, libraries=(*gpus.libraries, library))
+    found = bundle.write(node, CONTAINER, tmp_path / "bundle")
+    folder = tmp_path / "bundle/driver/lib64"
+    assert (folder / "libnvidia-nvvm70.so").readlink() == Path(library.name)
+    assert not (folder / library.name).is_symlink()
+    destinations = [mount["destination"] for mount in found["mounts"]]
+    assert f"/usr/local/nvidia/lib64/{library.name}" in destinations
 
 
 def test_failed_bundle_leaves_no_folder(gpus: Node, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The driver's files and devices are found on a node."""
+"""The driver's devices are found on a node, and its files by programs of this machine."""
 
 import json
 import os
@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.drivers import OPEN
+from tests.support import trees
 from tests.support.nodes import files, program
-from worker_images.node import node
+from worker_images.model.drivers import kernel
+from worker_images.model.drivers.kernel import Machine
+from worker_images.node import cards, node
 from worker_images.node.node import Node
-from worker_images.node.stand_in import DRIVER
 
 # A driver version that no real machine has.
 FAKE_DRIVER = "1.2.3"
+JETSON = trees.LAUNCH / "05-jetson-540.proc"
 
 
 CACHE = """2 libs found in cache `/etc/ld.so.cache'
@@ -24,40 +26,15 @@ CACHE = """2 libs found in cache `/etc/ld.so.cache'
 """
 
 
-def tree(root: Path, folder: str, driver: str = DRIVER) -> Path:
-    """Create a node's root with an open driver, and its files in a folder of a device plugin."""
-    files(root / "proc/driver/nvidia", "version")
-    (root / "proc/driver/nvidia/version").write_text(OPEN.format(DRIVER))
-    files(
-        root / folder,
-        f"libcuda.so.{driver}",
-        f"libnvidia-ml.so.{driver}",
-        f"libGLX_nvidia.so.{driver}",
-        "libcuda.so.535.129.03",
-    )
-    (root / folder / "libcuda.so.1").symlink_to(f"libcuda.so.{driver}")
-    files((root / folder).parent / "bin", "nvidia-smi", "nvidia-persistenced")
-    return root
-
-
-@pytest.mark.parametrize("folder", node.DRIVER_FOLDERS)
-def test_driver_files_are_found_in_a_known_folder(folder: str, tmp_path: Path) -> None:
-    found = node.read(tree(tmp_path, folder))
-    assert (found.driver, found.source, found.devices) == (DRIVER, f"/{folder}", ())
-    assert [path.name for path in found.libraries] == [
-        f"libcuda.so.{DRIVER}",
-        f"libnvidia-ml.so.{DRIVER}",
-    ]
-    assert [path.name for path in found.programs] == ["nvidia-smi"]
-
-
-def test_libraries_of_another_version_are_ignored(tmp_path: Path) -> None:
-    found = node.read(tree(tmp_path, node.DRIVER_FOLDERS[0], "570.124.06"))
-    assert (found.driver, found.source, found.libraries, found.programs) == (DRIVER, "", (), ())
-
-
 def test_node_without_a_driver_is_empty(tmp_path: Path) -> None:
     assert node.read(tmp_path) == Node("", (), (), (), "")
+
+
+def test_jetson_and_wsl2_are_distinguished(tmp_path: Path) -> None:
+    trees.write(tmp_path / "jetson/proc/driver/nvidia/version", JETSON.read_bytes())
+    trees.write(tmp_path / "wsl/dev/dxg", b"")
+    assert node.read(tmp_path / "jetson").kind == "L4T"
+    assert node.read(tmp_path / "wsl").kind == "WSL2"
 
 
 def test_devices_are_those_of_nvproxy_ordered_by_number(tmp_path: Path) -> None:
@@ -81,24 +58,26 @@ def test_devices_are_those_of_nvproxy_ordered_by_number(tmp_path: Path) -> None:
 @pytest.fixture
 def this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """This machine with a fake driver, its files in a folder, and fake programs on PATH."""
-    monkeypatch.setattr(node, "driver", lambda _: FAKE_DRIVER)
+    monkeypatch.setattr(kernel, "read", lambda _: Machine(FAKE_DRIVER, "", "amd64"))
+    monkeypatch.setattr(cards, "read", lambda _: ())
     monkeypatch.setenv("PATH", f"{tmp_path}/programs:{os.environ['PATH']}")
     program(tmp_path / "programs", "ldconfig", "")
     program(tmp_path / "programs", "nvidia-ctk", "")
-    for folder in (tmp_path / "lib", tmp_path / "lib/32"):
-        files(
-            folder, f"libcuda.so.{FAKE_DRIVER}", f"libnvidia-ml.so.{FAKE_DRIVER}", "libcudart.so.13"
-        )
-        for name in ("libcuda", "libnvidia-ml"):
-            (folder / f"{name}.so.1").symlink_to(f"{name}.so.{FAKE_DRIVER}")
+    for name in ("libcuda", "libnvidia-ml"):
+        file = tmp_path / "lib" / f"{name}.so.{FAKE_DRIVER}"
+        trees.write(file, trees.content(file.name, 62))
+        (tmp_path / "lib" / f"{name}.so.1").symlink_to(file.name)
+    small = tmp_path / "lib/32" / f"libcuda.so.{FAKE_DRIVER}"
+    trees.write(small, b"\x7fELF\x01\x01\x01" + bytes(50))
+    (tmp_path / "lib/32/libcuda.so.1").symlink_to(small.name)
+    files(tmp_path / "lib", "libcudart.so.13")
     return tmp_path
 
 
-def test_libraries_are_found_in_the_loader_cache(
-    this_machine: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_libraries_are_found_in_the_loader_cache(this_machine: Path) -> None:
     """Links are followed, and 32-bit libraries are ignored."""
-    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "", "", "", "x86_64")))
+    if not Path("/etc/ld.so.cache").is_file():
+        pytest.skip("not run: this machine's loader has no cache")
     program(this_machine / "programs", "ldconfig", CACHE.format(this_machine / "lib"))
     found = node.read()
     assert found.source == "the loader's cache"
@@ -110,7 +89,7 @@ def test_libraries_are_found_in_the_loader_cache(
 def test_libraries_are_found_by_the_node_toolkit(this_machine: Path) -> None:
     mounts = [
         {"hostPath": str(this_machine / "lib" / name)}
-        for name in (f"libcuda.so.{FAKE_DRIVER}", "libcudart.so.13")
+        for name in (f"libcuda.so.{FAKE_DRIVER}", "libcudart.so.13", "none")
     ]
     program(
         this_machine / "programs", "nvidia-ctk", json.dumps({"containerEdits": {"mounts": mounts}})
@@ -120,6 +99,12 @@ def test_libraries_are_found_by_the_node_toolkit(this_machine: Path) -> None:
         "nvidia-ctk cdi generate",
         (this_machine / "lib" / f"libcuda.so.{FAKE_DRIVER}",),
     )
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"containerEdits": {"mounts": [1]}}', "null"])
+def test_output_of_another_toolkit_is_ignored(text: str, this_machine: Path) -> None:
+    program(this_machine / "programs", "nvidia-ctk", text)
+    assert node.read().libraries == ()
 
 
 def test_failing_programs_are_ignored(this_machine: Path) -> None:

@@ -7,8 +7,10 @@ import pytest
 
 from tests.support.nodes import DEVICES, NUMBERS
 from worker_images.node import spec
+from worker_images.node.cards import Card
 from worker_images.node.node import Node
-from worker_images.node.spec import Container, SpecError
+from worker_images.node.selection import SpecError
+from worker_images.node.spec import Container
 from worker_images.node.stand_in import DRIVER
 
 CONTAINER = Container(Path("/run/rootfs"), ("true",), {})
@@ -23,7 +25,8 @@ BUNDLE = Path("/run/bundle")
         ("all", [*NUMBERS]),
         ("none", []),
         ("1", ["nvidiactl", "nvidia-uvm", "nvidia1"]),
-        ("10, 0", ["nvidiactl", "nvidia-uvm", "nvidia0", "nvidia10"]),
+        ("2, 0", ["nvidiactl", "nvidia-uvm", "nvidia0", "nvidia10"]),
+        ("minor:10", ["nvidiactl", "nvidia-uvm", "nvidia10"]),
     ],
 )
 def test_devices_are_those_requested(requested: str, names: list[str], gpus: Node) -> None:
@@ -41,12 +44,13 @@ def test_devices_are_those_requested(requested: str, names: list[str], gpus: Nod
 @pytest.mark.parametrize(
     ("requested", "kept", "problem"),
     [
-        ("2", 5, "no /dev/nvidia2 on this node"),
-        ("0,7,2", 5, "no /dev/nvidia2, /dev/nvidia7 on this node"),
-        ("", 5, "no /dev/nvidia on this node"),
+        ("3", 5, "no GPU 3: this node has 0: /dev/nvidia0; 1: /dev/nvidia1; 2: /dev/nvidia10"),
+        ("minor:2", 5, "no GPU minor:2: this node has 0: "),
+        ("0", 2, "no GPU 0: /dev has no nvidiaN"),
+        ("", 5, "no GPU without a name; name an index of nvidia-smi"),
         ("all", 1, "no /dev/nvidia-uvm on this node"),
         ("all", 2, "no GPU on this node"),
-        ("0", 0, "no /dev/nvidia-uvm, /dev/nvidia0, /dev/nvidiactl on this node"),
+        ("0", 0, "no /dev/nvidia-uvm, /dev/nvidiactl on this node"),
     ],
 )
 def test_missing_gpu_is_an_error(requested: str, kept: int, problem: str, gpus: Node) -> None:
@@ -74,7 +78,7 @@ def environment(node: Node, requested: str, **values: str) -> dict[str, str]:
 def test_driver_folders_come_before_those_of_the_image(gpus: Node) -> None:
     found = environment(
         gpus,
-        "0,10",
+        "0,2",
         PATH="/opt/bin",
         LD_LIBRARY_PATH="/opt/lib",
         NVIDIA_DRIVER_CAPABILITIES="all",
@@ -84,9 +88,41 @@ def test_driver_folders_come_before_those_of_the_image(gpus: Node) -> None:
         "PATH": "/usr/local/nvidia/bin:/opt/bin",
         "LD_LIBRARY_PATH": "/usr/local/nvidia/lib64:/opt/lib",
         "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
-        "NVIDIA_VISIBLE_DEVICES": "0,10",
+        "NVIDIA_VISIBLE_DEVICES": "0,2",
         "HOME": "/root",
     }
+
+
+def test_visible_devices_are_uuids_if_the_driver_says_them(gpus: Node) -> None:
+    """Numbers would be ambiguous: an index is not a minor number."""
+    uuids = [f"GPU-{number}fdaf0a5-179b-f636-d15d-daf243e3ff16" for number in (0, 1)]
+    cards = (Card("0000:01:00.0", 10, uuids[0]), Card("0000:02:00.0", 0, uuids[1]))
+    known = replace(gpus, cards=cards)
+    assert environment(known, "all")["NVIDIA_VISIBLE_DEVICES"] == ",".join(uuids)
+    assert environment(known, "0")["NVIDIA_VISIBLE_DEVICES"] == uuids[0]
+    unknown = replace(gpus, cards=(cards[0], replace(cards[1], uuid="")))
+    assert environment(unknown, "1")["NVIDIA_VISIBLE_DEVICES"] == "1"
+
+
+def test_files_of_graphics_are_mounted_with_that_capability(gpus: Node, tmp_path: Path) -> None:
+    vulkan = "/etc/vulkan/icd.d/nvidia_icd.json"
+    more = (tmp_path / f"libGLX_nvidia.so.{DRIVER}", tmp_path / f"libnvcuvid.so.{DRIVER}")
+    node = replace(
+        gpus,
+        libraries=(*gpus.libraries, *more),
+        configuration=((tmp_path / "nvidia_icd.json", vulkan),),
+    )
+    graphics = replace(CONTAINER, capabilities=("compute", "graphics"))
+    found = spec.specification(node, graphics, BUNDLE)
+    mounted = {mount["destination"]: mount.get("source") for mount in found["mounts"]}
+    assert mounted[vulkan] == f"{tmp_path}/nvidia_icd.json"
+    assert f"/usr/local/nvidia/lib64/libGLX_nvidia.so.{DRIVER}" in mounted
+    assert f"/usr/local/nvidia/lib64/libnvcuvid.so.{DRIVER}" not in mounted
+    assert "NVIDIA_DRIVER_CAPABILITIES=compute,graphics" in found["process"]["env"]
+    plain = spec.specification(node, CONTAINER, BUNDLE)
+    assert {mount["destination"] for mount in plain["mounts"]}.isdisjoint(
+        {vulkan, f"/usr/local/nvidia/lib64/libGLX_nvidia.so.{DRIVER}"}
+    )
 
 
 def test_environment_has_defaults(gpus: Node) -> None:

@@ -1,0 +1,55 @@
+"""What the command bundle prints: the files and GPUs of a bundle, and the command that runs it."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from worker_images.node import selection
+from worker_images.node.node import Node
+from worker_images.node.runsc import flags
+from worker_images.node.selection import NONE
+from worker_images.node.spec import Container, with_capabilities
+
+
+def report(this_node: Node, container: Container, path: Path) -> dict[str, Any]:
+    """Return what was written, and the command that runs it, as JSON's types."""
+    mounted = with_capabilities(this_node, container.capabilities)
+    chosen = flags(
+        container.network,
+        limited=bool(container.limits),
+        gpus=container.gpus != NONE,
+        capabilities=container.capabilities,
+    )
+    return {
+        "bundle": str(path),
+        "driver": this_node.driver if mounted.libraries else "",
+        "source": this_node.source if mounted.libraries else "",
+        "libraries": [str(each) for each in mounted.libraries],
+        "programs": [str(each) for each in mounted.programs],
+        "configuration": [str(each) for each, _ in mounted.configuration],
+        "gpus": [
+            {
+                "index": gpu.index,
+                "minor": gpu.device.minor,
+                "device": gpu.device.path,
+                "address": gpu.card.address if gpu.card else "",
+                "uuid": gpu.card.uuid if gpu.card else "",
+                "model": gpu.card.model if gpu.card else "",
+                "text": str(gpu),
+            }
+            for gpu in selection.selected(this_node, container.gpus)
+        ],
+        "command": ["runsc", *chosen, "run", "--bundle", str(path), "NAME"],
+    }
+
+
+def text(found: dict[str, Any]) -> str:
+    """Return the report as lines of text."""
+    files = f"{found['driver']}, {len(found['libraries'])} libraries from {found['source']}"
+    lines = (
+        f"bundle  {found['bundle']}",
+        f"driver  {files if found['libraries'] else 'none'}",
+        *(f"gpu     {gpu['text']}" for gpu in found["gpus"]),
+        f"next    {shlex.join(found['command'])}",
+    )
+    return "\n".join(lines)
