@@ -204,6 +204,7 @@ def test_driver_root_is_searched_instead_of_the_machine(
     devices.mkdir()
     for name in ("nvidiactl", "nvidia-uvm"):
         (devices / name).symlink_to("/dev/null")
+    monkeypatch.setattr(mig, "with_mode", lambda found: pytest.fail(f"{found.programs} runs"))
     assert run(tmp_path, "--driver-root", str(host)) == 4
     assert "no GPU on this node" in capsys.readouterr().err
     assert run(tmp_path, "--driver-root", str(host), "--gpus", "none") == 0

@@ -116,12 +116,12 @@ def test_libraries_in_several_folders_of_the_cache_are_taken(
 ) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}/node-programs:{os.environ['PATH']}")
     management = f"opt/nvidia/lib/libnvidia-ml.so.{VERSION}"
+    program = "opt/nvidia/bin/nvidia-smi"
     paths = (cuda(SYSTEM), management)
     lines = [f"{path.rpartition('/')[2]} (libc6,x86-64) => /{path}" for path in paths]
-    assert names(read(tmp_path, *paths, cache=lines)) == [
-        f"libcuda.so.{VERSION}",
-        f"libnvidia-ml.so.{VERSION}",
-    ]
+    seen = read(tmp_path, *paths, program, cache=lines)
+    assert names(seen) == [f"libcuda.so.{VERSION}", f"libnvidia-ml.so.{VERSION}"]
+    assert found(seen.programs) == [f"{tmp_path}/node/{program}"]
 
 
 def test_libraries_of_another_version_are_not_taken(tmp_path: Path) -> None:
@@ -159,7 +159,10 @@ def test_sockets_and_firmware_are_not_taken(tmp_path: Path) -> None:
         tmp_path,
         *(cuda(SYSTEM), "usr/lib/firmware/nvidia/580.159.04/gsp_ga10x.bin"),
         "usr/bin/nvidia-persistenced",
-        sockets=[f"usr/lib64/libnvidia-ml.so.{VERSION}", "run/nvidia-persistenced/socket"],
+        sockets=[
+            *(f"usr/lib64/libnvidia-ml.so.{VERSION}", "run/nvidia-persistenced/socket"),
+            "etc/vulkan/icd.d/nvidia_icd.json",
+        ],
     )
     assert names(seen) == [f"libcuda.so.{VERSION}"]
     assert (seen.programs, seen.configuration) == ((), ())
@@ -168,6 +171,14 @@ def test_sockets_and_firmware_are_not_taken(tmp_path: Path) -> None:
 def test_node_without_nvidia_smi_has_libraries(tmp_path: Path) -> None:
     seen = read(tmp_path, cuda(SYSTEM), "srv/tools/nvidia-smi")
     assert (names(seen), seen.programs) == ([f"libcuda.so.{VERSION}"], ())
+
+
+def test_program_of_the_place_is_taken_before_that_of_the_system(tmp_path: Path) -> None:
+    """nvidia-smi of another driver fails with a mismatch of versions."""
+    own = "home/kubernetes/bin/nvidia/bin/nvidia-smi"
+    seen = read(tmp_path, cuda(GKE), own, "usr/bin/nvidia-smi", "usr/bin/nvidia-debugdump")
+    root = tmp_path / "node"
+    assert seen.programs == (root / own, root / "usr/bin/nvidia-debugdump")
 
 
 def test_unknown_library_of_the_driver_is_taken_for_compute(tmp_path: Path) -> None:

@@ -101,6 +101,14 @@ def test_libraries_are_found_by_the_node_toolkit(this_machine: Path) -> None:
     )
 
 
+def test_toolkit_of_this_machine_is_not_asked_for_another_root(this_machine: Path) -> None:
+    mounts = [{"hostPath": str(this_machine / "lib" / f"libcuda.so.{FAKE_DRIVER}")}]
+    found = json.dumps({"containerEdits": {"mounts": mounts}})
+    program(this_machine / "programs", "nvidia-ctk", found)
+    assert node.read().libraries
+    assert node.read(driver_root=this_machine / "programs").libraries == ()
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"containerEdits": {"mounts": [1]}}', "null"])
 def test_output_of_another_toolkit_is_ignored(text: str, this_machine: Path) -> None:
     program(this_machine / "programs", "nvidia-ctk", text)

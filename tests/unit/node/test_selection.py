@@ -129,7 +129,7 @@ def test_uuid_before_the_driver_has_initialized_the_gpu(tmp_path: Path) -> None:
 def test_divided_gpu_is_refused_and_others_are_not(tree: Path) -> None:
     """The driver has a folder for each instance of a GPU in MIG mode."""
     trees.write(tree / "proc/driver/nvidia/capabilities/gpu4/mig/gi9/access", b"DeviceFileMinor: 1")
-    (tree / "proc/driver/nvidia/capabilities/gpu0/mig").mkdir(parents=True)
+    trees.write(tree / "proc/driver/nvidia/capabilities/gpu0/mig/config", b"DeviceFileMinor: 2")
     found = Node("", gpu_devices(0, 1, 2, 4), (), (), "", cards=cards.read(tree))
     for request in ("0", "all", UUIDS[0]):
         with pytest.raises(SpecError, match=r"GPU 0: /dev/nvidia4, .* is in MIG mode, which"):
