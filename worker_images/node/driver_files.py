@@ -19,7 +19,7 @@ from worker_images.node.driver_lists import (
 )
 
 ROOT = Path("/")
-# Besides the folders of a place and bin beside its libraries.
+# Besides the folders of a place, and bin and share beside its libraries.
 PROGRAM_FOLDERS = ("usr/bin", "usr/local/bin", "usr/sbin", "bin", "opt/bin")
 CONFIGURATION_FOLDERS = ("etc", "usr/share", "usr/local/share")
 # Packages keep the libraries of VDPAU below those of the driver.
@@ -93,7 +93,7 @@ def _in_place(place: Place, driver: Driver, root: Path) -> DriverFiles | None:
         where,
         tuple(libraries[name] for name in sorted(libraries)),
         tuple(_programs(place, driver, root, folders)),
-        tuple(_configuration(place, root)),
+        tuple(_configuration(place, root, folders)),
     )
 
 
@@ -159,11 +159,14 @@ def _programs(place: Place, driver: Driver, root: Path, libraries: Iterable[str]
                 break
 
 
-def _configuration(place: Place, root: Path) -> Iterator[tuple[Path, str]]:
+def _configuration(
+    place: Place, root: Path, libraries: Iterable[str]
+) -> Iterator[tuple[Path, str]]:
     """Yield the files by which graphics' loaders find the driver, and their paths in containers."""
+    beside = [f"{folder}/../share" for folder in libraries]
     for destination in GRAPHICS_FILES:
         name = destination.removeprefix("/etc/").removeprefix("/usr/share/")
-        for folder in (*place.configuration, *CONFIGURATION_FOLDERS):
+        for folder in (*place.configuration, *beside, *CONFIGURATION_FOLDERS):
             if path := inside.regular_file(root, f"{folder}/{name}"):
                 yield path, destination
                 break
