@@ -62,10 +62,20 @@ def _create_mount_points(node: Node, folder: Path) -> None:
         _create(folder / "bin" / path.name, 0o755)
     for path in node.libraries:
         _create(folder / "lib64" / path.name, 0o644)
-        for name in {soname(path), f"{path.name.partition('.so.')[0]}.so"} - {path.name, ""}:
+        for name in _link_names(path):
             link = folder / "lib64" / name
             link.unlink(missing_ok=True)
             link.symlink_to(path.name)
+
+
+def _link_names(library: Path) -> set[str]:
+    """Return the names by which programs load a library: its own, with and without a number.
+
+    A SONAME of another library would replace that one in the container.
+    """
+    own = f"{library.name.partition('.so')[0]}.so"
+    name = soname(library)
+    return {own, name if name == own or name.startswith(f"{own}.") else own} - {library.name}
 
 
 def _create(path: Path, mode: int) -> None:

@@ -58,6 +58,24 @@ def test_library_without_a_driver_version_has_its_links(gpus: Node, tmp_path: Pa
     assert f"/usr/local/nvidia/lib64/{library.name}" in destinations
 
 
+@pytest.mark.parametrize("name", ["libc.so.6", "..", ".", "../../job", "", "libcuda.sox"])
+def test_link_has_the_name_of_its_own_library(name: str, gpus: Node, tmp_path: Path) -> None:
+    """A link libc.so.6 would come before the library of the user's image."""
+    gpus.libraries[0].write_bytes(stand_in.elf_library(name))
+    bundle.write(gpus, CONTAINER, tmp_path / "bundle")
+    folder = tmp_path / "bundle/driver/lib64"
+    links = sorted(path.name for path in folder.iterdir() if path.is_symlink())
+    assert links == ["libcuda.so", "libnvidia-ml.so"]
+
+
+def test_library_without_a_number_has_no_link(gpus: Node, tmp_path: Path) -> None:
+    library = tmp_path / "files/libnvidia-tileiras.so"
+    library.write_bytes(stand_in.elf_library("libnvidia-tileiras.so"))
+    bundle.write(replace(gpus, libraries=(library,)), CONTAINER, tmp_path / "bundle")
+    names = [path.name for path in (tmp_path / "bundle/driver/lib64").iterdir()]
+    assert names == ["libnvidia-tileiras.so"]
+
+
 def test_failed_bundle_leaves_no_folder(gpus: Node, tmp_path: Path) -> None:
     with pytest.raises(SpecError):
         bundle.write(gpus, replace(CONTAINER, gpus="5"), tmp_path / "bundle")
