@@ -3,7 +3,7 @@
 import contextlib
 import json
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +56,34 @@ def _check(path: Path, is_kind: Callable[[int], bool], kind: str) -> None:
 
 def _create_mount_points(node: Node, folder: Path) -> None:
     """Create an empty file for each driver file, and the links by which programs load a library."""
+    links = {name: path.name for path in node.libraries for name in _link_names(path)}
+    files = {path.name for path in node.libraries}
     for name in ("lib64", "bin"):
         (folder / name).mkdir(parents=True, exist_ok=True)
+    _remove_others(folder / "lib64", files | links.keys())
+    _remove_others(folder / "bin", {path.name for path in node.programs})
     for path in node.programs:
         _create(folder / "bin" / path.name, 0o755)
-    for path in node.libraries:
-        _create(folder / "lib64" / path.name, 0o644)
-        for name in _link_names(path):
-            link = folder / "lib64" / name
-            link.unlink(missing_ok=True)
-            link.symlink_to(path.name)
+    for name in sorted(files):
+        _create(folder / "lib64" / name, 0o644)
+    for name, target in links.items():
+        link = folder / "lib64" / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+
+
+def _remove_others(folder: Path, names: Collection[str]) -> None:
+    """Remove what an earlier bundle left, of another driver or other capabilities.
+
+    A link to an empty file would hide a library of the user's image.
+    """
+    for path in folder.iterdir():
+        status = path.lstat()
+        is_ours = stat.S_ISLNK(status.st_mode) or (
+            stat.S_ISREG(status.st_mode) and not status.st_size
+        )
+        if path.name not in names and is_ours:
+            path.unlink()
 
 
 def _link_names(library: Path) -> set[str]:

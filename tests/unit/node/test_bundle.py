@@ -76,6 +76,23 @@ def test_library_without_a_number_has_no_link(gpus: Node, tmp_path: Path) -> Non
     assert names == ["libnvidia-tileiras.so"]
 
 
+def test_second_bundle_has_nothing_of_the_first(gpus: Node, tmp_path: Path) -> None:
+    """The driver was upgraded, or fewer capabilities are asked for; other files remain."""
+    libraries = tmp_path / "bundle/driver/lib64"
+    bundle.write(gpus, CONTAINER, tmp_path / "bundle")
+    (libraries / "notes").write_text("kept")
+    (libraries / "folder").mkdir()
+    newer = tmp_path / "files/libcuda.so.595.1.1"
+    newer.write_bytes(stand_in.elf_library("libcuda.so.1"))
+    node = replace(gpus, libraries=(newer,), programs=())
+    bundle.write(node, CONTAINER, tmp_path / "bundle")
+    assert {path.name for path in libraries.iterdir()} == {
+        *("folder", "libcuda.so", "libcuda.so.1", "libcuda.so.595.1.1", "notes"),
+    }
+    assert (libraries / "libcuda.so.1").resolve().name == "libcuda.so.595.1.1"
+    assert list((tmp_path / "bundle/driver/bin").iterdir()) == []
+
+
 def test_failed_bundle_leaves_no_folder(gpus: Node, tmp_path: Path) -> None:
     with pytest.raises(SpecError):
         bundle.write(gpus, replace(CONTAINER, gpus="5"), tmp_path / "bundle")
