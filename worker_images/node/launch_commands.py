@@ -2,11 +2,12 @@
 
 import argparse
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
 from worker_images.errors import UsageError
-from worker_images.node import bundle_command, explain_command, lint, node, shape
+from worker_images.node import bundle_command, explain_command, launch_view, lint, node, shape
 from worker_images.node.command import CHECK_FAILED, OK, Command, Log
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.untrusted import UntrustedError, read_json
@@ -18,6 +19,7 @@ def _add_lint_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("flags", nargs="*", metavar="FLAG", help="runsc's flags, after --")
     parser.add_argument("--runsc", type=Path, metavar="FILE", help="the runsc binary, to check it")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--strict", action="store_true", help="also fail for warnings")
 
 
 def _lint(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
@@ -28,16 +30,31 @@ def _lint(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
     except UntrustedError as error:
         raise UsageError(f"{path}: not an OCI specification: {error}") from error
     request = LaunchRequest(
-        specification, node.read(), tuple(arguments.flags), arguments.runsc, arguments.host
+        launch_view.with_absolute_paths(specification, path.parent),
+        node.read(),
+        tuple(arguments.flags),
+        arguments.runsc,
+        arguments.host,
     )
-    found = lint.violations(request)
-    status = CHECK_FAILED if found else OK
+    found = lint.findings(request)
+    failing = {lint.ERROR, lint.WARNING} if arguments.strict else {lint.ERROR}
+    status = CHECK_FAILED if any(each.severity in failing for each in found) else OK
     if arguments.json:
         return status, json.dumps([asdict(each) for each in found], indent=1)
-    if not found:
-        return status, f"{path}: {len(lint.RULES)} rules passed"
-    lines = [f"{path}: {each.rule} {each.where}: {each.problem}; {each.step}" for each in found]
+    lines = [
+        f"{path}: {each.rule} {each.where}: {each.severity}: {each.problem}; {each.step}"
+        for each in found
+    ]
+    if status == OK:
+        lines.append(f"{path}: {len(lint.RULES)} rules passed{_counted(found)}")
     return status, "\n".join(lines)
+
+
+def _counted(found: tuple[lint.Finding, ...]) -> str:
+    """Return how many findings of each severity there are, as the end of a sentence."""
+    counts = Counter(each.severity for each in found)
+    names = (f"{count} {name}{'s' * (count > 1)}" for name, count in counts.items())
+    return f", with {' and '.join(names)}" if found else ""
 
 
 COMMANDS = (

@@ -1,115 +1,176 @@
-"""Finds the libcuda that a program in the container loads, as the dynamic loader does."""
+"""Where the dynamic loader of the container's image searches for libraries.
 
-import os
+The loader of glibc contains its folders. It also reads LD_LIBRARY_PATH, and the cache that ldconfig
+wrote from /etc/ld.so.conf. That of musl reads LD_LIBRARY_PATH and a file with folders.
+"""
+
+import fnmatch
 import platform
 import posixpath
 import re
-from collections.abc import Mapping
-from pathlib import Path
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 
+from worker_images.node.container_files import ContainerFiles
 from worker_images.node.launch_request import LaunchRequest
 
-VERSIONED = re.compile(r"libcuda\.so\.(\d+\.\d[\d.]*)$")
-MULTIARCH = f"{platform.machine()}-linux-gnu"
-# Compiled into the loaders of Debian and Red Hat. The loader's cache does not count: the image's
-# cache was written before the driver was mounted.
-DEFAULT_FOLDERS = (
-    f"/lib/{MULTIARCH}",
-    f"/usr/lib/{MULTIARCH}",
-    "/lib64",
-    "/usr/lib64",
-    "/lib",
-    "/usr/lib",
-)
-# Depths below a mounted folder to search for libcuda: /usr contains lib/x86_64-linux-gnu.
-SEARCH_DEPTHS = ("", "*/", "*/*/")
-MAX_LINKS = 8
+LIBRARY = "libcuda.so.1"
+GLIBC, MUSL, UNKNOWN = "glibc", "musl", ""
+# The loader's path, and the flags of its architecture in the cache (glibc, ldconfig.h).
+LOADERS = {
+    "x86_64": ("/lib64/ld-linux-x86-64.so.2", 0x303),
+    "aarch64": ("/lib/ld-linux-aarch64.so.1", 0xA03),
+}
+# glibc, elf/dl-load.c: the folders are strings one after another, each with a slash at its end.
+SYSTEM_FOLDERS = re.compile(rb"(?:(?:/[\w.+-]+)+/\0)+")
+CONFIGURATION, CACHE = "/etc/ld.so.conf", "/etc/ld.so.cache"
+CACHE_MAGIC, CACHE_HEADER, CACHE_ROW = b"glibc-ld.so.cache1.1", 48, struct.Struct("<iIIIQ")
+MUSL_FOLDERS = ("/lib", "/usr/local/lib", "/usr/lib")
+MOST_BYTES, MOST_INCLUDES = 16 << 20, 100
+# The command of NVIDIA's toolkit that runs ldconfig; it follows each --folder.
+REFRESH, FOLDER = "update-ldcache", "--folder"
 
 
-def folders(request: LaunchRequest) -> list[str]:
-    """Return the folders that the container's loader searches, in order."""
-    path = request.environment.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":")
-    own = (posixpath.normpath(folder) for folder in path if folder)
-    return list(dict.fromkeys((*own, *DEFAULT_FOLDERS)))
+@dataclass(frozen=True)
+class Loader:
+    """The folders of a loader: of LD_LIBRARY_PATH, its own, and those that ldconfig would add.
 
-
-def files(request: LaunchRequest) -> dict[str, Path]:
-    """Return every libcuda.so* of the container: its path there, and the node's file behind it.
-
-    Mounts are applied over the root as runsc does: parents first.
+    `cached` has the paths of libcuda.so.1 in the cache, and `refreshed` the folders that a hook of
+    NVIDIA's toolkit adds to it, if there is one. `hidden` is the loader's path if a mount hides it.
     """
-    root, found = request.root, dict[str, Path]()
-    for folder in folders(request) if root else ():
-        found |= {f"{folder}/{path.name}": path for path in _libraries(Path(f"{root}/{folder}"))}
-    mounts = [
-        (posixpath.normpath(mount["destination"]).rstrip("/"), request.source(mount))
-        for _, mount in sorted(request.mounts, key=lambda each: len(each[1]["destination"]))
-    ]
-    last = {destination: index for index, (destination, _) in enumerate(mounts)}
-    found = {path: file for path, file in found.items() if _mount_of(path, last) < 0}
-    for index, (destination, source) in enumerate(mounts):
-        for path, file in _mounted(source, destination).items():
-            if _mount_of(path, last) == index:
-                found[path] = file
-    return found
+
+    libc: str
+    path: tuple[str, ...]
+    own: tuple[str, ...]
+    cached: tuple[str, ...] = ()
+    refreshed: tuple[str, ...] = ()
+    configured: tuple[str, ...] = ()
+    hidden: str = ""
+
+    @property
+    def before(self) -> list[str]:
+        """The paths at which it looks for libcuda.so.1 before its cache."""
+        return [posixpath.join(folder, LIBRARY) for folder in self.path]
+
+    @property
+    def after(self) -> list[str]:
+        """The paths at which it looks for libcuda.so.1 from its cache on."""
+        return [*self.cached, *(posixpath.join(folder, LIBRARY) for folder in self.own)]
 
 
-def _mount_of(path: str, last: Mapping[str, int]) -> int:
-    """Return the last mount on a path or on a folder above it; -1 if there is none."""
-    above = [path]
-    while path:
-        path = path.rpartition("/")[0]
-        above.append(path)
-    return max(last.get(each, -1) for each in above)
-
-
-def _libraries(folder: Path) -> list[Path]:
-    """Return the files libcuda.so* of a folder; none if it cannot be read."""
-    try:
-        return list(folder.glob("libcuda.so*"))
-    except OSError:
-        return []
-
-
-def _mounted(source: Path, destination: str) -> dict[str, Path]:
-    if not source.is_dir():
-        return (
-            {destination: Path(os.path.realpath(source))}
-            if posixpath.basename(destination).startswith("libcuda.so")
-            else {}
-        )
-    paths = (path for depth in SEARCH_DEPTHS for path in source.glob(f"{depth}libcuda.so*"))
-    return {f"{destination}/{path.relative_to(source)}": path for path in paths}
-
-
-def resolve(path: str, found: Mapping[str, Path]) -> str:
-    """Follow the container's links from a path to a file.
-
-    Returns an empty string for a dangling link and for an empty file.
-    """
-    for _ in range(MAX_LINKS):
-        file = found.get(path)
-        if file is None or not file.is_symlink():
-            break
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), file.readlink()))
-    return path if (file := found.get(path)) and file.is_file() and file.stat().st_size else ""
-
-
-def versions(found: Mapping[str, Path]) -> dict[str, str]:
-    """Return the version of every libcuda file, from its name in the container or on the node.
-
-    The version is empty if neither name contains one.
-    """
-    files = {path: file for path, file in found.items() if resolve(path, found) == path}
-    names = {
-        path: VERSIONED.search(path) or VERSIONED.search(file.name) for path, file in files.items()
-    }
-    return {path: name[1] if name else "" for path, name in names.items()}
-
-
-def loaded(request: LaunchRequest, found: Mapping[str, Path]) -> str:
-    """Return the file that a program loads as libcuda.so.1; empty if there is none."""
-    return next(
-        (path for folder in folders(request) if (path := resolve(f"{folder}/libcuda.so.1", found))),
-        "",
+def read(request: LaunchRequest, files: ContainerFiles) -> Loader:
+    """Return the loader that programs of the container's image use."""
+    path, musl = tuple(_path(request)), f"/lib/ld-musl-{platform.machine()}.so.1"
+    program, flags = LOADERS.get(platform.machine(), ("", 0))
+    own, hidden = _own(files, program)
+    if not own and files.file(musl):
+        text = _bytes(files, f"/etc/ld-musl-{platform.machine()}.path").decode(errors="replace")
+        return Loader(MUSL, path, tuple(re.split(r"[:\n]", text.strip())) if text else MUSL_FOLDERS)
+    configured, scanned = tuple(_configured(files, CONFIGURATION)), tuple(_scanned(request))
+    return Loader(
+        GLIBC if own else UNKNOWN,
+        path,
+        own,
+        tuple(_cached(_bytes(files, CACHE), flags)),
+        (*scanned, *configured, *own) if scanned else (),
+        configured,
+        hidden,
     )
+
+
+def _own(files: ContainerFiles, program: str) -> tuple[tuple[str, ...], str]:
+    """Return the folders in glibc's loader, and its path if a mount hides it."""
+    image = ContainerFiles(files.root)
+    for each in (files, image):
+        if found := each.file(program):
+            hidden = program if each is image else ""
+            return _folders_in(_bytes(each, program)) or _folders_beside(found[0]), hidden
+    for folder in (f"/lib/{platform.machine()}-linux-gnu", "/lib64", "/usr/lib"):
+        if found := files.file(f"{folder}/libc.so.6"):
+            return _folders_beside(found[0]), ""
+    return (), ""
+
+
+def _path(request: LaunchRequest) -> Iterator[str]:
+    """Yield the folders of LD_LIBRARY_PATH; a relative one is below the working folder."""
+    working_folder = (request.specification.get("process") or {}).get("cwd") or "/"
+    value = request.environment.get("LD_LIBRARY_PATH", "")
+    for folder in re.split("[:;]", value) if value else ():
+        yield posixpath.join("/", working_folder, folder)
+
+
+def _folders_in(program: bytes) -> tuple[str, ...]:
+    longest = max(SYSTEM_FOLDERS.findall(program), key=len, default=b"")
+    return tuple(folder.decode().rstrip("/") for folder in longest.split(b"\0") if folder)
+
+
+def _folders_beside(program: str) -> tuple[str, ...]:
+    """Return the folders of a loader without readable strings, by the place of its file."""
+    name = posixpath.basename(posixpath.dirname(program))
+    folders = (f"/{name}", f"/usr/{name}")
+    if name == "lib64":
+        return folders
+    multiarch = (f"/lib/{name}", f"/usr/lib/{name}", "/lib", "/usr/lib")
+    return multiarch if name.endswith("-linux-gnu") else folders if name == "lib" else ()
+
+
+def _scanned(request: LaunchRequest) -> Iterator[str]:
+    """Yield the folders that a hook of runsc's stage createContainer gives to ldconfig."""
+    for hook in (request.specification.get("hooks") or {}).get("createContainer") or ():
+        words = hook.get("args") or []
+        if REFRESH in words:
+            yield "/usr/lib"
+            for word, following in zip(words, (*words[1:], ""), strict=True):
+                name, equals, value = word.partition("=")
+                if name == FOLDER:
+                    yield value if equals else following
+
+
+def _bytes(files: ContainerFiles, path: str) -> bytes:
+    """Return a file of the container; empty if it cannot be read."""
+    found = files.file(path)
+    try:
+        if found:
+            with found[1].open("rb") as file:
+                return file.read(MOST_BYTES)
+    except OSError:
+        pass
+    return b""
+
+
+def _configured(files: ContainerFiles, path: str) -> Iterator[str]:
+    """Yield the folders of /etc/ld.so.conf, with those of the files that it includes."""
+    waiting, read_files = [path], 0
+    while waiting and read_files < MOST_INCLUDES:
+        current, read_files = waiting.pop(0), read_files + 1
+        for line in _bytes(files, current).decode(errors="replace").splitlines():
+            words = line.partition("#")[0].split()
+            if words[:1] == ["include"]:
+                for pattern in words[1:]:
+                    waiting += _matches(files, posixpath.join("/etc", pattern))
+            elif words[:1] and words[0].startswith("/"):
+                yield posixpath.normpath(words[0])
+
+
+def _matches(files: ContainerFiles, pattern: str) -> list[str]:
+    folder, _, name = pattern.rpartition("/")
+    return [f"{folder}/{each}" for each in files.names(folder) if fnmatch.fnmatchcase(each, name)]
+
+
+def _cached(data: bytes, flags: int) -> Iterator[str]:
+    """Yield the paths of libcuda.so.1 in the loader's cache."""
+    data = data[max(data.find(CACHE_MAGIC), 0) :]
+    if not data.startswith(CACHE_MAGIC) or len(data) < CACHE_HEADER:
+        return
+    (count,) = struct.unpack_from("<I", data, len(CACHE_MAGIC))
+    rows = data[CACHE_HEADER : CACHE_HEADER + count * CACHE_ROW.size]
+    rows = rows[: len(rows) // CACHE_ROW.size * CACHE_ROW.size]
+    for kind, key, value, _, _ in CACHE_ROW.iter_unpack(rows):
+        if kind == flags and _string(data, key) == LIBRARY:
+            yield _string(data, value)
+
+
+def _string(data: bytes, begin: int) -> str:
+    end = data.find(b"\0", begin)
+    return data[begin:end].decode(errors="replace") if end >= 0 else ""

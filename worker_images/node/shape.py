@@ -40,13 +40,18 @@ def _number(value: object) -> str:
     return "" if type(value) is int else "not an integer"
 
 
+def _flag(value: object) -> str:
+    return "" if isinstance(value, bool) else "not true or false"
+
+
 # An object with the key "" has members of any name.
 SPECIFICATION: Shape = {
-    "process": {"env": [_variable]},
-    "root": {"path": _path},
+    "process": {"args": [_text], "env": [_variable], "cwd": _path, "selinuxLabel": _text},
+    "root": {"path": _path, "readonly": _flag},
     "mounts": [{"destination": _path, "type": _text, "source": _path, "options": [_text]}],
     "linux": {"devices": [{"path": _path, "type": _text, "major": _number, "minor": _number}]},
-    "hooks": {"": [{"path": _path}]},
+    "hooks": {"": [{"path": _path, "args": [_text]}]},
+    "annotations": {"": _text},
 }
 REQUIRED = frozenset({"destination", "path"})
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.specifications import add_mount, add_variable, changed
-from worker_images.node import loader
+from tests.support.launchers import libcuda
+from tests.support.nodes import files
+from tests.support.specifications import add_mount, add_variable, changed, keep_mounts
+from worker_images.node.container_files import ContainerFiles
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.lint import violations
 from worker_images.node.stand_in import DRIVER
@@ -53,8 +55,12 @@ def test_older_libcuda_that_is_loaded_first_is_a_violation(
 
 def test_mount_of_a_missing_file_is_a_violation(valid: LaunchRequest) -> None:
     valid.node.libraries[0].unlink()
-    (found,) = violations(valid)
+    found, source = violations(valid)
     assert (found.rule, found.where) == ("F4", "mounts")
+    assert (source.rule, source.problem) == (
+        "F14",
+        f"{valid.node.libraries[0]} does not exist, with which runsc ends with EOF",
+    )
 
 
 @pytest.mark.parametrize(("links", "rules"), [(("libcuda.so.1",), []), ((), ["F5"])])
@@ -76,24 +82,73 @@ def test_mounted_folder_needs_a_soname_link(
 def test_mount_sources_are_resolved_below_the_host_root(valid: LaunchRequest) -> None:
     text = json.dumps(valid.specification).replace('"source": "/', '"source": "/host/')
     assert violations(replace(valid, specification=json.loads(text), host="/host")) == ()
-    assert [
-        found.rule
-        for found in violations(replace(valid, specification=json.loads(text), host="/ho"))
-    ] == ["F4"]
+    found = violations(replace(valid, specification=json.loads(text), host="/ho"))
+    assert {each.rule for each in found} == {"F4", "F14"}
 
 
 def test_libcuda_below_a_later_mount_is_hidden(valid: LaunchRequest, tmp_path: Path) -> None:
-    """Mounts are applied by the length of their destinations; of equal ones the last counts."""
-    driver = next(path for path in loader.files(valid) if path.endswith(DRIVER))
+    """runsc mounts in the order of the specification, and opens the newest file at a path."""
     (tmp_path / "empty").mkdir()
-    over = {"destination": driver.rpartition("/")[0]}
-    below = changed(valid, add_mount(f"{tmp_path}/empty", **over))
-    assert driver in loader.files(below)
-    again = changed(valid, add_mount(f"{tmp_path}/empty", destination=driver))
-    assert driver not in loader.files(again)
+    later = add_mount(f"{tmp_path}/empty", destination="/usr/local/nvidia")
+    found = violations(changed(valid, later))
+    assert [(each.rule, each.severity) for each in found] == [("F4", "error"), ("F14", "error")]
+    assert "runsc ends with EOF" in found[1].problem
+    earlier = changed(valid, later)
+    earlier.specification["mounts"].insert(0, earlier.specification["mounts"].pop())
+    assert violations(earlier) == ()
+
+
+def test_file_of_a_later_mount_is_the_one_that_programs_see(
+    valid: LaunchRequest, tmp_path: Path
+) -> None:
+    """The folder of another driver comes after the files of this one."""
+    libcuda(tmp_path / "other/lib64", "570.86.15")
+    (tmp_path / f"other/lib64/libcuda.so.{DRIVER}").write_text("another")
+    found = violations(
+        changed(valid, add_mount(f"{tmp_path}/other", destination="/usr/local/nvidia"))
+    )
+    assert [(each.rule, each.severity) for each in found] == [
+        ("F4", "error"),
+        ("F14", "warning"),
+    ]
 
 
 def test_mounted_loop_of_links_is_not_a_library(valid: LaunchRequest, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     request = changed(valid, add_mount(f"{tmp_path}/loop", destination="/lib/libcuda.so.1"))
-    assert not loader.resolve("/lib/libcuda.so.1", loader.files(request))
+    assert ContainerFiles.of(request).file("/lib/libcuda.so.1") is None
+
+
+def test_loop_of_links_in_the_image_ends(valid: LaunchRequest, tmp_path: Path) -> None:
+    (tmp_path / "rootfs/opt").symlink_to("/opt/opt")
+    request = changed(valid, add_variable("LD_LIBRARY_PATH", "/opt:/usr/local/nvidia/lib64"))
+    assert violations(request) == ()
+
+
+def test_libcuda_for_programs_without_cuda_is_a_warning(valid: LaunchRequest) -> None:
+    request = changed(valid, keep_mounts(lambda each: "libcuda" not in each["destination"]))
+    (found,) = violations(changed(request, add_variable("NVIDIA_DRIVER_CAPABILITIES", "utility")))
+    assert (found.rule, found.severity) == ("F4", "warning")
+    assert "only programs without CUDA work" in found.problem
+
+
+def test_libcuda_without_a_version_in_its_name_is_a_warning(
+    valid: LaunchRequest, tmp_path: Path
+) -> None:
+    files(tmp_path / "rootfs/stubs", "libcuda.so.1")
+    path = add_variable("LD_LIBRARY_PATH", "/stubs:/usr/local/nvidia/lib64")
+    (found,) = violations(changed(valid, path))
+    assert (found.rule, found.severity) == ("F4", "warning")
+    assert "/stubs/libcuda.so.1, whose name has no version" in found.problem
+
+
+def test_libcuda_under_its_soname_alone_is_recognised_by_the_node(
+    valid: LaunchRequest, tmp_path: Path
+) -> None:
+    """As containerd's CDI mounts a link of the node: the kernel follows it."""
+    library = tmp_path / "one/libcuda.so.1"
+    library.parent.mkdir()
+    library.hardlink_to(valid.node.libraries[0])
+    mount = {"source": str(library), "destination": "/x/libcuda.so.1", "options": ["bind"]}
+    request = changed(valid, lambda specification: specification.update(mounts=[mount]))
+    assert violations(changed(request, add_variable("LD_LIBRARY_PATH", "/x"))) == ()

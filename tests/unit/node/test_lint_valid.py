@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.specifications import Change, add_mount, add_variable, changed, move_driver
+from tests.support.nodes import files
+from tests.support.specifications import Change, add_mount, add_variable, change_device, changed
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.lint import violations
 
@@ -22,14 +23,21 @@ VALID_SPECIFICATIONS: tuple[tuple[tuple[str, ...], Change], ...] = (
     (("--nvproxy-docker=false", "--nvproxy-driver-version="), add_variable("A", "b")),
     ((), add_variable("NVIDIA_VISIBLE_DEVICES", "all")),
     ((), add_variable("NVIDIA_VISIBLE_DEVICES", "GPU-1c02, 1")),
-    ((), move_driver("/usr")),
+    ((), add_variable("NVIDIA_VISIBLE_DEVICES", "void")),
+    ((), add_variable("NVIDIA_VISIBLE_DEVICES", "")),
+    ((), add_variable("NVIDIA_VISIBLE_DEVICES", "/var/run/nvidia-container-devices")),
+    ((), add_variable("NVIDIA_VISIBLE_DEVICES", "7")),
+    ((), change_device(1, major=0)),
+    ((), change_device(2, type="u")),
     (
         (),
         lambda specification: specification.update(
-            hooks={"prestart": [{"path": "/usr/bin/true"}], "poststop": None}
+            hooks={"prestart": [{"path": "/usr/bin/true"}], "poststop": None, "poststart": []}
         ),
     ),
-    ((), lambda specification: specification["process"]["env"].append("NAMELESS")),
+    ((), lambda specification: specification["process"]["env"].append("EMPTY=")),
+    ((), lambda specification: specification["mounts"].append({"destination": "/x"})),
+    ((), lambda specification: specification.update(annotations={"dev.gvisor.flag.debug": "1"})),
 )
 
 
@@ -45,29 +53,17 @@ def test_valid_specification_has_no_violation(
 
 
 def test_container_without_a_gpu_has_no_violation(valid: LaunchRequest) -> None:
-    assert (
-        violations(
-            replace(
-                valid, specification={"linux": {"devices": None}, "hooks": None, "mounts": None}
-            )
-        )
-        == ()
-    )
-
-
-def test_ngx_is_never_allowed(valid: LaunchRequest) -> None:
-    request = changed(valid, add_variable("NVIDIA_DRIVER_CAPABILITIES", "ngx"))
-    assert [
-        each.rule
-        for each in violations(
-            replace(request, flags=("--nvproxy-allowed-driver-capabilities=all,ngx",))
-        )
-    ] == ["F6"]
+    process = {"args": ["true"], "env": None}
+    root = {"path": str(valid.root)}
+    without = {"process": process, "root": root, "linux": None, "hooks": None, "mounts": None}
+    assert violations(replace(valid, specification=without)) == ()
 
 
 def test_executable_of_this_machine_has_no_violation(valid: LaunchRequest) -> None:
     assert violations(replace(valid, runsc=Path("/bin/sh").resolve())) == ()
 
 
-def test_mounted_service_program_has_no_violation(valid: LaunchRequest) -> None:
-    assert violations(changed(valid, add_mount("/usr/bin/nvidia-persistenced"))) == ()
+def test_mounted_service_program_has_no_violation(valid: LaunchRequest, tmp_path: Path) -> None:
+    program = tmp_path / "run/nvidia-persistenced"
+    files(program.parent, program.name)
+    assert violations(changed(valid, add_mount(str(program)))) == ()

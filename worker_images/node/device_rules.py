@@ -1,0 +1,164 @@
+"""The rules F7 and F13 of docs/launcher.md, on device nodes.
+
+gVisor release-20260622.0: runsc/cmd/sandboxsetup/gofer_mount.go, runsc/boot/vfs.go and
+pkg/sentry/devices/nvproxy.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from worker_images.node import launch_view
+from worker_images.node.finding import Problem, Problems, error, note, warning
+from worker_images.node.launch_request import LaunchRequest
+from worker_images.node.node import CONTROL, CONTROL_MINOR, FRONTEND_MAJOR, GPU, MEMORY
+
+SERVED = re.compile(rf"/dev/({CONTROL}|{MEMORY}|nvidia[0-9]+)")
+MIG, IMEX, DISPLAY = "/dev/nvidia-caps/", "/dev/nvidia-caps-imex-channels/", "/dev/dri/"
+# nvidia-cap1 and nvidia-cap2 are MIG's configuration and monitor; higher ones are instances, or
+# the one of fabric-imex-mgmt.
+MIG_CONTROLS = frozenset({f"{MIG}nvidia-cap1", f"{MIG}nvidia-cap2"})
+TYPES = {"c": "c", "u": "c", "b": "b", "p": "p"}
+# NV_MINOR_DEVICE_NUMBER_REGULAR_MAX: the numbers above are not those of GPUs.
+MOST_GPU = 247
+
+
+def device_numbers(request: LaunchRequest) -> Problems:
+    """Devices are complete, exist on the node, and have a type and numbers that nvproxy serves."""
+    yield from _absent(request)
+    devices = (request.specification.get("linux") or {}).get("devices") or []
+    for index, device in enumerate(devices):
+        where, path = f"linux.devices[{index}]", device["path"]
+        if device.get("type") not in TYPES:
+            yield error(
+                where,
+                f"{path} has the type {device.get('type', '')!r}, which runsc refuses",
+                "use the type and numbers that stat prints on the node",
+            )
+        elif SERVED.fullmatch(path):
+            yield from _served(request, where, device)
+        elif path.startswith(("/dev/nvidia", DISPLAY)) and not is_mig_instance(request, path):
+            yield _unserved(where, path)
+    yield from _mounted(request)
+
+
+def _absent(request: LaunchRequest) -> Problems:
+    paths = {device["path"] for _, device in request.devices}
+    if launch_view.visible_devices(request):
+        return
+    for name in sorted({CONTROL, MEMORY}) if request.gpus else ():
+        if f"/dev/{name}" not in paths:
+            yield error(
+                "linux.devices",
+                f"a GPU without /dev/{name}",
+                f"add /dev/{name} with the node's numbers",
+            )
+    if f"/dev/{MEMORY}" in paths and not request.gpus and f"/dev/{CONTROL}" not in paths:
+        yield error(
+            "linux.devices",
+            f"/dev/{MEMORY} without /dev/{CONTROL}, with which runsc ends with EOF",
+            f"add /dev/{CONTROL} and a GPU, or remove /dev/{MEMORY}",
+        )
+
+
+def _served(request: LaunchRequest, where: str, device: dict[str, Any]) -> Problems:
+    """Yield what fails at a device that nvproxy serves.
+
+    runsc replaces the major number of nvidia-uvm by its own.
+    """
+    path, name = device["path"], device["path"].removeprefix("/dev/")
+    numbers = (device.get("major", 0), device.get("minor", 0))
+    step = "use the type and numbers that stat prints on the node"
+    on_node = next((each for each in request.node.devices if each.path == path), None)
+    if not on_node:
+        yield error(where, f"{path} does not exist on the node", "remove it, or load the driver")
+        return
+    real = (on_node.major, on_node.minor)
+    if name == MEMORY:
+        numbers, real = (real[0], numbers[1]), (real[0], 0)
+    found = f"{TYPES[device['type']]} {numbers[0]}:{numbers[1]}"
+    if found != f"c {real[0]}:{real[1]}":
+        yield error(where, f"{path} is {found}, but is c {real[0]}:{real[1]} on the node", step)
+    elif name != MEMORY and real != _fixed(name):
+        yield error(
+            where,
+            f"{path} is c {real[0]}:{real[1]} on the node, but nvproxy serves only"
+            f" c {_fixed(name)[0]}:{_fixed(name)[1]} under this name",
+            "give the container the node's device under its own name",
+        )
+
+
+def _fixed(name: str) -> tuple[int, int]:
+    """Return the numbers of a device in the sandbox: nvproxy opens nvidiaN for the minor N."""
+    match = GPU.match(name)
+    return FRONTEND_MAJOR, min(int(match[1]), MOST_GPU) if match else CONTROL_MINOR
+
+
+def is_mig_instance(request: LaunchRequest, path: str) -> bool:
+    """Report if a device belongs to an instance of MIG."""
+    allowed = launch_view.options(request).get("nvproxy-allowed-driver-capabilities", "")
+    return path.startswith(MIG) and path not in MIG_CONTROLS and "fabric-imex-mgmt" not in allowed
+
+
+def _unserved(where: str, path: str) -> Problem:
+    more = "; GPUs of several nodes cannot share memory" if path.startswith(IMEX) else ""
+    return note(
+        where,
+        f"nvproxy does not serve {path}: programs cannot open it{more}",
+        "it may stay; remove it if you like",
+    )
+
+
+def _mounted(request: LaunchRequest) -> Problems:
+    """Yield bind mounts of devices: runsc opens them without nvproxy."""
+    for index, mount in request.mounts:
+        if SERVED.fullmatch(os.path.normpath(mount["destination"])):
+            yield error(
+                f"mounts[{index}]",
+                f"{mount['destination']} is a bind mount, which runsc opens without nvproxy",
+                "remove the mount, and write the device into linux.devices",
+            )
+
+
+def foreign_nodes(request: LaunchRequest) -> Problems:
+    """No device node of the driver comes from the image or a mount: it may open another GPU."""
+    if not launch_view.uses_nvproxy(request):
+        return
+    root, own = request.root, {device["path"] for _, device in request.devices}
+    if root and not launch_view.has_root_overlay(request) and _opens_devices(root):
+        for path in sorted(_nodes(root / "dev")):
+            if f"/{path.relative_to(root)}" not in own:
+                yield warning(
+                    "root.path",
+                    f"{path} is a device node in the image; without runsc's overlay a program opens"
+                    " that GPU",
+                    "keep runsc's overlay, or mount the root's file system with nodev; and refuse"
+                    " such images",
+                )
+    for index, mount in request.mounts:
+        is_dev = os.path.normpath(mount["destination"]) == "/dev"
+        if is_dev and "nodev" not in (mount.get("options") or ()):
+            yield warning(
+                f"mounts[{index}]",
+                f"{mount.get('source', '')} at /dev lets a program open every GPU in it",
+                "mount a tmpfs there; runsc makes the devices of linux.devices",
+            )
+
+
+def _opens_devices(root: Path) -> bool:
+    try:
+        return not os.statvfs(root).f_flag & os.ST_NODEV
+    except OSError:
+        return False
+
+
+def _nodes(folder: Path) -> Iterator[Path]:
+    """Yield the driver's device nodes in a folder; links are not followed."""
+    inside = () if folder.is_symlink() else (*folder.glob("nvidia*"), *folder.glob("nvidia*/*"))
+    for path in inside:
+        mode = path.lstat().st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            yield path

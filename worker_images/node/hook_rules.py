@@ -1,0 +1,152 @@
+"""The rules F6 and F8 to F10 of docs/launcher.md, on NVIDIA's hooks and the variables they read.
+
+Without a hook and without --nvproxy-docker runsc reads neither variable.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from worker_images.node import launch_view
+from worker_images.node.device_rules import is_mig_instance
+from worker_images.node.finding import ERROR, WARNING, Problem, Problems, error, note, warning
+from worker_images.node.launch_request import LaunchRequest
+from worker_images.node.launch_view import VISIBLE
+
+CAPABILITIES, ALLOWED = "NVIDIA_DRIVER_CAPABILITIES", "nvproxy-allowed-driver-capabilities"
+# pkg/sentry/devices/nvproxy/nvconf/caps.go: what is allowed by default, by "all", and by its name.
+DEFAULT_CAPABILITIES = ("compute", "utility")
+ALL_CAPABILITIES = (*DEFAULT_CAPABILITIES, "graphics", "video")
+SUPPORTED_CAPABILITIES = (*ALL_CAPABILITIES, "fabric-imex-mgmt", "profiling")
+NVIDIA_PROGRAMS = ("nvidia-container-runtime-hook", "nvidia-cdi-hook", "nvidia-ctk")
+CLI = "nvidia-container-cli"
+# runsc runs the hooks of these stages, and fails if one fails.
+STAGES = ("prestart", "createRuntime", "createContainer")
+PARAMETERS = "disable-device-node-modification"
+
+
+def capabilities(request: LaunchRequest) -> Problems:
+    """NVIDIA_DRIVER_CAPABILITIES requests only capabilities that nvproxy allows."""
+    allowed = _names(launch_view.options(request).get(ALLOWED, ",".join(DEFAULT_CAPABILITIES)))
+    if unknown := sorted({*allowed} - {*SUPPORTED_CAPABILITIES, "all"}):
+        yield error(
+            "flags",
+            f"--{ALLOWED} names {', '.join(unknown)}, which no flag can allow",
+            f"use names of {', '.join(SUPPORTED_CAPABILITIES)}",
+        )
+        return
+    usable = {*allowed, *(ALL_CAPABILITIES if "all" in allowed else ())}
+    if request.gpus and "compute" not in usable:
+        yield warning(
+            "flags",
+            f"--{ALLOWED} does not allow compute, which CUDA needs",
+            f"--{ALLOWED}={','.join((*allowed, 'compute'))}",
+        )
+    requested = _names(request.environment.get(CAPABILITIES, ""))
+    if refused := [] if "all" in requested else sorted({*requested} - usable):
+        yield _refused(request, refused, allowed)
+
+
+def _refused(request: LaunchRequest, refused: list[str], allowed: list[str]) -> Problem:
+    problem = f"{CAPABILITIES} requests {', '.join(refused)}, which nvproxy does not allow"
+    can_be_allowed = [name for name in refused if name in SUPPORTED_CAPABILITIES]
+    steps = [f"--{ALLOWED}={','.join((*allowed, *can_be_allowed))} allows it"]
+    if can_be_allowed != refused:
+        never = ", ".join(name for name in refused if name not in SUPPORTED_CAPABILITIES)
+        steps = [f"remove {never}, which no flag can allow", *(steps if can_be_allowed else ())]
+    if launch_view.visible_devices(request):
+        steps = [*steps, f"set it to {','.join(allowed)}"]
+        return error("process.env", problem, "; or ".join(steps))
+    return note(
+        "process.env",
+        f"{problem}; runsc reads it only with NVIDIA's hook",
+        f"if programs use it: {'; '.join(steps)}",
+    )
+
+
+def _names(value: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+
+
+def hooks(request: LaunchRequest) -> Problems:
+    """runsc can run NVIDIA's hooks; slim does not contain their programs."""
+    for stage, each in (request.specification.get("hooks") or {}).items():
+        first: dict[tuple[str, bool], int] = {}
+        for index, hook in enumerate(each or ()):
+            first.setdefault((hook["path"], PARAMETERS in (hook.get("args") or ())), index)
+        for (path, _), index in first.items():
+            # Rule F14 is for the path of any hook.
+            if path.startswith("/") and Path(path).name in NVIDIA_PROGRAMS:
+                yield from _hook(request, stage, index, each[index])
+    if launch_view.visible_devices(request) and (request.host or not shutil.which(CLI)):
+        yield Problem(
+            WARNING if request.host else ERROR,
+            "flags" if launch_view.is_enabled(request, "nvproxy-docker") else "hooks",
+            f"runsc runs {CLI} for NVIDIA's hook and {VISIBLE}; slim does not contain it",
+            "remove the hook or the flag, and write devices and driver files into the"
+            " specification",
+        )
+
+
+def _hook(request: LaunchRequest, stage: str, index: int, hook: dict[str, Any]) -> Problems:
+    """Yield what runsc does with one hook of NVIDIA."""
+    where, path = f"hooks.{stage}[{index}]", hook["path"]
+    step = "remove the hook, and write devices and driver files into the specification"
+    changes_parameters = PARAMETERS in (hook.get("args") or ())
+    if stage not in STAGES:
+        yield note(where, f"{path}: runsc does not need this hook to succeed", step)
+    elif path.endswith(launch_view.LEGACY_HOOK):
+        yield note(where, f"{path}: runsc does not run it", step)
+    elif path.endswith(launch_view.CDI_HOOK) and changes_parameters:
+        yield note(where, f"{path} {PARAMETERS}: runsc does not run it, and does the same", step)
+    elif changes_parameters:
+        yield error(
+            where,
+            f"{path} {PARAMETERS} fails in a sandbox; runsc leaves it out only under the name"
+            " nvidia-cdi-hook",
+            "generate the CDI specification with a newer nvidia-ctk, whose hooks are"
+            " nvidia-cdi-hook",
+        )
+    elif request.host:
+        yield warning(where, f"{path}: runsc runs it; only full contains it", step)
+    elif not Path(path).is_file():
+        yield error(where, f"{path} does not exist; only full contains it", step)
+    else:
+        yield note(where, f"{path}: runsc runs it; only full contains it", step)
+
+
+def visible_devices(request: LaunchRequest) -> Problems:
+    """Full GPUs are assigned: nvproxy does not support MIG."""
+    value = launch_view.visible_devices(request)
+    wrong = [
+        part
+        for part in (value.split(",") if value not in ("", "all", "none") else ())
+        if not (part.isascii() and part.isdigit()) and not part.startswith("GPU-")
+    ]
+    if wrong:
+        yield error(
+            "process.env",
+            f"{VISIBLE} names {', '.join(wrong)}; runsc takes only full GPUs",
+            "assign full GPUs, by index or GPU-...",
+        )
+    for index, device in request.devices:
+        if is_mig_instance(request, device["path"]):
+            yield error(
+                f"linux.devices[{index}]",
+                f"{device['path']} is for an instance of MIG, which nvproxy does not support",
+                "remove it; assign full GPUs",
+            )
+
+
+def gpu_count(request: LaunchRequest) -> Problems:
+    """With a hook, NVIDIA_VISIBLE_DEVICES adds no GPU to those in linux.devices."""
+    value = launch_view.visible_devices(request)
+    named, listed = {*value.split(",")}, {*request.gpus}
+    count = len(request.node.gpus) if value == "all" else len(named - {"none", ""})
+    if request.gpus and count > len(listed):
+        yield warning(
+            "process.env",
+            f"linux.devices has GPU {', '.join(request.gpus)}, but with a hook {VISIBLE}={value}"
+            f" gives {count}",
+            "remove the hook or the variable, or name the same GPUs in both",
+        )

@@ -1,0 +1,115 @@
+"""What runsc reads in a request: paths, flags with annotations over them, and NVIDIA's hook.
+
+gVisor release-20260622.0: runsc/specutils/{specutils,nvidia}.go and runsc/config/flags.go.
+"""
+
+import posixpath
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from worker_images.node.launch_request import FALSE_VALUES, LaunchRequest
+
+VISIBLE = "NVIDIA_VISIBLE_DEVICES"
+CDI_HOOK, LEGACY_HOOK = "/nvidia-cdi-hook", "/nvidia-container-runtime-hook"
+FLAG, ROOT = "dev.gvisor.flag.", "dev.gvisor.spec.rootfs."
+# A bundle is a set of flags. It is applied before the annotations that are flags.
+BUNDLE, BUNDLES = "dev.gvisor.bundle.", {"experimental-high-performance": {"overlay2": "root:self"}}
+
+Specification = Mapping[str, Any]
+
+
+def with_absolute_paths(specification: Specification, bundle: Path) -> Specification:
+    """Return a specification whose relative paths are below the bundle, as runsc reads them."""
+
+    def absolute(path: str) -> str:
+        return posixpath.normpath(bundle.absolute() / path) if path else path
+
+    changed = dict(specification)
+    if root := specification.get("root"):
+        changed["root"] = {**root, "path": absolute(root.get("path", ""))}
+    if mounts := specification.get("mounts"):
+        changed["mounts"] = [
+            {**mount, "source": absolute(mount["source"])} if is_bind(mount) else mount
+            for mount in mounts
+        ]
+    return changed
+
+
+def is_bind(mount: Mapping[str, Any]) -> bool:
+    """Report if runsc takes a mount as a bind mount: by its type, or by an option."""
+    options = {*(mount.get("options") or ())}
+    return bool(mount.get("source")) and (
+        mount.get("type") == "bind" or bool(options & {"bind", "rbind"})
+    )
+
+
+def annotations(request: LaunchRequest) -> Mapping[str, str]:
+    """Return the specification's annotations."""
+    return request.specification.get("annotations") or {}
+
+
+def options(request: LaunchRequest) -> dict[str, str]:
+    """Return runsc's flags; an annotation replaces a flag."""
+    found = dict(request.options)
+    for name, value in annotations(request).items():
+        if name.startswith(BUNDLE) and value == "true":
+            found |= BUNDLES.get(name.removeprefix(BUNDLE), {})
+    return found | {
+        name.removeprefix(FLAG): value
+        for name, value in annotations(request).items()
+        if name.startswith(FLAG)
+    }
+
+
+def is_enabled(request: LaunchRequest, name: str) -> bool:
+    """Report if a boolean flag is set to true."""
+    return options(request).get(name, "false").lower() not in FALSE_VALUES
+
+
+def visible_devices(request: LaunchRequest) -> str:
+    """Return NVIDIA_VISIBLE_DEVICES if runsc acts on it, which it does only with NVIDIA's hook.
+
+    A CDI hook appends a value `void`, which runsc skips if there is one before it.
+    """
+    pairs = ((request.specification.get("process") or {}).get("env")) or []
+    values = [pair.partition("=")[2] for pair in pairs if pair.startswith(f"{VISIBLE}=")]
+    kind = _hook(request)
+    if kind == CDI_HOOK and values[-1:] == ["void"]:
+        values = values[-2:-1]
+    value = values[-1] if kind and values else ""
+    return "" if value == "void" else value
+
+
+def _hook(request: LaunchRequest) -> str:
+    hooks = request.specification.get("hooks") or {}
+    if _has_hook(hooks.get("createContainer"), CDI_HOOK):
+        return CDI_HOOK
+    is_legacy = _has_hook(hooks.get("prestart"), LEGACY_HOOK)
+    return LEGACY_HOOK if is_legacy or is_enabled(request, "nvproxy-docker") else ""
+
+
+def _has_hook(hooks: Iterable[Mapping[str, Any]] | None, name: str) -> bool:
+    return any(hook["path"].endswith(name) for hook in hooks or ())
+
+
+def uses_nvproxy(request: LaunchRequest) -> bool:
+    """Report if runsc gives the container its own devices of the driver."""
+    paths = {device["path"] for _, device in request.devices}
+    return "/dev/nvidiactl" in paths or bool(visible_devices(request))
+
+
+def has_root_overlay(request: LaunchRequest) -> bool:
+    """Report if device nodes of the root stay closed: it has an overlay or is read-only."""
+    if (request.specification.get("root") or {}).get("readonly"):
+        return True
+    own = {
+        name.removeprefix(ROOT): value
+        for name, value in annotations(request).items()
+        if name.startswith(ROOT)
+    }
+    if own:
+        return own.get("overlay", "") != "" or own.get("type") != "bind"
+    # A value is none, or MOUNTS:MEDIUM,size=SIZE; without a medium there is no overlay.
+    overlay = options(request).get("overlay2", "root:self").partition(",")[0]
+    return (overlay != "none" and not overlay.endswith(":")) or is_enabled(request, "overlay")

@@ -1,0 +1,111 @@
+"""The rules F4 and F5 of docs/launcher.md, on the driver's libraries."""
+
+from worker_images.node import launch_view, libraries, loader
+from worker_images.node.finding import Problem, Problems, error, warning
+from worker_images.node.launch_request import LaunchRequest
+from worker_images.node.libraries import Libraries
+from worker_images.node.loader import Loader
+
+CAPABILITIES = "NVIDIA_DRIVER_CAPABILITIES"
+
+
+def libcuda(request: LaunchRequest) -> Problems:
+    """A container with GPUs has the libcuda of the node's driver, and programs load that one."""
+    driver = request.node.driver
+    if launch_view.uses_nvproxy(request) and not driver:
+        yield error(
+            "linux.devices",
+            "NVIDIA devices, but no driver is loaded on the node",
+            "load the driver's modules, or remove the devices",
+        )
+    elif _needs_libcuda(request):
+        found = libraries.read(request)
+        if not found.of(driver):
+            yield _missing(request, found)
+        elif found.loaded and found.loaded.version != driver:
+            yield _another(request, found.loaded.path, found.loaded.version)
+
+
+def _needs_libcuda(request: LaunchRequest) -> bool:
+    """Report if GPUs come from the specification, and with them libcuda."""
+    return bool(request.gpus) and not launch_view.visible_devices(request)
+
+
+def _missing(request: LaunchRequest, found: Libraries) -> Problem:
+    others = ", ".join(sorted(library.path for library in found.found))
+    problem = (
+        f"devices, but no mount of libcuda.so.{request.node.driver}"
+        f"{f', only {others}' if others else ''}"
+    )
+    requested = {name.strip() for name in request.environment.get(CAPABILITIES, "").split(",")}
+    step = "mount the driver's files of this node: python3 -m worker_images.node bundle"
+    if requested - {""} and not requested & {"all", "compute"}:
+        return warning("mounts", f"{problem}; only programs without CUDA work", step)
+    return error("mounts", problem, step)
+
+
+def _another(request: LaunchRequest, path: str, version: str) -> Problem:
+    driver, step = request.node.driver, "put the folder of the driver's own libcuda first"
+    if not version:
+        return warning(
+            "process.env", f"libcuda.so.1 is {path}, whose name has no version of a driver", step
+        )
+    return error("process.env", f"libcuda.so.1 is {path}, but the driver is {driver}", step)
+
+
+def library_path(request: LaunchRequest) -> Problems:
+    """The image's loader finds the mounted libcuda: it searches the folder with libcuda.so.1."""
+    if not _needs_libcuda(request) or not request.node.driver:
+        return
+    found = libraries.read(request)
+    if found.loader.libc == loader.MUSL:
+        yield warning(
+            "root",
+            "the image's C library is musl, with which NVIDIA's libraries do not load",
+            "use an image with glibc",
+        )
+    if found.loader.hidden:
+        yield error(
+            "mounts",
+            f"a mount hides {found.loader.hidden}, without which no program of the image starts",
+            "mount the driver's files into a folder of their own",
+        )
+    if found.loaded:
+        return
+    its_loader, resolve = found.loader, found.files.resolve
+    searched = {resolve(each) for each in (*its_loader.path, *its_loader.own)}
+    configured = {resolve(each) for each in its_loader.configured}
+    for folder in dict.fromkeys(library.folder for library in found.of(request.node.driver)):
+        if folder not in searched:
+            yield _unsearched(its_loader, folder, is_configured=folder in configured)
+        if not found.files.file(f"{folder}/libcuda.so.1"):
+            yield error(
+                "mounts",
+                f"no link {folder}/libcuda.so.1",
+                "mount a folder with the SONAME links, such as python3 -m worker_images.node bundle"
+                " writes",
+            )
+
+
+def _unsearched(its_loader: Loader, folder: str, *, is_configured: bool) -> Problem:
+    step = f"put {folder} first in LD_LIBRARY_PATH"
+    if is_configured:
+        return warning(
+            "process.env",
+            f"{folder} is in /etc/ld.so.conf, but not in the loader's cache: programs find libcuda"
+            " only after ldconfig ran in the container",
+            step,
+        )
+    if its_loader.libc == loader.UNKNOWN:
+        return warning(
+            "process.env",
+            f"{folder} is not in LD_LIBRARY_PATH, and the root has no known loader that may search"
+            " it",
+            step,
+        )
+    own = ", ".join(its_loader.own)
+    return error(
+        "process.env",
+        f"{folder} is not in LD_LIBRARY_PATH; the image's loader searches only {own}",
+        step,
+    )
