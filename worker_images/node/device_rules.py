@@ -56,11 +56,16 @@ def _absent(request: LaunchRequest) -> Problems:
                 f"a GPU without /dev/{name}",
                 f"add /dev/{name} with the node's numbers",
             )
-    if f"/dev/{MEMORY}" in paths and not request.gpus and f"/dev/{CONTROL}" not in paths:
+    # runsc reads numbers of nvproxy for them, which does not run.
+    fatal = sorted(
+        each for each in paths if each == f"/dev/{MEMORY}" or each.startswith((MIG, IMEX))
+    )
+    is_off = f"/dev/{CONTROL}" not in paths and not launch_view.is_enabled(request, "nvproxy")
+    if fatal and is_off and not request.gpus:
         yield error(
             "linux.devices",
-            f"/dev/{MEMORY} without /dev/{CONTROL}, with which runsc ends with EOF",
-            f"add /dev/{CONTROL} and a GPU, or remove /dev/{MEMORY}",
+            f"{', '.join(fatal)} without /dev/{CONTROL}, with which runsc ends with EOF",
+            f"add /dev/{CONTROL} and a GPU, or remove it",
         )
 
 

@@ -46,15 +46,15 @@ def _lint(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
         for each in found
     ]
     if status == OK:
-        lines.append(f"{path}: {len(lint.RULES)} rules passed{_counted(found)}")
+        lines.append(f"{path}: {_counted(found) or f'{len(lint.RULES)} rules passed'}")
     return status, "\n".join(lines)
 
 
 def _counted(found: tuple[lint.Finding, ...]) -> str:
-    """Return how many findings of each severity there are, as the end of a sentence."""
+    """Return how many findings of each severity there are; empty without one."""
     counts = Counter(each.severity for each in found)
     names = (f"{count} {name}{'s' * (count > 1)}" for name, count in counts.items())
-    return f", with {' and '.join(names)}" if found else ""
+    return f"no error, {' and '.join(names)}" if found else ""
 
 
 COMMANDS = (

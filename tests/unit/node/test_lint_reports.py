@@ -16,7 +16,10 @@ Capture = pytest.CaptureFixture[str]
 # Each report with its findings, and texts of the right answer.
 ANSWERS: dict[str, tuple[list[str], list[str]]] = {
     "30-control": ([], ["12 rules passed"]),
-    "31-gke-uvm-tools": (["F7 note"], ["nvproxy does not serve /dev/nvidia-uvm-tools", "1 note"]),
+    "31-gke-uvm-tools": (
+        ["F7 note"],
+        ["nvproxy does not serve /dev/nvidia-uvm-tools", "no error, 1 note"],
+    ),
     "33-cdi-void": ([], []),
     "35-video-on-spec-path": (
         ["F6 note"],
@@ -80,3 +83,35 @@ def test_report_has_its_right_answer(name: str, lint: Path, capsys: Capture) -> 
 def test_every_specification_of_a_report_has_an_answer() -> None:
     names = {path.name.removesuffix(".config.json") for path in REPORTS.glob("*.config.json")}
     assert names == ANSWERS.keys()
+
+
+def test_strict_fails_for_a_warning(lint: Path, capsys: Capture) -> None:
+    text = (REPORTS / "30-control.config.json").read_text()
+    warned = text.replace('"source": "tmpfs"', '"source": "/dev", "options": ["rbind"]')
+    code, output, findings = linted(lint, warned, capsys)
+    assert (code, findings) == (0, ["F13 warning"])
+    assert output.splitlines()[-1].endswith("no error, 1 warning")
+    code, output, findings = linted(lint, warned, capsys, "--strict")
+    assert (code, findings) == (5, ["F13 warning"])
+    assert "no error" not in output
+
+
+def test_strict_passes_with_a_note(lint: Path, capsys: Capture) -> None:
+    text = (REPORTS / "31-gke-uvm-tools.config.json").read_text()
+    assert linted(lint, text, capsys, "--strict")[0] == 0
+
+
+def test_findings_as_data_have_a_severity(lint: Path, capsys: Capture) -> None:
+    linted(lint, (REPORTS / "42-cdi-no-numbers.config.json").read_text(), capsys)
+    assert main(["lint", "--json", f"{lint}/bundle/config.json"], ROOT) == 5
+    first, *_ = json.loads(capsys.readouterr().out)
+    assert [*first] == ["rule", "severity", "where", "problem", "step"]
+
+
+def test_libcuda_of_a_relative_root_is_found(lint: Path, capsys: Capture) -> None:
+    """The reverse of report 37: the folder of the driver is a link of the image."""
+    (lint / "bundle/rootfs/opt").mkdir()
+    (lint / "bundle/rootfs/opt/driver").symlink_to("/usr/local/nvidia/lib64")
+    text = (REPORTS / "37-image-has-other-libcuda.config.json").read_text()
+    linked = text.replace("/usr/local/cuda/compat", "/opt/driver")
+    assert linted(lint, linked, capsys)[::2] == (0, [])

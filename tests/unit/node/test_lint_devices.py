@@ -1,0 +1,172 @@
+"""The linter knows which device nodes runsc serves, leaves out, and refuses."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.specifications import add_device, add_mount, changed
+from worker_images.node import launch_view
+from worker_images.node.launch_request import LaunchRequest
+from worker_images.node.lint import findings
+from worker_images.node.node import Device
+
+CAPS, CHANNEL = "/dev/nvidia-caps", "/dev/nvidia-caps-imex-channels/channel0"
+IMEX_FLAG = "--nvproxy-allowed-driver-capabilities=compute,utility,fabric-imex-mgmt"
+
+
+def answers(request: LaunchRequest) -> list[str]:
+    return [f"{each.rule} {each.severity}" for each in findings(request)]
+
+
+# A device that runsc does not serve, flags, and the finding.
+UNSERVED = (
+    ("/dev/nvidia-uvm-tools", (), ["F7 note"]),
+    ("/dev/nvidia-modeset", (), ["F7 note"]),
+    ("/dev/nvidia-nvswitchctl", (), ["F7 note"]),
+    ("/dev/nvidia0-copy", (), ["F7 note"]),
+    ("/dev/dri/card1", (), ["F7 note"]),
+    ("/dev/dri/renderD128", (), ["F7 note"]),
+    (CHANNEL, (), ["F7 note"]),
+    (f"{CAPS}/nvidia-cap1", (), ["F7 note"]),
+    (f"{CAPS}/nvidia-cap2", (), ["F7 note"]),
+    (f"{CAPS}/nvidia-cap21", (), ["F9 error"]),
+    (f"{CAPS}/nvidia-cap3", (IMEX_FLAG,), ["F7 note"]),
+    ("/dev/fuse", (), []),
+    ("/dev/net/tun", (), []),
+)
+
+
+@pytest.mark.parametrize(("path", "flags", "expected"), UNSERVED)
+def test_device_that_runsc_leaves_out_is_a_note(
+    path: str, flags: tuple[str, ...], expected: list[str], valid: LaunchRequest
+) -> None:
+    assert answers(replace(changed(valid, add_device(path=path)), flags=flags)) == expected
+
+
+def devices(*paths: str) -> Callable[[dict[str, Any]], None]:
+    def change(specification: dict[str, Any]) -> None:
+        linux = specification["linux"]
+        linux["devices"] = [each for each in linux["devices"] if each["path"] in paths]
+
+    return change
+
+
+CONTROL, MEMORY, GPU = "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia0"
+SETS = (
+    ((CONTROL, MEMORY, GPU), []),
+    ((CONTROL, MEMORY), []),
+    ((CONTROL,), []),
+    ((), []),
+    ((MEMORY,), ["F7 error"]),
+    ((CHANNEL,), ["F7 error", "F7 note"]),
+    ((CONTROL, GPU), ["F7 error"]),
+    ((MEMORY, GPU), ["F7 error"]),
+    ((GPU,), ["F7 error", "F7 error"]),
+)
+
+
+@pytest.mark.parametrize(("paths", "expected"), SETS)
+def test_devices_are_complete(
+    paths: tuple[str, ...], expected: list[str], valid: LaunchRequest
+) -> None:
+    valid.specification["linux"]["devices"].append(
+        {"path": CHANNEL, "type": "c", "major": 506, "minor": 0}
+    )
+    assert answers(changed(valid, devices(*paths))) == expected
+
+
+def test_device_without_the_control_device_is_valid_with_nvproxy(valid: LaunchRequest) -> None:
+    request = changed(valid, devices(MEMORY))
+    assert answers(replace(request, flags=("--nvproxy",))) == []
+
+
+@pytest.mark.parametrize("numbers", [(195, 4), (194, 0)])
+def test_device_under_another_name_is_an_error(
+    numbers: tuple[int, int], valid: LaunchRequest
+) -> None:
+    """As docker run --device /dev/nvidia4:/dev/nvidia0 gives it to a worker."""
+    request = changed(valid, devices(CONTROL, MEMORY, GPU))
+    request.specification["linux"]["devices"][2] |= {"major": numbers[0], "minor": numbers[1]}
+    renamed = [Device(GPU, *numbers) if each.path == GPU else each for each in valid.node.devices]
+    (found,) = findings(replace(request, node=replace(valid.node, devices=tuple(renamed))))
+    assert found.severity == "error"
+    assert "nvproxy serves only c 195:0 under this name" in found.problem
+
+
+def test_device_that_is_listed_twice_is_valid(valid: LaunchRequest) -> None:
+    assert (
+        answers(
+            changed(
+                valid, lambda each: each["linux"]["devices"].extend(each["linux"]["devices"][:1])
+            )
+        )
+        == []
+    )
+
+
+def test_folder_of_devices_without_rights_to_open_them_is_valid(valid: LaunchRequest) -> None:
+    mount = add_mount("/dev", destination="/dev/", options=["rbind", "nodev"])
+    assert answers(changed(valid, mount)) == []
+
+
+# Flags, annotations, the root, and whether its device nodes stay closed.
+OVERLAYS: tuple[tuple[tuple[str, ...], dict[str, str], dict[str, object], bool], ...] = (
+    ((), {}, {}, True),
+    (("--overlay2=none",), {}, {}, False),
+    (("-overlay2", "none"), {}, {}, False),
+    (("--overlay2=none",), {}, {"readonly": True}, True),
+    (("--overlay2=all:memory",), {}, {}, True),
+    (("--overlay2=root:dir=/tmp,size=1g",), {}, {}, True),
+    (("--overlay2=root:",), {}, {}, False),
+    (("--overlay2=none", "--overlay"), {}, {}, True),
+    ((), {"dev.gvisor.flag.overlay2": "none"}, {}, False),
+    (("--overlay2=none",), {"dev.gvisor.flag.overlay2": "root:self"}, {}, True),
+    (("--overlay2=none",), {"dev.gvisor.bundle.experimental-high-performance": "true"}, {}, True),
+    ((), {"dev.gvisor.spec.rootfs.source": "/x", "dev.gvisor.spec.rootfs.type": "bind"}, {}, False),
+    ((), {"dev.gvisor.spec.rootfs.source": "/x", "dev.gvisor.spec.rootfs.type": "erofs"}, {}, True),
+    (
+        (),
+        {"dev.gvisor.spec.rootfs.type": "bind", "dev.gvisor.spec.rootfs.overlay": "memory"},
+        {},
+        True,
+    ),
+)
+
+
+@pytest.mark.parametrize(("flags", "annotations", "root", "expected"), OVERLAYS)
+def test_overlay_of_the_root_is_that_of_flags_and_annotations(
+    flags: tuple[str, ...],
+    annotations: dict[str, str],
+    root: dict[str, object],
+    expected: bool,
+    valid: LaunchRequest,
+) -> None:
+    specification = {**valid.specification, "annotations": annotations, "root": root}
+    request = replace(valid, specification=specification, flags=flags)
+    assert launch_view.has_root_overlay(request) is expected
+
+
+def test_relative_paths_are_below_the_bundle(tmp_path: Path) -> None:
+    found = launch_view.with_absolute_paths(
+        {
+            "root": {"path": "../rootfs", "readonly": True},
+            "mounts": [
+                {"destination": "/a", "source": "x", "options": ["bind"]},
+                {"destination": "/b", "source": "/y", "type": "bind"},
+                {"destination": "/proc", "source": "proc", "type": "proc"},
+                {"destination": "/c", "options": ["bind"]},
+            ],
+        },
+        tmp_path / "bundle",
+    )
+    assert found["root"] == {"path": f"{tmp_path}/rootfs", "readonly": True}
+    assert [each.get("source") for each in found["mounts"]] == [
+        f"{tmp_path}/bundle/x",
+        "/y",
+        "proc",
+        None,
+    ]
+    assert launch_view.with_absolute_paths({}, tmp_path) == {}

@@ -1,0 +1,273 @@
+"""The linter searches for libcuda as the loader of the container's image does."""
+
+import platform
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support import launchers
+from tests.support.launchers import alpine, arch, debian, libcuda, red_hat
+from tests.support.nodes import files
+from worker_images.node import libraries, loader, stand_in
+from worker_images.node.container_files import ContainerFiles
+from worker_images.node.launch_request import LaunchRequest
+from worker_images.node.lint import findings
+from worker_images.node.node import Node
+from worker_images.node.stand_in import DRIVER
+
+MULTIARCH = f"/usr/lib/{launchers.MULTIARCH}"
+Make = Callable[[Path], Path]
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    """A node whose driver is in one folder."""
+    library = libcuda(tmp_path / "driver") / f"libcuda.so.{DRIVER}"
+    return Node(DRIVER, launchers.DEVICES, (library,), (), "a test")
+
+
+def request(
+    node: Node, root: Path, destination: str, path: str | None = None, **more: object
+) -> LaunchRequest:
+    """A container with one GPU, and libcuda and its link at a destination."""
+    source = node.libraries[0].parent
+    devices = [
+        {"path": each.path, "type": "c", "major": each.major, "minor": each.minor}
+        for each in node.devices[:3]
+    ]
+    specification = {
+        "process": {"args": ["true"], "env": [f"LD_LIBRARY_PATH={path}"] if path else []},
+        "root": {"path": str(root)},
+        "mounts": [
+            {
+                "source": f"{source}/{name}",
+                "destination": f"{destination}/{name}",
+                "options": ["rbind", "ro"],
+            }
+            for name in (f"libcuda.so.{DRIVER}", "libcuda.so.1")
+        ],
+        "linux": {"devices": devices},
+        **more,
+    }
+    return LaunchRequest(specification, node)
+
+
+def answers(found: LaunchRequest) -> list[str]:
+    return [f"{each.rule} {each.severity}" for each in findings(found)]
+
+
+# An image, the driver's folder in it, and the findings without LD_LIBRARY_PATH.
+IMAGES: tuple[tuple[Make, str, list[str]], ...] = (
+    (debian, MULTIARCH, []),
+    (debian, f"/lib/{launchers.MULTIARCH}", []),
+    (debian, "/usr/lib", []),
+    (debian, "/usr/lib64", ["F5 error"]),
+    (debian, "/usr/local/nvidia/lib64", ["F5 error"]),
+    (red_hat, "/usr/lib64", []),
+    (red_hat, "/lib64", []),
+    (red_hat, MULTIARCH, ["F5 error"]),
+    (red_hat, "/usr/local/nvidia/lib64", ["F5 error"]),
+    (arch, "/usr/lib", []),
+    (arch, MULTIARCH, ["F5 error"]),
+    (alpine, "/usr/lib", ["F5 warning"]),
+    (alpine, "/usr/lib64", ["F5 warning", "F5 error"]),
+    (lambda root: root, MULTIARCH, ["F5 warning"]),
+)
+
+
+@pytest.mark.parametrize(("make", "folder", "expected"), IMAGES)
+def test_folders_are_those_of_the_loader_in_the_image(
+    make: Make, folder: str, expected: list[str], node: Node, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    found = request(node, make(root), folder)
+    assert answers(found) == expected
+    # LD_LIBRARY_PATH is searched whatever the image is.
+    by_path = answers(replace(found, specification=request(node, root, "/n", "/n").specification))
+    assert by_path == [each for each in expected if make is alpine and "warning" in each]
+
+
+def test_file_mounted_into_a_folder_of_the_loader_needs_its_link(
+    node: Node, tmp_path: Path
+) -> None:
+    """As CDI mounts files; its hooks make the links."""
+    found = request(node, debian(tmp_path / "root"), MULTIARCH)
+    found.specification["mounts"].pop()
+    assert answers(found) == ["F5 error"]
+    args = ["nvidia-cdi-hook", "update-ldcache", f"--folder={MULTIARCH}"]
+    hooks = {"createContainer": [{"path": "/bin/sh", "args": args}]}
+    assert answers(replace(found, specification={**found.specification, "hooks": hooks})) == []
+    later = {"createRuntime": hooks["createContainer"]}
+    assert answers(replace(found, specification={**found.specification, "hooks": later})) == [
+        "F5 error"
+    ]
+
+
+@pytest.mark.parametrize("words", [["--folder", "/opt/driver"], ["--folder=/opt/driver"]])
+def test_hook_that_runs_ldconfig_adds_its_folders(
+    words: list[str], node: Node, tmp_path: Path
+) -> None:
+    hooks = {"createContainer": [{"path": "/bin/sh", "args": ["update-ldcache", *words]}]}
+    root = debian(tmp_path / "root")
+    assert answers(request(node, root, "/opt/driver", hooks=hooks)) == []
+    assert answers(request(node, root, "/opt/other", hooks=hooks)) == ["F5 error"]
+
+
+def test_folder_in_the_configuration_is_searched_only_after_ldconfig(
+    node: Node, tmp_path: Path
+) -> None:
+    """As images of nvidia/cuda name /usr/local/nvidia/lib64."""
+    root = debian(tmp_path / "root")
+    (root / "etc/ld.so.conf.d").mkdir(parents=True)
+    (root / "etc/ld.so.conf").write_text("include ld.so.conf.d/*.conf\n")
+    (root / "etc/ld.so.conf.d/nvidia.conf").write_text(
+        "/opt/cuda # CUDA\n/usr/local/nvidia/lib64\n"
+    )
+    found = request(node, root, "/usr/local/nvidia/lib64")
+    (finding,) = findings(found)
+    assert (finding.rule, finding.severity) == ("F5", "warning")
+    assert "is in /etc/ld.so.conf, but not in the loader's cache" in finding.problem
+    hooks = {"createContainer": [{"path": "/bin/sh", "args": ["update-ldcache"]}]}
+    assert answers(replace(found, specification={**found.specification, "hooks": hooks})) == []
+
+
+def test_configuration_that_includes_itself_is_read_once_in_a_while(tmp_path: Path) -> None:
+    files(tmp_path / "etc", "ld.so.conf")
+    (tmp_path / "etc/ld.so.conf").write_text("include /etc/ld.so.conf\n/opt/x\n")
+    found = loader._configured(ContainerFiles(tmp_path), loader.CONFIGURATION)  # noqa: SLF001
+    assert {*found} == {"/opt/x"}
+
+
+def test_cache_of_the_image_is_read(node: Node, tmp_path: Path) -> None:
+    """ldconfig writes the cache of a folder with libcuda, and the mount is at that folder."""
+    driver = node.libraries[0].parent
+    node.libraries[0].write_bytes(stand_in.elf_library("libcuda.so.1"))
+    root = debian(tmp_path / "root")
+    (root / "etc").mkdir()
+    (tmp_path / "conf").write_text(f"{driver}\n")
+    command = ["/sbin/ldconfig", "-X", "-f", f"{tmp_path}/conf", "-C", f"{root}/etc/ld.so.cache"]
+    subprocess.run(command, check=True)
+    assert answers(request(node, root, str(driver))) == []
+    (root / "etc/ld.so.cache").write_bytes((root / "etc/ld.so.cache").read_bytes()[:60])
+    assert answers(request(node, root, str(driver))) == ["F5 error"]
+
+
+# Forms of LD_LIBRARY_PATH that name /usr/local/nvidia/lib64, and some that do not.
+PATHS = (
+    ("/usr/local/nvidia/lib64/", []),
+    ("//usr//local/./nvidia/lib64", []),
+    ("/opt/x:/usr/local/nvidia/lib:/usr/local/nvidia/lib64", []),
+    ("/opt/x;/usr/local/nvidia/lib64", []),
+    (":/usr/local/nvidia/lib64:", []),
+    ("$LD_LIBRARY_PATH:/usr/local/nvidia/lib64", []),
+    ("usr/local/nvidia/lib64", []),
+    ("/opt/link", []),
+    ("/usr/local/nvidia/lib64:$LD_LIBRARY_PATH", []),
+    ("/usr/local/nvidia/lib", ["F5 error"]),
+    ("/usr/local/nvidia", ["F5 error"]),
+    ("/usr/local/nvidia/lib64/libcuda.so.1", ["F5 error"]),
+    (":", ["F5 error"]),
+)
+
+
+@pytest.mark.parametrize(("path", "expected"), PATHS)
+def test_path_is_read_as_the_loader_does(
+    path: str, expected: list[str], node: Node, tmp_path: Path
+) -> None:
+    root = debian(tmp_path / "root")
+    (root / "opt").mkdir()
+    (root / "opt/link").symlink_to("/usr/local/nvidia/lib64")
+    assert answers(request(node, root, "/usr/local/nvidia/lib64", path)) == expected
+
+
+def test_last_value_of_a_repeated_variable_counts(node: Node, tmp_path: Path) -> None:
+    """runsc makes the environment from the last values."""
+    found = request(node, debian(tmp_path / "root"), "/n", "/n")
+    found.specification["process"]["env"].append("LD_LIBRARY_PATH=/other")
+    assert answers(found) == ["F5 error"]
+
+
+def test_mount_at_a_link_of_the_image_is_behind_the_link(node: Node, tmp_path: Path) -> None:
+    root = debian(tmp_path / "root")
+    (root / "opt").symlink_to("/data")
+    assert answers(request(node, root, "/opt/driver", "/data/driver")) == []
+
+
+def test_root_that_is_a_link_of_the_node_is_read(node: Node, tmp_path: Path) -> None:
+    debian(tmp_path / "root")
+    (tmp_path / "link").symlink_to("root")
+    assert answers(request(node, tmp_path / "link", "/usr/local/nvidia/lib64")) == ["F5 error"]
+    assert answers(request(node, tmp_path / "link", MULTIARCH)) == []
+
+
+def test_absolute_link_of_the_image_is_not_followed_on_the_node(node: Node, tmp_path: Path) -> None:
+    """A link to a folder that only the node has leads nowhere in the container."""
+    root = debian(tmp_path / "root")
+    libcuda(tmp_path / "outside", "550.54.15")
+    (root / "compat").symlink_to(tmp_path / "outside")
+    (root / "up").symlink_to("../../../../../../../../outside")
+    path = f"/compat:/up:/n:{tmp_path}/outside"
+    assert answers(request(node, root, "/n", path)) == []
+
+
+def test_tmpfs_hides_what_the_image_has(node: Node, tmp_path: Path) -> None:
+    root = debian(tmp_path / "root")
+    libcuda(root / "opt/compat", "550.54.15")
+    found = request(node, root, "/n", "/opt/compat:/n")
+    assert answers(found) == ["F4 error"]
+    found.specification["mounts"].append({"destination": "/opt", "type": "tmpfs"})
+    assert answers(found) == []
+
+
+def test_loader_of_this_machine_has_the_folders_that_it_prints(tmp_path: Path) -> None:
+    program = Path("/", launchers.LOADER)
+    output = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+    lines = [line.partition(" (system search path)") for line in output.splitlines()]
+    expected = tuple(before.strip() for before, found, _ in lines if found)
+    target = tmp_path / launchers.LOADER
+    target.parent.mkdir()
+    target.write_bytes(program.read_bytes())
+    assert expected
+    assert loader._own(ContainerFiles(tmp_path), f"/{launchers.LOADER}") == (expected, "")  # noqa: SLF001
+
+
+def test_loader_of_the_other_architecture_is_found(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    root = tmp_path / "root"
+    files(root / "usr/lib/aarch64-linux-gnu", "libc.so.6", "ld-linux-aarch64.so.1")
+    launchers.merged_usr(root)
+    (root / "lib/ld-linux-aarch64.so.1").symlink_to("aarch64-linux-gnu/ld-linux-aarch64.so.1")
+    assert answers(request(node, root, "/usr/lib/aarch64-linux-gnu")) == []
+    assert answers(request(node, root, "/usr/lib/x86_64-linux-gnu")) == ["F5 error"]
+    found = libraries.read(request(node, root, "/usr/local/nvidia/lib64"))
+    assert found.loader.own[:2] == ("/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
+
+
+# The place of a loader whose strings cannot be read, and its folders by the place.
+PLACES = (
+    ("/usr/lib64/ld.so", ("/lib64", "/usr/lib64")),
+    ("/usr/lib/ld.so", ("/lib", "/usr/lib")),
+    ("/nix/store/x-glibc/lib/ld.so", ("/lib", "/usr/lib")),
+    ("/opt/x/ld.so", ()),
+)
+
+
+@pytest.mark.parametrize(("program", "expected"), PLACES)
+def test_loader_without_strings_has_the_folders_of_its_place(
+    program: str, expected: tuple[str, ...]
+) -> None:
+    assert loader._folders_beside(program) == expected  # noqa: SLF001
+
+
+def test_musl_reads_its_own_file_of_folders(node: Node, tmp_path: Path) -> None:
+    root = alpine(tmp_path / "root")
+    files(root / "etc", "x")
+    (root / f"etc/ld-musl-{launchers.MACHINE}.path").write_text("/opt/a:/opt/b\n")
+    assert answers(request(node, root, "/opt/b")) == ["F5 warning"]
+    assert answers(request(node, root, "/usr/lib")) == ["F5 warning", "F5 error"]
