@@ -13,9 +13,9 @@ MAX_LINKS = 40
 
 @dataclass
 class ContainerFiles:
-    """A container's root on the node, and its mounts: source on the node, and order.
+    """A container's root on the node, and its mounts by destination: their order, and their source.
 
-    A source is None if nothing of the node is behind it, as in a tmpfs.
+    The source is None for a mount such as a tmpfs, behind which the node has nothing.
     """
 
     root: Path | None
@@ -23,15 +23,17 @@ class ContainerFiles:
 
     @classmethod
     def of(cls, request: LaunchRequest) -> "ContainerFiles":
-        """Return the files of a container.
-
-        runsc mounts in the order of the specification: a mount hides earlier ones below it.
-        """
+        """Return the files of a container."""
         files = cls(request.root)
         for index, mount in enumerate(request.specification.get("mounts") or ()):
-            source = request.source(mount) if is_bind(mount) else None
-            files.mounts[files.resolve(mount["destination"])] = (index, source)
+            files.add(
+                index, mount["destination"], request.source(mount) if is_bind(mount) else None
+            )
         return files
+
+    def add(self, index: int, destination: str, source: Path | None) -> None:
+        """Add the next mount of the specification."""
+        self.mounts[self.resolve(destination)] = (index, source)
 
     def resolve(self, path: str) -> str:
         """Follow the container's own links in all parts of a path."""
@@ -61,13 +63,20 @@ class ContainerFiles:
             return ""
 
     def behind(self, path: str) -> Path | None:
-        """Return the node's path behind a path that has no links; None if there is none."""
+        """Return the node's path behind a path that has no links; None if there is none.
+
+        runsc makes bind mounts in the order of the specification: one hides earlier ones below it.
+        Mounts of the sandbox itself, such as a tmpfs, hide only what no longer path is mounted on.
+        """
         newest, found = -1, self.root and Path(f"{self.root}{path}")
-        above = path
+        above, is_deepest = path, True
         while above:
             index, source = self.mounts.get(above, (-1, None))
-            if index > newest:
-                newest, found = index, source and Path(f"{source}{path[len(above) :]}")
+            if index >= 0 and source is None and is_deepest:
+                return None
+            if source and index > newest:
+                newest, found = index, Path(f"{source}{path[len(above) :]}")
+            is_deepest = is_deepest and index < 0
             above = above.rpartition("/")[0]
         return found
 

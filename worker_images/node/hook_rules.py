@@ -76,7 +76,7 @@ def hooks(request: LaunchRequest) -> Problems:
             first.setdefault((hook["path"], PARAMETERS in (hook.get("args") or ())), index)
         for (path, _), index in first.items():
             # Rule F14 is for the path of any hook.
-            if path.startswith("/") and Path(path).name in NVIDIA_PROGRAMS:
+            if path.startswith("/") and is_nvidias(path):
                 yield from _hook(request, stage, index, each[index])
     if launch_view.visible_devices(request) and (request.host or not shutil.which(CLI)):
         yield Problem(
@@ -86,6 +86,11 @@ def hooks(request: LaunchRequest) -> Problems:
             "remove the hook or the flag, and write devices and driver files into the"
             " specification",
         )
+
+
+def is_nvidias(path: str) -> bool:
+    """Report if a hook is a program of NVIDIA's toolkit."""
+    return Path(path).name in NVIDIA_PROGRAMS
 
 
 def _hook(request: LaunchRequest, stage: str, index: int, hook: dict[str, Any]) -> Problems:

@@ -9,6 +9,7 @@ from worker_images.node import (
     device_rules,
     hook_rules,
     library_rules,
+    mount_rules,
     specification_rules,
 )
 from worker_images.node.finding import Problems, error
@@ -44,7 +45,7 @@ RULES = (
     Rule("F9", hook_rules.visible_devices),
     Rule("F10", hook_rules.gpu_count),
     Rule("F11", runsc_binary),
-    Rule("F12", specification_rules.sockets),
+    Rule("F12", mount_rules.sockets),
     Rule("F13", device_rules.foreign_nodes),
     Rule("F14", specification_rules.specification),
 )

@@ -22,7 +22,7 @@ def answers(request: LaunchRequest) -> list[str]:
 
 
 # A device that runsc does not serve, flags, and the finding.
-UNSERVED = (
+UNSERVED: tuple[tuple[str, tuple[str, ...], list[str]], ...] = (
     ("/dev/nvidia-uvm-tools", (), ["F7 note"]),
     ("/dev/nvidia-modeset", (), ["F7 note"]),
     ("/dev/nvidia-nvswitchctl", (), ["F7 note"]),
@@ -55,7 +55,7 @@ def devices(*paths: str) -> Callable[[dict[str, Any]], None]:
 
 
 CONTROL, MEMORY, GPU = "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia0"
-SETS = (
+SETS: tuple[tuple[tuple[str, ...], list[str]], ...] = (
     ((CONTROL, MEMORY, GPU), []),
     ((CONTROL, MEMORY), []),
     ((CONTROL,), []),
@@ -170,3 +170,24 @@ def test_relative_paths_are_below_the_bundle(tmp_path: Path) -> None:
         None,
     ]
     assert launch_view.with_absolute_paths({}, tmp_path) == {}
+
+
+@pytest.mark.parametrize(("source", "destination"), [("/usr", "file"), ("/bin/sh", "folder")])
+def test_mount_of_another_kind_than_its_destination_is_an_error(
+    source: str, destination: str, valid: LaunchRequest
+) -> None:
+    assert valid.root
+    (valid.root / "file").touch()
+    (valid.root / "folder").mkdir()
+    request = changed(valid, add_mount(source, destination=f"/{destination}"))
+    (found,) = findings(request)
+    assert (found.rule, found.severity) == ("F14", "error")
+    assert f"but /{destination} is a {destination}, with which runsc ends" in found.problem
+
+
+def test_folder_dev_of_the_image_is_not_a_link(valid: LaunchRequest) -> None:
+    assert valid.root
+    (valid.root / "dev").symlink_to("usr")
+    (found,) = findings(valid)
+    assert (found.rule, found.where) == ("F14", "root.path")
+    assert "/dev of the image is a link" in found.problem

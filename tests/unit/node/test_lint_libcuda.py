@@ -113,6 +113,18 @@ def test_file_of_a_later_mount_is_the_one_that_programs_see(
     ]
 
 
+def test_libcuda_above_a_tmpfs_of_the_sandbox_is_seen(valid: LaunchRequest) -> None:
+    """runsc mounts a tmpfs in the sandbox, by the length of destinations."""
+    tmpfs = {"destination": "/usr/local", "type": "tmpfs", "source": "tmpfs"}
+    above = changed(valid, lambda specification: specification["mounts"].append(tmpfs))
+    assert violations(above) == ()
+    below = tmpfs | {"destination": "/usr/local/nvidia/lib64"}
+    hidden = changed(valid, keep_mounts(lambda each: "libcuda" not in each["destination"]))
+    driver = add_mount(str(valid.node.libraries[0].parent), destination="/usr/local/nvidia/lib64")
+    covered = changed(changed(hidden, driver), lambda each: each["mounts"].append(below))
+    assert [each.rule for each in violations(covered)] == ["F4"]
+
+
 def test_mounted_loop_of_links_is_not_a_library(valid: LaunchRequest, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     request = changed(valid, add_mount(f"{tmp_path}/loop", destination="/lib/libcuda.so.1"))

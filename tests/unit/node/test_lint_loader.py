@@ -157,7 +157,7 @@ def test_cache_of_the_image_is_read(node: Node, tmp_path: Path) -> None:
 
 
 # Forms of LD_LIBRARY_PATH that name /usr/local/nvidia/lib64, and some that do not.
-PATHS = (
+PATHS: tuple[tuple[str, list[str]], ...] = (
     ("/usr/local/nvidia/lib64/", []),
     ("//usr//local/./nvidia/lib64", []),
     ("/opt/x:/usr/local/nvidia/lib:/usr/local/nvidia/lib64", []),
@@ -197,11 +197,17 @@ def test_mount_at_a_link_of_the_image_is_behind_the_link(node: Node, tmp_path: P
     assert answers(request(node, root, "/opt/driver", "/data/driver")) == []
 
 
-def test_root_that_is_a_link_of_the_node_is_read(node: Node, tmp_path: Path) -> None:
+def test_root_that_is_a_link_of_the_node_is_read_and_refused(node: Node, tmp_path: Path) -> None:
+    """runsc finds another path behind its mounts, and ends."""
     debian(tmp_path / "root")
     (tmp_path / "link").symlink_to("root")
-    assert answers(request(node, tmp_path / "link", "/usr/local/nvidia/lib64")) == ["F5 error"]
-    assert answers(request(node, tmp_path / "link", MULTIARCH)) == []
+    linked = request(node, tmp_path / "link", "/usr/local/nvidia/lib64")
+    assert answers(linked) == ["F5 error", "F14 error"]
+    assert answers(request(node, tmp_path / "link", MULTIARCH)) == ["F14 error"]
+    (found,) = findings(request(node, tmp_path / "link", MULTIARCH))
+    assert found.step == f"write {tmp_path}/root"
+    without = {**linked.specification, "mounts": [], "linux": {}}
+    assert answers(replace(linked, specification=without)) == []
 
 
 def test_absolute_link_of_the_image_is_not_followed_on_the_node(node: Node, tmp_path: Path) -> None:

@@ -101,6 +101,19 @@ SPECIFICATIONS: tuple[tuple[str, str, Change], ...] = (
         "'yes', but runsc takes only true",
         lambda specification: specification.update(annotations={"dev.gvisor.bundle.x": "yes"}),
     ),
+    (
+        "F14",
+        "--overlay2=memory is not none or MOUNTS:MEDIUM",
+        lambda specification: specification.update(
+            annotations={"dev.gvisor.flag.overlay2": "memory"}
+        ),
+    ),
+    (
+        "F14",
+        "a bind mount at /x without a source",
+        lambda specification: specification["mounts"].append({"destination": "/x", "type": "bind"}),
+    ),
+    ("F14", "/none/true does not exist", add_hook("createContainer", "/none/true")),
     ("F14", "'bin/true' is not an absolute path", add_hook("prestart", "bin/true")),
     ("F14", "'nvidia-ctk' is not an absolute path", add_hook("createRuntime", "nvidia-ctk")),
     (
