@@ -3,7 +3,7 @@
 import os
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,13 +50,24 @@ def read(request: LaunchRequest) -> Libraries:
     its_loader = loader.read(request, files)
     names = dict.fromkeys((*_mounted(request, files), *_searched(files, its_loader)))
     found = [library for path in names if (library := _library(request, files, path))]
-    refreshed = {files.resolve(folder) for folder in its_loader.refreshed}
-    # ldconfig makes the link of a library in these folders, and caches it.
-    linked = [library.path for library in found if library.folder in refreshed]
+    linked = _linked(found, [files.resolve(folder) for folder in its_loader.refreshed])
     paths = (*its_loader.before, *linked, *its_loader.after)
     candidates = (_library(request, files, path) for path in paths)
     loaded = next((library for library in candidates if library), None)
     return Libraries(files, its_loader, tuple(dict.fromkeys(found)), loaded)
+
+
+def _linked(found: Sequence[Library], folders: Sequence[str]) -> list[str]:
+    """Return what ldconfig caches: in each folder it links the newest library."""
+    newest = sorted(found, key=lambda each: numbers(each.version), reverse=True)
+    places = {folder: place for place, folder in reversed([*enumerate(folders)])}
+    linked = [each for each in newest if each.folder in places]
+    return [each.path for each in sorted(linked, key=lambda each: places[each.folder])]
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return a version as numbers that compare."""
+    return tuple(int(part) for part in version.split(".") if part)
 
 
 def _library(request: LaunchRequest, files: ContainerFiles, path: str) -> Library | None:

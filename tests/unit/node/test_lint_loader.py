@@ -107,6 +107,19 @@ def test_file_mounted_into_a_folder_of_the_loader_needs_its_link(
     ]
 
 
+@pytest.mark.parametrize(("version", "expected"), [("570.86.15", []), ("590.48.01", ["F4 error"])])
+def test_hook_that_runs_ldconfig_links_the_newest_libcuda(
+    version: str, expected: list[str], node: Node, tmp_path: Path
+) -> None:
+    """As in an image with a libcuda of its own, in the folder in which CDI mounts the driver's."""
+    root = debian(tmp_path / "root")
+    files(root / f"usr/lib/{launchers.MULTIARCH}", f"libcuda.so.{version}")
+    hooks = {"createContainer": [{"path": "/bin/sh", "args": ["update-ldcache"]}]}
+    found = request(node, root, MULTIARCH, hooks=hooks)
+    found.specification["mounts"].pop()
+    assert answers(found) == expected
+
+
 @pytest.mark.parametrize("words", [["--folder", "/opt/driver"], ["--folder=/opt/driver"]])
 def test_hook_that_runs_ldconfig_adds_its_folders(
     words: list[str], node: Node, tmp_path: Path
