@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from worker_images.node import launch_view
+from worker_images.node import device_access, launch_view
 from worker_images.node.finding import Problem, Problems, error, note, warning
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.node import CONTROL, CONTROL_MINOR, FRONTEND_MAJOR, GPU, MEMORY
@@ -27,7 +27,9 @@ MOST_GPU = 247
 
 
 def device_numbers(request: LaunchRequest) -> Problems:
-    """Devices are complete, exist on the node, and have a type and numbers that nvproxy serves."""
+    """Devices are complete, exist on the node, open for the process, and have a type and numbers
+    that nvproxy serves.
+    """
     yield from _absent(request)
     devices = (request.specification.get("linux") or {}).get("devices") or []
     for index, device in enumerate(devices):
@@ -40,6 +42,12 @@ def device_numbers(request: LaunchRequest) -> Problems:
             )
         elif SERVED.fullmatch(path):
             yield from _served(request, where, device)
+            if not device_access.may_open(request, device):
+                yield error(
+                    where,
+                    f"the user of process.user may not read and write {path}, by its fileMode",
+                    "use fileMode 438 (0666), or give the process the group of the device",
+                )
         elif path.startswith(("/dev/nvidia", DISPLAY)) and not is_mig_instance(request, path):
             yield _unserved(where, path)
     yield from _mounted(request)

@@ -61,6 +61,35 @@ def root(request: LaunchRequest) -> Problems:
             "/dev of the image is a link, on which runsc cannot mount devices",
             "use an image with a folder /dev",
         )
+    elif launch_view.is_enabled(request, "rootless"):
+        yield from _rootless(request, folder)
+
+
+def _rootless(request: LaunchRequest, folder: Path) -> Problems:
+    """Yield mount points that are missing in a root in which this user cannot make them."""
+    files = ContainerFiles(folder)
+    missing = []
+    for index, mount in enumerate(request.specification.get("mounts") or ()):
+        source = request.source(mount) if launch_view.is_bind(mount) else None
+        if source and not _can_make(files, mount["destination"]):
+            missing.append(mount["destination"])
+        files.add(index, mount["destination"], source)
+    devices = (each["path"] for _, each in request.devices if SERVED.fullmatch(each["path"]))
+    missing += [path for path in devices if not _can_make(ContainerFiles(folder), path)]
+    for path in missing:
+        yield error(
+            "root.path",
+            f"{path} is missing in the root; a rootless runsc of this user cannot create it",
+            "create the mount points first, or give the root to the user",
+        )
+
+
+def _can_make(files: ContainerFiles, path: str) -> bool:
+    there = files.behind(files.resolve(path))
+    if not there or there.exists():
+        return True
+    above = next(each for each in there.parents if each.exists())
+    return os.access(above, os.W_OK)
 
 
 def _is_link(folder: Path) -> bool:

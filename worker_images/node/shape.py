@@ -40,16 +40,39 @@ def _number(value: object) -> str:
     return "" if type(value) is int else "not an integer"
 
 
+def _optional_number(value: object) -> str:
+    return "" if value is None else _number(value)
+
+
 def _flag(value: object) -> str:
     return "" if isinstance(value, bool) else "not true or false"
 
 
 # An object with the key "" has members of any name.
 SPECIFICATION: Shape = {
-    "process": {"args": [_text], "env": [_variable], "cwd": _path, "selinuxLabel": _text},
+    "process": {
+        "args": [_text],
+        "env": [_variable],
+        "cwd": _path,
+        "selinuxLabel": _text,
+        "user": {"uid": _number, "gid": _number, "additionalGids": [_number]},
+        "capabilities": {"effective": [_text]},
+    },
     "root": {"path": _path, "readonly": _flag},
     "mounts": [{"destination": _path, "type": _text, "source": _path, "options": [_text]}],
-    "linux": {"devices": [{"path": _path, "type": _text, "major": _number, "minor": _number}]},
+    "linux": {
+        "devices": [
+            {
+                "path": _path,
+                "type": _text,
+                "major": _number,
+                "minor": _number,
+                "fileMode": _optional_number,
+                "uid": _optional_number,
+                "gid": _optional_number,
+            }
+        ]
+    },
     "hooks": {"": [{"path": _path, "args": [_text]}]},
     "annotations": {"": _text},
 }

@@ -1,5 +1,6 @@
 """The linter knows which device nodes runsc serves, leaves out, and refuses."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,42 @@ def test_device_under_another_name_is_an_error(
     assert "nvproxy serves only c 195:0 under this name" in found.problem
 
 
+# The mode of devices, their owner and group, the process's user, and whether it may open them.
+MODES: tuple[tuple[int | None, int, int, dict[str, object], bool], ...] = (
+    (None, 0, 0, {"uid": 1000, "gid": 1000}, True),
+    (0o666, 0, 0, {"uid": 1000, "gid": 1000}, True),
+    (0o660, 0, 0, {"uid": 1000, "gid": 1000}, False),
+    (0o660, 0, 44, {"uid": 1000, "gid": 1000, "additionalGids": [44]}, True),
+    (0o660, 0, 1000, {"uid": 1000, "gid": 1000}, True),
+    (0o600, 1000, 0, {"uid": 1000, "gid": 1000}, True),
+    (0o444, 0, 0, {"uid": 1000}, False),
+    (0o066, 1000, 0, {"uid": 1000}, False),
+    (0o600, 0, 0, {}, True),
+    (0, 0, 0, {"uid": 0}, False),
+)
+
+
+@pytest.mark.parametrize(("mode", "uid", "gid", "user", "expected"), MODES)
+def test_device_opens_for_the_user_of_the_process(
+    mode: int | None,
+    uid: int,
+    gid: int,
+    user: dict[str, object],
+    expected: bool,
+    valid: LaunchRequest,
+) -> None:
+    """runsc checks the mode of its own device nodes; each of these was tried with runsc."""
+
+    def change(specification: dict[str, Any]) -> None:
+        specification["process"] |= {"user": user, "capabilities": {}}
+        specification["linux"]["devices"][2] |= {"fileMode": mode, "uid": uid, "gid": gid}
+
+    request = changed(valid, change)
+    assert answers(request) == ([] if expected else ["F7 error"])
+    able = {"capabilities": {"effective": ["CAP_DAC_OVERRIDE"]}}
+    assert answers(changed(request, lambda each: each["process"].update(able))) == []
+
+
 def test_device_that_is_listed_twice_is_valid(valid: LaunchRequest) -> None:
     assert (
         answers(
@@ -110,6 +147,11 @@ def test_device_that_is_listed_twice_is_valid(valid: LaunchRequest) -> None:
 def test_folder_of_devices_without_rights_to_open_them_is_valid(valid: LaunchRequest) -> None:
     mount = add_mount("/dev", destination="/dev/", options=["rbind", "nodev"])
     assert answers(changed(valid, mount)) == []
+
+
+def test_folder_of_devices_for_a_container_without_a_gpu_is_valid(valid: LaunchRequest) -> None:
+    mount = add_mount("/dev", destination="/dev")
+    assert answers(changed(changed(valid, mount), devices())) == []
 
 
 # Flags, annotations, the root, and whether its device nodes stay closed.
@@ -191,3 +233,25 @@ def test_folder_dev_of_the_image_is_not_a_link(valid: LaunchRequest) -> None:
     (found,) = findings(valid)
     assert (found.rule, found.where) == ("F14", "root.path")
     assert "/dev of the image is a link" in found.problem
+
+
+def test_rootless_runsc_needs_mount_points_in_a_root_of_another_user(
+    valid: LaunchRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert valid.root
+    request = replace(valid, flags=("--rootless",))
+    assert answers(request) == []
+    # This test may run as root, to whom every folder is open.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    found = findings(request)
+    assert {f"{each.rule} {each.severity}" for each in found} == {"F14 error"}
+    # The folder of the bundle has the mount points of the driver's files.
+    assert [each.problem.partition(" ")[0] for each in found] == [
+        "/usr/local/nvidia",
+        *(device["path"] for _, device in valid.devices),
+    ]
+    (valid.root / "usr/local/nvidia").mkdir(parents=True)
+    (valid.root / "dev").mkdir()
+    for _, device in valid.devices:
+        (valid.root / device["path"][1:]).touch()
+    assert answers(request) == []

@@ -194,6 +194,9 @@ def test_hook_that_provides_devices_and_libraries_needs_none_in_the_specificatio
     request = launched(valid, LEGACY, f"{VISIBLE}=all")
     bare = changed(request, lambda each: each.update(mounts=[], linux=None))
     assert about(findings(bare)) == []
+    one = {"path": "/dev/nvidia0", "type": "c", "major": 195, "minor": 0}
+    some = changed(bare, lambda each: each.update(linux={"devices": [one]}))
+    assert about(findings(some)) == ["F10 warning"]
     assert about(findings(replace(bare, node=replace(bare.node, driver="")))) == ["F4 error"]
 
 

@@ -200,12 +200,12 @@ def test_every_rule_on_specifications_has_a_failing_launcher() -> None:
 
 
 def device_node(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Create a device node; without the right to do so, take a file for one."""
+    """Create a device node; without the right to do so, take a link for one."""
     try:
         os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
     except PermissionError:
-        path.touch()
-        monkeypatch.setattr(stat, "S_ISCHR", stat.S_ISREG)
+        path.symlink_to("/")
+        monkeypatch.setattr(stat, "S_ISCHR", stat.S_ISLNK)
 
 
 def test_device_node_in_the_image_is_a_warning_without_an_overlay(
@@ -216,6 +216,8 @@ def test_device_node_in_the_image_is_a_warning_without_an_overlay(
     (request.root / "dev").mkdir()
     for name in ("nvidia0", "nvidia1"):
         device_node(request.root / "dev" / name, monkeypatch)
+    # A mount point that an earlier run left.
+    (request.root / "dev/nvidia2").touch()
     assert lint.violations(request) == ()
     (found,) = lint.violations(replace(request, flags=("--overlay2=none",)))
     assert (found.rule, found.severity) == ("F13", "warning")
