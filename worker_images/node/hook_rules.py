@@ -71,12 +71,19 @@ def _names(value: str) -> list[str]:
 def hooks(request: LaunchRequest) -> Problems:
     """runsc can run NVIDIA's hooks; slim does not contain their programs."""
     for stage, each in (request.specification.get("hooks") or {}).items():
-        first: dict[tuple[str, bool], int] = {}
+        first: dict[tuple[str, bool, bool], int] = {}
         for index, hook in enumerate(each or ()):
-            first.setdefault((hook["path"], PARAMETERS in (hook.get("args") or ())), index)
-        for (path, _), index in first.items():
+            words = hook.get("args") or ()
+            first.setdefault((hook["path"], PARAMETERS in words, CLI in words), index)
+        for (path, *_), index in first.items():
             # Rule F14 is for the path of any hook.
-            if path.startswith("/") and is_nvidias(path):
+            if stage in STAGES and CLI in (each[index].get("args") or ()):
+                yield error(
+                    f"hooks.{stage}[{index}]",
+                    f"{path} runs {CLI}, which adds no GPU to a sandbox",
+                    "remove the hook, and write devices and driver files into the specification",
+                )
+            elif path.startswith("/") and is_nvidias(path):
                 yield from _hook(request, stage, index, each[index])
     if launch_view.visible_devices(request) and (request.host or not shutil.which(CLI)):
         yield Problem(
@@ -145,7 +152,13 @@ def visible_devices(request: LaunchRequest) -> Problems:
 
 def gpu_count(request: LaunchRequest) -> Problems:
     """With a hook, NVIDIA_VISIBLE_DEVICES adds no GPU to those in linux.devices."""
-    value = launch_view.visible_devices(request)
+    value, named_in_vain = launch_view.visible_devices(request), request.environment.get(VISIBLE)
+    if not request.devices and not value and named_in_vain not in (None, "", "void", "none"):
+        yield note(
+            "linux.devices",
+            f"no GPU; without NVIDIA's hook runsc does not act on {VISIBLE}={named_in_vain}",
+            "if the container needs a GPU, add its devices and the driver's files",
+        )
     named, listed = {*value.split(",")}, {*request.gpus}
     count = len(request.node.gpus) if value == "all" else len(named - {"none", ""})
     if request.gpus and count > len(listed):

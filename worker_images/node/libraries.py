@@ -13,8 +13,9 @@ from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.loader import Loader
 
 VERSIONED = re.compile(r"libcuda\.so\.(\d+\.\d[\d.]*)$")
-# Depths below a mounted folder to search for libcuda: /usr contains lib/x86_64-linux-gnu.
-SEARCH_DEPTHS = ("", "*/", "*/*/")
+# Places below a mounted folder to search for libcuda: /usr contains lib/x86_64-linux-gnu, and the
+# root of a driver container usr/lib/x86_64-linux-gnu.
+SEARCH_DEPTHS = ("", "*/", "*/*/", "usr/lib/*/")
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,21 @@ HOOKS = (
     ("createContainer", "/none/nvidia-container-runtime-hook", "x", "note"),
     ("startContainer", "/none/nvidia-ctk", "x", "note"),
     ("poststop", "/none/nvidia-ctk", "x", "note"),
+    ("createRuntime", "/bin/sh", "nvidia-container-cli", "error"),
 )
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("all", ["F10 note"]), ("GPU-1c02", ["F10 note"]), ("void", []), ("none", []), ("", [])],
+)
+def test_variable_without_a_hook_and_without_devices_gives_no_gpu(
+    value: str, expected: list[str], valid: LaunchRequest
+) -> None:
+    """As NVIDIA's device plugin does without PASS_DEVICE_SPECS."""
+    request = launched(valid, None, f"{VISIBLE}={value}")
+    without = changed(request, lambda specification: specification.pop("linux"))
+    assert about(findings(without)) == expected
 
 
 @pytest.mark.parametrize(("stage", "path", "word", "severity"), HOOKS)

@@ -154,6 +154,31 @@ def test_libcuda_without_a_version_in_its_name_is_a_warning(
     assert "/stubs/libcuda.so.1, whose name has no version" in found.problem
 
 
+def test_root_of_a_driver_container_is_searched(valid: LaunchRequest, tmp_path: Path) -> None:
+    """As the GPU operator has it at /run/nvidia/driver."""
+    folder = libcuda(tmp_path / "driver/usr/lib/x86_64-linux-gnu").relative_to(tmp_path)
+    mount = {"source": f"{tmp_path}/driver", "destination": "/driver", "options": ["rbind"]}
+    request = changed(valid, lambda specification: specification.update(mounts=[mount]))
+    assert violations(changed(request, add_variable("LD_LIBRARY_PATH", f"/{folder}"))) == ()
+    (found,) = violations(request)
+    assert found.problem.startswith(f"/{folder} is not in LD_LIBRARY_PATH")
+
+
+def test_link_of_a_mounted_folder_is_followed_in_the_container(
+    valid: LaunchRequest, tmp_path: Path
+) -> None:
+    """As on NixOS, where /run/opengl-driver/lib has links to /nix/store."""
+    store = libcuda(tmp_path / "store")
+    (tmp_path / "opengl").mkdir()
+    (tmp_path / "opengl/libcuda.so.1").symlink_to(store / "libcuda.so.1")
+    mount = {"source": f"{tmp_path}/opengl", "destination": "/lib", "options": ["rbind"]}
+    request = changed(valid, lambda specification: specification.update(mounts=[mount]))
+    request = changed(request, add_variable("LD_LIBRARY_PATH", "/lib"))
+    assert [each.rule for each in violations(request)] == ["F4"]
+    shared = changed(request, add_mount(str(store), destination=str(store)))
+    assert violations(shared) == ()
+
+
 def test_libcuda_under_its_soname_alone_is_recognised_by_the_node(
     valid: LaunchRequest, tmp_path: Path
 ) -> None:
