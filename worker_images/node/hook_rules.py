@@ -18,6 +18,7 @@ CAPABILITIES, ALLOWED = "NVIDIA_DRIVER_CAPABILITIES", "nvproxy-allowed-driver-ca
 DEFAULT_CAPABILITIES = ("compute", "utility")
 ALL_CAPABILITIES = (*DEFAULT_CAPABILITIES, "graphics", "video")
 SUPPORTED_CAPABILITIES = (*ALL_CAPABILITIES, "fabric-imex-mgmt", "profiling")
+KNOWN_CAPABILITIES = (*SUPPORTED_CAPABILITIES, "display", "ngx", "compat32")
 NVIDIA_PROGRAMS = ("nvidia-container-runtime-hook", "nvidia-cdi-hook", "nvidia-ctk")
 CLI = "nvidia-container-cli"
 # runsc runs the hooks of these stages, and fails if one fails.
@@ -43,7 +44,9 @@ def capabilities(request: LaunchRequest) -> Problems:
             f"--{ALLOWED}={','.join((*allowed, 'compute'))}",
         )
     requested = _names(request.environment.get(CAPABILITIES, ""))
-    if refused := [] if "all" in requested else sorted({*requested} - usable):
+    # With "all" runsc drops what is not allowed, and refuses only names that it does not know.
+    accepted = {*KNOWN_CAPABILITIES, "all"} if "all" in requested else usable
+    if refused := sorted({*requested} - accepted):
         yield _refused(request, refused, allowed)
 
 

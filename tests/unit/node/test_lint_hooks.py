@@ -100,6 +100,8 @@ HOOKED: tuple[tuple[tuple[str, ...], tuple[str, ...], list[str]], ...] = (
     ((f"{VISIBLE}=/var/run/nvidia-container-devices",), (), ["F9 error"]),
     ((f"{VISIBLE}=0", f"{CAPABILITIES}="), (), []),
     ((f"{VISIBLE}=0", f"{CAPABILITIES}=all"), (), []),
+    ((f"{VISIBLE}=0", f"{CAPABILITIES}=all,ngx"), (), []),
+    ((f"{VISIBLE}=0", f"{CAPABILITIES}=all,foo"), (), ["F6 error"]),
     ((f"{VISIBLE}=0", f"{CAPABILITIES}=compute, utility"), (), []),
     ((f"{VISIBLE}=0", f"{CAPABILITIES}=compute,video"), (), ["F6 error"]),
     ((f"{VISIBLE}=0", f"{CAPABILITIES}=compute,foo"), (), ["F6 error"]),
