@@ -128,7 +128,7 @@ def _unserved(where: str, path: str) -> Problem:
 def _mounted(request: LaunchRequest) -> Problems:
     """Yield bind mounts of devices: runsc opens them without nvproxy."""
     for index, mount in request.mounts:
-        if SERVED.fullmatch(os.path.normpath(mount["destination"])):
+        if SERVED.fullmatch(_clean(mount["destination"])):
             yield error(
                 f"mounts[{index}]",
                 f"{mount['destination']} is a bind mount, which runsc opens without nvproxy",
@@ -152,13 +152,16 @@ def foreign_nodes(request: LaunchRequest) -> Problems:
                     " such images",
                 )
     for index, mount in request.mounts:
-        is_dev = os.path.normpath(mount["destination"]) == "/dev"
-        if is_dev and "nodev" not in (mount.get("options") or ()):
+        if _clean(mount["destination"]) == "/dev" and "nodev" not in (mount.get("options") or ()):
             yield warning(
                 f"mounts[{index}]",
                 f"{mount.get('source', '')} at /dev lets a program open every GPU in it",
                 "mount a tmpfs there; runsc makes the devices of linux.devices",
             )
+
+
+def _clean(path: str) -> str:
+    return os.path.normpath(f"/{path.lstrip('/')}")
 
 
 def _opens_devices(root: Path) -> bool:

@@ -4,12 +4,13 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.support.specifications import add_device, add_mount, changed
-from worker_images.node import launch_view
+from worker_images.node import device_rules, launch_view
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.lint import findings
 from worker_images.node.node import Device
@@ -147,6 +148,25 @@ def test_device_that_is_listed_twice_is_valid(valid: LaunchRequest) -> None:
 def test_folder_of_devices_without_rights_to_open_them_is_valid(valid: LaunchRequest) -> None:
     mount = add_mount("/dev", destination="/dev/", options=["rbind", "nodev"])
     assert answers(changed(valid, mount)) == []
+
+
+@pytest.mark.parametrize("destination", ["/dev/nvidia1", "//dev//nvidia1", "/dev/x/../nvidia1"])
+def test_bind_mount_of_a_device_is_an_error(destination: str, valid: LaunchRequest) -> None:
+    (found,) = findings(changed(valid, add_mount("/dev/null", destination=destination)))
+    assert (found.rule, found.severity) == ("F7", "error")
+
+
+def test_root_on_a_file_system_without_devices_opens_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for flags, expected in ((os.ST_NODEV | os.ST_NOSUID, False), (os.ST_NOSUID, True)):
+        found = SimpleNamespace(f_flag=flags)
+        monkeypatch.setattr(os, "statvfs", lambda _, found=found: found)
+        assert device_rules._opens_devices(tmp_path) is expected  # noqa: SLF001
+
+
+def test_root_that_does_not_exist_opens_none() -> None:
+    assert not device_rules._opens_devices(Path("/none"))  # noqa: SLF001
 
 
 def test_folder_of_devices_for_a_container_without_a_gpu_is_valid(valid: LaunchRequest) -> None:

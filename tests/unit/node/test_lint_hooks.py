@@ -147,6 +147,7 @@ def test_refused_capability_names_the_flag_that_allows_it(
     (found,) = findings(launched(valid, None, f"{CAPABILITIES}={requested}"))
     assert (found.rule, found.severity) == ("F6", "note")
     assert [each for each in steps if each not in found.step] == []
+    assert ("remove" in found.step) is ("ngx" in requested)
 
 
 def test_capabilities_of_the_flag_replace_the_default(valid: LaunchRequest) -> None:
