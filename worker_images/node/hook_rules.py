@@ -81,7 +81,7 @@ def hooks(request: LaunchRequest) -> Problems:
         for (path, *_), index in first.items():
             # Rule F14 is for the path of any hook.
             if stage in STAGES and CLI in (each[index].get("args") or ()):
-                yield error(
+                yield (warning if request.gpus else error)(
                     f"hooks.{stage}[{index}]",
                     f"{path} runs {CLI}, which adds no GPU to a sandbox",
                     "remove the hook, and write devices and driver files into the specification",

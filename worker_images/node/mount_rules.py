@@ -104,6 +104,8 @@ def mounts(request: LaunchRequest) -> Problems:
         source = request.source(mount) if launch_view.is_bind(mount) else None
         if not destination.startswith("/"):
             yield error(where, f"{destination} is not an absolute path", "write one")
+        if source and not destination.strip("/"):
+            yield error(where, "a bind mount at /, with which runsc ends with EOF", "remove it")
         if not source and not mount.get("source") and _says_bind(mount):
             yield error(where, f"a bind mount at {destination} without a source", "add its source")
         if source:

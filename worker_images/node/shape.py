@@ -61,6 +61,7 @@ SPECIFICATION: Shape = {
     "root": {"path": _path, "readonly": _flag},
     "mounts": [{"destination": _path, "type": _text, "source": _path, "options": [_text]}],
     "linux": {
+        "rootfsPropagation": _text,
         "devices": [
             {
                 "path": _path,
@@ -71,7 +72,7 @@ SPECIFICATION: Shape = {
                 "uid": _optional_number,
                 "gid": _optional_number,
             }
-        ]
+        ],
     },
     "hooks": {"": [{"path": _path, "args": [_text]}]},
     "annotations": {"": _text},

@@ -11,7 +11,7 @@ from worker_images.node import launch_view, mount_rules
 from worker_images.node.finding import Problems, error
 from worker_images.node.hook_rules import STAGES, is_nvidias
 from worker_images.node.launch_request import LaunchRequest
-from worker_images.node.launch_view import BUNDLE, FLAG
+from worker_images.node.launch_view import BUNDLE, FLAG, ROOT
 
 # Flags that an annotation may set without --allow-flag-override.
 FREE_FLAGS = frozenset(
@@ -36,7 +36,15 @@ FREE_FLAGS = frozenset(
 )
 
 
-OVERLAY = re.compile(r"none|(root|all):(memory|self|dir=/[^,]*|)(,size=[^,]*)?")
+MEDIUM = re.compile(r"(memory|self|dir=/[^,]*)?")
+OVERLAY = re.compile(rf"none|(root|all):{MEDIUM.pattern}(,size=[^,]*)?")
+TAR = "dev.gvisor.tar.rootfs.upper"
+# What a container is, and the annotation that names its sandbox (runsc/specutils/cri.go).
+KINDS = {
+    "io.kubernetes.cri.container-type": "io.kubernetes.cri.sandbox-id",
+    "io.kubernetes.cri-o.ContainerType": "io.kubernetes.cri-o.SandboxID",
+}
+PROPAGATIONS = frozenset({"", "private", "rprivate", "slave", "rslave"})
 
 
 def forced_abi(request: LaunchRequest) -> Problems:
@@ -75,6 +83,13 @@ def _members(request: LaunchRequest) -> Problems:
             "runsc does not support SELinux and refuses a label",
             "remove it",
         )
+    propagation = (request.specification.get("linux") or {}).get("rootfsPropagation") or ""
+    if propagation not in PROPAGATIONS:
+        yield error(
+            "linux.rootfsPropagation",
+            f"{propagation}, which runsc refuses",
+            "use rprivate or rslave",
+        )
     wrong = [pair for pair in process.get("env") or () if "=" not in pair]
     if wrong:
         yield error(
@@ -96,6 +111,8 @@ def _annotations(request: LaunchRequest) -> Problems:
             )
         if name.startswith(BUNDLE) and value != "true":
             yield error(f"annotations.{name}", f"{value!r}, but runsc takes only true", "remove it")
+    yield from _kind(request)
+    yield from _root_annotations(request)
     overlay = launch_view.options(request).get("overlay2", "none")
     if not OVERLAY.fullmatch(overlay):
         where = f"annotations.{FLAG}overlay2"
@@ -103,6 +120,49 @@ def _annotations(request: LaunchRequest) -> Problems:
             where if where.partition(".")[2] in launch_view.annotations(request) else "flags",
             f"--overlay2={overlay} is not none or MOUNTS:MEDIUM",
             "use root:self, root:memory, all:memory or none",
+        )
+
+
+def _kind(request: LaunchRequest) -> Problems:
+    """Yield what runsc refuses in the annotations of containerd and CRI-O."""
+    found = launch_view.annotations(request)
+    for name, sandbox in KINDS.items():
+        kind = found.get(name, "sandbox")
+        if kind not in ("sandbox", "container"):
+            yield error(
+                f"annotations.{name}",
+                f"{kind!r}, but runsc takes sandbox or container",
+                "write one",
+            )
+        elif kind == "container" and sandbox not in found:
+            yield error(
+                f"annotations.{name}",
+                f"a container without the annotation {sandbox}, which runsc refuses",
+                "add it, or remove this one",
+            )
+
+
+def _root_annotations(request: LaunchRequest) -> Problems:
+    found = launch_view.annotations(request)
+    own = {name.removeprefix(ROOT) for name in found if name.startswith(ROOT)}
+    if own and not {"source", "type"} <= own:
+        yield error(
+            f"annotations.{ROOT}{min(own)}",
+            f"runsc refuses it without {ROOT}source and {ROOT}type",
+            "add them, or remove it",
+        )
+    medium = found.get(f"{ROOT}overlay", "")
+    if not MEDIUM.fullmatch(medium):
+        yield error(
+            f"annotations.{ROOT}overlay",
+            f"{medium!r} is not a medium of an overlay",
+            "use self, memory, or no text for no overlay",
+        )
+    if TAR in found and not launch_view.is_enabled(request, "allow-rootfs-tar-annotation"):
+        yield error(
+            f"annotations.{TAR}",
+            "runsc refuses it without --allow-rootfs-tar-annotation",
+            "add the flag, or remove the annotation",
         )
 
 

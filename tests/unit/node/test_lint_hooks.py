@@ -169,7 +169,7 @@ HOOKS = (
     ("createContainer", "/none/nvidia-container-runtime-hook", "x", "note"),
     ("startContainer", "/none/nvidia-ctk", "x", "note"),
     ("poststop", "/none/nvidia-ctk", "x", "note"),
-    ("createRuntime", "/bin/sh", "nvidia-container-cli", "error"),
+    ("createRuntime", "/bin/sh", "nvidia-container-cli", "warning"),
 )
 
 

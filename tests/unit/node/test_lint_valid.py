@@ -38,6 +38,21 @@ VALID_SPECIFICATIONS: tuple[tuple[tuple[str, ...], Change], ...] = (
     ((), lambda specification: specification["process"]["env"].append("EMPTY=")),
     ((), lambda specification: specification["mounts"].append({"destination": "/x"})),
     ((), lambda specification: specification.update(annotations={"dev.gvisor.flag.debug": "1"})),
+    (
+        ("--allow-rootfs-tar-annotation",),
+        lambda specification: specification.update(
+            annotations={
+                "io.kubernetes.cri.container-type": "container",
+                "io.kubernetes.cri.sandbox-id": "x",
+                "io.kubernetes.cri-o.ContainerType": "sandbox",
+                "dev.gvisor.spec.rootfs.source": "/x",
+                "dev.gvisor.spec.rootfs.type": "bind",
+                "dev.gvisor.spec.rootfs.overlay": "memory",
+                "dev.gvisor.tar.rootfs.upper": "/x",
+            }
+        ),
+    ),
+    ((), lambda specification: specification["linux"].update(rootfsPropagation="rslave")),
 )
 
 

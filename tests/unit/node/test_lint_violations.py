@@ -19,8 +19,15 @@ from tests.support.specifications import (
     move_driver,
 )
 from worker_images.node.launch_request import LaunchRequest
+from worker_images.node.launch_view import ROOT
 from worker_images.node.lint import RULES, violations
 from worker_images.node.stand_in import DRIVER
+
+
+def annotated(prefix: str, **values: str) -> Change:
+    found = {f"{prefix}{name}": value for name, value in values.items()}
+    return lambda specification: specification.update(annotations=found)
+
 
 SPECIFICATIONS: tuple[tuple[str, str, Change], ...] = (
     ("F4", "no mount of libcuda", keep_mounts(lambda mount: "libcuda" not in mount["destination"])),
@@ -114,6 +121,29 @@ SPECIFICATIONS: tuple[tuple[str, str, Change], ...] = (
         lambda specification: specification["mounts"].append({"destination": "/x", "type": "bind"}),
     ),
     ("F14", "/none/true does not exist", add_hook("createContainer", "/none/true")),
+    ("F14", "a bind mount at /, with which", add_mount("/usr", destination="//")),
+    (
+        "F14",
+        "shared, which runsc refuses",
+        lambda specification: specification["linux"].update(rootfsPropagation="shared"),
+    ),
+    ("F14", "runsc refuses it without dev.gvisor.spec.rootfs.source", annotated(ROOT, overlay="")),
+    (
+        "F14",
+        "'none' is not a medium of an overlay",
+        annotated(ROOT, source="/x", type="bind", overlay="none"),
+    ),
+    ("F14", "without --allow-rootfs-tar-annotation", annotated("dev.gvisor.tar.rootfs.", upper="")),
+    (
+        "F14",
+        "'pod', but runsc takes sandbox or container",
+        annotated("io.kubernetes.cri-o.", ContainerType="pod"),
+    ),
+    (
+        "F14",
+        "a container without the annotation io.kubernetes.cri.sandbox-id",
+        annotated("io.kubernetes.cri.", **{"container-type": "container"}),
+    ),
     ("F14", "'bin/true' is not an absolute path", add_hook("prestart", "bin/true")),
     ("F14", "'nvidia-ctk' is not an absolute path", add_hook("createRuntime", "nvidia-ctk")),
     (
