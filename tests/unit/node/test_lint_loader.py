@@ -91,6 +91,13 @@ def test_folders_are_those_of_the_loader_in_the_image(
     assert by_path == [each for each in expected if make is alpine and "warning" in each]
 
 
+def test_container_without_a_gpu_needs_no_libcuda(node: Node, tmp_path: Path) -> None:
+    """Nor does it need to find one that is there, or a loader for it."""
+    for make in (debian, alpine):
+        root = make(tmp_path / make.__name__)
+        assert answers(request(node, root, "/usr/local/nvidia/lib64", linux={})) == []
+
+
 def test_file_mounted_into_a_folder_of_the_loader_needs_its_link(
     node: Node, tmp_path: Path
 ) -> None:
