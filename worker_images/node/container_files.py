@@ -8,7 +8,8 @@ from pathlib import Path
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.launch_view import is_bind
 
-MAX_LINKS = 40
+# As Linux has it, and the parts of a path that links make longer.
+MAX_LINKS, MAX_PARTS = 40, 1000
 
 
 @dataclass
@@ -37,9 +38,9 @@ class ContainerFiles:
 
     def resolve(self, path: str) -> str:
         """Follow the container's own links in all parts of a path."""
-        done, waiting, links = "", _parts(path), 0
-        while waiting:
-            part = waiting.pop()
+        done, waiting, links, steps = "", _parts(path), 0, 0
+        while waiting and steps < MAX_PARTS:
+            part, steps = waiting.pop(), steps + 1
             if part == "..":
                 done = done.rpartition("/")[0]
                 continue
@@ -50,7 +51,7 @@ class ContainerFiles:
                 waiting += _parts(link)
             else:
                 done = f"{done}/{part}"
-        return done or "/"
+        return "/".join((done, *reversed(waiting))) or "/"
 
     def _link(self, path: str) -> str:
         """Return the target of a link; the source of a mount is never one."""

@@ -32,6 +32,7 @@ def device_numbers(request: LaunchRequest) -> Problems:
     """
     yield from _absent(request)
     devices = (request.specification.get("linux") or {}).get("devices") or []
+    instances = mig_instances(request)
     for index, device in enumerate(devices):
         where, path = f"linux.devices[{index}]", device["path"]
         if device.get("type") not in TYPES:
@@ -48,7 +49,7 @@ def device_numbers(request: LaunchRequest) -> Problems:
                     f"the user of process.user may not read and write {path}, by its fileMode",
                     "use fileMode 438 (0666), or give the process the group of the device",
                 )
-        elif path.startswith(("/dev/nvidia", DISPLAY)) and not is_mig_instance(request, path):
+        elif path.startswith(("/dev/nvidia", DISPLAY)) and path not in instances:
             yield _unserved(where, path)
     yield from _mounted(request)
 
@@ -110,10 +111,13 @@ def _fixed(name: str) -> tuple[int, int]:
     return FRONTEND_MAJOR, min(int(match[1]), MOST_GPU) if match else CONTROL_MINOR
 
 
-def is_mig_instance(request: LaunchRequest, path: str) -> bool:
-    """Report if a device belongs to an instance of MIG."""
+def mig_instances(request: LaunchRequest) -> set[str]:
+    """Return the devices that belong to instances of MIG."""
     allowed = launch_view.options(request).get("nvproxy-allowed-driver-capabilities", "")
-    return path.startswith(MIG) and path not in MIG_CONTROLS and "fabric-imex-mgmt" not in allowed
+    if "fabric-imex-mgmt" in allowed:
+        return set()
+    paths = {device["path"] for _, device in request.devices}
+    return {path for path in paths - MIG_CONTROLS if path.startswith(MIG)}
 
 
 def _unserved(where: str, path: str) -> Problem:

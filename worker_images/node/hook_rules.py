@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from worker_images.node import launch_view
-from worker_images.node.device_rules import is_mig_instance
+from worker_images.node.device_rules import mig_instances
 from worker_images.node.finding import ERROR, WARNING, Problem, Problems, error, note, warning
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.launch_view import VISIBLE
@@ -144,8 +144,9 @@ def visible_devices(request: LaunchRequest) -> Problems:
             f"{VISIBLE} names {', '.join(wrong)}; runsc takes only full GPUs",
             "assign full GPUs, by index or GPU-...",
         )
+    instances = mig_instances(request)
     for index, device in request.devices:
-        if is_mig_instance(request, device["path"]):
+        if device["path"] in instances:
             yield error(
                 f"linux.devices[{index}]",
                 f"{device['path']} is for an instance of MIG, which nvproxy does not support",

@@ -111,7 +111,8 @@ def _glob(folder: Path, depth: str) -> list[Path]:
 
 def _searched(files: ContainerFiles, its_loader: Loader) -> Iterator[str]:
     """Yield the paths of libcuda files in the folders that the loader searches."""
-    for folder in dict.fromkeys((*its_loader.path, *its_loader.refreshed, *its_loader.own)):
+    folders = (*its_loader.path, *its_loader.refreshed, *its_loader.own)
+    for folder in dict.fromkeys(files.resolve(each) for each in folders):
         for name in files.names(folder):
             if name.startswith("libcuda.so"):
                 yield posixpath.join(folder, name)

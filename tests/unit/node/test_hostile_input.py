@@ -113,7 +113,17 @@ def with_hooks(count: int) -> dict[str, object]:
     return {"hooks": {"prestart": [{"path": f"/{each}/nvidia-ctk"} for each in range(count)]}}
 
 
-@pytest.mark.parametrize("config", [with_mounts, with_hooks])
+def with_devices(count: int) -> dict[str, object]:
+    """A specification with as many devices of MIG, annotations and variables."""
+    caps = [{"path": f"/dev/nvidia-caps/nvidia-cap{each}", "type": "c"} for each in range(count)]
+    return {
+        "process": {"env": [f"NVIDIA_VISIBLE_DEVICES={each}" for each in range(count)]},
+        "annotations": {f"dev.gvisor.flag.{each}": "" for each in range(count)},
+        "linux": {"devices": caps},
+    }
+
+
+@pytest.mark.parametrize("config", [with_mounts, with_hooks, with_devices])
 def test_lint_of_many_mounts_and_hooks_takes_linear_time(
     config: Callable[[int], dict[str, object]], valid: LaunchRequest
 ) -> None:

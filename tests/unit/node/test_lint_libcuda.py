@@ -137,6 +137,13 @@ def test_loop_of_links_in_the_image_ends(valid: LaunchRequest, tmp_path: Path) -
     assert violations(request) == ()
 
 
+def test_links_that_make_a_path_long_end(valid: LaunchRequest, tmp_path: Path) -> None:
+    for number in range(30):
+        (tmp_path / f"rootfs/l{number}").symlink_to("./" * 500 + f"l{number + 1}/" * 100)
+    found = ContainerFiles(valid.root).resolve("/l0")
+    assert found.count("/") > 100
+
+
 def test_libcuda_for_programs_without_cuda_is_a_warning(valid: LaunchRequest) -> None:
     request = changed(valid, keep_mounts(lambda each: "libcuda" not in each["destination"]))
     (found,) = violations(changed(request, add_variable("NVIDIA_DRIVER_CAPABILITIES", "utility")))
