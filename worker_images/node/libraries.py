@@ -97,7 +97,7 @@ def _mounted(request: LaunchRequest, files: ContainerFiles) -> Iterator[str]:
         destination = files.resolve(mount["destination"])
         if posixpath.basename(destination).startswith("libcuda.so"):
             yield destination
-        elif source.is_dir():
+        else:
             for path in (each for depth in SEARCH_DEPTHS for each in _glob(source, depth)):
                 yield posixpath.join(destination, path.relative_to(source).as_posix())
 

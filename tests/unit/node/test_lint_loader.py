@@ -135,6 +135,8 @@ def test_hook_that_runs_ldconfig_adds_its_folders(
     root = debian(tmp_path / "root")
     assert answers(request(node, root, "/opt/driver", hooks=hooks)) == []
     assert answers(request(node, root, "/opt/other", hooks=hooks)) == ["F5 error"]
+    hooks["createContainer"][0]["args"] = ["update-ldcache", "--x", "/opt/other"]
+    assert answers(request(node, root, "/opt/other", hooks=hooks)) == ["F5 error"]
 
 
 def test_folder_in_the_configuration_is_searched_only_after_ldconfig(
@@ -157,7 +159,7 @@ def test_folder_in_the_configuration_is_searched_only_after_ldconfig(
 
 def test_configuration_that_includes_itself_is_read_once_in_a_while(tmp_path: Path) -> None:
     files(tmp_path / "etc", "ld.so.conf")
-    (tmp_path / "etc/ld.so.conf").write_text("include /etc/ld.so.conf\n/opt/x\n")
+    (tmp_path / "etc/ld.so.conf").write_text("include /etc/ld.so.conf\nhwcap 0 x\n\n/opt/x\n")
     found = loader._configured(ContainerFiles(tmp_path), loader.CONFIGURATION)  # noqa: SLF001
     assert {*found} == {"/opt/x"}
 
@@ -166,12 +168,16 @@ def test_cache_of_the_image_is_read(node: Node, tmp_path: Path) -> None:
     """ldconfig writes the cache of a folder with libcuda, and the mount is at that folder."""
     driver = node.libraries[0].parent
     node.libraries[0].write_bytes(stand_in.elf_library("libcuda.so.1"))
+    (driver / "liba.so.1").write_bytes(stand_in.elf_library("liba.so.1"))
     root = debian(tmp_path / "root")
     (root / "etc").mkdir()
     (tmp_path / "conf").write_text(f"{driver}\n")
     command = ["/sbin/ldconfig", "-X", "-f", f"{tmp_path}/conf", "-C", f"{root}/etc/ld.so.cache"]
     subprocess.run(command, check=True)
     assert answers(request(node, root, str(driver))) == []
+    data, flags = (root / "etc/ld.so.cache").read_bytes(), loader.LOADERS[launchers.MACHINE][1]
+    assert [*loader._cached(data, flags)] == [f"{driver}/libcuda.so.1"]  # noqa: SLF001
+    assert [*loader._cached(data, flags + 1)] == []  # noqa: SLF001
     (root / "etc/ld.so.cache").write_bytes((root / "etc/ld.so.cache").read_bytes()[:60])
     assert answers(request(node, root, str(driver))) == ["F5 error"]
 
@@ -186,6 +192,10 @@ PATHS: tuple[tuple[str, list[str]], ...] = (
     ("$LD_LIBRARY_PATH:/usr/local/nvidia/lib64", []),
     ("usr/local/nvidia/lib64", []),
     ("/opt/link", []),
+    ("/opt/../usr/local/nvidia/lib64", []),
+    ("/opt/link/../lib64", []),
+    ("/../../usr/local/nvidia/lib64", []),
+    ("/opt/lib64/../link/..", ["F5 error"]),
     ("/usr/local/nvidia/lib64:$LD_LIBRARY_PATH", []),
     ("/usr/local/nvidia/lib", ["F5 error"]),
     ("/usr/local/nvidia", ["F5 error"]),
@@ -228,6 +238,13 @@ def test_root_that_is_a_link_of_the_node_is_read_and_refused(node: Node, tmp_pat
     assert found.step == f"write {tmp_path}/root"
     without = {**linked.specification, "mounts": [], "linux": {}}
     assert answers(replace(linked, specification=without)) == []
+
+
+def test_mount_whose_source_is_a_link_of_the_node_is_its_target(node: Node, tmp_path: Path) -> None:
+    (tmp_path / "current").symlink_to(node.libraries[0].parent)
+    found = request(node, debian(tmp_path / "root"), "/n", "/n")
+    mount = {"source": f"{tmp_path}/current", "destination": "/n", "options": ["rbind"]}
+    assert answers(replace(found, specification={**found.specification, "mounts": [mount]})) == []
 
 
 def test_absolute_link_of_the_image_is_not_followed_on_the_node(node: Node, tmp_path: Path) -> None:
@@ -273,6 +290,13 @@ def test_loader_of_the_other_architecture_is_found(
     assert answers(request(node, root, "/usr/lib/x86_64-linux-gnu")) == ["F5 error"]
     found = libraries.read(request(node, root, "/usr/local/nvidia/lib64"))
     assert found.loader.own[:2] == ("/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
+
+
+def test_libc_alone_shows_the_folders(node: Node, tmp_path: Path) -> None:
+    """As in an image whose loader has a path of its own."""
+    files(tmp_path / f"root/lib/{launchers.MULTIARCH}", "libc.so.6")
+    assert answers(request(node, tmp_path / "root", MULTIARCH)) == []
+    assert answers(request(node, tmp_path / "root", "/usr/lib64")) == ["F5 error"]
 
 
 # The place of a loader whose strings cannot be read, and its folders by the place.
