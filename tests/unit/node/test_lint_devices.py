@@ -187,6 +187,7 @@ OVERLAYS: tuple[tuple[tuple[str, ...], dict[str, str], dict[str, object], bool],
     ((), {"dev.gvisor.flag.overlay2": "none"}, {}, False),
     (("--overlay2=none",), {"dev.gvisor.flag.overlay2": "root:self"}, {}, True),
     (("--overlay2=none",), {"dev.gvisor.bundle.experimental-high-performance": "true"}, {}, True),
+    (("--overlay2=none",), {"dev.gvisor.bundle.experimental-high-performance": "no"}, {}, False),
     ((), {"dev.gvisor.spec.rootfs.source": "/x", "dev.gvisor.spec.rootfs.type": "bind"}, {}, False),
     ((), {"dev.gvisor.spec.rootfs.source": "/x", "dev.gvisor.spec.rootfs.type": "erofs"}, {}, True),
     (
