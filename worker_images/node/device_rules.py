@@ -31,6 +31,7 @@ def device_numbers(request: LaunchRequest) -> Problems:
     that nvproxy serves.
     """
     yield from _absent(request)
+    yield from _pod(request)
     devices = (request.specification.get("linux") or {}).get("devices") or []
     instances = mig_instances(request)
     for index, device in enumerate(devices):
@@ -69,12 +70,27 @@ def _absent(request: LaunchRequest) -> Problems:
     fatal = sorted(
         each for each in paths if each == f"/dev/{MEMORY}" or each.startswith((MIG, IMEX))
     )
-    is_off = f"/dev/{CONTROL}" not in paths and not launch_view.is_enabled(request, "nvproxy")
+    is_off = f"/dev/{CONTROL}" not in paths and not launch_view.allows_nvproxy(request)
     if fatal and is_off and not request.gpus:
         yield error(
             "linux.devices",
             f"{', '.join(fatal)} without /dev/{CONTROL}, with which runsc ends with EOF",
             f"add /dev/{CONTROL} and a GPU, or remove it",
+        )
+
+
+def _pod(request: LaunchRequest) -> Problems:
+    """Yield a container of a pod whose flags leave nvproxy to the container's devices.
+
+    runsc sets nvproxy up with the sandbox, whose specification has no device.
+    """
+    kinds = {launch_view.annotations(request).get(name) for name in launch_view.KINDS}
+    is_off = request.flags and not launch_view.allows_nvproxy(request)
+    if "container" in kinds and request.gpus and is_off:
+        yield warning(
+            "flags",
+            "no --nvproxy: a sandbox that started without it ends with EOF at this container",
+            'add --nvproxy; in containerd\'s /etc/containerd/runsc.toml it is nvproxy = "true"',
         )
 
 

@@ -19,10 +19,16 @@ DEFAULT_CAPABILITIES = ("compute", "utility")
 ALL_CAPABILITIES = (*DEFAULT_CAPABILITIES, "graphics", "video")
 SUPPORTED_CAPABILITIES = (*ALL_CAPABILITIES, "fabric-imex-mgmt", "profiling")
 KNOWN_CAPABILITIES = (*SUPPORTED_CAPABILITIES, "display", "ngx", "compat32")
-NVIDIA_PROGRAMS = ("nvidia-container-runtime-hook", "nvidia-cdi-hook", "nvidia-ctk")
+# The name that nvidia-container-runtime-hook had before.
+FORMER = "nvidia-container-toolkit"
+NVIDIA_PROGRAMS = ("nvidia-container-runtime-hook", "nvidia-cdi-hook", "nvidia-ctk", FORMER)
 CLI = "nvidia-container-cli"
 # runsc runs the hooks of these stages, and fails if one fails.
 STAGES = ("prestart", "createRuntime", "createContainer")
+# Those of a number of 32 bits, which runsc reads.
+MOST_DIGITS = 9
+STAYS = "it may stay"
+WRITE = "remove the hook, and write devices and driver files into the specification"
 PARAMETERS = "disable-device-node-modification"
 
 
@@ -84,11 +90,18 @@ def hooks(request: LaunchRequest) -> Problems:
                 yield (warning if request.gpus else error)(
                     f"hooks.{stage}[{index}]",
                     f"{path} runs {CLI}, which adds no GPU to a sandbox",
-                    "remove the hook, and write devices and driver files into the specification",
+                    WRITE,
                 )
             elif path.startswith("/") and is_nvidias(path):
                 yield from _hook(request, stage, index, each[index])
-    if launch_view.visible_devices(request) and (request.host or not shutil.which(CLI)):
+    if launch_view.visible_devices(request) and request.has_erofs_root:
+        yield error(
+            f"annotations.{launch_view.ROOT}type",
+            f"runsc refuses NVIDIA's hook and {VISIBLE} with a root of EROFS",
+            "remove the hook or the flag, and write devices and driver files into the"
+            " specification",
+        )
+    elif launch_view.visible_devices(request) and (request.host or not shutil.which(CLI)):
         yield Problem(
             WARNING if request.host else ERROR,
             "flags" if launch_view.is_enabled(request, "nvproxy-docker") else "hooks",
@@ -106,15 +119,33 @@ def is_nvidias(path: str) -> bool:
 def _hook(request: LaunchRequest, stage: str, index: int, hook: dict[str, Any]) -> Problems:
     """Yield what runsc does with one hook of NVIDIA."""
     where, path = f"hooks.{stage}[{index}]", hook["path"]
-    step = "remove the hook, and write devices and driver files into the specification"
     changes_parameters = PARAMETERS in (hook.get("args") or ())
     if stage not in STAGES:
-        yield note(where, f"{path}: runsc does not need this hook to succeed", step)
+        yield note(where, f"{path}: runsc does not need this hook to succeed", STAYS)
     elif path.endswith(launch_view.LEGACY_HOOK):
-        yield note(where, f"{path}: runsc does not run it", step)
+        more = f", and runs {CLI} in its place" if launch_view.visible_devices(request) else ""
+        yield note(where, f"{path}: runsc does not run it{more}", STAYS)
     elif path.endswith(launch_view.CDI_HOOK) and changes_parameters:
-        yield note(where, f"{path} {PARAMETERS}: runsc does not run it, and does the same", step)
-    elif changes_parameters:
+        problem = f"{path} {PARAMETERS}: runsc does not run it, and does the same"
+        yield note(where, problem, STAYS)
+    elif stage == "createContainer" and request.has_erofs_root:
+        yield warning(where, f"{path}: runsc does not run it with a root of EROFS", WRITE)
+    elif Path(path).name == FORMER and request.environment.get(VISIBLE, "") not in ("", "void"):
+        yield (warning if request.gpus else error)(
+            where,
+            f"{path}: runsc knows the hook only as nvidia-container-runtime-hook, and runs this"
+            " one, which adds no GPU to a sandbox",
+            f"rename it to nvidia-container-runtime-hook; or {WRITE}",
+        )
+    else:
+        yield from _program(request, where, path, changes_parameters=changes_parameters)
+
+
+def _program(
+    request: LaunchRequest, where: str, path: str, *, changes_parameters: bool
+) -> Problems:
+    """Yield what is wrong with a program that runsc runs."""
+    if changes_parameters:
         yield error(
             where,
             f"{path} {PARAMETERS} fails in a sandbox; runsc leaves it out only under the name"
@@ -123,15 +154,20 @@ def _hook(request: LaunchRequest, stage: str, index: int, hook: dict[str, Any]) 
             " nvidia-cdi-hook",
         )
     elif request.host:
-        yield warning(where, f"{path}: runsc runs it; only full contains it", step)
+        yield warning(where, f"{path}: runsc runs it; only full contains it", WRITE)
     elif not Path(path).is_file():
-        yield error(where, f"{path} does not exist; only full contains it", step)
+        yield error(where, f"{path} does not exist; only full contains it", WRITE)
     else:
-        yield note(where, f"{path}: runsc runs it; only full contains it", step)
+        yield note(
+            where,
+            f"{path}: runsc runs it; only full contains it",
+            "it may stay in full; for slim, write the driver's files with their links, and"
+            " LD_LIBRARY_PATH, in its place",
+        )
 
 
 def visible_devices(request: LaunchRequest) -> Problems:
-    """Full GPUs are assigned: nvproxy does not support MIG."""
+    """Full GPUs of the node are assigned: nvproxy does not support MIG."""
     value = launch_view.visible_devices(request)
     wrong = [
         part
@@ -141,8 +177,16 @@ def visible_devices(request: LaunchRequest) -> Problems:
     if wrong:
         yield error(
             "process.env",
-            f"{VISIBLE} names {', '.join(wrong)}; runsc takes only full GPUs",
+            f"{VISIBLE} names {', '.join(part or 'nothing' for part in wrong)};"
+            " runsc takes only full GPUs",
             "assign full GPUs, by index or GPU-...",
+        )
+    elif absent := _absent_indexes(value, len(request.node.gpus)):
+        yield error(
+            "process.env",
+            f"{VISIBLE} names {', '.join(absent)}, an index that no GPU of the node has, with which"
+            f" {CLI} fails",
+            f"use indexes below {len(request.node.gpus)}, or GPU-...",
         )
     instances = mig_instances(request)
     for index, device in request.devices:
@@ -152,6 +196,12 @@ def visible_devices(request: LaunchRequest) -> Problems:
                 f"{device['path']} is for an instance of MIG, which nvproxy does not support",
                 "remove it; assign full GPUs",
             )
+
+
+def _absent_indexes(value: str, count: int) -> list[str]:
+    """Return indexes that are too high; without a device the CLI may still create them."""
+    indexes = [part for part in value.split(",") if part.isdigit()]
+    return [part for part in indexes if len(part) > MOST_DIGITS or int(part) >= count > 0]
 
 
 def gpu_count(request: LaunchRequest) -> Problems:

@@ -86,10 +86,18 @@ class LaunchRequest:
     def root(self) -> Path | None:
         """The container's root as a path of the node.
 
-        None if the path is relative to the bundle.
+        None if the path is relative to the bundle, or if the image is a file of EROFS.
         """
+        if self.has_erofs_root:
+            return None
         path = (self.specification.get("root") or {}).get("path", "")
         return self._on_node(path) if path.startswith("/") else None
+
+    @property
+    def has_erofs_root(self) -> bool:
+        """Report if an annotation makes a file of EROFS the root."""
+        annotations = self.specification.get("annotations") or {}
+        return bool(annotations.get("dev.gvisor.spec.rootfs.type") == "erofs")
 
     def _on_node(self, path: str) -> Path:
         inside = self.host and PurePosixPath(path).is_relative_to(self.host)

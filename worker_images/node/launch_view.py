@@ -13,8 +13,17 @@ from worker_images.node.launch_request import FALSE_VALUES, LaunchRequest
 VISIBLE = "NVIDIA_VISIBLE_DEVICES"
 CDI_HOOK, LEGACY_HOOK = "/nvidia-cdi-hook", "/nvidia-container-runtime-hook"
 FLAG, ROOT = "dev.gvisor.flag.", "dev.gvisor.spec.rootfs."
+NVPROXY = "dev.gvisor.internal.nvproxy"
+# Values that Go parses as true.
+TRUE_VALUES = {"1", "t", "true"}
 # A bundle is a set of flags. It is applied before the annotations that are flags.
 BUNDLE, BUNDLES = "dev.gvisor.bundle.", {"experimental-high-performance": {"overlay2": "root:self"}}
+
+# What a container is, and the annotation that names its sandbox (runsc/specutils/cri.go).
+KINDS = {
+    "io.kubernetes.cri.container-type": "io.kubernetes.cri.sandbox-id",
+    "io.kubernetes.cri-o.ContainerType": "io.kubernetes.cri-o.SandboxID",
+}
 
 Specification = Mapping[str, Any]
 
@@ -65,6 +74,12 @@ def options(request: LaunchRequest) -> dict[str, str]:
 def is_enabled(request: LaunchRequest, name: str) -> bool:
     """Report if a boolean flag is set to true."""
     return options(request).get(name, "false").lower() not in FALSE_VALUES
+
+
+def allows_nvproxy(request: LaunchRequest) -> bool:
+    """Report if a flag or an annotation switches nvproxy on, also without a device."""
+    by_annotation = annotations(request).get(NVPROXY, "").lower() in TRUE_VALUES
+    return by_annotation or is_enabled(request, "nvproxy")
 
 
 def visible_devices(request: LaunchRequest) -> str:

@@ -18,16 +18,35 @@ SERVICES = ("nvidia-persistenced", "nvidia-fabricmanager", "nvidia-mps", "nvidia
 
 
 def sockets(request: LaunchRequest) -> Problems:
-    """No mount is a socket of the driver's services, with which runsc may end with EOF."""
+    """No mount is a socket: programs connect to it only with --host-uds, and runsc may end with
+    EOF.
+    """
+    may_connect = launch_view.options(request).get("host-uds") in ("open", "all")
+    before = ContainerFiles(request.root)
     for index, mount in request.mounts:
-        source = request.source(mount)
-        if source.is_socket() or is_service(source):
+        where, source = f"mounts[{index}]", request.source(mount)
+        there = before.behind(before.resolve(mount["destination"]))
+        if is_service(source) and not may_connect:
             yield error(
-                f"mounts[{index}]",
+                where,
                 f"{source} is a socket: programs cannot connect to it, and runsc ends with EOF if"
                 " one is already at its destination",
                 "remove it; nvidia-ctk cdi generate: CDI_FEATURE_FLAGS=disable-ipc-discoverer",
             )
+        elif source.is_socket() and there and there.is_socket():
+            yield error(
+                where,
+                f"{source} is a socket, and one is already at {mount['destination']}, with which"
+                " runsc ends with EOF",
+                "use another destination, or mount only the folder",
+            )
+        elif source.is_socket() and not may_connect:
+            yield warning(
+                where,
+                f"{source} is a socket, to which programs cannot connect",
+                "add --host-uds=open, or remove it",
+            )
+        before.add(index, mount["destination"], source)
 
 
 def is_service(source: Path) -> bool:

@@ -48,6 +48,7 @@ def _flag(value: object) -> str:
     return "" if isinstance(value, bool) else "not true or false"
 
 
+CAPABILITY_SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
 # An object with the key "" has members of any name.
 SPECIFICATION: Shape = {
     "process": {
@@ -56,7 +57,7 @@ SPECIFICATION: Shape = {
         "cwd": _path,
         "selinuxLabel": _text,
         "user": {"uid": _number, "gid": _number, "additionalGids": [_number]},
-        "capabilities": {"effective": [_text]},
+        "capabilities": {name: [_text] for name in CAPABILITY_SETS},
     },
     "root": {"path": _path, "readonly": _flag},
     "mounts": [{"destination": _path, "type": _text, "source": _path, "options": [_text]}],

@@ -5,13 +5,15 @@ executeHook in hooks.go, isOverrideAllowed and Overlay2 in runsc/config.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from worker_images.node import launch_view, mount_rules
 from worker_images.node.finding import Problems, error
 from worker_images.node.hook_rules import STAGES, is_nvidias
 from worker_images.node.launch_request import LaunchRequest
-from worker_images.node.launch_view import BUNDLE, FLAG, ROOT
+from worker_images.node.launch_view import BUNDLE, FLAG, KINDS, ROOT
+from worker_images.node.shape import CAPABILITY_SETS
 
 # Flags that an annotation may set without --allow-flag-override.
 FREE_FLAGS = frozenset(
@@ -38,12 +40,17 @@ FREE_FLAGS = frozenset(
 
 MEDIUM = re.compile(r"(memory|self|dir=/[^,]*)?")
 OVERLAY = re.compile(rf"none|(root|all):{MEDIUM.pattern}(,size=[^,]*)?")
+MOUNT = "dev.gvisor.spec.mount."
 TAR = "dev.gvisor.tar.rootfs.upper"
-# What a container is, and the annotation that names its sandbox (runsc/specutils/cri.go).
-KINDS = {
-    "io.kubernetes.cri.container-type": "io.kubernetes.cri.sandbox-id",
-    "io.kubernetes.cri-o.ContainerType": "io.kubernetes.cri-o.SandboxID",
-}
+# capFromName: those of Linux 5.9.
+NAMES = """
+CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
+NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT
+SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE
+AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ
+PERFMON BPF CHECKPOINT_RESTORE
+"""
+CAPABILITIES = frozenset(f"CAP_{name}" for name in NAMES.split())
 PROPAGATIONS = frozenset({"", "private", "rprivate", "slave", "rslave"})
 
 
@@ -90,6 +97,13 @@ def _members(request: LaunchRequest) -> Problems:
             f"{propagation}, which runsc refuses",
             "use rprivate or rslave",
         )
+    for name, found in (process.get("capabilities") or {}).items():
+        if name in CAPABILITY_SETS and (unknown := sorted({*(found or ())} - CAPABILITIES)):
+            yield error(
+                f"process.capabilities.{name}",
+                f"runsc does not know {', '.join(unknown)}, and ends with EOF",
+                "remove it; names are those of capabilities(7), such as CAP_MKNOD",
+            )
     wrong = [pair for pair in process.get("env") or () if "=" not in pair]
     if wrong:
         yield error(
@@ -113,6 +127,7 @@ def _annotations(request: LaunchRequest) -> Problems:
             yield error(f"annotations.{name}", f"{value!r}, but runsc takes only true", "remove it")
     yield from _kind(request)
     yield from _root_annotations(request)
+    yield from _mount_annotations(request)
     overlay = launch_view.options(request).get("overlay2", "none")
     if not OVERLAY.fullmatch(overlay):
         where = f"annotations.{FLAG}overlay2"
@@ -151,6 +166,12 @@ def _root_annotations(request: LaunchRequest) -> Problems:
             f"runsc refuses it without {ROOT}source and {ROOT}type",
             "add them, or remove it",
         )
+    if (kind := found.get(f"{ROOT}type", "bind")) not in ("bind", "erofs"):
+        problem = f"{kind!r}, but runsc takes bind or erofs"
+        yield error(f"annotations.{ROOT}type", problem, "write one")
+    if not (source := found.get(f"{ROOT}source", "/")).startswith("/"):
+        problem = f"{source!r} is not an absolute path, which runsc refuses"
+        yield error(f"annotations.{ROOT}source", problem, "write one")
     medium = found.get(f"{ROOT}overlay", "")
     if not MEDIUM.fullmatch(medium):
         yield error(
@@ -166,9 +187,39 @@ def _root_annotations(request: LaunchRequest) -> Problems:
         )
 
 
+def _mount_annotations(request: LaunchRequest) -> Problems:
+    """Yield what runsc refuses in a sandbox's annotations of mounts; it skips unknown values."""
+    found, sources = launch_view.annotations(request), dict[str, str]()
+    if any(found.get(name) == "container" for name in KINDS):
+        return
+    for name in sorted(each for each in found if each.startswith(MOUNT)):
+        volume, *keys = name.removeprefix(MOUNT).split(".")
+        if not volume or len(keys) != 1:
+            yield error(
+                f"annotations.{name}",
+                f"runsc refuses a name that is not {MOUNT}NAME.KEY",
+                "write a NAME without dots",
+            )
+        elif keys == ["source"] and _is_complete(found, f"{MOUNT}{volume}."):
+            other = sources.setdefault(found[name], volume)
+            if other != volume:
+                yield error(
+                    f"annotations.{name}",
+                    f"{other} and {volume} have the same source, which runsc refuses",
+                    "describe a source once",
+                )
+
+
+def _is_complete(found: Mapping[str, str], prefix: str) -> bool:
+    """Report if runsc uses the annotations of a mount, which need a type and a share."""
+    kind, share = found.get(f"{prefix}type"), found.get(f"{prefix}share")
+    return kind in ("bind", "tmpfs") and share in ("container", "pod", "shared")
+
+
 def _hooks(request: LaunchRequest) -> Problems:
     found = request.specification.get("hooks") or {}
     for stage in STAGES:
+        is_run = not request.host and not (stage == "createContainer" and request.has_erofs_root)
         for index, hook in enumerate(found.get(stage) or ()):
             path, where = hook["path"], f"hooks.{stage}[{index}]"
             if not path.startswith("/"):
@@ -178,5 +229,13 @@ def _hooks(request: LaunchRequest) -> Problems:
                     "write the absolute path of the program",
                 )
             # Rule F8 is for NVIDIA's hooks.
-            elif not request.host and not is_nvidias(path) and not Path(path).is_file():
+            elif is_run and not is_nvidias(path) and _is_missing(path):
                 yield error(where, f"{path} does not exist", "remove the hook, or install it")
+
+
+def _is_missing(path: str) -> bool:
+    try:
+        return not Path(path).is_file()
+    except OSError:
+        # Docker's is /proc/N/exe, which may be closed to this user.
+        return False

@@ -97,7 +97,7 @@ FAILURES: tuple[tuple[str, str, str, Change, tuple[str, ...], str], ...] = (
     (
         *("F3", "error", "gke-plugin"),
         annotation("dev.gvisor.flag.nvproxy-driver-version", "570.86.15"),
-        ("--allow-flag-override",),
+        ("--allow-flag-override", "--nvproxy"),
         "--nvproxy-driver-version=570.86.15 forces an ABI",
     ),
     (
@@ -222,7 +222,7 @@ def test_device_node_in_the_image_is_a_warning_without_an_overlay(
     # A mount point that an earlier run left.
     (request.root / "dev/nvidia2").touch()
     assert lint.violations(request) == ()
-    (found,) = lint.violations(replace(request, flags=("--overlay2=none",)))
+    (found,) = lint.violations(replace(request, flags=("--nvproxy", "--overlay2=none")))
     assert (found.rule, found.severity) == ("F13", "warning")
     assert f"{request.root}/dev/nvidia1 is a device node in the image" in found.problem
     by_annotation = changed(request, annotation("dev.gvisor.flag.overlay2", "none"))

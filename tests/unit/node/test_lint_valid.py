@@ -39,7 +39,7 @@ VALID_SPECIFICATIONS: tuple[tuple[tuple[str, ...], Change], ...] = (
     ((), lambda specification: specification["mounts"].append({"destination": "/x"})),
     ((), lambda specification: specification.update(annotations={"dev.gvisor.flag.debug": "1"})),
     (
-        ("--allow-rootfs-tar-annotation",),
+        ("--allow-rootfs-tar-annotation", "--nvproxy"),
         lambda specification: specification.update(
             annotations={
                 "io.kubernetes.cri.container-type": "container",
