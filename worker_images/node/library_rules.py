@@ -1,5 +1,8 @@
 """The rules F4 and F5 of docs/launcher.md, on the driver's libraries."""
 
+import platform
+import posixpath
+
 from worker_images.node import launch_view, libraries, loader
 from worker_images.node.finding import Problem, Problems, error, warning
 from worker_images.node.launch_request import LaunchRequest
@@ -46,11 +49,25 @@ def _missing(request: LaunchRequest, found: Libraries) -> Problem:
 
 def _another(request: LaunchRequest, path: str, version: str) -> Problem:
     driver, step = request.node.driver, "put the folder of the driver's own libcuda first"
+    if not version and posixpath.basename(posixpath.dirname(path)) == "stubs":
+        return error(
+            "process.env",
+            f"libcuda.so.1 is {path}, a stub of the CUDA toolkit, with which every call fails",
+            step,
+        )
     if not version:
         return warning(
             "process.env", f"libcuda.so.1 is {path}, whose name has no version of a driver", step
         )
-    return error("process.env", f"libcuda.so.1 is {path}, but the driver is {driver}", step)
+    problem = f"libcuda.so.1 is {path}, but the driver is {driver}"
+    is_newer = int(version.partition(".")[0]) > int(driver.partition(".")[0])
+    if is_newer and posixpath.dirname(path).endswith("compat"):
+        return warning(
+            "process.env",
+            f"{problem}; NVIDIA's forward compatibility is for its data-center GPUs alone",
+            step,
+        )
+    return error("process.env", problem, step)
 
 
 def library_path(request: LaunchRequest) -> Problems:
@@ -58,6 +75,13 @@ def library_path(request: LaunchRequest) -> Problems:
     if not _needs_libcuda(request) or not request.node.driver:
         return
     found = libraries.read(request)
+    if found.loader.foreign:
+        yield error(
+            "root.path",
+            f"the image is for {found.loader.foreign}, but the node is {platform.machine()}",
+            f"use the image for {platform.machine()}",
+        )
+        return
     if found.loader.libc == loader.MUSL:
         yield warning(
             "root",

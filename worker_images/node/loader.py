@@ -30,6 +30,10 @@ MUSL_FOLDERS = ("/lib", "/usr/local/lib", "/usr/lib")
 MOST_BYTES, MOST_INCLUDES = 16 << 20, 100
 # The command of NVIDIA's toolkit that runs ldconfig; it follows each --folder.
 REFRESH, FOLDER = "update-ldcache", "--folder"
+# Its command that lets ldconfig prefer this folder, if the libcuda in it is of a newer driver.
+PREFER = frozenset({"enable-cuda-compat", "cuda-compat"})
+COMPAT, COMPAT_LIBRARY = "/usr/local/cuda/compat", re.compile(r"libcuda\.so\.(\d+)\..+")
+CONFIGURATIONS = "/etc/ld.so.conf.d"
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ class Loader:
     """The folders of a loader: of LD_LIBRARY_PATH, its own, and those that ldconfig would add.
 
     `cached` has the paths of libcuda.so.1 in the cache, and `refreshed` the folders that a hook of
-    NVIDIA's toolkit adds to it, if there is one. `hidden` is the loader's path if a mount hides it.
+    NVIDIA's toolkit adds to it, if there is one. `hidden` is the loader's path if a mount hides it,
+    and `foreign` the other machine for which the image is.
     """
 
     libc: str
@@ -47,6 +52,7 @@ class Loader:
     refreshed: tuple[str, ...] = ()
     configured: tuple[str, ...] = ()
     hidden: str = ""
+    foreign: str = ""
 
     @property
     def before(self) -> list[str]:
@@ -63,6 +69,8 @@ def read(request: LaunchRequest, files: ContainerFiles) -> Loader:
     """Return the loader that programs of the container's image use."""
     path, musl = tuple(_path(request)), f"/lib/ld-musl-{platform.machine()}.so.1"
     program, flags = LOADERS.get(platform.machine(), ("", 0))
+    if foreign := _foreign(files, (program, musl)):
+        return Loader(UNKNOWN, path, (), foreign=foreign)
     own, hidden = _own(files, program)
     if not own and files.file(musl):
         text = _bytes(files, f"/etc/ld-musl-{platform.machine()}.path").decode(errors="replace")
@@ -73,10 +81,21 @@ def read(request: LaunchRequest, files: ContainerFiles) -> Loader:
         path,
         own,
         tuple(_cached(_bytes(files, CACHE), flags)),
-        (*scanned, *configured, *own) if scanned else (),
+        (*_preferred(request, files), *scanned, *configured, *own) if scanned else (),
         configured,
         hidden,
     )
+
+
+def _foreign(files: ContainerFiles, own: tuple[str, ...]) -> str:
+    """Return the machine whose loader the image has, if it has none of this machine."""
+    for each in (files, ContainerFiles(files.root)):
+        if any(each.file(program) for program in own):
+            return ""
+    for machine, (program, _) in LOADERS.items():
+        if files.file(program) or files.file(f"/lib/ld-musl-{machine}.so.1"):
+            return machine
+    return ""
 
 
 def _own(files: ContainerFiles, program: str) -> tuple[tuple[str, ...], str]:
@@ -117,14 +136,31 @@ def _folders_beside(program: str) -> tuple[str, ...]:
 
 def _scanned(request: LaunchRequest) -> Iterator[str]:
     """Yield the folders that a hook of runsc's stage createContainer gives to ldconfig."""
-    for hook in (request.specification.get("hooks") or {}).get("createContainer") or ():
-        words = hook.get("args") or []
+    for words in _hooks(request):
         if REFRESH in words:
             yield "/usr/lib"
             for word, following in zip(words, (*words[1:], ""), strict=True):
                 name, equals, value = word.partition("=")
                 if name == FOLDER:
                     yield value if equals else following
+
+
+def _hooks(request: LaunchRequest) -> Iterator[list[str]]:
+    """Yield the commands of the stage createContainer; with a root of EROFS runsc runs none."""
+    found = (request.specification.get("hooks") or {}).get("createContainer") or ()
+    for hook in () if request.has_erofs_root else found:
+        yield hook.get("args") or []
+
+
+def _preferred(request: LaunchRequest, files: ContainerFiles) -> list[str]:
+    """Return the folder that a hook puts before all others, if it does."""
+    folder = files.behind(files.resolve(CONFIGURATIONS))
+    is_run = any(PREFER & {*words} for words in _hooks(request))
+    if not is_run or not files.file(CACHE) or not folder or not folder.is_dir():
+        return []
+    found = [match for name in files.names(COMPAT) if (match := COMPAT_LIBRARY.fullmatch(name))]
+    major = int(request.node.driver.partition(".")[0])
+    return [COMPAT] if len(found) == 1 and int(found[0][1]) > major else []
 
 
 def _bytes(files: ContainerFiles, path: str) -> bytes:

@@ -154,11 +154,11 @@ def test_libcuda_for_programs_without_cuda_is_a_warning(valid: LaunchRequest) ->
 def test_libcuda_without_a_version_in_its_name_is_a_warning(
     valid: LaunchRequest, tmp_path: Path
 ) -> None:
-    files(tmp_path / "rootfs/stubs", "libcuda.so.1")
-    path = add_variable("LD_LIBRARY_PATH", "/stubs:/usr/local/nvidia/lib64")
+    files(tmp_path / "rootfs/opt", "libcuda.so.1")
+    path = add_variable("LD_LIBRARY_PATH", "/opt:/usr/local/nvidia/lib64")
     (found,) = violations(changed(valid, path))
     assert (found.rule, found.severity) == ("F4", "warning")
-    assert "/stubs/libcuda.so.1, whose name has no version" in found.problem
+    assert "/opt/libcuda.so.1, whose name has no version" in found.problem
 
 
 def test_root_of_a_driver_container_is_searched(valid: LaunchRequest, tmp_path: Path) -> None:
