@@ -12,6 +12,8 @@ from worker_images.node.container_files import ContainerFiles
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.loader import Loader
 
+# The start of an ELF file, with ELFCLASS32.
+ELF_32 = b"\x7fELF\x01"
 VERSIONED = re.compile(r"libcuda\.so\.(\d+\.\d[\d.]*)$")
 # Places below a mounted folder to search for libcuda: /usr contains lib/x86_64-linux-gnu, and the
 # root of a driver container usr/lib/x86_64-linux-gnu.
@@ -73,7 +75,7 @@ def numbers(version: str) -> tuple[int, ...]:
 
 def _library(request: LaunchRequest, files: ContainerFiles, path: str) -> Library | None:
     found = files.file(path)
-    if not found or not found[1].stat().st_size:
+    if not found or not found[1].stat().st_size or _has_32_bits(found[1]):
         return None
     inside, outside = found
     name = VERSIONED.search(inside) or VERSIONED.search(os.path.realpath(outside))
@@ -81,6 +83,15 @@ def _library(request: LaunchRequest, files: ContainerFiles, path: str) -> Librar
         return Library(inside, name[1])
     is_drivers = any(_is_same(outside, each) for each in request.node.libraries)
     return Library(inside, request.node.driver if is_drivers else "")
+
+
+def _has_32_bits(path: Path) -> bool:
+    """Report if a library is one that the loader of 64 bits passes over."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(ELF_32)) == ELF_32
+    except OSError:
+        return False
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -145,6 +145,17 @@ def test_hook_prefers_one_libcuda_of_a_later_branch(
     assert answers(found) == []
 
 
+def test_library_of_32_bits_is_passed_over(request_of: Make, tmp_path: Path) -> None:
+    """As the loader does; a folder of the image may hold one for 32-bit programs."""
+    folder = libcuda(debian(tmp_path / "root") / "usr/lib/i386-linux-gnu", "535.183.01")
+    found = request_of(
+        tmp_path / "root", FOLDER, f"LD_LIBRARY_PATH=/usr/lib/i386-linux-gnu:{FOLDER}"
+    )
+    assert answers(found) == ["F4 error"]
+    (folder / "libcuda.so.535.183.01").write_bytes(b"\x7fELF\x01\x01\x01")
+    assert answers(found) == []
+
+
 OTHER = "aarch64" if launchers.MACHINE == "x86_64" else "x86_64"
 OTHER_LOADER = "lib/ld-linux-aarch64.so.1" if OTHER == "aarch64" else "lib64/ld-linux-x86-64.so.2"
 
