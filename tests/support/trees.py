@@ -1,7 +1,8 @@
 """Small trees of GPU nodes, described in JSON and laid out in a folder."""
 
 import json
-import socket
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from tests.support.nodes import program
 from worker_images.files import ROOT
 from worker_images.model.drivers import kernel
 from worker_images.model.oci.elf import MACHINES
-from worker_images.node import stand_in
+from worker_images.node import node, stand_in
+from worker_images.node.node import Node
 
 LAUNCH, PLACES = ROOT / "tests/unit/reports/launch", ROOT / "tests/unit/reports/places"
 NIX_LOADER = "/nix/store/4kz2-glibc-2.40/lib/ld-linux-x86-64.so.2"
@@ -90,10 +92,9 @@ def write(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 
 def listen(path: Path) -> None:
-    """Create a socket; it remains after its program."""
+    """Create a socket to which no program listens."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with socket.socket(socket.AF_UNIX) as opened:
-        opened.bind(str(path))
+    os.mknod(path, stat.S_IFSOCK | 0o600)
 
 
 def gpu(root: Path, address: str, minor: int, uuid: str, **more: str) -> None:
@@ -110,3 +111,29 @@ def gpu(root: Path, address: str, minor: int, uuid: str, **more: str) -> None:
     }
     text = "".join(f"{name}: \t {value}\n" for name, value in fields.items())
     write(root / f"proc/driver/nvidia/gpus/{address}/information", text.encode())
+
+
+VERSION = "580.159.04"
+PROC = (
+    "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {}  Release Build  (dvs-builder@U22)"
+    "  Tue Jan  6 00:00:00 UTC 2026\n"
+)
+# Folders of the driver's libraries on some nodes.
+GKE, SYSTEM = "home/kubernetes/bin/nvidia/lib64", "usr/lib64"
+CONTAINER = "run/nvidia/driver/usr/lib64"
+
+
+def read_with(folder: Path, *files: str, **more: object) -> Node:
+    """Read a node's tree with these files, which is laid out below a folder."""
+    description = {"proc": PROC.format(VERSION), "files": [*files], **more}
+    return node.read(lay_out(description, folder / "node").root)
+
+
+def cuda(folder: str, version: str = VERSION) -> str:
+    """The path of libcuda in a folder."""
+    return f"{folder}/libcuda.so.{version}"
+
+
+def names(seen: Node) -> list[str]:
+    """The file names of the libraries that were found."""
+    return [path.name for path in seen.libraries]

@@ -7,11 +7,22 @@ from pathlib import Path
 import pytest
 
 from tests.support import trees
-from tests.support.trees import LAUNCH, PLACES, Tree
+from tests.support.trees import (
+    CONTAINER,
+    GKE,
+    LAUNCH,
+    PLACES,
+    PROC,
+    SYSTEM,
+    VERSION,
+    Tree,
+    cuda,
+    names,
+    read_with,
+)
 from worker_images.model.drivers import kernel
 from worker_images.model.oci.elf import MACHINES
 from worker_images.node import driver_lists, node, spec
-from worker_images.node.node import Node
 
 TREES = sorted(PLACES.glob("*.tree.json"))
 
@@ -68,32 +79,9 @@ def test_reported_driver_is_found_with_all_its_libraries(
     assert len(seen.libraries) == count
 
 
-VERSION = "580.159.04"
-PROC = (
-    "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {}  Release Build  (dvs-builder@U22)"
-    "  Tue Jan  6 00:00:00 UTC 2026\n"
-)
-GKE, SYSTEM = "home/kubernetes/bin/nvidia/lib64", "usr/lib64"
-CONTAINER = "run/nvidia/driver/usr/lib64"
-
-
-def read(tmp_path: Path, *files: str, **more: object) -> Node:
-    """Read a tree with these files."""
-    description = {"proc": PROC.format(VERSION), "files": [*files], **more}
-    return node.read(trees.lay_out(description, tmp_path / "node").root)
-
-
-def cuda(folder: str, version: str = VERSION) -> str:
-    return f"{folder}/libcuda.so.{version}"
-
-
-def names(seen: Node) -> list[str]:
-    return [path.name for path in seen.libraries]
-
-
 def test_libcuda_of_the_kernel_driver_counts_not_the_first_place(tmp_path: Path) -> None:
     """A driver was upgraded in one place, and old files remain in another."""
-    seen = read(tmp_path, cuda(SYSTEM, "570.124.06"), cuda(GKE), cuda(GKE, "570.124.06"))
+    seen = read_with(tmp_path, cuda(SYSTEM, "570.124.06"), cuda(GKE), cuda(GKE, "570.124.06"))
     assert "GKE" in seen.source
     assert names(seen) == [f"libcuda.so.{VERSION}"]
 
@@ -102,7 +90,7 @@ def test_cache_without_libcuda_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}/node-programs:{os.environ['PATH']}")
-    seen = read(
+    seen = read_with(
         tmp_path,
         *("usr/lib64/libnvidia-ml.so.580.159.04", cuda(GKE)),
         cache=["libnvidia-ml.so.1 (libc6,x86-64) => /usr/lib64/libnvidia-ml.so.580.159.04"],
@@ -119,13 +107,13 @@ def test_libraries_in_several_folders_of_the_cache_are_taken(
     program = "opt/nvidia/bin/nvidia-smi"
     paths = (cuda(SYSTEM), management)
     lines = [f"{path.rpartition('/')[2]} (libc6,x86-64) => /{path}" for path in paths]
-    seen = read(tmp_path, *paths, program, cache=lines)
+    seen = read_with(tmp_path, *paths, program, cache=lines)
     assert names(seen) == [f"libcuda.so.{VERSION}", f"libnvidia-ml.so.{VERSION}"]
     assert found(seen.programs) == [f"{tmp_path}/node/{program}"]
 
 
 def test_libraries_of_another_version_are_not_taken(tmp_path: Path) -> None:
-    seen = read(tmp_path, cuda(SYSTEM, "570.124.06"))
+    seen = read_with(tmp_path, cuda(SYSTEM, "570.124.06"))
     assert (seen.driver, seen.source, seen.libraries) == (VERSION, "", ())
     assert seen.others == (tmp_path / "node" / SYSTEM / "libcuda.so.570.124.06",)
 
@@ -142,20 +130,20 @@ def test_architecture_is_that_of_this_machine_if_the_driver_does_not_say_it(
 
 def test_empty_mount_points_are_not_taken(tmp_path: Path) -> None:
     """A container runtime that mounted a library left an empty file below the mount."""
-    seen = read(tmp_path, cuda(GKE), empty=[cuda(SYSTEM)])
+    seen = read_with(tmp_path, cuda(GKE), empty=[cuda(SYSTEM)])
     assert "GKE" in seen.source
 
 
 def test_libraries_of_another_machine_are_not_taken(tmp_path: Path) -> None:
     root = tmp_path / "node"
     trees.write(root / cuda(SYSTEM), trees.content("libcuda.so", 183))
-    seen = read(tmp_path, cuda(CONTAINER), files32=["usr/lib/libcuda.so.580.159.04"])
+    seen = read_with(tmp_path, cuda(CONTAINER), files32=["usr/lib/libcuda.so.580.159.04"])
     assert "driver container" in seen.source
 
 
 def test_sockets_and_firmware_are_not_taken(tmp_path: Path) -> None:
     """runsc cannot open a socket, and the kernel has loaded the firmware."""
-    seen = read(
+    seen = read_with(
         tmp_path,
         *(cuda(SYSTEM), "usr/lib/firmware/nvidia/580.159.04/gsp_ga10x.bin"),
         "usr/bin/nvidia-persistenced",
@@ -169,51 +157,16 @@ def test_sockets_and_firmware_are_not_taken(tmp_path: Path) -> None:
 
 
 def test_node_without_nvidia_smi_has_libraries(tmp_path: Path) -> None:
-    seen = read(tmp_path, cuda(SYSTEM), "srv/tools/nvidia-smi")
+    seen = read_with(tmp_path, cuda(SYSTEM), "srv/tools/nvidia-smi")
     assert (names(seen), seen.programs) == ([f"libcuda.so.{VERSION}"], ())
 
 
 def test_program_of_the_place_is_taken_before_that_of_the_system(tmp_path: Path) -> None:
     """nvidia-smi of another driver fails with a mismatch of versions."""
     own = "home/kubernetes/bin/nvidia/bin/nvidia-smi"
-    seen = read(tmp_path, cuda(GKE), own, "usr/bin/nvidia-smi", "usr/bin/nvidia-debugdump")
+    seen = read_with(tmp_path, cuda(GKE), own, "usr/bin/nvidia-smi", "usr/bin/nvidia-debugdump")
     root = tmp_path / "node"
     assert seen.programs == (root / own, root / "usr/bin/nvidia-debugdump")
-
-
-def test_unknown_library_of_the_driver_is_taken_for_compute(tmp_path: Path) -> None:
-    """A library of a newer driver is not in any list: libcuda may need it."""
-    files = [f"{SYSTEM}/{name}.so.{VERSION}" for name in ("libcuda", "libnvidia-new", "libEGL")]
-    seen = spec.with_capabilities(read(tmp_path, *files), ("compute",))
-    assert names(seen) == [f"libcuda.so.{VERSION}", f"libnvidia-new.so.{VERSION}"]
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "expected"),
-    [
-        (("compute", "utility"), ["libcuda", "libnvidia-ml", "libnvidia-nvvm70"]),
-        (("utility",), ["libnvidia-ml"]),
-        (("compute", "video"), ["libcuda", "libnvcuvid", "libnvidia-nvvm70", "libvdpau_nvidia"]),
-        (("graphics",), ["libGLX_nvidia", "libnvidia-egl-gbm"]),
-    ],
-)
-def test_libraries_are_those_of_the_capabilities(
-    capabilities: tuple[str, ...], expected: list[str], tmp_path: Path
-) -> None:
-    """Libraries with another version than the driver's are taken where NVIDIA's list has them."""
-    named = [
-        *(f"{name}.so.{VERSION}" for name in ("libcuda", "libnvidia-ml", "libnvcuvid")),
-        *(f"libGLX_nvidia.so.{VERSION}", f"libnvidia-gtk3.so.{VERSION}"),
-        *(f"vdpau/libvdpau_nvidia.so.{VERSION}", f"libnvidia-ngx.so.{VERSION}"),
-        *("libnvidia-nvvm70.so.4", "libnvidia-egl-gbm.so.1.1.2", "libcudart.so.13"),
-        "libnvidia-nvvm70.so.570.124.06",
-    ]
-    files = [*(f"{SYSTEM}/{name}" for name in named), "usr/share/glvnd/egl_vendor.d/10_nvidia.json"]
-    seen = spec.with_capabilities(read(tmp_path, *files), capabilities)
-    assert [name.partition(".so")[0] for name in names(seen)] == expected
-    files_of_graphics = [to for _, to in seen.configuration]
-    wanted = ["/usr/share/glvnd/egl_vendor.d/10_nvidia.json"] if "graphics" in capabilities else []
-    assert files_of_graphics == wanted
 
 
 def test_driver_root_has_the_files_of_a_mounted_node(tmp_path: Path) -> None:
@@ -230,39 +183,3 @@ def test_driver_root_has_the_files_of_a_mounted_node(tmp_path: Path) -> None:
     seen = node.read(worker, host)
     assert found(seen.libraries) == [f"{host}/nix/store/2/libcuda.so.{VERSION}"]
     assert seen.source == f"{host}/nix/store/2 (NixOS)"
-
-
-@pytest.mark.parametrize(
-    "target",
-    [
-        "{secret}",
-        "../../../../../../../../../../../..{secret}",
-        "loop",
-        "/proc/self/root{secret}",
-    ],
-)
-@pytest.mark.parametrize("place", [CONTAINER, SYSTEM])
-def test_links_of_a_hostile_root_do_not_lead_outside(
-    place: str, target: str, tmp_path: Path
-) -> None:
-    secret = tmp_path / f"libnvidia-ml.so.{VERSION}"
-    trees.write(secret, trees.content("libnvidia-ml.so", 62))
-    link = f"{place}/libnvidia-ml.so.{VERSION}"
-    links = {link: target.format(secret=secret), f"{place}/loop": "loop"}
-    seen = read(tmp_path, cuda(place), links=links)
-    assert names(seen) == [f"libcuda.so.{VERSION}"]
-
-
-@pytest.mark.parametrize("name", ["usr", "usr/lib64"])
-def test_folders_of_a_hostile_root_do_not_lead_outside(name: str, tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    trees.write(outside / cuda("usr/lib64"), trees.content("libcuda.so", 62))
-    links = {f"run/nvidia/driver/{name}": f"{outside}/{name}"}
-    assert read(tmp_path, links=links).libraries == ()
-
-
-def test_file_with_a_name_of_another_is_not_taken(tmp_path: Path) -> None:
-    """A link libcuda.so.580.159.04 to any other file of the node would mount that file."""
-    links = {f"{SYSTEM}/libnvidia-ml.so.{VERSION}": "/usr/lib64/libcrypto.so.3"}
-    seen = read(tmp_path, cuda(SYSTEM), "usr/lib64/libcrypto.so.3", links=links)
-    assert names(seen) == [f"libcuda.so.{VERSION}"]
