@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.nodes import files
+from worker_images.node.launch_request import LaunchRequest
+from worker_images.node.lint import findings
 from worker_images.node.node import Device, Node
 from worker_images.node.stand_in import DRIVER
 
@@ -90,3 +92,34 @@ def specification(text: str, root: Path, bundle: Path) -> dict[str, Any]:
     text = text.replace("@NODE@", str(root)).replace("@BUNDLE@", str(bundle))
     found: dict[str, Any] = json.loads(text.replace("x86_64-linux-gnu", MULTIARCH))
     return found
+
+
+def request(
+    node: Node, root: Path, destination: str, path: str | None = None, **more: object
+) -> LaunchRequest:
+    """A container with one GPU, and libcuda and its link at a destination."""
+    source = node.libraries[0].parent
+    devices = [
+        {"path": each.path, "type": "c", "major": each.major, "minor": each.minor}
+        for each in node.devices[:3]
+    ]
+    specification = {
+        "process": {"args": ["true"], "env": [f"LD_LIBRARY_PATH={path}"] if path else []},
+        "root": {"path": str(root)},
+        "mounts": [
+            {
+                "source": f"{source}/{name}",
+                "destination": f"{destination}/{name}",
+                "options": ["rbind", "ro"],
+            }
+            for name in (f"libcuda.so.{DRIVER}", "libcuda.so.1")
+        ],
+        "linux": {"devices": devices},
+        **more,
+    }
+    return LaunchRequest(specification, node)
+
+
+def answers(found: LaunchRequest) -> list[str]:
+    """Return rule and severity of each finding."""
+    return [f"{each.rule} {each.severity}" for each in findings(found)]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import launchers
 from tests.support.nodes import DEVICES, files
 from worker_images.node import bundle, node, stand_in
 from worker_images.node.launch_request import LaunchRequest
@@ -46,3 +47,10 @@ def valid(tmp_path: Path) -> LaunchRequest:
         bundle.write(two_gpus, Container(tmp_path / "rootfs", ("true",), {}), tmp_path / "bundle"),
         two_gpus,
     )
+
+
+@pytest.fixture(name="node")
+def node_with_a_driver(tmp_path: Path) -> Node:
+    """A node whose driver is in one folder."""
+    library = launchers.libcuda(tmp_path / "driver") / f"libcuda.so.{DRIVER}"
+    return Node(DRIVER, launchers.DEVICES, (library,), (), "a test")

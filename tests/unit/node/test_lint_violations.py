@@ -19,15 +19,8 @@ from tests.support.specifications import (
     move_driver,
 )
 from worker_images.node.launch_request import LaunchRequest
-from worker_images.node.launch_view import ROOT
 from worker_images.node.lint import RULES, violations
 from worker_images.node.stand_in import DRIVER
-
-
-def annotated(prefix: str, **values: str) -> Change:
-    found = {f"{prefix}{name}": value for name, value in values.items()}
-    return lambda specification: specification.update(annotations=found)
-
 
 SPECIFICATIONS: tuple[tuple[str, str, Change], ...] = (
     ("F4", "no mount of libcuda", keep_mounts(lambda mount: "libcuda" not in mount["destination"])),
@@ -83,74 +76,7 @@ SPECIFICATIONS: tuple[tuple[str, str, Change], ...] = (
     ("F12", "is a socket", add_mount("/run/nvidia-persistenced/socket")),
     ("F12", "is a socket", add_mount("/run/nvidia-fabricmanager/socket", type="bind")),
     ("F13", "/dev at /dev lets a program open every GPU", add_mount("/dev", destination="/dev")),
-    ("F14", "/none does not exist, with which runsc ends with EOF", add_mount("/none")),
-    (
-        "F14",
-        "runsc refuses the option rshared",
-        add_mount("/usr", options=["rbind", "rshared"]),
-    ),
-    ("F14", "x is not an absolute path", add_mount("/usr", destination="x")),
     ("F14", "A has no =", lambda specification: specification["process"]["env"].append("A")),
-    ("F14", "no command", lambda specification: specification["process"].update(args=[])),
-    ("F14", "no root", lambda specification: specification.pop("root")),
-    (
-        "F14",
-        "does not support SELinux",
-        lambda specification: specification["process"].update(selinuxLabel="system_u:object_r:x"),
-    ),
-    (
-        "F14",
-        "refuses to set --nvproxy by an annotation",
-        lambda specification: specification.update(annotations={"dev.gvisor.flag.nvproxy": "true"}),
-    ),
-    (
-        "F14",
-        "'yes', but runsc takes only true",
-        lambda specification: specification.update(annotations={"dev.gvisor.bundle.x": "yes"}),
-    ),
-    (
-        "F14",
-        "--overlay2=memory is not none or MOUNTS:MEDIUM",
-        lambda specification: specification.update(
-            annotations={"dev.gvisor.flag.overlay2": "memory"}
-        ),
-    ),
-    (
-        "F14",
-        "a bind mount at /x without a source",
-        lambda specification: specification["mounts"].append({"destination": "/x", "type": "bind"}),
-    ),
-    ("F14", "/none/true does not exist", add_hook("createContainer", "/none/true")),
-    ("F14", "a bind mount at /, with which", add_mount("/usr", destination="//")),
-    (
-        "F14",
-        "shared, which runsc refuses",
-        lambda specification: specification["linux"].update(rootfsPropagation="shared"),
-    ),
-    ("F14", "runsc refuses it without dev.gvisor.spec.rootfs.source", annotated(ROOT, overlay="")),
-    (
-        "F14",
-        "'none' is not a medium of an overlay",
-        annotated(ROOT, source="/x", type="bind", overlay="none"),
-    ),
-    ("F14", "without --allow-rootfs-tar-annotation", annotated("dev.gvisor.tar.rootfs.", upper="")),
-    (
-        "F14",
-        "'pod', but runsc takes sandbox or container",
-        annotated("io.kubernetes.cri-o.", ContainerType="pod"),
-    ),
-    (
-        "F14",
-        "a container without the annotation io.kubernetes.cri.sandbox-id",
-        annotated("io.kubernetes.cri.", **{"container-type": "container"}),
-    ),
-    ("F14", "'bin/true' is not an absolute path", add_hook("prestart", "bin/true")),
-    ("F14", "'nvidia-ctk' is not an absolute path", add_hook("createRuntime", "nvidia-ctk")),
-    (
-        "F14",
-        "/none does not exist here",
-        lambda specification: specification["root"].update(path="/none"),
-    ),
 )
 
 

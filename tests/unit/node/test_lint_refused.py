@@ -1,0 +1,90 @@
+"""The linter finds what runsc refuses in a specification (rule F14)."""
+
+import pytest
+
+from tests.support.specifications import (
+    Change,
+    add_hook,
+    add_mount,
+    changed,
+)
+from worker_images.node.launch_request import LaunchRequest
+from worker_images.node.launch_view import ROOT
+from worker_images.node.lint import violations
+
+
+def annotated(prefix: str, **values: str) -> Change:
+    found = {f"{prefix}{name}": value for name, value in values.items()}
+    return lambda specification: specification.update(annotations=found)
+
+
+REFUSED: tuple[tuple[str, Change], ...] = (
+    ("/none does not exist, with which runsc ends with EOF", add_mount("/none")),
+    (
+        "runsc refuses the option rshared",
+        add_mount("/usr", options=["rbind", "rshared"]),
+    ),
+    ("x is not an absolute path", add_mount("/usr", destination="x")),
+    ("no command", lambda specification: specification["process"].update(args=[])),
+    ("no root", lambda specification: specification.pop("root")),
+    (
+        "does not support SELinux",
+        lambda specification: specification["process"].update(selinuxLabel="system_u:object_r:x"),
+    ),
+    (
+        "refuses to set --nvproxy by an annotation",
+        lambda specification: specification.update(annotations={"dev.gvisor.flag.nvproxy": "true"}),
+    ),
+    (
+        "'yes', but runsc takes only true",
+        lambda specification: specification.update(annotations={"dev.gvisor.bundle.x": "yes"}),
+    ),
+    (
+        "--overlay2=memory is not none or MOUNTS:MEDIUM",
+        lambda specification: specification.update(
+            annotations={"dev.gvisor.flag.overlay2": "memory"}
+        ),
+    ),
+    (
+        "a bind mount at /x without a source",
+        lambda specification: specification["mounts"].append({"destination": "/x", "type": "bind"}),
+    ),
+    ("/none/true does not exist", add_hook("createContainer", "/none/true")),
+    ("a bind mount at /, with which", add_mount("/usr", destination="//")),
+    (
+        "shared, which runsc refuses",
+        lambda specification: specification["linux"].update(rootfsPropagation="shared"),
+    ),
+    ("runsc refuses it without dev.gvisor.spec.rootfs.source", annotated(ROOT, overlay="")),
+    (
+        "'none' is not a medium of an overlay",
+        annotated(ROOT, source="/x", type="bind", overlay="none"),
+    ),
+    ("without --allow-rootfs-tar-annotation", annotated("dev.gvisor.tar.rootfs.", upper="")),
+    (
+        "'pod', but runsc takes sandbox or container",
+        annotated("io.kubernetes.cri-o.", ContainerType="pod"),
+    ),
+    (
+        "a container without the annotation io.kubernetes.cri.sandbox-id",
+        annotated("io.kubernetes.cri.", **{"container-type": "container"}),
+    ),
+    ("'bin/true' is not an absolute path", add_hook("prestart", "bin/true")),
+    ("'nvidia-ctk' is not an absolute path", add_hook("createRuntime", "nvidia-ctk")),
+    (
+        "/none does not exist here",
+        lambda specification: specification["root"].update(path="/none"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("problem", "change"), REFUSED, ids=lambda each: each if isinstance(each, str) else ""
+)
+def test_specification_that_runsc_refuses_violates_one_rule(
+    problem: str, change: Change, valid: LaunchRequest
+) -> None:
+    (found,) = violations(changed(valid, change))
+    assert found.rule == "F14"
+    assert problem in found.problem
+    assert found.step
