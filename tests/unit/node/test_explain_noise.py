@@ -11,7 +11,7 @@ from worker_images.node import diagnose, log_text
 from worker_images.node.cli import main
 from worker_images.node.log_text import Block
 
-REPORTS = ROOT / "tests/unit/reports/launch"
+REPORTS = ROOT / "tests/unit/reports/noise"
 DRIVER = "FATAL ERROR: registering nvproxy driver: unsupported Nvidia driver version: 550.54.14\n"
 NO_CAUSE = "no known cause in 1 file"
 Capture = pytest.CaptureFixture[str]
@@ -103,6 +103,10 @@ def test_log_gets_its_answer_and_no_other_cause(name: str, capsys: Capture) -> N
 @pytest.mark.parametrize("line", UNRELATED)
 def test_words_of_other_programs_are_not_a_cause(line: str) -> None:
     assert diagnose.search([Block(f"before\n{line}\nafter\n")]).hits == {}
+
+
+def test_every_log_with_noise_has_an_answer() -> None:
+    assert {path.name for path in REPORTS.iterdir()} == {*ANSWERS}
 
 
 def test_harmless_lines_do_not_look_like_errors() -> None:
