@@ -19,7 +19,7 @@ from worker_images.files import ROOT
 def test_fault_is_exit_4_with_the_rows_on_standard_output(
     options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(survey, "gather", lambda _: replace(GOOD, driver="470.57"))
+    monkeypatch.setattr(survey, "gather", lambda _: replace(GOOD, driver="525.60"))
     assert main.main(["doctor", *options], ROOT) == 4
     output = capsys.readouterr()
     assert (
@@ -30,7 +30,7 @@ def test_fault_is_exit_4_with_the_rows_on_standard_output(
         assert json.loads(output.out)[-1]["fix"] == "install driver 535.129.03"
     else:
         assert output.out.splitlines()[-2:] == [
-            "fault    gvisor        20260622.0 does not serve driver 470.57",
+            "fault    gvisor        20260622.0 does not serve driver 525.60",
             "                       → install driver 535.129.03",
         ]
 

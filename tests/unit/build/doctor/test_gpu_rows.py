@@ -8,7 +8,7 @@ from tests.support.facts import GOOD, row
 from worker_images.build.doctor import doctor
 from worker_images.build.doctor.doctor import Row
 from worker_images.model import kernel_settings
-from worker_images.model.drivers.advice import WITH_OTHER_PINS
+from worker_images.model.drivers.advice import LEGACY_NOTE, WITH_OTHER_PINS
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ OLDER = "install driver 580.105.08 (not published for arm64)"
             "fault",
             f"set gvisor.version to 20260817.0 {WITH_OTHER_PINS}, or install driver 590.48.01",
         ),
-        ("470.57", "fault", "install driver 535.129.03"),
+        ("470.57", "fault", f"install driver 535.129.03{LEGACY_NOTE}"),
         (
             "540.4.0",
             "fault",
