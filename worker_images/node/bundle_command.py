@@ -212,7 +212,8 @@ def _check(this_node: Node) -> None:
         raise SpecError(f"no NVIDIA driver on this node: {VERSION} does not exist; {further}")
     others = ", ".join(map(str, this_node.others))
     found = (
-        f"only {others}: the kernel has another driver than the files; restart the node"
+        f"the kernel's driver is {this_node.driver}, only {others} was found: name the driver's"
+        " root with --driver-root, or restart the node if the driver was updated"
         if others
         else "docs/launcher.md lists the places that are searched; name another with --driver-root"
     )
