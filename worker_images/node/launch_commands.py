@@ -25,8 +25,7 @@ def _add_lint_arguments(parser: argparse.ArgumentParser) -> None:
 def _lint(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
     path = arguments.bundle / "config.json" if arguments.bundle.is_dir() else arguments.bundle
     try:
-        specification = read_json(path)
-        shape.check(specification)
+        specification = shape.checked(read_json(path))
     except UntrustedError as error:
         raise UsageError(f"{path}: not an OCI specification: {error}") from error
     request = LaunchRequest(

@@ -13,7 +13,7 @@ from worker_images.node.finding import Problems, error
 from worker_images.node.hook_rules import STAGES, is_nvidias
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.launch_view import BUNDLE, FLAG, KINDS, ROOT
-from worker_images.node.shape import CAPABILITY_SETS
+from worker_images.node.specification_types import CAPABILITY_SETS
 
 # Flags that an annotation may set without --allow-flag-override.
 FREE_FLAGS = frozenset(

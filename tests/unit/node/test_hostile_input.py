@@ -46,7 +46,8 @@ NOT_A_SPECIFICATION = (
     ('{"mounts": [{"type": "bind"}]}', "mounts[0]: no destination"),
     ('{"mounts": [{"destination": "/%s"}]}' % ("a" * 256), "longer than 255 bytes"),
     ('{"mounts": [{"destination": "%s"}]}' % ("/a" * 2049), "longer than 4096 bytes"),
-    ('{"mounts": [{"destination": "/", "source": null}]}', "mounts[0].source: not a string"),
+    ('{"mounts": [{"destination": "/", "source": 1}]}', "mounts[0].source: not a string"),
+    ('{"mounts": [{"destination": null}]}', "mounts[0]: no destination"),
     ('{"hooks": {"prestart": [{"path": []}]}}', "hooks.prestart[0].path: not a string"),
     ('{"hooks": {"\\u001b[2J": 1}}', f"hooks.{ESCAPED}: not a list"),
 )
