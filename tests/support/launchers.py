@@ -104,7 +104,11 @@ def request(
         for each in node.devices[:3]
     ]
     specification = {
-        "process": {"args": ["true"], "env": [f"LD_LIBRARY_PATH={path}"] if path else []},
+        "process": {
+            "args": ["true"],
+            "cwd": "/",
+            "env": [f"LD_LIBRARY_PATH={path}"] if path else [],
+        },
         "root": {"path": str(root)},
         "mounts": [
             {

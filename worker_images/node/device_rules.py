@@ -59,7 +59,9 @@ def _absent(request: LaunchRequest) -> Problems:
     paths = {device["path"] for _, device in request.devices}
     if launch_view.visible_devices(request):
         return
-    for name in sorted({CONTROL, MEMORY}) if request.gpus else ():
+    # CUDA alone needs the memory's device.
+    needed = (MEMORY, CONTROL) if launch_view.requests_compute(request) else (CONTROL,)
+    for name in needed if request.gpus else ():
         if f"/dev/{name}" not in paths:
             yield error(
                 "linux.devices",

@@ -11,9 +11,9 @@ from worker_images.node import launch_view
 from worker_images.node.device_rules import mig_instances
 from worker_images.node.finding import ERROR, WARNING, Problem, Problems, error, note, warning
 from worker_images.node.launch_request import LaunchRequest
-from worker_images.node.launch_view import VISIBLE
+from worker_images.node.launch_view import CAPABILITIES, VISIBLE
 
-CAPABILITIES, ALLOWED = "NVIDIA_DRIVER_CAPABILITIES", "nvproxy-allowed-driver-capabilities"
+ALLOWED = "nvproxy-allowed-driver-capabilities"
 # pkg/sentry/devices/nvproxy/nvconf/caps.go: what is allowed by default, by "all", and by its name.
 DEFAULT_CAPABILITIES = ("compute", "utility")
 ALL_CAPABILITIES = (*DEFAULT_CAPABILITIES, "graphics", "video")

@@ -10,7 +10,7 @@ from typing import Any
 
 from worker_images.node.launch_request import FALSE_VALUES, LaunchRequest
 
-VISIBLE = "NVIDIA_VISIBLE_DEVICES"
+VISIBLE, CAPABILITIES = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"
 CDI_HOOK, LEGACY_HOOK = "/nvidia-cdi-hook", "/nvidia-container-runtime-hook"
 FLAG, ROOT = "dev.gvisor.flag.", "dev.gvisor.spec.rootfs."
 NVPROXY = "dev.gvisor.internal.nvproxy"
@@ -24,7 +24,8 @@ KINDS = {
     "io.kubernetes.cri.container-type": "io.kubernetes.cri.sandbox-id",
     "io.kubernetes.cri-o.ContainerType": "io.kubernetes.cri-o.SandboxID",
 }
-
+# The value of --overlay2 without the flag.
+OVERLAY = "root:self"
 Specification = Mapping[str, Any]
 
 
@@ -82,6 +83,13 @@ def allows_nvproxy(request: LaunchRequest) -> bool:
     return by_annotation or is_enabled(request, "nvproxy")
 
 
+def requests_compute(request: LaunchRequest) -> bool:
+    """Report if programs of the container may use CUDA; it is so without the variable."""
+    words = request.environment.get(CAPABILITIES, "").split(",")
+    requested = {name.strip() for name in words} - {""}
+    return not requested or bool(requested & {"all", "compute"})
+
+
 def visible_devices(request: LaunchRequest) -> str:
     """Return NVIDIA_VISIBLE_DEVICES if runsc acts on it, which it does only with NVIDIA's hook.
 
@@ -126,5 +134,5 @@ def has_root_overlay(request: LaunchRequest) -> bool:
     if own:
         return own.get("overlay", "") != "" or own.get("type") != "bind"
     # A value is none, or MOUNTS:MEDIUM,size=SIZE; without a medium there is no overlay.
-    overlay = options(request).get("overlay2", "root:self").partition(",")[0]
+    overlay = options(request).get("overlay2", OVERLAY).partition(",")[0]
     return (overlay != "none" and not overlay.endswith(":")) or is_enabled(request, "overlay")

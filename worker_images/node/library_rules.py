@@ -2,6 +2,7 @@
 
 import platform
 import posixpath
+import re
 
 from worker_images.node import launch_view, libraries, loader
 from worker_images.node.finding import Problem, Problems, error, warning
@@ -9,7 +10,8 @@ from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.libraries import Libraries
 from worker_images.node.loader import Loader
 
-CAPABILITIES = "NVIDIA_DRIVER_CAPABILITIES"
+# NVIDIA's packages have compat, and NGC's images compat/lib and compat/lib.real.
+FORWARD = re.compile(r"compat(/lib(\.real)?)?$")
 
 
 def libcuda(request: LaunchRequest) -> Problems:
@@ -40,9 +42,8 @@ def _missing(request: LaunchRequest, found: Libraries) -> Problem:
         f"devices, but no mount of libcuda.so.{request.node.driver}"
         f"{f', only {others}' if others else ''}"
     )
-    requested = {name.strip() for name in request.environment.get(CAPABILITIES, "").split(",")}
     step = "mount the driver's files of this node: python3 -m worker_images.node bundle"
-    if requested - {""} and not requested & {"all", "compute"}:
+    if not launch_view.requests_compute(request):
         return warning("mounts", f"{problem}; only programs without CUDA work", step)
     return error("mounts", problem, step)
 
@@ -61,7 +62,7 @@ def _another(request: LaunchRequest, path: str, version: str) -> Problem:
         )
     problem = f"libcuda.so.1 is {path}, but the driver is {driver}"
     is_newer = int(version.partition(".")[0]) > int(driver.partition(".")[0])
-    if is_newer and posixpath.dirname(path).endswith("compat"):
+    if is_newer and FORWARD.search(posixpath.dirname(path)):
         return warning(
             "process.env",
             f"{problem}; NVIDIA's forward compatibility is for its data-center GPUs alone",

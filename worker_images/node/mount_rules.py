@@ -1,12 +1,10 @@
-"""The rule F12 of docs/launcher.md, on sockets, and the part of F14 on mounts and the root.
+"""The rule F12 of docs/launcher.md, on sockets, and the part of F14 on the root.
 
-gVisor release-20260622.0: runsc/cmd/sandboxsetup/gofer_mount.go, and validateMount and SafeMount in
-runsc/specutils.
+gVisor release-20260622.0: runsc/cmd/sandboxsetup/gofer_mount.go.
 """
 
 import os
 from pathlib import Path
-from typing import Any
 
 from worker_images.node import launch_view
 from worker_images.node.container_files import ContainerFiles
@@ -22,6 +20,7 @@ def sockets(request: LaunchRequest) -> Problems:
     EOF.
     """
     may_connect = launch_view.options(request).get("host-uds") in ("open", "all")
+    may_connect = may_connect or launch_view.is_enabled(request, "fsgofer-host-uds")
     before = ContainerFiles(request.root)
     for index, mount in request.mounts:
         where, source = f"mounts[{index}]", request.source(mount)
@@ -113,63 +112,3 @@ def _can_make(files: ContainerFiles, path: str) -> bool:
 
 def _is_link(folder: Path) -> bool:
     return os.path.realpath(folder) != os.path.normpath(folder)
-
-
-def mounts(request: LaunchRequest) -> Problems:
-    """Yield mounts that runsc refuses, cannot make, or makes over each other."""
-    before = ContainerFiles(request.root)
-    for index, mount in enumerate(request.specification.get("mounts") or ()):
-        where, destination = f"mounts[{index}]", mount["destination"]
-        source = request.source(mount) if launch_view.is_bind(mount) else None
-        if not destination.startswith("/"):
-            yield error(where, f"{destination} is not an absolute path", "write one")
-        if source and not destination.strip("/"):
-            yield error(where, "a bind mount at /, with which runsc ends with EOF", "remove it")
-        if not source and not mount.get("source") and _says_bind(mount):
-            yield error(where, f"a bind mount at {destination} without a source", "add its source")
-        if source:
-            yield from _bind(request, before, where, mount)
-        before.add(index, destination, source)
-    yield from _hidden(before)
-
-
-def _says_bind(mount: dict[str, Any]) -> bool:
-    return mount.get("type") == "bind" or bool({"bind", "rbind"} & {*(mount.get("options") or ())})
-
-
-def _bind(
-    request: LaunchRequest, before: ContainerFiles, where: str, mount: dict[str, Any]
-) -> Problems:
-    source = request.source(mount)
-    if shared := {"shared", "rshared"} & {*(mount.get("options") or ())}:
-        yield error(where, f"runsc refuses the option {min(shared)}", "use rprivate or rslave")
-    there = before.behind(before.resolve(mount["destination"]))
-    if not source.exists():
-        if not is_service(source):
-            yield error(
-                where,
-                f"{source} does not exist, with which runsc ends with EOF",
-                "remove the mount, or create its source",
-            )
-    elif there and there.exists() and there.is_dir() != source.is_dir():
-        kinds = ("a folder", "a file") if source.is_dir() else ("a file", "a folder")
-        yield error(
-            where,
-            f"{source} is {kinds[0]}, but {mount['destination']} is {kinds[1]}, with which runsc"
-            " ends with EOF",
-            "use another destination",
-        )
-
-
-def _hidden(files: ContainerFiles) -> Problems:
-    """Yield mounts that a later one hides: runsc opens the later one's file in their place."""
-    for destination, (index, source) in files.mounts.items():
-        seen = files.behind(destination)
-        if source and source.exists() and seen != source:
-            is_there = seen is not None and seen.exists()
-            effect = "programs see its file" if is_there else "runsc ends with EOF"
-            yield (warning if is_there else error)(
-                f"mounts[{index}]",
-                f"a later mount hides {destination}: {effect}",
-                "write mounts of folders before those of files in them",
-            )

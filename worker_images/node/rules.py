@@ -7,6 +7,7 @@ from worker_images.docstrings import summary
 from worker_images.node import (
     binary,
     device_rules,
+    flag_rules,
     hook_rules,
     library_rules,
     mount_rules,
@@ -36,7 +37,7 @@ def runsc_binary(request: LaunchRequest) -> Problems:
 
 
 RULES = (
-    Rule("F3", specification_rules.forced_abi),
+    Rule("F3", flag_rules.forced_abi),
     Rule("F4", library_rules.libcuda),
     Rule("F5", library_rules.library_path),
     Rule("F6", hook_rules.capabilities),

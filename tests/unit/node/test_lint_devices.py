@@ -169,3 +169,18 @@ def test_root_that_does_not_exist_opens_none() -> None:
 def test_folder_of_devices_for_a_container_without_a_gpu_is_valid(valid: LaunchRequest) -> None:
     mount = add_mount("/dev", destination="/dev")
     assert answers(changed(changed(valid, mount), devices())) == ["F10 note"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("utility", []), ("compute", ["F7 error"]), ("", ["F7 error"])]
+)
+def test_memory_device_is_needed_only_for_cuda(
+    value: str, expected: list[str], valid: LaunchRequest
+) -> None:
+    """nvidia-smi works without it."""
+
+    def change(specification: dict[str, Any]) -> None:
+        devices(CONTROL, GPU)(specification)
+        specification["process"]["env"].append(f"NVIDIA_DRIVER_CAPABILITIES={value}")
+
+    assert answers(changed(valid, change)) == expected

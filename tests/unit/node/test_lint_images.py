@@ -43,7 +43,7 @@ def request_of(tmp_path: Path) -> Callable[..., LaunchRequest]:
             for name in (f"libcuda.so.{DRIVER}", "libcuda.so.1")
         ]
         specification = {
-            "process": {"args": ["true"], "env": [*pairs]},
+            "process": {"args": ["true"], "cwd": "/", "env": [*pairs]},
             "root": {"path": str(root)},
             "mounts": mounts,
             "linux": {"devices": devices},
@@ -64,6 +64,7 @@ def answers(found: LaunchRequest) -> list[str]:
 def hooks(path: Path, *each: dict[str, Any]) -> dict[str, Any]:
     """Return hooks of the stage createContainer with a program that exists."""
     files(path.parent, path.name)
+    path.chmod(0o755)
     return {"createContainer": [{"path": str(path), **hook} for hook in each]}
 
 
@@ -87,6 +88,7 @@ def test_stub_of_the_toolkit_is_an_error_only_if_it_is_loaded(
     [
         ("590.48.01", COMPAT, ["F4 warning"]),
         ("590.48.01", "/opt/conda/cuda-compat", ["F4 warning"]),
+        ("590.48.01", "/usr/local/cuda-13.1/compat/lib.real", ["F4 warning"]),
         ("590.48.01", "/opt/driver", ["F4 error"]),
         ("580.200.01", COMPAT, ["F4 error"]),
         ("550.54.15", COMPAT, ["F4 error"]),

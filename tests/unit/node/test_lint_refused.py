@@ -1,5 +1,7 @@
 """The linter finds what runsc refuses in a specification (rule F14)."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.specifications import (
@@ -8,6 +10,7 @@ from tests.support.specifications import (
     add_mount,
     changed,
 )
+from worker_images import files
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.launch_view import ROOT
 from worker_images.node.lint import violations
@@ -60,7 +63,7 @@ REFUSED: tuple[tuple[str, Change], ...] = (
         "'none' is not a medium of an overlay",
         annotated(ROOT, source="/x", type="bind", overlay="none"),
     ),
-    ("without --allow-rootfs-tar-annotation", annotated("dev.gvisor.tar.rootfs.", upper="")),
+    ("without --allow-rootfs-tar-annotation", annotated("dev.gvisor.tar.rootfs.", upper="/x")),
     (
         "'pod', but runsc takes sandbox or container",
         annotated("io.kubernetes.cri-o.", ContainerType="pod"),
@@ -71,6 +74,31 @@ REFUSED: tuple[tuple[str, Change], ...] = (
     ),
     ("'bin/true' is not an absolute path", add_hook("prestart", "bin/true")),
     ("'nvidia-ctk' is not an absolute path", add_hook("createRuntime", "nvidia-ctk")),
+    ("no working folder", lambda specification: specification["process"].pop("cwd")),
+    (
+        "'workspace' is not an absolute path",
+        lambda specification: specification["process"].update(cwd="workspace"),
+    ),
+    (
+        "runsc does not know RLIMIT_MEMLOCKED",
+        lambda specification: specification["process"].update(
+            rlimits=[{"type": "RLIMIT_MEMLOCKED", "soft": 1, "hard": 1}]
+        ),
+    ),
+    ("runsc does not support it", lambda specification: specification.update(windows={})),
+    (
+        "/none does not exist, with which runsc fails",
+        lambda specification: specification["linux"]["namespaces"].append(
+            {"type": "network", "path": "/none"}
+        ),
+    ),
+    (
+        "a timeout of 0 seconds",
+        lambda specification: specification.update(
+            hooks={"createRuntime": [{"path": "/bin/true", "timeout": 0}]}
+        ),
+    ),
+    ("pyproject.toml is not executable", add_hook("prestart", f"{files.ROOT}/pyproject.toml")),
     (
         "/none does not exist here",
         lambda specification: specification["root"].update(path="/none"),
@@ -88,3 +116,12 @@ def test_specification_that_runsc_refuses_violates_one_rule(
     assert found.rule == "F14"
     assert problem in found.problem
     assert found.step
+
+
+@pytest.mark.parametrize("network", ["none", "host"])
+def test_namespace_is_not_opened_without_a_network_of_its_own(
+    network: str, valid: LaunchRequest
+) -> None:
+    missing = {"type": "network", "path": "/none"}
+    request = changed(valid, lambda each: each["linux"]["namespaces"].append(missing))
+    assert violations(replace(request, flags=(f"--network={network}",))) == ()

@@ -68,7 +68,7 @@ def test_valid_specification_has_no_violation(
 
 
 def test_container_without_a_gpu_has_no_violation(valid: LaunchRequest) -> None:
-    process = {"args": ["true"], "env": None}
+    process = {"args": ["true"], "env": None, "cwd": "/"}
     root = {"path": str(valid.root)}
     without = {"process": process, "root": root, "linux": None, "hooks": None, "mounts": None}
     assert violations(replace(valid, specification=without)) == ()

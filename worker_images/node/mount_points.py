@@ -1,0 +1,134 @@
+"""The part of rule F14 of docs/launcher.md on mounts.
+
+gVisor release-20260622.0: validateMount and SafeMount in runsc/specutils, parseSize in
+pkg/sentry/fsimpl/tmpfs, and the files of pkg/sentry/fsimpl/proc.
+"""
+
+import posixpath
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from worker_images.node import launch_view, mount_rules
+from worker_images.node.container_files import ContainerFiles
+from worker_images.node.finding import Problems, error, warning
+from worker_images.node.launch_request import LaunchRequest
+
+PROPAGATIONS = frozenset(
+    {"private", "rprivate", "slave", "rslave", "unbindable", "runbindable"}
+)
+SIZE = re.compile("[0-9]+[kKmMgGtTpPeE%]?")
+# nvproxy's own file.
+PARAMETERS = "/proc/driver/nvidia/params"
+
+
+def mounts(request: LaunchRequest) -> Problems:
+    """Yield mounts that runsc refuses, cannot make, or makes over each other."""
+    before = ContainerFiles(request.root)
+    for index, mount in enumerate(request.specification.get("mounts") or ()):
+        where, destination = f"mounts[{index}]", mount["destination"]
+        source = request.source(mount) if launch_view.is_bind(mount) else None
+        if not destination.startswith("/"):
+            yield error(where, f"{destination} is not an absolute path", "write one")
+        if source and not destination.strip("/"):
+            yield error(where, "a bind mount at /, with which runsc ends with EOF", "remove it")
+        if not source and not mount.get("source") and _says_bind(mount):
+            yield error(where, f"a bind mount at {destination} without a source", "add its source")
+        yield from _destination(before, where, destination)
+        if mount.get("type") == "tmpfs" and not source:
+            yield from _size(where, mount)
+        if source:
+            yield from _bind(request, before, where, mount)
+            yield from _in_proc(where, destination, source)
+        before.add(index, destination, source)
+    yield from _hidden(before)
+
+
+def _destination(before: ContainerFiles, where: str, destination: str) -> Problems:
+    """Yield a destination at which runsc cannot make a mount point."""
+    resolved = PurePosixPath(before.resolve(destination))
+    for path in (resolved, *resolved.parents):
+        there = before.behind(str(path)) if str(path) not in before.mounts else None
+        if there and there.is_symlink():
+            yield error(
+                where,
+                f"{path} is a loop of links, with which runsc ends with EOF",
+                "use another destination",
+            )
+        elif path != resolved and there and there.is_file():
+            yield error(
+                where,
+                f"{path} is a file, below which runsc cannot mount: it ends with EOF",
+                "use another destination",
+            )
+
+
+def _size(where: str, mount: dict[str, Any]) -> Problems:
+    for option in mount.get("options") or ():
+        name, _, size = option.partition("=")
+        if name == "size" and not SIZE.fullmatch(size):
+            yield error(
+                where,
+                f"{option}, which runsc refuses as an invalid argument",
+                "write a number with k, m, g, t, p, e or %, such as size=64m",
+            )
+
+
+def _in_proc(where: str, destination: str, source: Path) -> Problems:
+    """Yield a file of the driver in /proc that the sandbox does not have; folders it can make."""
+    path = posixpath.normpath(destination)
+    if path.startswith("/proc/driver/") and path != PARAMETERS and source.is_file():
+        yield error(
+            where,
+            f"the sandbox's /proc has no {path}, and runsc cannot create a file in it",
+            "remove the mount; the driver's version is in the name of libcuda.so.VERSION",
+        )
+
+
+def _says_bind(mount: dict[str, Any]) -> bool:
+    return mount.get("type") == "bind" or bool({"bind", "rbind"} & {*(mount.get("options") or ())})
+
+
+def _bind(
+    request: LaunchRequest, before: ContainerFiles, where: str, mount: dict[str, Any]
+) -> Problems:
+    source = request.source(mount)
+    if shared := {"shared", "rshared"} & {*(mount.get("options") or ())}:
+        yield error(where, f"runsc refuses the option {min(shared)}", "use rprivate or rslave")
+    propagations = [each for each in mount.get("options") or () if each in PROPAGATIONS]
+    if len({each.removeprefix("r") for each in propagations}) > 1:
+        yield error(
+            where,
+            f"{' and '.join(propagations)} exclude each other, with which runsc ends with EOF",
+            "write one",
+        )
+    there = before.behind(before.resolve(mount["destination"]))
+    if not source.exists():
+        if not mount_rules.is_service(source):
+            yield error(
+                where,
+                f"{source} does not exist, with which runsc ends with EOF",
+                "remove the mount, or create its source",
+            )
+    elif there and there.exists() and there.is_dir() != source.is_dir():
+        kinds = ("a folder", "a file") if source.is_dir() else ("a file", "a folder")
+        yield error(
+            where,
+            f"{source} is {kinds[0]}, but {mount['destination']} is {kinds[1]}, with which runsc"
+            " ends with EOF",
+            "use another destination",
+        )
+
+
+def _hidden(files: ContainerFiles) -> Problems:
+    """Yield mounts that a later one hides: runsc opens the later one's file in their place."""
+    for destination, (index, source) in files.mounts.items():
+        seen = files.behind(destination)
+        if source and source.exists() and seen != source:
+            is_there = seen is not None and seen.exists()
+            effect = "programs see its file" if is_there else "runsc ends with EOF"
+            yield (warning if is_there else error)(
+                f"mounts[{index}]",
+                f"a later mount hides {destination}: {effect}",
+                "write mounts of folders before those of files in them",
+            )
