@@ -174,11 +174,21 @@ def foreign_nodes(request: LaunchRequest) -> Problems:
                     " such images",
                 )
     for index, mount in request.mounts:
-        if _clean(mount["destination"]) == "/dev" and "nodev" not in (mount.get("options") or ()):
+        destination, source = mount["destination"], request.source(mount)
+        if "nodev" in (mount.get("options") or ()):
+            continue
+        if _clean(destination) == "/dev" or os.path.realpath(source) in ("/", "/dev"):
             yield warning(
                 f"mounts[{index}]",
-                f"{mount.get('source', '')} at /dev lets a program open every GPU in it",
-                "mount a tmpfs there; runsc makes the devices of linux.devices",
+                f"{mount.get('source', '')} at {destination} lets a program open every GPU in it",
+                "mount only the folders that programs need, with nodev; runsc makes the devices of"
+                " linux.devices",
+            )
+        elif SERVED.fullmatch(str(source)) and not SERVED.fullmatch(_clean(destination)):
+            yield warning(
+                f"mounts[{index}]",
+                f"{source} at {destination} lets a program open that GPU",
+                "remove the mount, and write the device into linux.devices",
             )
 
 

@@ -14,9 +14,7 @@ from worker_images.node.container_files import ContainerFiles
 from worker_images.node.finding import Problems, error, warning
 from worker_images.node.launch_request import LaunchRequest
 
-PROPAGATIONS = frozenset(
-    {"private", "rprivate", "slave", "rslave", "unbindable", "runbindable"}
-)
+PROPAGATIONS = frozenset({"private", "rprivate", "slave", "rslave", "unbindable", "runbindable"})
 SIZE = re.compile("[0-9]+[kKmMgGtTpPeE%]?")
 # nvproxy's own file.
 PARAMETERS = "/proc/driver/nvidia/params"
@@ -47,7 +45,8 @@ def mounts(request: LaunchRequest) -> Problems:
 def _destination(before: ContainerFiles, where: str, destination: str) -> Problems:
     """Yield a destination at which runsc cannot make a mount point."""
     resolved = PurePosixPath(before.resolve(destination))
-    for path in (resolved, *resolved.parents):
+    # The last parent is the root.
+    for path in (resolved, *resolved.parents)[:-1]:
         there = before.behind(str(path)) if str(path) not in before.mounts else None
         if there and there.is_symlink():
             yield error(

@@ -98,9 +98,7 @@ _CPU: Shape = {
     **dict.fromkeys(("cpus", "mems"), _text),
 }
 _RESOURCES: Shape = {
-    "devices": [
-        {"allow": _flag, "type": _text, "major": _int64, "minor": _int64, "access": _text}
-    ],
+    "devices": [{"allow": _flag, "type": _text, "major": _int64, "minor": _int64, "access": _text}],
     "memory": _MEMORY,
     "cpu": _CPU,
     "pids": {"limit": _int64},

@@ -184,3 +184,13 @@ def test_memory_device_is_needed_only_for_cuda(
         specification["process"]["env"].append(f"NVIDIA_DRIVER_CAPABILITIES={value}")
 
     assert answers(changed(valid, change)) == expected
+
+
+@pytest.mark.parametrize("source", ["/", "/dev"])
+def test_folder_with_the_nodes_devices_is_a_warning_at_each_destination(
+    source: str, valid: LaunchRequest
+) -> None:
+    mount = add_mount(source, destination="/host", options=["rbind", "ro"])
+    assert answers(changed(valid, mount)) == ["F13 warning"]
+    closed = add_mount(source, destination="/host", options=["rbind", "nodev"])
+    assert answers(changed(valid, closed)) == []
