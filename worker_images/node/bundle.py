@@ -9,6 +9,7 @@ from typing import Any
 
 from worker_images.errors import UsageError
 from worker_images.files import write_atomic
+from worker_images.node import bundle_mounts
 from worker_images.node.node import Node
 from worker_images.node.shared_object import soname
 from worker_images.node.spec import Container, specification, with_capabilities
@@ -18,9 +19,11 @@ from worker_images.untrusted import shown
 def write(node: Node, container: Container, bundle: Path, host: str = "") -> dict[str, Any]:
     """Write the bundle's folder and files, and return the specification.
 
-    Raises SpecError, OSError, and UsageError for a link or another file in the place of its own.
+    Raises SpecError, OSError, and UsageError for a link or another file in the place of its own,
+    and for a mount that hides the driver.
     """
     config = specification(node, container, bundle.resolve(), host)
+    bundle_mounts.check_destinations(container, config)
     text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
     _check_encoding(text)
     _check_places(bundle)

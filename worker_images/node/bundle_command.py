@@ -7,7 +7,7 @@ from pathlib import Path
 
 from worker_images.model.drivers.advice import UNSERVABLE
 from worker_images.model.drivers.kernel import VERSION
-from worker_images.node import bundle, bundle_report, driver_lists, limits, mig, node
+from worker_images.node import bundle, bundle_mounts, bundle_report, driver_lists, limits, mig, node
 from worker_images.node.command import OK, Command, Log
 from worker_images.node.limits import Limits
 from worker_images.node.node import Node
@@ -194,6 +194,7 @@ def _bundle(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
         Limits(arguments.memory, arguments.cpus, arguments.pids),
         arguments.capabilities,
     )
+    bundle_mounts.check_sources(container)
     bundle.write(this_node, container, arguments.into, arguments.host)
     found = bundle_report.report(this_node, container, arguments.into)
     return OK, json.dumps(found, indent=1) if arguments.json else bundle_report.text(found)
