@@ -15,9 +15,11 @@ SHOWN_BEFORE = 100
 # Events of one pod are this near to each other in the output of kubectl describe.
 EVENTS_CHARACTERS = 64 << 10
 # Lines that repeat what the user wrote or the program did: system calls, which fail for many
-# reasons, and the program's arguments.
+# reasons, the program's arguments, and commands in a shell, some of which search for a message.
 REPEATED = re.compile(
     r"strace\.go:\d|specutils\.go:\d{1,6}\] Spec:|\] EXEC: \[\]string\{|cli\.go:\d{1,6}\] Args: \["
+    r"|\bgrep (?:-[\w-]{1,20} ){0,4}['\"]"
+    r"|^(?:[$#]|\+{1,9}|\[?[\w.-]{1,40}@[\w.-]{1,60}[: ][^\n$#]{0,80}[$#]) "
 )
 # The specification in a log of glog's format has many lines.
 SPECIFICATION = re.compile(r"specutils\.go:\d{1,6}\] Spec:\n\{\n(?: [^\n]*\n)*")
@@ -74,8 +76,8 @@ def own(matches: Iterable[re.Match[str]]) -> Iterator[re.Match[str]]:
             found = SPECIFICATION.finditer(match.string)
             specifications = Spans(each.span() for each in found)
         begin = match.string.rfind("\n", 0, match.start()) + 1
-        is_repeated = REPEATED.search(match.string, begin, begin + SHOWN_BEFORE)
-        if not is_repeated and not specifications.overlap(match):
+        line = match.string[begin : begin + SHOWN_BEFORE].partition("\n")[0]
+        if not REPEATED.search(line) and not specifications.overlap(match):
             yield match
 
 

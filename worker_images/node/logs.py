@@ -8,8 +8,17 @@ from pathlib import Path
 
 # The name of a log as runsc writes it below --debug-log=FOLDER/: time and command.
 STAMP = re.compile(r"(\d{8}-\d{6}(?:\.\d{1,9})?)\.([a-z-]{1,40})")
-# Commands that begin a run, and those of which a run has one.
-BEGINS, ONCE = ("run", "create", "restore", "do"), ("boot", "gofer")
+# The name of a log below %ID%/, as documents of containerd's shim write it.
+NAME = re.compile(r"(?:gvisor|runsc)\.([a-z-]{1,40})\.(?:log|txt)")
+# Commands that can begin a run, and those of which a sandbox with one container has one.
+BEGINS, BOOT, ONCE = ("run", "create", "restore", "do"), "boot", ("boot", "gofer")
+# The log of a command that creates a sandbox, or that failed without one. A later container of a
+# pod joins the pod's sandbox by calls.
+OWN = re.compile(
+    rb"Creating new sandbox for container"
+    rb"|FATAL ERROR: (?![^\n]{0,2000}(?:urpc method|control server))"
+)
+HEAD_BYTES = 1 << 20
 FORMAT = "%Y%m%d-%H%M%S"
 STANDARD_INPUT = Path("-")
 
@@ -26,7 +35,8 @@ def runs(paths: Sequence[Path]) -> tuple[Run, ...]:
     """The runs of files and of folders, newest first.
 
     Files whose names have no time are one run for each folder. They belong to the newest run if
-    they were named, or lie beside logs with a time.
+    they were named, or lie beside logs with a time. The logs of a pod's later containers belong to
+    the run of a sandbox.
     """
     named = [path for path in paths if not path.is_dir()]
     files = [
@@ -44,7 +54,7 @@ def runs(paths: Sequence[Path]) -> tuple[Run, ...]:
             loose.append(file)
         elif file not in stamped:
             folders.setdefault(file.parent, []).append(file)
-    found = [*_stamped(stamped), *(_of_folder(each) for each in folders.values())]
+    found = [*_stamped(stamped), *_of_folders(folders.values())]
     found.sort(key=lambda run: run.time, reverse=True)
     if not found:
         return (Run("", tuple(loose)),) if loose else ()
@@ -55,13 +65,28 @@ def runs(paths: Sequence[Path]) -> tuple[Run, ...]:
 def _stamped(files: Iterable[Path]) -> Iterable[Run]:
     """Runs of files with a time and a command in their names."""
     groups: list[list[tuple[str, str, Path]]] = []
-    for stamp, command, file in sorted(map(_parts, files), key=_order):
-        commands = {each for _, each, _ in groups[-1]} if groups else set()
-        begins = command in BEGINS or (command in ONCE and command in commands)
-        if not groups or begins:
+    rows = sorted(map(_parts, files), key=_order)
+    commands = [command for _, command, _ in rows]
+    has_boots = BOOT in commands
+    for index, (stamp, command, file) in enumerate(rows):
+        present = {each for _, each, _ in groups[-1]} if groups else set()
+        can_begin = command in BEGINS or (command in ONCE and command in present)
+        if not groups or (can_begin and (not has_boots or _has_sandbox(commands[index:], file))):
             groups.append([])
         groups[-1].append((stamp, command, file))
     return [Run(group[0][0], tuple(file for _, _, file in group)) for group in groups]
+
+
+def _has_sandbox(commands: Sequence[str], file: Path) -> bool:
+    """Whether the first of the commands has its own sandbox: its boot follows, or it says so."""
+    first = commands[0]
+    following = next((each for each in commands[1:] if each in (*BEGINS, BOOT)), "")
+    return BOOT in (first, following) or (first in BEGINS and _says_so(file))
+
+
+def _says_so(file: Path) -> bool:
+    with file.open("rb") as log:
+        return bool(OWN.search(log.read(HEAD_BYTES)))
 
 
 def _order(parts: tuple[str, str, Path]) -> tuple[str, bool, str, Path]:
@@ -75,6 +100,31 @@ def _parts(file: Path) -> tuple[str, str, Path]:
     return (found[1], found[2], file) if found else ("", "", file)
 
 
-def _of_folder(files: Sequence[Path]) -> Run:
-    newest = max(file.stat().st_mtime for file in files)
-    return Run(time.strftime(FORMAT, time.localtime(newest)), tuple(files))
+def _of_folders(folders: Iterable[list[Path]]) -> Iterable[Run]:
+    """A run for each folder; a later container's files belong to the sandbox nearest in time."""
+    rows = list(folders)
+    sandboxes = [(_newest(files), files) for files in rows if BOOT in _commands(files)]
+    later = [files for files in rows if sandboxes and _is_later_container(files)]
+    for files in later:
+        _nearest(_newest(files), sandboxes).extend(files)
+    for files in rows:
+        if files not in later:
+            yield Run(time.strftime(FORMAT, time.localtime(_newest(files))), tuple(files))
+
+
+def _is_later_container(files: Iterable[Path]) -> bool:
+    commands = _commands(files)
+    begins = [commands[each] for each in BEGINS if each in commands]
+    return bool(commands) and BOOT not in commands and not any(map(_says_so, begins))
+
+
+def _commands(files: Iterable[Path]) -> dict[str, Path]:
+    return {found[1]: file for file in files if (found := NAME.fullmatch(file.name))}
+
+
+def _nearest(moment: float, rows: Iterable[tuple[float, list[Path]]]) -> list[Path]:
+    return min(rows, key=lambda row: abs(row[0] - moment))[1]
+
+
+def _newest(files: Iterable[Path]) -> float:
+    return max(file.stat().st_mtime for file in files)

@@ -26,6 +26,8 @@ NAMED = (
     ("failed to open /dev/nvidiactl: no such device", ": no such device"),
     ('disallowed driver capabilities requested: "graphics,video" (', "allow: graphics,video"),
     ('invalid "MIG-1c02" in NVIDIA_VISIBLE_DEVICES "MIG-1c02"', "names MIG-1c02;"),
+    ('invalid "0:1" in NVIDIA_VISIBLE_DEVICES "0:1"', "names 0:1;"),
+    ('invalid "" in NVIDIA_VISIBLE_DEVICES "0,,1"', "contains '',"),
     ('failure executing hook "/usr/bin/nvidia-ctk", err', "the hook /usr/bin/nvidia-ctk failed"),
 )
 UNRELATED = (

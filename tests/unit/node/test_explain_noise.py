@@ -59,9 +59,33 @@ ANSWERS: dict[str, tuple[list[str], list[str]]] = {
     "98-stale-driver-file": (["stale driver files"], ["mounts /usr/lib/x86_64-linux-gnu/libcuda"]),
     "99-no-gpu-on-node.log": (["no devices"], ["the worker itself cannot open /dev/nvidiactl"]),
     "97-systemd-lost-devices.log": (["NVML refused", "call refused"], ["recreate the container"]),
+    "100-tensorflow-no-cudart.log": (["no libcudart"], ["pip install tensorflow[and-cuda]"]),
+    "101-oomkilled-false.log": ([], [NO_CAUSE, "ValueError: model revision not found"]),
+    "102-full-disk-nccl-tests.log": ([], [NO_CAUSE]),
+    "103-xid-45-healthy-teardown.log": ([], [NO_CAUSE]),
+    "104-visible-devices-blank.log": (["visible devices"], ["contains ' 1'", "such as 0,1"]),
+    "105-committed-image-empty-libcuda.log": (["empty libcuda"], ["build the image with runc"]),
+    "106-web-app-subsystem.log": ([], [NO_CAUSE]),
+    "107-kata-no-kvm.log": ([], [NO_CAUSE]),
+    "108-programs-without-namespaces.log": ([], [NO_CAUSE]),
+    "109-metrics-of-reasons.log": ([], [NO_CAUSE]),
+    "110-xid-48-then-45.log": (["GPU lost"], ["110-xid-48-then-45.log:1"]),
+    "111-xid-79-then-launch-failed.log": (
+        ["GPU lost", "program error on the GPU"],
+        ["fallen off the bus"],
+    ),
+    "112-terminal-with-greps.log": ([], [NO_CAUSE, "requests.exceptions.ConnectionError"]),
+    "113-rootless-docker.log": ([], [NO_CAUSE]),
+    "114-full-disk-libnccl.log": ([], [NO_CAUSE]),
+    "115-pod-container-joins-sandbox": (["nvproxy off in the sandbox"], ["9a1sandbox"]),
+    "116-pod-one-folder": (["missing capability"], ["compute,utility,video"]),
 }
 # Logs with a line that looks like an error beside the cause.
-WITH_MORE = ("81-dra-panic.log", "89-restore-killed-by-panic.log")
+WITH_MORE = (
+    "81-dra-panic.log",
+    "89-restore-killed-by-panic.log",
+    "115-pod-container-joins-sandbox",
+)
 # Words that were taken for a cause where none is.
 UNRELATED = (
     "urllib.error.HTTPError: HTTP Error 304: Not Modified",
@@ -80,6 +104,24 @@ UNRELATED = (
     "I1 cli.go:274] Args: [runsc exec a1 python3 -c print('CUDA out of memory')]",
     '{"log":"strace.go:605] [1:1] python3 X write(2, \\"libcuda.so.1: cannot open shared object',
     '{"msg":"specutils.go:133] Spec:\\n{ \\"args\\": [\\"echo CUDA out of memory\\"] }"}',
+    "infer-3 exited OOMKilled=false ExitCode=1",
+    "&{Status:exited Restarting:false OOMKilled:false Dead:false}",
+    'kube_pod_last_terminated_reason{pod="a",reason="OOMKilled"} 0',
+    "NVRM: Xid (PCI:0000:3b:00): 45, pid=88213, name=exe, Ch 00000008",
+    "[rootlesskit:parent] error: fork/exec /proc/self/exe: operation not permitted",
+    "Error: unshare: operation not permitted",
+    "running `/usr/bin/newuidmap 41 0`: newuidmap: write to uid_map failed: not permitted",
+    "tar: nccl-tests/build/all_reduce_perf: Cannot write: No space left on device",
+    "auth: session subsystem not yet initialized, retry in 1s",
+    "unable to attach or mount volumes: failed to process volumes=[models]: permission denied",
+    "emulator: CPU acceleration status: /dev/kvm: no such file or directory",
+    "render: chrome failed to start: signal: bad system call (core dumped)",
+    "root@gpu-a:~# dmesg -T | grep -E 'fallen off the bus|NVRM: RmInitAdapter failed'",
+    "$ journalctl -u containerd | grep -c 'CUDA out of memory'",
+    "prerun failed: setting up cgroup: open /sys/fs/cgroup/cgroup.procs: permission denied",
+    "strace: ptrace(PTRACE_TRACEME): operation not permitted",
+    "adb: No devices were found",
+    "loaded rule expr=\"increase(xid{msg='GPU has fallen off the bus'}[5m])\" state=inactive",
 )
 
 
