@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from worker_images.node import launch_view
 from worker_images.node.finding import Problems, error
 from worker_images.node.flag_rules import MEDIUM
-from worker_images.node.launch_request import LaunchRequest
-from worker_images.node.launch_view import BUNDLE, KINDS, ROOT
+from worker_images.node.launch_request import ROOT, LaunchRequest
+from worker_images.node.launch_view import BUNDLE, KINDS
 
 MOUNT = "dev.gvisor.spec.mount."
 TAR = "dev.gvisor.tar.rootfs.upper"
@@ -52,38 +52,37 @@ def _kind(request: LaunchRequest) -> Problems:
 
 
 def _root_annotations(request: LaunchRequest) -> Problems:
-    found = launch_view.annotations(request)
-    own = {name.removeprefix(ROOT) for name in found if name.startswith(ROOT)}
-    if own and not {"source", "type"} <= own:
+    own = launch_view.root_annotations(request)
+    if own and not {"source", "type"} <= own.keys():
         yield error(
             f"annotations.{ROOT}{min(own)}",
             f"runsc refuses it without {ROOT}source and {ROOT}type",
             "add them, or remove it",
         )
-    if (kind := found.get(f"{ROOT}type", "bind")) not in ("bind", "erofs"):
+    if (kind := own.get("type", "bind")) not in ("bind", "erofs"):
         problem = f"{kind!r}, but runsc takes bind or erofs"
         yield error(f"annotations.{ROOT}type", problem, "write one")
-    if not (source := found.get(f"{ROOT}source", "/")).startswith("/"):
+    if not (source := own.get("source", "/")).startswith("/"):
         problem = f"{source!r} is not an absolute path, which runsc refuses"
         yield error(f"annotations.{ROOT}source", problem, "write one")
-    medium = found.get(f"{ROOT}overlay", "")
+    medium = own.get("overlay", "")
     if not MEDIUM.fullmatch(medium):
         yield error(
             f"annotations.{ROOT}overlay",
             f"{medium!r} is not a medium of an overlay",
             "use self, memory, or no text for no overlay",
         )
-    if unknown := sorted(own - ROOT_KEYS):
+    if unknown := sorted(own.keys() - ROOT_KEYS):
         yield error(
             f"annotations.{ROOT}{unknown[0]}",
             "runsc does not know it, and refuses it",
             f"use {', '.join(sorted(ROOT_KEYS))}; a size is {ROOT}options size=SIZE",
         )
-    options = found.get(f"{ROOT}options", "size=1g")
+    options = own.get("options", "size=1g")
     if not ROOT_OPTIONS.fullmatch(options):
         problem = f"{options!r} is not size=SIZE, which runsc refuses"
         yield error(f"annotations.{ROOT}options", problem, "write size=SIZE, such as size=10g")
-    if (directfs := found.get(f"{ROOT}directfs", "off")) not in ("default", "off"):
+    if (directfs := own.get("directfs", "off")) not in ("default", "off"):
         problem = f"{directfs!r}, but runsc takes default or off"
         yield error(f"annotations.{ROOT}directfs", problem, "write one")
 

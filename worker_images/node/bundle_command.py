@@ -7,16 +7,21 @@ from pathlib import Path
 
 from worker_images.model.drivers.advice import UNSERVABLE
 from worker_images.model.drivers.kernel import VERSION
-from worker_images.node import bundle, bundle_mounts, bundle_report, driver_lists, limits, mig, node
+from worker_images.node import (
+    bundle,
+    bundle_mounts,
+    bundle_report,
+    driver_capabilities,
+    limits,
+    mig,
+    node,
+)
 from worker_images.node.command import OK, Command, Log
 from worker_images.node.limits import Limits
 from worker_images.node.node import Node
 from worker_images.node.selection import FORMS, NONE, SpecError
 from worker_images.node.spec import Container
 
-# What runsc allows beyond NVIDIA's capabilities, and what it never allows (nvconf/caps.go).
-PRIVILEGED = ("profiling", "fabric-imex-mgmt")
-UNSUPPORTED = ("display", "ngx", "compat32")
 PROGRAM = "python3 -m worker_images.node bundle"
 EXAMPLES = f"""--rootfs /run/rootfs --into /run/bundle -- python3 train.py
   {PROGRAM} --gpus 0,2 --memory 64g \\
@@ -76,11 +81,11 @@ def _limit(parse: Callable[[str], float]) -> Callable[[str], float]:
 
 def _capabilities(text: str) -> tuple[str, ...]:
     """Parse names of capabilities; all is those of NVIDIA that runsc has."""
-    known = (*driver_lists.CLASSES, *PRIVILEGED)
+    known, of_all = driver_capabilities.SUPPORTED, driver_capabilities.ALL
     words = [word.strip() for word in text.split(",")]
-    found = [name for word in words for name in (driver_lists.CLASSES if word == "all" else [word])]
+    found = [name for word in words for name in (of_all if word == "all" else [word])]
     for name in found:
-        if name in UNSUPPORTED:
+        if name in driver_capabilities.UNSUPPORTED:
             raise argparse.ArgumentTypeError(f"runsc does not support the capability {name}")
         if name not in known:
             raise argparse.ArgumentTypeError(
@@ -145,7 +150,7 @@ def _add_driver_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--capabilities",
         type=_capabilities,
-        default=driver_lists.DEFAULT,
+        default=driver_capabilities.DEFAULT,
         metavar="NAMES",
         help="the parts of the driver: compute, utility, graphics, video, all (of these),"
         " profiling, fabric-imex-mgmt; default: compute,utility",

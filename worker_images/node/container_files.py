@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from worker_images.node.inside import MAX_LINKS
 from worker_images.node.launch_request import LaunchRequest
-from worker_images.node.launch_view import is_bind
+from worker_images.node.launch_view import bind_source
 
-# As Linux has it, and the parts of a path that links make longer.
-MAX_LINKS, MAX_PARTS = 40, 1000
+# The parts of a path that links make longer.
+MAX_PARTS = 1000
 
 
 @dataclass
@@ -27,9 +28,7 @@ class ContainerFiles:
         """Return the files of a container."""
         files = cls(request.root)
         for index, mount in enumerate(request.specification.get("mounts") or ()):
-            files.add(
-                index, mount["destination"], request.source(mount) if is_bind(mount) else None
-            )
+            files.add(index, mount["destination"], bind_source(request, mount))
         return files
 
     def add(self, index: int, destination: str, source: Path | None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from worker_images.node import device_access, launch_view
+from worker_images.node import device_access, driver_capabilities, launch_view
 from worker_images.node.finding import Problem, Problems, error, note, warning
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.node import CONTROL, CONTROL_MINOR, FRONTEND_MAJOR, GPU, MEMORY
@@ -131,7 +131,7 @@ def _fixed(name: str) -> tuple[int, int]:
 
 def mig_instances(request: LaunchRequest) -> set[str]:
     """Return the devices that belong to instances of MIG."""
-    allowed = launch_view.options(request).get("nvproxy-allowed-driver-capabilities", "")
+    allowed = launch_view.options(request).get(driver_capabilities.ALLOWED, "")
     if "fabric-imex-mgmt" in allowed:
         return set()
     paths = {device["path"] for _, device in request.devices}

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
-DEFAULT = ("compute", "utility")
 # A library of the driver that no class names, such as one of a newer driver, is taken with this.
 FIRST = "compute"
 OTHER_DRIVER = re.compile(r"\.[0-9]{3}")
@@ -52,7 +51,6 @@ def _lists() -> Mapping[str, Any]:
 PLACES, LISTS = _places(), _lists()
 PROGRAMS: tuple[str, ...] = tuple(LISTS["programs"])
 GRAPHICS_FILES: tuple[str, ...] = tuple(LISTS["graphics_files"])
-CLASSES: tuple[str, ...] = tuple(filter(None, LISTS["classes"]))
 CLASS_OF: Mapping[str, str] = {
     name: kind for kind, members in LISTS["classes"].items() for name in members
 }

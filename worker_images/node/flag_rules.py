@@ -7,7 +7,7 @@ import re
 
 from worker_images.node import launch_view
 from worker_images.node.finding import Problem, Problems, error
-from worker_images.node.launch_request import FALSE_VALUES, LaunchRequest
+from worker_images.node.launch_request import FALSE_VALUES, LaunchRequest, is_true
 from worker_images.node.launch_view import FLAG
 
 # Flags that an annotation may set without --allow-flag-override.
@@ -73,7 +73,7 @@ def flags(request: LaunchRequest) -> Problems:
     for name, value in launch_view.annotations(request).items():
         if name.startswith(FLAG):
             yield from _annotation(request, name, name.removeprefix(FLAG), value)
-    overlay = launch_view.options(request).get("overlay2", launch_view.OVERLAY)
+    overlay = launch_view.overlay2(request)
     if not OVERLAY.fullmatch(overlay):
         where = f"annotations.{FLAG}overlay2"
         yield error(
@@ -90,7 +90,7 @@ def _annotation(request: LaunchRequest, name: str, flag: str, value: str) -> Pro
     pattern, kinds = VALUES.get(flag, (None, ""))
     if pattern and not pattern.fullmatch(value):
         yield error(f"annotations.{name}", f"{value!r}, but runsc takes {kinds}", "write one")
-    elif not request.is_enabled("allow-flag-override"):
+    elif not is_true(request.options, "allow-flag-override"):
         if flag not in FREE_FLAGS:
             problem = f"runsc refuses to set --{flag} by an annotation"
             yield error(f"annotations.{name}", problem, OVERRIDE)
@@ -111,7 +111,7 @@ def _loosens(flag: str, value: str) -> bool:
 def _together(request: LaunchRequest, overlay: str) -> Problems:
     """Yield flags that runsc refuses together; --overlay2 has a default."""
     found = launch_view.options(request)
-    has_overlay = overlay != "none" and not overlay.partition(",")[0].endswith(":")
+    has_overlay = launch_view.makes_overlay(overlay)
     is_old = launch_view.is_enabled(request, "overlay")
     if is_old and has_overlay:
         yield _refused("--overlay", f"--overlay2={overlay}", "use --overlay2=all:memory alone")

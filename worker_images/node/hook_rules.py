@@ -9,16 +9,11 @@ from typing import Any
 
 from worker_images.node import launch_view
 from worker_images.node.device_rules import mig_instances
+from worker_images.node.driver_capabilities import ALL, ALLOWED, DEFAULT, SUPPORTED, UNSUPPORTED
 from worker_images.node.finding import ERROR, WARNING, Problem, Problems, error, note, warning
-from worker_images.node.launch_request import LaunchRequest
+from worker_images.node.launch_request import ROOT, LaunchRequest
 from worker_images.node.launch_view import CAPABILITIES, VISIBLE
 
-ALLOWED = "nvproxy-allowed-driver-capabilities"
-# pkg/sentry/devices/nvproxy/nvconf/caps.go: what is allowed by default, by "all", and by its name.
-DEFAULT_CAPABILITIES = ("compute", "utility")
-ALL_CAPABILITIES = (*DEFAULT_CAPABILITIES, "graphics", "video")
-SUPPORTED_CAPABILITIES = (*ALL_CAPABILITIES, "fabric-imex-mgmt", "profiling")
-KNOWN_CAPABILITIES = (*SUPPORTED_CAPABILITIES, "display", "ngx", "compat32")
 # The name that nvidia-container-runtime-hook had before.
 FORMER = "nvidia-container-toolkit"
 NVIDIA_PROGRAMS = ("nvidia-container-runtime-hook", "nvidia-cdi-hook", "nvidia-ctk", FORMER)
@@ -34,15 +29,15 @@ PARAMETERS = "disable-device-node-modification"
 
 def capabilities(request: LaunchRequest) -> Problems:
     """NVIDIA_DRIVER_CAPABILITIES requests only capabilities that nvproxy allows."""
-    allowed = _names(launch_view.options(request).get(ALLOWED, ",".join(DEFAULT_CAPABILITIES)))
-    if unknown := sorted({*allowed} - {*SUPPORTED_CAPABILITIES, "all"}):
+    allowed = _names(launch_view.options(request).get(ALLOWED, ",".join(DEFAULT)))
+    if unknown := sorted({*allowed} - {*SUPPORTED, "all"}):
         yield error(
             "flags",
             f"--{ALLOWED} names {', '.join(unknown)}, which no flag can allow",
-            f"use names of {', '.join(SUPPORTED_CAPABILITIES)}",
+            f"use names of {', '.join(SUPPORTED)}",
         )
         return
-    usable = {*allowed, *(ALL_CAPABILITIES if "all" in allowed else ())}
+    usable = {*allowed, *(ALL if "all" in allowed else ())}
     if request.gpus and "compute" not in usable:
         yield warning(
             "flags",
@@ -51,17 +46,17 @@ def capabilities(request: LaunchRequest) -> Problems:
         )
     requested = _names(request.environment.get(CAPABILITIES, ""))
     # With "all" runsc drops what is not allowed, and refuses only names that it does not know.
-    accepted = {*KNOWN_CAPABILITIES, "all"} if "all" in requested else usable
+    accepted = {*SUPPORTED, *UNSUPPORTED, "all"} if "all" in requested else usable
     if refused := sorted({*requested} - accepted):
         yield _refused(request, refused, allowed)
 
 
 def _refused(request: LaunchRequest, refused: list[str], allowed: list[str]) -> Problem:
     problem = f"{CAPABILITIES} requests {', '.join(refused)}, which nvproxy does not allow"
-    can_be_allowed = [name for name in refused if name in SUPPORTED_CAPABILITIES]
+    can_be_allowed = [name for name in refused if name in SUPPORTED]
     steps = [f"--{ALLOWED}={','.join((*allowed, *can_be_allowed))} allows it"]
     if can_be_allowed != refused:
-        never = ", ".join(name for name in refused if name not in SUPPORTED_CAPABILITIES)
+        never = ", ".join(name for name in refused if name not in SUPPORTED)
         steps = [f"remove {never}, which no flag can allow", *(steps if can_be_allowed else ())]
     if launch_view.visible_devices(request):
         steps = [*steps, f"set it to {','.join(allowed)}"]
@@ -96,7 +91,7 @@ def hooks(request: LaunchRequest) -> Problems:
                 yield from _hook(request, stage, index, each[index])
     if launch_view.visible_devices(request) and request.has_erofs_root:
         yield error(
-            f"annotations.{launch_view.ROOT}type",
+            f"annotations.{ROOT}type",
             f"runsc refuses NVIDIA's hook and {VISIBLE} with a root of EROFS",
             "remove the hook or the flag, and write devices and driver files into the"
             " specification",

@@ -9,6 +9,8 @@ from worker_images.node.node import GPU, Node
 
 # Values that Go parses as false.
 FALSE_VALUES = {"0", "f", "false"}
+# Annotations that change the root.
+ROOT = "dev.gvisor.spec.rootfs."
 
 
 @dataclass(frozen=True)
@@ -61,22 +63,11 @@ class LaunchRequest:
                 options[name] = value if equals or following.startswith("-") else following
         return options
 
-    def is_enabled(self, name: str) -> bool:
-        """Report if a boolean flag is set to true."""
-        return self.options.get(name, "false").lower() not in FALSE_VALUES
-
     @property
     def mounts(self) -> list[tuple[int, dict[str, Any]]]:
-        """The bind mounts, each with its index in mounts.
-
-        An option bind or rbind makes one, whatever its type.
-        """
+        """The bind mounts, each with its index in mounts."""
         mounts = enumerate(self.specification.get("mounts") or [])
-        return [
-            (index, mount)
-            for index, mount in mounts
-            if mount.get("type") == "bind" or {"bind", "rbind"} & {*(mount.get("options") or [])}
-        ]
+        return [(index, mount) for index, mount in mounts if says_bind(mount)]
 
     def source(self, mount: Mapping[str, Any]) -> Path:
         """The source of a mount as a path of the node."""
@@ -97,8 +88,19 @@ class LaunchRequest:
     def has_erofs_root(self) -> bool:
         """Report if an annotation makes a file of EROFS the root."""
         annotations = self.specification.get("annotations") or {}
-        return bool(annotations.get("dev.gvisor.spec.rootfs.type") == "erofs")
+        return bool(annotations.get(f"{ROOT}type") == "erofs")
 
     def _on_node(self, path: str) -> Path:
         inside = self.host and PurePosixPath(path).is_relative_to(self.host)
         return Path("/") / PurePosixPath(path).relative_to(self.host) if inside else Path(path)
+
+
+def says_bind(mount: Mapping[str, Any]) -> bool:
+    """Report if a mount is a bind mount: by its type, or by an option, whatever its type."""
+    options = {*(mount.get("options") or ())}
+    return mount.get("type") == "bind" or bool(options & {"bind", "rbind"})
+
+
+def is_true(options: Mapping[str, str], name: str) -> bool:
+    """Report if a boolean flag is set to true."""
+    return options.get(name, "false").lower() not in FALSE_VALUES

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from worker_images.node.launch_request import FALSE_VALUES, LaunchRequest
+from worker_images.node.launch_request import ROOT, LaunchRequest, is_true, says_bind
 
 VISIBLE, CAPABILITIES = "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"
 CDI_HOOK, LEGACY_HOOK = "/nvidia-cdi-hook", "/nvidia-container-runtime-hook"
-FLAG, ROOT = "dev.gvisor.flag.", "dev.gvisor.spec.rootfs."
+FLAG = "dev.gvisor.flag."
 NVPROXY = "dev.gvisor.internal.nvproxy"
 # Values that Go parses as true.
 TRUE_VALUES = {"1", "t", "true"}
@@ -47,16 +47,27 @@ def with_absolute_paths(specification: Specification, bundle: Path) -> Specifica
 
 
 def is_bind(mount: Mapping[str, Any]) -> bool:
-    """Report if runsc takes a mount as a bind mount: by its type, or by an option."""
-    options = {*(mount.get("options") or ())}
-    return bool(mount.get("source")) and (
-        mount.get("type") == "bind" or bool(options & {"bind", "rbind"})
-    )
+    """Report if runsc takes a mount as a bind mount: it says so, and has a source."""
+    return bool(mount.get("source")) and says_bind(mount)
+
+
+def bind_source(request: LaunchRequest, mount: Mapping[str, Any]) -> Path | None:
+    """Return the source of a bind mount on the node; None for another mount, such as a tmpfs."""
+    return request.source(mount) if is_bind(mount) else None
 
 
 def annotations(request: LaunchRequest) -> Mapping[str, str]:
     """Return the specification's annotations."""
     return request.specification.get("annotations") or {}
+
+
+def root_annotations(request: LaunchRequest) -> dict[str, str]:
+    """Return the annotations that change the root, without their common beginning."""
+    return {
+        name.removeprefix(ROOT): value
+        for name, value in annotations(request).items()
+        if name.startswith(ROOT)
+    }
 
 
 def options(request: LaunchRequest) -> dict[str, str]:
@@ -74,7 +85,7 @@ def options(request: LaunchRequest) -> dict[str, str]:
 
 def is_enabled(request: LaunchRequest, name: str) -> bool:
     """Report if a boolean flag is set to true."""
-    return options(request).get(name, "false").lower() not in FALSE_VALUES
+    return is_true(options(request), name)
 
 
 def allows_nvproxy(request: LaunchRequest) -> bool:
@@ -122,17 +133,24 @@ def uses_nvproxy(request: LaunchRequest) -> bool:
     return "/dev/nvidiactl" in paths or bool(visible_devices(request))
 
 
+def overlay2(request: LaunchRequest) -> str:
+    """Return the value of --overlay2, which has a default."""
+    return options(request).get("overlay2", OVERLAY)
+
+
+def makes_overlay(value: str) -> bool:
+    """Report if a value of --overlay2 makes an overlay.
+
+    It is none, or MOUNTS:MEDIUM,size=SIZE; without a medium there is no overlay.
+    """
+    overlay = value.partition(",")[0]
+    return overlay != "none" and not overlay.endswith(":")
+
+
 def has_root_overlay(request: LaunchRequest) -> bool:
     """Report if device nodes of the root stay closed: it has an overlay or is read-only."""
     if (request.specification.get("root") or {}).get("readonly"):
         return True
-    own = {
-        name.removeprefix(ROOT): value
-        for name, value in annotations(request).items()
-        if name.startswith(ROOT)
-    }
-    if own:
+    if own := root_annotations(request):
         return own.get("overlay", "") != "" or own.get("type") != "bind"
-    # A value is none, or MOUNTS:MEDIUM,size=SIZE; without a medium there is no overlay.
-    overlay = options(request).get("overlay2", OVERLAY).partition(",")[0]
-    return (overlay != "none" and not overlay.endswith(":")) or is_enabled(request, "overlay")
+    return makes_overlay(overlay2(request)) or is_enabled(request, "overlay")

@@ -12,7 +12,7 @@ from typing import Any
 from worker_images.node import launch_view, mount_rules
 from worker_images.node.container_files import ContainerFiles
 from worker_images.node.finding import Problems, error, warning
-from worker_images.node.launch_request import LaunchRequest
+from worker_images.node.launch_request import LaunchRequest, says_bind
 
 PROPAGATIONS = frozenset({"private", "rprivate", "slave", "rslave", "unbindable", "runbindable"})
 SIZE = re.compile("[0-9]+[kKmMgGtTpPeE%]?")
@@ -25,12 +25,12 @@ def mounts(request: LaunchRequest) -> Problems:
     before = ContainerFiles(request.root)
     for index, mount in enumerate(request.specification.get("mounts") or ()):
         where, destination = f"mounts[{index}]", mount["destination"]
-        source = request.source(mount) if launch_view.is_bind(mount) else None
+        source = launch_view.bind_source(request, mount)
         if not destination.startswith("/"):
             yield error(where, f"{destination} is not an absolute path", "write one")
         if source and not destination.strip("/"):
             yield error(where, "a bind mount at /, with which runsc ends with EOF", "remove it")
-        if not source and not mount.get("source") and _says_bind(mount):
+        if not source and not mount.get("source") and says_bind(mount):
             yield error(where, f"a bind mount at {destination} without a source", "add its source")
         yield from _destination(before, where, destination)
         if mount.get("type") == "tmpfs" and not source:
@@ -82,10 +82,6 @@ def _in_proc(where: str, destination: str, source: Path) -> Problems:
             f"the sandbox's /proc has no {path}, and runsc cannot create a file in it",
             "remove the mount; the driver's version is in the name of libcuda.so.VERSION",
         )
-
-
-def _says_bind(mount: dict[str, Any]) -> bool:
-    return mount.get("type") == "bind" or bool({"bind", "rbind"} & {*(mount.get("options") or ())})
 
 
 def _bind(

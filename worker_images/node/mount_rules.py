@@ -88,7 +88,7 @@ def _rootless(request: LaunchRequest, folder: Path) -> Problems:
     files = ContainerFiles(folder)
     missing = []
     for index, mount in enumerate(request.specification.get("mounts") or ()):
-        source = request.source(mount) if launch_view.is_bind(mount) else None
+        source = launch_view.bind_source(request, mount)
         if source and not _can_make(files, mount["destination"]):
             missing.append(mount["destination"])
         files.add(index, mount["destination"], source)

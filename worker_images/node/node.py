@@ -10,7 +10,7 @@ from pathlib import Path
 
 from worker_images.model.drivers import kernel
 from worker_images.model.drivers.kernel import VERSION, version_of
-from worker_images.node import cards, driver_files, driver_lists
+from worker_images.node import cards, driver_capabilities, driver_files, driver_lists
 from worker_images.node.cards import Card
 from worker_images.node.driver_files import Driver
 
@@ -20,7 +20,7 @@ GPU = re.compile(r"nvidia([0-9]+)$")
 CONTROL, MEMORY = "nvidiactl", "nvidia-uvm"
 FRONTEND_MAJOR, CONTROL_MINOR = 195, 255
 # Libraries of the capabilities compute and utility.
-LIBRARIES = driver_lists.libraries(driver_lists.DEFAULT)
+LIBRARIES = driver_lists.libraries(driver_capabilities.DEFAULT)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker_images.node.driver_lists import DEFAULT
+from worker_images.node import driver_capabilities
+from worker_images.node.driver_capabilities import DEFAULT
 from worker_images.node.place import TIMEOUT_SECONDS, CommandResult, Place, run
-
-ALLOWED = "nvproxy-allowed-driver-capabilities"
 
 
 def flags(
@@ -30,7 +29,7 @@ def flags(
         "--overlay2=root:memory",
         *(("--nvproxy",) if gpus else ()),
         *(
-            (f"--{ALLOWED}={','.join(capabilities)}",)
+            (f"--{driver_capabilities.ALLOWED}={','.join(capabilities)}",)
             if gpus and {*capabilities} - {*DEFAULT}
             else ()
         ),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from worker_images.model import capabilities
-from worker_images.node import driver_lists, selection
+from worker_images.node import driver_capabilities, driver_lists, selection
 from worker_images.node.limits import Limits
 from worker_images.node.node import CONTROL, MEMORY, Device, Node
 from worker_images.node.selection import ALL, NONE, Gpu, SpecError
@@ -36,7 +36,7 @@ class Container:
     gpus: str = ALL
     network: str = "none"
     limits: Limits = field(default_factory=Limits)
-    capabilities: tuple[str, ...] = driver_lists.DEFAULT
+    capabilities: tuple[str, ...] = driver_capabilities.DEFAULT
 
 
 def select_devices(node: Node, gpus: str) -> tuple[Device, ...]:

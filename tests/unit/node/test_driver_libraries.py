@@ -6,7 +6,12 @@ import pytest
 
 from tests.support import trees
 from tests.support.trees import CONTAINER, SYSTEM, VERSION, cuda, names, read_with
-from worker_images.node import spec
+from worker_images.node import driver_capabilities, driver_lists, spec
+
+
+def test_lists_of_libraries_are_those_of_the_capabilities_of_all() -> None:
+    """The class without a name has the libraries that sandboxes never need."""
+    assert {*driver_lists.LISTS["classes"]} == {*driver_capabilities.ALL, ""}
 
 
 def test_unknown_library_of_the_driver_is_taken_for_compute(tmp_path: Path) -> None:

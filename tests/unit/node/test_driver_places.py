@@ -22,7 +22,7 @@ from tests.support.trees import (
 )
 from worker_images.model.drivers import kernel
 from worker_images.model.oci.elf import MACHINES
-from worker_images.node import driver_lists, node, spec
+from worker_images.node import driver_capabilities, driver_lists, node, spec
 
 TREES = sorted(PLACES.glob("*.tree.json"))
 
@@ -73,7 +73,7 @@ def test_reported_driver_is_found_with_all_its_libraries(
 ) -> None:
     """dra-driver-nvidia-gpu#4, and nvidia-container-toolkit#1875: libnvidia-nvvm70.so.4 is one."""
     tree = trees.read(LAUNCH / f"{report}.tree.json", tmp_path)
-    seen = spec.with_capabilities(node.read(tree.root), driver_lists.DEFAULT)
+    seen = spec.with_capabilities(node.read(tree.root), driver_capabilities.DEFAULT)
     assert place in seen.source
     assert {*found(seen.libraries)} == {f"{tree.root}/{path}" for path in tree.description["files"]}
     assert len(seen.libraries) == count

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tests.support.specifications import changed
-from worker_images.node.launch_request import LaunchRequest
-from worker_images.node.launch_view import FLAG, ROOT
+from worker_images.node.launch_request import ROOT, LaunchRequest
+from worker_images.node.launch_view import FLAG
 from worker_images.node.lint import violations
 
 TAR = "dev.gvisor.tar.rootfs.upper"

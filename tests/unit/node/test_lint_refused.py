@@ -11,8 +11,7 @@ from tests.support.specifications import (
     changed,
 )
 from worker_images import files
-from worker_images.node.launch_request import LaunchRequest
-from worker_images.node.launch_view import ROOT
+from worker_images.node.launch_request import ROOT, LaunchRequest
 from worker_images.node.lint import violations
 
 
