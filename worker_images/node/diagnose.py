@@ -159,7 +159,7 @@ class Search:
         how = hit.signature.recovery
         if not how or (how == signatures.PROBE and self.outcomes.wants_gpu):
             return ""
-        if self.end == SUCCESS:
+        if self.end == SUCCESS or self.outcomes.ended_well:
             return ENDED_WELL
         if not self.outcomes.went_on(hit.file, hit.line, hit.last[1]):
             return ""

@@ -27,12 +27,16 @@ BANNER = re.compile(
     r"\*{4} gVisor \*{4}|Version release-\d{8}\.\d|\bArgs: \[[^\n ]{0,300}runsc"
     r"|\bgvisor\.dev/gvisor/"
 )
+# Every match of it contains one of these, for which a search is fast.
+BANNER_WORDS = ("* gVisor *", "Version release-", "Args: [", "gvisor.dev/gvisor/")
 
 
 def is_runsc_log(block: Block) -> bool:
     """Whether runsc wrote the file of a block."""
     name = block.file.rpartition("/")[2]
-    return bool(STAMP.search(name) or NAME.fullmatch(name) or BANNER.search(block.text))
+    if STAMP.search(name) or NAME.fullmatch(name):
+        return True
+    return any(word in block.text for word in BANNER_WORDS) and bool(BANNER.search(block.text))
 
 
 def is_runtime(match: re.Match[str], *, in_runsc_log: bool) -> bool:

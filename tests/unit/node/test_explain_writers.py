@@ -74,6 +74,12 @@ ANSWERS: dict[str, tuple[list[str], list[str]]] = {
     "149-events-yaml-doublequote.log": (["capabilities"], ["log:10 (pod gpu/infer-0)"]),
     "150-resolved-pull-events.log": ([], [NO_CAUSE]),
     "151-ulimit-in-program.log": ([], ["[crit] 7#7"]),
+    "152-completed-pod.log": ([], ["why    the program ended with exit status 0"]),
+    "153-events-of-starts.log": (
+        ["file handles of runsc", "no GPU to assign", "image not pulled"],
+        ["(pod infer-2)", "(pod infer-0)", "(pod infer-3)"],
+    ),
+    "154-worker-restarted.log": ([], [NO_CAUSE, WENT_ON]),
 }
 
 
@@ -159,8 +165,8 @@ def test_class_of_an_xid_follows_its_action_but_for_named_ones() -> None:
     [
         (writers.RUNTIME, "failed to create "),
         (writers.BANNER, "Args: [run"),
-        (outcome.OUTCOME, "exited with "),
-        (outcome.OUTCOME, "batch "),
+        (outcome.OUTCOMES["failed"], "exited with "),
+        (outcome.OUTCOMES["went"], "batch "),
         (outcome.WANTED, "Falling back to "),
         (error_lines.SERIOUS, "a.b"),
         (error_lines.VARYING, "0a "),
