@@ -19,10 +19,8 @@ from worker_images.node.logs import STANDARD_INPUT, Run
 
 OLDER_SHOWN = 5
 NOTES_SHOWN = 5
-ADVICE = (
-    "run the sandbox with --debug --debug-log=FOLDER/, then explain that folder; or search for"
-    " FATAL, and for lines that begin with W or E"
-)
+SEARCH = "search for FATAL, and for lines that begin with W or E"
+ADVICE = f"run the sandbox with --debug --debug-log=FOLDER/, then explain that folder; or {SEARCH}"
 OWN_OUTPUT = "the sandbox started and its program ended; read the program's own output"
 
 
@@ -117,7 +115,7 @@ def _nothing_known(found: Search, runs: Sequence[Run], packed: Sequence[Path]) -
     noun = "file" if count == 1 else "files"
     which = f" of the newest run ({runs[0].time})" if len(runs) > 1 else ""
     skipped = f"; not read, because compressed: {packed[0]}" if packed else ""
-    advice = OWN_OUTPUT if found.end else ADVICE
+    advice = OWN_OUTPUT if found.end else SEARCH if found.runsc_logs else ADVICE
     return f"no known cause in {count} {noun}{which}; {advice}{skipped}"
 
 

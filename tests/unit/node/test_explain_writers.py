@@ -80,6 +80,10 @@ ANSWERS: dict[str, tuple[list[str], list[str]]] = {
         ["(pod infer-2)", "(pod infer-0)", "(pod infer-3)"],
     ),
     "154-worker-restarted.log": ([], [NO_CAUSE, WENT_ON]),
+    "155-journal-beside-runs": (["unserved driver"], ["boot.log:3"]),
+    "156-nccl-imex.log": (["IMEX"], ["log:3", "does not work in this sandbox"]),
+    "157-crio-no-handler.log": (["no runtime handler"], ["not set up: gvisor", "CRI-O"]),
+    "158-rootless-without-mappings.log": (["forbidden"], ["hostID 0 and size 1"]),
 }
 
 
