@@ -147,6 +147,13 @@ def makes_overlay(value: str) -> bool:
     return overlay != "none" and not overlay.endswith(":")
 
 
+def has_mount_overlays(request: LaunchRequest) -> bool:
+    """Report if mounts that are not read-only have an overlay, too."""
+    value = overlay2(request)
+    is_all = value.startswith("all:") and makes_overlay(value)
+    return is_all or is_enabled(request, "overlay")
+
+
 def has_root_overlay(request: LaunchRequest) -> bool:
     """Report if device nodes of the root stay closed: it has an overlay or is read-only."""
     if (request.specification.get("root") or {}).get("readonly"):

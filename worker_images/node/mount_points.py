@@ -1,23 +1,27 @@
 """The part of rule F14 of docs/launcher.md on mounts.
 
 gVisor release-20260622.0: validateMount and SafeMount in runsc/specutils, parseSize in
-pkg/sentry/fsimpl/tmpfs, and the files of pkg/sentry/fsimpl/proc.
+pkg/sentry/fsimpl/tmpfs, compileMounts in runsc/boot/vfs.go, and checkSupportedFileType in
+runsc/fsgofer.
 """
 
 import posixpath
 import re
+import stat
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from worker_images.node import launch_view, mount_rules
+from worker_images.node import launch_view, mount_rules, system_files
 from worker_images.node.container_files import ContainerFiles
 from worker_images.node.finding import Problems, error, warning
 from worker_images.node.launch_request import LaunchRequest, says_bind
 
 PROPAGATIONS = frozenset({"private", "rprivate", "slave", "rslave", "unbindable", "runbindable"})
 SIZE = re.compile("[0-9]+[kKmMgGtTpPeE%]?")
-# nvproxy's own file.
-PARAMETERS = "/proc/driver/nvidia/params"
+# The file types of sources over which runsc can make an overlay; it opens no block device at all.
+REGULAR = frozenset({stat.S_IFREG, stat.S_IFDIR})
+# runsc takes these as its own, unless an option makes them bind mounts.
+OWN = frozenset({"/dev", "/dev/pts"})
 
 
 def mounts(request: LaunchRequest) -> Problems:
@@ -37,9 +41,10 @@ def mounts(request: LaunchRequest) -> Problems:
             yield from _size(where, mount)
         if source:
             yield from _bind(request, before, where, mount)
-            yield from _in_proc(where, destination, source)
+            yield from _special(request, where, mount)
         before.add(index, destination, source)
     yield from _hidden(before)
+    yield from system_files.mounts(request, before)
 
 
 def _destination(before: ContainerFiles, where: str, destination: str) -> Problems:
@@ -73,17 +78,6 @@ def _size(where: str, mount: dict[str, Any]) -> Problems:
             )
 
 
-def _in_proc(where: str, destination: str, source: Path) -> Problems:
-    """Yield a file of the driver in /proc that the sandbox does not have; folders it can make."""
-    path = posixpath.normpath(destination)
-    if path.startswith("/proc/driver/") and path != PARAMETERS and source.is_file():
-        yield error(
-            where,
-            f"the sandbox's /proc has no {path}, and runsc cannot create a file in it",
-            "remove the mount; the driver's version is in the name of libcuda.so.VERSION",
-        )
-
-
 def _bind(
     request: LaunchRequest, before: ContainerFiles, where: str, mount: dict[str, Any]
 ) -> Problems:
@@ -113,6 +107,40 @@ def _bind(
             " ends with EOF",
             "use another destination",
         )
+
+
+def _special(request: LaunchRequest, where: str, mount: dict[str, Any]) -> Problems:
+    """Yield sources and destinations at which runsc makes no bind mount."""
+    source, options = request.source(mount), {*(mount.get("options") or ())}
+    destination = posixpath.normpath(mount["destination"])
+    if destination in OWN and not options & {"bind", "rbind"}:
+        yield error(
+            where,
+            f"a bind mount at {destination} without the option bind or rbind, which runsc refuses",
+            f"remove it: runsc makes {destination} itself",
+        )
+    kind = _kind(source)
+    if kind == stat.S_IFBLK:
+        yield error(
+            where,
+            f"{source} is a block device, which runsc does not mount",
+            "mount a file system of it",
+        )
+    elif kind not in REGULAR and launch_view.has_mount_overlays(request) and "ro" not in options:
+        yield error(
+            where,
+            f"{source} is not a file or a folder, over which runsc makes no overlay of"
+            f" --overlay2={launch_view.overlay2(request)}",
+            "add the option ro, or use --overlay2=root:self",
+        )
+
+
+def _kind(source: Path) -> int:
+    """Return the type of a file; that of a regular one if there is none."""
+    try:
+        return stat.S_IFMT(source.stat().st_mode)
+    except OSError:
+        return stat.S_IFREG
 
 
 def _hidden(files: ContainerFiles) -> Problems:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from worker_images.node import launch_view
 from worker_images.node.container_files import ContainerFiles
-from worker_images.node.device_rules import SERVED
+from worker_images.node.device_mounts import SERVED
 from worker_images.node.finding import Problems, error, warning
 from worker_images.node.launch_request import LaunchRequest
 
