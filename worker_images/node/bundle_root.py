@@ -23,9 +23,7 @@ def check(rootfs: Path, host: str = "") -> str:
     except PermissionError:
         return f"--rootfs {rootfs} was not checked: this user may not read it"
     if host and not is_below:
-        return (
-            f"--rootfs {rootfs} was not checked: this machine does not have it; runsc must see it"
-        )
+        return f"--rootfs {rootfs} was not checked: this machine does not have it"
     raise UsageError(f"--rootfs {rootfs}: {places[0]} does not exist; {STEP}")
 
 

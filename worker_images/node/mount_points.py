@@ -5,6 +5,7 @@ pkg/sentry/fsimpl/tmpfs, compileMounts in runsc/boot/vfs.go, and checkSupportedF
 runsc/fsgofer.
 """
 
+import os
 import posixpath
 import re
 import stat
@@ -17,7 +18,23 @@ from worker_images.node.finding import Problems, error, warning
 from worker_images.node.launch_request import LaunchRequest, says_bind
 
 PROPAGATIONS = frozenset({"private", "rprivate", "slave", "rslave", "unbindable", "runbindable"})
-SIZE = re.compile("[0-9]+[kKmMgGtTpPeE%]?")
+# Options of a tmpfs, and what to write.
+TMPFS = {
+    "size": (
+        re.compile("[0-9]+[kKmMgGtTpPeE%]?"),
+        "write a number with k, m, g, t, p, e or %, such as size=64m",
+    ),
+    "mode": (re.compile("[0-7]{1,10}"), "write an octal number, such as mode=1777"),
+    "uid": (re.compile("[0-9]{1,10}"), "write a number"),
+    "gid": (re.compile("[0-9]{1,10}"), "write a number"),
+}
+# Options that a user namespace cannot give to a bind mount: flags of the file system of its source
+# that the option needs, among these.
+TIMES = {
+    "noatime": (os.ST_NOATIME, os.ST_NOATIME),
+    "nodiratime": (os.ST_NODIRATIME, os.ST_NODIRATIME),
+    "strictatime": (0, os.ST_NOATIME | os.ST_RELATIME),
+}
 # The file types of sources over which runsc can make an overlay; it opens no block device at all.
 REGULAR = frozenset({stat.S_IFREG, stat.S_IFDIR})
 # runsc takes these as its own, unless an option makes them bind mounts.
@@ -38,7 +55,7 @@ def mounts(request: LaunchRequest) -> Problems:
             yield error(where, f"a bind mount at {destination} without a source", "add its source")
         yield from _destination(before, where, destination)
         if mount.get("type") == "tmpfs" and not source:
-            yield from _size(where, mount)
+            yield from _tmpfs(where, mount)
         if source:
             yield from _bind(request, before, where, mount)
             yield from _special(request, where, mount)
@@ -67,15 +84,12 @@ def _destination(before: ContainerFiles, where: str, destination: str) -> Proble
             )
 
 
-def _size(where: str, mount: dict[str, Any]) -> Problems:
+def _tmpfs(where: str, mount: dict[str, Any]) -> Problems:
     for option in mount.get("options") or ():
-        name, _, size = option.partition("=")
-        if name == "size" and not SIZE.fullmatch(size):
-            yield error(
-                where,
-                f"{option}, which runsc refuses as an invalid argument",
-                "write a number with k, m, g, t, p, e or %, such as size=64m",
-            )
+        name, _, value = option.partition("=")
+        pattern, step = TMPFS.get(name, (None, ""))
+        if pattern and not pattern.fullmatch(value):
+            yield error(where, f"{option}, which runsc refuses as an invalid argument", step)
 
 
 def _bind(
@@ -119,6 +133,17 @@ def _special(request: LaunchRequest, where: str, mount: dict[str, Any]) -> Probl
             f"a bind mount at {destination} without the option bind or rbind, which runsc refuses",
             f"remove it: runsc makes {destination} itself",
         )
+    if "remount" in options:
+        yield error(where, "the option remount, with which runsc ends with EOF", "remove it")
+    for option in sorted(TIMES.keys() & options) if launch_view.has_user_namespace(request) else ():
+        needed, among = TIMES[option]
+        if (flags := _flags(source)) is not None and flags & among != needed:
+            yield error(
+                where,
+                f"the option {option}, which the file system of {source} does not have: runsc ends"
+                " with EOF",
+                "remove it",
+            )
     kind = _kind(source)
     if kind == stat.S_IFBLK:
         yield error(
@@ -133,6 +158,14 @@ def _special(request: LaunchRequest, where: str, mount: dict[str, Any]) -> Probl
             f" --overlay2={launch_view.overlay2(request)}",
             "add the option ro, or use --overlay2=root:self",
         )
+
+
+def _flags(source: Path) -> int | None:
+    """Return the flags of a file system; None if it cannot be read."""
+    try:
+        return os.statvfs(source).f_flag
+    except OSError:
+        return None
 
 
 def _kind(source: Path) -> int:

@@ -68,7 +68,11 @@ def root(request: LaunchRequest) -> Problems:
     if not folder:
         return
     serves = any(SERVED.fullmatch(device["path"]) for _, device in request.devices)
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
+        yield error(
+            "root.path", f"{folder} is not a folder", "write the folder of the image's files"
+        )
+    elif not folder.is_dir():
         yield warning(
             "root.path",
             f"{folder} does not exist here: the image's files were not checked, and runsc refuses a"

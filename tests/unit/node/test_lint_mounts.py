@@ -1,8 +1,10 @@
 """The linter knows destinations and options at which runsc cannot mount."""
 
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,6 +30,15 @@ MOUNTS: tuple[tuple[Change, str], ...] = (
     (tmpfs("size=64Q"), "size=64Q, which runsc refuses"),
     (tmpfs("size=64m"), ""),
     (tmpfs("size=50%"), ""),
+    (tmpfs("size="), "size=, which runsc refuses"),
+    (tmpfs("mode=1777"), ""),
+    (tmpfs("mode=999"), "mode=999, which runsc refuses"),
+    (tmpfs("uid=1000"), ""),
+    (tmpfs("uid=user"), "uid=user, which runsc refuses"),
+    (tmpfs("gid=-1"), "gid=-1, which runsc refuses"),
+    (tmpfs("huge=always"), ""),
+    (add_mount("/usr", options=["rbind", "remount", "ro"]), "the option remount"),
+    (add_mount("/usr", options=["rbind", "relatime"]), ""),
     (add_mount("/dev", destination="/dev", type="bind", options=[]), "without the option bind"),
     (add_mount("/dev/pts", destination="/dev/pts/", type="bind", options=["rw"]), "without the"),
     (add_mount("/dev/pts", destination="/dev/pts", type="bind"), ""),
@@ -45,6 +56,31 @@ def test_mount_is_refused_for_its_destination_or_options(
     found = [each for each in violations(changed(valid, change)) if each.rule == "F14"]
     assert len(found) == bool(problem)
     assert not problem or problem in found[0].problem
+
+
+# An option, and flags of the source's file system: those with which runsc starts, and others.
+TIMES: tuple[tuple[str, int, int], ...] = (
+    ("noatime", os.ST_NOATIME, os.ST_RELATIME),
+    ("nodiratime", os.ST_NODIRATIME | os.ST_RELATIME, os.ST_RELATIME),
+    ("strictatime", 0, os.ST_RELATIME),
+)
+
+
+@pytest.mark.parametrize(("option", "right", "wrong"), TIMES)
+def test_times_of_a_mount_are_those_of_its_source(
+    option: str, right: int, wrong: int, valid: LaunchRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux locks them in a user namespace, which runsc makes for directfs."""
+    request = changed(valid, add_mount("/usr", options=["rbind", option]))
+    for flags, expected in ((right, []), (wrong, ["F14 error"])):
+        found = SimpleNamespace(f_flag=flags)
+        monkeypatch.setattr(os, "statvfs", lambda _, found=found: found)
+        assert answers(request) == expected
+    for flag in ("--network=host", "--directfs=false"):
+        assert answers(replace(request, flags=(flag,))) == []
+    user = {"namespaces": [{"type": "user"}], "uidMappings": [{"size": 1}]}
+    own = changed(request, lambda each: each["linux"].update(user))
+    assert answers(replace(own, flags=("--network=host",))) == ["F14 error"]
 
 
 @pytest.mark.parametrize(
