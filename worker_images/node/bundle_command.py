@@ -11,6 +11,7 @@ from worker_images.node import (
     bundle,
     bundle_mounts,
     bundle_report,
+    bundle_root,
     driver_capabilities,
     limits,
     mig,
@@ -199,9 +200,11 @@ def _bundle(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
         Limits(arguments.memory, arguments.cpus, arguments.pids),
         arguments.capabilities,
     )
+    note = bundle_root.check(container.rootfs, arguments.host)
     bundle_mounts.check_sources(container)
-    bundle.write(this_node, container, arguments.into, arguments.host)
-    found = bundle_report.report(this_node, container, arguments.into)
+    config = bundle.write(this_node, container, arguments.into, arguments.host)
+    found = bundle_report.report(this_node, container, config, arguments.into)
+    found["notes"] = [note] if note else []
     return OK, json.dumps(found, indent=1) if arguments.json else bundle_report.text(found)
 
 
