@@ -31,8 +31,11 @@ FORBIDDEN_PATHS = {
         "*/cuda-checkpoint",
         "*/nvcc",
     ),
+    "gpu-checkpoint": ("*/gpu-checkpoint", "*/gpu_checkpoint*", "*/gpu-checkpoint.*"),
     "libcuda": ("*/libcuda.so*", "*/libnvidia-ml.so*"),
     "compilers": (
+        "*/bin/zig*",
+        "*/zig/*",
         "*/bin/gcc*",
         "*/bin/cc",
         "*/cc1",
@@ -42,7 +45,7 @@ FORBIDDEN_PATHS = {
         "*/go/bin/*",
         "*/bin/protoc*",
     ),
-    "sources": ("*.go", "*/go.mod", "*/usr/include/*", "*/cuda*/include/*", "/usr/src/*"),
+    "sources": ("*.c", "*.go", "*/go.mod", "*/usr/include/*", "*/cuda*/include/*", "/usr/src/*"),
     "caches": (
         "*.deb",
         "*.whl",
@@ -58,7 +61,10 @@ FORBIDDEN_MODULES = {
     "toolkit": "github.com/NVIDIA/nvidia-container-toolkit",
 }
 BUILD_LEFTOVERS = ("libcuda", "compilers", "sources", "caches")
-PROMISES = {"slim": ("runc", "criu", "toolkit", "cuda", *BUILD_LEFTOVERS), "full": BUILD_LEFTOVERS}
+PROMISES = {
+    "slim": ("runc", "criu", "toolkit", "cuda", "gpu-checkpoint", *BUILD_LEFTOVERS),
+    "full": BUILD_LEFTOVERS,
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -11,9 +11,11 @@ from worker_images.errors import Finding
 from worker_images.model import rootfs
 from worker_images.model.component import (
     Architecture,
+    CProgram,
     DebianPackage,
     Definition,
     GoModule,
+    Origin,
     UpstreamFile,
     UpstreamImage,
     UpstreamRepository,
@@ -33,10 +35,23 @@ from worker_images.model.rootfs import Rules
 from worker_images.model.schema import Strict, pattern, read_model
 from worker_images.model.tree import COMPONENTS, Tree
 
+OWN = "the program is compiled from the component's folder"
 # It becomes the value of a label, so it holds no quotes.
 PURPOSE = pattern(
     r"^[0-9A-Za-z][0-9A-Za-z ,.:;()+-]{0,99}$", "must be one line of plain text without quotes"
 )
+
+# Origins that have no pin but the component's version, and why.
+UNPINNED: Mapping[Source, Mapping[type[Origin], str]] = {
+    "packages": {
+        DebianPackage: "versions.lock pins Debian packages",
+        CProgram: OWN,
+    },
+    "upstream": {
+        DebianPackage: "the component is a Debian package, which apt verifies",
+        CProgram: OWN,
+    },
+}
 
 
 class Variant(Strict):
@@ -155,9 +170,8 @@ def _mismatched(pins: Pins, document: Document, catalog: Catalog) -> Iterator[Fi
     """Pins that lack keys which the component's source needs, or have keys which it ignores."""
     for name in catalog.components.keys() & pins.components.keys():
         definition, pin = catalog.components[name], pins.components[name]
-        if isinstance(definition.packages, DebianPackage):
+        if why := UNPINNED["packages"].get(type(definition.packages)):
             if pin.packages.version or pin.packages.describe:
-                why = "versions.lock pins Debian packages"
                 yield _finding(document, name, "packages", "not used", why, "delete it")
         elif not pin.packages.version:
             kind = "wheel" if isinstance(definition.packages, Wheel) else "Go module"
@@ -186,9 +200,8 @@ def _upstream(
     document: Document, name: str, definition: Definition, pin: ComponentPin
 ) -> Iterator[Finding]:
     origin, pinned = definition.upstream, pin.upstream
-    if isinstance(origin, DebianPackage):
+    if why := UNPINNED["upstream"].get(type(origin)):
         if pinned:
-            why = "the component is a Debian package, which apt verifies"
             yield _finding(document, name, "upstream", "not used", why, "delete it")
         return
     needed = {

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from worker_images.build import inputs, plan, render
-from worker_images.build.inputs import Input, Root, Text, Toolchain
+from worker_images.build.compilers import Toolchain
+from worker_images.build.inputs import Input, Root, Text
 from worker_images.build.layer_inputs import input_digests
 from worker_images.build.plan import Plan
 from worker_images.files import ROOT, text_digest

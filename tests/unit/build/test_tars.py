@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from worker_images.build import tars
-from worker_images.build.inputs import Root, Toolchain
+from worker_images.build.compilers import Toolchain
+from worker_images.build.inputs import Root
 from worker_images.fetch import apt
 from worker_images.files import ROOT
 from worker_images.model.rootfs import load
