@@ -108,6 +108,7 @@ def expected(pins: Pins) -> list[Found]:
             ),
             ("docker", "nvidia/cuda", cuda.version, cuda.upstream.digest or ""),
             ("pypi", "nvidia-cuda-runtime-cu12", cuda.packages.version or "", ""),
+            ("pypi", "ziglang", pins.zig.toolchain, ""),
         ]
     )
 

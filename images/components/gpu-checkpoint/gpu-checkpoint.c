@@ -28,8 +28,8 @@
 enum { FAILED = 1, USAGE = 2 };
 
 /*
- * What this program uses of cuda.h: the group CUDA_CHECKPOINT of CUDA 12.8, and of CUDA 13.0 the GPU
- * pairs. All structures have 64 bytes; bytes that are not used must be zero.
+ * What this program uses of cuda.h: the group CUDA_CHECKPOINT of CUDA 12.8, and the GPU pairs of
+ * CUDA 13.0. All structures have 64 bytes; bytes that are not used must be zero.
  * https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__CHECKPOINT.html
  */
 typedef struct {
@@ -67,7 +67,7 @@ typedef int number_call(int, int *);
 typedef int text_call(int, const char **);
 typedef int version_call(int *);
 
-typedef enum { NO_REQUEST, GET_STATE, GET_RESTORE_TID, TOGGLE, ACTION } operation;
+typedef enum { NONE, GET_STATE, GET_RESTORE_TID, TOGGLE, ACTION, HELP, PRINT_VERSION } operation;
 
 typedef struct {
   operation operation;
@@ -85,7 +85,8 @@ static const struct {
   int result;
   const char *advice;
 } results[] = {
-    {1, "the process has not called CUDA, or the driver refuses the arguments; check the pid"},
+    {1, "the driver refuses the arguments; check the pid, and that --device-map names all GPUs of"
+        " the process"},
     {2, "memory is short; free host memory for a checkpoint, or GPU memory for a restore"},
     {3, "the process has not called CUDA, or its CUDA has ended; check the pid"},
     {34, "this libcuda is the stub for linking; remove it from LD_LIBRARY_PATH"},
@@ -100,8 +101,8 @@ static const struct {
     {401, "the state of the process does not allow this; see --get-state"},
     {600, "GPU work of the process did not end in time; try again, or with a longer --timeout"},
     {800, "the process is of another user, or ptrace is forbidden; run as its user or as root"},
-    {801, "the driver cannot save what the process uses, such as managed memory, CUDA IPC or"
-          " NCCL; end that use first, or take a newer driver"},
+    {801, "the driver cannot save what the process uses, such as managed memory or memory shared"
+          " over CUDA IPC; do without, or take a newer driver"},
     {802, "the GPUs are not ready; wait for the fabric manager"},
     {803, "libcuda is not that of the kernel driver; mount the libraries of the node's driver"},
     {804, "this forward-compatible libcuda does not fit the GPU; use that of the node's driver"},
@@ -143,7 +144,7 @@ static const char help[] =
     "  -a, --action ACTION  one step of that: lock, checkpoint, restore or unlock\n"
     "  --get-restore-tid    print the thread of the process that restores CUDA\n"
     "  -p, --pid PID        the process\n"
-    "  -t, --timeout MS     lock: how long to wait for work on the GPU; 0, the default, has no end\n"
+    "  -t, --timeout MS     lock: how long to wait for work on the GPU; the default has no limit\n"
     "  -d, --device-map OLD=NEW,...\n"
     "                       restore: other GPUs, each UUID as `nvidia-smi -L` prints it; name all\n"
     "                       GPUs of the process; needs a driver with CUDA 13 (branch 580)\n"
@@ -172,7 +173,7 @@ static int number(const char *text, int least) {
   return (int)value;
 }
 
-/* Read 32 hexadecimal digits, with GPU- before them and dashes as in 8-4-4-4-12; false for others. */
+/* Read a UUID in the form of `nvidia-smi -L`; false for other texts. */
 static int read_uuid(const char *text, size_t length, uuid *found) {
   static const char shape[] = "GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
   unsigned digits = 0;
@@ -282,8 +283,8 @@ static int read_request(int count, char **values, request *wanted) {
   int option;
   while ((option = getopt_long(count, values, "a:p:t:d:Vh", options, NULL)) != -1) {
     if (option == 'h' || option == 'V') {
-      printf("%s%s", option == 'h' ? usage : NAME " " VERSION "\n", option == 'h' ? help : "");
-      exit(0);
+      wanted->operation = option == 'h' ? HELP : PRINT_VERSION;
+      return 0;
     }
     int code = read_option(option, wanted);
     if (code)
@@ -405,6 +406,11 @@ static int toggle(const request *wanted) {
 
 static int run(const request *wanted) {
   int value, code;
+  if (kill(wanted->pid, 0) && errno == ESRCH)
+    return fail("there is no process %d in this PID namespace", wanted->pid);
+  code = load();
+  if (code)
+    return code;
   switch (wanted->operation) {
   case TOGGLE:
     return toggle(wanted);
@@ -430,10 +436,11 @@ int main(int count, char **values) {
   int code = read_request(count, values, &wanted);
   if (code)
     return code;
-  if (kill(wanted.pid, 0) && errno == ESRCH)
-    return fail("there is no process %d in this PID namespace", wanted.pid);
-  code = load();
-  if (!code)
+  if (wanted.operation == HELP)
+    printf("%s%s", usage, help);
+  else if (wanted.operation == PRINT_VERSION)
+    puts(NAME " " VERSION);
+  else
     code = run(&wanted);
   if (fflush(stdout))
     return fail("cannot write the answer: %s", strerror(errno));

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.build import inputs, plan, published
+from worker_images.build import compilers, inputs, plan, published
 from worker_images.build.compilers import Toolchain, Zig
 from worker_images.build.inputs import Root, Tar
 from worker_images.build.plan import Plan

@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int state = -1;
-
 static const char *setting(const char *name, const char *otherwise) {
   const char *value = getenv(name);
   return value ? value : otherwise;
@@ -44,6 +42,8 @@ int cuGetErrorString(int result, const char **description) {
 }
 
 #ifndef OLD
+static int state = -1;
+
 static void record(const char *call, int pid, const unsigned char *bytes, unsigned count) {
   FILE *log = fopen(setting("LOG", "/dev/null"), "a");
   if (!log)

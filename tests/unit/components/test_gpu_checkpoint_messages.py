@@ -10,7 +10,7 @@ from tests.unit.components.conftest import SOURCE, Run
 
 # Each CUresult that the program explains, by its number in cuda.h, and a part of the advice.
 RESULTS = {
-    1: "check the pid",
+    1: "--device-map names all GPUs",
     2: "free host memory",
     3: "has not called CUDA",
     34: "the stub for linking",
