@@ -31,7 +31,6 @@ FORBIDDEN_PATHS = {
         "*/cuda-checkpoint",
         "*/nvcc",
     ),
-    "gpu-checkpoint": ("*/gpu-checkpoint", "*/gpu_checkpoint*", "*/gpu-checkpoint.*"),
     "libcuda": ("*/libcuda.so*", "*/libnvidia-ml.so*"),
     "compilers": (
         "*/bin/zig*",
@@ -61,10 +60,7 @@ FORBIDDEN_MODULES = {
     "toolkit": "github.com/NVIDIA/nvidia-container-toolkit",
 }
 BUILD_LEFTOVERS = ("libcuda", "compilers", "sources", "caches")
-PROMISES = {
-    "slim": ("runc", "criu", "toolkit", "cuda", "gpu-checkpoint", *BUILD_LEFTOVERS),
-    "full": BUILD_LEFTOVERS,
-}
+PROMISES = {"slim": ("runc", "criu", "toolkit", "cuda", *BUILD_LEFTOVERS), "full": BUILD_LEFTOVERS}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
