@@ -55,10 +55,12 @@ def save(
     return ("checkpoint", *memory, f"--image-path={image}", f"--compression={compression}")
 
 
-def restore(image: str, bundle: str, options: Sequence[str] = ("--background",)) -> tuple[str, ...]:
+def restore(
+    image: str, bundle: str, options: Sequence[str] = ("--detach", "--background")
+) -> tuple[str, ...]:
     """Return runsc's command, without the new container's name, that restores a checkpoint.
 
     With `--background` the container continues while runsc still reads a checkpoint that is not
     compressed.
     """
-    return ("restore", "--detach", *options, f"--bundle={bundle}", f"--image-path={image}")
+    return ("restore", *options, f"--bundle={bundle}", f"--image-path={image}")

@@ -29,6 +29,10 @@ TITLES = {
     "test_several_gpus": "Several GPUs",
     "test_controls": "Negative controls",
     "test_use_cases": "Other use cases",
+    "test_checkpoint": "Checkpoints of GPU programs",
+    "test_checkpoint_rules": "Checkpoints: what may change, also without a GPU",
+    "test_checkpoint_sockets": "Checkpoints: sockets, also without a GPU",
+    "test_criu": "Checkpoints with CRIU and runc",
 }
 # Characters that Markdown reads as the start of a cell or the end of code, and their replacements.
 CELL_CHARACTERS = str.maketrans({"|": "·", "`": "'"})

@@ -1,4 +1,4 @@
-"""Starts, saves and restores detached sandboxes, and ends them with the session.
+"""Starts, saves and restores sandboxes, and ends them with the session.
 
 Every call of runsc has a time limit.
 """
@@ -81,7 +81,7 @@ class Sandbox:
         return line, elapsed
 
     def status(self, seconds: float = LIMIT_SECONDS) -> int:
-        """Return the exit status of the call; raises PlaceError if it does not end in time."""
+        """Return the exit status once the sandbox has ended; raises PlaceError after a time."""
         try:
             return self.call.wait(seconds)
         except subprocess.TimeoutExpired as error:
@@ -101,9 +101,10 @@ class Session:
         for sandbox in [*self._sandboxes]:
             self.end(sandbox)
 
-    def start(self) -> Sandbox:
-        """Start the bundle's container."""
-        return self._call(["run", "--detach", f"--bundle={self._seen(self._bundle)}"])
+    def start(self, output: IO[bytes] | None = None) -> Sandbox:
+        """Start the bundle's container, with a file as its output or else a pipe."""
+        command = ["run", f"--bundle={self._seen(self._bundle)}"]
+        return self._call(command, output=output)
 
     def restore(
         self,
