@@ -59,7 +59,7 @@ class Lines:
 
 @dataclass(frozen=True, eq=False)
 class Sandbox:
-    """A sandbox that was started or restored, and the call of runsc that did it."""
+    """A sandbox and the call of runsc that started or restored it, or a program on the node."""
 
     name: str
     lines: Lines
@@ -72,13 +72,15 @@ class Sandbox:
         """What runsc and the container wrote to standard error."""
         return self.messages.read_text(errors="replace")
 
+    def line(self, seconds: float = LIMIT_SECONDS) -> str:
+        """Return the next line; raises PlaceError after the end and after a time."""
+        if line := self.lines.next(seconds):
+            return line
+        raise PlaceError(f"the sandbox ended without output: {self.errors.strip()[-2000:]}")
+
     def first_line(self, seconds: float = LIMIT_SECONDS) -> tuple[str, float]:
         """Return the first line, and the seconds since the call; raises PlaceError without one."""
-        line = self.lines.next(seconds)
-        elapsed = time.monotonic() - self.begun
-        if not line:
-            raise PlaceError(f"the sandbox ended without output: {self.errors.strip()[-2000:]}")
-        return line, elapsed
+        return self.line(seconds), time.monotonic() - self.begun
 
     def status(self, seconds: float = LIMIT_SECONDS) -> int:
         """Return the exit status once the sandbox has ended; raises PlaceError after a time."""
@@ -137,11 +139,7 @@ class Session:
         if sandbox not in self._sandboxes:
             return
         self._sandboxes.remove(sandbox)
-        if sandbox.call.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(sandbox.call.pid, signal.SIGKILL)
-            sandbox.call.wait()
-        sandbox.lines.close()
+        kill(sandbox)
         with contextlib.suppress(PlaceError):
             place.run(
                 self._place, [*self._runsc(), "delete", "--force", sandbox.name], DELETE_SECONDS
@@ -162,20 +160,36 @@ class Session:
         self, command: Sequence[str], flags: Sequence[str] = (), output: IO[bytes] | None = None
     ) -> Sandbox:
         name = f"worker-{secrets.token_hex(6)}"
-        messages = self._bundle / "log" / f"{name}.errors"
-        read, write = os.pipe()
-        with messages.open("wb") as errors, open(write, "wb") as pipe:  # noqa: PTH123 - a descriptor
-            begun = time.monotonic()
-            call = subprocess.Popen(
-                self._place.argv([*self._runsc(flags), *command, name]),
-                stdin=subprocess.DEVNULL,
-                stdout=output or pipe,
-                stderr=errors,
-                start_new_session=True,
-            )
-        sandbox = Sandbox(name, Lines(read), begun, call, messages)
+        argv = self._place.argv([*self._runsc(flags), *command, name])
+        sandbox = launch(argv, self._bundle / "log" / f"{name}.errors", name, output)
         self._sandboxes.append(sandbox)
         return sandbox
+
+
+def launch(
+    command: Sequence[str], messages: Path, name: str = "", output: IO[bytes] | None = None
+) -> Sandbox:
+    """Start a command with a pipe or a file as its output, and a file for its messages."""
+    read, write = os.pipe()
+    with messages.open("wb") as errors, os.fdopen(write, "wb") as pipe:
+        begun = time.monotonic()
+        call = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output or pipe,
+            stderr=errors,
+            start_new_session=True,
+        )
+    return Sandbox(name, Lines(read), begun, call, messages)
+
+
+def kill(sandbox: Sandbox) -> None:
+    """Kill the command's process session, and close the pipe."""
+    if sandbox.call.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(sandbox.call.pid, signal.SIGKILL)
+        sandbox.call.wait()
+    sandbox.lines.close()
 
 
 @contextlib.contextmanager
