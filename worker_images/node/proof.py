@@ -14,6 +14,7 @@ from typing import Any
 
 from worker_images.model import results
 from worker_images.model.results import OUTCOMES, Check, Run
+from worker_images.node import restore_page
 from worker_images.node.node import Node
 from worker_images.node.place import run_command
 
@@ -69,6 +70,18 @@ def page(folders: Sequence[Path], root: Path) -> str:
 
 
 def _run(folder: Path, root: Path) -> Iterator[str]:
+    """Yield the lines of a folder; one of the command restores alone has no checks."""
+    found = restore_page.reports(folder)
+    if found and not (folder / RUN).exists():
+        yield "## Checkpoints"
+    else:
+        yield from _checks(folder, root)
+    for each in found:
+        yield from restore_page.section(each)
+    yield ""
+
+
+def _checks(folder: Path, root: Path) -> Iterator[str]:
     facts = _json(folder / RUN)
     run = results.read(folder / CHECKS)
     count = results.count(run.checks)
@@ -85,7 +98,6 @@ def _run(folder: Path, root: Path) -> Iterator[str]:
     checklist = folder / CHECKLIST
     if checklist.exists():
         yield from _checklist(_json(checklist))
-    yield ""
 
 
 def _module(title: str, checks: Sequence[Check], root: Path) -> Iterator[str]:

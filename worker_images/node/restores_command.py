@@ -58,15 +58,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="the folder for restores-MODEL.json, which is complete after each figure",
     )
-    for name, default, text in (
-        ("rounds", 10, "checkpoints and restores in a row"),
-        ("at-once", 8, "restores of one checkpoint at once; 0 leaves them out"),
-        ("starts", 2, "starts on each side, with a warm and with a cold page cache"),
-        ("seconds", 540, "begin no further part after so long"),
-    ):
-        parser.add_argument(
-            f"--{name}", type=int, default=default, metavar="N", help=f"{text}; default: {default}"
-        )
+    _add_counts(parser)
     parser.add_argument(
         "--no-compression", action="store_true", help="leave out the compressed checkpoint"
     )
@@ -83,6 +75,18 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     trust.add_argument(parser)
     trust.add_project(parser)
+
+
+def _add_counts(parser: argparse.ArgumentParser) -> None:
+    for name, default, text in (
+        ("rounds", 10, "checkpoints and restores in a row"),
+        ("at-once", 8, "restores of one checkpoint at once; 0 leaves them out"),
+        ("starts", 2, "starts on each side, with a warm and with a cold page cache"),
+        ("seconds", 540, "begin no further part after so long"),
+    ):
+        parser.add_argument(
+            f"--{name}", type=int, default=default, metavar="N", help=f"{text}; default: {default}"
+        )
 
 
 def _restores(arguments: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:

@@ -10,7 +10,9 @@ import pytest
 
 from tests.support import fake_runsc
 from tests.support.fake_runsc import FakePlace
+from worker_images.files import ROOT
 from worker_images.node import page_cache, restore_rows, restores
+from worker_images.node.cli import main
 from worker_images.node.model_runs import Setup
 from worker_images.node.node import Node
 from worker_images.node.restore_rows import Report
@@ -167,3 +169,19 @@ def test_caches_are_dropped_by_files_where_the_kernel_forbids_more(
 
 def test_file_system_of_a_path_is_named() -> None:
     assert page_cache.file_system(Path("/proc/self")) == "proc"
+
+
+def test_python_without_torch_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--image", "image.tar", "--model", "1b", "--results", str(tmp_path)]
+    assert main(["restores", *options, "--python", "/bin/false"], ROOT) == 2
+    assert "/bin/false has no torch or no transformers" in capsys.readouterr().err
+
+
+def test_help_names_the_models(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["restores", "--help"], ROOT)
+    text = " ".join(capsys.readouterr().out.split())
+    for words in ("1b (1.1 billion, 2.2 GB)", "--at-once N", "--model 5b --results results"):
+        assert words in text
