@@ -78,15 +78,34 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_counts(parser: argparse.ArgumentParser) -> None:
-    for name, default, text in (
-        ("rounds", 10, "checkpoints and restores in a row"),
-        ("at-once", 8, "restores of one checkpoint at once; 0 leaves them out"),
-        ("starts", 2, "starts on each side, with a warm and with a cold page cache"),
-        ("seconds", 540, "begin no further part after so long"),
-    ):
-        parser.add_argument(
-            f"--{name}", type=int, default=default, metavar="N", help=f"{text}; default: {default}"
-        )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=10,
+        metavar="N",
+        help="checkpoints and restores in a row; default: 10",
+    )
+    parser.add_argument(
+        "--at-once",
+        type=int,
+        default=8,
+        metavar="N",
+        help="restores of one checkpoint at once; 0 leaves them out; default: 8",
+    )
+    parser.add_argument(
+        "--starts",
+        type=int,
+        default=2,
+        metavar="N",
+        help="starts on each side with a warm, and with a cold page cache; default: 2",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=int,
+        default=540,
+        metavar="N",
+        help="begin no further part after so long; default: 540",
+    )
 
 
 def _restores(arguments: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
