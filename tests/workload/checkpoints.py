@@ -13,8 +13,8 @@ from worker_images.node.place import CommandResult
 from worker_images.node.session import Sandbox, Session
 from worker_images.node.spec import CHECKPOINT
 
-# A slow machine needs seconds for the first line of a GPU program.
-FIRST_LINE_SECONDS = 60.0
+# An import of torch and a start of NCCL take long on a slow machine.
+FIRST_LINE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)

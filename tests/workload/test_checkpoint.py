@@ -1,38 +1,16 @@
 """Does a program that uses GPUs continue after a checkpoint and a restore?"""
 
 import shutil
-from pathlib import Path
 
-import pytest
-
-from tests.workload.checkpoints import Checkpoints, Saved, program_of
-from tests.workload.sandboxes import Facts, Sandboxes, Seen
-from worker_images.harness.options import not_run
+from tests.workload.checkpoints import Checkpoints
+from tests.workload.sandboxes import Sandboxes, Seen
 from worker_images.node.command import PROBES_MOUNT
-from worker_images.node.metrics import ONE_GPU
 from worker_images.node.node import Node
-from worker_images.node.place import PlaceError
 from worker_images.node.session import Sandbox
 
 COUNTING = f"{PROBES_MOUNT}/counting.py"
 UNSAVED = "Can't save pma with non-MemoryFile of type *nvproxy.frontendFDMemmapFile"
 IN_A_ROW, AT_ONCE = 10, 8
-# What a checkpoint of NCCL gets before it is killed.
-NCCL_SECONDS = 60.0
-
-
-@pytest.fixture
-def checkpoints(sandboxes: Sandboxes, image_root: Path) -> Checkpoints:
-    """Sandboxes with GPUs that can be saved."""
-    return Checkpoints(sandboxes, program_of(image_root))
-
-
-@pytest.fixture
-def two_gpus(gpu: Node, pytestconfig: pytest.Config) -> Node:
-    """This machine, which has several GPUs."""
-    if len(gpu.gpus) < 2:
-        not_run(pytestconfig, "gpus", ONE_GPU)
-    return gpu
 
 
 def number(sandbox: Sandbox) -> int:
@@ -119,48 +97,3 @@ def test_process_with_two_gpus_is_saved_and_restored(
         after = number(opened.session.restore(opened.image()))
     seen(f"{before}, then {after}, on both GPUs")
     assert after == before + 1
-
-
-def test_managed_memory_is_refused_and_the_program_goes_on(
-    checkpoints: Checkpoints, python: str, seen: Seen
-) -> None:
-    """The driver returns 801, CUDA_ERROR_NOT_SUPPORTED."""
-    bundle = checkpoints.bundle(python, COUNTING, "--managed")
-    with checkpoints.opened(bundle) as opened:
-        sandbox = opened.started()
-        found = opened.save(sandbox)
-        seen(found.errors)
-        assert found.status != 0
-        assert "801" in found.errors
-        assert goes_on(opened, sandbox) or checkpoints.program.startswith(PROBES_MOUNT)
-
-
-def goes_on(opened: Saved, sandbox: Sandbox) -> bool:
-    """Report if a program still counts after a checkpoint that failed."""
-    assert opened.session
-    last = int(sandbox.lines.received[-1])
-    try:
-        # More than the pipe held when the checkpoint began.
-        while int(sandbox.lines.next(10) or -1) not in (last + 40, -1):
-            pass
-    except PlaceError:
-        return False
-    return int(sandbox.lines.received[-1]) >= last + 40
-
-
-def test_checkpoint_of_nccl_does_not_end(
-    checkpoints: Checkpoints, two_gpus: Node, torch: Facts, python: str, seen: Seen
-) -> None:
-    """A checkpoint of processes that use NCCL is killed after a time, and so is the sandbox."""
-    assert two_gpus
-    assert torch["torch"]["available"] is True
-    bundle = checkpoints.bundle(python, f"{PROBES_MOUNT}/endless_reduce.py")
-    with checkpoints.opened(bundle) as opened:
-        sandbox = opened.started()
-        try:
-            found = opened.save(sandbox, seconds=NCCL_SECONDS)
-            outcome = f"exit status {found.status}: {found.errors}"
-        except PlaceError as error:
-            outcome = str(error)
-        seen(outcome)
-        assert "timed out" in outcome or "exit status 0" not in outcome

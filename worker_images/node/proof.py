@@ -33,6 +33,7 @@ TITLES = {
     "test_checkpoint": "Checkpoints of GPU programs",
     "test_checkpoint_rules": "Checkpoints: what may change, also without a GPU",
     "test_checkpoint_sockets": "Checkpoints: sockets, also without a GPU",
+    "test_unsaved": "Checkpoints: what cannot be saved",
     "test_criu": "Checkpoints with CRIU and runc",
 }
 # Characters that Markdown reads as the start of a cell or the end of code, and their replacements.

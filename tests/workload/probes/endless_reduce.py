@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 import all_reduce
 import driver_api
@@ -44,6 +45,7 @@ def _rank(rank: int, count: int, store: str) -> None:
         number += 1
         if rank == 0:
             print(number, flush=True)
+        time.sleep(0.02)
 
 
 if __name__ == "__main__":
