@@ -59,9 +59,14 @@ class Network:
 
 
 @pytest.fixture
-def python_sandboxes(image_sandboxes: Sandboxes) -> Checkpoints:
+def python_sandboxes(
+    image_sandboxes: Sandboxes, worker: Place, pytestconfig: pytest.Config
+) -> Checkpoints:
     """Sandboxes with the node's root, which has the user's python."""
-    own = dataclasses.replace(image_sandboxes, rootfs=image_sandboxes.place.clean_root)
+    python = f"{worker.clean_root}{pytestconfig.getoption('python')}"
+    if place.run(worker, ["test", "-e", python]).status:
+        not_run(pytestconfig, "workload", f"{worker.name} has no {python}")
+    own = dataclasses.replace(image_sandboxes, rootfs=worker.clean_root)
     return Checkpoints(own, "")
 
 

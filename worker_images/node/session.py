@@ -20,7 +20,6 @@ from worker_images.node.place import CommandResult, Place, PlaceError
 
 # The limit of one call of runsc, and of a wait for a line.
 LIMIT_SECONDS = 60.0
-DELETE_SECONDS = 30.0
 
 
 class Lines:
@@ -141,9 +140,8 @@ class Session:
         self._sandboxes.remove(sandbox)
         kill(sandbox)
         with contextlib.suppress(PlaceError):
-            place.run(
-                self._place, [*self._runsc(), "delete", "--force", sandbox.name], DELETE_SECONDS
-            )
+            delete = [*self._runsc(), "delete", "--force", sandbox.name]
+            place.run(self._place, delete, runsc.DELETE_SECONDS)
 
     def log(self) -> str:
         """Return runsc's debug logs, which exist with the flag --debug."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from worker_images.node import runsc
 from worker_images.node.place import PlaceError
 from worker_images.node.session import Session, opened
 
@@ -116,3 +117,10 @@ def test_output_of_a_restored_sandbox_may_be_a_file(fake: Fake) -> None:
     with session(fake, "echo 1") as found, path.open("wb") as output:
         assert found.restore(fake.folder / "image", output=output).status() == 0
     assert path.read_text() == "1\n"
+
+
+def test_sandbox_that_runs_too_long_is_deleted(fake: Fake) -> None:
+    (fake.folder / "script").write_text("exec sleep 60")
+    with pytest.raises(PlaceError, match=r"timed out after 0\.5 seconds"):
+        runsc.run_sandbox(fake, fake.folder, seconds=0.5)
+    assert " delete --force worker-" in fake.calls[-1]
