@@ -21,13 +21,17 @@ def test_only_console_prints() -> None:
     assert [path for path in modules if called(path) & {"print", "exit"}] == []
 
 
+# What programs of users import.
+USERS = {"torch", "transformers"}
+
+
 def test_node_code_needs_only_the_standard_library() -> None:
     """Its tests also import pytest, which the kit contains; programs of users import torch."""
     parts = {path for pattern in kit.PARTS for path in ROOT.glob(pattern) if path.suffix == ".py"}
     assert len(parts) > 40
     for path in parts - {ROOT / "tests/workload/probes/test_gpu.py"}:
         is_test = path.parent.name in {"workload", "pod"} or path.name == "options.py"
-        assert external(path) <= ({"pytest"} if is_test else {"torch"}), path
+        assert external(path) <= ({"pytest"} if is_test else USERS), path
 
 
 def test_image_tests_need_only_pytest_and_testinfra() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.workload.checkpoints import Checkpoints, program_of
 from tests.workload.sandboxes import PROBES, Facts, Sandboxes, SandboxRun, Wiring, facts_of
 from worker_images.harness.options import leave_out, not_run, require_trust
 from worker_images.model.drivers import table
@@ -15,7 +16,7 @@ from worker_images.model.drivers.kernel import NO_DRIVER
 from worker_images.model.drivers.table import DRIVERS, Table
 from worker_images.node import node, place, stand_in, trust
 from worker_images.node.command import PROBES_MOUNT
-from worker_images.node.metrics import NO_TORCH
+from worker_images.node.metrics import NO_TORCH, ONE_GPU
 from worker_images.node.node import FRONTEND_MAJOR, Node
 from worker_images.node.place import Place
 from worker_images.node.unpack import open_root
@@ -169,3 +170,17 @@ def torch(native: Facts, pytestconfig: pytest.Config) -> Facts:
     if "ModuleNotFoundError" in native.error("torch"):
         not_run(pytestconfig, "workload", NO_TORCH)
     return native
+
+
+@pytest.fixture
+def checkpoints(sandboxes: Sandboxes, image_root: Path) -> Checkpoints:
+    """Sandboxes with GPUs that can be saved."""
+    return Checkpoints(sandboxes, program_of(image_root))
+
+
+@pytest.fixture
+def two_gpus(gpu: Node, pytestconfig: pytest.Config) -> Node:
+    """This machine, which has several GPUs."""
+    if len(gpu.gpus) < 2:
+        not_run(pytestconfig, "gpus", ONE_GPU)
+    return gpu

@@ -41,6 +41,8 @@ class Sandboxes:
         node: Node | None = None,
         gpus: str = "all",
         edit: Edit | None = None,
+        checkpoint: Path | None = None,
+        network: str = "none",
     ) -> Path:
         """Write the bundle of a container with the probes; `edit` changes its specification."""
         folder = Path(tempfile.mkdtemp(prefix="bundle-", dir=self.folder))
@@ -51,6 +53,8 @@ class Sandboxes:
             {},
             ((self.folder / PROBES.name, PROBES_MOUNT),),
             gpus,
+            network,
+            checkpoint=checkpoint,
         )
         specification = bundle.write(node or self.node, container, folder, self.place.host)
         if edit:

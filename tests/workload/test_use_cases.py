@@ -1,8 +1,7 @@
-"""Do the hook path, rootless sandboxes and checkpoints work with a GPU?"""
+"""Do the hook path and rootless sandboxes work with a GPU?"""
 
 import dataclasses
 import shlex
-import shutil
 
 import pytest
 
@@ -30,17 +29,6 @@ nvidia-container-runtime {flags} create --bundle={bundle} by-toolkit > output 2>
 {runsc} {flags} wait by-toolkit >&2
 cat output
 """
-CHECKPOINT = """
-{runsc} {flags} run --detach --bundle={bundle} before > {bundle}/output 2>&1 < /dev/null
-until grep -qx 20 {bundle}/output; do sleep 0.05; done
-{runsc} {flags} checkpoint {more} --image-path={bundle}/checkpoint before
-echo "stopped at $(tail -n 1 {bundle}/output)"
-{runsc} {flags} restore --detach --bundle={bundle} --image-path={bundle}/checkpoint after > {bundle}/restored 2>&1 < /dev/null
-until [ "$(wc -l < {bundle}/restored)" -ge 20 ]; do sleep 0.05; done
-echo "continued at $(head -n 1 {bundle}/restored)"
-{runsc} {flags} kill after KILL
-"""
-UNSAVED = "Can't save pma with non-MemoryFile of type *nvproxy.frontendFDMemmapFile"
 
 
 @pytest.mark.variant("full")
@@ -70,32 +58,3 @@ def test_rootless_sandbox_runs_cuda_as_unprivileged_user(
     seen(str(found["driver"]))
     assert found["driver"]["added"] is True
     assert "gvisor" in found["kernel"]["version"]
-
-
-def test_checkpoint_of_cuda_fails_without_a_helper_program(
-    sandboxes: Sandboxes, python: str, seen: Seen
-) -> None:
-    """runsc cannot save the GPU's memory."""
-    bundle = sandboxes.bundle([python, f"{PROBES_MOUNT}/counting.py"])
-    found = run_script(sandboxes, bundle, CHECKPOINT, more="")
-    log = "".join(path.read_text(errors="replace") for path in bundle.glob("log/*"))
-    assert UNSAVED in log + found.errors
-    seen(UNSAVED)
-
-
-def test_checkpoint_and_restore_keep_gpu_memory_with_driver_calls(
-    sandboxes: Sandboxes, python: str, seen: Seen
-) -> None:
-    """libcuda copies the GPU's memory to the host first; the counter continues after restore."""
-    bundle = sandboxes.bundle([python, f"{PROBES_MOUNT}/counting.py"])
-    found = run_script(
-        sandboxes,
-        bundle,
-        CHECKPOINT,
-        more=f"--cuda-checkpoint-path={PROBES_MOUNT}/cuda_checkpoint.py",
-    )
-    shutil.rmtree(bundle / "checkpoint")
-    assert found.status == 0, found.errors
-    seen(found.output)
-    before, after = (int(line.split()[-1]) for line in found.output.splitlines()[-2:])
-    assert after == before + 1

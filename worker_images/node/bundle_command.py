@@ -12,6 +12,7 @@ from worker_images.node import (
     bundle_mounts,
     bundle_report,
     bundle_root,
+    checkpoint,
     driver_capabilities,
     limits,
     mig,
@@ -29,6 +30,8 @@ EXAMPLES = f"""--rootfs /run/rootfs --into /run/bundle -- python3 train.py
     --rootfs /run/rootfs --into /run/bundle -- python3 train.py
   {PROGRAM} --gpus minor:4 --capabilities compute,utility,video \\
     --rootfs /run/rootfs --into /run/bundle -- ffmpeg -hwaccel cuda -i in.mp4 out.mp4
+  {PROGRAM} --checkpoint --gpus 0 \\
+    --rootfs /run/rootfs --into /run/bundle -- python3 serve.py
   {PROGRAM} --driver-root /host --json \\
     --rootfs /run/rootfs --into /run/bundle -- python3 train.py"""
 
@@ -141,6 +144,7 @@ def _add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
         help="another folder or file to mount, read-only; may be repeated",
     )
     _add_sandbox_arguments(parser)
+    checkpoint.add_argument(parser, _absolute)
     add_host(parser)
     parser.add_argument(
         "argv", nargs="+", metavar="COMMAND", help="the container's command, after --"
@@ -199,8 +203,10 @@ def _bundle(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
         arguments.network,
         Limits(arguments.memory, arguments.cpus, arguments.pids),
         arguments.capabilities,
+        arguments.checkpoint,
     )
     note = bundle_root.check(container.rootfs, arguments.host)
+    checkpoint.check(container, arguments.host)
     bundle_mounts.check_sources(container)
     config = bundle.write(this_node, container, arguments.into, arguments.host)
     found = bundle_report.report(this_node, container, config, arguments.into)

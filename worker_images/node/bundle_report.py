@@ -5,11 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from worker_images.node import selection
+from worker_images.node import checkpoint, selection
 from worker_images.node.node import Node
 from worker_images.node.runsc import flags
 from worker_images.node.selection import NONE
 from worker_images.node.spec import Container, with_capabilities
+
+# A placeholder in the printed commands.
+IMAGE = "CHECKPOINT"
+NOTE = (
+    "note    CHECKPOINT is a new folder of mode 0700: it will hold the container's memory. Give"
+    " both containers a pipe for each output"
+)
 
 
 def report(
@@ -45,6 +52,15 @@ def report(
             if gpu.device.path in devices
         ],
         "command": ["runsc", *chosen, "run", "--bundle", str(path), "NAME"],
+        **(_checkpoint(["runsc", *chosen], path) if container.checkpoint else {}),
+    }
+
+
+def _checkpoint(program: list[str], path: Path) -> dict[str, list[str]]:
+    """Return the commands that save and restore the container."""
+    return {
+        "save": [*program, *checkpoint.save(IMAGE), "NAME"],
+        "restore": [*program, *checkpoint.restore(IMAGE, str(path)), "NEW-NAME"],
     }
 
 
@@ -57,5 +73,7 @@ def text(found: dict[str, Any]) -> str:
         *(f"gpu     {gpu['text']}" for gpu in found["gpus"]),
         *(f"note    {note}" for note in found["notes"]),
         f"next    {shlex.join(found['command'])}",
+        *(f"{name:8}{shlex.join(found[name])}" for name in ("save", "restore") if name in found),
+        *([NOTE] if "save" in found else []),
     )
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from typing import Any
 
 from worker_images.model import results
 from worker_images.model.results import OUTCOMES, Check, Run
+from worker_images.node import restore_page
 from worker_images.node.node import Node
 from worker_images.node.place import run_command
 
@@ -29,6 +30,11 @@ TITLES = {
     "test_several_gpus": "Several GPUs",
     "test_controls": "Negative controls",
     "test_use_cases": "Other use cases",
+    "test_checkpoint": "Checkpoints of GPU programs",
+    "test_checkpoint_rules": "Checkpoints: what may change, also without a GPU",
+    "test_checkpoint_sockets": "Checkpoints: sockets, also without a GPU",
+    "test_unsaved": "Checkpoints: what cannot be saved",
+    "test_criu": "Checkpoints with CRIU and runc",
 }
 # Characters that Markdown reads as the start of a cell or the end of code, and their replacements.
 CELL_CHARACTERS = str.maketrans({"|": "·", "`": "'"})
@@ -65,6 +71,18 @@ def page(folders: Sequence[Path], root: Path) -> str:
 
 
 def _run(folder: Path, root: Path) -> Iterator[str]:
+    """Yield the lines of a folder; one of the command restores alone has no checks."""
+    found = restore_page.reports(folder)
+    if found and not (folder / RUN).exists():
+        yield "## Checkpoints"
+    else:
+        yield from _checks(folder, root)
+    for each in found:
+        yield from restore_page.section(each)
+    yield ""
+
+
+def _checks(folder: Path, root: Path) -> Iterator[str]:
     facts = _json(folder / RUN)
     run = results.read(folder / CHECKS)
     count = results.count(run.checks)
@@ -81,7 +99,6 @@ def _run(folder: Path, root: Path) -> Iterator[str]:
     checklist = folder / CHECKLIST
     if checklist.exists():
         yield from _checklist(_json(checklist))
-    yield ""
 
 
 def _module(title: str, checks: Sequence[Check], root: Path) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Runs one sandbox from a bundle, and collects its output and runsc's debug log."""
 
+import contextlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +8,10 @@ from pathlib import Path
 
 from worker_images.node import driver_capabilities
 from worker_images.node.driver_capabilities import DEFAULT
-from worker_images.node.place import TIMEOUT_SECONDS, CommandResult, Place, run
+from worker_images.node.place import TIMEOUT_SECONDS, CommandResult, Place, PlaceError, run
+
+# The limit of the call that ends a sandbox.
+DELETE_SECONDS = 30.0
 
 
 def flags(
@@ -75,16 +79,15 @@ def run_sandbox(
     known = set(bundle.glob("log/*"))
     (bundle / "log").mkdir(exist_ok=True)
     name = f"worker-{secrets.token_hex(6)}"
-    result = run(
-        place,
-        [
-            *command(place, bundle, more, debug=debug),
-            "run",
-            f"--bundle={place.host}{bundle.resolve()}",
-            name,
-        ],
-        seconds,
-    )
+    own = command(place, bundle, more, debug=debug)
+    try:
+        start = ["run", f"--bundle={place.host}{bundle.resolve()}", name]
+        result = run(place, [*own, *start], seconds)
+    except BaseException:
+        # Parts of a sandbox that was killed would keep the GPU busy.
+        with contextlib.suppress(PlaceError):
+            run(place, [*own, "delete", "--force", name], DELETE_SECONDS)
+        raise
     logs = sorted(set(bundle.glob("log/*")) - known)
     return SandboxResult(
         result.status,

@@ -17,6 +17,8 @@ from worker_images.node.selection import ALL, NONE, Gpu, SpecError
 # Paths in the container, the same as those of GKE's device plugin.
 DRIVER = "/usr/local/nvidia"
 LIBRARIES, PROGRAMS = f"{DRIVER}/lib64", f"{DRIVER}/bin"
+# The program that takes a process's memory off its GPUs.
+CHECKPOINT = "/usr/local/bin/gpu-checkpoint"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -26,7 +28,8 @@ class Container:
 
     `rootfs` is the path of the unpacked root as runsc sees it; sources of mounts are paths of the
     node. `gpus` is what selection.selected takes. `network` is none, host, or the path of a network
-    namespace. `capabilities` are NVIDIA's names for parts of the driver.
+    namespace. `capabilities` are NVIDIA's names for parts of the driver. `checkpoint` is the path
+    of gpu-checkpoint as runsc sees it, for containers that will be saved.
     """
 
     rootfs: Path
@@ -37,6 +40,7 @@ class Container:
     network: str = "none"
     limits: Limits = field(default_factory=Limits)
     capabilities: tuple[str, ...] = driver_capabilities.DEFAULT
+    checkpoint: Path | None = None
 
 
 def select(node: Node, gpus: str) -> tuple[Gpu, ...]:
@@ -103,11 +107,7 @@ def specification(node: Node, container: Container, bundle: Path, host: str = ""
         },
         "root": {"path": rootfs, "readonly": False},
         "hostname": "sandbox",
-        "mounts": [
-            *SYSTEM,
-            *_driver_mounts(node, bundle, host),
-            *(_bind(f"{host}{source}", destination) for source, destination in container.mounts),
-        ],
+        "mounts": _mounts(node, container, bundle, host),
         "linux": {
             "namespaces": _namespaces(container.network),
             "devices": [_device(device) for device in devices],
@@ -179,6 +179,16 @@ def environment(node: Node, container: Container, gpus: Sequence[Gpu]) -> dict[s
         "NVIDIA_VISIBLE_DEVICES": ",".join(gpu.name for gpu in gpus) or "none",
         "NVIDIA_DRIVER_CAPABILITIES": ",".join(container.capabilities),
     }
+
+
+def _mounts(node: Node, container: Container, bundle: Path, host: str) -> list[dict[str, Any]]:
+    """Return all mounts; those of the container come last."""
+    return [
+        *SYSTEM,
+        *_driver_mounts(node, bundle, host),
+        *([_bind(str(container.checkpoint), CHECKPOINT)] if container.checkpoint else []),
+        *(_bind(f"{host}{source}", destination) for source, destination in container.mounts),
+    ]
 
 
 def _driver_mounts(node: Node, bundle: Path, host: str) -> list[dict[str, Any]]:

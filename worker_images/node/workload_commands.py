@@ -172,7 +172,8 @@ def _add_proof_arguments(parser: argparse.ArgumentParser) -> None:
         "results",
         nargs="+",
         type=Path,
-        help="folders written by workload --benchmark and verify --json FOLDER/verify.json",
+        help="folders written by workload --benchmark, restores, and verify --json"
+        " FOLDER/verify.json",
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from worker_images.files import ROOT
-from worker_images.node import metrics, proof
+from worker_images.node import metrics, proof, restore_rows
 from worker_images.node.cli import main
 from worker_images.node.metrics import METRICS, Measurement
 
@@ -66,3 +66,34 @@ def test_incomplete_results_are_an_error(
     (results(tmp_path) / proof.CHECKS).write_text("<testsuites>")
     assert main(["proof", str(tmp_path)], ROOT) == 4
     assert "results are incomplete" in capsys.readouterr().err
+
+
+def restores(folder: Path) -> None:
+    """Write the figures of a model."""
+    facts = dict.fromkeys(("date", "driver", "runsc", "torch", "command", "file_system"), "x")
+    report = restore_rows.Report(
+        folder / f"{restore_rows.PREFIX}1b.json",
+        {**facts, "gpus": ["NVIDIA H100"], "image": "sha256:abc", "program": "gpu-checkpoint"},
+    )
+    report.know(parameters=1_100_000_000, cold_by="drop_caches")
+    for key, value in (("start_sandbox_warm", 40.0), ("restore_background_warm", 2.0)):
+        report.add(key, value)
+    report.fail("8 restores at once: a | b")
+
+
+def test_proof_shows_restores_with_and_without_checks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    restores(tmp_path)
+    assert main(["proof", str(tmp_path)], ROOT) == 0
+    alone = capsys.readouterr().out
+    assert alone.startswith("## Checkpoints\n\n### Starts and restores of a model with 1.1 billion")
+    assert "| start to first token in the sandbox, page cache warm, s | 40.00 | 40.00 |" in alone
+    assert "| restore : start in the sandbox, page cache warm | 0.050 | ≤ 0.083: kept |" in alone
+    assert "| not measured |  | 8 restores at once: a · b |" in alone
+    assert "page cache emptied by drop_caches" in alone
+    results(tmp_path)
+    assert main(["proof", str(tmp_path)], ROOT) == 0
+    page = capsys.readouterr().out
+    assert page.startswith("## slim: ")
+    assert "### Starts and restores of a model" in page

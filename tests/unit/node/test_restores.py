@@ -1,0 +1,187 @@
+"""The command restores measures a model, checks each token, and keeps what it has."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import fake_runsc
+from tests.support.fake_runsc import FakePlace
+from worker_images.files import ROOT
+from worker_images.node import page_cache, restore_rows, restores
+from worker_images.node.cli import main
+from worker_images.node.model_runs import Setup
+from worker_images.node.node import Node
+from worker_images.node.restore_rows import Report
+
+ALL = {
+    *("start_node_warm", "start_node_cold", "start_sandbox_warm", "start_sandbox_cold"),
+    *("save_none", "size_none", "restore_warm", "restore_background_warm"),
+    *("restore_cold", "restore_background_cold", "in_a_row", "at_once", "at_once_last"),
+    *("save_flate", "size_flate", "restore_flate_warm", "restore_flate_cold"),
+}
+
+
+@pytest.fixture
+def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    """A model on a machine without a GPU, with a stand-in for runsc."""
+    monkeypatch.setattr(page_cache, "drop", lambda _: "a test")
+    for name in ("fake", "work"):
+        (tmp_path / name).mkdir()
+    return Setup(
+        place=fake_runsc.make(tmp_path / "fake"),
+        node=Node("", (), (), (), ""),
+        python=sys.executable,
+        probes=tmp_path / "fake",
+        folder=tmp_path / "work",
+        size="1b",
+        program="",
+        mounted=None,
+        on_node=(),
+        rounds=2,
+        at_once=2,
+        starts=1,
+    )
+
+
+def measured(setup: Setup) -> dict[str, Any]:
+    """Measure, and return what the report's file has."""
+    report = Report(setup.folder / "restores-1b.json", {"model": "1b"})
+    restores.measure(setup, report, lambda _: None)
+    found: dict[str, Any] = json.loads(report.path.read_text())
+    return found
+
+
+def place(setup: Setup) -> FakePlace:
+    assert isinstance(setup.place, FakePlace)
+    return setup.place
+
+
+def values(found: dict[str, Any]) -> dict[str, list[float]]:
+    return {row["key"]: row["values"] for row in found["rows"]}
+
+
+def test_all_figures_are_measured(setup: Setup) -> None:
+    found = measured(setup)
+    assert found["problems"] == []
+    assert {*values(found)} == ALL
+    assert values(found)["in_a_row"] == [2]
+    assert values(found)["at_once"] == [2]
+    assert found["facts"]["parameters"] == 1100048384
+    assert found["facts"]["cold_by"] == "a test"
+    deleted = [call.split()[-1] for call in place(setup).calls if " delete " in call]
+    begun = [
+        call.split()[-1] for call in place(setup).calls if " run " in call or " restore " in call
+    ]
+    assert {*begun} == {*deleted}
+
+
+def test_sides_change_their_order(setup: Setup) -> None:
+    lines: list[str] = []
+    report = Report(setup.folder / "restores-1b.json", {})
+    restores.measure(replace(setup, starts=3, at_once=0, compression=False), report, lines.append)
+    starts = [line.split(",")[0] for line in lines if line.startswith("start ")]
+    node, sandbox = "start on the node", "start in the sandbox"
+    assert starts == [
+        *(node, sandbox),
+        *(sandbox, node),
+        *(node, sandbox, node, sandbox),
+        *(sandbox, node, sandbox, node),
+    ]
+
+
+def test_wrong_token_is_a_problem(setup: Setup) -> None:
+    """The node's tokens are those that every restore must print."""
+    program = setup.probes / "model.py"
+    script = "import model\nmodel.serve = lambda number=0, stop=None: print(number + 1, 7)\n"
+    runsc = Path(place(setup).runsc)
+    runsc.write_text(runsc.read_text().replace("import model\n", script))
+    assert program.exists()
+    found = measured(setup)
+    assert "the model printed '1 7' instead of '1 1000'" in found["problems"][0]
+
+
+def test_failed_part_leaves_the_others_alone(setup: Setup) -> None:
+    place(setup).fail("checkpoint", "checkpoint failed: no space")
+    found = measured(setup)
+    assert "2 checkpoints and restores in a row: the checkpoint failed" in found["problems"][0]
+    assert "no space" in found["problems"][0]
+    assert (
+        "2 restores at once: no checkpoint exists, because an earlier part failed"
+        in (found["problems"])
+    )
+    assert {*values(found)} == {key for key in ALL if key.startswith("start_")}
+
+
+def test_part_does_not_begin_after_the_time(setup: Setup) -> None:
+    found = measured(replace(setup, seconds=-1.0))
+    assert found["problems"] == ["saving the model: the time of -1 s was over"]
+
+
+def test_model_that_is_not_saved_ends_the_run(setup: Setup) -> None:
+    found = measured(replace(setup, python="/bin/false"))
+    (problem,) = found["problems"]
+    assert problem.startswith("saving the model: the model was not saved")
+
+
+def test_report_is_complete_after_each_figure(tmp_path: Path) -> None:
+    report = Report(tmp_path / "results" / "restores-1b.json", {"model": "1b"})
+    assert json.loads(report.path.read_text())["rows"] == []
+    report.add("save_none", 3.0)
+    report.add("save_none", 4.0)
+    (row,) = json.loads(report.path.read_text())["rows"]
+    assert (row["median"], row["values"], row["unit"]) == (3.5, [3.0, 4.0], "s")
+
+
+@pytest.mark.parametrize(("restore", "kept"), [(2.5, True), (2.6, False)])
+def test_restore_takes_at_most_a_twelfth_of_a_start(restore: float, kept: bool) -> None:
+    rows = {"restore_background_warm": [restore], "start_sandbox_warm": [30.1], "size_none": [3.7]}
+    (goal,) = restore_rows.goals(rows)
+    assert goal["kept"] is kept
+    assert goal["bar"] == "≤ 0.083"
+    found = {"rows": [], "goals": [goal], "problems": ["x: y"]}
+    assert ("MISSED" in restore_rows.text(found)) is not kept
+    assert restore_rows.text(found).endswith("not measured: x: y")
+
+
+@pytest.mark.parametrize(("restore", "kept"), [(6.0, True), (6.1, False)])
+def test_large_state_is_restored_at_two_gigabytes_per_second(restore: float, kept: bool) -> None:
+    rows = {"restore_background_cold": [restore], "start_sandbox_cold": [90.0], "size_none": [12.0]}
+    (goal,) = restore_rows.goals(rows)
+    assert (goal["name"], goal["kept"]) == ("restored state, page cache cold, GB/s", kept)
+
+
+def test_caches_are_dropped_by_files_where_the_kernel_forbids_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_cache, "DROP", tmp_path / "none" / "drop_caches")
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/c").write_text("c")
+    assert page_cache.drop([tmp_path / "a", tmp_path / "b"]) == "posix_fadvise of 2 files"
+    monkeypatch.setattr(page_cache, "DROP", tmp_path / "drop_caches")
+    assert page_cache.drop([tmp_path]) == f"{tmp_path}/drop_caches"
+    assert (tmp_path / "drop_caches").read_text() == "3"
+
+
+def test_file_system_of_a_path_is_named() -> None:
+    assert page_cache.file_system(Path("/proc/self")) == "proc"
+
+
+def test_python_without_torch_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--image", "image.tar", "--model", "1b", "--results", str(tmp_path)]
+    assert main(["restores", *options, "--python", "/bin/false"], ROOT) == 2
+    assert "/bin/false has no torch or no transformers" in capsys.readouterr().err
+
+
+def test_help_names_the_models(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["restores", "--help"], ROOT)
+    text = " ".join(capsys.readouterr().out.split())
+    for words in ("1b (1.1 billion, 2.2 GB)", "--at-once N", "--model 5b --results results"):
+        assert words in text

@@ -1,0 +1,134 @@
+"""Do full's runc and CRIU save and restore a container, and a CUDA process in one?"""
+
+import dataclasses
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workload.checkpoints import program_of
+from tests.workload.sandboxes import Sandboxes, Seen
+from worker_images.harness.options import not_run
+from worker_images.node import place
+from worker_images.node.command import PROBES_MOUNT
+from worker_images.node.spec import CHECKPOINT
+
+pytestmark = pytest.mark.variant("full")
+
+COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done"
+NUMBERS = "/numbers"
+# Every call has a limit. {off} and {on} take the memory off the GPU, and put it back.
+SAVE = """
+runc() {{ timeout --kill-after=5 60 runc --root={bundle}/state "$@"; }}
+mkdir {bundle}/image {bundle}/dump {bundle}/restore
+runc run --detach --bundle={bundle} before > {bundle}/started 2>&1 < /dev/null || cat {bundle}/started >&2
+runc exec before sh -c 'until grep -qx 20 {numbers}; do sleep 0.05; done'
+{off}
+runc checkpoint --image-path={bundle}/image --work-path={bundle}/dump --manage-cgroups-mode=ignore before
+"""
+RESTORE = """
+runc restore --detach --image-path={bundle}/image --work-path={bundle}/restore --bundle={bundle} --manage-cgroups-mode=ignore after > {bundle}/restored 2>&1 < /dev/null || cat {bundle}/restored >&2
+runc exec after cat {numbers} > {bundle}/before
+{on}
+runc exec after sh -c 'last=$(($(tail -n 1 {numbers}) + 20)); until grep -qx $last {numbers}; do sleep 0.05; done'
+runc exec after cat {numbers}
+"""
+CLEAN_UP = """
+for each in before after; do timeout 30 runc --root={bundle}/state delete --force $each; done
+"""
+SECONDS = 300
+
+
+@pytest.fixture
+def containers(image_sandboxes: Sandboxes, pytestconfig: pytest.Config) -> Sandboxes:
+    """Containers with the node's root; the engine's container lacks CRIU's capabilities."""
+    if pytestconfig.getoption("place") != "unpacked":
+        not_run(pytestconfig, "workload", "CRIU needs --place unpacked")
+    return dataclasses.replace(image_sandboxes, rootfs=image_sandboxes.place.clean_root)
+
+
+def without_tmpfs(specification: dict[str, Any]) -> None:
+    """Leave out each tmpfs, and allow all devices, as runc needs rules for them."""
+    mounts = specification["mounts"]
+    specification["mounts"] = [each for each in mounts if each["type"] != "tmpfs"]
+    with_devices(specification)
+
+
+def with_devices(specification: dict[str, Any]) -> None:
+    """Allow all devices, as runc needs rules for them."""
+    specification["linux"]["resources"] = {"devices": [{"allow": True, "access": "rwm"}]}
+
+
+def run(sandboxes: Sandboxes, bundle: Path, script: str, off: str = "", on: str = "") -> list[int]:
+    """Run a script with runc, and return the numbers that the container wrote."""
+    seen_there = f"{sandboxes.place.host}{bundle}"
+    text = script.format(bundle=seen_there, numbers=NUMBERS, off=off, on=on)
+    try:
+        found = place.run(sandboxes.place, ["sh", "-euc", text], SECONDS)
+        assert found.status == 0, obstacle(bundle, found.errors)
+        return [int(line) for line in found.output.split()]
+    finally:
+        place.run(sandboxes.place, ["sh", "-c", CLEAN_UP.format(bundle=seen_there)])
+
+
+def obstacle(bundle: Path, errors: str) -> str:
+    """What stopped CRIU: the errors in its logs, then the end of each log."""
+    logs = [path.read_text(errors="replace") for path in sorted(bundle.glob("*/*.log"))]
+    lines = [line for log in logs for line in log.splitlines() if "Error" in line]
+    return "\n".join([*lines, errors[-3000:], *(log[-6000:] for log in logs)])
+
+
+def counting(*command: str) -> tuple[str, ...]:
+    """A container's command that writes to a file of the container, and to nothing outside."""
+    return ("/bin/sh", "-c", f"exec {shlex.join(command)} > {NUMBERS} 2>&1 < /dev/null")
+
+
+def test_runc_container_continues_after_criu_restores_it(containers: Sandboxes, seen: Seen) -> None:
+    """Without a GPU: the control of the check with one."""
+    command = counting("/bin/sh", "-c", COUNT)
+    bundle = containers.bundle(command, gpus="none", edit=plain)
+    numbers = run(containers, bundle, SAVE + RESTORE)
+    seen(f"1 to {numbers[-1]}")
+    assert numbers == [*range(1, numbers[-1] + 1)]
+
+
+def plain(specification: dict[str, Any]) -> None:
+    """A container without the driver's files, for a machine with stand-ins."""
+    without_tmpfs(specification)
+    mounts = specification["mounts"]
+    specification["mounts"] = [each for each in mounts if "nvidia" not in each["destination"]]
+
+
+def test_criu_saves_no_tmpfs_without_tar(
+    containers: Sandboxes, image_root: Path, seen: Seen
+) -> None:
+    """CRIU starts tar for the files of a tmpfs, such as /dev, and full does not contain it."""
+    command = counting("/bin/sh", "-c", COUNT)
+    bundle = containers.bundle(command, gpus="none", edit=with_devices)
+    assert not (image_root / "usr/bin/tar").exists()
+    with pytest.raises(AssertionError, match="Can't dump tmpfs content") as caught:
+        run(containers, bundle, SAVE)
+    seen(next(line for line in str(caught.value).splitlines() if "Can't dump" in line))
+
+
+def test_cuda_process_continues_after_criu_restores_it(
+    containers: Sandboxes, sandboxes: Sandboxes, image_root: Path, python: str, seen: Seen
+) -> None:
+    """Its memory is off the GPU while CRIU saves it, and the counter in it continues."""
+    assert containers.node == sandboxes.node
+    program = program_of(image_root)
+    bundle = sandboxes.bundle(
+        counting(python, f"{PROBES_MOUNT}/counting.py"),
+        edit=without_tmpfs,
+        checkpoint=Path(CHECKPOINT) if program == CHECKPOINT else None,
+    )
+    off, on = (f"runc exec {name} {program} --toggle --pid 1" for name in ("before", "after"))
+    try:
+        numbers = run(sandboxes, bundle, SAVE + RESTORE, off, on)
+    except AssertionError as error:
+        seen(str(error))
+        raise
+    saved = len((bundle / "before").read_text().splitlines())
+    seen(f"saved at {saved}, continued to {numbers[-1]}")
+    assert numbers == [*range(1, numbers[-1] + 1)]

@@ -1,0 +1,57 @@
+"""What can a checkpoint not save? These programs may disturb a GPU, so they run late."""
+
+import time
+
+from tests.workload.checkpoints import Checkpoints
+from tests.workload.sandboxes import Facts, Seen
+from worker_images.node.command import PROBES_MOUNT
+from worker_images.node.node import Node
+from worker_images.node.place import PlaceError
+from worker_images.node.session import Sandbox
+
+COUNTING = f"{PROBES_MOUNT}/counting.py"
+# What a checkpoint of NCCL gets before it is killed.
+NCCL_SECONDS = 60.0
+
+
+def test_managed_memory_is_refused_and_the_program_goes_on(
+    checkpoints: Checkpoints, python: str, seen: Seen
+) -> None:
+    """The driver returns 801, CUDA_ERROR_NOT_SUPPORTED."""
+    bundle = checkpoints.bundle(python, COUNTING, "--managed")
+    with checkpoints.opened(bundle) as opened:
+        sandbox = opened.started()
+        found = opened.save(sandbox)
+        seen(found.errors)
+        assert found.status != 0
+        assert "801" in found.errors
+        assert goes_on(sandbox) or checkpoints.program.startswith(PROBES_MOUNT)
+
+
+def goes_on(sandbox: Sandbox) -> bool:
+    """Report if a program still writes, longer than it takes to read what it wrote before."""
+    end = time.monotonic() + 2
+    try:
+        while time.monotonic() < end:
+            sandbox.line(10)
+    except PlaceError:
+        return False
+    return True
+
+
+def test_checkpoint_of_nccl_fails_or_does_not_end(
+    checkpoints: Checkpoints, two_gpus: Node, torch: Facts, python: str, seen: Seen
+) -> None:
+    """It fails, or is killed after a time, and so is the sandbox."""
+    assert two_gpus
+    assert torch["torch"]["available"] is True
+    bundle = checkpoints.bundle(python, f"{PROBES_MOUNT}/endless_reduce.py")
+    with checkpoints.opened(bundle) as opened:
+        sandbox = opened.started()
+        try:
+            found = opened.save(sandbox, seconds=NCCL_SECONDS)
+        except PlaceError as error:
+            seen(str(error))
+            return
+    seen(f"exit status {found.status}: {found.errors}")
+    assert found.status != 0

@@ -1,0 +1,172 @@
+"""Starts, saves and restores a language model, and adds each time to a report."""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker_images.node import page_cache, session
+from worker_images.node.node import Node
+from worker_images.node.place import Place, PlaceError, run_command
+from worker_images.node.restore_rows import Report
+from worker_images.node.session import Sandbox, Session
+
+# After so many tokens the model begins again; CYCLE of the probe.
+TOKENS = 32
+# Limits of one step, for a model of 10 GB and a slow disk.
+SAVE_MODEL_SECONDS, START_SECONDS, STEP_SECONDS, COMPRESS_SECONDS = 240.0, 180.0, 90.0, 180.0
+# The model prints one token after another; without one for so long it stands still.
+STILL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is measured, and how often.
+
+    `program` takes memory off GPUs, as a path in containers, and `mounted` is its file as runsc
+    sees it; `on_node` is a command that does the same on the node.
+    """
+
+    place: Place
+    node: Node
+    python: str
+    probes: Path
+    folder: Path
+    size: str
+    program: str
+    mounted: Path | None
+    on_node: tuple[str, ...]
+    flags: tuple[str, ...] = ()
+    rounds: int = 10
+    at_once: int = 8
+    starts: int = 2
+    compression: bool = True
+    seconds: float = 540.0
+
+    @property
+    def model(self) -> Path:
+        """The folder of the model's weights."""
+        return self.folder / "model"
+
+    @property
+    def native(self) -> tuple[str, ...]:
+        """The command that runs the model's program on the node."""
+        environment = self.node.native_environment if self.node.libraries else []
+        return ("env", *environment, self.python, str(self.probes / "model.py"), str(self.model))
+
+
+class ModelRuns:
+    """Runs of the model. The first one on the node shows the tokens that all others must print."""
+
+    def __init__(self, setup: Setup, boxes: Session, report: Report) -> None:
+        self._setup, self._boxes, self._report = setup, boxes, report
+        self._tokens: list[str] = []
+
+    def save_model(self) -> None:
+        """Save the weights once, so that every start loads them."""
+        command = [*self._setup.native, "--save", self._setup.size]
+        found = run_command(command, SAVE_MODEL_SECONDS)
+        if found.status:
+            raise PlaceError(f"the model was not saved: {found.errors.strip()[-2000:]}")
+        self._report.know(parameters=int(found.output.split()[-1]))
+
+    def prepare(self, cache: str) -> None:
+        """Empty the page cache if the next run is a cold one."""
+        if cache == "cold":
+            python = Path(self._setup.python)
+            roots = {python.parent.parent, python.resolve().parent.parent, self._setup.folder}
+            self._report.know(cold_by=page_cache.drop(sorted(roots)))
+
+    def start_on_node(self, cache: str, *, first: bool = False) -> None:
+        """Start the model on the node; the first time, learn its tokens and move its memory."""
+        self.prepare(cache)
+        program = session.launch(self._setup.native, self._setup.folder / "node.errors")
+        try:
+            line, seconds = program.first_line(START_SECONDS)
+            self._report.add(f"start_node_{cache}", seconds)
+            if first:
+                self._learn(program, line)
+                self._move(program)
+        finally:
+            session.kill(program)
+
+    def _learn(self, program: Sandbox, line: str) -> None:
+        tokens = [line.split()[1], *(program.line().split()[1] for _ in range(TOKENS - 1))]
+        self._tokens = tokens
+
+    def _move(self, program: Sandbox) -> None:
+        """Take the memory off the GPU and put it back, without a sandbox."""
+        if not self._setup.on_node:
+            return
+        command = [*self._setup.on_node, "--toggle", "--pid", str(program.call.pid)]
+        self._report.add("node_off", _timed(command))
+        with contextlib.suppress(PlaceError):
+            while program.line(STILL_SECONDS):
+                pass
+        begun = time.monotonic()
+        _timed(command)
+        program.line(STEP_SECONDS)
+        self._report.add("node_on", time.monotonic() - begun)
+
+    def start_in_sandbox(self, cache: str) -> Sandbox:
+        """Start the model in a sandbox, which goes on."""
+        self.prepare(cache)
+        sandbox = self._boxes.start()
+        line, seconds = sandbox.first_line(START_SECONDS)
+        self._report.add(f"start_sandbox_{cache}", seconds)
+        self.check(line, 1)
+        return sandbox
+
+    def check(self, line: str, number: int) -> None:
+        """Compare a line with the number and the token that must come; raises PlaceError."""
+        expected = f"{number} {self._tokens[(number - 1) % TOKENS]}" if self._tokens else line
+        if line != expected:
+            raise PlaceError(f"the model printed {line!r} instead of {expected!r}")
+
+    def save(self, sandbox: Sandbox, image: Path, compression: str) -> int:
+        """Save a sandbox, which ends, in a new folder; return the number of its last token."""
+        name = compression.partition("-")[0]
+        shutil.rmtree(image, ignore_errors=True)
+        begun = time.monotonic()
+        found = self._boxes.save(
+            sandbox, image, self._setup.program, compression=compression, seconds=COMPRESS_SECONDS
+        )
+        elapsed = time.monotonic() - begun
+        if found.status:
+            raise PlaceError(f"the checkpoint failed: {found.errors.strip()[-2000:]}")
+        sandbox.lines.rest()
+        self._boxes.end(sandbox)
+        self._report.add(f"save_{name}", elapsed)
+        self._report.add(f"size_{name}", sum(each.stat().st_size for each in image.iterdir()) / 1e9)
+        return int(sandbox.lines.received[-1].split()[0])
+
+    def restore(self, image: Path, last: int, key: str, options: Sequence[str] = ()) -> Sandbox:
+        """Restore a sandbox, check its first token, and return the sandbox, which goes on."""
+        sandbox = self._boxes.restore(image, options)
+        line, seconds = sandbox.first_line(STEP_SECONDS)
+        self._report.add(key, seconds)
+        self.check(line, last + 1)
+        return sandbox
+
+    def restore_at_once(self, image: Path, last: int, count: int, options: Sequence[str]) -> None:
+        """Restore several sandboxes at the same moment, and end them."""
+        restored = [self._boxes.restore(image, options) for _ in range(count)]
+        try:
+            lines = [each.first_line(STEP_SECONDS) for each in restored]
+        finally:
+            for each in restored:
+                self._boxes.end(each)
+        for line, _ in lines:
+            self.check(line, last + 1)
+        self._report.add("at_once", count)
+        self._report.add("at_once_last", max(seconds for _, seconds in lines))
+
+
+def _timed(command: Sequence[str]) -> float:
+    begun = time.monotonic()
+    found = run_command(command, STEP_SECONDS)
+    if found.status:
+        raise PlaceError(f"{command[0]}: {found.errors.strip()[-2000:]}")
+    return time.monotonic() - begun

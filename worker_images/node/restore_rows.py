@@ -1,0 +1,134 @@
+"""The figures of checkpoints: each is written as soon as it was measured."""
+
+import json
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# Files of a results folder: restores-MODEL.json.
+PREFIX = "restores-"
+# Names of the figures, with their units, in the order of reports.
+NAMES = {
+    "start_node_warm": ("start to first token on the node, page cache warm", "s"),
+    "start_node_cold": ("start to first token on the node, page cache cold", "s"),
+    "start_sandbox_warm": ("start to first token in the sandbox, page cache warm", "s"),
+    "start_sandbox_cold": ("start to first token in the sandbox, page cache cold", "s"),
+    "node_off": ("GPU memory to the host, the program on the node", "s"),
+    "node_on": ("the same back to the GPU, to the next token", "s"),
+    "save_none": ("checkpoint without compression", "s"),
+    "size_none": ("size of a checkpoint without compression", "GB"),
+    "restore_warm": ("restore to next token, page cache warm", "s"),
+    "restore_background_warm": ("restore --background to next token, page cache warm", "s"),
+    "restore_cold": ("restore to next token, page cache cold", "s"),
+    "restore_background_cold": ("restore --background to next token, page cache cold", "s"),
+    "in_a_row": ("checkpoints and restores in a row, each with the right next token", ""),
+    "at_once": ("restores of one checkpoint at once, each with the right next token", ""),
+    "at_once_last": ("the last of the restores at once", "s"),
+    "save_flate": ("checkpoint with flate-best-speed", "s"),
+    "size_flate": ("size of a checkpoint with flate-best-speed", "GB"),
+    "restore_flate_warm": ("restore of flate-best-speed to next token, page cache warm", "s"),
+    "restore_flate_cold": ("restore of flate-best-speed to next token, page cache cold", "s"),
+}
+# A restore takes at most this part of a start in the sandbox, at 1 billion parameters.
+MOST_OF_START = 1 / 12
+# GB of a checkpoint that are restored in a second, at 10 GB.
+LEAST_RATE = 2.0
+LARGE_GB = 10.0
+
+Rows = dict[str, list[float]]
+
+
+class Report:
+    """The figures of one model, in a file that is complete after each of them."""
+
+    def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
+        self.path, self.facts = path, dict(facts)
+        self.rows: Rows = {}
+        self.problems: list[str] = []
+        self._write()
+
+    def add(self, key: str, value: float) -> None:
+        """Add a value of a figure."""
+        assert key in NAMES
+        self.rows.setdefault(key, []).append(value)
+        self._write()
+
+    def know(self, **facts: object) -> None:
+        """Add facts of the run."""
+        self.facts.update(facts)
+        self._write()
+
+    def fail(self, problem: str) -> None:
+        """Record what was not measured, and why."""
+        self.problems.append(problem)
+        self._write()
+
+    def _write(self) -> None:
+        found = {
+            "facts": self.facts,
+            "rows": rows(self.rows),
+            "goals": goals(self.rows),
+            "problems": self.problems,
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        partial.replace(self.path)
+
+
+def rows(values: Rows) -> list[dict[str, Any]]:
+    """Return the figures that were measured, with their medians, in order."""
+    return [
+        {
+            "key": key,
+            "name": name,
+            "unit": unit,
+            "median": statistics.median(values[key]),
+            "values": values[key],
+        }
+        for key, (name, unit) in NAMES.items()
+        if key in values
+    ]
+
+
+def goals(values: Rows) -> list[dict[str, Any]]:
+    """Return the ratios that have a goal, as far as they were measured.
+
+    A restore is that of the command that `bundle` prints, with --background.
+    """
+    middle = {key: statistics.median(each) for key, each in values.items()}
+    found = []
+    large = middle.get("size_none", 0) >= LARGE_GB
+    for cache in ("warm", "cold"):
+        restore = middle.get(f"restore_background_{cache}")
+        start = middle.get(f"start_sandbox_{cache}")
+        if restore and start and not large:
+            name = f"restore : start in the sandbox, page cache {cache}"
+            ratio = restore / start
+            found.append(_goal(name, ratio, f"≤ {MOST_OF_START:.3f}", ratio <= MOST_OF_START))
+        if restore and large:
+            name = f"restored state, page cache {cache}, GB/s"
+            rate = middle["size_none"] / restore
+            found.append(_goal(name, rate, f"≥ {LEAST_RATE:g}", rate >= LEAST_RATE))
+    return found
+
+
+def _goal(name: str, value: float, bar: str, kept: bool) -> dict[str, Any]:
+    return {"name": name, "value": value, "bar": bar, "kept": kept}
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """Return a report's content as a table."""
+    lines = [f"{'':66} {'median':>8}  values"]
+    for row in found["rows"]:
+        name = f"{row['name']}{', ' if row['unit'] else ''}{row['unit']}"
+        lines.append(f"{name:66} {row['median']:8.2f}  {_listed(row['values'])}")
+    for goal in found["goals"]:
+        kept = "ok" if goal["kept"] else "MISSED"
+        lines.append(f"{goal['name']:66} {goal['value']:8.3f}  {goal['bar']} {kept}")
+    return "\n".join([*lines, *(f"not measured: {each}" for each in found["problems"])])
+
+
+def _listed(values: list[float]) -> str:
+    return " ".join(f"{value:.2f}" for value in values)

@@ -1,0 +1,180 @@
+"""The command restores: measures what a restored sandbox saves, compared with a start."""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from worker_images.errors import UsageError
+from worker_images.files import PROBES
+from worker_images.node import (
+    node,
+    page_cache,
+    place,
+    proof,
+    restore_rows,
+    restores,
+    trust,
+)
+from worker_images.node.command import CHECK_FAILED, OK, PROBES_MOUNT, Command, Log
+from worker_images.node.model_runs import Setup
+from worker_images.node.node import Node
+from worker_images.node.restore_rows import Report
+from worker_images.node.spec import CHECKPOINT
+from worker_images.node.unpack import open_root
+
+MODELS = {
+    "tiny": "20 million parameters, for a trial",
+    "1b": "1.1 billion, 2.2 GB",
+    "5b": "5.5 billion, 11 GB",
+}
+# What the program of the model needs.
+IMPORTS = "import torch, transformers"
+# Takes memory off GPUs where the image does not contain gpu-checkpoint.
+PROBE = "cuda_checkpoint.py"
+PROGRAM = "python3 -m worker_images.node restores"
+EXAMPLES = f"""--image image.tar --model 1b --results results
+  {PROGRAM} --image image.tar --model 5b --results results \\
+    --rounds 3 --at-once 0 --no-compression --starts 1"""
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--image", type=Path, required=True, help="an image archive or its unpacked root"
+    )
+    models = ", ".join(f"{name} ({text})" for name, text in MODELS.items())
+    parser.add_argument(
+        "--model",
+        choices=MODELS,
+        required=True,
+        help=f"a language model with random weights: {models}",
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="the folder for restores-MODEL.json, which is complete after each figure",
+    )
+    _add_counts(parser)
+    parser.add_argument(
+        "--no-compression", action="store_true", help="leave out the compressed checkpoint"
+    )
+    parser.add_argument(
+        "--python",
+        default=shutil.which("python3"),
+        help="the user's python, which has torch and transformers",
+    )
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        metavar="FOLDER",
+        help="a folder on a disk for the model and its checkpoints, with 5 to 45 GB free",
+    )
+    trust.add_argument(parser)
+    trust.add_project(parser)
+
+
+def _add_counts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=10,
+        metavar="N",
+        help="checkpoints and restores in a row; default: 10",
+    )
+    parser.add_argument(
+        "--at-once",
+        type=int,
+        default=8,
+        metavar="N",
+        help="restores of one checkpoint at once; 0 leaves them out; default: 8",
+    )
+    parser.add_argument(
+        "--starts",
+        type=int,
+        default=2,
+        metavar="N",
+        help="starts on each side with a warm, and with a cold page cache; default: 2",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=int,
+        default=540,
+        metavar="N",
+        help="begin no further part after so long; default: 540",
+    )
+
+
+def _restores(arguments: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
+    if place.run_command([arguments.python or "python3", "-c", IMPORTS]).status:
+        raise UsageError(
+            f"{arguments.python} has no torch or no transformers; name one that has with --python"
+        )
+    this_node = node.read()
+    with tempfile.TemporaryDirectory(prefix="restores-", dir=arguments.scratch) as scratch:
+        folder = Path(scratch)
+        folder.chmod(0o711)
+        (folder / "image").mkdir()
+        image_root, image_id = open_root(arguments.image, folder / "image")
+        home: Path = arguments.project or root
+        trust.require(home, str(arguments.image), image_id, trust=arguments.trust)
+        log(f"programs of {arguments.image} run as root on this machine")
+        setup = _setup(arguments, root, this_node, image_root, folder)
+        report = Report(
+            arguments.results / f"{restore_rows.PREFIX}{arguments.model}.json",
+            {
+                **proof.machine(
+                    this_node,
+                    setup.python,
+                    f"{image_root}{place.RUNSC}",
+                    ["python3", "-m", "worker_images.node", *sys.argv[1:]],
+                ),
+                "model": arguments.model,
+                "image": image_id,
+                "program": setup.program or "none",
+                "file_system": page_cache.file_system(folder),
+            },
+        )
+        restores.measure(setup, report, log)
+    found = json.loads(report.path.read_text(encoding="utf-8"))
+    return CHECK_FAILED if report.problems else OK, restore_rows.text(found)
+
+
+def _setup(
+    arguments: argparse.Namespace, root: Path, this_node: Node, image_root: Path, folder: Path
+) -> Setup:
+    probes = root / PROBES
+    inside = image_root / CHECKPOINT[1:]
+    has_program, has_gpu = inside.is_file(), bool(this_node.driver)
+    by_probe = ("env", *this_node.native_environment, arguments.python, str(probes / PROBE))
+    on_node = ("env", *this_node.native_environment, str(inside)) if has_program else by_probe
+    program = CHECKPOINT if has_program else f"{PROBES_MOUNT}/{PROBE}"
+    return Setup(
+        place.Chroot(image_root),
+        this_node,
+        arguments.python,
+        probes,
+        folder,
+        arguments.model,
+        program if has_gpu else "",
+        Path(CHECKPOINT) if has_program and has_gpu else None,
+        on_node if has_gpu else (),
+        () if has_gpu else ("--nvproxy=false",),
+        arguments.rounds,
+        arguments.at_once,
+        arguments.starts,
+        not arguments.no_compression,
+        arguments.seconds,
+    )
+
+
+COMMAND = Command(
+    "restores",
+    "measure starts, checkpoints and restores of a language model, on the node and in sandboxes",
+    EXAMPLES,
+    _add_arguments,
+    _restores,
+)
