@@ -43,6 +43,7 @@ echo "continued at $(head -n 1 {bundle}/restored)"
 UNSAVED = "Can't save pma with non-MemoryFile of type *nvproxy.frontendFDMemmapFile"
 
 
+@pytest.mark.not_in_a_pod
 @pytest.mark.variant("full")
 def test_hook_path_runs_cuda(sandboxes: Sandboxes, python: str, gpu: Node, seen: Seen) -> None:
     """full's nvidia-ctk, nvidia-container-runtime and nvidia-cdi-hook add the driver."""
@@ -72,6 +73,7 @@ def test_rootless_sandbox_runs_cuda_as_unprivileged_user(
     assert "gvisor" in found["kernel"]["version"]
 
 
+@pytest.mark.not_in_a_pod
 def test_checkpoint_of_cuda_fails_without_a_helper_program(
     sandboxes: Sandboxes, python: str, seen: Seen
 ) -> None:
@@ -83,6 +85,7 @@ def test_checkpoint_of_cuda_fails_without_a_helper_program(
     seen(UNSAVED)
 
 
+@pytest.mark.not_in_a_pod
 def test_checkpoint_and_restore_keep_gpu_memory_with_driver_calls(
     sandboxes: Sandboxes, python: str, seen: Seen
 ) -> None:
