@@ -23,7 +23,8 @@ FAILURE = "call refused"
 # starts runsc again, as /proc/self/exe.
 VERSION = re.compile(r"Version release-(\d{8}\.\d{1,9})[^,\n]{0,60}, go[^,\n]{1,40}, (amd64|arm64)")
 BEGIN = re.compile(
-    r"Args: \[(?!/proc/self/exe )[^\n \]]{1,300}(?: -[^\n ]{1,1000}(?: [^\n -][^\n ]{0,1000})?){0,99}?"
+    r"Args: \[(?!/proc/self/exe )[^\n \]]{1,300}"
+    r"(?: -[^\n ]{1,1000}(?: [^\n -][^\n ]{0,1000})?){0,99}?"
     r" (?:run|create|restore|do) "
 )
 # How the sandbox's program ended.

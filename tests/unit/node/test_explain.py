@@ -235,4 +235,7 @@ def test_runsc_that_starts_itself_again_is_no_later_run(tmp_path: Path, capsys: 
     assert "does not serve the node's driver 580.1.1" in explained(capsys, log)[1]
     # The control: another run of the user's.
     log.write_text(text.replace("/proc/self/exe", "runsc"))
-    assert "does not serve the node's driver 580.1.1" not in explained(capsys, log)[1].split("earlier")[0]
+    assert (
+        "does not serve the node's driver 580.1.1"
+        not in explained(capsys, log)[1].split("earlier")[0]
+    )
