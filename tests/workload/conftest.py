@@ -93,6 +93,8 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def image_root(
     folder: Path,
+    this_node: Node,
+    pod: RunningContainer | None,
     pytestconfig: pytest.Config,
     record_testsuite_property: Callable[[str, object], None],
 ) -> Path:
@@ -107,13 +109,15 @@ def image_root(
     home: Path = pytestconfig.getoption("project")
     image = Path(pytestconfig.getoption("image") or home / "out" / str(variant) / "image.tar")
     (folder / "image").mkdir()
-    if pytestconfig.getoption("place") == POD:
+    if pod:
         check_image(pytestconfig, image)
     root, image_id = open_root(image, folder / "image")
     require_trust(pytestconfig, "workload", home, image_id)
     if image_id and pytestconfig.getoption("place") in {"unpacked", POD}:
         record_testsuite_property("image_id", image_id)
         record_testsuite_property("manifest_digest", trust.digests(image)[0])
+        machine = f"{this_node.machine}, in a pod" if pod else this_node.machine
+        record_testsuite_property("machine", machine)
     return root
 
 

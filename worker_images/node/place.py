@@ -21,6 +21,8 @@ HOST, CLEAN_ROOT = "/host", "/user"
 TIMEOUT_SECONDS = 120.0
 # What kubectl exec adds to the errors of a command that fails.
 KUBECTL_STATUS = re.compile(r"command terminated with exit code [0-9]+\n\Z")
+# Runs a shell script with mounts of its own.
+OWN_MOUNTS = ("unshare", "--mount", "--propagation=private", "sh", "-c")
 # runsc creates mount points in a container's root. An overlay keeps them in memory, so that nothing
 # is written to the node's disk.
 OVERLAY = """set -eu
@@ -120,17 +122,7 @@ class Host:
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """Return the command in unshare, with its own mounts."""
-        return [
-            "unshare",
-            "--mount",
-            "--propagation=private",
-            "sh",
-            "-c",
-            ENTER_HOST,
-            "sh",
-            self.folder,
-            *command,
-        ]
+        return [*OWN_MOUNTS, ENTER_HOST, "sh", self.folder, *command]
 
 
 @dataclass(frozen=True)
@@ -151,17 +143,7 @@ class Chroot:
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """Return the command in unshare and pivot_root."""
-        enter = [
-            "unshare",
-            "--mount",
-            "--propagation=private",
-            "sh",
-            "-c",
-            ENTER_CHROOT,
-            "sh",
-            str(self.root),
-            str(self.devices),
-        ]
+        enter = [*OWN_MOUNTS, ENTER_CHROOT, "sh", str(self.root), str(self.devices)]
         return [*enter, "/usr/bin/env", "-i", f"PATH={PATH}", *command]
 
 

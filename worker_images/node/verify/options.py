@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from worker_images.node import trust
+from worker_images.node.pod import options as pods
 
 IMAGE = "out/slim/image.tar"
 
@@ -44,46 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     trust.add_argument(parser)
     trust.add_project(parser)
-    _add_pod(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
-    parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="also write the results as an HTML page"
-    )
-
-
-def _add_pod(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name a pod of a cluster."""
-    parser.add_argument(
-        "--context",
-        metavar="CTX",
-        help="check a pod in the cluster of this kubectl context",
-    )
-    parser.add_argument(
-        "--namespace", default="default", metavar="N", help="the pod's namespace; default: default"
-    )
-    parser.add_argument(
-        "--pod",
-        default="worker",
-        metavar="P",
-        help="the pod, or what creates it, such as deployment/worker; default: worker",
-    )
-    parser.add_argument(
-        "--container",
-        default="",
-        metavar="C",
-        help="the container; default: the one that requests a GPU",
-    )
-    parser.add_argument(
-        "--kubeconfig", default="", metavar="FILE", help="the file with the context"
-    )
-    parser.add_argument(
-        "--kubectl",
-        default="kubectl",
-        metavar="PATH",
-        help="the kubectl binary; default: kubectl on PATH",
-    )
+    pods.add_arguments(parser)
     parser.add_argument(
         "--stand-in",
         action="store_true",
         help="the pod's devices have no driver behind them, as in the cluster of make cluster",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="also write the results as an HTML page"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from worker_images.model import results
 from worker_images.model.results import Check
 from worker_images.node import run_pytest
-from worker_images.node.pod import kubectl
+from worker_images.node.pod import options as pods
 from worker_images.node.verify.checklist import Results, Row, suite_of
 from worker_images.node.verify.reports import Report
 from worker_images.untrusted import read_json
@@ -125,7 +125,7 @@ def _options(name: str, request: Request) -> list[str]:
 
 def _pod_options(request: Request) -> list[str]:
     values = vars(request.options)
-    options = [f"--{name}={values[name]}" for name in kubectl.OPTIONS if values[name]]
+    options = pods.given(request.options)
     if values["image"]:
         is_digest = "@sha256:" in values["image"]
         options.append(f"--image={values['image'] if is_digest else request.image}")
