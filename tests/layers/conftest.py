@@ -91,15 +91,10 @@ def worker(
     kubectl("delete", found.name, "--cascade=foreground")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def empty_results() -> None:
-    """Results of an earlier run do not count."""
-    shutil.rmtree(RESULTS, ignore_errors=True)
-
-
 @pytest.fixture(scope="module")
 def results(worker: Worker) -> Path:
-    """The folder for the results of a worker."""
+    """The folder for the results of a worker; those of an earlier run do not count."""
     folder = RESULTS / worker.variant
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     return folder

@@ -199,7 +199,8 @@ def _add_proof_arguments(parser: argparse.ArgumentParser) -> None:
         "results",
         nargs="+",
         type=Path,
-        help="folders written by workload --benchmark and verify --json FOLDER/verify.json",
+        help="folders written by workload --benchmark, tests/pod and verify --json"
+        " FOLDER/verify.json, and out/tests with the results of tests/layers",
     )
 
 
