@@ -137,8 +137,9 @@ def _facts(facts: dict[str, Any], run: Run) -> Iterator[str]:
 def _row(check: Check) -> str:
     result = check.result
     reason = result.reason.partition("\n")[0]
+    parameter = f" ({check.parameter})" if check.parameter else ""
     cells = [
-        f"**{check.title}.** {check.note}".strip(),
+        f"**{check.title}{parameter}.** {check.note}".strip(),
         result.outcome,
         _cell(reason or result.seen),
         f"{check.seconds:.1f}",

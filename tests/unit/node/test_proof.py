@@ -87,4 +87,4 @@ def test_proof_shows_the_pod_and_all_layers_at_once(
     assert "### The pod" in page
     assert "| **Devices open.** Opening shows what a listing cannot" in page
     assert "### All layers at once, 2026-11-23 14:37Z" in page
-    assert "| **Pod layer passes.** The RuntimeClass, the device plugin" in page
+    assert "| **Pod layer passes (slim-rootless).** The RuntimeClass, the device plugin" in page

@@ -18,7 +18,8 @@ def test_results_name_the_machine_that_they_come_from(small: Path) -> None:
     Report(properties={"machine": machine}).write(small / "node", small)
     found = gather(small, small / "node")
     workload, image = found.layer("workload"), found.layer("image")
-    assert workload and image
+    assert workload
+    assert image
     assert workload.text == f"workload: 3 passed, 0 failed, 0 not run ({machine})"
     assert workload.counts["machine"] == machine
     assert image.text == "image: 3 passed, 0 failed, 0 not run"
