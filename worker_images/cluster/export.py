@@ -65,7 +65,7 @@ def write(root: Path, own: Parts, target: Path, python: str, progress: Progress)
         progress(f"writing {CLUSTER}")
         _pack(target / CLUSTER, cluster, {"preset": 2, "dict_size": DICTIONARY})
         progress(f"writing {IMAGES}")
-        # The layers are compressed already.
+        # Layers are compressed already, and slim's are in full too.
         _pack(target / IMAGES, images | reports, {"preset": 0, "dict_size": DICTIONARY})
     return [target / CLUSTER, target / IMAGES]
 
@@ -114,11 +114,15 @@ def _cache(own: Parts, key: Path, progress: Progress) -> Iterator[tuple[str, Pat
     paths = (
         parts.debian(own, CACHE / "tools", progress),
         parts.pause(own, progress),
-        parts.kubernetes(own).compiled(own, progress),
+        _kubernetes(own, progress),
     )
     for path in paths:
         yield f".cache/{FOLDER}/{path.relative_to(CACHE)}", path
     yield f".cache/{FOLDER}/{seal.OWN_KEY}", key
+
+
+def _kubernetes(own: Parts, progress: Progress) -> Path:
+    return parts.kubernetes(own).compiled(own, progress)
 
 
 def _install(requirements: Path, target: Path, python: str) -> None:
