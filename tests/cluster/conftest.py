@@ -8,34 +8,17 @@ import pytest
 
 from tests.cluster import suite
 from tests.cluster.suite import Check, Pod, SuiteRun
+from tests.support import clusters
+from tests.support.clusters import RUNTIME_CLASS
 from tests.support.kubernetes import Kubectl, worker_pod
-from worker_images.build.go_programs import Parts
 from worker_images.cluster.cluster import Cluster
-from worker_images.console import print_progress
-from worker_images.files import ROOT
-
-RUNTIME_CLASS = {
-    "apiVersion": "node.k8s.io/v1",
-    "kind": "RuntimeClass",
-    "metadata": {"name": "nvidia"},
-    "handler": "nvidia",
-}
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A running cluster; one that the tests started is stopped at the end."""
-    found = Cluster(ROOT)
-    running = found.running
-    found.start(Parts.of(ROOT), print_progress, suite.ONE_GPU)
-    try:
-        Kubectl(found).apply(RUNTIME_CLASS)
-        # A run that was killed may have left other options.
-        found.hand_out(suite.ONE_GPU)
+    with clusters.running(suite.ONE_GPU) as found:
         yield found
-    finally:
-        if not running:
-            found.stop()
 
 
 @pytest.fixture(scope="module")

@@ -120,10 +120,17 @@ def driver_text(worker: Worker) -> str:
 
 
 @pytest.fixture(scope="session")
-def driver_version(worker: Worker, driver_text: str, stand_in: bool) -> str:
+def driver_version(
+    worker: Worker,
+    driver_text: str,
+    stand_in: bool,
+    record_testsuite_property: Callable[[str, object], None],
+) -> str:
     """The version of the node's driver; of a stand-in, the version in the node's label."""
     if not stand_in:
-        return driver.loaded(driver_text)
+        version = driver.loaded(driver_text)
+        record_testsuite_property("machine", f"driver {version or 'none'}, in a pod")
+        return version
     found = worker.pod.get("node", worker.found["spec"]["nodeName"])
     return fleet.labelled(found["metadata"].get("labels", {}))
 

@@ -135,6 +135,7 @@ def test_json_of_a_refused_release_has_its_faults(draft: Draft, factory: Factory
         "failed": 0,
         "not_run": 0,
         "reason": "",
+        "machine": "",
     }
     assert [each["reason"] for each in found["tests"][1:]] == ["not here", "not here"]
     refused = run(factory, "verify-release", reference, "--json", "--require", "workload")

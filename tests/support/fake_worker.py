@@ -11,6 +11,7 @@ from tests.support import runsc_checks
 from worker_images.files import ROOT
 from worker_images.model.drivers import table
 from worker_images.model.results import PASSED
+from worker_images.node.verify import options as verify_options
 from worker_images.node.verify import verify
 
 DRIVER = "580.159.04"
@@ -173,7 +174,7 @@ def _outputs() -> dict[str, str]:
 def run(root: Path, *options: str) -> tuple[str, int, dict[str, dict[str, Any]]]:
     """Run verify, and return its text, its exit code, and its rows by their check."""
     parser = argparse.ArgumentParser()
-    verify.add_arguments(parser)
+    verify_options.add_arguments(parser)
     result = root / "result.json"
     status, text = verify.main(
         parser.parse_args([*options, f"--json={result}"]), root, lambda _: None

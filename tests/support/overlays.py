@@ -9,6 +9,8 @@ import yaml
 from tests.support.kubernetes import Kubectl
 from worker_images.files import ROOT
 
+# An operation of a JSON patch.
+Patch = Mapping[str, object]
 STAND_IN = "tests/cluster/stand-in"
 
 
@@ -17,14 +19,14 @@ def write(
     resource: str,
     *components: str,
     namespace: str = "",
-    patches: Sequence[Mapping[str, object]] = (),
+    patches: Sequence[Patch] = (),
     driver: str = "",
     digest: str = "",
 ) -> Path:
     """Write a kustomization of a folder of deploy/ into an empty folder, and return it.
 
     Components are named by their paths in the checkout, and a driver is that of a node with
-    stand-ins. Each patch is an operation of a JSON patch on the Deployment.
+    stand-ins. Patches change the Deployment.
     """
     # kustomize reads no folder by an absolute path.
     above = Path(*[".."] * (len(folder.resolve().parts) - 1))

@@ -1,5 +1,6 @@
 """Fixtures: sandboxes of the tested image's runsc, with a GPU or with stand-in devices."""
 
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -14,16 +15,21 @@ from worker_images.harness.options import leave_out, not_run, require_trust
 from worker_images.model.drivers import table
 from worker_images.model.drivers.kernel import NO_DRIVER
 from worker_images.model.drivers.table import DRIVERS, Table
-from worker_images.node import node, place, stand_in, trust
+from worker_images.node import node, place, spec, stand_in, trust
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.metrics import NO_TORCH, ONE_GPU
 from worker_images.node.node import FRONTEND_MAJOR, Node
-from worker_images.node.place import Place
+from worker_images.node.place import Place, RunningContainer
+from worker_images.node.pod import kubectl, request
+from worker_images.node.pod import place as pods
+from worker_images.node.pod.kubectl import Pod
+from worker_images.node.pod.objects import container_of, status_of
 from worker_images.node.unpack import open_root
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TWO_GPUS = (*stand_in.STANDARD, *stand_in.NVIDIA, ("nvidia1", FRONTEND_MAJOR, 1))
 collect_ignore = ["probes"]
+POD = "pod"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -36,6 +42,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     deselected = [
         item for item, mark in marks if mark and mark.args[0] != config.getoption("variant")
     ]
+    if config.getoption("place") == POD:
+        deselected += [item for item, _ in marks if item.get_closest_marker("not_in_a_pod")]
     leave_out(config, items, deselected)
 
 
@@ -46,9 +54,24 @@ def drivers() -> Table:
 
 
 @pytest.fixture(scope="session")
-def this_node() -> Node:
-    """This machine, with or without a GPU."""
-    return node.read()
+def pod(folder: Path, pytestconfig: pytest.Config) -> RunningContainer | None:
+    """The pod in which runsc runs, if one is named."""
+    if pytestconfig.getoption("place") != POD:
+        return None
+    return pods.of(Pod.of(pytestconfig.getoption), folder)
+
+
+@pytest.fixture(scope="session")
+def this_node(pod: RunningContainer | None) -> Node:
+    """This machine, with or without a GPU; with a pod, its GPUs alone."""
+    found = node.read()
+    if not pod or not found.driver:
+        return found
+    names = pods.devices(pod)
+    owned = tuple(device for device in found.devices if device.name in names)
+    minors = {device.minor for device in owned}
+    cards = tuple(card for card in found.cards if card.minor in minors)
+    return dataclasses.replace(found, devices=owned, cards=cards)
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +94,8 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def image_root(
     folder: Path,
+    this_node: Node,
+    pod: RunningContainer | None,
     pytestconfig: pytest.Config,
     record_testsuite_property: Callable[[str, object], None],
 ) -> Path:
@@ -85,20 +110,35 @@ def image_root(
     home: Path = pytestconfig.getoption("project")
     image = Path(pytestconfig.getoption("image") or home / "out" / str(variant) / "image.tar")
     (folder / "image").mkdir()
+    if pod:
+        check_image(pytestconfig, image)
     root, image_id = open_root(image, folder / "image")
     require_trust(pytestconfig, "workload", home, image_id)
-    if image_id and pytestconfig.getoption("place") == "unpacked":
+    if image_id and pytestconfig.getoption("place") in {"unpacked", POD}:
         record_testsuite_property("image_id", image_id)
         record_testsuite_property("manifest_digest", trust.digests(image)[0])
+        machine = f"{this_node.machine}, in a pod" if pod else this_node.machine
+        record_testsuite_property("machine", machine)
     return root
 
 
+def check_image(config: pytest.Config, image: Path) -> None:
+    """Fail unless the pod runs the image of an archive."""
+    named, found = kubectl.find(Pod.of(config.getoption))
+    container = container_of(found, named.container)
+    status = status_of(found, named.container)
+    problem = request.image(trust.digests(image), container, status).problem
+    assert not problem, problem
+
+
 @pytest.fixture(scope="session")
-def wiring(this_node: Node, folder: Path) -> Wiring:
-    """The GPUs, or stand-ins for two with a driver that the image's runsc serves."""
+def wiring(this_node: Node, folder: Path, pod: RunningContainer | None) -> Wiring:
+    """The GPUs, or stand-ins with a driver that the image's runsc serves: two, or the pod's."""
     if this_node.driver:
         return Wiring(real=True, node=this_node, devices=Path("/dev"), flags=())
-    devices = stand_in.devices(folder / "dev", TWO_GPUS)
+    names = pods.devices(pod) if pod else {name for name, _, _ in TWO_GPUS}
+    owned = [each for each in TWO_GPUS if each[0] in names]
+    devices = stand_in.devices(folder / "dev", owned)
     fake = stand_in.node_with(devices, folder / "lib")
     return Wiring(
         real=False, node=fake, devices=devices, flags=(f"--nvproxy-driver-version={fake.driver}",)
@@ -106,8 +146,18 @@ def wiring(this_node: Node, folder: Path) -> Wiring:
 
 
 @pytest.fixture(scope="session")
-def worker(wiring: Wiring, image_root: Path, pytestconfig: pytest.Config) -> Iterator[Place]:
+def worker(
+    wiring: Wiring, image_root: Path, pod: RunningContainer | None, pytestconfig: pytest.Config
+) -> Iterator[Place]:
     """The place where the image's runsc runs, with the devices."""
+    if pod:
+        # runsc of another user than root cannot create mount points.
+        for path in (spec.DRIVER, PROBES_MOUNT):
+            (image_root / path[1:]).mkdir(exist_ok=True)
+        for device in wiring.node.devices:
+            (image_root / device.path[1:]).touch()
+        yield pod
+        return
     if pytestconfig.getoption("place") == "unpacked":
         yield place.Chroot(image_root, wiring.devices)
         return

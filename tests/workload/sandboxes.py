@@ -1,7 +1,6 @@
 """Runs a user's program in sandboxes, and reads the facts that it reports."""
 
 import json
-import os
 import re
 import shlex
 import tempfile
@@ -88,15 +87,15 @@ class Wiring:
 
 UNPRIVILEGED = """
 mkdir -p {driver}
-touch {points}
-exec chroot --userspec=1000:1000 / {runsc} {flags} --rootless run --bundle={bundle} unprivileged
+for each in {points}; do [ -e "$each" ] || touch "$each"; done
+exec {as_user} {runsc} {flags} --rootless run --bundle={bundle} unprivileged
 """
 
 
 def run_script(sandboxes: Sandboxes, bundle: Path, script: str, **values: str) -> CommandResult:
     """Run a script with several calls of runsc on one bundle."""
     program, *flags = runsc.command(sandboxes.place, bundle, sandboxes.flags)
-    (bundle / "log").mkdir(exist_ok=True)
+    runsc.give(bundle, sandboxes.place.user)
     host = sandboxes.place.host
     text = script.format(
         runsc=program, flags=shlex.join(flags), bundle=f"{host}{bundle}", host=host, **values
@@ -118,12 +117,13 @@ def run_unprivileged(sandboxes: Sandboxes, *command: str) -> CommandResult:
     The mount points must exist, because a rootless runsc cannot create them.
     """
     bundle = sandboxes.bundle(command)
-    (bundle / "log").mkdir()
-    for path in (bundle, *bundle.rglob("*")):
-        os.chown(path, 1000, 1000, follow_symlinks=False)
+    user = sandboxes.place.user
+    runsc.give(bundle, user or 1000)
+    as_user = "" if user else "chroot --userspec=1000:1000 /"
     points = shlex.join(f"{sandboxes.rootfs}{device.path}" for device in sandboxes.node.devices)
+    driver = f"{sandboxes.rootfs}{DRIVER}"
     return run_script(
-        sandboxes, bundle, UNPRIVILEGED, points=points, driver=f"{sandboxes.rootfs}{DRIVER}"
+        sandboxes, bundle, UNPRIVILEGED, points=points, driver=driver, as_user=as_user
     )
 
 

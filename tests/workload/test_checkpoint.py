@@ -2,11 +2,15 @@
 
 import shutil
 
+import pytest
+
 from tests.workload.checkpoints import Checkpoints
 from tests.workload.sandboxes import Sandboxes, Seen
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.node import Node
 from worker_images.node.session import Sandbox
+
+pytestmark = pytest.mark.not_in_a_pod
 
 COUNTING = f"{PROBES_MOUNT}/counting.py"
 UNSAVED = "Can't save pma with non-MemoryFile of type *nvproxy.frontendFDMemmapFile"

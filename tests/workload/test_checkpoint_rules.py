@@ -17,6 +17,8 @@ from worker_images.node.checkpoint import FAST_COMPRESSION
 from worker_images.node.place import Host, PlaceError
 from worker_images.node.session import LIMIT_SECONDS, Sandbox
 
+pytestmark = pytest.mark.not_in_a_pod
+
 # Prints numbers forever; the shell keeps the last one.
 COUNT = ("/bin/sh", "-c", "i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done")
 ENDED = "ended without output: "

@@ -16,6 +16,8 @@ from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.place import Place
 from worker_images.node.session import Sandbox
 
+pytestmark = pytest.mark.not_in_a_pod
+
 SOCKETS = f"{PROBES_MOUNT}/sockets.py"
 # The name of the connection in what the probe prints.
 CONNECTION = "TCP to the outside"

@@ -14,7 +14,7 @@ from worker_images.node import place
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.spec import CHECKPOINT
 
-pytestmark = pytest.mark.variant("full")
+pytestmark = [pytest.mark.variant("full"), pytest.mark.not_in_a_pod]
 
 COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done"
 NUMBERS = "/numbers"

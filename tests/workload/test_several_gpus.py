@@ -8,12 +8,20 @@ import pytest
 
 from tests.workload.sandboxes import PROBES, Facts, Sandboxes, Seen, failure_text, unhandled
 from worker_images.harness.options import not_run
-from worker_images.node import place
+from worker_images.node import cards, place
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.metrics import ONE_GPU
 from worker_images.node.node import CONTROL, MEMORY, Device, Node
-from worker_images.node.place import CommandResult
+from worker_images.node.place import CommandResult, RunningContainer
 
+# Tries to open GPUs by their minor numbers; a pod may have the capability to make a node.
+OPEN = """for each in "$@"; do
+  for path in "/dev/nvidia$each" "/tmp/nvidia$each"; do
+    [ "${path#/tmp}" = "$path" ] || mknod "$path" c 195 "$each" 2>&1
+    if (exec 3<"$path") 2>&1; then echo "$path opened"; fi
+    rm -f "/tmp/nvidia$each"
+  done
+done"""
 TOPOLOGY = ("nvidia-smi", "topo", "-m")
 PCI_DEVICES = "/sys/bus/pci/devices"
 # A call of nvidia-smi that did not find a file of sysfs, in runsc's log with --strace.
@@ -65,6 +73,28 @@ def test_container_with_one_gpu_cannot_reach_the_others(
         # No node, a node of the image below a mount without devices, or an empty mount point.
         assert errors <= {"ENOENT", "EACCES", "EROFS"}, found["opened"]
     seen("; ".join(attempts))
+
+
+def test_pod_reaches_no_gpu_of_another_pod(
+    sandboxes: Sandboxes,
+    python: str,
+    gpu: Node,
+    pod: RunningContainer | None,
+    seen: Seen,
+    pytestconfig: pytest.Config,
+) -> None:
+    """A sandbox sees its pod's GPUs; the pod itself opens no other, also if it makes a node."""
+    others = sorted({card.minor for card in cards.read()} - {d.minor for d in gpu.gpus})
+    if not pod or not others:
+        not_run(pytestconfig, "gpus", "no pod with some of this machine's GPUs")
+    found = reach(sandboxes, python, "all", *others)
+    tried = place.run(pod, ["sh", "-c", OPEN, "sh", *map(str, others)])
+    seen(f"GPUs {found['driver']['gpus']}, {found['opened']}, in the pod: {tried.output}")
+    assert len(found["driver"]["gpus"]) == len(gpu.gpus)
+    assert found["driver"]["added"] is True
+    errors = {error for each in found["opened"].values() for error in each}
+    assert errors <= {"ENOENT", "EACCES", "EROFS", "EPERM"}, found["opened"]
+    assert "opened" not in tried.output, tried.output
 
 
 def test_container_with_all_gpus_reaches_each(

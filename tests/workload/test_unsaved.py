@@ -2,12 +2,16 @@
 
 import time
 
+import pytest
+
 from tests.workload.checkpoints import Checkpoints
 from tests.workload.sandboxes import Facts, Seen
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.node import Node
 from worker_images.node.place import PlaceError
 from worker_images.node.session import Sandbox
+
+pytestmark = pytest.mark.not_in_a_pod
 
 COUNTING = f"{PROBES_MOUNT}/counting.py"
 # What a checkpoint of NCCL gets before it is killed.

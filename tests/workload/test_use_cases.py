@@ -31,6 +31,7 @@ cat output
 """
 
 
+@pytest.mark.not_in_a_pod
 @pytest.mark.variant("full")
 def test_hook_path_runs_cuda(sandboxes: Sandboxes, python: str, gpu: Node, seen: Seen) -> None:
     """full's nvidia-ctk, nvidia-container-runtime and nvidia-cdi-hook add the driver."""

@@ -22,7 +22,7 @@ from worker_images.node.spec import LIBRARIES
 def test_sandbox_kernel_is_gvisor(image_sandboxes: Sandboxes, seen: Seen) -> None:
     """The sandbox runs gVisor's kernel, not the machine's."""
     found = image_sandboxes("/bin/cat", "/proc/version")
-    assert found.status == 0, found.errors
+    assert found.status == 0, failure_text(found)
     assert "gvisor" in found.output
     seen(found.output)
     assert "gvisor" not in Path("/proc/version").read_text()
@@ -89,6 +89,7 @@ def test_made_device_node_opens_only_gpus_of_the_specification(
         assert opened(make_node(image_sandboxes, other, "all"), wiring)
 
 
+@pytest.mark.not_in_a_pod
 def test_device_node_of_the_image_opens_no_gpu(
     image_sandboxes: Sandboxes, image_root: Path, wiring: Wiring, seen: Seen
 ) -> None:

@@ -62,6 +62,7 @@ junit_family = xunit1
 pythonpath = .
 markers =
     variant(name): a promise of one variant
+    not_in_a_pod: needs a worker in a container of its own
 """
 RUN = """#!/bin/sh
 # Runs the workload layer on this node, as root. --help lists the options; results go to results/.

@@ -45,6 +45,12 @@ def _reported(engine: Engine, progress: Progress) -> Engine:
     return engine
 
 
+def tools_path(owner: str, folder: Path, project: Project, locked: Lock) -> Path:
+    """Where the packages of `owner` are unpacked, or will be."""
+    root = inputs.tools(project, locked, owner)
+    return folder / f"{owner}-{root.digest[:16]}"
+
+
 def ensure_tools(
     owner: str, folder: Path, project: Project, locked: Lock, store: Store, progress: Progress
 ) -> Path:
@@ -52,8 +58,7 @@ def ensure_tools(
 
     The folder's name contains their digest. Raises FetchError or EngineError.
     """
-    root = inputs.tools(project, locked, owner)
-    target = folder / f"{owner}-{root.digest[:16]}"
+    target = tools_path(owner, folder, project, locked)
     with exclusive(folder, progress):
         if not target.exists():
             progress(f"unpacking the {owner} tools from Debian packages")

@@ -95,8 +95,11 @@ class Cluster:
     def start(self, own: Parts, progress: Progress, options: Options) -> None:
         """Make what is missing, start the node and wait until it is ready; raises EngineError."""
         kubernetes = parts.kubernetes(own)
-        requirements.check(compiled=kubernetes.path(own).is_file())
-        debian = parts.debian(own, CACHE / "tools", progress)
+        tools = CACHE / "tools"
+        requirements.check(
+            compiled=kubernetes.path(own).is_file(), unpacked=parts.is_unpacked(own, tools)
+        )
+        debian = parts.debian(own, tools, progress)
         pause = parts.pause(own, progress)
         program = kubernetes.compiled(own, progress)
         with exclusive(self.state, progress, "starting the cluster"):

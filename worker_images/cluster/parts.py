@@ -54,6 +54,11 @@ def pause(parts: Parts, progress: Progress) -> Path:
     return Program("pause", ".", folder, ("-ldflags", "-s -w")).compiled(parts, progress)
 
 
+def is_unpacked(parts: Parts, state: Path) -> bool:
+    """Whether the root filesystem of the node exists."""
+    return provision.tools_path(CLUSTER, state, parts.project, parts.locked).exists()
+
+
 def debian(parts: Parts, state: Path, progress: Progress) -> Path:
     """Return the root filesystem of the node, unpacked once for each lock."""
     return provision.ensure_tools(

@@ -115,6 +115,13 @@ LAYERS = (
         images="all",
     ),
     Layer(
+        "layers",
+        "Do the pod layer, the workload layer in a pod, and the requirements' checklist pass at"
+        " once, and is a runsc that does not serve the driver refused?",
+        "root, an engine; a GPU for all of it",
+        images="all",
+    ),
+    Layer(
         "sandboxes",
         "Do users' containers have a network, limits, logs and exit codes, and leave nothing"
         " behind, with runsc and with runc?",

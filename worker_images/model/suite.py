@@ -20,6 +20,7 @@ SHARED: Mapping[str, tuple[str, ...]] = {
         "worker_images/harness/options.py",
         "worker_images/model/oci/*.py",
         "worker_images/node/*.py",
+        "worker_images/node/pod/*.py",
     ),
     "pod": (
         "tests/support/runsc_checks.py",

@@ -10,7 +10,14 @@ from worker_images.node import bundle
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.metrics import METRICS, Measurement
 from worker_images.node.node import Node
-from worker_images.node.place import CommandResult, Host, Place, PlaceError, run_command
+from worker_images.node.place import (
+    CommandResult,
+    Host,
+    Place,
+    PlaceError,
+    RunningContainer,
+    run_command,
+)
 from worker_images.node.runsc import run_sandbox
 from worker_images.node.spec import Container
 
@@ -39,9 +46,10 @@ def measure(
 ) -> list[Measurement]:
     """Measure every metric that this machine can run: without a GPU only the start of a sandbox.
 
-    Raises PlaceError.
+    The start of one in a pod includes that of kubectl, so it is not measured. Raises PlaceError.
     """
-    values = {"start_s": _starts(place, host, node, folder, log)}
+    in_a_pod = isinstance(place, RunningContainer)
+    values = {} if in_a_pod else {"start_s": _starts(place, host, node, folder, log)}
     if node.driver:
         values |= _rounds(place, node, python, probes, folder, log)
     return [Measurement(metric, *values[metric.key]) for metric in METRICS if metric.key in values]

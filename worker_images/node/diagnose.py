@@ -20,10 +20,12 @@ MAX_EXPLAINED = 100_000
 NOT_CAUSES = {HARMLESS, *(each.name for each in SIGNATURES if each.rank.startswith(AFTER))}
 # What CUDA reports after a call that nvproxy refused.
 FAILURE = "call refused"
-# runsc's first lines name its release and architecture; these commands begin a run.
+# runsc's first lines name its release and architecture; these commands begin a run. --rootless
+# starts runsc again, as /proc/self/exe.
 VERSION = re.compile(r"Version release-(\d{8}\.\d{1,9})[^,\n]{0,60}, go[^,\n]{1,40}, (amd64|arm64)")
 BEGIN = re.compile(
-    r"Args: \[[^\n \]]{1,300}(?: -[^\n ]{1,1000}(?: [^\n -][^\n ]{0,1000})?){0,99}?"
+    r"Args: \[(?!/proc/self/exe )[^\n \]]{1,300}"
+    r"(?: -[^\n ]{1,1000}(?: [^\n -][^\n ]{0,1000})?){0,99}?"
     r" (?:run|create|restore|do) "
 )
 # How the sandbox's program ended.

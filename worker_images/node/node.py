@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,13 @@ class Node:
             for paths in (self.libraries, self.programs)
         )
         return [f"LD_LIBRARY_PATH={libraries}", f"PATH={programs}:{os.environ['PATH']}"]
+
+    @property
+    def machine(self) -> str:
+        """The GPUs by their models and the driver, in one line."""
+        models = Counter(card.model for card in self.cards)
+        counts = [f"{count} {model}" for model, count in sorted(models.items())]
+        return ", ".join([*counts, f"driver {self.driver or 'none'}"])
 
     @property
     def gpus(self) -> tuple[Device, ...]:

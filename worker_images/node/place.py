@@ -2,12 +2,13 @@
 
 import contextlib
 import os
+import re
 import secrets
 import shlex
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,10 @@ RUNSC = "/usr/local/bin/runsc"
 # The node's root with its mounts, and without them. The latter becomes the root of users' containers.
 HOST, CLEAN_ROOT = "/host", "/user"
 TIMEOUT_SECONDS = 120.0
+# What kubectl exec adds to the errors of a command that fails.
+KUBECTL_STATUS = re.compile(r"command terminated with exit code [0-9]+\n\Z")
+# Runs a shell script with mounts of its own.
+OWN_MOUNTS = ("unshare", "--mount", "--propagation=private", "sh", "-c")
 # runsc creates mount points in a container's root. An overlay keeps them in memory, so that nothing
 # is written to the node's disk.
 OVERLAY = """set -eu
@@ -78,7 +83,8 @@ class Place(Protocol):
     """A place where a worker's commands run.
 
     `host` is the path of the node's root there, `clean_root` that of the same without its mounts,
-    `runsc` the program there.
+    `runsc` the program there. `flags` are those that its rights require, and `user` the ID of the
+    user who runs it.
     """
 
     @property
@@ -89,6 +95,10 @@ class Place(Protocol):
     def clean_root(self) -> str: ...
     @property
     def runsc(self) -> str: ...
+    @property
+    def flags(self) -> tuple[str, ...]: ...
+    @property
+    def user(self) -> int: ...
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """Return the command line that runs a command there."""
@@ -102,6 +112,8 @@ class Host:
     folder: str
     name: str = "the bare binary"
     host: str = ""
+    flags: tuple[str, ...] = ()
+    user: int = 0
 
     @property
     def clean_root(self) -> str:
@@ -110,17 +122,7 @@ class Host:
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """Return the command in unshare, with its own mounts."""
-        return [
-            "unshare",
-            "--mount",
-            "--propagation=private",
-            "sh",
-            "-c",
-            ENTER_HOST,
-            "sh",
-            self.folder,
-            *command,
-        ]
+        return [*OWN_MOUNTS, ENTER_HOST, "sh", self.folder, *command]
 
 
 @dataclass(frozen=True)
@@ -136,20 +138,12 @@ class Chroot:
     host: str = HOST
     clean_root: str = CLEAN_ROOT
     runsc: str = RUNSC
+    flags: tuple[str, ...] = ()
+    user: int = 0
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """Return the command in unshare and pivot_root."""
-        enter = [
-            "unshare",
-            "--mount",
-            "--propagation=private",
-            "sh",
-            "-c",
-            ENTER_CHROOT,
-            "sh",
-            str(self.root),
-            str(self.devices),
-        ]
+        enter = [*OWN_MOUNTS, ENTER_CHROOT, "sh", str(self.root), str(self.devices)]
         return [*enter, "/usr/bin/env", "-i", f"PATH={PATH}", *command]
 
 
@@ -165,6 +159,8 @@ class RunningContainer:
     host: str = HOST
     clean_root: str = CLEAN_ROOT
     runsc: str = RUNSC
+    flags: tuple[str, ...] = ()
+    user: int = 0
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """Return the command after the prefix."""
@@ -215,7 +211,8 @@ def run(place: Place, command: Sequence[str], seconds: float = TIMEOUT_SECONDS) 
 
     Raises PlaceError if it cannot be started or does not end in time.
     """
-    return run_command(place.argv(command), seconds)
+    found = run_command(place.argv(command), seconds)
+    return replace(found, errors=KUBECTL_STATUS.sub("", found.errors))
 
 
 def run_command(command: Sequence[str], seconds: float = TIMEOUT_SECONDS) -> CommandResult:

@@ -22,6 +22,9 @@ RUN = "run.json"
 CHECKS = "workload.xml"
 BENCHMARK = "benchmark.json"
 CHECKLIST = "verify.json"
+POD = "pod.xml"
+# The checks of tests/layers, in a folder of their own.
+LAYERS = "layers.xml"
 TITLES = {
     "test_host": "On the node, without gVisor",
     "test_runsc": "The image's runsc",
@@ -67,7 +70,17 @@ def _output(*command: str) -> str:
 
 def page(folders: Sequence[Path], root: Path) -> str:
     """Return the Markdown of one or more runs; titles come from the tests below `root`."""
-    return "\n".join(line for folder in folders for line in _run(folder, root))
+    return "\n".join(
+        line
+        for folder in folders
+        for line in (_layers(folder, root) if (folder / LAYERS).exists() else _run(folder, root))
+    )
+
+
+def _layers(folder: Path, root: Path) -> Iterator[str]:
+    run = results.read(folder / LAYERS)
+    yield from _module(f"All layers at once, {run.at}", run.checks, root)
+    yield ""
 
 
 def _run(folder: Path, root: Path) -> Iterator[str]:
@@ -93,6 +106,9 @@ def _checks(folder: Path, root: Path) -> Iterator[str]:
         checks = [check for check in run.checks if Path(check.file).stem == name]
         if checks:
             yield from _module(title, checks, root)
+    pod = folder / POD
+    if pod.exists():
+        yield from _module("The pod", results.read(pod).checks, root)
     benchmark = folder / BENCHMARK
     if benchmark.exists():
         yield from _benchmark(_json(benchmark))
@@ -124,6 +140,7 @@ def _facts(facts: dict[str, Any], run: Run) -> Iterator[str]:
         "image": f"`{run.properties.get('image_id', '')}`",
         "runsc": facts["runsc"],
         "GPU": "; ".join(facts["gpus"]),
+        "machine": run.properties.get("machine", ""),
         "driver": f"{facts['driver']}, files from {facts['driver_files']}",
         "kernel": f"{facts['kernel']}, {facts['processors']} processors",
         "user's container": f"{facts['python']}, torch {facts['torch'] or 'none'}",
@@ -131,14 +148,15 @@ def _facts(facts: dict[str, Any], run: Run) -> Iterator[str]:
         "time of all checks": f"{sum(check.seconds for check in run.checks):.0f} s",
     }
     yield from ("| | |", "| --- | --- |")
-    yield from (f"| {name} | {value} |" for name, value in rows.items())
+    yield from (f"| {name} | {value} |" for name, value in rows.items() if value)
 
 
 def _row(check: Check) -> str:
     result = check.result
     reason = result.reason.partition("\n")[0]
+    parameter = f" ({check.parameter})" if check.parameter else ""
     cells = [
-        f"**{check.title}.** {check.note}".strip(),
+        f"**{check.title}{parameter}.** {check.note}".strip(),
         result.outcome,
         _cell(reason or result.seen),
         f"{check.seconds:.1f}",

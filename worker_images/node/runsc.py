@@ -1,6 +1,7 @@
 """Runs one sandbox from a bundle, and collects its output and runsc's debug log."""
 
 import contextlib
+import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,7 +62,15 @@ def command(
     """Return runsc with its flags; its state and its debug log are in the bundle's folder."""
     folder = f"{place.host}{bundle.resolve()}"
     log = ["--debug", f"--debug-log={folder}/log/"] if debug else []
-    return [place.runsc, f"--root={folder}/state", *log, *FLAGS, *more]
+    return [place.runsc, f"--root={folder}/state", *log, *FLAGS, *place.flags, *more]
+
+
+def give(bundle: Path, user: int) -> None:
+    """Give a bundle, with a folder for logs, to the user who runs runsc."""
+    (bundle / "log").mkdir(exist_ok=True)
+    if user:
+        for path in (bundle, *bundle.rglob("*")):
+            os.chown(path, user, user, follow_symlinks=False)
 
 
 def run_sandbox(
@@ -77,7 +86,7 @@ def run_sandbox(
     Without `debug` runsc writes no log, which would slow a measurement down.
     """
     known = set(bundle.glob("log/*"))
-    (bundle / "log").mkdir(exist_ok=True)
+    give(bundle, place.user)
     name = f"worker-{secrets.token_hex(6)}"
     own = command(place, bundle, more, debug=debug)
     try:

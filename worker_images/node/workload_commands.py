@@ -16,7 +16,12 @@ from worker_images.model.results import ResultsError
 from worker_images.node import benchmark, metrics, node, place, proof, run_pytest, trust
 from worker_images.node.command import CHECK_FAILED, OK, USAGE, Command, Log
 from worker_images.node.place import PlaceError
+from worker_images.node.pod import options as pods
+from worker_images.node.pod import place as pod_place
+from worker_images.node.pod.kubectl import Pod
 from worker_images.node.unpack import open_root
+
+POD = "pod"
 
 
 def _add_workload_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,9 +34,11 @@ def _add_workload_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--place",
         default="unpacked",
-        choices=("unpacked", "engine"),
-        help="where runsc runs: in the unpacked root, or in a container of worker:VARIANT",
+        choices=("unpacked", "engine", POD),
+        help="where runsc runs: in the unpacked root, in a container of worker:VARIANT, or in a pod"
+        " of this machine that has the machine's root",
     )
+    pods.add_arguments(parser)
     parser.add_argument(
         "--python",
         default=shutil.which("python3"),
@@ -84,8 +91,14 @@ def _usage_problem(arguments: argparse.Namespace, variants: Sequence[str]) -> st
         f"no file {arguments.other_runsc}": (
             arguments.other_runsc and not arguments.other_runsc.is_file()
         ),
-        "--benchmark needs the unpacked root; remove --place": (
-            arguments.benchmark and arguments.place != "unpacked"
+        "--benchmark needs the unpacked root or a pod; remove --place": (
+            arguments.benchmark and arguments.place == "engine"
+        ),
+        "--place pod needs a pod; name one with --context CTX --namespace N --pod P": (
+            arguments.place == POD and not arguments.context
+        ),
+        "--benchmark measures one variant in a pod; name it with --variant": (
+            arguments.benchmark and arguments.place == POD and not arguments.variant
         ),
     }
     return next((problem for problem, applies in problems.items() if applies), "")
@@ -107,6 +120,8 @@ def _run_variant(
         "--python",
         arguments.python,
     ]
+    if arguments.place == POD:
+        options += pods.given(arguments)
     if arguments.other_runsc:
         options += ["--other-runsc", str(arguments.other_runsc.resolve())]
     options += [f"--require={layer}" for layer in arguments.require]
@@ -152,8 +167,11 @@ def _measure(
         home: Path = arguments.project or root
         trust.require(home, str(image), image_id, trust=arguments.trust)
         host = place.Host(f"{image_root}{place.RUNSC}", f"{folder}/host-mounts")
+        where = _place(arguments, image_root, folder)
+        # The user of a pod may not read the checkout.
+        probes = shutil.copytree(root / PROBES, folder / "probes")
         measurements = benchmark.measure(
-            place.Chroot(image_root), host, this_node, arguments.python, root / PROBES, folder, log
+            where, host, this_node, arguments.python, probes, folder, log
         )
         run = {"variant": variant} | proof.machine(
             this_node,
@@ -167,13 +185,22 @@ def _measure(
     return metrics.text(measurements, gpus)
 
 
+def _place(arguments: argparse.Namespace, image_root: Path, folder: Path) -> place.Place:
+    """The place of the benchmark; raises PlaceError."""
+    if arguments.place != POD:
+        return place.Chroot(image_root)
+    # Another user reads the bundles.
+    folder.chmod(0o711)
+    return pod_place.of(Pod.of(vars(arguments).__getitem__), folder)
+
+
 def _add_proof_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "results",
         nargs="+",
         type=Path,
-        help="folders written by workload --benchmark, restores, and verify --json"
-        " FOLDER/verify.json",
+        help="folders written by workload --benchmark, restores, tests/pod and verify --json"
+        " FOLDER/verify.json, and out/tests with the results of tests/layers",
     )
 
 

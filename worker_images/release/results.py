@@ -18,7 +18,7 @@ from worker_images.release.policy import REQUIRED, STEPS
 from worker_images.release.tested import LayerResults, Row, Tested
 from worker_images.untrusted import shown
 
-MAX_REASON = 400
+MAX_REASON, MAX_MACHINE = 400, 200
 # Layers whose checks do not depend on the variant.
 SAME_FOR_ALL = ("pod",)
 # A JUnit file lists a check twice if its teardown failed too; the last of its outcomes counts.
@@ -197,6 +197,7 @@ def _ran(report: _Report, root: Path) -> LayerResults:
         suite.digest(Tree(root).checkout, report.layer, root),
         report.digest,
         report.run.at,
+        machine=shown(report.run.properties.get("machine", ""), MAX_MACHINE),
     )
 
 

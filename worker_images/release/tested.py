@@ -29,7 +29,8 @@ class LayerResults:
     """A test layer with its rows.
 
     `suite` is the digest of its test files, `report` the SHA-256 of the JUnit file, and `at` when
-    the tests began. A layer that did not run has a reason and no rows.
+    the tests began. `machine` names the GPUs and the driver, where there were any. A layer that did
+    not run has a reason and no rows.
     """
 
     name: str
@@ -38,6 +39,7 @@ class LayerResults:
     report: str = ""
     at: str = ""
     reason: str = ""
+    machine: str = ""
 
     def count(self, outcome: str) -> int:
         """The number of checks with an outcome."""
@@ -51,13 +53,14 @@ class LayerResults:
     def counts(self) -> dict[str, object]:
         """Plain data: the number of checks with each outcome, and why the layer did not run."""
         numbers = {each.replace(" ", "_"): self.count(each) for each in OUTCOMES}
-        return {"layer": self.name, **numbers, "reason": self.reason}
+        return {"layer": self.name, **numbers, "reason": self.reason, "machine": self.machine}
 
     @property
     def text(self) -> str:
         """The counts for people."""
         numbers = ", ".join(f"{self.count(each)} {each}" for each in OUTCOMES)
-        return f"{self.name}: {numbers if self.rows else self.reason}"
+        where = f" ({self.machine})" if self.machine else ""
+        return f"{self.name}: {numbers if self.rows else self.reason}{where}"
 
     @property
     def outcome(self) -> str:

@@ -225,3 +225,17 @@ def test_text_without_a_cause_shows_its_errors(tmp_path: Path, capsys: Capture) 
     assert f"{tmp_path}/log:3: an error: failed" in output
     assert f"{tmp_path}/log:4: ImportError: no module" in output
     assert "all is well" not in output
+
+
+def test_runsc_that_starts_itself_again_is_no_later_run(tmp_path: Path, capsys: Capture) -> None:
+    """--rootless does; its second log may come after those of the sandbox."""
+    begin = "Args: [{} --rootless run --bundle=/b one]\n"
+    text = begin.format("runsc") + DRIVER.format("580.1.1") + begin.format("/proc/self/exe") + EOF
+    log = written(tmp_path / "log", text)
+    assert "does not serve the node's driver 580.1.1" in explained(capsys, log)[1]
+    # The control: another run of the user's.
+    log.write_text(text.replace("/proc/self/exe", "runsc"))
+    assert (
+        "does not serve the node's driver 580.1.1"
+        not in explained(capsys, log)[1].split("earlier")[0]
+    )

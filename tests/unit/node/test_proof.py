@@ -97,3 +97,25 @@ def test_proof_shows_restores_with_and_without_checks(
     page = capsys.readouterr().out
     assert page.startswith("## slim: ")
     assert "### Starts and restores of a model" in page
+
+
+POD_SUITE = """<testsuites><testsuite timestamp="2026-11-23T15:37:29+01:00">
+<testcase classname="{}" name="{}" time="2.0"/></testsuite></testsuites>"""
+
+
+def test_proof_shows_the_pod_and_all_layers_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, layers = tmp_path / "slim", tmp_path / "tests"
+    folder.mkdir()
+    layers.mkdir()
+    pod = POD_SUITE.format("tests.pod.test_devices", "test_devices_open")
+    (results(folder) / proof.POD).write_text(pod)
+    at_once = POD_SUITE.format("tests.layers.test_layers", "test_pod_layer_passes[slim-rootless]")
+    (layers / proof.LAYERS).write_text(at_once)
+    assert main(["proof", str(folder), str(layers)], ROOT) == 0
+    page = capsys.readouterr().out
+    assert "### The pod" in page
+    assert "| **Devices open.** Opening shows what a listing cannot" in page
+    assert "### All layers at once, 2026-11-23 14:37Z" in page
+    assert "| **Pod layer passes (slim-rootless).** The RuntimeClass, the device plugin" in page

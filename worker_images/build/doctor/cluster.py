@@ -48,15 +48,16 @@ class Facts:
         )
 
 
-def faults(facts: Facts, *, compiled: bool = False) -> list[str]:
+def faults(facts: Facts, *, compiled: bool = False, unpacked: bool = False) -> list[str]:
     """Return what the machine lacks, each with its fix after a semicolon.
 
-    Only the first start compiles Kubernetes, which needs disk and memory.
+    Only the first start unpacks Debian packages and compiles Kubernetes, which needs disk and
+    memory.
     """
     found = []
     if facts.machine.architecture not in AMD64:
         found.append(f"this machine is {facts.machine.architecture}; use an amd64 machine")
-    if not facts.machine.debian:
+    if not facts.machine.debian and not unpacked:
         found.append("no apt-get and dpkg-deb; use a machine of the Debian family")
     if not facts.machine.root:
         found.append("starting a node needs root; run: sudo ./build.py cluster start")
@@ -78,7 +79,7 @@ def faults(facts: Facts, *, compiled: bool = False) -> list[str]:
     return found
 
 
-def check(*, compiled: bool) -> None:
+def check(*, compiled: bool, unpacked: bool) -> None:
     """Check that a cluster can start here; raises EngineError with all faults."""
-    if found := faults(Facts.here(), compiled=compiled):
+    if found := faults(Facts.here(), compiled=compiled, unpacked=unpacked):
         raise EngineError("\n".join(f"cluster: {fault}" for fault in found))

@@ -2,15 +2,16 @@
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from worker_images.model import results
 from worker_images.model.results import Check
 from worker_images.node import run_pytest
-from worker_images.node.pod import kubectl
+from worker_images.node.pod import options as pods
 from worker_images.node.verify.checklist import Results, Row, suite_of
+from worker_images.node.verify.reports import Report
 from worker_images.untrusted import read_json
 
 # The architecture of this machine, in the words of container images.
@@ -21,7 +22,8 @@ HOST = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname(
 class Request:
     """The tested image (an archive or a root), the command's options, and the checkout or kit.
 
-    `home` is the folder with the images: a project, or else the same.
+    `home` is the folder with the images: a project, or else the same. `reports` replace suites that
+    ran before.
     """
 
     image: Path
@@ -29,6 +31,7 @@ class Request:
     root: Path
     home: Path
     folder: Path
+    reports: Mapping[str, Report] = field(default_factory=dict)
 
 
 def run(rows: Sequence[Row], request: Request, log: Callable[[str], None]) -> Results:
@@ -41,6 +44,10 @@ def run(rows: Sequence[Row], request: Request, log: Callable[[str], None]) -> Re
     missing: dict[str, str] = {}
     incomplete: dict[str, str] = {}
     for name, selected in suites.items():
+        if report := request.reports.get(name):
+            log(f"reading {report.path}")
+            checks += report.checks
+            continue
         try:
             _check_usable(name, request)
             log(f"running tests/{name}")
@@ -118,7 +125,7 @@ def _options(name: str, request: Request) -> list[str]:
 
 def _pod_options(request: Request) -> list[str]:
     values = vars(request.options)
-    options = [f"--{name}={values[name]}" for name in kubectl.OPTIONS if values[name]]
+    options = pods.given(request.options)
     if values["image"]:
         is_digest = "@sha256:" in values["image"]
         options.append(f"--image={values['image'] if is_digest else request.image}")

@@ -4,6 +4,7 @@ import argparse
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,88 +16,18 @@ from worker_images.node.command import CHECK_FAILED, OK, USAGE, Command, Log
 from worker_images.node.place import PlaceError, run_command
 from worker_images.node.pod import kubectl
 from worker_images.node.pod.kubectl import Pod
-from worker_images.node.verify import checklist, page, suites
+from worker_images.node.verify import checklist, page, reports, suites
 from worker_images.node.verify.checklist import Checklist, Entry, Row
+from worker_images.node.verify.options import IMAGE, add_arguments
+from worker_images.node.verify.reports import Report
 
-IMAGE = "out/slim/image.tar"
 # The options that select the rows of a layer.
 SELECTED_BY = {
     "static": "run in a checkout, with --image",
     "image": "--image",
     "pod": "--context CTX, or --node",
-    "workload": "--node",
+    "workload": "--node, or --results FOLDER",
 }
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    parser.add_argument(
-        "--image",
-        metavar="FILE|FOLDER|REF",
-        help=f"an image archive, an unpacked root, or an image in an engine; default: {IMAGE}",
-    )
-    parser.add_argument(
-        "--driver",
-        action="append",
-        default=[],
-        metavar="VERSION",
-        help="the driver version of a node; may be repeated",
-    )
-    parser.add_argument(
-        "--node",
-        action="store_true",
-        help="also check this machine: the pod's rows, and CUDA in sandboxes of the image's runsc",
-    )
-    parser.add_argument(
-        "--python",
-        default=shutil.which("python3"),
-        help="the user's python; some rows need torch in it",
-    )
-    trust.add_argument(parser)
-    trust.add_project(parser)
-    _add_pod(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
-    parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="also write the results as an HTML page"
-    )
-
-
-def _add_pod(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name a pod of a cluster."""
-    parser.add_argument(
-        "--context",
-        metavar="CTX",
-        help="check a pod in the cluster of this kubectl context",
-    )
-    parser.add_argument(
-        "--namespace", default="default", metavar="N", help="the pod's namespace; default: default"
-    )
-    parser.add_argument(
-        "--pod",
-        default="worker",
-        metavar="P",
-        help="the pod, or what creates it, such as deployment/worker; default: worker",
-    )
-    parser.add_argument(
-        "--container",
-        default="",
-        metavar="C",
-        help="the container; default: the one that requests a GPU",
-    )
-    parser.add_argument(
-        "--kubeconfig", default="", metavar="FILE", help="the file with the context"
-    )
-    parser.add_argument(
-        "--kubectl",
-        default="kubectl",
-        metavar="PATH",
-        help="the kubectl binary; default: kubectl on PATH",
-    )
-    parser.add_argument(
-        "--stand-in",
-        action="store_true",
-        help="the pod's devices have no driver behind them, as in the cluster of make cluster",
-    )
 
 
 @dataclass(frozen=True)
@@ -112,6 +43,12 @@ class Run:
     log: Log
     drivers: Table
     scratch: Path
+
+    def has(self, suite: str, option: object) -> bool:
+        """Whether an option runs a suite, or --results has its report."""
+        return bool(option) or any(
+            (each / f"{suite}.xml").exists() for each in self.options.results
+        )
 
 
 def main(options: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
@@ -148,6 +85,8 @@ def _usage_problem(options: argparse.Namespace, image: str) -> str:
             f"nothing to check: {IMAGE} does not exist; run: make slim, or name an image with"
             " --image, or a cluster with --context"
         )
+    if options.results and not image:
+        return "--results needs the image of the results; name it with --image, or run: make slim"
     if options.node and not image:
         return "--node needs an image for its runsc; name it with --image, or run: make slim"
     if image and not options.python:
@@ -159,29 +98,32 @@ def _check(run: Run, image: str) -> Checklist:
     """Return every row with its result."""
     rows = checklist.load()
     missing_options = {row: _missing_option(row, run, image) for row in rows}
-    selected = [_with_selected_tests(row, run.options) for row in rows if not missing_options[row]]
+    selected = [_with_selected_tests(row, run) for row in rows if not missing_options[row]]
     _check_machine(run.options)
     file = _open_image(image, run) if image else Path()
+    given: Mapping[str, Report] = {}
     if image:
-        trust.require(run.home, image, trust.image_id(file), trust=run.options.trust)
+        identity = trust.image_id(file)
+        trust.require(run.home, image, identity, trust=run.options.trust)
         run.log(f"programs of {image} run as root on this machine")
-    request = suites.Request(file, run.options, run.root, run.home, run.scratch)
+        given = reports.read(run.options.results, run.root, identity)
+    request = suites.Request(file, run.options, run.root, run.home, run.scratch, given)
     results = suites.run(selected, request, run.log)
     entries = []
     for row in rows:
         if option := missing_options[row]:
             entries.append(Entry(row, Result(NOT_RUN, step=option), selected=False))
         else:
-            tested = _with_selected_tests(row, run.options)
+            tested = _with_selected_tests(row, run)
             entries.append(Entry(row, checklist.join_results(tested, results, run.drivers)))
     return Checklist(tuple(entries), image, {**results.missing, **results.incomplete})
 
 
-def _with_selected_tests(row: Row, options: argparse.Namespace) -> Row:
+def _with_selected_tests(row: Row, run: Run) -> Row:
     """The row with the tests of the pod, of this node, or both."""
-    if row.layer == "pod" and not options.node:
+    if row.layer == "pod" and not run.has("workload", run.options.node):
         row = checklist.without_suite(row, "workload")
-    if row.layer == "pod" and not options.context:
+    if row.layer == "pod" and not run.has("pod", run.options.context):
         row = checklist.without_suite(row, "pod")
     return row
 
@@ -201,19 +143,21 @@ def _check_machine(options: argparse.Namespace) -> None:
 def _missing_option(row: Row, run: Run, image: str) -> str:
     """Return the option that would select a row; empty if the row is selected."""
     options = run.options
+    has_pod = run.has("pod", options.context)
+    has_workload = run.has("workload", options.node)
     selected = {
         "static": image and (run.root / "build.py").exists(),
         "image": image,
-        "pod": options.context or options.node,
-        "workload": options.node,
+        "pod": has_pod or has_workload,
+        "workload": has_workload,
     }
     if not selected[row.layer]:
         return SELECTED_BY[row.layer]
     is_given = {
         "": True,
-        "--context CTX": options.context,
-        "--context CTX --image FILE": options.context and options.image,
-        "--driver VERSION": options.driver or options.node or suites.build_of(image, run.home),
+        "--context CTX": has_pod,
+        "--context CTX --image FILE": has_pod and options.image,
+        "--driver VERSION": options.driver or has_workload or suites.build_of(image, run.home),
     }
     return "" if is_given[row.needs] else row.needs
 

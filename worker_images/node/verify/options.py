@@ -1,0 +1,57 @@
+"""The options of the command verify."""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from worker_images.node import trust
+from worker_images.node.pod import options as pods
+
+IMAGE = "out/slim/image.tar"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument(
+        "--image",
+        metavar="FILE|FOLDER|REF",
+        help=f"an image archive, an unpacked root, or an image in an engine; default: {IMAGE}",
+    )
+    parser.add_argument(
+        "--driver",
+        action="append",
+        default=[],
+        metavar="VERSION",
+        help="the driver version of a node; may be repeated",
+    )
+    parser.add_argument(
+        "--node",
+        action="store_true",
+        help="also check this machine: the pod's rows, and CUDA in sandboxes of the image's runsc",
+    )
+    parser.add_argument(
+        "--python",
+        default=shutil.which("python3"),
+        help="the user's python; some rows need torch in it",
+    )
+    parser.add_argument(
+        "--results",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="take the results of tests that ran before from image.xml, pod.xml and workload.xml in"
+        " this folder, which select their rows; may be repeated",
+    )
+    trust.add_argument(parser)
+    trust.add_project(parser)
+    pods.add_arguments(parser)
+    parser.add_argument(
+        "--stand-in",
+        action="store_true",
+        help="the pod's devices have no driver behind them, as in the cluster of make cluster",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="also write the results as an HTML page"
+    )
