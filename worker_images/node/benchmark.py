@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from worker_images.node import bundle
+from worker_images.node import bundle, start_sides, starts
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.metrics import METRICS, Measurement
 from worker_images.node.node import Node
@@ -20,6 +20,9 @@ from worker_images.node.place import (
 )
 from worker_images.node.runsc import run_sandbox
 from worker_images.node.spec import Container
+from worker_images.node.start_options import DEFAULT
+from worker_images.node.start_sides import NODE
+from worker_images.node.starts import COLD, WARM
 
 DRIVER_ROUNDS, TORCH_ROUNDS, NCCL_ROUNDS = 5, 2, 2
 # Rounds are added until the processor was at full speed in so many of them, on either side.
@@ -28,6 +31,14 @@ FULL_SPEED_ROUNDS, MAX_DRIVER_ROUNDS = 3, 15
 # quarter of the best calibration had none.
 FULL_SPEED = 1.25
 STARTS = 7
+# Each metric of an import: what is started, and with which page cache. The files of the import are
+# also only read, which shows what the disk gives.
+IMPORTS = {
+    "import_warm_s": ("torch", WARM),
+    "import_cold_s": ("torch", COLD),
+    "read_cold_s": ("read", COLD),
+}
+IMPORT_ROUNDS, IMPORT_SECONDS = 3, 300.0
 
 # The value of a round, or a pair for each repeat: its value and its calibration.
 Value = float | list[list[float]]
@@ -93,7 +104,23 @@ def _rounds(
         while len(pairs) < rounds or (len(pairs) < MAX_DRIVER_ROUNDS and _too_few(pairs)):
             pairs.append(_pair(native, place, path, sandbox_first=len(pairs) % 2 == 1))
         values |= {key: _checked(key, _sides(pairs, key)) for key in pairs[0][0]}
-    return values
+    return values | (_imports(place, node, python, probes, folder, log) if torch else {})
+
+
+def _imports(
+    place: Place, node: Node, python: str, probes: Path, folder: Path, log: Callable[[str], None]
+) -> dict[str, Sides]:
+    """Measure the import of torch with the page cache warm, and cold."""
+    log("measuring imports; this empties the page cache of the machine")
+    bench = start_sides.prepared(place, node, python, probes, folder / "imports")
+    cases = [start_sides.case(bench, *each, ()) for each in IMPORTS.values()]
+    found = starts.measure(cases, IMPORT_ROUNDS, IMPORT_SECONDS, log)
+    measured = {(each.case.name, each.case.cache): each for each in found}
+    return {
+        key: (measured[each].inside(NODE), measured[each].inside(DEFAULT.name))
+        for key, each in IMPORTS.items()
+        if each in measured
+    }
 
 
 def _too_few(pairs: Sequence[tuple[Sample, Sample]]) -> bool:

@@ -9,7 +9,12 @@ from pathlib import Path
 from worker_images import console
 from worker_images.errors import FailedTestsError
 from worker_images.model.oci.image import ImageError
-from worker_images.node import launch_commands, restores_command, workload_commands
+from worker_images.node import (
+    launch_commands,
+    restores_command,
+    starts_command,
+    workload_commands,
+)
 from worker_images.node.command import Command
 from worker_images.node.verify import verify
 
@@ -17,6 +22,7 @@ COMMANDS: tuple[Command, ...] = (
     *launch_commands.COMMANDS,
     *workload_commands.COMMANDS,
     restores_command.COMMAND,
+    *starts_command.COMMANDS,
     *verify.COMMANDS,
 )
 PROGRAM = "python3 -m worker_images.node"

@@ -41,7 +41,9 @@ METRICS = (
     Metric(START, "start of a sandbox: on the host, then in the image", "s", most=1.3),
     Metric("launch_torch_us", "launch by torch: one added to a number", "µs"),
     Metric("allocate_us", "allocation and release of memory", "µs"),
-    Metric("import_s", "import of torch", "s"),
+    Metric("import_warm_s", "import of torch, its files in memory", "s"),
+    Metric("import_cold_s", "import of torch, its files on the disk", "s"),
+    Metric("read_cold_s", "read of these files from the disk", "s"),
     Metric(
         "all_reduce_gb_per_s",
         "all-reduce of 1 GiB by NCCL, bus bandwidth",

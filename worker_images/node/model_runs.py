@@ -77,7 +77,7 @@ class ModelRuns:
         if cache == "cold":
             python = Path(self._setup.python)
             roots = {python.parent.parent, python.resolve().parent.parent, self._setup.folder}
-            self._report.know(cold_by=page_cache.drop(sorted(roots)))
+            self._report.know(cold_by=page_cache.empty(page_cache.files_below(sorted(roots))))
 
     def start_on_node(self, cache: str, *, first: bool = False) -> None:
         """Start the model on the node; the first time, learn its tokens and move its memory."""

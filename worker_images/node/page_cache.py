@@ -1,44 +1,76 @@
-"""Removes files from the machine's page cache, so that the next program reads them from disk."""
+"""Empties this machine's page cache, and reports how much of some files it holds."""
 
 import contextlib
+import ctypes
+import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 DROP = Path("/proc/sys/vm/drop_caches")
-# The page cache, and the kernel's caches of names and inodes.
-ALL = "3"
+EVERYTHING = "3"
+MAP_FAILED = ctypes.c_void_p(-1).value
 
 
-def drop(paths: Sequence[Path]) -> str:
-    """Drop all caches, or where the machine forbids that, the pages of some files and folders.
+def empty(files: Iterable[Path], drop: Path = DROP) -> str:
+    """Empty the page cache, and return how.
 
-    Return what was done, as words for a report.
+    Without the right to write `drop`, only the pages of the files leave it, and of these only pages
+    that no running program has mapped.
     """
-    # Pages that are not yet on disk cannot be dropped.
     os.sync()
     try:
-        DROP.write_text(ALL)
+        drop.write_text(EVERYTHING)
     except OSError:
-        count = sum(_evict(path) for path in _files(paths))
-        return f"posix_fadvise of {count} files"
-    return str(DROP)
+        for file in files:
+            with contextlib.suppress(OSError), file.open("rb") as stream:
+                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return "posix_fadvise of the program's files"
+    return f"{EVERYTHING} in {drop}"
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
-    for path in paths:
-        yield from (each for each in (path, *path.rglob("*")) if each.is_file())
+def resident(files: Iterable[Path]) -> float:
+    """Return the part of the files' pages that are in the page cache; 0 without pages.
+
+    The kernel shows it to the owner of a file and to root; to others each page looks resident.
+    """
+    counts = [_pages(file) for file in files]
+    total = sum(pages for _, pages in counts)
+    return sum(cached for cached, _ in counts) / total if total else 0.0
 
 
-def _evict(path: Path) -> int:
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        finally:
-            os.close(descriptor)
-        return 1
-    return 0
+def _pages(file: Path) -> tuple[int, int]:
+    """Return how many pages of a file are in the page cache, and how many it has."""
+    try:
+        with file.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            return _mapped(stream.fileno(), size) if size else (0, 0)
+    except OSError:
+        return 0, 0
+
+
+def _mapped(descriptor: int, size: int) -> tuple[int, int]:
+    # The module mmap does not give the address of a mapping that is not writable.
+    library = ctypes.CDLL(None, use_errno=True)
+    library.mmap.restype = ctypes.c_void_p
+    length = ctypes.c_size_t(size)
+    address = library.mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
+    if address == MAP_FAILED:
+        raise OSError(ctypes.get_errno(), "mmap")
+    pages = -(-size // mmap.PAGESIZE)
+    found = ctypes.create_string_buffer(pages)
+    try:
+        if library.mincore(ctypes.c_void_p(address), length, found):
+            raise OSError(ctypes.get_errno(), "mincore")
+    finally:
+        library.munmap(ctypes.c_void_p(address), length)
+    return sum(byte & 1 for byte in found.raw[:pages]), pages
+
+
+def files_below(folders: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files in folders."""
+    for folder in folders:
+        yield from filter(Path.is_file, folder.rglob("*"))
 
 
 def file_system(path: Path) -> str:

@@ -170,21 +170,28 @@ def _line(cells: Sequence[str]) -> str:
 
 def _benchmark(measured: dict[str, Any]) -> Iterator[str]:
     yield "\n### What the sandbox costs\n"
-    yield from _table("metric", "node", "sandbox", "sandbox : node", "bar")
+    yield from _table("metric", "node", "sandbox", "sandbox : node", "rounds", "bar")
     for row in measured["metrics"]:
         metric = row["metric"]
         cells = [
             f"{metric['name']}, {metric['unit']}",
-            f"{row['node']:.3f}",
-            f"{row['sandbox']:.3f}",
+            _spread(row["node"], row["native"]),
+            _spread(row["sandbox"], row["sandboxed"]),
             f"{row['ratio']:.3f}",
+            str(min(len(row["native"]), len(row["sandboxed"]))),
             _bar(row),
         ]
         yield _line(cells)
     for row in measured["not_run"]:
         metric = row["metric"]
-        cells = [f"{metric['name']}, {metric['unit']}", "", "", "", f"not run: {row['reason']}"]
+        cells = [f"{metric['name']}, {metric['unit']}", "", "", "", "", f"not run: {row['reason']}"]
         yield _line(cells)
+
+
+def _spread(median: float, values: Sequence[float]) -> str:
+    """Return a median, with the least and the most of several values."""
+    spread = f" ({min(values):.3f} to {max(values):.3f})" if len(values) > 1 else ""
+    return f"{median:.3f}{spread}"
 
 
 def _bar(row: dict[str, Any]) -> str:

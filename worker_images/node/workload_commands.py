@@ -56,7 +56,9 @@ def _add_workload_arguments(parser: argparse.ArgumentParser) -> None:
         " may be repeated",
     )
     parser.add_argument(
-        "--benchmark", action="store_true", help="also measure the cost of the sandbox"
+        "--benchmark",
+        action="store_true",
+        help="also measure the cost of the sandbox; this empties the page cache of the machine",
     )
     parser.add_argument(
         "--results",

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.node import benchmark, metrics
+from worker_images.node import benchmark, metrics, page_cache, start_sides
 from worker_images.node.metrics import METRICS, Measurement
 from worker_images.node.node import Node
 from worker_images.node.place import Chroot, CommandResult, Host, PlaceError
+from worker_images.node.starts import COLD, WARM, Case
 
 Measure = Callable[[], list[Measurement]]
 
@@ -64,6 +65,7 @@ def test_node_and_sandbox_alternate_which_runs_first(
 
         return reply
 
+    monkeypatch.setattr(benchmark, "_imports", lambda *_: {})
     monkeypatch.setattr(benchmark, "run_command", fake("node", 1.0))
     monkeypatch.setattr(benchmark, "run_sandbox", fake("sandbox", 2.0))
     measured = measure()
@@ -150,12 +152,42 @@ def test_nccl_is_measured_with_torch_on_several_gpus(
     fewer = dataclasses.replace(gpu, devices=gpu.devices[: 2 + gpus])
     monkeypatch.setattr(type(gpu), "gpus", fewer.gpus)
     monkeypatch.setattr(benchmark, "_starts", lambda *_: ((1.0,), (1.0,)))
+    monkeypatch.setattr(benchmark, "_imports", lambda *_: {})
     monkeypatch.setattr(benchmark, "run_command", reply)
     monkeypatch.setattr(
         benchmark, "run_sandbox", lambda *_, **__: CommandResult(0, '{"copy_gb_per_s": 1.0}', "")
     )
     measure()
     assert list(dict.fromkeys(ran)) == parts
+
+
+def test_imports_are_measured_with_the_page_cache_warm_and_cold(
+    measure: Measure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without torch no import is measured; here each start takes seconds of its own."""
+
+    def case(_: object, program: str, cache: str, __: object) -> Case:
+        seconds = {"torch": 2.0, "read": 1.0}[program] * {WARM: 1, COLD: 10}[cache]
+        sides = {
+            "node": lambda: CommandResult(0, json.dumps({"seconds": seconds}), ""),
+            "sandbox": lambda: CommandResult(0, json.dumps({"seconds": 2 * seconds}), ""),
+        }
+        return Case(program, cache, sides)
+
+    monkeypatch.setattr(start_sides, "case", case)
+    monkeypatch.setattr(page_cache, "empty", lambda _: "a test")
+    monkeypatch.setattr(benchmark, "_starts", lambda *_: ((1.0,), (1.0,)))
+    reply = CommandResult(0, json.dumps({"copy_gb_per_s": 1.0}), "")
+    monkeypatch.setattr(benchmark, "run_command", lambda *_: reply)
+    monkeypatch.setattr(benchmark, "run_sandbox", lambda *_, **__: reply)
+    found = {each.metric.key: each for each in measure()}
+    assert {key: found[key].node for key in benchmark.IMPORTS} == {
+        "import_warm_s": 2.0,
+        "import_cold_s": 20.0,
+        "read_cold_s": 10.0,
+    }
+    assert found["import_cold_s"].ratio == 2.0
+    assert len(found["import_cold_s"].sandboxed) == benchmark.IMPORT_ROUNDS
 
 
 @pytest.mark.parametrize(("gpus", "reason"), [

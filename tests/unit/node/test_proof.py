@@ -21,7 +21,13 @@ def results(folder: Path) -> Path:
 </testsuite></testsuites>"""
     (folder / proof.CHECKS).write_text(suite)
     (folder / proof.BENCHMARK).write_text(
-        metrics.as_json([Measurement(METRICS[0], (100.0,), (90.0,))], 1)
+        metrics.as_json(
+            [
+                Measurement(METRICS[0], (100.0,), (90.0,)),
+                Measurement(METRICS[1], (50.0, 49.0, 52.0), (50.0, 51.0)),
+            ],
+            1,
+        )
     )
     facts = dict.fromkeys(
         (
@@ -55,9 +61,11 @@ def test_proof_shows_results_without_gpu_uuids(
     )
     assert "| not run | `no driver` |" in page
     assert "| **New.** | failed | `assert 1` | 0.0 |" in page
-    assert "| 100.000 | 90.000 | 0.900 | ≥ 0.97: missed |" in page
+    assert "| 100.000 | 90.000 | 0.900 | 1 | ≥ 0.97: missed |" in page
+    spread = "| 50.000 (49.000 to 52.000) | 50.500 (50.000 to 51.000) | 1.010 | 2 | ≥ 0.97: kept |"
+    assert spread in page
     assert "sha256:abc" in page
-    assert "| all-reduce of 1 GiB by NCCL, bus bandwidth, GB/s |  |  |  | not run: " in page
+    assert "| all-reduce of 1 GiB by NCCL, bus bandwidth, GB/s |  |  |  |  | not run: " in page
 
 
 def test_incomplete_results_are_an_error(

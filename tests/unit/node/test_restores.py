@@ -154,17 +154,10 @@ def test_large_state_is_restored_at_two_gigabytes_per_second(restore: float, kep
     assert (goal["name"], goal["kept"]) == ("restored state, page cache cold, GB/s", kept)
 
 
-def test_caches_are_dropped_by_files_where_the_kernel_forbids_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(page_cache, "DROP", tmp_path / "none" / "drop_caches")
-    (tmp_path / "a").write_text("a")
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b/c").write_text("c")
-    assert page_cache.drop([tmp_path / "a", tmp_path / "b"]) == "posix_fadvise of 2 files"
-    monkeypatch.setattr(page_cache, "DROP", tmp_path / "drop_caches")
-    assert page_cache.drop([tmp_path]) == f"{tmp_path}/drop_caches"
-    assert (tmp_path / "drop_caches").read_text() == "3"
+def test_files_below_folders_are_found_in_all_folders(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/c").touch()
+    assert [*page_cache.files_below([tmp_path / "a"])] == [tmp_path / "a/b/c"]
 
 
 def test_file_system_of_a_path_is_named() -> None:

@@ -1,0 +1,110 @@
+"""Each side starts the same program: on the node, in the sandbox's root, and in sandboxes."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from worker_images.node import start_sides
+from worker_images.node.node import Node
+from worker_images.node.place import Chroot, CommandResult, PlaceError
+from worker_images.node.start_options import DEFAULT, OPTIONS, Option, chosen
+from worker_images.node.start_sides import Bench
+from worker_images.node.starts import COLD, WARM
+
+
+@pytest.fixture
+def bench(gpu: Node, tmp_path: Path) -> Bench:
+    """The sides of a fake node, which replies with the folders and the files of a python."""
+    probes = tmp_path / "original"
+    probes.mkdir()
+    (probes / "start.py").touch()
+
+    def reply(command: Sequence[str]) -> CommandResult:
+        found = ["/opt/lib", "/opt/lib/more", "/srv"] if "-c" in command else ["/opt/lib/torch.so"]
+        return CommandResult(0, json.dumps(found), "")
+
+    place = Chroot(tmp_path / "rootfs")
+    found = start_sides.prepared(place, gpu, "/opt/python3", probes, tmp_path / "work")
+    return dataclasses.replace(found, runs_on_node=reply)
+
+
+def config(bench: Bench, name: str) -> dict[str, object]:
+    """Read the specification of a side."""
+    found: dict[str, object] = json.loads((bench.folder / name / "config.json").read_text())
+    return found
+
+
+def test_modules_are_folders_without_those_inside(bench: Bench) -> None:
+    assert bench.modules() == ["/opt/lib", "/srv"]
+
+
+def test_import_has_the_node_and_its_own_root_as_references(bench: Bench) -> None:
+    found = start_sides.case(bench, "torch", WARM, ("malloc", "mounts"))
+    assert list(found.sides) == ["node", "node, in root", "sandbox", "malloc", "mounts"]
+    assert found.files == (Path("/opt/lib/torch.so"),)
+    specification = config(bench, "mounts-python3-start.py-torch")
+    assert '"destination": "/opt/lib"' in json.dumps(specification)
+    assert '"/srv"' not in json.dumps(config(bench, "sandbox-python3-start.py-torch"))
+    assert "MALLOC_TOP_PAD_=67108864" in json.dumps(config(bench, "malloc-python3-start.py-torch"))
+
+
+def test_files_are_read_that_the_import_opened(bench: Bench) -> None:
+    found = start_sides.case(bench, "read", COLD, ())
+    assert list(found.sides) == ["node", "sandbox"]
+    assert json.loads((bench.probes / start_sides.FILES).read_text()) == ["/opt/lib/torch.so"]
+    process = config(bench, "sandbox-python3-start.py-read-files.json")["process"]
+    assert '"read", "files.json"]' in json.dumps(process)
+
+
+def test_true_starts_only_in_a_sandbox(bench: Bench) -> None:
+    assert list(start_sides.case(bench, "true", WARM, ()).sides) == ["sandbox"]
+
+
+def test_program_that_fails_on_the_node_is_an_error(bench: Bench) -> None:
+    failed = CommandResult(1, "", "ModuleNotFoundError: No module named 'torch'")
+    without = dataclasses.replace(bench, runs_on_node=lambda _: failed)
+    with pytest.raises(PlaceError, match="the program failed: ModuleNotFoundError"):
+        start_sides.case(without, "torch", WARM, ())
+
+
+def test_singles_are_measured_with_one_program() -> None:
+    options = {
+        (program, cache): start_sides.options_of(program, cache)
+        for program in start_sides.PROGRAMS
+        for cache in (WARM, COLD)
+    }
+    assert options["torch", WARM] == (*start_sides.SINGLE, "all")
+    assert options["torch", COLD] == options["transformers", WARM] == ("all",)
+    assert options["cuda", WARM] == ("exclusive", "all")
+    assert options["true", WARM] == options["read", COLD] == ()
+    assert {name for names in options.values() for name in names} <= OPTIONS.keys()
+
+
+def test_settings_are_restored_also_after_a_failure(tmp_path: Path) -> None:
+    first, second = tmp_path / "shmem_enabled", tmp_path / "missing" / "defrag"
+    first.write_text("always within_size advise [never] deny force\n")
+    option = Option("huge-pages", settings={first: "advise", second: "defer"})
+    with (
+        pytest.raises(PlaceError, match="defrag: No such file or directory; run as root"),
+        option.applied(),
+    ):
+        pass
+    assert first.read_text() == "never"
+    with dataclasses.replace(option, settings={first: "advise"}).applied():
+        assert first.read_text() == "advise"
+    assert first.read_text() == "never"
+
+
+@pytest.mark.parametrize(("setting", "word"), [
+    ("always [madvise] never\n", "madvise"),
+    ("never\n", "never"),
+])  # fmt: skip
+def test_setting_is_the_word_in_brackets(setting: str, word: str) -> None:
+    assert chosen(setting) == word
+
+
+def test_default_changes_nothing() -> None:
+    assert Option("sandbox") == DEFAULT

@@ -1,0 +1,70 @@
+"""What may make a program start faster in a sandbox: runsc's flags, variables, mounts, settings."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from worker_images.node.place import PlaceError
+
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage")
+EXCLUSIVE, MANY_DENTRIES = "--file-access-mounts=exclusive", "--dcache=8000"
+# malloc extends the heap in these steps, and returns memory only above this limit.
+MALLOC = {"MALLOC_TOP_PAD_": str(64 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+# With advise runsc uses huge pages only if the kernel does not compact memory for them.
+SETTINGS = {HUGE_PAGES / "shmem_enabled": "advise", HUGE_PAGES / "defrag": "defer"}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to start a sandbox.
+
+    `mounts` are read-only mounts of the folders of Python's modules. `settings` are those of the
+    machine, by file, while the sandbox runs.
+    """
+
+    name: str
+    flags: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    mounts: bool = False
+    settings: Mapping[Path, str] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """Change the machine's settings, and restore them; raises PlaceError."""
+        with contextlib.ExitStack() as restored:
+            for path, value in self.settings.items():
+                try:
+                    restored.callback(path.write_text, chosen(path.read_text()))
+                    path.write_text(value)
+                except OSError as error:
+                    raise PlaceError(f"{path}: {error.strerror}; run as root") from error
+            yield
+
+
+def chosen(setting: str) -> str:
+    """Return the word in brackets of a setting such as `always [madvise] never`."""
+    return setting.partition("[")[2].partition("]")[0] or setting.strip()
+
+
+DEFAULT = Option("sandbox")
+OPTIONS = {
+    option.name: option
+    for option in (
+        Option("malloc", environment=MALLOC),
+        Option("huge-pages", settings=SETTINGS),
+        Option("no-overlay", ("--overlay2=none",)),
+        Option("mounts", (EXCLUSIVE,), mounts=True),
+        Option("dcache", (MANY_DENTRIES,)),
+        Option("exclusive", (EXCLUSIVE,)),
+        Option("no-directfs", ("--directfs=false",)),
+        Option("ptrace", ("--platform=ptrace",)),
+        Option(
+            "all",
+            (EXCLUSIVE, MANY_DENTRIES),
+            MALLOC,
+            mounts=True,
+            settings=SETTINGS,
+        ),
+    )
+}

@@ -1,0 +1,76 @@
+"""The command starts: how fast programs start in sandboxes, and what makes them faster."""
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+from worker_images.files import PROBES
+from worker_images.node import node, place, start_sides, starts, trust
+from worker_images.node.command import OK, Command, Log
+from worker_images.node.place import PlaceError
+from worker_images.node.start_options import OPTIONS
+from worker_images.node.start_sides import PROGRAMS
+from worker_images.node.starts import COLD, WARM
+from worker_images.node.unpack import open_root
+
+ROUNDS, SECONDS = 3, 420.0
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--image", type=Path, required=True, help="an image archive or its root")
+    parser.add_argument(
+        "--python", default=shutil.which("python3"), help="the user's python, with torch"
+    )
+    for name, choices, text in (
+        ("--program", PROGRAMS, "the programs to start; default: all"),
+        ("--cache", (WARM, COLD), "the state of the page cache; default: both"),
+        ("--option", tuple(OPTIONS), "what to change in a sandbox; default: depends on program"),
+    ):
+        parser.add_argument(name, action="append", choices=choices, help=f"{text}; may be repeated")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default: {ROUNDS}")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=SECONDS,
+        help=f"begin no round that would end later; default: {SECONDS:g}",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all values")
+    trust.add_argument(parser)
+    trust.add_project(parser)
+
+
+def _starts(arguments: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
+    this_node = node.read()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "image").mkdir()
+        image_root, image_id = open_root(arguments.image.resolve(), folder / "image")
+        home: Path = arguments.project or root
+        trust.require(home, str(arguments.image), image_id, trust=arguments.trust)
+        bench = start_sides.prepared(
+            place.Chroot(image_root), this_node, arguments.python, root / PROBES, folder
+        )
+        cases = []
+        for cache in arguments.cache or (WARM, COLD):
+            for program in arguments.program or PROGRAMS:
+                options = arguments.option or start_sides.options_of(program, cache)
+                try:
+                    cases.append(start_sides.case(bench, program, cache, options))
+                except PlaceError as error:
+                    log(f"not run: {program}: {error}")
+        measured = starts.measure(cases, arguments.rounds, arguments.seconds, log)
+    if arguments.json:
+        arguments.json.write_text(starts.as_json(measured))
+    return OK, starts.text(measured)
+
+
+COMMANDS = (
+    Command(
+        "starts",
+        "measure how fast programs start in sandboxes, with the page cache warm and cold",
+        "--image image.tar --python python3",
+        _add_arguments,
+        _starts,
+    ),
+)
