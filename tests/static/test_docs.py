@@ -62,6 +62,8 @@ def test_launcher_page_lists_every_lint_rule() -> None:
         rule.name for rule in RULES if f"| {rule.name} | {rule.description} |" not in text
     ] == []
     assert len(RULES) == text.count("\n| F")
+    described = " ".join(re.findall(r"^- \*(F[F0-9, ]+)\.?\*", text, re.MULTILINE))
+    assert {*re.findall(r"F\d+", described)} == {rule.name for rule in RULES}
 
 
 def test_launcher_page_lists_every_place_of_the_driver() -> None:

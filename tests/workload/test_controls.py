@@ -5,6 +5,7 @@ import dataclasses
 from tests.workload.sandboxes import Sandboxes, SandboxRun, Seen, facts_of
 from worker_images.model.drivers.table import Table, order
 from worker_images.node import diagnose
+from worker_images.node.cause import Cause
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.node import Node
 from worker_images.node.place import Host, run
@@ -14,7 +15,7 @@ FACTS = f"{PROBES_MOUNT}/facts.py"
 SMI = "nvidia-smi -L && nvidia-smi --query-gpu=driver_version --format=csv,noheader"
 
 
-def causes(found: SandboxResult, drivers: Table) -> dict[str, diagnose.Cause]:
+def causes(found: SandboxResult, drivers: Table) -> dict[str, Cause]:
     """Return every known cause by its name."""
     return {cause.name: cause for cause in diagnose.explain(found.all_output, drivers)}
 

@@ -23,6 +23,7 @@ TABLE = re.compile(
 VALUES = {
     "{advice}": "what `./build.py compat --driver VERSION` answers for the driver",
     "{capability}": "NAME",
+    "{xid}": "",
     "{0}{1}{2}": "NAME",
     "{0}{1}": "NAME",
 }

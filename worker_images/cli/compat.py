@@ -120,6 +120,7 @@ def _add_queries(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--arch",
+        type=lambda name: kernel.ARCHITECTURES.get(name, name),
         choices=sorted(kernel.ARCHITECTURES.values()),
         help="with --driver: name only drivers that NVIDIA publishes for this architecture",
     )

@@ -11,6 +11,7 @@ from worker_images.node import (
     bundle,
     bundle_mounts,
     bundle_report,
+    bundle_root,
     checkpoint,
     driver_capabilities,
     limits,
@@ -205,9 +206,12 @@ def _bundle(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
         arguments.checkpoint,
     )
     checkpoint.check(container, arguments.host)
+    note = bundle_root.check(container.rootfs, arguments.host)
     bundle_mounts.check_sources(container)
-    bundle.write(this_node, container, arguments.into, arguments.host)
-    found = bundle_report.report(this_node, container, arguments.into)
+    config = bundle.write(this_node, container, arguments.into, arguments.host)
+    found = bundle_report.report(this_node, container, config, arguments.into)
+    saved = bundle_report.NOTE if container.checkpoint else ""
+    found["notes"] = [each for each in (note, saved) if each]
     return OK, json.dumps(found, indent=1) if arguments.json else bundle_report.text(found)
 
 

@@ -1,6 +1,7 @@
 """What the command bundle prints: the files and GPUs of a bundle, and the command that runs it."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ from worker_images.node.spec import Container, with_capabilities
 # A placeholder in the printed commands.
 IMAGE = "CHECKPOINT"
 NOTE = (
-    "note    CHECKPOINT is a new folder of mode 0700: it will hold the container's memory. Give"
-    " both containers a pipe for each output"
+    "CHECKPOINT is a new folder of mode 0700: it will hold the container's memory. Give both"
+    " containers a pipe for each output"
 )
 
 
-def report(this_node: Node, container: Container, path: Path) -> dict[str, Any]:
+def report(
+    this_node: Node, container: Container, config: Mapping[str, Any], path: Path
+) -> dict[str, Any]:
     """Return what was written, and the command that runs it, as JSON's types."""
+    devices = {device["path"] for device in config["linux"]["devices"]}
     mounted = with_capabilities(this_node, container.capabilities)
     chosen = flags(
         container.network,
@@ -44,7 +48,8 @@ def report(this_node: Node, container: Container, path: Path) -> dict[str, Any]:
                 "model": gpu.card.model if gpu.card else "",
                 "text": str(gpu),
             }
-            for gpu in selection.selected(this_node, container.gpus)
+            for gpu in selection.gpus(this_node)
+            if gpu.device.path in devices
         ],
         "command": ["runsc", *chosen, "run", "--bundle", str(path), "NAME"],
         **(_checkpoint(["runsc", *chosen], path) if container.checkpoint else {}),
@@ -66,8 +71,8 @@ def text(found: dict[str, Any]) -> str:
         f"bundle  {found['bundle']}",
         f"driver  {files if found['libraries'] else 'none'}",
         *(f"gpu     {gpu['text']}" for gpu in found["gpus"]),
+        *(f"note    {note}" for note in found["notes"]),
         f"next    {shlex.join(found['command'])}",
         *(f"{name:8}{shlex.join(found[name])}" for name in ("save", "restore") if name in found),
-        *([NOTE] if "save" in found else []),
     )
     return "\n".join(lines)

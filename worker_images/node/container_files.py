@@ -1,10 +1,13 @@
-"""The files that a program in the container sees: its root, and mounts over it."""
+"""The files that a program in the container sees: its root, mounts over it, and links of hooks."""
 
+import contextlib
 import os
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from worker_images.node import toolkit_hooks
 from worker_images.node.inside import MAX_LINKS
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.launch_view import bind_source
@@ -17,11 +20,13 @@ MAX_PARTS = 1000
 class ContainerFiles:
     """A container's root on the node, and its mounts by destination: their order, and their source.
 
-    The source is None for a mount such as a tmpfs, behind which the node has nothing.
+    The source is None for a mount such as a tmpfs, behind which the node has nothing. `links` are
+    those that hooks create, by path.
     """
 
     root: Path | None
     mounts: dict[str, tuple[int, Path | None]] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, request: LaunchRequest) -> "ContainerFiles":
@@ -29,11 +34,19 @@ class ContainerFiles:
         files = cls(request.root)
         for index, mount in enumerate(request.specification.get("mounts") or ()):
             files.add(index, mount["destination"], bind_source(request, mount))
+        for _, link in toolkit_hooks.links(request):
+            target, _, path = link.partition("::")
+            files.links[files.place(path)] = target
         return files
 
     def add(self, index: int, destination: str, source: Path | None) -> None:
         """Add the next mount of the specification."""
         self.mounts[self.resolve(destination)] = (index, source)
+
+    def place(self, path: str) -> str:
+        """Return the path at which a program creates a link: the last part is not followed."""
+        folder, name = posixpath.split(posixpath.join("/", path))
+        return posixpath.join(self.resolve(folder), name)
 
     def resolve(self, path: str) -> str:
         """Follow the container's own links in all parts of a path."""
@@ -58,7 +71,7 @@ class ContainerFiles:
             return ""
         try:
             behind = self.behind(path)
-            return str(behind.readlink()) if behind else ""
+            return (self.links.get(path) or str(behind.readlink())) if behind else ""
         except OSError:
             return ""
 
@@ -93,11 +106,13 @@ class ContainerFiles:
 
     def names(self, folder: str) -> Iterator[str]:
         """Yield the names in a folder, without those of mounts in it."""
-        behind = self.behind(self.resolve(folder))
-        try:
-            yield from sorted(os.listdir(behind)) if behind else ()  # noqa: PTH208 - names alone
-        except OSError:
-            return
+        resolved = self.resolve(folder)
+        behind = self.behind(resolved)
+        links = (posixpath.split(each) for each in self.links)
+        names = {name for parent, name in links if parent == resolved}
+        with contextlib.suppress(OSError):
+            names |= {*os.listdir(behind)} if behind else set()  # noqa: PTH208 - names alone
+        yield from sorted(names)
 
 
 def _parts(path: str) -> list[str]:

@@ -5,18 +5,15 @@ pkg/sentry/devices/nvproxy.
 """
 
 import os
-import re
-import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from worker_images.node import device_access, driver_capabilities, launch_view
+from worker_images.node import device_access, device_mounts, driver_capabilities, launch_view
+from worker_images.node.device_mounts import SERVED
 from worker_images.node.finding import Problem, Problems, error, note, warning
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.node import CONTROL, CONTROL_MINOR, FRONTEND_MAJOR, GPU, MEMORY
 
-SERVED = re.compile(rf"/dev/({CONTROL}|{MEMORY}|nvidia[0-9]+)")
 MIG, IMEX, DISPLAY = "/dev/nvidia-caps/", "/dev/nvidia-caps-imex-channels/", "/dev/dri/"
 # nvidia-cap1 and nvidia-cap2 are MIG's configuration and monitor; higher ones are instances, or
 # the one of fabric-imex-mgmt.
@@ -52,7 +49,7 @@ def device_numbers(request: LaunchRequest) -> Problems:
                 )
         elif path.startswith(("/dev/nvidia", DISPLAY)) and path not in instances:
             yield _unserved(where, path)
-    yield from _mounted(request)
+    yield from device_mounts.hiding(request)
 
 
 def _absent(request: LaunchRequest) -> Problems:
@@ -147,24 +144,13 @@ def _unserved(where: str, path: str) -> Problem:
     )
 
 
-def _mounted(request: LaunchRequest) -> Problems:
-    """Yield bind mounts of devices: runsc opens them without nvproxy."""
-    for index, mount in request.mounts:
-        if SERVED.fullmatch(_clean(mount["destination"])):
-            yield error(
-                f"mounts[{index}]",
-                f"{mount['destination']} is a bind mount, which runsc opens without nvproxy",
-                "remove the mount, and write the device into linux.devices",
-            )
-
-
 def foreign_nodes(request: LaunchRequest) -> Problems:
     """No device node of the driver comes from the image or a mount: it may open another GPU."""
     if not launch_view.uses_nvproxy(request):
         return
     root, own = request.root, {device["path"] for _, device in request.devices}
     if root and not launch_view.has_root_overlay(request) and _opens_devices(root):
-        for path in sorted(_nodes(root / "dev")):
+        for path in sorted(device_mounts.nodes(root / "dev")):
             if f"/{path.relative_to(root)}" not in own:
                 yield warning(
                     "root.path",
@@ -173,27 +159,7 @@ def foreign_nodes(request: LaunchRequest) -> Problems:
                     "keep runsc's overlay, or mount the root's file system with nodev; and refuse"
                     " such images",
                 )
-    for index, mount in request.mounts:
-        destination, source = mount["destination"], request.source(mount)
-        if "nodev" in (mount.get("options") or ()):
-            continue
-        if _clean(destination) == "/dev" or os.path.realpath(source) in ("/", "/dev"):
-            yield warning(
-                f"mounts[{index}]",
-                f"{mount.get('source', '')} at {destination} lets a program open every GPU in it",
-                "mount only the folders that programs need, with nodev; runsc makes the devices of"
-                " linux.devices",
-            )
-        elif SERVED.fullmatch(str(source)) and not SERVED.fullmatch(_clean(destination)):
-            yield warning(
-                f"mounts[{index}]",
-                f"{source} at {destination} lets a program open that GPU",
-                "remove the mount, and write the device into linux.devices",
-            )
-
-
-def _clean(path: str) -> str:
-    return os.path.normpath(f"/{path.lstrip('/')}")
+    yield from device_mounts.opening(request)
 
 
 def _opens_devices(root: Path) -> bool:
@@ -201,12 +167,3 @@ def _opens_devices(root: Path) -> bool:
         return not os.statvfs(root).f_flag & os.ST_NODEV
     except OSError:
         return False
-
-
-def _nodes(folder: Path) -> Iterator[Path]:
-    """Yield the driver's device nodes in a folder; links are not followed."""
-    inside = () if folder.is_symlink() else (*folder.glob("nvidia*"), *folder.glob("nvidia*/*"))
-    for path in inside:
-        mode = path.lstat().st_mode
-        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-            yield path

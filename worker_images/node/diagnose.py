@@ -5,17 +5,18 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from worker_images.model.drivers.advice import advise
 from worker_images.model.drivers.table import Table
-from worker_images.node import log_text, signatures
+from worker_images.node import cause, events, log_text, signatures, writers
+from worker_images.node.cause import HARMLESS, Cause, Hit
+from worker_images.node.error_lines import ErrorLines
+from worker_images.node.events import Event, Pods
 from worker_images.node.log_text import Block, Spans, line_of, numbered, shown
-from worker_images.node.signatures import AFTER, SIGNATURES, LogSignature
+from worker_images.node.outcome import Outcomes
+from worker_images.node.signatures import AFTER, NOTE, SIGNATURES, LogSignature
 
 # Different matches of one signature that are kept, for example calls that nvproxy refused.
 MAX_MATCHES = 50
 MAX_EXPLAINED = 100_000
-CALLS = "wrong ABI"
-HARMLESS = "harmless call"
 NOT_CAUSES = {HARMLESS, *(each.name for each in SIGNATURES if each.rank.startswith(AFTER))}
 # What CUDA reports after a call that nvproxy refused.
 FAILURE = "call refused"
@@ -28,29 +29,9 @@ BEGIN = re.compile(
 # How the sandbox's program ended.
 END = re.compile(r"application exiting with ([a-z0-9 ()]{1,60})")
 SUCCESS = "exit status 0"
-SHOWN_ERRORS = 5
-
-
-@dataclass(frozen=True)
-class Cause:
-    """A known cause: its name, the line that shows it and its place, a message, the next step."""
-
-    name: str
-    line: str
-    message: str
-    step: str
-    place: str = ""
-
-
-@dataclass
-class Hit:
-    """A match of a signature: its first line and place, its groups, and where it was last seen."""
-
-    signature: LogSignature
-    groups: tuple[str, ...]
-    line: str
-    place: str
-    last: tuple[int, int]
+ENDED_WELL = f"the program ended with {SUCCESS}"
+WENT_ON = "the program went on after this line"
+UNUSED = "the program went on after this line, and nothing shows that it should have a GPU"
 
 
 @dataclass
@@ -58,9 +39,12 @@ class Search:
     """What was found in the logs of one run."""
 
     hits: dict[tuple[str, tuple[str, ...], int], Hit] = field(default_factory=dict)
-    fatal: dict[tuple[str, int], str] = field(default_factory=dict)
+    error_lines: ErrorLines = field(default_factory=ErrorLines)
     explained: set[tuple[str, int]] = field(default_factory=set)
-    tails: dict[str, Block] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
+    runsc_logs: set[str] = field(default_factory=set)
+    pods: Pods = field(default_factory=Pods)
+    outcomes: Outcomes = field(default_factory=Outcomes)
     begins: dict[str, int] = field(default_factory=dict)
     ends: dict[str, str] = field(default_factory=dict)
     release: str = ""
@@ -68,25 +52,41 @@ class Search:
 
     def read(self, block: Block) -> None:
         """Search a block."""
+        block = Block(events.unfolded(block.text), block.file, block.number)
+        if block.file not in self.files:
+            self.files.append(block.file)
         if found := VERSION.search(block.text):
             self.release, self.architecture = found[1], found[2]
+        if block.file not in self.runsc_logs and writers.is_runsc_log(block):
+            self.runsc_logs.add(block.file)
         starts = [match.start() for match in BEGIN.finditer(block.text)]
+        self._match(block, starts)
+        self.outcomes.read(
+            block, is_needed=any(hit.signature.recovery for hit in self.hits.values())
+        )
+        self.error_lines.read(block, starts[-1] if starts else 0)
+        self._keep_end(block, starts)
+        self.begins[block.file] = self.begins.get(block.file, 0) + len(starts)
+
+    def _match(self, block: Block, starts: list[int]) -> None:
+        rows = events.read(block.text)
+        self.pods.add(block.file, rows)
         explained = Spans()
         for signature in SIGNATURES:
             if any(needle in block.text for needle in signature.needles):
                 matches = [
                     match
                     for match in log_text.own(re.finditer(signature.pattern, block.text))
-                    if not explained.overlap(match) and not log_text.is_over(match, signature.end)
+                    if not explained.overlap(match) and self._is_of_writer(signature, match, block)
                 ]
                 explained.add(matches)
                 for match, number in numbered(matches, block):
-                    self._add(signature, match, (block.file, number), starts)
-        if any(word in block.text for word in ("FATAL ERROR", "panic: ", "fatal error: ")):
-            self._keep_fatal(block)
-        self._keep_end(block, starts)
-        self.begins[block.file] = self.begins.get(block.file, 0) + len(starts)
-        self.tails[block.file] = block
+                    event = events.at(match.start(), rows)
+                    self._add(signature, match, (block.file, number), starts, event)
+
+    def _is_of_writer(self, signature: LogSignature, match: re.Match[str], block: Block) -> bool:
+        in_runsc_log = block.file in self.runsc_logs
+        return not signature.writer or writers.is_runtime(match, in_runsc_log=in_runsc_log)
 
     def _add(
         self,
@@ -94,24 +94,23 @@ class Search:
         match: re.Match[str],
         place: tuple[str, int],
         starts: list[int],
+        event: Event | None,
     ) -> None:
         file, number = place
         run = self.begins.get(file, 0) + sum(start < match.start() for start in starts)
         groups = tuple(each or "" for each in match.groups())
-        last = ([*self.tails, file].index(file), number)
-        key = (signature.name, groups, max(run, 1))
+        last = (self.files.index(file), number)
+        key = (signature.name, (*groups, event.of if event else ""), max(run, 1))
         if len(self.explained) < MAX_EXPLAINED:
             self.explained.add(place)
-        if key in self.hits:
-            self.hits[key].last = last
+        if log_text.is_over(match, signature.end):
+            return
+        if found := self.hits.get(key):
+            found.last = last
+            if event and found.event and event.time > found.event.time:
+                found.event = event
         elif sum(name == signature.name for name, _, _ in self.hits) < MAX_MATCHES:
-            self.hits[key] = Hit(signature, groups, line_of(match), shown(*place), last)
-
-    def _keep_fatal(self, block: Block) -> None:
-        for match, number in numbered(log_text.own(log_text.FATAL.finditer(block.text)), block):
-            self.fatal[block.file, number] = line_of(match)
-            if len(self.fatal) > MAX_MATCHES:
-                del self.fatal[next(iter(self.fatal))]
+            self.hits[key] = Hit(signature, groups, line_of(match), shown(*place), last, event)
 
     def _keep_end(self, block: Block, starts: list[int]) -> None:
         last = deque(END.finditer(block.text), maxlen=1)
@@ -136,14 +135,46 @@ class Search:
         """The known causes of earlier runs in the same files."""
         return self._causes(drivers, older=True)
 
+    def notes(self, drivers: Table) -> list[Cause]:
+        """Lines of the last run that look like a cause and are none, each with the reason."""
+        rows = []
+        for hit in self._hits(older=False):
+            if hit.signature.rank == NOTE:
+                rows.append(self._cause(hit, drivers))
+            elif why := self._recovered(hit):
+                rows.append(Cause(hit.signature.name, hit.line, why, "", hit.place))
+        return rows
+
+    def _hits(self, *, older: bool) -> list[Hit]:
+        """The matches of the last run or of earlier ones, except those that are over."""
+        return [
+            hit
+            for (_, _, run), hit in self.hits.items()
+            if (run < self._newest(hit.file)) == older
+            and not (hit.event and self.pods.is_over(hit.file, hit.event, hit.signature.end))
+        ]
+
+    def _recovered(self, hit: Hit) -> str:
+        """Why a match is no cause although its signature is one; empty if it is a cause."""
+        how = hit.signature.recovery
+        if not how or (how == signatures.PROBE and self.outcomes.wants_gpu):
+            return ""
+        if self.end == SUCCESS or self.outcomes.ended_well:
+            return ENDED_WELL
+        if not self.outcomes.went_on(hit.file, hit.line, hit.last[1]):
+            return ""
+        return UNUSED if how == signatures.PROBE else WENT_ON
+
     def _causes(self, drivers: Table, *, older: bool) -> list[Cause]:
         hits = [
             hit
-            for (_, _, run), hit in self.hits.items()
-            if (run < self._newest(hit.place.rpartition(":")[0])) == older
+            for hit in self._hits(older=older)
+            if hit.signature.rank != NOTE and not (not older and self._recovered(hit))
         ]
+        named = {hit.signature.name for hit in hits if any(hit.groups)}
+        hits = [hit for hit in hits if any(hit.groups) or hit.signature.name not in named]
         rows = sorted(hits, key=lambda hit: self._order(hit, hits))
-        ranks = {hit.signature.rank for hit in rows if not _is_harmless(hit)}
+        ranks = {hit.signature.rank for hit in rows if not cause.is_harmless(hit)}
         followed = {f"{AFTER}{rank}" for rank in ranks}
         return [self._cause(hit, drivers) for hit in rows if hit.signature.rank not in followed]
 
@@ -152,41 +183,14 @@ class Search:
         failures = [each.last for each in hits if each.signature.name == FAILURE]
         is_after = bool(failures) and hit.last > min(failures)
         position = SIGNATURES.index(hit.signature)
-        return (_is_harmless(hit), position, is_after, -hit.last[0], -hit.last[1])
+        return (cause.is_harmless(hit), position, is_after, -hit.last[0], -hit.last[1])
 
     def _cause(self, hit: Hit, drivers: Table) -> Cause:
-        signature = hit.signature
-        call = hit.groups[0] if hit.groups else ""
-        if _is_harmless(hit):
-            why = f"nvproxy has no handler for {call}: {signatures.harmless(call)}"
-            return Cause(HARMLESS, hit.line, why, "nothing to do for this call", hit.place)
-        values = {}
-        if signature.name == "unserved driver":
-            release = drivers.get(self.release)
-            values["advice"] = advise(call, drivers, release, architecture=self.architecture).text
-        if signature.name == "missing capability":
-            values["capability"] = signatures.capability(call)
-        message = signature.message.format(*hit.groups, **values)
-        step = signature.step.format(*hit.groups, **values)
-        return Cause(signature.name, hit.line, message, step, hit.place)
+        return cause.of(hit, drivers, self.release, self.architecture)
 
     def unexplained(self) -> list[str]:
         """Lines that look like errors and that no cause explains, with their places."""
-        lines = [
-            shown(file, number, line)
-            for (file, number), line in self.fatal.items()
-            if (file, number) not in self.explained
-        ]
-        return lines[-SHOWN_ERRORS:]
-
-    def errors(self) -> list[str]:
-        """The last lines that look like errors."""
-        found: list[str] = []
-        for block in self.tails.values():
-            matches = numbered(log_text.own(log_text.ERROR.finditer(block.text)), block)
-            last = deque(matches, maxlen=SHOWN_ERRORS)
-            found += [shown(block.file, number, line_of(match)) for match, number in last]
-        return found[-SHOWN_ERRORS:]
+        return self.error_lines.shown(self.explained)
 
 
 def search(parts: Iterable[Block]) -> Search:
@@ -203,8 +207,4 @@ def explain(text: str, drivers: Table) -> Iterator[Cause]:
     Neither harmless calls nor the outside of a failure are causes here.
     """
     found = search([Block(text)]).causes(drivers)
-    yield from (cause for cause in found if cause.name not in NOT_CAUSES)
-
-
-def _is_harmless(hit: Hit) -> bool:
-    return hit.signature.name == CALLS and bool(signatures.harmless(hit.groups[0]))
+    yield from (each for each in found if each.name not in NOT_CAUSES)

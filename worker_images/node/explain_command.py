@@ -11,16 +11,16 @@ from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS, Table
 from worker_images.model.oci.inflate import GZIP
 from worker_images.node import diagnose, log_text, logs
+from worker_images.node.cause import Cause
 from worker_images.node.command import CHECK_FAILED, OK, Command, Log
-from worker_images.node.diagnose import Cause, Search
+from worker_images.node.diagnose import Search
 from worker_images.node.log_text import Block
 from worker_images.node.logs import STANDARD_INPUT, Run
 
 OLDER_SHOWN = 5
-ADVICE = (
-    "run the sandbox with --debug --debug-log=FOLDER/, then explain that folder; or search for"
-    " FATAL, and for lines that begin with W or E"
-)
+NOTES_SHOWN = 5
+SEARCH = "search for FATAL, and for lines that begin with W or E"
+ADVICE = f"run the sandbox with --debug --debug-log=FOLDER/, then explain that folder; or {SEARCH}"
 OWN_OUTPUT = "the sandbox started and its program ended; read the program's own output"
 
 
@@ -32,8 +32,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|FOLDER|-",
         help=(
             "logs that runsc wrote with --debug --debug-log, folders of them, or any text with the"
-            " messages: of containerd, kubectl describe, torch, CUDA, nvidia-smi; - is standard"
-            " input"
+            " messages: of containerd, kubectl describe or get events, torch, CUDA, nvidia-smi; -"
+            " is standard input"
         ),
     )
 
@@ -52,7 +52,8 @@ def _explain(arguments: argparse.Namespace, root: Path, _: Log) -> tuple[int, st
     causes = newest.causes(drivers)
     parts = [
         *_shown(causes),
-        *_unexplained(newest, causes),
+        *_no_causes(newest, drivers),
+        *_unexplained(newest),
         *_ended(newest),
         *_older(newest, plain, drivers),
         *([] if causes else [_nothing_known(newest, plain, packed)]),
@@ -65,16 +66,26 @@ def _shown(causes: Sequence[Cause]) -> Iterator[str]:
     before = ""
     for cause in causes:
         yield cause.name
-        yield f"  where  {cause.place}"
+        yield f"  where  {cause.place}{f' ({cause.of})' if cause.of else ''}"
         yield f"  seen   {cause.line}"
         yield f"  means  {cause.message}"
         yield f"  next   {'as above' if cause.step == before else cause.step}"
         before = cause.step
 
 
-def _unexplained(found: Search, causes: Sequence[Cause]) -> list[str]:
-    """Lines that look like errors: all of them without a cause, the fatal ones with one."""
-    lines = found.unexplained() if causes else found.unexplained() or found.errors()
+def _no_causes(found: Search, drivers: Table) -> Iterator[str]:
+    """Lines that look like a cause, and why each is none."""
+    notes = found.notes(drivers)[:NOTES_SHOWN]
+    if notes:
+        yield "not a cause"
+    for note in notes:
+        yield f"  seen   {note.place}: {note.line}"
+        yield f"  why    {'; '.join(filter(None, (note.message, note.step)))}"
+
+
+def _unexplained(found: Search) -> list[str]:
+    """Lines that look like errors and that nothing above explains, the most relevant first."""
+    lines = found.unexplained()
     return ["not explained", *(f"  seen   {line}" for line in lines)] if lines else []
 
 
@@ -104,7 +115,7 @@ def _nothing_known(found: Search, runs: Sequence[Run], packed: Sequence[Path]) -
     noun = "file" if count == 1 else "files"
     which = f" of the newest run ({runs[0].time})" if len(runs) > 1 else ""
     skipped = f"; not read, because compressed: {packed[0]}" if packed else ""
-    advice = OWN_OUTPUT if found.end else ADVICE
+    advice = OWN_OUTPUT if found.end else SEARCH if found.runsc_logs else ADVICE
     return f"no known cause in {count} {noun}{which}; {advice}{skipped}"
 
 

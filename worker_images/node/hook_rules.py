@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from worker_images.node import launch_view
+from worker_images.node import hook_links, launch_view
 from worker_images.node.device_rules import mig_instances
 from worker_images.node.driver_capabilities import ALL, ALLOWED, DEFAULT, SUPPORTED, UNSUPPORTED
 from worker_images.node.finding import ERROR, WARNING, Problem, Problems, error, note, warning
 from worker_images.node.launch_request import ROOT, LaunchRequest
 from worker_images.node.launch_view import CAPABILITIES, VISIBLE
+from worker_images.node.toolkit_hooks import PARAMETERS
 
 # The name that nvidia-container-runtime-hook had before.
 FORMER = "nvidia-container-toolkit"
@@ -24,7 +25,6 @@ STAGES = ("prestart", "createRuntime", "createContainer")
 MOST_DIGITS = 9
 STAYS = "it may stay"
 WRITE = "remove the hook, and write devices and driver files into the specification"
-PARAMETERS = "disable-device-node-modification"
 
 
 def capabilities(request: LaunchRequest) -> Problems:
@@ -89,6 +89,7 @@ def hooks(request: LaunchRequest) -> Problems:
                 )
             elif path.startswith("/") and is_nvidias(path):
                 yield from _hook(request, stage, index, each[index])
+    yield from hook_links.problems(request)
     if launch_view.visible_devices(request) and request.has_erofs_root:
         yield error(
             f"annotations.{ROOT}type",

@@ -133,6 +133,15 @@ def uses_nvproxy(request: LaunchRequest) -> bool:
     return "/dev/nvidiactl" in paths or bool(visible_devices(request))
 
 
+def has_user_namespace(request: LaunchRequest) -> bool:
+    """Report if runsc starts the container in a user namespace: also for directfs, its default."""
+    found = options(request)
+    is_direct = is_true({"directfs": "true", **found}, "directfs")
+    namespaces = (request.specification.get("linux") or {}).get("namespaces") or ()
+    has_own = any(each.get("type") == "user" for each in namespaces)
+    return has_own or (is_direct and found.get("network") != "host")
+
+
 def overlay2(request: LaunchRequest) -> str:
     """Return the value of --overlay2, which has a default."""
     return options(request).get("overlay2", OVERLAY)
@@ -145,6 +154,13 @@ def makes_overlay(value: str) -> bool:
     """
     overlay = value.partition(",")[0]
     return overlay != "none" and not overlay.endswith(":")
+
+
+def has_mount_overlays(request: LaunchRequest) -> bool:
+    """Report if mounts that are not read-only have an overlay, too."""
+    value = overlay2(request)
+    is_all = value.startswith("all:") and makes_overlay(value)
+    return is_all or is_enabled(request, "overlay")
 
 
 def has_root_overlay(request: LaunchRequest) -> bool:

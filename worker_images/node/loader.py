@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from worker_images.node import toolkit_hooks
 from worker_images.node.container_files import ContainerFiles
 from worker_images.node.launch_request import LaunchRequest
 
@@ -28,9 +29,7 @@ CONFIGURATION, CACHE = "/etc/ld.so.conf", "/etc/ld.so.cache"
 CACHE_MAGIC, CACHE_HEADER, CACHE_ROW = b"glibc-ld.so.cache1.1", 48, struct.Struct("<iIIIQ")
 MUSL_FOLDERS = ("/lib", "/usr/local/lib", "/usr/lib")
 MOST_BYTES, MOST_INCLUDES = 16 << 20, 100
-# The command of NVIDIA's toolkit that runs ldconfig; it follows each --folder.
-REFRESH, FOLDER = "update-ldcache", "--folder"
-# Its command that lets ldconfig prefer this folder, if the libcuda in it is of a newer driver.
+# The command that lets ldconfig prefer this folder, if the libcuda in it is of a newer driver.
 PREFER = frozenset({"enable-cuda-compat", "cuda-compat"})
 COMPAT, COMPAT_LIBRARY = "/usr/local/cuda/compat", re.compile(r"libcuda\.so\.(\d+)\..+")
 CONFIGURATIONS = "/etc/ld.so.conf.d"
@@ -72,10 +71,11 @@ def read(request: LaunchRequest, files: ContainerFiles) -> Loader:
     if foreign := _foreign(files, (program, musl)):
         return Loader(UNKNOWN, path, (), foreign=foreign)
     own, hidden = _own(files, program)
+    scanned = tuple(toolkit_hooks.folders(request))
     if not own and files.file(musl):
         text = _bytes(files, f"/etc/ld-musl-{platform.machine()}.path").decode(errors="replace")
         return Loader(MUSL, path, tuple(re.split(r"[:\n]", text.strip())) if text else MUSL_FOLDERS)
-    configured, scanned = tuple(_configured(files, CONFIGURATION)), tuple(_scanned(request))
+    configured = tuple(_configured(files, CONFIGURATION))
     return Loader(
         GLIBC if own else UNKNOWN,
         path,
@@ -134,28 +134,10 @@ def _folders_beside(program: str) -> tuple[str, ...]:
     return multiarch if name.endswith("-linux-gnu") else folders if name == "lib" else ()
 
 
-def _scanned(request: LaunchRequest) -> Iterator[str]:
-    """Yield the folders that a hook of runsc's stage createContainer gives to ldconfig."""
-    for words in _hooks(request):
-        if REFRESH in words:
-            yield "/usr/lib"
-            for word, following in zip(words, (*words[1:], ""), strict=True):
-                name, equals, value = word.partition("=")
-                if name == FOLDER:
-                    yield value if equals else following
-
-
-def _hooks(request: LaunchRequest) -> Iterator[list[str]]:
-    """Yield the commands of the stage createContainer; with a root of EROFS runsc runs none."""
-    found = (request.specification.get("hooks") or {}).get("createContainer") or ()
-    for hook in () if request.has_erofs_root else found:
-        yield hook.get("args") or []
-
-
 def _preferred(request: LaunchRequest, files: ContainerFiles) -> list[str]:
     """Return the folder that a hook puts before all others, if it does."""
     folder = files.behind(files.resolve(CONFIGURATIONS))
-    is_run = any(PREFER & {*words} for words in _hooks(request))
+    is_run = any(PREFER & {*words} for _, words in toolkit_hooks.commands(request))
     if not is_run or not files.file(CACHE) or not folder or not folder.is_dir():
         return []
     found = [match for name in files.names(COMPAT) if (match := COMPAT_LIBRARY.fullmatch(name))]

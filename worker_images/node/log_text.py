@@ -15,9 +15,11 @@ SHOWN_BEFORE = 100
 # Events of one pod are this near to each other in the output of kubectl describe.
 EVENTS_CHARACTERS = 64 << 10
 # Lines that repeat what the user wrote or the program did: system calls, which fail for many
-# reasons, the program's arguments, and commands in a shell, some of which search for a message.
+# reasons, the program's arguments, names of tests, and commands in a shell, some of which search
+# for a message.
 REPEATED = re.compile(
     r"strace\.go:\d|specutils\.go:\d{1,6}\] Spec:|\] EXEC: \[\]string\{|cli\.go:\d{1,6}\] Args: \["
+    r"|^[\w./-]{1,200}\.py::\w"
     r"|\bgrep (?:-[\w-]{1,20} ){0,4}['\"]"
     r"|^(?:[$#]|\+{1,9}|\[?[\w.-]{1,40}@[\w.-]{1,60}[: ][^\n$#]{0,80}[$#]) "
 )
@@ -28,7 +30,9 @@ FATAL = re.compile(r"FATAL ERROR|panic: |fatal error: ")
 ERROR = re.compile(
     r"^(?![DI]\d{4} |[^\n]{0,300}? (?:level=(?:info|debug)|NCCL INFO) "
     r"|\{\"(?:msg|log)\":[^\n]{0,5000}\"level\":\"(?:info|debug)\")"
-    r"[^\n]{0,500}?(?:\b[Ee]rror\b|Error: |ERROR|\b[Ff]ailed\b|^[EF]\d{4} )",
+    r"[^\n]{0,500}?(?:\b[Ee]rror\b(?!\"?: ?(?:\"\"|null|<nil>|nil))|Error: |ERROR|^[EF]\d{4} "
+    r"|\b[Ff]ailed\b|(?<!\"reason\": \")(?<!reason: )\bFailed[A-Z]|\bException\b|\b[Ff]atal\b"
+    r"|\[(?:emerg|alert|crit)\]|level=(?:error|fatal))",
     re.MULTILINE,
 )
 
@@ -75,19 +79,23 @@ def own(matches: Iterable[re.Match[str]]) -> Iterator[re.Match[str]]:
         if specifications is None:
             found = SPECIFICATION.finditer(match.string)
             specifications = Spans(each.span() for each in found)
-        begin = match.string.rfind("\n", 0, match.start()) + 1
+        begin = line_start(match)
         line = match.string[begin : begin + SHOWN_BEFORE].partition("\n")[0]
         if not REPEATED.search(line) and not specifications.overlap(match):
             yield match
 
 
 def is_over(match: re.Match[str], end: str) -> bool:
-    """Whether a later event of the same pod, in the output of kubectl describe, ends a cause."""
+    """Whether a later event of the same pod, in the output of kubectl describe, ends a cause.
+
+    The end is the reason of that event, or several separated by |.
+    """
     text, start = match.string, match.start()
     if not end or text.rfind("\nEvents:", max(start - EVENTS_CHARACTERS, 0), start) < 0:
         return False
-    found = text.find(end, start, start + EVENTS_CHARACTERS)
-    return found >= 0 and text.find("\nName:", start, found) < 0
+    ending = re.compile(rf"\n {{1,40}}Normal {{1,40}}(?:{end}) ")
+    found = ending.search(text, start, start + EVENTS_CHARACTERS)
+    return found is not None and text.find("\nName:", start, found.start()) < 0
 
 
 def numbered(matches: Iterable[re.Match[str]], block: Block) -> Iterator[tuple[re.Match[str], int]]:
@@ -105,8 +113,13 @@ def shown(file: str, number: int, line: str = "") -> str:
     return ": ".join(filter(None, [place, line]))
 
 
+def line_start(match: re.Match[str]) -> int:
+    """Where the line of a match begins."""
+    return match.string.rfind("\n", 0, match.start()) + 1
+
+
 def line_of(match: re.Match[str]) -> str:
     """Return the line of a match, or the part of a long line that begins shortly before it."""
     text = match.string
-    begin = max(text.rfind("\n", 0, match.start()) + 1, match.start() - SHOWN_BEFORE)
+    begin = max(line_start(match), match.start() - SHOWN_BEFORE)
     return text[begin : begin + SHOWN_CHARACTERS].partition("\n")[0].strip()

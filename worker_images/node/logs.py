@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +36,8 @@ def runs(paths: Sequence[Path]) -> tuple[Run, ...]:
     """The runs of files and of folders, newest first.
 
     Files whose names have no time are one run for each folder. They belong to the newest run if
-    they were named, or lie beside logs with a time. The logs of a pod's later containers belong to
-    the run of a sandbox.
+    they were named, or lie beside logs with a time, or if they are not runsc's and other folders
+    have its logs. The logs of a pod's later containers belong to the run of a sandbox.
     """
     named = [path for path in paths if not path.is_dir()]
     files = [
@@ -54,12 +55,24 @@ def runs(paths: Sequence[Path]) -> tuple[Run, ...]:
             loose.append(file)
         elif file not in stamped:
             folders.setdefault(file.parent, []).append(file)
+    for folder in _collected(folders, beside):
+        loose += folders.pop(folder)
     found = [*_stamped(stamped), *_of_folders(folders.values())]
     found.sort(key=lambda run: run.time, reverse=True)
     if not found:
         return (Run("", tuple(loose)),) if loose else ()
     newest = Run(found[0].time, (*found[0].files, *loose))
     return (newest, *found[1:])
+
+
+def _collected(folders: Mapping[Path, list[Path]], stamped: set[Path]) -> list[Path]:
+    """Folders of files that were collected beside the logs of runsc, such as a journal.
+
+    A folder among several with logs of runsc is a run that ended before its first log.
+    """
+    own = {*stamped, *(folder for folder, files in folders.items() if _commands(files))}
+    parents = Counter(folder.parent for folder in own)
+    return [each for each in folders if own and each not in own and parents[each.parent] < 2]
 
 
 def _stamped(files: Iterable[Path]) -> Iterable[Run]:

@@ -1,23 +1,44 @@
 """The part of rule F14 of docs/launcher.md on mounts.
 
 gVisor release-20260622.0: validateMount and SafeMount in runsc/specutils, parseSize in
-pkg/sentry/fsimpl/tmpfs, and the files of pkg/sentry/fsimpl/proc.
+pkg/sentry/fsimpl/tmpfs, compileMounts in runsc/boot/vfs.go, and checkSupportedFileType in
+runsc/fsgofer.
 """
 
+import os
 import posixpath
 import re
+import stat
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from worker_images.node import launch_view, mount_rules
+from worker_images.node import launch_view, mount_rules, system_files
 from worker_images.node.container_files import ContainerFiles
 from worker_images.node.finding import Problems, error, warning
 from worker_images.node.launch_request import LaunchRequest, says_bind
 
 PROPAGATIONS = frozenset({"private", "rprivate", "slave", "rslave", "unbindable", "runbindable"})
-SIZE = re.compile("[0-9]+[kKmMgGtTpPeE%]?")
-# nvproxy's own file.
-PARAMETERS = "/proc/driver/nvidia/params"
+# Options of a tmpfs, and what to write.
+TMPFS = {
+    "size": (
+        re.compile("[0-9]+[kKmMgGtTpPeE%]?"),
+        "write a number with k, m, g, t, p, e or %, such as size=64m",
+    ),
+    "mode": (re.compile("[0-7]{1,10}"), "write an octal number, such as mode=1777"),
+    "uid": (re.compile("[0-9]{1,10}"), "write a number"),
+    "gid": (re.compile("[0-9]{1,10}"), "write a number"),
+}
+# Options that a user namespace cannot give to a bind mount: flags of the file system of its source
+# that the option needs, among these.
+TIMES = {
+    "noatime": (os.ST_NOATIME, os.ST_NOATIME),
+    "nodiratime": (os.ST_NODIRATIME, os.ST_NODIRATIME),
+    "strictatime": (0, os.ST_NOATIME | os.ST_RELATIME),
+}
+# The file types of sources over which runsc can make an overlay; it opens no block device at all.
+REGULAR = frozenset({stat.S_IFREG, stat.S_IFDIR})
+# runsc takes these as its own, unless an option makes them bind mounts.
+OWN = frozenset({"/dev", "/dev/pts"})
 
 
 def mounts(request: LaunchRequest) -> Problems:
@@ -34,12 +55,13 @@ def mounts(request: LaunchRequest) -> Problems:
             yield error(where, f"a bind mount at {destination} without a source", "add its source")
         yield from _destination(before, where, destination)
         if mount.get("type") == "tmpfs" and not source:
-            yield from _size(where, mount)
+            yield from _tmpfs(where, mount)
         if source:
             yield from _bind(request, before, where, mount)
-            yield from _in_proc(where, destination, source)
+            yield from _special(request, where, mount)
         before.add(index, destination, source)
     yield from _hidden(before)
+    yield from system_files.mounts(request, before)
 
 
 def _destination(before: ContainerFiles, where: str, destination: str) -> Problems:
@@ -62,26 +84,12 @@ def _destination(before: ContainerFiles, where: str, destination: str) -> Proble
             )
 
 
-def _size(where: str, mount: dict[str, Any]) -> Problems:
+def _tmpfs(where: str, mount: dict[str, Any]) -> Problems:
     for option in mount.get("options") or ():
-        name, _, size = option.partition("=")
-        if name == "size" and not SIZE.fullmatch(size):
-            yield error(
-                where,
-                f"{option}, which runsc refuses as an invalid argument",
-                "write a number with k, m, g, t, p, e or %, such as size=64m",
-            )
-
-
-def _in_proc(where: str, destination: str, source: Path) -> Problems:
-    """Yield a file of the driver in /proc that the sandbox does not have; folders it can make."""
-    path = posixpath.normpath(destination)
-    if path.startswith("/proc/driver/") and path != PARAMETERS and source.is_file():
-        yield error(
-            where,
-            f"the sandbox's /proc has no {path}, and runsc cannot create a file in it",
-            "remove the mount; the driver's version is in the name of libcuda.so.VERSION",
-        )
+        name, _, value = option.partition("=")
+        pattern, step = TMPFS.get(name, (None, ""))
+        if pattern and not pattern.fullmatch(value):
+            yield error(where, f"{option}, which runsc refuses as an invalid argument", step)
 
 
 def _bind(
@@ -113,6 +121,59 @@ def _bind(
             " ends with EOF",
             "use another destination",
         )
+
+
+def _special(request: LaunchRequest, where: str, mount: dict[str, Any]) -> Problems:
+    """Yield sources and destinations at which runsc makes no bind mount."""
+    source, options = request.source(mount), {*(mount.get("options") or ())}
+    destination = posixpath.normpath(mount["destination"])
+    if destination in OWN and not options & {"bind", "rbind"}:
+        yield error(
+            where,
+            f"a bind mount at {destination} without the option bind or rbind, which runsc refuses",
+            f"remove it: runsc makes {destination} itself",
+        )
+    if "remount" in options:
+        yield error(where, "the option remount, with which runsc ends with EOF", "remove it")
+    for option in sorted(TIMES.keys() & options) if launch_view.has_user_namespace(request) else ():
+        needed, among = TIMES[option]
+        if (flags := _flags(source)) is not None and flags & among != needed:
+            yield error(
+                where,
+                f"the option {option}, which the file system of {source} does not have: runsc ends"
+                " with EOF",
+                "remove it",
+            )
+    kind = _kind(source)
+    if kind == stat.S_IFBLK:
+        yield error(
+            where,
+            f"{source} is a block device, which runsc does not mount",
+            "mount a file system of it",
+        )
+    elif kind not in REGULAR and launch_view.has_mount_overlays(request) and "ro" not in options:
+        yield error(
+            where,
+            f"{source} is not a file or a folder, over which runsc makes no overlay of"
+            f" --overlay2={launch_view.overlay2(request)}",
+            "add the option ro, or use --overlay2=root:self",
+        )
+
+
+def _flags(source: Path) -> int | None:
+    """Return the flags of a file system; None if it cannot be read."""
+    try:
+        return os.statvfs(source).f_flag
+    except OSError:
+        return None
+
+
+def _kind(source: Path) -> int:
+    """Return the type of a file; that of a regular one if there is none."""
+    try:
+        return stat.S_IFMT(source.stat().st_mode)
+    except OSError:
+        return stat.S_IFREG
 
 
 def _hidden(files: ContainerFiles) -> Problems:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from worker_images.node import launch_view
 from worker_images.node.container_files import ContainerFiles
-from worker_images.node.device_rules import SERVED
+from worker_images.node.device_mounts import SERVED
 from worker_images.node.finding import Problems, error, warning
 from worker_images.node.launch_request import LaunchRequest
 
 SERVICES = ("nvidia-persistenced", "nvidia-fabricmanager", "nvidia-mps", "nvidia-imex")
+REMOVE = "remove it; nvidia-ctk cdi generate: CDI_FEATURE_FLAGS=disable-ipc-discoverer"
 
 
 def sockets(request: LaunchRequest) -> Problems:
@@ -25,19 +26,26 @@ def sockets(request: LaunchRequest) -> Problems:
     for index, mount in request.mounts:
         where, source = f"mounts[{index}]", request.source(mount)
         there = before.behind(before.resolve(mount["destination"]))
-        if is_service(source) and not may_connect:
-            yield error(
-                where,
-                f"{source} is a socket: programs cannot connect to it, and runsc ends with EOF if"
-                " one is already at its destination",
-                "remove it; nvidia-ctk cdi generate: CDI_FEATURE_FLAGS=disable-ipc-discoverer",
-            )
-        elif source.is_socket() and there and there.is_socket():
+        if source.is_socket() and there and there.is_socket():
             yield error(
                 where,
                 f"{source} is a socket, and one is already at {mount['destination']}, with which"
                 " runsc ends with EOF",
                 "use another destination, or mount only the folder",
+            )
+        elif is_service(source) and not source.exists():
+            yield error(
+                where,
+                f"{source} is a socket of a driver's service that does not exist, with which runsc"
+                " ends with EOF",
+                REMOVE,
+            )
+        elif is_service(source) and not may_connect:
+            yield error(
+                where,
+                f"{source} is a socket of a driver's service: the sandbox starts, but its programs"
+                " cannot connect",
+                REMOVE,
             )
         elif source.is_socket() and not may_connect:
             yield warning(
@@ -60,7 +68,11 @@ def root(request: LaunchRequest) -> Problems:
     if not folder:
         return
     serves = any(SERVED.fullmatch(device["path"]) for _, device in request.devices)
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
+        yield error(
+            "root.path", f"{folder} is not a folder", "write the folder of the image's files"
+        )
+    elif not folder.is_dir():
         yield warning(
             "root.path",
             f"{folder} does not exist here: the image's files were not checked, and runsc refuses a"

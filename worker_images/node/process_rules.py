@@ -23,6 +23,7 @@ CAPABILITIES = frozenset(f"CAP_{name}" for name in NAMES.split())
 LIMITS = """
 AS CORE CPU DATA FSIZE LOCKS MEMLOCK MSGQUEUE NICE NOFILE NPROC RSS RTPRIO RTTIME SIGPENDING STACK
 """
+MOST_OOM_SCORE = 1000
 RLIMITS = frozenset(f"RLIMIT_{name}" for name in LIMITS.split())
 
 
@@ -40,6 +41,12 @@ def process(request: LaunchRequest) -> Problems:
             "process.selinuxLabel",
             "runsc does not support SELinux and refuses a label",
             "remove it",
+        )
+    if not -MOST_OOM_SCORE <= found.get("oomScoreAdj", 0) <= MOST_OOM_SCORE:
+        yield error(
+            "process.oomScoreAdj",
+            f"{found['oomScoreAdj']}, which Linux refuses",
+            f"write a number from -{MOST_OOM_SCORE} to {MOST_OOM_SCORE}",
         )
     wrong = [pair for pair in found.get("env") or () if "=" not in pair]
     if wrong:

@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from worker_images.node import xids
+
 CAUSES = Path(__file__).parent / "causes.json"
 CALLS = Path(__file__).parent / "calls.json"
 # The rank of what follows from a cause of another rank: shown only without one of those.
 AFTER = "after "
+# The rank of what is shown, and is no cause.
+NOTE = "note"
+# A writer, and how a message can be one that a program went on after: every message of which the
+# program is seen to go on, or only in a container that shows no sign of a GPU.
+RUNTIME = "runtime"
+PROGRAM, PROBE = "program", "probe"
+# Numbers of NVIDIA's Xid errors, in a pattern.
+XIDS = re.compile(r"<xids: (\w{1,20})>")
 UNKNOWN_CAPABILITY = "graphics,video,profiling"
 # A call as nvproxy names it: its kind, and its last number.
 CALL = re.compile(r"(control command|allocation class|frontend ioctl|uvm ioctl)\b.*?(\S+)$")
@@ -21,11 +31,13 @@ class LogSignature:
     """A pattern for lines of a log, and the cause that they show; {0} is the first group.
 
     `rank` is the part of a sandbox's life that fails: start, checkpoint, call (of the driver),
-    program, platform (Kubernetes, containerd, Docker), or AFTER one of them.
+    program, platform (Kubernetes, containerd, Docker), AFTER one of them, or NOTE.
 
     Every match contains one of the needles, for which a search is fast. `examples` are lines that
-    the pattern matches, and `source` is where they come from. With the text `end` in a later event
-    of the same pod the cause is over.
+    the pattern matches, and `source` is where they come from. With an event of the reason `end`
+    (several are separated by |) that comes later to the same pod the cause is over. With a
+    `writer`, only its lines count, not the same words of a program. `recovery` is how a program
+    can go on after the message.
     """
 
     name: str
@@ -37,13 +49,22 @@ class LogSignature:
     source: str
     examples: tuple[str, ...]
     end: str = ""
+    writer: str = ""
+    recovery: str = ""
 
 
 def load() -> tuple[LogSignature, ...]:
     """All signatures, the most specific ones first."""
     rows = json.loads(CAUSES.read_text(encoding="utf-8"))
     return tuple(
-        LogSignature(**row | {"needles": tuple(row["needles"]), "examples": tuple(row["examples"])})
+        LogSignature(
+            **row
+            | {
+                "needles": tuple(row["needles"]),
+                "examples": tuple(row["examples"]),
+                "pattern": XIDS.sub(lambda found: xids.numbers(found[1]), row["pattern"]),
+            }
+        )
         for row in rows
     )
 

@@ -43,8 +43,8 @@ class Container:
     checkpoint: Path | None = None
 
 
-def select_devices(node: Node, gpus: str) -> tuple[Device, ...]:
-    """Return the device nodes for some GPUs, as selection.selected takes them.
+def select(node: Node, gpus: str) -> tuple[Gpu, ...]:
+    """Return some GPUs, as selection.selected takes them, on a node that can serve them.
 
     Raises SpecError for a device that the node does not have.
     """
@@ -56,12 +56,17 @@ def select_devices(node: Node, gpus: str) -> tuple[Device, ...]:
             f"no /dev/{', /dev/'.join(sorted(missing))} on this node; load the driver's modules:"
             " nvidia-modprobe -u -c 0"
         )
-    chosen = {gpu.device.name for gpu in selection.selected(node, gpus)}
-    if not chosen:
+    if not (chosen := selection.selected(node, gpus)):
         raise SpecError(
             "no GPU on this node: /dev has no nvidia0; give the worker a GPU, or use --gpus none"
         )
-    return tuple(device for device in node.devices if device.name in chosen | {CONTROL, MEMORY})
+    return chosen
+
+
+def devices_of(node: Node, gpus: Sequence[Gpu]) -> list[Device]:
+    """Return the device nodes that GPUs need, in the node's order; none without a GPU."""
+    names = {gpu.device.name for gpu in gpus} | {CONTROL, MEMORY}
+    return [device for device in node.devices if gpus and device.name in names]
 
 
 def with_capabilities(node: Node, capabilities: Sequence[str]) -> Node:
@@ -79,8 +84,8 @@ def specification(node: Node, container: Container, bundle: Path, host: str = ""
     `host` is the path of the node's root as runsc sees it: /host in a worker with that mount.
     Raises SpecError.
     """
-    devices = select_devices(node, container.gpus)
-    gpus = selection.selected(node, container.gpus)
+    gpus = select(node, container.gpus)
+    devices = devices_of(node, gpus)
     node = with_capabilities(node, container.capabilities)
     rootfs = _checked_root(node, container.rootfs, host)
     return {

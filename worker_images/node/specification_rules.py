@@ -4,7 +4,9 @@ gVisor release-20260622.0: ValidateSpec in runsc/specutils/specutils.go, execute
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from worker_images.node import (
     annotation_rules,
@@ -46,16 +48,39 @@ def _members(request: LaunchRequest) -> Problems:
             f"{propagation}, which runsc refuses",
             "use rprivate or rslave",
         )
-    opens_network = launch_view.options(request).get("network", "sandbox") == "sandbox"
-    for index, namespace in enumerate(linux.get("namespaces") or ()):
+    yield from _namespaces(request, linux)
+
+
+def _namespaces(request: LaunchRequest, linux: Mapping[str, Any]) -> Problems:
+    """Yield namespaces that runsc cannot enter; it reads those of the network and of users."""
+    is_sandbox = launch_view.options(request).get("network", "sandbox") == "sandbox"
+    opened = {"user", *(("network",) if is_sandbox else ())}
+    maps_users = any(linux.get(f"{name}Mappings") for name in ("uid", "gid"))
+    namespaces = linux.get("namespaces") or ()
+    for index, namespace in enumerate(namespaces):
+        where, kind = f"linux.namespaces[{index}]", namespace.get("type")
         path = namespace.get("path") or ""
-        is_opened = opens_network and namespace.get("type") == "network" and not request.host
-        if path and is_opened and _is_missing(path):
+        if path and kind in opened and not request.host and _is_missing(path):
+            step = "ip netns add NAME" if kind == "network" else "unshare --user"
             yield error(
-                f"linux.namespaces[{index}]",
+                where,
                 f"{path} does not exist, with which runsc fails",
-                "create the network namespace first: ip netns add NAME",
+                f"create the {kind} namespace first: {step}",
             )
+        elif kind == "user" and not path and not maps_users:
+            yield error(
+                where,
+                "a user namespace without linux.uidMappings and linux.gidMappings, in which runsc"
+                " cannot start",
+                "add them, or remove the namespace",
+            )
+    has_own = any(each.get("type") == "user" for each in namespaces)
+    if maps_users and not has_own and launch_view.has_user_namespace(request):
+        yield error(
+            "linux.uidMappings" if linux.get("uidMappings") else "linux.gidMappings",
+            "mappings without a user namespace, which runsc refuses",
+            'add {"type": "user"} to linux.namespaces, or remove them',
+        )
 
 
 def _is_missing(path: str) -> bool:

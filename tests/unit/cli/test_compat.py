@@ -125,6 +125,7 @@ def test_advice_names_drivers_that_exist_for_the_architecture(
     _, out, _ = run_compat(capsys, *query, "--arch", "arm64")
     assert "install driver 570.172.08" in out
     assert "570.133.20" not in out
+    assert run_compat(capsys, *query, "--arch", "aarch64")[1] == out
     newer = ("--driver", "620.05.00", "--release", "20260810.0", "--arch")
     assert "install driver 620.06.00" in run_compat(capsys, *newer, "arm64")[1]
     assert "620.06.00" not in run_compat(capsys, *newer, "amd64")[1]

@@ -31,7 +31,7 @@ def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
     library.write_bytes(stand_in.elf_library("libcuda.so.1"))
     this_node = Node(DRIVER, DEVICES[:4], (library,), (), "the loader's cache")
     monkeypatch.setattr(node, "read", lambda: this_node)
-    (tmp_path / "rootfs").mkdir()
+    (tmp_path / "rootfs/bin").mkdir(parents=True)
     return this_node
 
 

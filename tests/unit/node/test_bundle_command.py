@@ -25,6 +25,7 @@ CARDS = (
 
 
 def run(folder: Path, *more: str) -> int:
+    (folder / "rootfs/bin").mkdir(parents=True, exist_ok=True)
     paths = ["--rootfs", f"{folder}/rootfs", "--into", f"{folder}/bundle"]
     return main(["bundle", *paths, *more, "--", "true"], ROOT)
 

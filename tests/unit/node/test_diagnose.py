@@ -58,8 +58,9 @@ TABLE = table.of(
 @pytest.mark.parametrize(("name", "line"), EXAMPLES)
 def test_every_example_of_the_data_is_explained(name: str, line: str) -> None:
     found = diagnose.search([Block(f"before\n  {line}\nafter\n", "a.log")])
-    causes = found.causes(table.read(ROOT / DRIVERS))
-    assert causes[0].name == name
+    drivers = table.read(ROOT / DRIVERS)
+    causes = [*found.causes(drivers), *found.notes(drivers)]
+    assert [cause.name for cause in causes] == [name]
     assert (causes[0].line in line, causes[0].place) == (True, "a.log:2")
     assert causes[0].step
     assert "{" not in causes[0].message + causes[0].step
@@ -169,4 +170,5 @@ def test_blocks_are_bounded_and_end_with_a_line() -> None:
 @given(st.binary(max_size=200), st.sampled_from([line for _, line in EXAMPLES]))
 def test_any_bytes_around_a_known_line_are_read(noise: bytes, line: str) -> None:
     log = io.BytesIO(noise + b"\n" + line.encode() + b"\n" + noise)
-    assert diagnose.search(log_text.blocks(log)).causes(TABLE)
+    found = diagnose.search(log_text.blocks(log))
+    assert [*found.causes(TABLE), *found.notes(TABLE)]

@@ -149,7 +149,7 @@ def test_bundle_refuses_a_relative_mount(
 
 
 def arguments(folder: Path) -> list[str]:
-    return ["bundle", "--rootfs", "/run/rootfs", "--into", f"{folder}/bundle"]
+    return ["bundle", "--rootfs", "/usr", "--into", f"{folder}/bundle"]
 
 
 def test_bundle_refuses_a_relative_host(gpu: Node, tmp_path: Path, capsys: Capture) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.launchers import answers
-from tests.support.specifications import add_device, add_mount, changed
+from tests.support.specifications import add_device, changed
 from worker_images.node import device_rules
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.lint import findings
@@ -142,17 +142,6 @@ def test_device_that_is_listed_twice_is_valid(valid: LaunchRequest) -> None:
     )
 
 
-def test_folder_of_devices_without_rights_to_open_them_is_valid(valid: LaunchRequest) -> None:
-    mount = add_mount("/dev", destination="/dev/", options=["rbind", "nodev"])
-    assert answers(changed(valid, mount)) == []
-
-
-@pytest.mark.parametrize("destination", ["/dev/nvidia1", "//dev//nvidia1", "/dev/x/../nvidia1"])
-def test_bind_mount_of_a_device_is_an_error(destination: str, valid: LaunchRequest) -> None:
-    (found,) = findings(changed(valid, add_mount("/dev/null", destination=destination)))
-    assert (found.rule, found.severity) == ("F7", "error")
-
-
 def test_root_on_a_file_system_without_devices_opens_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,11 +153,6 @@ def test_root_on_a_file_system_without_devices_opens_none(
 
 def test_root_that_does_not_exist_opens_none() -> None:
     assert not device_rules._opens_devices(Path("/none"))  # noqa: SLF001
-
-
-def test_folder_of_devices_for_a_container_without_a_gpu_is_valid(valid: LaunchRequest) -> None:
-    mount = add_mount("/dev", destination="/dev")
-    assert answers(changed(changed(valid, mount), devices())) == ["F10 note"]
 
 
 @pytest.mark.parametrize(
@@ -184,13 +168,3 @@ def test_memory_device_is_needed_only_for_cuda(
         specification["process"]["env"].append(f"NVIDIA_DRIVER_CAPABILITIES={value}")
 
     assert answers(changed(valid, change)) == expected
-
-
-@pytest.mark.parametrize("source", ["/", "/dev"])
-def test_folder_with_the_nodes_devices_is_a_warning_at_each_destination(
-    source: str, valid: LaunchRequest
-) -> None:
-    mount = add_mount(source, destination="/host", options=["rbind", "ro"])
-    assert answers(changed(valid, mount)) == ["F13 warning"]
-    closed = add_mount(source, destination="/host", options=["rbind", "nodev"])
-    assert answers(changed(valid, closed)) == []

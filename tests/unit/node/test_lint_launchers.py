@@ -1,7 +1,8 @@
 """Each rule accepts what large launchers write, and refuses one change of it.
 
 The fixtures have the form of GKE's device plugin, NVIDIA's with PASS_DEVICE_SPECS or volume mounts,
-CDI by nvidia-ctk and by containerd, beta9's worker, and `runsc spec`.
+CDI by nvidia-ctk, containerd, CRI-O, Podman and NVIDIA's DRA driver, `docker run --gpus`, beta9's
+worker, and `runsc spec`.
 """
 
 import os
@@ -28,9 +29,13 @@ NAMES = sorted(path.name.removesuffix(".config.json") for path in FORMS.glob("*.
 NOTES = {
     "beta9": ["F6"],
     "containerd-cdi": ["F7"] * 4 + ["F8"] * 2,
+    "crio-cdi-user-namespace": ["F8"],
+    "docker-gpus": ["F8"],
+    "dra-driver-rhel": ["F8"] * 2,
     "gke-plugin": ["F7"] * 2,
     "nvidia-ctk-cdi": ["F7"] * 2 + ["F8"],
     "nvidia-plugin-device-specs": ["F7"] * 2,
+    "podman-cdi": ["F8"],
 }
 Form = Callable[[str], LaunchRequest]
 
@@ -150,9 +155,9 @@ FAILURES: tuple[tuple[str, str, str, Change, tuple[str, ...], str], ...] = (
     ),
     (
         *("F13", "warning", "gke-plugin"),
-        mounts(bind("/dev", "/dev")),
+        mounts(bind("/dev", "/host/dev")),
         (),
-        "/dev at /dev lets a program open every GPU in it",
+        "/dev at /host/dev has nodes of GPUs, which programs open without nvproxy",
     ),
     (
         *("F14", "error", "runsc-spec"),
@@ -164,7 +169,7 @@ FAILURES: tuple[tuple[str, str, str, Change, tuple[str, ...], str], ...] = (
 
 
 def test_every_large_launcher_has_a_fixture() -> None:
-    assert len(NAMES) == 7
+    assert len(NAMES) == 11
     assert NOTES.keys() < {*NAMES}
 
 

@@ -92,6 +92,22 @@ REFUSED: tuple[tuple[str, Change], ...] = (
         ),
     ),
     (
+        "/none does not exist, with which runsc fails",
+        lambda specification: specification["linux"]["namespaces"].append(
+            {"type": "user", "path": "/none"}
+        ),
+    ),
+    (
+        "a user namespace without linux.uidMappings",
+        lambda specification: specification["linux"]["namespaces"].append({"type": "user"}),
+    ),
+    (
+        "mappings without a user namespace",
+        lambda specification: specification["linux"].update(uidMappings=[{"size": 1}]),
+    ),
+    ("5000, which Linux refuses", lambda each: each["process"].update(oomScoreAdj=5000)),
+    ("-1001, which Linux refuses", lambda each: each["process"].update(oomScoreAdj=-1001)),
+    (
         "a timeout of 0 seconds",
         lambda specification: specification.update(
             hooks={"createRuntime": [{"path": "/bin/true", "timeout": 0}]}

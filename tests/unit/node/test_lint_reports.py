@@ -87,7 +87,10 @@ def test_every_specification_of_a_report_has_an_answer() -> None:
 
 def test_strict_fails_for_a_warning(lint: Path, capsys: Capture) -> None:
     text = (REPORTS / "30-control.config.json").read_text()
-    warned = text.replace('"source": "tmpfs"', '"source": "/dev", "options": ["rbind"]')
+    warned = text.replace(
+        '"mounts": [',
+        '"mounts": [{"destination": "/x", "source": "/dev", "options": ["rbind"]}, ',
+    )
     code, output, findings = linted(lint, warned, capsys)
     assert (code, findings) == (0, ["F13 warning"])
     assert output.splitlines()[-1].endswith("no error, 1 warning")

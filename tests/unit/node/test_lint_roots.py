@@ -115,3 +115,9 @@ def test_rootless_runsc_needs_mount_points_in_a_root_of_another_user(
     for _, device in valid.devices:
         (valid.root / device["path"][1:]).touch()
     assert answers(request) == []
+
+
+def test_root_that_is_a_file_is_an_error(valid: LaunchRequest, tmp_path: Path) -> None:
+    (tmp_path / "image").touch()
+    request = changed(valid, lambda each: each["root"].update(path=f"{tmp_path}/image"))
+    assert "F14 error" in answers(request)

@@ -53,6 +53,18 @@ VALID_SPECIFICATIONS: tuple[tuple[tuple[str, ...], Change], ...] = (
         ),
     ),
     ((), lambda specification: specification["linux"].update(rootfsPropagation="rslave")),
+    ((), lambda specification: specification["process"].update(oomScoreAdj=-998)),
+    (
+        (),
+        lambda specification: specification["linux"].update(
+            namespaces=[{"type": "user"}], uidMappings=[{"size": 1}], gidMappings=[{"size": 1}]
+        ),
+    ),
+    (
+        ("--network=host",),
+        lambda specification: specification["linux"].update(uidMappings=[{"size": 1}]),
+    ),
+    ((), lambda each: each["linux"]["namespaces"].append({"type": "pid", "path": "/none"})),
 )
 
 

@@ -54,7 +54,7 @@ SPECIFICATIONS: tuple[tuple[str, str, Change], ...] = (
     ("F7", "/dev/nvidia7 does not exist on the node", add_device(path="/dev/nvidia7", minor=7)),
     (
         "F7",
-        "/dev/nvidia1 is a bind mount, which runsc opens without nvproxy",
+        "/dev/nvidia1 is a bind mount, which programs open without nvproxy",
         add_mount("/dev/null", destination="/dev/nvidia1"),
     ),
     (
@@ -75,7 +75,7 @@ SPECIFICATIONS: tuple[tuple[str, str, Change], ...] = (
     ),
     ("F12", "is a socket", add_mount("/run/nvidia-persistenced/socket")),
     ("F12", "is a socket", add_mount("/run/nvidia-fabricmanager/socket", type="bind")),
-    ("F13", "/dev at /dev lets a program open every GPU", add_mount("/dev", destination="/dev")),
+    ("F13", "/dev at /x has nodes of GPUs", add_mount("/dev")),
     ("F14", "A has no =", lambda specification: specification["process"]["env"].append("A")),
 )
 

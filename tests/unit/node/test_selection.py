@@ -166,7 +166,7 @@ def test_reported_index_is_that_of_nvidia_smi(four: Node) -> None:
     """gvisor#9389: index 0 of a node is the GPU of /dev/nvidia4."""
     report = json.loads((trees.LAUNCH / "36-index-is-not-minor.config.json").read_text())
     expected = {(each["path"], each["minor"]) for each in report["linux"]["devices"]}
-    found = spec.select_devices(four, "0")
+    found = spec.devices_of(four, spec.select(four, "0"))
     assert {(device.path, device.minor) for device in found} == expected
 
 

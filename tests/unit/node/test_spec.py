@@ -55,7 +55,7 @@ def test_devices_are_those_requested(requested: str, names: list[str], gpus: Nod
 )
 def test_missing_gpu_is_an_error(requested: str, kept: int, problem: str, gpus: Node) -> None:
     with pytest.raises(SpecError, match=problem):
-        spec.select_devices(replace(gpus, devices=DEVICES[:kept]), requested)
+        spec.select(replace(gpus, devices=DEVICES[:kept]), requested)
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,9 @@ class Advice:
     @property
     def text(self) -> str:
         """All of the advice in one line."""
-        why = f" ({self.why})" if self.serving and self.why else self.why
-        return "; ".join(filter(None, [f"{self.serving}{why}", self.step]))
+        parts = [] if self.why in ("", self.serving) else [self.why]
+        served = " ".join([self.serving, *(f"({why})" for why in parts)]) if self.serving else ""
+        return "; ".join(filter(None, [served or self.why, self.step]))
 
 
 def advise(
@@ -78,20 +79,22 @@ def advise(
     release: Release | None = None,
     *,
     fleet: Sequence[str] | None = None,
+    together: Sequence[str] = (),
     architecture: str = "",
     kind: str = "",
 ) -> Advice:
     """Advice for a driver that a release does not serve.
 
     Without a release, the advice is for one that is not known. `fleet` are the drivers that
-    another release must serve; by default those of the table. `kind` is that of kernel.Machine.
+    another release must serve; by default those of the table. `together` are further drivers of
+    the same question, which go before the fleet. `kind` is that of kernel.Machine.
     """
     if found := UNSERVABLE.get(kind or kernel.kind_of(driver)):
         return Advice("", found[0], (found[1],))
     if _is_windows(driver) and full(driver) not in table.drivers:
         return Advice("", f"{serving(driver, table)}; {WINDOWS[0]}", (WINDOWS[1],))
     fixes = [
-        *_other_release(driver, table, table.fleet if fleet is None else fleet),
+        *_other_release(driver, table, table.fleet if fleet is None else fleet, together),
         *_other_driver(driver, table, release, architecture, kind),
         *_flag(driver, table, release),
     ]
@@ -119,7 +122,7 @@ def _why(driver: str, table: Table, release: Release | None) -> str:
         return f"known and not supported: served only with {FLAG}"
     served = [span for span in table.spans(driver) if span.status == SUPPORTED]
     if not served:
-        return f"no release up to {table.newest} serves it" if release else ""
+        return serving(driver, table) if release else ""
     if not release:
         return _changes(table, served)
     before = [span for span in served if order(span.first) < order(release.name)]
@@ -148,15 +151,23 @@ def _dropped(table: Table, span: Span) -> str:
     return f"dropped in {table.releases[span.begin + len(span.releases)].name}"
 
 
-def _other_release(driver: str, table: Table, fleet: Sequence[str]) -> list[str]:
-    """The newest release that serves the driver, and the fleet if one does."""
-    rows = table.serving(driver, *fleet)[-1:] or table.serving(driver)[-1:]
+def _other_release(
+    driver: str, table: Table, fleet: Sequence[str], together: Sequence[str]
+) -> list[str]:
+    """The newest release that serves the driver, and the others if one does."""
+    others = ((*together, *fleet), together, fleet, ())
+    found = (table.serving(driver, *each)[-1:] for each in others)
     fixes = []
-    for row in rows:
-        lost = [each for each in fleet if row.status(each) != SUPPORTED]
-        note = f" (which does not serve {', '.join(lost)} of the fleet)" if lost else ""
-        fixes.append(f"set gvisor.version to {row.name} {WITH_OTHER_PINS}{note}")
+    for row in next(filter(None, found), ()):
+        notes = [_lost(row, [each for each in together if each not in fleet], "")]
+        notes.append(_lost(row, fleet, " of the fleet"))
+        fixes.append(f"set gvisor.version to {row.name} {WITH_OTHER_PINS}{''.join(notes)}")
     return fixes
+
+
+def _lost(row: Release, drivers: Sequence[str], of: str) -> str:
+    lost = [each for each in drivers if row.status(each) != SUPPORTED]
+    return f" (which does not serve {', '.join(lost)}{of})" if lost else ""
 
 
 def _other_driver(

@@ -55,8 +55,7 @@ def drivers(
     exist = [driver for driver in everywhere if table.exists(driver, architecture)]
     neighbours = {driver: near(full(driver), exist) for driver in nowhere}
     advice = {
-        driver: advise(driver, table, release, fleet=pinned.required, architecture=architecture)
-        for driver in missing
+        driver: _advice(driver, names, release, table, pinned, architecture) for driver in missing
     }
     reasons = {driver: each.why for driver, each in advice.items()}
     fixes = {driver: each.step for driver, each in advice.items()}
@@ -82,6 +81,25 @@ def drivers(
         "next": fixes,
     }
     return CompatResult(data, text_of(rows), error_of(missing, release, fixes))
+
+
+def _advice(
+    driver: str,
+    names: Sequence[str],
+    row: Release,
+    table: Table,
+    pinned: Pinned,
+    architecture: str,
+) -> Advice:
+    """Advice for one of several drivers: a release that also serves the others goes first."""
+    return advise(
+        driver,
+        table,
+        row,
+        fleet=pinned.required,
+        together=[each for each in names if table.serving(each)],
+        architecture=architecture,
+    )
 
 
 def release(row: Release, table: Table, pinned: Pinned) -> CompatResult:
@@ -221,7 +239,9 @@ def error_of(missing: Sequence[str], row: Release, fixes: Mapping[str, str]) -> 
     """One line with the unserved drivers and the first fix; empty if all are served."""
     if not missing:
         return ""
-    return f"gVisor {row.name} does not serve {', '.join(missing)}; {fixes[missing[0]]}"
+    first = fixes[missing[0]]
+    which = f"for {missing[0]}: " if any(fixes[each] != first for each in missing) else ""
+    return f"gVisor {row.name} does not serve {', '.join(missing)}; {which}{first}"
 
 
 def text_of(rows: Iterable[tuple[str, str]]) -> str:

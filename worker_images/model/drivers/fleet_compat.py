@@ -81,12 +81,20 @@ def _fleet_fixes(
         (each.driver, each.architecture, each.kind) for each in nodes if statuses[each] == BREAKS
     )
     several = len({architecture for _, architecture, _ in broken}) > 1
+    drivers = dict.fromkeys(each.driver for each in nodes if statuses[each] in (BREAKS, SERVED))
+    together = [driver for driver in drivers if table.serving(driver)]
     fixes = {}
     for driver, architecture, kind in broken:
         where = f" on {architecture}" if several and architecture else ""
         where += f" in a {kind} guest" if kind else ""
         advice = advise(
-            driver, table, row, fleet=pinned.required, architecture=architecture, kind=kind
+            driver,
+            table,
+            row,
+            fleet=pinned.required,
+            together=together,
+            architecture=architecture,
+            kind=kind,
         )
         fixes[f"{driver}{where}"] = advice.step
     return fixes

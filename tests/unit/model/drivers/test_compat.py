@@ -54,3 +54,20 @@ def test_machine_gets_status_and_next_step(driver: str, status: str, step: str) 
     found = compat.node(Machine(driver, "a test"), row("20260622.0"), TABLE, PINNED)
     assert (found.data["answer"], bool(found.error)) == (status, status != "supported")
     assert step in str(found.data["next"])
+
+
+def test_drivers_of_one_question_get_a_release_that_serves_all() -> None:
+    names = ["550.54.15", "535.104.05"]
+    found = compat.drivers(names, row("20260622.0"), TABLE, PINNED)
+    steps = found.data["next"]
+    assert isinstance(steps, dict)
+    for step in steps.values():
+        assert step.startswith("set gvisor.version to 20240513.0 ")
+    assert compat.drivers(names, row("20240513.0"), TABLE, PINNED).error == ""
+    assert "; for 550.54.15: set gvisor.version" in found.error
+
+
+def test_drivers_without_a_common_release_get_one_that_names_the_other() -> None:
+    names = ["550.54.15", "610.57.04"]
+    found = compat.drivers(names, row("20260622.0"), TABLE, PINNED)
+    assert "(which does not serve 610.57.04) (which does not serve" in str(found.data["next"])
