@@ -205,12 +205,13 @@ def _bundle(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
         arguments.capabilities,
         arguments.checkpoint,
     )
-    note = bundle_root.check(container.rootfs, arguments.host)
     checkpoint.check(container, arguments.host)
+    note = bundle_root.check(container.rootfs, arguments.host)
     bundle_mounts.check_sources(container)
     config = bundle.write(this_node, container, arguments.into, arguments.host)
     found = bundle_report.report(this_node, container, config, arguments.into)
-    found["notes"] = [note] if note else []
+    saved = bundle_report.NOTE if container.checkpoint else ""
+    found["notes"] = [each for each in (note, saved) if each]
     return OK, json.dumps(found, indent=1) if arguments.json else bundle_report.text(found)
 
 

@@ -14,8 +14,8 @@ from worker_images.node.spec import Container, with_capabilities
 # A placeholder in the printed commands.
 IMAGE = "CHECKPOINT"
 NOTE = (
-    "note    CHECKPOINT is a new folder of mode 0700: it will hold the container's memory. Give"
-    " both containers a pipe for each output"
+    "CHECKPOINT is a new folder of mode 0700: it will hold the container's memory. Give both"
+    " containers a pipe for each output"
 )
 
 
@@ -74,6 +74,5 @@ def text(found: dict[str, Any]) -> str:
         *(f"note    {note}" for note in found["notes"]),
         f"next    {shlex.join(found['command'])}",
         *(f"{name:8}{shlex.join(found[name])}" for name in ("save", "restore") if name in found),
-        *([NOTE] if "save" in found else []),
     )
     return "\n".join(lines)
