@@ -18,13 +18,41 @@ def library(names: tuple[str, ...], *, strings_at: int = 0x1000, soname: str = "
     dynamic = b"".join(struct.pack("<qQ", *tag) for tag in tags)
     begin = 64 + 2 * 56
     segments = [(1, begin, 0x1000, len(strings)), (2, begin + len(strings), 0, len(dynamic))]
+    return _with_segments(segments, strings + dynamic)
+
+
+def _with_segments(segments: list[tuple[int, int, int, int]], contents: bytes) -> bytes:
+    """Return a header, the program headers (kind, offset, address, size) and the contents."""
     header = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQ", 3, 62, 1, 0, 64)
     header = header.ljust(54, b"\0") + struct.pack("<HH", 56, len(segments))
     rows = [
         struct.pack("<IIQQQQQQ", kind, 4, offset, address, 0, size, size, 1)
         for kind, offset, address, size in segments
     ]
-    return header.ljust(64, b"\0") + b"".join(rows) + strings + dynamic
+    return header.ljust(64, b"\0") + b"".join(rows) + contents
+
+
+def versioned(needs: dict[str, tuple[str, ...]]) -> bytes:
+    """Return a 64-bit program that needs versions of symbols, by library."""
+    names = [*needs, *(version for each in needs.values() for version in each)]
+    strings = b"\0" + b"".join(name.encode() + b"\0" for name in names)
+
+    def place(name: str) -> int:
+        return strings.index(b"\0" + name.encode() + b"\0") + 1
+
+    table = b""
+    for number, (name, versions) in enumerate(needs.items(), 1):
+        following = 16 + 16 * len(versions) if number < len(needs) else 0
+        table += struct.pack("<HHIII", 1, len(versions), place(name), 16, following)
+        for version in versions:
+            table += struct.pack("<IHHII", 0, 0, 2, place(version), 16)
+    # The library's segment holds the strings; the table follows them in the same segment.
+    begin, size = 64 + 2 * 56, len(strings) + len(table)
+    tags = [(5, 0x1000), (0x6FFFFFFE, 0x1000 + len(strings)), (0, 0)]
+    dynamic = b"".join(struct.pack("<qQ", *tag) for tag in tags)
+    return _with_segments(
+        [(1, begin, 0x1000, size), (2, begin + size, 0, len(dynamic))], strings + table + dynamic
+    )
 
 
 def printing_program(text: str) -> bytes:

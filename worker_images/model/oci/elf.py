@@ -2,6 +2,7 @@
 
 import mmap
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -15,11 +16,15 @@ SENTINEL = 16
 # Fields of the ELF header: offset, entry size and number of the program headers.
 HEADERS = (("<Q", 32), ("<H", 54), ("<H", 56))
 PT_LOAD, PT_DYNAMIC = 1, 2
-DT_NEEDED, DT_STRTAB, DT_SONAME = 1, 5, 14
+DT_NEEDED, DT_STRTAB, DT_SONAME, DT_VERNEED = 1, 5, 14, 0x6FFFFFFE
 SEGMENT = "<I4xQQ8xQ"
 HEADER_BYTES = 56
 MAX_DYNAMIC_BYTES = 1 << 20
 MAX_NAME_BYTES = 1024
+# A library's row: the number of its versions, its name, its first version and the next row.
+# A version's row: its name and the next row.
+LIBRARY, VERSION = "<2xHIII", "<8xII"
+MAX_VERSIONS = 4096
 # Of the length of a text, which takes 7 bits of each byte.
 MAX_LENGTH_BITS = 63
 
@@ -93,7 +98,58 @@ def dynamic(data: bytes | mmap.mmap, start: int = 0) -> Dynamic:
         raise ElfError(f"truncated or invalid: {error}") from error
 
 
+def versions(data: bytes | mmap.mmap) -> dict[str, tuple[str, ...]]:
+    """The symbol versions that a program needs, such as GLIBC_2.17, by library.
+
+    Raises ElfError for anything but 64-bit little-endian ELF.
+    """
+    if data[:6] != ELF + b"\x02\x01":
+        raise ElfError("not a 64-bit little-endian ELF file")
+    try:
+        headers, rows = _tags(data, 0)
+        tags = dict(rows)
+        if DT_VERNEED not in tags:
+            return {}
+        strings = _offset(headers, tags.get(DT_STRTAB, -1))
+        return dict(_versions(data, _offset(headers, tags[DT_VERNEED]), strings))
+    except (struct.error, OverflowError, UnicodeDecodeError) as error:
+        raise ElfError(f"truncated or invalid: {error}") from error
+
+
+def _versions(
+    data: bytes | mmap.mmap, begin: int, strings: int
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    left = MAX_VERSIONS
+    while True:
+        count, name, first, following = struct.unpack_from(LIBRARY, data, begin)
+        left -= count
+        if left < 0:
+            raise ElfError(f"more than {MAX_VERSIONS} versions of symbols")
+        found, place = list[str](), begin + first
+        for _ in range(count):
+            text, step = struct.unpack_from(VERSION, data, place)
+            found.append(_string(data, strings + text))
+            place += step
+        yield _string(data, strings + name), tuple(found)
+        if not following:
+            return
+        begin += following
+
+
 def _dynamic(data: bytes | mmap.mmap, start: int) -> Dynamic:
+    headers, tags = _tags(data, start)
+    if not any(tag in {DT_NEEDED, DT_SONAME} for tag, _ in tags):
+        return Dynamic()
+    strings = start + _offset(headers, dict(tags).get(DT_STRTAB, -1))
+
+    def names(wanted: int) -> tuple[str, ...]:
+        return tuple(_string(data, strings + name) for tag, name in tags if tag == wanted)
+
+    return Dynamic(names(DT_NEEDED), "".join(names(DT_SONAME)[-1:]))
+
+
+def _tags(data: bytes | mmap.mmap, start: int) -> tuple[list[Segment], list[tuple[int, int]]]:
+    """The program headers, and the rows of the dynamic section."""
     begin, size, count = (struct.unpack_from(f, data, start + at)[0] for f, at in HEADERS)
     if size != HEADER_BYTES:
         raise ElfError(f"program headers of {size} bytes")
@@ -107,14 +163,7 @@ def _dynamic(data: bytes | mmap.mmap, start: int) -> Dynamic:
         part = start + each.offset
         rows = data[part : part + min(each.length, MAX_DYNAMIC_BYTES)]
         tags += takewhile(lambda row: row[0], struct.iter_unpack("<qQ", rows))
-    if not any(tag in {DT_NEEDED, DT_SONAME} for tag, _ in tags):
-        return Dynamic()
-    strings = start + _offset(headers, dict(tags).get(DT_STRTAB, -1))
-
-    def names(wanted: int) -> tuple[str, ...]:
-        return tuple(_string(data, strings + name) for tag, name in tags if tag == wanted)
-
-    return Dynamic(names(DT_NEEDED), "".join(names(DT_SONAME)[-1:]))
+    return headers, tags
 
 
 def _offset(headers: list[Segment], address: int) -> int:
