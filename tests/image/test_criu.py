@@ -29,6 +29,18 @@ def test_criu_finds_all_its_libraries(host: Host) -> None:
     assert "not found" not in answer
 
 
+def test_criu_finds_the_programs_that_save_a_tmpfs(host: Host) -> None:
+    """tar and gzip with CRIU's own options (criu/filesystems.c) copy files of a tmpfs."""
+    answer = host.run(
+        "mkdir /tmp/from /tmp/to && echo saved > /tmp/from/file && ln /tmp/from/file /tmp/from/link"
+        " && tar --create --gzip --no-unquote --no-wildcards --one-file-system --check-links"
+        " --preserve-permissions --sparse --numeric-owner --directory /tmp/from . > /tmp/saved"
+        " && tar --extract --gzip --no-unquote --no-wildcards --directory /tmp/to < /tmp/saved"
+        " && gzip --test < /tmp/saved && cat /tmp/to/link && stat --format %h /tmp/to/file"
+    )
+    assert answer.stdout.split() == ["saved", "2"], answer.stderr
+
+
 def test_criu_names_the_missing_capability(host: Host) -> None:
     """In a container without capabilities, CRIU fails with its own message."""
     answer = host.run(f"{CRIU} check")

@@ -33,6 +33,8 @@ FORBIDDEN_PATHS = {
     ),
     "libcuda": ("*/libcuda.so*", "*/libnvidia-ml.so*"),
     "compilers": (
+        "*/bin/zig*",
+        "*/zig/*",
         "*/bin/gcc*",
         "*/bin/cc",
         "*/cc1",
@@ -42,7 +44,7 @@ FORBIDDEN_PATHS = {
         "*/go/bin/*",
         "*/bin/protoc*",
     ),
-    "sources": ("*.go", "*/go.mod", "*/usr/include/*", "*/cuda*/include/*", "/usr/src/*"),
+    "sources": ("*.c", "*.go", "*/go.mod", "*/usr/include/*", "*/cuda*/include/*", "/usr/src/*"),
     "caches": (
         "*.deb",
         "*.whl",

@@ -20,8 +20,11 @@ TEXT = (ROOT / "versions.yaml").read_text()
 Found = tuple[str, str, str, str]
 # The keys of versions.yaml whose values change with a version.
 PINS = {"version", "toolchain", "image", "digest", "describe", "sha256", "sha512"}
-# The digest of NVIDIA's signing key.
-BY_HAND: tuple[Location, ...] = (("components", "nvidia-container-toolkit", UPSTREAM, "sha256"),)
+# The digest of NVIDIA's signing key, and the version of our own program.
+BY_HAND: tuple[Location, ...] = (
+    ("components", "nvidia-container-toolkit", UPSTREAM, "sha256"),
+    ("components", "gpu-checkpoint", "version"),
+)
 
 
 def patterns() -> list[str]:
@@ -108,6 +111,7 @@ def expected(pins: Pins) -> list[Found]:
             ),
             ("docker", "nvidia/cuda", cuda.version, cuda.upstream.digest or ""),
             ("pypi", "nvidia-cuda-runtime-cu12", cuda.packages.version or "", ""),
+            ("pypi", "ziglang", pins.zig.toolchain, ""),
         ]
     )
 
@@ -144,8 +148,9 @@ def test_renovate_does_not_find_a_pin_without_its_comment(line: str, pins: Pins)
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("datasource=pypi", "datasource=npm"),
-        ('  toolchain: "', "  toolchain: '"),
+        ("datasource=pypi depName=ziglang", "datasource=npm depName=ziglang"),
+        ('  toolchain: "1', "  toolchain: '1"),
+        ('  toolchain: "0', "  toolchain: '0"),
         ('of the release\n      sha256: "', 'of the release\n      sha256: "Z'),
         ('  image: "debian:', '  image: "ubuntu:'),
         ("depName=criu ", "depName="),

@@ -53,6 +53,9 @@ class Internet:
             "LC_ALL": "C.UTF-8",
             "XDG_CACHE_HOME": str(self.cache),
             "DOCKER_HOST": f"unix://{self.engine}/docker.sock",
+            # pip's settings of a machine that has wheels in a folder
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(self.folder / "wheels"),
             **settings,
         }
 
@@ -107,6 +110,7 @@ def running(sites: Path, folder: Path, tools: Path) -> Iterator[Internet]:
     folder.mkdir(parents=True, exist_ok=True)
     signing.certificates(folder / "certificates", hosts.NAMES, expired=hosts.BUCKET)
     (folder / "requests.log").touch()
+    (folder / "wheels").symlink_to(sites / "wheels")
     _write_faults(folder, EMPTY)
     command = ["unshare", *NAMESPACES, sys.executable, "-m", "tests.upstream.internet"]
     command += ["serve", str(sites), str(folder), str(tools)]

@@ -114,6 +114,7 @@ def _make(scratch: Path, parts: Parts, packages: Mapping[str, tuple[Package, ...
     image = hub.publish(registry, f"library/{name}", tag, layer, config)
     programs, helper = _programs(scratch), Path("/bin/true").read_bytes()
     wheel = parts.store.wheel(parts.locked.wheels["amd64"]["cuda-runtime"])
+    _wheels(sites / "wheels", parts)
     cuda = nvidia.publish_image(registry, versions["cuda-runtime"], wheel, scratch)
     runsc = (programs / "runsc").read_bytes()
     old = gvisor.publish_file(sites / hosts.BUCKET, versions["gvisor"], runsc)
@@ -128,6 +129,14 @@ def _make(scratch: Path, parts: Parts, packages: Mapping[str, tuple[Package, ...
     (sites / hosts.ASSETS / asset).parent.mkdir(parents=True)
     (sites / hosts.ASSETS / asset).write_bytes(runc)
     return Digests(image, cuda, old, new, required, hashlib.sha256(runc).hexdigest(), key)
+
+
+def _wheels(folder: Path, parts: Parts) -> None:
+    """The C compiler's wheel, under a name that pip accepts."""
+    zig = parts.locked.wheels["amd64"]["zig"]
+    folder.mkdir()
+    name = f"{zig.project}-{zig.version}-py3-none-{zig.platform}.whl"
+    shutil.copyfile(parts.store.wheel(zig), folder / name)
 
 
 def _archives(site: Path, packages: tuple[Package, ...], scratch: Path, signer: Signer) -> None:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from worker_images.build import published
+from worker_images.build.compilers import ZIG
 from worker_images.build.inputs import BUILDER
 from worker_images.build.published import File
-from worker_images.model.component import Architecture, GoModule, Origin, UpstreamFile
+from worker_images.model.component import Architecture, CProgram, GoModule, Origin, UpstreamFile
 from worker_images.model.lock import Module
 from worker_images.model.pins import PackagesPin, Source, UpstreamPin
 from worker_images.model.project import Project
@@ -36,7 +37,9 @@ class Component:
 
     @property
     def builder(self) -> str | None:
-        """Stage that compiles a Go component; None for others."""
+        """Stage that compiles the component; None for one that is not compiled."""
+        if isinstance(self.origin, CProgram):
+            return ZIG
         return self.origin.builder if isinstance(self.origin, GoModule) else None
 
     @property

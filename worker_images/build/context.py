@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from worker_images.build import render, tars
-from worker_images.build.inputs import Modules, Root, Text, Toolchain, Wheel
+from worker_images.build.compilers import Toolchain, Zig
+from worker_images.build.inputs import Modules, Root, Text, Wheel
 from worker_images.build.plan import Plan
 from worker_images.build.published import File
 from worker_images.build.tars import Progress
@@ -15,7 +16,7 @@ def lay_out(folder: Path, dockerfile: str, plan: Plan, store: Store, progress: P
 
     A context may hold several plans.
     """
-    packed = [each for each in plan.inputs if isinstance(each, Root | Toolchain)]
+    packed = [each for each in plan.inputs if isinstance(each, Root | Toolchain | Zig)]
     write = tars.writer(store, plan.debian, plan.resolved, plan.file_time)
     tars.place(folder, packed, write, plan.file_time, progress)
     for each in plan.inputs:

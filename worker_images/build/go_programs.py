@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from worker_images.build import gotoolchain, requirements, tars
-from worker_images.build.inputs import Toolchain
+from worker_images.build.compilers import Toolchain
 from worker_images.build.record import exclusive
 from worker_images.build.tars import Progress
 from worker_images.errors import EngineError

@@ -3,14 +3,14 @@
 import fnmatch
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from worker_images.build import published, requirements
+from worker_images.build.compilers import ZIG, Toolchain, Zig, source_of
 from worker_images.build.published import File, Image
 from worker_images.fetch import gomod
 from worker_images.files import text_digest
 from worker_images.model import lock, patches
-from worker_images.model.component import Architecture
+from worker_images.model.component import Architecture, CProgram
 from worker_images.model.drivers import contract
 from worker_images.model.drivers.table import COMPONENT
 from worker_images.model.lock import Lock, Package
@@ -27,10 +27,6 @@ CLUSTER, ENGINE, RELEASE = "cluster", "engine", "release"
 PATCH = "patch"
 # A compiler for another architecture, and what that architecture has for it.
 CROSS, TARGET = "cross", "target"
-# Owner of the toolchain, which every stage that compiles needs.
-GO = "go"
-# Modules that write tars lie here; their source decides the bytes.
-WRITERS = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -74,27 +70,12 @@ class Root:
     def digest(self) -> str:
         """SHA-256 of the packages' digests, the rules, and the code that assembles them."""
         merged = [each.sha256 for each in self.packages]
-        return text_digest("".join([*merged, self.rules.model_dump_json(), _source("rootfs.py")]))
+        return text_digest("".join([*merged, self.rules.model_dump_json(), source_of("rootfs.py")]))
 
     @property
     def is_base(self) -> bool:
         """True if it also contains the files that maintainer scripts would generate."""
         return self.owner in {BASE, NATIVE, ENGINE, CLUSTER}
-
-
-@dataclass(frozen=True)
-class Toolchain:
-    """The Go toolchain, as a tar."""
-
-    file: gomod.File
-    owner: str = GO
-    name: str = "Go toolchain"
-    place: str = "go.tar"
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of its checksum and of the code that writes the tar."""
-        return text_digest(self.file.sum + _source("gotoolchain.py"))
 
 
 @dataclass(frozen=True)
@@ -139,11 +120,9 @@ class Wheel:
         return self.wheel.sha256
 
 
-def _source(module: str) -> str:
-    return (WRITERS / module).read_text()
-
-
-Input = Text | Root | Toolchain | Modules | Wheel | Image | File
+# What is written to the cache as a tar.
+Tar = Root | Toolchain | Zig
+Input = Text | Tar | Modules | Wheel | Image | File
 
 
 def of_plan(
@@ -157,6 +136,7 @@ def of_plan(
     if source == "upstream":
         return (
             *_contract(project, components),
+            *_c_programs(project, locked, components, source),
             *published.of_components(project, components, architecture),
         )
     found: list[Input] = list(_roots(project, locked, components, architecture))
@@ -173,12 +153,29 @@ def of_plan(
         found.append(Modules(name, gomod.of_component(project.tree, name)))
     wheels = locked.wheels[architecture]
     found += [Wheel(name, wheels[name]) for name in components if name in wheels]
+    found += _c_programs(project, locked, components, source)
     return (*found, *_contract(project, components))
 
 
 def tools(project: Project, locked: Lock, owner: str) -> Root:
     """Return a root filesystem of tools, a group of images/base/packages.yaml."""
     return Root(owner, locked.packages[BUILDER].of(owner), project.catalog.rules)
+
+
+def _c_programs(
+    project: Project, locked: Lock, components: Sequence[str], source: Source
+) -> Iterator[Text | Zig]:
+    """Yield the sources of C programs, and their compiler."""
+    names = [
+        name
+        for name in components
+        if isinstance(project.catalog.components[name].origin(source), CProgram)
+    ]
+    if names:
+        yield Zig(locked.wheels[BUILDER][ZIG])
+    for name in names:
+        text = project.tree.part(name, f"{name}.c").read_text()
+        yield Text(name, f"components/{name}/{name}.c", text)
 
 
 def _contract(project: Project, components: Sequence[str]) -> Iterator[Text]:

@@ -6,12 +6,13 @@ from typing import Literal
 
 from worker_images.build import component as components
 from worker_images.build import inputs
+from worker_images.build.compilers import GO, ZIG
 from worker_images.build.component import Component
-from worker_images.build.inputs import BUILDER, GO, Input
+from worker_images.build.inputs import BUILDER, Input
 from worker_images.build.record import default_tag
 from worker_images.errors import UsageError
 from worker_images.model.catalog import Catalog, Variant
-from worker_images.model.component import Architecture, DebianPackage
+from worker_images.model.component import Architecture, DebianPackage, GoModule
 from worker_images.model.drivers.table import COMPONENT
 from worker_images.model.lock import Lock
 from worker_images.model.pins import DebianPin, Source
@@ -39,6 +40,7 @@ class Plan:
     drivers: tuple[str, ...]
     debian: DebianPin
     toolchain: str
+    zig: str
     file_time: int
     created: int
     resolved: tuple[str, ...]
@@ -71,12 +73,17 @@ class Plan:
     @property
     def modules(self) -> tuple[Component, ...]:
         """Components that are compiled with Go."""
-        return tuple(each for each in self.components if each.builder)
+        return tuple(each for each in self.components if isinstance(each.origin, GoModule))
 
     @property
     def uses_cgo(self) -> bool:
         """True if a component is compiled with cgo."""
         return any(each.builder == inputs.CGO for each in self.components)
+
+    @property
+    def c_programs(self) -> tuple[Component, ...]:
+        """Components that are C programs of our own."""
+        return tuple(each for each in self.components if each.builder == ZIG)
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -90,7 +97,8 @@ class Plan:
     def inputs_of(self, component: Component) -> tuple[Input, ...]:
         """Return the inputs that decide a component's bytes: its own and its compiler's."""
         owners = {component.name, *BELOW[component.builder]}
-        if self.runs_native(component) and component.builder != GO:
+        # These compilers need nothing of the root filesystem below them.
+        if self.runs_native(component) and component.builder not in {GO, ZIG}:
             owners.add(inputs.NATIVE)
         if self.cross and component.builder == inputs.CGO:
             owners |= {inputs.CROSS, inputs.TARGET}
@@ -115,6 +123,7 @@ class Plan:
             "drivers": self.drivers,
             "debian": self.debian.model_dump(),
             "toolchain": self.toolchain,
+            "zig": self.zig,
             "file_time": self.file_time,
             "created": self.created,
             "packages_resolved": self.resolved,
@@ -131,6 +140,7 @@ class Plan:
 BELOW: Mapping[str | None, tuple[str, ...]] = {
     None: (inputs.BASE,),
     GO: (GO,),
+    ZIG: (ZIG,),
     inputs.CGO: (inputs.BASE, GO, inputs.CGO),
 }
 
@@ -187,6 +197,7 @@ def of_components(
         drivers=served.supported if served and COMPONENT in names else (),
         debian=pins.debian,
         toolchain=pins.go.toolchain,
+        zig=pins.zig.toolchain,
         file_time=project.file_time,
         created=locked.debian.time if chosen == "packages" else project.file_time,
         resolved=locked.debian.resolved if chosen == "packages" else (),

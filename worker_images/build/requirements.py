@@ -4,13 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from worker_images.build.compilers import ZIG
 from worker_images.errors import DriftError
 from worker_images.files import text_digest
 from worker_images.model import lock_check, lock_differences, patches
 from worker_images.model.catalog import Catalog
 from worker_images.model.component import (
     Architecture,
+    CProgram,
     DebianPackage,
+    FromPackages,
     GoModule,
     Origin,
     UpstreamFile,
@@ -57,13 +60,35 @@ def roots(catalog: Catalog, architecture: Architecture) -> RootRequest:
         origin = definition.packages
         cgo = isinstance(origin, GoModule) and origin.builder == "cgo"
         below[name] = compiler if cgo else "base"
-        own = origin.names if isinstance(origin, DebianPackage) else origin.builder_packages
+        own = _packages(origin)
         if compiler == "target" and not isinstance(origin, DebianPackage):
             # Programs run on amd64: those of cgo are among cross, others in amd64's own root.
             own = tuple(each for each in own if each.endswith(DEVELOPMENT))
         if own and architecture in origin.architectures:
             names[name] = (*names[below[name]], *own)
     return RootRequest(names, below)
+
+
+def _packages(origin: FromPackages) -> tuple[str, ...]:
+    """The Debian packages of a component, or of the stage that makes it."""
+    if isinstance(origin, CProgram):
+        return ()
+    return origin.names if isinstance(origin, DebianPackage) else origin.builder_packages
+
+
+def wheels(project: Project) -> dict[Architecture, dict[str, tuple[str, str]]]:
+    """Return the project and version of each wheel by its owner: a component or the compiler."""
+    found: dict[Architecture, dict[str, tuple[str, str]]] = {each: {} for each in ARCHITECTURES}
+    origins = {name: each.packages for name, each in project.catalog.components.items()}
+    for name, origin in origins.items():
+        if isinstance(origin, Wheel):
+            version = str(project.pins.components[name].packages.version)
+            for architecture in origin.architectures:
+                found[architecture][name] = (origin.project, version)
+    if any(isinstance(origin, CProgram) for origin in origins.values()):
+        # The compiler runs on amd64, for both.
+        found["amd64"][ZIG] = ("ziglang", project.pins.zig.toolchain)
+    return found
 
 
 def request(project: Project) -> dict[str, str]:
@@ -86,10 +111,9 @@ def request(project: Project) -> dict[str, str]:
                 origin.commands,
                 (each.locked for each in patches.read(project.root, name)),
             )
-        if isinstance(origin, Wheel):
-            for architecture in origin.architectures:
-                wheel = f"{origin.project} {version} {PLATFORMS[architecture]}"
-                found[f"wheels.{architecture}.{name}"] = wheel
+    for architecture, owners in wheels(project).items():
+        for name, (wheel, version) in owners.items():
+            found[f"wheels.{architecture}.{name}"] = f"{wheel} {version} {PLATFORMS[architecture]}"
     for each in published(project):
         found[f"published.{each.address}"] = each.digest
     return found

@@ -19,7 +19,7 @@ from worker_images.build import (
 )
 from worker_images.build.component import Component
 from worker_images.build.inputs import BUILDER, Root
-from worker_images.build.requirements import ARCHITECTURES, PLATFORMS
+from worker_images.build.requirements import PLATFORMS
 from worker_images.build.resolve_debian import Task
 from worker_images.build.tars import Progress
 from worker_images.engine import buildx
@@ -28,7 +28,7 @@ from worker_images.fetch import apt, gomod
 from worker_images.fetch.store import Store
 from worker_images.files import text_digest, write_atomic
 from worker_images.model import lock, lock_differences, patches
-from worker_images.model.component import Architecture, GoModule, Wheel
+from worker_images.model.component import Architecture, GoModule
 from worker_images.model.lock import Lock, Module, Toolchain
 from worker_images.model.pins import Fork
 from worker_images.model.project import Project
@@ -91,21 +91,19 @@ def resolved(project: Project, kept: Lock, progress: Progress) -> dict[Path, str
 def _wheels(task: Task) -> dict[str, dict[str, lock.Wheel]]:
     return {
         architecture: {
-            name: _wheel(task, name, origin, architecture)
-            for name, definition in task.project.catalog.components.items()
-            if isinstance(origin := definition.packages, Wheel)
-            and architecture in origin.architectures
+            name: _wheel(task, name, architecture, *wheel) for name, wheel in owners.items()
         }
-        for architecture in ARCHITECTURES
+        for architecture, owners in requirements.wheels(task.project).items()
     }
 
 
-def _wheel(task: Task, name: str, origin: Wheel, architecture: Architecture) -> lock.Wheel:
+def _wheel(
+    task: Task, name: str, architecture: Architecture, wheel: str, version: str
+) -> lock.Wheel:
     if f"{architecture}.{name}" not in task.of("wheels"):
         return task.kept.wheels[architecture][name]
-    version = str(task.project.pins.components[name].packages.version)
-    task.progress(f"fetching {origin.project} {version} for {architecture} for its digest")
-    return Store().resolve_wheel(origin.project, version, PLATFORMS[architecture])
+    task.progress(f"fetching {wheel} {version} for {architecture} for its digest")
+    return Store().resolve_wheel(wheel, version, PLATFORMS[architecture])
 
 
 def _with_modules(task: Task, new: Lock) -> tuple[Lock, dict[Path, str]]:

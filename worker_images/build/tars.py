@@ -1,4 +1,4 @@
-"""Tars that build stages add: root filesystems and the Go toolchain.
+"""Tars that build stages add: root filesystems and compilers.
 
 Each is written once to the cache; its hash is checked at each use.
 """
@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from worker_images.build import gotoolchain, rootfs
-from worker_images.build.inputs import Root, Toolchain
+from worker_images.build import gotoolchain, rootfs, zigtoolchain
+from worker_images.build.compilers import Toolchain, Zig
+from worker_images.build.inputs import Tar
 from worker_images.fetch import apt
 from worker_images.fetch.store import Store
 from worker_images.files import CACHE, atomic_path, without_stale_parts, write_atomic
@@ -17,7 +18,7 @@ from worker_images.model.pins import DebianPin
 
 Progress = Callable[[str], None]
 # Writes the tar of an input to a path.
-Write = Callable[[Root | Toolchain, Path], None]
+Write = Callable[[Tar, Path], None]
 
 
 def cleared(folder: Path) -> Path:
@@ -30,9 +31,12 @@ def cleared(folder: Path) -> Path:
 def writer(store: Store, debian: DebianPin, resolved: Sequence[str], epoch: int) -> Write:
     """Return a function that writes a tar from verified files."""
 
-    def write(tar: Root | Toolchain, path: Path) -> None:
+    def write(tar: Tar, path: Path) -> None:
         if isinstance(tar, Toolchain):
             gotoolchain.write(store.modules([tar.file])[0], path, epoch)
+            return
+        if isinstance(tar, Zig):
+            zigtoolchain.write(store.wheel(tar.wheel), path, epoch)
             return
         files = store.debs(tar.packages, debian, resolved)
         named = {package.name: file for package, file in zip(tar.packages, files, strict=True)}
@@ -41,9 +45,7 @@ def writer(store: Store, debian: DebianPin, resolved: Sequence[str], epoch: int)
     return write
 
 
-def place(
-    folder: Path, tars: Sequence[Root | Toolchain], write: Write, epoch: int, progress: Progress
-) -> None:
+def place(folder: Path, tars: Sequence[Tar], write: Write, epoch: int, progress: Progress) -> None:
     """Add tars to a context; only those that are missing or corrupt in the cache are written."""
     cache = without_stale_parts(CACHE / "roots")
     paths = [cache / f"{Path(tar.place).stem}-{tar.digest[:16]}-{epoch}.tar" for tar in tars]
@@ -67,7 +69,7 @@ def _is_intact(path: Path) -> bool:
     return path.is_file() and digest.is_file() and apt.sha256(path) == digest.read_text()
 
 
-def _make(write: Write, tar: Root | Toolchain, path: Path) -> None:
+def _make(write: Write, tar: Tar, path: Path) -> None:
     with atomic_path(path) as part:
         write(tar, part)
         write_atomic(path.with_suffix(".sha256"), apt.sha256(part))

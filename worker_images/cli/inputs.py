@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from worker_images.build import inputs, plan, published, requirements, resolve
+from worker_images.build.compilers import Zig
 from worker_images.build.inputs import Input
 from worker_images.build.plan import ALL
 from worker_images.build.requirements import ARCHITECTURES
@@ -158,7 +159,7 @@ def _copy(
         for package, path in zip(each.packages, paths, strict=True):
             copy_file(store, path, apt.download(package).fault, into)
         return len(paths)
-    if isinstance(each, inputs.Wheel):
+    if isinstance(each, inputs.Wheel | Zig):
         copy_file(store, store.wheel(each.wheel), wheel_download(each.wheel).fault, into)
         return 1
     if isinstance(each, published.File):

@@ -36,6 +36,9 @@ LICENCE = pattern(
     r"^(LicenseRef-)?[0-9A-Za-z.-]+( (AND|OR|WITH) (LicenseRef-)?[0-9A-Za-z.-]+)*$",
     "must be an SPDX licence expression",
 )
+PROGRAM = pattern(r"^/usr/(local/)?s?bin/[a-z0-9-]+$", "must be a path such as /usr/local/bin/NAME")
+GLIBC = pattern(r"^2\.[0-9]{1,2}$", "must be a release of glibc, such as 2.17")
+LIBRARY = pattern(r"^[a-z]+$", "must be a library of glibc, such as dl")
 NAME = pattern(r"^[a-z0-9][a-z0-9._/-]*$", "must be an image name without a tag")
 
 Text = Annotated[tuple[Annotated[str, StringConstraints(pattern=LACK)], ...], Field(strict=False)]
@@ -89,6 +92,20 @@ class DebianPackage(_Origin):
         return (self.package, *self.also)
 
 
+class CProgram(_Origin):
+    """A program of one C file of the component's folder, NAME.c, and its path in the image.
+
+    It runs with the release `glibc` of the C library and later ones, and loads `libraries`.
+    """
+
+    kind: Literal["c"]
+    program: Annotated[str, StringConstraints(pattern=PROGRAM)]
+    glibc: Annotated[str, StringConstraints(pattern=GLIBC)]
+    libraries: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=LIBRARY)], ...], Field(strict=False)
+    ] = ()
+
+
 class Archive(Strict):
     """The tar that releases publish, from one on, instead of the single file."""
 
@@ -135,8 +152,8 @@ class UpstreamRepository(_Origin):
     packages: Packages
 
 
-FromPackages = GoModule | Wheel | DebianPackage
-FromUpstream = UpstreamFile | UpstreamImage | UpstreamRepository | DebianPackage
+FromPackages = GoModule | Wheel | DebianPackage | CProgram
+FromUpstream = UpstreamFile | UpstreamImage | UpstreamRepository | DebianPackage | CProgram
 Origin = FromPackages | FromUpstream
 
 
@@ -160,6 +177,8 @@ class Definition(Strict):
         """The template of the component for a source, below images/."""
         if isinstance(self.origin(source), DebianPackage):
             return f"base/debian.{source}.j2"
+        if isinstance(self.origin(source), CProgram):
+            return "base/c.j2"
         return f"components/{name}/{source}.j2"
 
     @property

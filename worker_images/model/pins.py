@@ -37,6 +37,7 @@ DRIVER = pattern(
 )
 REASON = pattern(r"^[^ ].{0,199}$", "must be one line of text")
 TOOLCHAIN = pattern(r"^1\.[0-9]{2}\.[0-9]{1,2}$", "must be a Go release, such as 1.26.11")
+ZIG = pattern(r"^0\.[0-9]{1,3}\.[0-9]{1,3}$", "must be a release of Zig, such as 0.15.2")
 EPOCH = pattern(r"^[1-9][0-9]{8,9}$", "must be seconds since 1970, such as 1782950400")
 MIRROR = pattern(
     r"^https?://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[0-9A-Za-z_-][0-9A-Za-z._-]*)*$",
@@ -166,6 +167,12 @@ class GoPin(Strict):
     toolchain: Annotated[str, StringConstraints(pattern=TOOLCHAIN)]
 
 
+class ZigPin(Strict):
+    """The release of Zig, the C compiler of components that are programs of our own."""
+
+    toolchain: Annotated[str, StringConstraints(pattern=ZIG)]
+
+
 class Unserved(Strict):
     """A driver of the fleet that the images need not serve, and the reason."""
 
@@ -206,6 +213,7 @@ class Pins(Strict):
     file_time: Annotated[str, StringConstraints(pattern=EPOCH)]
     debian: DebianPin
     go: GoPin
+    zig: ZigPin
     components: dict[Name, ComponentPin]
     fleet: Fleet
     # Starts of addresses of source upstream, and what replaces them on this site.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from worker_images.model import additions, catalog, pins
+from worker_images.model import additions, catalog, catalog_check, pins
 from worker_images.model.catalog import Catalog
 from worker_images.model.document import Document
 from worker_images.model.drivers import gate, table
@@ -57,7 +57,7 @@ def read(root: Path, versions: Path | None = None) -> Project:
     pinned, document = pins.of(open_pins(versions, tree))
     parts = catalog.load(root)
     additions.check(tree, pinned, document, parts)
-    catalog.check(pinned, document, parts, root)
+    catalog_check.check(pinned, document, parts, root)
     allowed = {each.driver for each in pinned.fleet.allow_unserved}
     fleet = tuple(driver for driver in pinned.fleet.drivers if driver not in allowed)
     drivers = replace(table.read(tree.find(DRIVERS)), fleet=fleet)

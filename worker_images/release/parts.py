@@ -122,7 +122,7 @@ def _go(path: str, version: str, values: list[Property]) -> Component:
     )
 
 
-def wheel(found: lock.Wheel, licence: str) -> Component:
+def wheel(found: lock.Wheel, licence: str, **values: str) -> Component:
     """A wheel of PyPI."""
     purl = purls.wheel(found.project, found.version)
     return Component(
@@ -133,4 +133,5 @@ def wheel(found: lock.Wheel, licence: str) -> Component:
         bom_ref=purl.to_string(),
         hashes=[sha256(found.sha256)],
         licenses=[LicenseExpression(licence)],
+        properties=properties(**values),
     )

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from worker_images.build import record
-from worker_images.build.inputs import Input, Modules, Root, Text, Toolchain, Wheel
+from worker_images.build.compilers import Toolchain, Zig
+from worker_images.build.inputs import Input, Modules, Root, Text, Wheel
 from worker_images.build.plan import Plan
 from worker_images.fetch import gomod
 from worker_images.files import text_digest
@@ -141,9 +142,9 @@ def _of(each: Input) -> Iterator[Json]:
         yield _module(each.file)
     elif isinstance(each, Modules):
         yield from map(_module, each.files)
-    elif isinstance(each, Wheel):
+    elif isinstance(each, Wheel | Zig):
         purl = purls.wheel(each.wheel.project, each.wheel.version).to_string()
-        yield _named(each.name, purl, _sha256(each.digest))
+        yield _named(each.name, purl, _sha256(each.wheel.sha256))
     elif isinstance(each, Text):
         yield _named(f"images/{each.place}", "", _sha256(each.digest))
     else:

@@ -11,6 +11,7 @@ from cyclonedx.model.license import LicenseExpression
 from cyclonedx.output.json import JsonV1Dot6
 
 from worker_images.build import inputs
+from worker_images.build.compilers import Zig
 from worker_images.build.inputs import BASE
 from worker_images.build.plan import Plan
 from worker_images.errors import PolicyError
@@ -22,6 +23,9 @@ from worker_images.release import debian, gomodules, linked, owners, parts
 from worker_images.release.debian import Package
 from worker_images.release.gomodules import Built
 from worker_images.release.owners import Program
+
+# Zig's run-time library and glibc's start-up code, which Zig links into each program.
+LINKED_BY_ZIG = "MIT AND LGPL-2.1-or-later"
 
 
 @dataclass(frozen=True)
@@ -179,9 +183,17 @@ def _linked(found: Contents, programs: Iterable[Program]) -> list[Component]:
 
 
 def _wheels(found: Contents, name: str) -> list[Component]:
-    licence = found.project.catalog.components[name].licence if name != BASE else ""
-    return [
+    if name == BASE:
+        return []
+    licence = found.project.catalog.components[name].licence
+    wheels = [
         parts.wheel(each.wheel, licence)
         for each in found.plan.inputs
         if isinstance(each, inputs.Wheel) and each.owner == name
     ]
+    compilers = [
+        parts.wheel(each.wheel, LINKED_BY_ZIG, linked="statically")
+        for each in found.plan.inputs
+        if isinstance(each, Zig) and name in {own.name for own in found.plan.c_programs}
+    ]
+    return wheels + compilers

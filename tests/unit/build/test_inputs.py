@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.build import inputs, plan, published
-from worker_images.build.inputs import Root, Toolchain
+from worker_images.build import compilers, inputs, plan, published
+from worker_images.build.compilers import Toolchain, Zig
+from worker_images.build.inputs import Root, Tar
 from worker_images.build.plan import Plan
 from worker_images.model.lock import Lock
 from worker_images.model.project import Project
@@ -124,18 +125,21 @@ def test_root_digest_changes_with_its_packages(locked: Lock, project: Project) -
     assert replace(base, packages=base.packages[1:]).digest != base.digest
 
 
-@pytest.mark.parametrize("module", ["rootfs.py", "gotoolchain.py"])
+@pytest.mark.parametrize(
+    ("module", "kind"),
+    [("rootfs.py", Root), ("gotoolchain.py", Toolchain), ("zigtoolchain.py", Zig)],
+)
 def test_digest_of_a_tar_changes_with_the_source_of_its_writer(
     module: str,
+    kind: type[Tar],
     locked: Lock,
     project: Project,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    planned = plan.make(project, locked, "slim")
-    kind = Root if module == "rootfs.py" else Toolchain
+    planned = plan.make(project, locked, "full")
     tar = next(each for each in planned.inputs if isinstance(each, kind))
     before = tar.digest
-    (tmp_path / module).write_text((inputs.WRITERS / module).read_text() + "\n")
-    monkeypatch.setattr(inputs, "WRITERS", tmp_path)
+    (tmp_path / module).write_text((compilers.WRITERS / module).read_text() + "\n")
+    monkeypatch.setattr(compilers, "WRITERS", tmp_path)
     assert tar.digest != before

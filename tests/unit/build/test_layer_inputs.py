@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from worker_images.build import inputs, plan, render
-from worker_images.build.inputs import Input, Root, Text, Toolchain
+from worker_images.build.compilers import Toolchain, Zig
+from worker_images.build.inputs import Input, Root, Text
 from worker_images.build.layer_inputs import input_digests
 from worker_images.build.plan import Plan
 from worker_images.files import ROOT, text_digest
@@ -63,6 +64,24 @@ def test_toolchain_changes_every_go_component(full: Plan) -> None:
     assert changed(full, change) == {"gvisor", "runc", "nvidia-container-toolkit"}
 
 
+def test_compiler_changes_every_c_program(full: Plan) -> None:
+    def change(each: Input) -> Input:
+        if isinstance(each, Zig):
+            return replace(each, wheel=replace(each.wheel, sha256="0" * 64))
+        return each
+
+    assert changed(full, change) == {"gpu-checkpoint"}
+
+
+def test_source_of_a_c_program_changes_only_its_layer(full: Plan) -> None:
+    def change(each: Input) -> Input:
+        if isinstance(each, Text) and each.place == "components/gpu-checkpoint/gpu-checkpoint.c":
+            return replace(each, content=each.content + "\n")
+        return each
+
+    assert changed(full, change) == {"gpu-checkpoint"}
+
+
 def test_go_sum_changes_only_its_component(full: Plan) -> None:
     def change(each: Input) -> Input:
         if isinstance(each, Text) and each.place == "components/runc/go.sum":
@@ -114,7 +133,7 @@ def test_relock_with_another_compiler_changes_components_with_c(
 def test_programs_that_run_here_change_the_layers_that_they_make(
     project: Project, locked: Lock
 ) -> None:
-    """Go compiles without them, and Debian's packages are only unpacked."""
+    """Go and Zig compile without them, and Debian's packages are only unpacked."""
     planned = plan.make(project, locked, "full", architecture="arm64")
     assert changed(planned, without_a_package(inputs.NATIVE)) == {
         "runc",

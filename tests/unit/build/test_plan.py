@@ -53,6 +53,7 @@ def test_variant_is_not_buildable_without_folders_of_its_components(catalog: Cat
         "criu",
         "nvidia-container-toolkit",
         "cuda-runtime",
+        "gpu-checkpoint",
     )
     assert incomplete.buildable == ("slim",)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from worker_images.build import tars
-from worker_images.build.inputs import Root, Toolchain
+from worker_images.build.inputs import Root, Tar
 from worker_images.fetch import apt
 from worker_images.files import ROOT
 from worker_images.model.rootfs import load
@@ -13,7 +13,7 @@ from worker_images.model.rootfs import load
 BASE = Root("base", (), load(ROOT))
 
 
-def write(_: Root | Toolchain, path: Path) -> None:
+def write(_: Tar, path: Path) -> None:
     """Write a tar's file with known contents."""
     path.write_text("right")
 

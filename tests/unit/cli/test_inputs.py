@@ -39,7 +39,7 @@ def write_pins(checkout: Path, old: str, new: str) -> Path:
 
 
 RUNC = (r"depName=opencontainers/runc\n +version", "v1.0.0")
-GO = ("toolchain", "1.26.0")
+GO = (r"depName=go\n +toolchain", "1.26.0")
 MIRROR = ("mirror", "http://mirror.example/debian")
 
 

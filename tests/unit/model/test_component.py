@@ -9,6 +9,7 @@ from worker_images.model.component import Architecture, Definition, UpstreamFile
 from worker_images.model.project import Project, load
 
 GVISOR = "images/components/gvisor/component.yaml"
+GPU_CHECKPOINT = "images/components/gpu-checkpoint/component.yaml"
 CRIU = "images/components/criu/component.yaml"
 # Name of the edit: file, old text, new text, part of the message.
 INVALID = {
@@ -30,6 +31,9 @@ INVALID = {
     "unknown builder": (GVISOR, 'builder: "go"', 'builder: "bazel"', "builder"),
     "unknown architecture": (GVISOR, '"arm64"]', '"mips"]', "architectures"),
     "plain http": (GVISOR, "https://storage", "http://storage", "upstream"),
+    "another C library": (GPU_CHECKPOINT, 'glibc: "2.17"', 'glibc: "musl"', "packages.glibc"),
+    "program in another folder": (GPU_CHECKPOINT, '"/usr/local/bin/', '"/opt/', "packages.program"),
+    "library by its file": (GPU_CHECKPOINT, '["dl"]', '["libdl.so"]', "packages.libraries"),
     "no licence": (GVISOR, 'licence: "Apache-2.0"\n', "", "licence: missing"),
     "licence that is not SPDX": (GVISOR, '"Apache-2.0"', '"Apache, version 2"', "licence"),
     "argument of another component": (GVISOR, "GVISOR_VERSION", "RUNC_VERSION", "used twice"),
@@ -67,6 +71,34 @@ def test_platform_for_which_a_component_is_not_built_is_refused(checkout: Path) 
     )
 
 
+def test_c_program_without_its_source_is_refused(checkout: Path) -> None:
+    (checkout / "images/components/gpu-checkpoint/gpu-checkpoint.c").unlink()
+    with pytest.raises(DocumentError) as refused:
+        load(checkout)
+    assert str(refused.value) == (
+        "images/components/gpu-checkpoint/gpu-checkpoint.c:1:1: gpu-checkpoint: missing; every"
+        " component needs this file; write it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "pin"),
+    [("packages", 'version: "1.0.0"'), ("upstream", f'sha256: "{"1" * 64}"')],
+)
+def test_pin_of_a_c_program_has_only_its_version(key: str, pin: str, checkout: Path) -> None:
+    path = checkout / "versions.yaml"
+    own = '    version: "1.0.0"\n'
+    text = path.read_text()
+    assert text.count(own) == 1
+    path.write_text(text.replace(own, f"{own}    {key}:\n      {pin}\n"))
+    with pytest.raises(DocumentError) as refused:
+        load(checkout)
+    assert str(refused.value).endswith(
+        f"components.gpu-checkpoint.{key}: not used; the program is compiled from the component's"
+        " folder; delete it"
+    )
+
+
 def test_label_is_the_argument_in_lower_case(project: Project) -> None:
     labels = {name: each.label for name, each in project.catalog.components.items()}
     assert labels["gvisor"] == "worker.gvisor-version"
@@ -80,9 +112,11 @@ def test_label_is_the_argument_in_lower_case(project: Project) -> None:
         ("gvisor", "upstream", "components/gvisor/upstream.j2"),
         ("criu", "packages", "base/debian.packages.j2"),
         ("criu", "upstream", "base/debian.upstream.j2"),
+        ("gpu-checkpoint", "packages", "base/c.j2"),
+        ("gpu-checkpoint", "upstream", "base/c.j2"),
     ],
 )
-def test_debian_package_has_the_shared_template(
+def test_kind_decides_between_own_and_shared_templates(
     name: str, source: str, template: str, project: Project
 ) -> None:
     definition: Definition = project.catalog.components[name]

@@ -63,6 +63,12 @@ def test_committed_lock_matches_the_pins(loaded: Callable[[], Lock]) -> None:
         ),
         (
             "versions.yaml",
+            'toolchain: "0.15.2"',
+            'toolchain: "0.16.0"',
+            "versions.lock: wheels.amd64.zig: not in the lock: 0.16.0; no longer needed: 0.15.2",
+        ),
+        (
+            "versions.yaml",
             "599f6f94",
             "699f6f94",
             "published.https://github.com/opencontainers/runc/releases/download/v1.5.2/runc.amd64",

@@ -111,6 +111,7 @@ WRONG = {
     "image upper case": ('"debian:trixie-slim"', '"Debian:trixie"', "debian.image"),
     "image with digest": ('"debian:trixie-slim"', '"debian:trixie@sha256:00"', "debian.image"),
     "toolchain": ('"1.26.11"', '"go1.26.11"', "go.toolchain"),
+    "compiler": ('"0.15.2"', '"0.15"', "zig.toolchain"),
     "file time": ('"1782950400"', '"now"', "file_time"),
     "negative file time": ('"1782950400"', '"-1"', "file_time"),
     "component name": ("  gvisor:\n", "  Gvisor!:\n", "components.Gvisor!"),

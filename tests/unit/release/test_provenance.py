@@ -10,6 +10,7 @@ import pytest
 from worker_images.build import plan
 from worker_images.build.plan import Plan
 from worker_images.build.published import File, Image
+from worker_images.files import text_digest
 from worker_images.model.lock import Lock
 from worker_images.model.project import Project, load
 from worker_images.release import provenance
@@ -88,6 +89,17 @@ def test_every_file_of_the_lock_is_a_dependency(full: Plan, project: Project, lo
         "pkg:golang/golang.org/toolchain@v0.0.1-go1.26.11.linux-amd64",
         "pkg:pypi/nvidia-cuda-runtime-cu12@12.8.57",
     } <= uris
+
+
+def test_c_program_has_its_source_and_its_compiler(
+    full: Plan, project: Project, locked: Lock
+) -> None:
+    found = {str(row["name"]): row for row in rows(predicate([full], project))}
+    source = "components/gpu-checkpoint/gpu-checkpoint.c"
+    text = (project.root / "images" / source).read_text()
+    assert found[f"images/{source}"]["digest"] == {"sha256": text_digest(text)}
+    assert found["Zig"]["uri"] == "pkg:pypi/ziglang@0.15.2"
+    assert found["Zig"]["digest"] == {"sha256": locked.wheels["amd64"]["zig"].sha256}
 
 
 def test_hash_of_a_module_is_that_of_go_sum_in_hexadecimal(full: Plan, project: Project) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.elf_files import go_program
+from tests.support.elf_files import go_program, library
 from tests.support.members import file
 from tests.unit.release.conftest import Loaded
 from worker_images.build.inputs import Root
@@ -58,6 +58,28 @@ def test_modules_of_a_go_program_in_a_package_are_listed(document: dict[str, Any
     modules = ["pkg:golang/example.org/one@v1.0.0", "pkg:golang/stdlib@1.26.11"]
     assert needs["file:0:/usr/bin/one"] == modules
     assert needs["component:base"] == [PURL, *modules]
+
+
+def test_c_program_depends_on_the_compiler_that_links_its_own_code(
+    loaded: Loaded, full: Plan, plan: Plan, project: Project, locked: Lock
+) -> None:
+    (own,) = full.c_programs
+    record = file("var/lib/dpkg/status.d/one", "Package: one\nVersion: 1:2.0+b1\n")
+    program = file("usr/local/bin/gpu-checkpoint", library(("libc.so.6",)))
+    inputs = (*plan.inputs, *full.inputs_of(own))
+    planned = replace(plan, components=(own,), inputs=inputs)
+    text = sbom.document(loaded([record], [program]), planned, project, locked)
+    found = {each["bom-ref"]: each for each in json.loads(text)["components"]}
+    needs = {each["ref"]: each.get("dependsOn") for each in json.loads(text)["dependencies"]}
+    assert needs["component:gpu-checkpoint"] == ["pkg:pypi/ziglang@0.15.2"]
+    zig = found["pkg:pypi/ziglang@0.15.2"]
+    assert zig["hashes"] == [
+        {"alg": "SHA-256", "content": locked.wheels["amd64"]["zig"].sha256},
+    ]
+    assert zig["properties"] == [{"name": "worker:linked", "value": "statically"}]
+    assert [each["name"] for each in found["component:gpu-checkpoint"]["components"]] == [
+        "/usr/local/bin/gpu-checkpoint"
+    ]
 
 
 def test_number_and_time_come_from_the_image(document: dict[str, Any], image: Image) -> None:

@@ -35,7 +35,7 @@ def make_report(checkout: Path) -> Callable[..., Report]:
     )
 
     def make(*cases: junit.Case, tested: str | None = None) -> Report:
-        for variant, count in (("slim", 2), ("full", 6)):
+        for variant, count in (("slim", 2), ("full", 7)):
             folder = checkout / "out" / variant
             folder.mkdir(parents=True)
             layers = [layer(("file", f"{variant}{number}", "")) for number in range(count)]

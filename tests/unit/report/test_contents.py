@@ -38,6 +38,7 @@ def test_layers_are_named_by_component(make_report: Callable[..., Report]) -> No
         "criu",
         "nvidia-container-toolkit",
         "cuda-runtime",
+        "gpu-checkpoint",
     ]
     assert (slim.size, slim.budget) == (sum(size for _, _, size in slim.layers), 124_000_000)
 
