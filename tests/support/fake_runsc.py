@@ -60,6 +60,8 @@ class FakePlace:
     name: str = "a test"
     host: str = ""
     clean_root: str = "/run/rootfs"
+    flags: tuple[str, ...] = ()
+    user: int = 0
 
     @property
     def runsc(self) -> str:

@@ -47,6 +47,10 @@ def _add_workload_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--other-runsc", type=Path, help="an older runsc for the negative controls")
     trust.add_argument(parser)
     trust.add_project(parser)
+    _add_run_arguments(parser)
+
+
+def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--require",
         action="append",

@@ -30,6 +30,8 @@ class Fake:
     name: str = "a test"
     host: str = ""
     clean_root: str = "/"
+    flags: tuple[str, ...] = ()
+    user: int = 0
 
     @property
     def runsc(self) -> str:
