@@ -28,7 +28,7 @@ ALL = {
 @pytest.fixture
 def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
     """A model on a machine without a GPU, with a stand-in for runsc."""
-    monkeypatch.setattr(page_cache, "drop", lambda _: "a test")
+    monkeypatch.setattr(page_cache, "empty", lambda _: "a test")
     for name in ("fake", "work"):
         (tmp_path / name).mkdir()
     return Setup(

@@ -46,6 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     trust.add_argument(parser)
     trust.add_project(parser)
     pods.add_arguments(parser)
+    _add_report_arguments(parser)
+
+
+def _add_report_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stand-in",
         action="store_true",
