@@ -19,7 +19,7 @@ RIGHTS: Mapping[str, tuple[str, ...]] = {
 }
 CONTROLS = ROOT / "out/gpu-controls/runsc"
 SECONDS = 60
-POD_SECONDS, WORKLOAD_SECONDS, VERIFY_SECONDS = 90, 360, 90
+POD_SECONDS, WORKLOAD_SECONDS, VERIFY_SECONDS = 90, 420, 90
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Worker:
         """Run one check of tests/workload in its pod, which must not be left out."""
         words = ["pytest", "-q", check, f"--junit-xml={report}", f"--python={python()}"]
         words += [f"--variant={self.variant}", f"--image={self.image}", "--place=pod"]
-        return run(POD_SECONDS, *words, "--require=gpus", *self.options)
+        return run(POD_SECONDS, *words, "--require=pod", *self.options)
 
     def checklist(self, results: Path) -> CommandResult:
         """Join all results with the requirements' checklist."""

@@ -86,7 +86,7 @@ def test_pod_reaches_no_gpu_of_another_pod(
     """A sandbox sees its pod's GPUs; the pod itself opens no other, also if it makes a node."""
     others = sorted({card.minor for card in cards.read()} - {d.minor for d in gpu.gpus})
     if not pod or not others:
-        not_run(pytestconfig, "gpus", "no pod with some of this machine's GPUs")
+        not_run(pytestconfig, "pod", "no pod with some of this machine's GPUs")
     found = reach(sandboxes, python, "all", *others)
     tried = place.run(pod, ["sh", "-c", OPEN, "sh", *map(str, others)])
     seen(f"GPUs {found['driver']['gpus']}, {found['opened']}, in the pod: {tried.output}")

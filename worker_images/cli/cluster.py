@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from worker_images.build import pipeline
@@ -33,36 +33,8 @@ exit codes: 0 ok, 2 usage, 3 fetch, 4 engine, build or cluster, 5 an image faile
 
 
 def command(argv: list[str], root: Path, progress: Progress) -> str:
-    """Start, stop or describe the private Kubernetes cluster."""
-    parser = parsers.of_command(
-        "cluster",
-        "Manage a Kubernetes cluster of one node on this machine, for tests.",
-        EXAMPLES,
-    )
-    parser.add_argument(
-        "action",
-        choices=("start", "stop", "status", "env", "export"),
-        help="env prints the settings of kubectl as shell commands; export writes archives for"
-        " another machine: docs/kubernetes.md",
-    )
-    parser.add_argument(
-        "--driver",
-        metavar="VERSION",
-        help=f"without a GPU: the driver that the node reports; default: {DRIVER}",
-    )
-    parser.add_argument(
-        "--as-built",
-        action="store_true",
-        help="start with the images of out/ as they are; this needs no engine",
-    )
-    parser.add_argument("--into", type=Path, metavar="DIR", help="export: the archives' folder")
-    parser.add_argument(
-        "--python",
-        default=OWN_PYTHON,
-        metavar="VERSION",
-        help="export: the version of the other machine's Python; default: %(default)s",
-    )
-    arguments = parser.parse_args(argv)
+    """Start, stop, describe or export the private Kubernetes cluster."""
+    arguments = _parser().parse_args(argv)
     check_cache()
     if arguments.action == "export":
         return _export(arguments, root, progress)
@@ -81,6 +53,38 @@ def command(argv: list[str], root: Path, progress: Progress) -> str:
             f'export PATH={folder}:"$PATH"'
         )
     return f"running: kubectl --kubeconfig={cluster.kubeconfig} --context={CONTEXT}"
+
+
+def _parser() -> ArgumentParser:
+    parser = parsers.of_command(
+        "cluster",
+        "Manage a Kubernetes cluster of one node on this machine, for tests.",
+        EXAMPLES,
+    )
+    parser.add_argument(
+        "action",
+        choices=("start", "stop", "status", "env", "export"),
+        help="env prints the settings of kubectl as shell commands; export writes archives for"
+        " another machine: docs/layers.md",
+    )
+    parser.add_argument(
+        "--driver",
+        metavar="VERSION",
+        help=f"without a GPU: the driver that the node reports; default: {DRIVER}",
+    )
+    parser.add_argument(
+        "--as-built",
+        action="store_true",
+        help="use the images of out/ as they are; this needs no engine",
+    )
+    parser.add_argument("--into", type=Path, metavar="DIR", help="export: the archives' folder")
+    parser.add_argument(
+        "--python",
+        default=OWN_PYTHON,
+        metavar="VERSION",
+        help="export: the version of the other machine's Python; default: %(default)s",
+    )
+    return parser
 
 
 def _start(cluster: Cluster, arguments: Namespace, root: Path, progress: Progress) -> None:

@@ -34,6 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=shutil.which("python3"),
         help="the user's python; some rows need torch in it",
     )
+    _add_results(parser)
+    trust.add_argument(parser)
+    trust.add_project(parser)
+    pods.add_arguments(parser)
+    parser.add_argument(
+        "--stand-in",
+        action="store_true",
+        help="the pod's devices have no driver behind them, as in the cluster of make cluster",
+    )
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    """Add the results that are read, and those that are written."""
     parser.add_argument(
         "--results",
         action="append",
@@ -42,18 +55,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="take the results of tests that ran before from image.xml, pod.xml and workload.xml in"
         " this folder, which select their rows; may be repeated",
-    )
-    trust.add_argument(parser)
-    trust.add_project(parser)
-    pods.add_arguments(parser)
-    _add_report_arguments(parser)
-
-
-def _add_report_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--stand-in",
-        action="store_true",
-        help="the pod's devices have no driver behind them, as in the cluster of make cluster",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     parser.add_argument(
