@@ -5,10 +5,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from worker_images.model.drivers.advice import UNSERVABLE
-from worker_images.model.drivers.kernel import VERSION
 from worker_images.node import (
     bundle,
+    bundle_driver,
     bundle_mounts,
     bundle_report,
     bundle_root,
@@ -20,8 +19,7 @@ from worker_images.node import (
 )
 from worker_images.node.command import OK, Command, Log
 from worker_images.node.limits import Limits
-from worker_images.node.node import Node
-from worker_images.node.selection import FORMS, NONE, SpecError
+from worker_images.node.selection import FORMS, NONE
 from worker_images.node.spec import Container
 
 PROGRAM = "python3 -m worker_images.node bundle"
@@ -191,11 +189,11 @@ def _bundle(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
     driver_root: Path | None = arguments.driver_root
     this_node = node.read(driver_root=driver_root) if driver_root else node.read()
     if arguments.gpus != NONE:
-        _check(this_node)
+        bundle_driver.check(this_node)
         # Only a program of this machine's own driver is run.
         this_node = this_node if driver_root else mig.with_mode(this_node)
     container = Container(
-        arguments.rootfs,
+        bundle_root.resolved(arguments.rootfs, arguments.host),
         tuple(arguments.argv),
         dict(arguments.env),
         tuple(arguments.mount),
@@ -206,34 +204,13 @@ def _bundle(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
         arguments.checkpoint,
     )
     checkpoint.check(container, arguments.host)
-    note = bundle_root.check(container.rootfs, arguments.host)
+    note = bundle_root.check(arguments.rootfs, arguments.host)
     bundle_mounts.check_sources(container)
     config = bundle.write(this_node, container, arguments.into, arguments.host)
     found = bundle_report.report(this_node, container, config, arguments.into)
     saved = bundle_report.NOTE if container.checkpoint else ""
     found["notes"] = [each for each in (note, saved) if each]
     return OK, json.dumps(found, indent=1) if arguments.json else bundle_report.text(found)
-
-
-def _check(this_node: Node) -> None:
-    """Raise SpecError for a node whose GPUs a sandbox cannot use."""
-    why, step = UNSERVABLE.get(this_node.kind, ("", ""))
-    if why:
-        what = f"driver {this_node.driver} is " if this_node.driver else ""
-        raise SpecError(f"{what}{why}; {step}, or use --gpus none")
-    if this_node.libraries:
-        return
-    further = "run: python3 -m worker_images.node verify --node"
-    if not this_node.driver:
-        raise SpecError(f"no NVIDIA driver on this node: {VERSION} does not exist; {further}")
-    others = ", ".join(map(str, this_node.others))
-    found = (
-        f"the kernel's driver is {this_node.driver}, only {others} was found: name the driver's"
-        " root with --driver-root, or restart the node if the driver was updated"
-        if others
-        else "docs/launcher.md lists the places that are searched; name another with --driver-root"
-    )
-    raise SpecError(f"no libcuda.so.{this_node.driver} on this node; {found}; {further}")
 
 
 COMMAND = Command(

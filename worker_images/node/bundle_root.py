@@ -8,6 +8,14 @@ from worker_images.errors import UsageError
 STEP = "unpack the user's image into a folder, and name that folder"
 
 
+def resolved(rootfs: Path, host: str = "") -> Path:
+    """Return the root without links, through which runsc mounts nothing.
+
+    Links of a machine below `host` cannot be followed here.
+    """
+    return rootfs if host else rootfs.resolve()
+
+
 def check(rootfs: Path, host: str = "") -> str:
     """Return why the root was not checked, or an empty text if it was.
 

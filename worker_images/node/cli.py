@@ -33,10 +33,19 @@ def main(argv: list[str], root: Path, program: str = PROGRAM) -> int:
 
     0 success, 2 usage, 4 the machine is at fault, 5 a check failed, 130 interrupted.
     """
-    arguments = _parser(program).parse_args(argv)
+    arguments = _parsed(argv, program)
     # SIGTERM cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return console.main(arguments.name, lambda: _run(arguments, root), "interrupted")
+
+
+def _parsed(argv: list[str], program: str) -> argparse.Namespace:
+    """Parse arguments. After an option behind the bundle, argparse gives lint no flags."""
+    cut = argv.index("--") if argv[:1] == [launch_commands.LINT] and "--" in argv else len(argv)
+    arguments = _parser(program).parse_args(argv[:cut])
+    if cut < len(argv):
+        arguments.flags = argv[cut + 1 :]
+    return arguments
 
 
 def _run(arguments: argparse.Namespace, root: Path) -> tuple[int, str]:

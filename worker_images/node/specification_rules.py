@@ -53,8 +53,8 @@ def _members(request: LaunchRequest) -> Problems:
 
 def _namespaces(request: LaunchRequest, linux: Mapping[str, Any]) -> Problems:
     """Yield namespaces that runsc cannot enter; it reads those of the network and of users."""
-    is_sandbox = launch_view.options(request).get("network", "sandbox") == "sandbox"
-    opened = {"user", *(("network",) if is_sandbox else ())}
+    has_network = launch_view.options(request).get("network", "sandbox") != "none"
+    opened = {"user", *(("network",) if has_network else ())}
     maps_users = any(linux.get(f"{name}Mappings") for name in ("uid", "gid"))
     namespaces = linux.get("namespaces") or ()
     for index, namespace in enumerate(namespaces):

@@ -195,6 +195,21 @@ def test_files_of_another_driver_are_named(
     assert "or restart the node if the driver was updated" in error
 
 
+def test_empty_file_of_the_driver_is_named_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Another container's mount point, or an image that was committed under NVIDIA's runtime."""
+    root = tree(tmp_path / "node")
+    (root / "usr/lib64").mkdir(parents=True)
+    (root / "usr/lib64/libcuda.so.565.57.01").touch()
+    (root / "lib64").symlink_to("usr/lib64")
+    read_from(root, monkeypatch)
+    assert run(tmp_path) == 4
+    error = capsys.readouterr().err
+    assert f"{root}/usr/lib64/libcuda.so.565.57.01 is no library of this machine" in error
+    assert "restart the node" not in error
+
+
 def test_driver_root_is_searched_instead_of_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

@@ -105,3 +105,13 @@ def test_root_that_this_user_may_not_read_is_a_note(
 
     monkeypatch.setattr(Path, "iterdir", closed)
     assert "was not checked: this user may not read it" in bundle_root.check(tmp_path)
+
+
+def test_root_through_a_link_is_written_without_it(gpu: Node, tmp_path: Path) -> None:
+    """runsc mounts nothing through a link: failed to safely mount."""
+    assert gpu.driver
+    (tmp_path / "real/rootfs/bin").mkdir(parents=True)
+    (tmp_path / "run").symlink_to("real")
+    assert run(tmp_path, tmp_path / "run/rootfs") == 0
+    config = json.loads((tmp_path / "bundle/config.json").read_text())
+    assert config["root"]["path"] == f"{tmp_path}/real/rootfs"

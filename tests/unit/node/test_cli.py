@@ -87,6 +87,19 @@ def test_lint_prints_file_and_rule(
     assert [each["rule"] for each in json.loads(capsys.readouterr().out)] == ["F3"]
 
 
+@pytest.mark.parametrize("options", [["--json"], ["--strict"], ["--runsc", "/bin/true"]])
+def test_lint_takes_options_before_and_after_the_bundle(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    outputs = []
+    for words in ([str(tmp_path), *options], [*options, str(tmp_path)]):
+        main(["lint", *words, "--", "--nvproxy-driver-version=latest"], ROOT)
+        outputs.append(capsys.readouterr())
+    assert outputs[0] == outputs[1]
+    assert "latest" in outputs[0].out
+
+
 def test_lint_fails_for_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lint", str(tmp_path / "none")], ROOT) == 4
     assert f"{tmp_path}/none: No such file or directory" in capsys.readouterr().err
