@@ -116,10 +116,11 @@ def _imports(
     cases = [start_sides.case(bench, *each, ()) for each in IMPORTS.values()]
     found = starts.measure(cases, IMPORT_ROUNDS, IMPORT_SECONDS, log)
     measured = {(each.case.name, each.case.cache): each for each in found}
+    if missing := [key for key, each in IMPORTS.items() if each not in measured]:
+        raise PlaceError(f"{', '.join(missing)} could not be measured; the messages before say why")
     return {
         key: (measured[each].inside(NODE), measured[each].inside(DEFAULT.name))
         for key, each in IMPORTS.items()
-        if each in measured
     }
 
 

@@ -109,18 +109,19 @@ def checked(result: CommandResult) -> str:
 
 def opened(bench: Bench, program: str) -> tuple[Path, ...]:
     """Return the files that a program opens on the node; raises PlaceError."""
-    return tuple(map(Path, json.loads(checked(bench.on_node("files", program)))))
+    found = map(Path, json.loads(checked(bench.on_node("files", program))))
+    return tuple(file for file in found if not file.is_relative_to(bench.folder))
 
 
 def case(bench: Bench, program: str, cache: str, options: Sequence[str]) -> Case:
     """Return a program with its sides, and `options` for its sandboxes; raises PlaceError."""
+    if program == "true":
+        return Case(program, cache, {DEFAULT.name: bench.sandbox(DEFAULT)})
     words: tuple[str, ...] = (program,)
-    files = opened(bench, "torch" if program == "read" else program.replace("true", "nothing"))
+    files = opened(bench, "torch" if program == "read" else program)
     if program == "read":
         (bench.probes / FILES).write_text(json.dumps([str(file) for file in files]))
         words = ("read", FILES)
-    if program == "true":
-        return Case(program, cache, {DEFAULT.name: bench.sandbox(DEFAULT)}, files)
     sides: dict[str, Side] = {NODE: lambda: bench.on_node(*words)}
     if options and program != "cuda" and cache == WARM:
         sides[IN_ROOT] = lambda: bench.in_root(*words)

@@ -105,14 +105,21 @@ def measure(cases: Sequence[Case], rounds: int, seconds: float, log: Log) -> lis
     """Measure the cases in rounds, until each has as many, or the next would end too late.
 
     A side of the warm cases is started once before, so that all its files are in memory. A side
-    that does not start is left out. Raises PlaceError without any side that starts.
+    that does not start then is left out, and a case that fails later. Raises PlaceError if a
+    program starts on no side.
     """
     end = time.monotonic() + seconds
     found = [Rounds(case) for case in _working(cases, log)]
     for number in range(rounds):
-        for each in found:
-            if time.monotonic() + each.seconds <= end:
+        for each in list(found):
+            if time.monotonic() + each.seconds > end:
+                continue
+            try:
                 each.add()
+            except PlaceError as error:
+                log(f"not run: {error}")
+                found.remove(each)
+            else:
                 log(
                     f"{each.case.name}, {each.case.cache}: round {number + 1}, {each.seconds:.0f} s"
                 )

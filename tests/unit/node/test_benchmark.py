@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.node import benchmark, metrics, page_cache, start_sides
+from worker_images.node import benchmark, metrics, page_cache, start_sides, starts
 from worker_images.node.metrics import METRICS, Measurement
 from worker_images.node.node import Node
 from worker_images.node.place import Chroot, CommandResult, Host, PlaceError
@@ -188,6 +188,19 @@ def test_imports_are_measured_with_the_page_cache_warm_and_cold(
     }
     assert found["import_cold_s"].ratio == 2.0
     assert len(found["import_cold_s"].sandboxed) == benchmark.IMPORT_ROUNDS
+
+
+def test_import_that_cannot_be_measured_is_an_error(
+    measure: Measure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply = CommandResult(0, json.dumps({"copy_gb_per_s": 1.0}), "")
+    monkeypatch.setattr(benchmark, "_starts", lambda *_: ((1.0,), (1.0,)))
+    monkeypatch.setattr(benchmark, "run_command", lambda *_: reply)
+    monkeypatch.setattr(benchmark, "run_sandbox", lambda *_, **__: reply)
+    monkeypatch.setattr(start_sides, "case", lambda *_: None)
+    monkeypatch.setattr(starts, "measure", lambda *_: [])
+    with pytest.raises(PlaceError, match="import_warm_s, import_cold_s, read_cold_s could not be"):
+        measure()
 
 
 @pytest.mark.parametrize(("gpus", "reason"), [

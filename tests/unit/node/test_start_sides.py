@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from worker_images.files import ROOT
 from worker_images.node import start_sides
 from worker_images.node.node import Node
 from worker_images.node.place import Chroot, CommandResult, PlaceError
@@ -63,6 +64,12 @@ def test_true_starts_only_in_a_sandbox(bench: Bench) -> None:
     assert list(start_sides.case(bench, "true", WARM, ()).sides) == ["sandbox"]
 
 
+def test_own_files_of_the_probe_are_not_those_of_the_program(bench: Bench) -> None:
+    files = json.dumps([str(bench.probes / "start.py"), "/opt/lib/torch.so"])
+    other = dataclasses.replace(bench, runs_on_node=lambda _: CommandResult(0, files, ""))
+    assert start_sides.opened(other, "torch") == (Path("/opt/lib/torch.so"),)
+
+
 def test_program_that_fails_on_the_node_is_an_error(bench: Bench) -> None:
     failed = CommandResult(1, "", "ModuleNotFoundError: No module named 'torch'")
     without = dataclasses.replace(bench, runs_on_node=lambda _: failed)
@@ -104,6 +111,13 @@ def test_settings_are_restored_also_after_a_failure(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_setting_is_the_word_in_brackets(setting: str, word: str) -> None:
     assert chosen(setting) == word
+
+
+def test_launcher_page_lists_every_option() -> None:
+    text = (ROOT / "docs/launcher.md").read_text()
+    assert [name for name in OPTIONS if f"`{name}`" not in text] == []
+    for flag in {flag for option in OPTIONS.values() for flag in option.flags}:
+        assert f"`{flag}`" in text
 
 
 def test_default_changes_nothing() -> None:

@@ -28,10 +28,6 @@ def main() -> None:
     json.dump({"seconds": seconds, "processor": time.process_time() - processor}, sys.stdout)
 
 
-def nothing() -> None:
-    """Only Python itself."""
-
-
 def torch() -> None:
     """Import torch."""
     importlib.import_module("torch")
@@ -66,7 +62,7 @@ def opened() -> list[str]:
     A module without bytecode has its source, which Python compiles at each start.
     """
     names = {
-        str(getattr(module, attribute, ""))
+        str(vars(module).get(attribute))
         for module in [*sys.modules.values()]
         for attribute in ("__cached__", "__file__")
     }
@@ -78,7 +74,6 @@ def opened() -> list[str]:
 
 
 PARTS: dict[str, Callable[..., None]] = {
-    "nothing": nothing,
     "torch": torch,
     "transformers": transformers,
     "cuda": cuda,
