@@ -117,8 +117,8 @@ def image_root(
     if image_id and pytestconfig.getoption("place") in {"unpacked", POD}:
         record_testsuite_property("image_id", image_id)
         record_testsuite_property("manifest_digest", trust.digests(image)[0])
-        machine = f"{this_node.machine}, in a pod" if pod else this_node.machine
-        record_testsuite_property("machine", machine)
+        where = ", in a pod" if pod else ""
+        record_testsuite_property("machine", this_node.machine and f"{this_node.machine}{where}")
     return root
 
 

@@ -69,10 +69,12 @@ class Node:
 
     @property
     def machine(self) -> str:
-        """The GPUs by their models and the driver, in one line."""
+        """The GPUs by their models and the driver, in one line; empty without a driver."""
+        if not self.driver:
+            return ""
         models = Counter(card.model for card in self.cards)
         counts = [f"{count} {model}" for model, count in sorted(models.items())]
-        return ", ".join([*counts, f"driver {self.driver or 'none'}"])
+        return ", ".join([*counts, f"driver {self.driver}"])
 
     @property
     def gpus(self) -> tuple[Device, ...]:

@@ -11,6 +11,7 @@ from tests.support.nodes import files, program
 from worker_images.model.drivers import kernel
 from worker_images.model.drivers.kernel import Machine
 from worker_images.node import cards, node
+from worker_images.node.cards import Card
 from worker_images.node.node import Node
 
 # A driver version that no real machine has.
@@ -119,3 +120,11 @@ def test_failing_programs_are_ignored(this_machine: Path) -> None:
     for name in ("ldconfig", "nvidia-ctk"):
         (this_machine / "programs" / name).write_text("#!/bin/sh\necho '{'\nexit 1\n")
     assert node.read().libraries == ()
+
+
+def test_machine_is_the_models_and_the_driver() -> None:
+    """Results and releases name it."""
+    cards = tuple(Card(f"0000:0{minor}:00.0", minor, model="NVIDIA H100") for minor in range(2))
+    found = Node("580.159.04", (), (), (), "a test", cards=cards)
+    assert found.machine == "2 NVIDIA H100, driver 580.159.04"
+    assert Node("", (), (), (), "a test").machine == ""

@@ -41,3 +41,10 @@ def test_disk_and_memory_are_needed_only_to_compile() -> None:
     small = replace(SOUND, disk=0, memory=10**9)
     assert len(cluster.faults(small)) == 2
     assert cluster.faults(small, compiled=True) == []
+
+
+def test_unpacked_root_needs_no_machine_of_the_debian_family() -> None:
+    """As after `cluster export`: nothing is unpacked from Debian packages."""
+    other = replace(SOUND, machine=replace(SOUND.machine, debian=False))
+    assert len(cluster.faults(other)) == 1
+    assert cluster.faults(other, unpacked=True) == []
