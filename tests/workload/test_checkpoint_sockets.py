@@ -66,7 +66,8 @@ def python_sandboxes(
 ) -> Checkpoints:
     """Sandboxes with the node's root, which has the user's python."""
     python = f"{worker.clean_root}{pytestconfig.getoption('python')}"
-    if place.run(worker, ["test", "-e", python]).status:
+    # It may be a link to a path of the node, which leads nowhere in the worker.
+    if place.run(worker, ["sh", "-c", 'test -e "$1" || test -L "$1"', "sh", python]).status:
         not_run(pytestconfig, "workload", f"{worker.name} has no {python}")
     own = dataclasses.replace(image_sandboxes, rootfs=worker.clean_root)
     return Checkpoints(own, "")
