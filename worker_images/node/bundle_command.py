@@ -206,6 +206,7 @@ def _bundle(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
     checkpoint.check(container, arguments.host)
     note = bundle_root.check(arguments.rootfs, arguments.host)
     bundle_mounts.check_sources(container)
+    bundle_mounts.check_network(container.network, arguments.host)
     config = bundle.write(this_node, container, arguments.into, arguments.host)
     found = bundle_report.report(this_node, container, config, arguments.into)
     saved = bundle_report.NOTE if container.checkpoint else ""

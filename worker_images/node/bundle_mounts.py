@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from worker_images.errors import UsageError
+from worker_images.node import namespaces
 from worker_images.node.spec import DRIVER, Container
 
 
@@ -14,6 +15,15 @@ def check_sources(container: Container) -> None:
     for source, destination in container.mounts:
         if not source.exists():
             raise UsageError(f"--mount {source}:{destination}: {source} does not exist; create it")
+
+
+def check_network(network: str, host: str) -> None:
+    """Refuse a network's file that is no namespace; raises UsageError."""
+    if network.startswith("/") and not host and namespaces.is_other_file(Path(network)):
+        raise UsageError(
+            f"--network {network} is not a network namespace; create it where runsc runs:"
+            " ip netns add NAME"
+        )
 
 
 def check_destinations(container: Container, config: Mapping[str, Any]) -> None:

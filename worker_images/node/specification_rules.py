@@ -14,6 +14,7 @@ from worker_images.node import (
     launch_view,
     mount_points,
     mount_rules,
+    namespaces,
     process_rules,
 )
 from worker_images.node.finding import Problems, error
@@ -60,12 +61,13 @@ def _namespaces(request: LaunchRequest, linux: Mapping[str, Any]) -> Problems:
     for index, namespace in enumerate(namespaces):
         where, kind = f"linux.namespaces[{index}]", namespace.get("type")
         path = namespace.get("path") or ""
-        if path and kind in opened and not request.host and _is_missing(path):
+        is_opened = path and kind in opened and not request.host
+        if is_opened and (problem := _problem(Path(path))):
             step = "ip netns add NAME" if kind == "network" else "unshare --user"
             yield error(
                 where,
-                f"{path} does not exist, with which runsc fails",
-                f"create the {kind} namespace first: {step}",
+                f"{path} {problem}, with which runsc fails",
+                f"create the {kind} namespace first, where runsc runs: {step}",
             )
         elif kind == "user" and not path and not maps_users:
             yield error(
@@ -83,10 +85,17 @@ def _namespaces(request: LaunchRequest, linux: Mapping[str, Any]) -> Problems:
         )
 
 
-def _is_missing(path: str) -> bool:
+def _problem(path: Path) -> str:
+    """Why runsc cannot enter a namespace by its path; empty if nothing is wrong with it."""
+    if _is_missing(path):
+        return "does not exist"
+    return "is not a namespace" if namespaces.is_other_file(path) else ""
+
+
+def _is_missing(path: Path) -> bool:
     """Report if a path does not exist; the one of another user's process may be closed."""
     try:
-        Path(path).lstat()
+        path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:

@@ -115,3 +115,14 @@ def test_root_through_a_link_is_written_without_it(gpu: Node, tmp_path: Path) ->
     assert run(tmp_path, tmp_path / "run/rootfs") == 0
     config = json.loads((tmp_path / "bundle/config.json").read_text())
     assert config["root"]["path"] == f"{tmp_path}/real/rootfs"
+
+
+def test_network_that_is_no_namespace_is_refused(
+    gpu: Node, tmp_path: Path, capsys: Capture
+) -> None:
+    assert gpu.driver
+    (tmp_path / "image/bin").mkdir(parents=True)
+    (tmp_path / "job").touch()
+    assert run(tmp_path, tmp_path / "image", "--network", "/proc/self/ns/net") == 0
+    assert run(tmp_path, tmp_path / "image", "--network", f"{tmp_path}/job") == 2
+    assert f"--network {tmp_path}/job is not a network namespace" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """The linter finds what runsc refuses in a specification (rule F14)."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -142,3 +143,15 @@ def test_network_namespace_is_opened_unless_there_is_no_network(
     request = changed(valid, lambda each: each["linux"]["namespaces"].append(missing))
     found = violations(replace(request, flags=(f"--network={network}",)))
     assert [each.rule for each in found] == rules
+
+
+@pytest.mark.parametrize(("path", "rules"), [("/proc/self/ns/net", []), ("file", ["F14"])])
+def test_file_that_is_no_namespace_is_refused(
+    path: str, rules: list[str], valid: LaunchRequest, tmp_path: Path
+) -> None:
+    """ip netns add leaves an empty file where its mount does not reach: invalid argument."""
+    (tmp_path / "file").touch()
+    opened = {"type": "network", "path": str(tmp_path / path)}
+    found = violations(changed(valid, lambda each: each["linux"]["namespaces"].append(opened)))
+    assert [each.rule for each in found] == rules
+    assert all("is not a namespace" in each.problem for each in found)

@@ -167,7 +167,7 @@ def test_started_sandbox_shows_its_kernel() -> None:
             {"apparmor": "cri-containerd.apparmor.d (enforce)"},
             "runsc cannot create a sandbox: the pod's AppArmor profile cri-containerd.apparmor.d",
         ),
-        (EPERM, {}, "the machine does not permit runsc to create namespaces; run the worker with"),
+        (EPERM, {}, "the machine does not permit runsc to create namespaces, or the specification"),
         (
             "unsupported Nvidia driver version: 550.54.14",
             {"Seccomp": "2"},
