@@ -44,8 +44,9 @@ def device_numbers(request: LaunchRequest) -> Problems:
             if not device_access.may_open(request, device):
                 yield error(
                     where,
-                    f"the user of process.user may not read and write {path}, by its fileMode",
-                    "use fileMode 438 (0666), or give the process the group of the device",
+                    f"the user of process.user may not read and write {path}, by its fileMode"
+                    f" {device_access.mode(device):#o}",
+                    "use fileMode 438, which is 0666 in JSON's decimal numbers",
                 )
         elif path.startswith(("/dev/nvidia", DISPLAY)) and path not in instances:
             yield _unserved(where, path)

@@ -13,7 +13,7 @@ from tests.support.launchers import answers
 from tests.support.specifications import add_device, changed
 from worker_images.node import device_rules
 from worker_images.node.launch_request import LaunchRequest
-from worker_images.node.lint import findings
+from worker_images.node.lint import findings, violations
 from worker_images.node.node import Device
 
 CAPS, CHANNEL = "/dev/nvidia-caps", "/dev/nvidia-caps-imex-channels/channel0"
@@ -168,3 +168,16 @@ def test_memory_device_is_needed_only_for_cuda(
         specification["process"]["env"].append(f"NVIDIA_DRIVER_CAPABILITIES={value}")
 
     assert answers(changed(valid, change)) == expected
+
+
+def test_mode_that_was_written_as_an_octal_number_is_shown(valid: LaunchRequest) -> None:
+    """666 in JSON is 01232, with which no group helps."""
+
+    def change(specification: dict[str, Any]) -> None:
+        user = {"user": {"uid": 1000, "gid": 0}, "capabilities": {}}
+        specification["process"] |= user
+        specification["linux"]["devices"][2] |= {"fileMode": 666}
+
+    (found,) = violations(changed(valid, change))
+    assert found.problem.endswith("by its fileMode 0o1232")
+    assert found.step == "use fileMode 438, which is 0666 in JSON's decimal numbers"
