@@ -3,6 +3,7 @@
 import platform
 import posixpath
 import re
+from pathlib import PurePosixPath
 
 from worker_images.node import launch_view, libraries, loader
 from worker_images.node.finding import Problem, Problems, error, warning
@@ -29,6 +30,25 @@ def libcuda(request: LaunchRequest) -> Problems:
             yield _missing(request, found)
         elif found.loaded and found.loaded.version != driver:
             yield _another(request, found.loaded.path, found.loaded.version)
+        elif found.loaded and (where := _mount_without_programs(request, found.loaded.path)):
+            yield error(
+                where,
+                f"noexec, with which programs cannot load {found.loaded.path}",
+                "remove noexec from the mounts of the driver's libraries",
+            )
+
+
+def _mount_without_programs(request: LaunchRequest, path: str) -> str:
+    """Where the mount of a path has noexec; empty if it has not. The last of both words counts."""
+    rows = [
+        (index, mount.get("options") or ())
+        for index, mount in enumerate(request.specification.get("mounts") or ())
+        if PurePosixPath(path).is_relative_to(mount["destination"])
+    ]
+    for index, options in rows[-1:]:
+        words = [each for each in options if each in ("exec", "noexec")]
+        return f"mounts[{index}].options" if words[-1:] == ["noexec"] else ""
+    return ""
 
 
 def _needs_libcuda(request: LaunchRequest) -> bool:

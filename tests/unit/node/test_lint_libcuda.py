@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -196,3 +197,21 @@ def test_libcuda_under_its_soname_alone_is_recognised_by_the_node(
     mount = {"source": str(library), "destination": "/x/libcuda.so.1", "options": ["bind"]}
     request = changed(valid, lambda specification: specification.update(mounts=[mount]))
     assert violations(changed(request, add_variable("LD_LIBRARY_PATH", "/x"))) == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "rules"), [(["noexec"], ["F4"]), (["noexec", "exec"], []), (["nosuid"], [])]
+)
+def test_driver_on_a_mount_with_noexec_does_not_load(
+    options: list[str], rules: list[str], valid: LaunchRequest
+) -> None:
+    """dlopen: failed to map segment from shared object."""
+
+    def change(specification: dict[str, Any]) -> None:
+        for mount in specification["mounts"]:
+            if "libcuda.so" in mount["destination"]:
+                mount["options"] = [*mount["options"], *options]
+
+    found = violations(changed(valid, change))
+    assert [each.rule for each in found] == rules
+    assert all("noexec" in each.problem for each in found)
