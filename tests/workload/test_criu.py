@@ -84,21 +84,6 @@ def counting(*command: str) -> tuple[str, ...]:
     return ("/bin/sh", "-c", f"exec {shlex.join(command)} > {NUMBERS} 2>&1 < /dev/null")
 
 
-def test_runc_container_continues_after_criu_restores_it(containers: Sandboxes, seen: Seen) -> None:
-    """Without a GPU: the control of the check with one."""
-    command = counting("/bin/sh", "-c", COUNT)
-    bundle = containers.bundle(command, gpus="none", edit=plain)
-    numbers = run(containers, bundle, SAVE + RESTORE)
-    seen(f"1 to {numbers[-1]}")
-    assert numbers == [*range(1, numbers[-1] + 1)]
-
-
-def plain(specification: dict[str, Any]) -> None:
-    """A container without a tmpfs and without the driver's files."""
-    without_tmpfs(specification)
-    without_driver(specification)
-
-
 def without_driver(specification: dict[str, Any]) -> None:
     """A container without the driver's files, for a machine with stand-ins."""
     with_devices(specification)
@@ -107,7 +92,7 @@ def without_driver(specification: dict[str, Any]) -> None:
 
 
 def test_files_of_a_tmpfs_survive_criu(containers: Sandboxes, seen: Seen) -> None:
-    """CRIU starts full's tar for the files of a tmpfs, such as /dev."""
+    """Without a GPU: CRIU starts full's tar for the files of a tmpfs, such as /dev."""
     command = counting("/bin/sh", "-c", COUNT)
     bundle = containers.bundle(command, gpus="none", edit=without_driver)
     numbers = run(containers, bundle, SAVE + RESTORE)
