@@ -108,7 +108,7 @@ def _tar(request: LaunchRequest) -> Problems:
 def _mount_annotations(request: LaunchRequest) -> Problems:
     """Yield what runsc refuses in a sandbox's annotations of mounts; it skips unknown values."""
     found, sources = launch_view.annotations(request), dict[str, str]()
-    if any(found.get(name) == "container" for name in KINDS):
+    if launch_view.joins_a_pod(request):
         return
     for name in sorted(each for each in found if each.startswith(MOUNT)):
         volume, *keys = name.removeprefix(MOUNT).split(".")

@@ -84,9 +84,8 @@ def _pod(request: LaunchRequest) -> Problems:
 
     runsc sets nvproxy up with the sandbox, whose specification has no device.
     """
-    kinds = {launch_view.annotations(request).get(name) for name in launch_view.KINDS}
     is_off = request.flags and not launch_view.allows_nvproxy(request)
-    if "container" in kinds and request.gpus and is_off:
+    if launch_view.joins_a_pod(request) and request.gpus and is_off:
         yield warning(
             "flags",
             "no --nvproxy: a sandbox that started without it ends with EOF at this container",

@@ -133,13 +133,23 @@ def uses_nvproxy(request: LaunchRequest) -> bool:
     return "/dev/nvidiactl" in paths or bool(visible_devices(request))
 
 
+def joins_a_pod(request: LaunchRequest) -> bool:
+    """Report if the container is a later one of a pod, whose sandbox runs already."""
+    found = annotations(request)
+    return any(found.get(name) == "container" for name in KINDS)
+
+
+def names_user_namespace(request: LaunchRequest) -> bool:
+    """Report if the specification has a user namespace."""
+    namespaces = (request.specification.get("linux") or {}).get("namespaces") or ()
+    return any(each.get("type") == "user" for each in namespaces)
+
+
 def has_user_namespace(request: LaunchRequest) -> bool:
     """Report if runsc starts the container in a user namespace: also for directfs, its default."""
     found = options(request)
     is_direct = is_true({"directfs": "true", **found}, "directfs")
-    namespaces = (request.specification.get("linux") or {}).get("namespaces") or ()
-    has_own = any(each.get("type") == "user" for each in namespaces)
-    return has_own or (is_direct and found.get("network") != "host")
+    return names_user_namespace(request) or (is_direct and found.get("network") != "host")
 
 
 def overlay2(request: LaunchRequest) -> str:

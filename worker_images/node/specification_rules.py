@@ -57,8 +57,7 @@ def _namespaces(request: LaunchRequest, linux: Mapping[str, Any]) -> Problems:
     has_network = launch_view.options(request).get("network", "sandbox") != "none"
     opened = {"user", *(("network",) if has_network else ())}
     maps_users = any(linux.get(f"{name}Mappings") for name in ("uid", "gid"))
-    namespaces = linux.get("namespaces") or ()
-    for index, namespace in enumerate(namespaces):
+    for index, namespace in enumerate(linux.get("namespaces") or ()):
         where, kind = f"linux.namespaces[{index}]", namespace.get("type")
         path = namespace.get("path") or ""
         is_opened = path and kind in opened and not request.host
@@ -76,7 +75,7 @@ def _namespaces(request: LaunchRequest, linux: Mapping[str, Any]) -> Problems:
                 " cannot start",
                 "add them, or remove the namespace",
             )
-    has_own = any(each.get("type") == "user" for each in namespaces)
+    has_own = launch_view.names_user_namespace(request)
     if maps_users and not has_own and launch_view.has_user_namespace(request):
         yield error(
             "linux.uidMappings" if linux.get("uidMappings") else "linux.gidMappings",
