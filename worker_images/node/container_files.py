@@ -5,7 +5,7 @@ import os
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from worker_images.node import toolkit_hooks
 from worker_images.node.inside import MAX_LINKS
@@ -75,20 +75,34 @@ class ContainerFiles:
         except OSError:
             return ""
 
-    def behind(self, path: str) -> Path | None:
-        """Return the node's path behind a path that has no links; None if there is none.
+    def above(self, path: str) -> str:
+        """Return the deepest destination of a mount above a path that has no links, or nothing."""
+        parents = (str(each) for each in PurePosixPath(path).parents)
+        return next((each for each in parents if each in self.mounts), "")
 
-        runsc makes bind mounts in the order of the specification: one hides earlier ones below it.
-        Mounts of the sandbox itself, such as a tmpfs, hide only what no longer path is mounted on.
+    def behind(self, path: str) -> Path | None:
+        """Return the node's path behind a path that has no links; None if there is none."""
+        holder = self.holder(path)
+        if holder is None:
+            return None
+        source = self.mounts[holder][1] if holder else self.root
+        return source and Path(f"{source}{path[len(holder) :]}")
+
+    def holder(self, path: str) -> str | None:
+        """Return the destination of the bind mount that holds a path; empty for the root.
+
+        None is a mount of the sandbox itself. runsc makes bind mounts in the order of the
+        specification: one hides earlier ones below it. Mounts of the sandbox itself, such as a
+        tmpfs, hide only what no longer path is mounted on.
         """
-        newest, found = -1, self.root and Path(f"{self.root}{path}")
+        newest, found = -1, ""
         above, is_deepest = path, True
         while above:
             index, source = self.mounts.get(above, (-1, None))
             if index >= 0 and source is None and is_deepest:
                 return None
             if source and index > newest:
-                newest, found = index, Path(f"{source}{path[len(above) :]}")
+                newest, found = index, above
             is_deepest = is_deepest and index < 0
             above = above.rpartition("/")[0]
         return found

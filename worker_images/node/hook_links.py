@@ -41,8 +41,7 @@ def _cause(files: ContainerFiles, read_only: set[str], link: str) -> str:
         return f"{place} is a mount"
     if behind is None or _is_link(behind, target):
         return ""
-    above = next((each for each in _parents(place) if each in files.mounts), "")
-    if above in read_only:
+    if (above := files.above(place)) in read_only:
         return f"{above} is mounted read-only"
     return f"{place} is a folder" if behind.is_dir() and not behind.is_symlink() else ""
 
@@ -52,8 +51,3 @@ def _is_link(path: Path, target: str) -> bool:
         return os.readlink(path) == target  # noqa: PTH115 - the target as it is written
     except OSError:
         return False
-
-
-def _parents(path: str) -> list[str]:
-    """Return the folders above a path, the deepest one first."""
-    return [str(each) for each in Path(path).parents]

@@ -3,9 +3,9 @@
 import platform
 import posixpath
 import re
-from pathlib import PurePosixPath
 
 from worker_images.node import launch_view, libraries, loader
+from worker_images.node.container_files import ContainerFiles
 from worker_images.node.finding import Problem, Problems, error, warning
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.node.libraries import Libraries
@@ -30,25 +30,22 @@ def libcuda(request: LaunchRequest) -> Problems:
             yield _missing(request, found)
         elif found.loaded and found.loaded.version != driver:
             yield _another(request, found.loaded.path, found.loaded.version)
-        elif found.loaded and (where := _mount_without_programs(request, found.loaded.path)):
-            yield error(
-                where,
-                f"noexec, with which programs cannot load {found.loaded.path}",
-                "remove noexec from the mounts of the driver's libraries",
-            )
+        elif found.loaded:
+            yield from _without_programs(request, found.files, found.loaded.path)
 
 
-def _mount_without_programs(request: LaunchRequest, path: str) -> str:
-    """Where the mount of a path has noexec; empty if it has not. The last of both words counts."""
-    rows = [
-        (index, mount.get("options") or ())
-        for index, mount in enumerate(request.specification.get("mounts") or ())
-        if PurePosixPath(path).is_relative_to(mount["destination"])
-    ]
-    for index, options in rows[-1:]:
-        words = [each for each in options if each in ("exec", "noexec")]
-        return f"mounts[{index}].options" if words[-1:] == ["noexec"] else ""
-    return ""
+def _without_programs(request: LaunchRequest, files: ContainerFiles, path: str) -> Problems:
+    """Yield noexec on the mount of a library; of exec and noexec the last one counts."""
+    if not (holder := files.holder(path)):
+        return
+    index, _ = files.mounts[holder]
+    options = request.specification["mounts"][index].get("options") or ()
+    if [each for each in options if each in ("exec", "noexec")][-1:] == ["noexec"]:
+        yield error(
+            f"mounts[{index}].options",
+            f"noexec, with which programs cannot load {path}",
+            "remove noexec from the mounts of the driver's libraries",
+        )
 
 
 def _needs_libcuda(request: LaunchRequest) -> bool:

@@ -4,8 +4,6 @@ runsc makes folders there as mount points, and no file. gVisor release-20260622.
 pkg/sentry/fsimpl/{proc,sys}, and makeMountPoint in runsc/boot/vfs.go.
 """
 
-from pathlib import PurePosixPath
-
 from worker_images.node import launch_view
 from worker_images.node.container_files import ContainerFiles
 from worker_images.node.finding import Problems, error, warning
@@ -51,21 +49,17 @@ def mounts(request: LaunchRequest, files: ContainerFiles) -> Problems:
 
 def _is_own(files: ContainerFiles, path: str) -> bool:
     """Report if a path is in the sandbox's own /proc or /sys, not in a mount below it."""
-    above = [str(each) for each in PurePosixPath(path).parents]
-    deepest = next((each for each in above if each in files.mounts), "")
-    if deepest and (deepest not in SYSTEMS or files.mounts[deepest][1]):
+    above = files.above(path)
+    if above and (above not in SYSTEMS or files.mounts[above][1]):
         return False
-    return any(each in SYSTEMS for each in above)
+    return path.startswith(tuple(f"{each}/" for each in SYSTEMS))
 
 
 def _parameters(request: LaunchRequest, where: str) -> Problems:
     """Yield the file of nvproxy in a sandbox without nvproxy; a pod's sandbox may have it."""
     if launch_view.allows_nvproxy(request) or launch_view.uses_nvproxy(request):
         return
-    is_in_pod = "container" in {
-        launch_view.annotations(request).get(name) for name in launch_view.KINDS
-    }
-    yield (warning if is_in_pod else error)(
+    yield (warning if launch_view.joins_a_pod(request) else error)(
         where,
         f"without nvproxy the sandbox's /proc has no {PARAMETERS}, and runsc cannot create a file"
         " in it",
