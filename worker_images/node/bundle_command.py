@@ -208,9 +208,8 @@ def _bundle(arguments: argparse.Namespace, _: Path, __: Log) -> tuple[int, str]:
     bundle_mounts.check_sources(container)
     bundle_mounts.check_network(container.network, arguments.host)
     config = bundle.write(this_node, container, arguments.into, arguments.host)
-    found = bundle_report.report(this_node, container, config, arguments.into)
-    saved = bundle_report.NOTE if container.checkpoint else ""
-    found["notes"] = [each for each in (note, saved) if each]
+    notes = [note] if note else []
+    found = bundle_report.report(this_node, container, config, arguments.into, notes)
     return OK, json.dumps(found, indent=1) if arguments.json else bundle_report.text(found)
 
 

@@ -1,7 +1,7 @@
 """What the command bundle prints: the files and GPUs of a bundle, and the command that runs it."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,11 @@ NOTE = (
 
 
 def report(
-    this_node: Node, container: Container, config: Mapping[str, Any], path: Path
+    this_node: Node,
+    container: Container,
+    config: Mapping[str, Any],
+    path: Path,
+    notes: Sequence[str],
 ) -> dict[str, Any]:
     """Return what was written, and the command that runs it, as JSON's types."""
     devices = {device["path"] for device in config["linux"]["devices"]}
@@ -52,6 +56,7 @@ def report(
             if gpu.device.path in devices
         ],
         "command": ["runsc", *chosen, "run", "--bundle", str(path), "NAME"],
+        "notes": [*notes, *([NOTE] if container.checkpoint else [])],
         **(_checkpoint(["runsc", *chosen], path) if container.checkpoint else {}),
     }
 

@@ -40,8 +40,9 @@ def main(argv: list[str], root: Path, program: str = PROGRAM) -> int:
 
 
 def _parsed(argv: list[str], program: str) -> argparse.Namespace:
-    """Parse arguments. After an option behind the bundle, argparse gives lint no flags."""
-    cut = argv.index("--") if argv[:1] == [launch_commands.LINT] and "--" in argv else len(argv)
+    """Parse arguments; argparse gives a command no flags if an option comes before the --."""
+    takes_flags = any(each.takes_flags and [each.name] == argv[:1] for each in COMMANDS)
+    cut = argv.index("--") if takes_flags and "--" in argv else len(argv)
     arguments = _parser(program).parse_args(argv[:cut])
     if cut < len(argv):
         arguments.flags = argv[cut + 1 :]

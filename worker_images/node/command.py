@@ -20,7 +20,8 @@ class Command:
     """A command: its name, a summary, example arguments, and two functions.
 
     `add_arguments` adds its options to a parser. `run` takes the parsed options, the checkout or
-    kit, and a log; it returns the exit code and the text for standard output.
+    kit, and a log; it returns the exit code and the text for standard output. With
+    `takes_flags` all words after -- are the argument `flags`.
     """
 
     name: str
@@ -28,3 +29,4 @@ class Command:
     example: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, Path, Log], tuple[int, str]]
+    takes_flags: bool = False

@@ -12,8 +12,6 @@ from worker_images.node.command import CHECK_FAILED, OK, Command, Log
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.untrusted import UntrustedError, read_json
 
-LINT = "lint"
-
 
 def _add_lint_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="a bundle's folder, or a config.json")
@@ -61,11 +59,12 @@ def _counted(found: tuple[lint.Finding, ...]) -> str:
 COMMANDS = (
     bundle_command.COMMAND,
     Command(
-        LINT,
+        "lint",
         "check the OCI specification of a GPU container",
         "/run/bundle -- --nvproxy --platform=systrap",
         _add_lint_arguments,
         _lint,
+        takes_flags=True,
     ),
     explain_command.COMMAND,
 )
