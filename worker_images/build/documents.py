@@ -24,7 +24,7 @@ VALUES = {
     "{advice}": "what `./build.py compat --driver VERSION` answers for the driver",
     "{capability}": "NAME",
     "{xid}": "",
-    "{0}{1}{2}": "NAME",
+    "{0}{1}{2}{3}": "NAME",
     "{0}{1}": "NAME",
 }
 GROUP = re.compile(r"\{\d\}")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from worker_images.files import write_atomic
+
 # Files of a results folder: restores-MODEL.json.
 PREFIX = "restores-"
 # Names of the figures, with their units, in the order of reports.
@@ -46,6 +48,7 @@ class Report:
         self.path, self.facts = path, dict(facts)
         self.rows: Rows = {}
         self.problems: list[str] = []
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._write()
 
     def add(self, key: str, value: float) -> None:
@@ -71,10 +74,7 @@ class Report:
             "goals": goals(self.rows),
             "problems": self.problems,
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        partial.replace(self.path)
+        write_atomic(self.path, json.dumps(found, indent=1) + "\n")
 
 
 def rows(values: Rows) -> list[dict[str, Any]]:
