@@ -1,14 +1,13 @@
 """The command explain on whole logs: with noise around the cause, of other faults, and healthy."""
 
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.support.explanations import explained
 from tests.support.timing import LINEAR, growth
 from worker_images.files import ROOT
 from worker_images.node import diagnose, log_text
-from worker_images.node.cli import main
 from worker_images.node.log_text import Block
 
 REPORTS = ROOT / "tests/unit/reports/noise"
@@ -128,13 +127,6 @@ UNRELATED = (
     "adb: No devices were found",
     "loaded rule expr=\"increase(xid{msg='GPU has fallen off the bus'}[5m])\" state=inactive",
 )
-
-
-def explained(capsys: Capture, path: Path) -> tuple[int, list[str], str]:
-    code = main(["explain", str(path)], ROOT)
-    output = capsys.readouterr().out
-    lines = output.splitlines()
-    return code, [line for line, after in pairwise(lines) if "  where  " in after], output
 
 
 @pytest.mark.parametrize("name", ANSWERS)

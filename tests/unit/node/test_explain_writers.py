@@ -1,15 +1,14 @@
 """The command explain: a line counts by who wrote it, and by how the program went on after it."""
 
 import re
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.support.explanations import explained
 from tests.support.timing import LINEAR, growth
 from worker_images.files import ROOT
 from worker_images.node import diagnose, error_lines, events, outcome, signatures, writers, xids
-from worker_images.node.cli import main
 from worker_images.node.log_text import Block
 
 REPORTS = ROOT / "tests/unit/reports/writers"
@@ -85,13 +84,6 @@ ANSWERS: dict[str, tuple[list[str], list[str]]] = {
     "157-crio-no-handler.log": (["no runtime handler"], ["not set up: gvisor", "CRI-O"]),
     "158-rootless-without-mappings.log": (["forbidden"], ["hostID 0 and size 1"]),
 }
-
-
-def explained(capsys: Capture, path: Path) -> tuple[int, list[str], str]:
-    code = main(["explain", str(path)], ROOT)
-    output = capsys.readouterr().out
-    lines = output.splitlines()
-    return code, [line for line, after in pairwise(lines) if "  where  " in after], output
 
 
 @pytest.mark.parametrize("name", ANSWERS)

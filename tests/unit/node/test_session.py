@@ -1,12 +1,11 @@
 """A session of sandboxes limits each call of runsc, and leaves no sandbox behind."""
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.support.fake_runsc import FakePlace
 from worker_images.node import runsc
 from worker_images.node.place import PlaceError
 from worker_images.node.session import Session, opened
@@ -22,42 +21,19 @@ esac
 """
 
 
-@dataclass(frozen=True)
-class Fake:
-    """A place with a stand-in for runsc."""
-
-    folder: Path
-    name: str = "a test"
-    host: str = ""
-    clean_root: str = "/"
-    flags: tuple[str, ...] = ()
-    user: int = 0
-
-    @property
-    def runsc(self) -> str:
-        return f"{self.folder}/runsc"
-
-    def argv(self, command: Sequence[str]) -> list[str]:
-        return [*command]
-
-    @property
-    def calls(self) -> list[str]:
-        return (self.folder / "calls").read_text().splitlines()
-
-
 @pytest.fixture
-def fake(tmp_path: Path) -> Fake:
+def fake(tmp_path: Path) -> FakePlace:
     (tmp_path / "runsc").write_text(RUNSC)
     (tmp_path / "runsc").chmod(0o755)
-    return Fake(tmp_path)
+    return FakePlace(tmp_path)
 
 
-def session(fake: Fake, script: str) -> AbstractContextManager[Session]:
+def session(fake: FakePlace, script: str) -> AbstractContextManager[Session]:
     (fake.folder / "script").write_text(script)
     return opened(fake, fake.folder)
 
 
-def test_first_line_comes_with_the_time_since_the_call(fake: Fake) -> None:
+def test_first_line_comes_with_the_time_since_the_call(fake: FakePlace) -> None:
     with session(fake, "echo 7; echo 8") as found:
         sandbox = found.start()
         line, seconds = sandbox.first_line()
@@ -65,7 +41,7 @@ def test_first_line_comes_with_the_time_since_the_call(fake: Fake) -> None:
         assert 0 < seconds < 60
 
 
-def test_sandbox_without_output_has_the_message_of_runsc(fake: Fake) -> None:
+def test_sandbox_without_output_has_the_message_of_runsc(fake: FakePlace) -> None:
     with session(fake, "echo refused >&2; exit 128") as found:
         sandbox = found.start()
         with pytest.raises(PlaceError, match="ended without output: refused"):
@@ -73,7 +49,7 @@ def test_sandbox_without_output_has_the_message_of_runsc(fake: Fake) -> None:
         assert sandbox.status() == 128
 
 
-def test_silent_sandbox_is_an_error_after_a_time(fake: Fake) -> None:
+def test_silent_sandbox_is_an_error_after_a_time(fake: FakePlace) -> None:
     with session(fake, "exec sleep 60") as found:
         sandbox = found.start()
         with pytest.raises(PlaceError, match=r"wrote no line in 0\.1 seconds"):
@@ -84,7 +60,7 @@ def test_silent_sandbox_is_an_error_after_a_time(fake: Fake) -> None:
     assert fake.calls[-1].endswith(f"delete --force {sandbox.name}")
 
 
-def test_checkpoint_that_does_not_end_is_killed_and_the_sandbox_deleted(fake: Fake) -> None:
+def test_checkpoint_that_does_not_end_is_killed_and_the_sandbox_deleted(fake: FakePlace) -> None:
     with session(fake, "echo 1") as found:
         sandbox = found.start()
         with pytest.raises(PlaceError, match=r"timed out after 0\.1 seconds"):
@@ -93,7 +69,7 @@ def test_checkpoint_that_does_not_end_is_killed_and_the_sandbox_deleted(fake: Fa
     assert fake.calls[-1].endswith(f"delete --force {sandbox.name}")
 
 
-def test_every_sandbox_is_deleted_once(fake: Fake) -> None:
+def test_every_sandbox_is_deleted_once(fake: FakePlace) -> None:
     with session(fake, "echo 1") as found:
         first = found.start()
         found.restore(fake.folder / "image")
@@ -104,7 +80,7 @@ def test_every_sandbox_is_deleted_once(fake: Fake) -> None:
     assert len(deleted) == len({*deleted}) == 2
 
 
-def test_restored_sandbox_takes_another_bundle_and_flags(fake: Fake) -> None:
+def test_restored_sandbox_takes_another_bundle_and_flags(fake: FakePlace) -> None:
     with session(fake, "echo 1") as found:
         image, other = fake.folder / "image", fake.folder / "other"
         assert found.restore(image, ["--background"], other, ["--debug"]).status() == 0
@@ -114,14 +90,14 @@ def test_restored_sandbox_takes_another_bundle_and_flags(fake: Fake) -> None:
     assert {f"--bundle={fake.folder}/other", f"--image-path={fake.folder}/image"} <= {*words}
 
 
-def test_output_of_a_restored_sandbox_may_be_a_file(fake: Fake) -> None:
+def test_output_of_a_restored_sandbox_may_be_a_file(fake: FakePlace) -> None:
     path = fake.folder / "output"
     with session(fake, "echo 1") as found, path.open("wb") as output:
         assert found.restore(fake.folder / "image", output=output).status() == 0
     assert path.read_text() == "1\n"
 
 
-def test_sandbox_that_runs_too_long_is_deleted(fake: Fake) -> None:
+def test_sandbox_that_runs_too_long_is_deleted(fake: FakePlace) -> None:
     (fake.folder / "script").write_text("exec sleep 60")
     with pytest.raises(PlaceError, match=r"timed out after 0\.5 seconds"):
         runsc.run_sandbox(fake, fake.folder, seconds=0.5)
