@@ -79,13 +79,10 @@ class Worker:
 
     def checklist(self, results: Path) -> CommandResult:
         """Join all results with the requirements' checklist."""
+        report = self.image.with_name("image.xml")
         words = ["worker_images.node", "verify", f"--image={self.image}", f"--results={results}"]
-        words += [f"--results={self.image.parent}"] if self._has_image_report else []
+        words += [f"--results={report}"] if report.exists() else []
         return run(VERIFY_SECONDS, *words, f"--json={results / 'verify.json'}")
-
-    @property
-    def _has_image_report(self) -> bool:
-        return self.image.with_name("image.xml").exists()
 
 
 def python() -> str:

@@ -80,8 +80,9 @@ def _add_tests(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         default=[],
-        metavar="DIR",
-        help="results of tests elsewhere, such as on a GPU node; may be repeated",
+        metavar="PATH",
+        help="results of tests elsewhere, such as on a GPU node: a folder with LAYER.xml, or such a"
+        " file; may be repeated",
     )
     parser.add_argument(
         "--results-key",

@@ -57,8 +57,8 @@ def check(request: Request, variants: Iterable[str]) -> None:
     check_name(request.target, "--to")
     check_version(request.version, variants, "--version")
     policy.required(request.required)
-    if missing := [str(path) for path in request.results if not path.is_dir()]:
-        raise UsageError(f"--results {', '.join(missing)}: no such folder")
+    if missing := [str(path) for path in request.results if not path.exists()]:
+        raise UsageError(f"--results {', '.join(missing)}: no such file or folder")
     if missing := [str(path) for path in request.results_keys if not path.is_file()]:
         raise UsageError(f"--results-key {', '.join(missing)}: no such file")
     _check_signer(request)

@@ -5,13 +5,13 @@ all checks of a whole layer, and this checkout has the same suite.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from worker_images.build.inputs import BUILDER
-from worker_images.errors import PolicyError, UsageError
-from worker_images.model import results, seal, suite, xml
+from worker_images.errors import PolicyError
+from worker_images.model import report_files, results, seal, suite, xml
 from worker_images.model.results import FAILED, NOT_RUN, PASSED, ResultsError, Run
 from worker_images.model.tree import Tree
 from worker_images.release.policy import REQUIRED, STEPS
@@ -48,20 +48,20 @@ class _Report:
 def gather(
     root: Path,
     subjects: Sequence[Subject],
-    folders: Sequence[Path],
+    given: Sequence[Path],
     others: Sequence[Path] = (),
 ) -> tuple[Tested, ...]:
-    """Return the results of each subject, in order, from its own report and the folders'.
+    """Return the results of each subject, in order, from its own report and those of --results.
 
-    A folder's report of the image layer replaces the own one, unless a check of that failed: more
+    A given report of the image layer replaces the own one, unless a check of that failed: more
     checks run on a machine of the image's architecture. `others` are keys of other machines.
 
     Raises PolicyError for a report that cannot be accepted, also one of an image that is not
     released, and EngineError for an unreadable key.
     """
     keys = seal.known_keys(root, others)
-    paths = [path for folder in dict.fromkeys(folders) for path in _reports(folder)]
-    given = [_read(path, path.stem, keys, f"run tests/{path.stem} again") for path in paths]
+    paths = [path for each in dict.fromkeys(given) for path in _paths(each)]
+    reports = [_read(path, path.stem, keys, f"run tests/{path.stem} again") for path in paths]
     own = {
         (subject, REQUIRED): _checked(
             _read(subject.report, REQUIRED, keys, _again(subject)), [subject], root
@@ -69,7 +69,7 @@ def gather(
         for subject in subjects
     }
     found: dict[tuple[Subject, str], _Report] = {}
-    for subject, report in (_checked(each, subjects, root) for each in given):
+    for subject, report in (_checked(each, subjects, root) for each in reports):
         other = found.setdefault((subject, report.layer), report)
         if other is not report:
             raise PolicyError(
@@ -95,16 +95,13 @@ def _checked(report: _Report, subjects: Sequence[Subject], root: Path) -> tuple[
     return subject, report
 
 
-def _reports(folder: Path) -> Iterator[Path]:
-    """The reports in a folder of --results; raises UsageError if it has none."""
-    found = [folder / f"{layer}.xml" for layer in STEPS if (folder / f"{layer}.xml").exists()]
-    if not found:
-        names = ", ".join(f"{layer}.xml" for layer in STEPS)
-        raise UsageError(
-            f"--results {folder}: contains none of {names}; name the folder gpu-kit/results of a"
-            " GPU node, or another folder with the report of a test layer"
-        )
-    yield from found
+def _paths(given: Path) -> Iterable[Path]:
+    """The reports that --results names; raises UsageError if there are none."""
+    step = (
+        "; name the folder gpu-kit/results of a GPU node, or another folder with the report of a"
+        " test layer"
+    )
+    return report_files.find(given, STEPS, step).values()
 
 
 def _read(path: Path, layer: str, keys: Sequence[bytes], again: str) -> _Report:

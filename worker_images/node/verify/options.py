@@ -52,9 +52,9 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=Path,
-        metavar="FOLDER",
-        help="take the results of tests that ran before from image.xml, pod.xml and workload.xml in"
-        " this folder, which select their rows; may be repeated",
+        metavar="PATH",
+        help="take the results of tests that ran before from image.xml, pod.xml and workload.xml:"
+        " one of these files, or a folder with them; they select their rows; may be repeated",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     parser.add_argument(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker_images.errors import UsageError
-from worker_images.model import results, seal, suite, xml
+from worker_images.model import report_files, results, seal, suite, xml
 from worker_images.model.results import Check, ResultsError, Run
 from worker_images.untrusted import shown
 
@@ -25,14 +25,14 @@ class Report:
         return self.run.checks
 
 
-def read(folders: Sequence[Path], root: Path, image_id: str) -> Mapping[str, Report]:
-    """Return the reports in some folders by their suites; `root` is the checkout or kit.
+def read(given: Sequence[Path], root: Path, image_id: str) -> Mapping[str, Report]:
+    """Return the reports that --results names by their suites; `root` is the checkout or kit.
 
     Raises UsageError for a report that does not show the results of a whole suite of this checkout
     for the image.
     """
     found: dict[str, Report] = {}
-    for name, path in _paths(folders):
+    for name, path in _paths(given):
         if name in found:
             raise UsageError(
                 f"{path}: {found[name].path} also has results of tests/{name}; pass one of the two"
@@ -42,14 +42,9 @@ def read(folders: Sequence[Path], root: Path, image_id: str) -> Mapping[str, Rep
     return found
 
 
-def _paths(folders: Sequence[Path]) -> Iterator[tuple[str, Path]]:
-    for folder in folders:
-        paths = {name: folder / f"{name}.xml" for name in SUITES}
-        existing = {name: path for name, path in paths.items() if path.exists()}
-        if not existing:
-            names = ", ".join(path.name for path in paths.values())
-            raise UsageError(f"--results {folder}: contains none of {names}")
-        yield from existing.items()
+def _paths(given: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    for path in given:
+        yield from report_files.find(path, SUITES).items()
 
 
 def _checked(name: str, path: Path, root: Path, image_id: str) -> Report:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker_images.model import report_files
 from worker_images.model.drivers import table
 from worker_images.model.drivers.table import DRIVERS, PINS, Table
 from worker_images.model.results import NOT_RUN, Result
@@ -26,7 +27,7 @@ SELECTED_BY = {
     "static": "run in a checkout, with --image",
     "image": "--image",
     "pod": "--context CTX, or --node",
-    "workload": "--node, or --results FOLDER",
+    "workload": "--node, or --results PATH",
 }
 
 
@@ -47,7 +48,7 @@ class Run:
     def has(self, suite: str, option: object) -> bool:
         """Whether an option runs a suite, or --results has its report."""
         return bool(option) or any(
-            (each / f"{suite}.xml").exists() for each in self.options.results
+            suite in report_files.find(each, reports.SUITES) for each in self.options.results
         )
 
 

@@ -123,6 +123,20 @@ def test_two_reports_of_a_suite_are_refused(kit: Path) -> None:
         run(kit, *options(kit), f"--results={kit / 'results'}")
 
 
+def test_file_names_one_report_of_a_folder(kit: Path) -> None:
+    """A folder of built images has results of two layers, of which one may be older."""
+    write(kit, "image")
+    write(kit, "workload")
+    only = kit / "results/image.xml"
+    _, _, rows = run(kit, f"--image={kit / 'image.tar'}", f"--results={only}")
+    assert {row["layer"] for row in rows.values() if row["selected"]} == {"image"}
+
+
+def test_file_that_is_no_report_is_refused(kit: Path) -> None:
+    with pytest.raises(UsageError, match=r"image\.tar: is none of image\.xml, pod\.xml, workl"):
+        run(kit, f"--image={kit / 'image.tar'}", f"--results={kit / 'image.tar'}")
+
+
 def test_results_without_an_image_are_refused(kit: Path) -> None:
     _, status, _ = run(kit, f"--results={kit / 'results'}")
     assert status == 2
