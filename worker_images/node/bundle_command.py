@@ -16,9 +16,11 @@ from worker_images.node import (
     limits,
     mig,
     node,
+    options,
 )
 from worker_images.node.command import OK, Command, Log
 from worker_images.node.limits import Limits
+from worker_images.node.options import absolute
 from worker_images.node.selection import FORMS, NONE
 from worker_images.node.spec import Container
 
@@ -46,13 +48,6 @@ def _pair(separator: str) -> Callable[[str], tuple[str, str]]:
     return parse
 
 
-def _absolute(text: str) -> Path:
-    """Parse an absolute path; OCI resolves a relative one against the bundle."""
-    if not text.startswith("/"):
-        raise argparse.ArgumentTypeError(f"{text!r} does not begin with /")
-    return Path("/", text.lstrip("/"))
-
-
 def _mount(text: str) -> tuple[Path, str]:
     """Parse FROM:TO, two absolute paths; TO is not the root and has no further part."""
     source, destination = _pair(":")(text)
@@ -61,12 +56,12 @@ def _mount(text: str) -> tuple[Path, str]:
         raise argparse.ArgumentTypeError(
             f"{destination!r} is not an absolute path below / without '.', '..' and ':'"
         )
-    return _absolute(source), destination
+    return absolute(source), destination
 
 
 def _network(text: str) -> str:
     """Parse none, host, or the path of a network namespace."""
-    return text if text in {"none", "host"} else str(_absolute(text))
+    return text if text in {"none", "host"} else str(absolute(text))
 
 
 def _limit(parse: Callable[[str], float]) -> Callable[[str], float]:
@@ -96,25 +91,10 @@ def _capabilities(text: str) -> tuple[str, ...]:
     return tuple(name for name in known if name in found)
 
 
-def _host(text: str) -> str:
-    return str(_absolute(text)).rstrip("/") if text else ""
-
-
-def add_host(parser: argparse.ArgumentParser) -> None:
-    """Add the option for a worker that has the node's root in a folder."""
-    parser.add_argument(
-        "--host",
-        type=_host,
-        default="",
-        metavar="FOLDER",
-        help="the path of the node's root as runsc sees it, if runsc runs in a container",
-    )
-
-
 def _add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rootfs",
-        type=_absolute,
+        type=absolute,
         required=True,
         help="the unpacked root of the user's image, as runsc sees it",
     )
@@ -142,8 +122,8 @@ def _add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
         help="another folder or file to mount, read-only; may be repeated",
     )
     _add_sandbox_arguments(parser)
-    checkpoint.add_argument(parser, _absolute)
-    add_host(parser)
+    checkpoint.add_argument(parser)
+    options.add_host(parser)
     parser.add_argument(
         "argv", nargs="+", metavar="COMMAND", help="the container's command, after --"
     )
@@ -160,7 +140,7 @@ def _add_driver_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--driver-root",
-        type=_absolute,
+        type=absolute,
         metavar="FOLDER",
         help="the folder that has the driver's files where this machine's root has them, such as"
         " /host; default: the known places of this machine",

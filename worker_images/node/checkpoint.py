@@ -1,18 +1,19 @@
 """How runsc saves and restores a container that uses GPUs."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from worker_images.errors import UsageError
+from worker_images.node.options import absolute
 from worker_images.node.spec import CHECKPOINT, Container
 
 # The values of runsc's --compression.
 NO_COMPRESSION, FAST_COMPRESSION = "none", "flate-best-speed"
 
 
-def add_argument(parser: argparse.ArgumentParser, absolute: Callable[[str], Path]) -> None:
-    """Add the option of bundle; `absolute` parses its value."""
+def add_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option of bundle."""
     parser.add_argument(
         "--checkpoint",
         type=absolute,

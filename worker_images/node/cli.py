@@ -10,7 +10,9 @@ from worker_images import console
 from worker_images.errors import FailedTestsError
 from worker_images.model.oci.image import ImageError
 from worker_images.node import (
-    launch_commands,
+    bundle_command,
+    explain_command,
+    lint_command,
     restores_command,
     starts_command,
     workload_commands,
@@ -19,7 +21,9 @@ from worker_images.node.command import Command
 from worker_images.node.verify import verify
 
 COMMANDS: tuple[Command, ...] = (
-    *launch_commands.COMMANDS,
+    bundle_command.COMMAND,
+    lint_command.COMMAND,
+    explain_command.COMMAND,
     *workload_commands.COMMANDS,
     restores_command.COMMAND,
     *starts_command.COMMANDS,

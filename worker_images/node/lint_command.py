@@ -1,4 +1,4 @@
-"""Commands for launchers of sandboxes: bundle, lint, explain."""
+"""The command lint: checks the OCI specification of a GPU container."""
 
 import argparse
 import json
@@ -7,15 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from worker_images.errors import UsageError
-from worker_images.node import bundle_command, explain_command, launch_view, lint, node, shape
+from worker_images.node import launch_view, lint, node, options, shape
 from worker_images.node.command import CHECK_FAILED, OK, Command, Log
 from worker_images.node.launch_request import LaunchRequest
 from worker_images.untrusted import UntrustedError, read_json
 
 
-def _add_lint_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="a bundle's folder, or a config.json")
-    bundle_command.add_host(parser)
+    options.add_host(parser)
     parser.add_argument("flags", nargs="*", metavar="FLAG", help="runsc's flags, after --")
     parser.add_argument("--runsc", type=Path, metavar="FILE", help="the runsc binary, to check it")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -56,15 +56,11 @@ def _counted(found: tuple[lint.Finding, ...]) -> str:
     return f"no error, {' and '.join(names)}" if found else ""
 
 
-COMMANDS = (
-    bundle_command.COMMAND,
-    Command(
-        "lint",
-        "check the OCI specification of a GPU container",
-        "/run/bundle -- --nvproxy --platform=systrap",
-        _add_lint_arguments,
-        _lint,
-        takes_flags=True,
-    ),
-    explain_command.COMMAND,
+COMMAND = Command(
+    "lint",
+    "check the OCI specification of a GPU container",
+    "/run/bundle -- --nvproxy --platform=systrap",
+    _add_arguments,
+    _lint,
+    takes_flags=True,
 )

@@ -1,0 +1,26 @@
+"""The options that several commands have, and the types of their values."""
+
+import argparse
+from pathlib import Path
+
+
+def absolute(text: str) -> Path:
+    """Parse an absolute path; OCI resolves a relative one against the bundle."""
+    if not text.startswith("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} does not begin with /")
+    return Path("/", text.lstrip("/"))
+
+
+def _host(text: str) -> str:
+    return str(absolute(text)).rstrip("/") if text else ""
+
+
+def add_host(parser: argparse.ArgumentParser) -> None:
+    """Add the option for a worker that has the node's root in a folder."""
+    parser.add_argument(
+        "--host",
+        type=_host,
+        default="",
+        metavar="FOLDER",
+        help="the path of the node's root as runsc sees it, if runsc runs in a container",
+    )
