@@ -45,12 +45,9 @@ PARTS = (
     *("worker_images/harness/__init__.py", "worker_images/harness/options.py"),
     *("worker_images/harness/open_shell.py", "tests/support/runsc_checks.py"),
     *(
-        "worker_images/node/*",
-        "worker_images/node/pod/*",
-        "worker_images/node/verify/*",
+        *(f"worker_images/node/**/*.{suffix}" for suffix in ("py", "json", "html")),
         "tests/pod/*.py",
         "tests/workload/*.py",
-        "worker_images/node/stand_in.py",
         f"{PROBES}/*",
         "LICENSE",
     ),

@@ -52,6 +52,12 @@ def test_suite_changes_with_a_shared_file(name: str, pattern: str, tmp_path: Pat
     assert suite.digest(tmp_path, name) != before
 
 
+def test_suite_of_the_workload_has_every_room_of_the_node_but_verify() -> None:
+    rooms = {path.parent for path in (ROOT / "worker_images/node").rglob("*.py")}
+    found = {path.parent for pattern in suite.NODE for path in ROOT.glob(pattern)}
+    assert rooms - found == {ROOT / "worker_images/node/verify"}
+
+
 @pytest.mark.parametrize("layer", ["workload", "pod"])
 def test_kit_has_the_same_suite(layer: str, tmp_path: Path) -> None:
     """A GPU node's results are compared with the checkout by this digest."""
