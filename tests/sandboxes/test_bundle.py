@@ -9,7 +9,8 @@ from tests.sandboxes.launcher import NO_GPU
 from tests.sandboxes.networks import RESOLVER, Network
 from tests.sandboxes.places import GREETING, Neighbour
 from worker_images.files import ROOT
-from worker_images.node import bundle_root, node
+from worker_images.node import node
+from worker_images.node.bundle import root
 from worker_images.node.cli import main
 
 MEMORY = "256m"
@@ -26,7 +27,7 @@ def test_printed_command_runs_the_bundle(
     network, launcher = runsc_network, runsc_network.launcher
     monkeypatch.setattr(node, "read", lambda: NO_GPU)
     # The root is in the worker alone.
-    monkeypatch.setattr(bundle_root, "check", lambda *_: "")
+    monkeypatch.setattr(root, "check", lambda *_: "")
     options = [
         *("--network", network.namespace().network, "--memory", MEMORY, "--cpus", "1"),
         *("--pids", "50", "--mount", f"{RESOLVER}:{RESOLVER}", "--env", "PATH=/bin"),

@@ -8,8 +8,8 @@ import pytest
 from worker_images.files import ROOT
 from worker_images.harness.dangers import RULES as DANGERS
 from worker_images.model.layers import LAYERS
-from worker_images.node import driver_lists
-from worker_images.node.lint import RULES
+from worker_images.node.driver import lists
+from worker_images.node.lint.lint import RULES
 
 FOLDERS = ("docs/*.md", "images/*/README.md", "examples/*/README.md")
 PAGES = [
@@ -71,9 +71,9 @@ def test_launcher_page_lists_every_place_of_the_driver() -> None:
         r"^\| ([^|]+) \| ([^|]+) \|$", (ROOT / "docs/launcher.md").read_text(), re.MULTILINE
     )
     begin = rows.index(("place", "libraries")) + 2
-    listed = rows[begin : begin + len(driver_lists.PLACES)]
-    assert [name for name, _ in listed] == [place.name for place in driver_lists.PLACES]
-    for place, (_, text) in zip(driver_lists.PLACES, listed, strict=True):
+    listed = rows[begin : begin + len(lists.PLACES)]
+    assert [name for name, _ in listed] == [place.name for place in lists.PLACES]
+    for place, (_, text) in zip(lists.PLACES, listed, strict=True):
         words = {"machine": "MACHINE", "version": "VERSION"}
         folders = [str(Path("/", place.root, each.format(**words))) for each in place.libraries]
         assert re.findall(r"`(/[^`]+)`", text)[: len(folders)] == folders

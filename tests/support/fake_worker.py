@@ -11,8 +11,8 @@ from tests.support import runsc_checks
 from worker_images.files import ROOT
 from worker_images.model.drivers import table
 from worker_images.model.results import PASSED
+from worker_images.node.verify import command as verify_command
 from worker_images.node.verify import options as verify_options
-from worker_images.node.verify import verify
 
 DRIVER = "580.159.04"
 RELEASE = "20260817.0"
@@ -176,7 +176,7 @@ def run(root: Path, *options: str) -> tuple[str, int, dict[str, dict[str, Any]]]
     parser = argparse.ArgumentParser()
     verify_options.add_arguments(parser)
     result = root / "result.json"
-    status, text = verify.main(
+    status, text = verify_command.main(
         parser.parse_args([*options, f"--json={result}"]), root, lambda _: None
     )
     rows = json.loads(result.read_text())["rows"] if result.exists() else []

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.nodes import files
-from worker_images.node.launch_request import LaunchRequest
-from worker_images.node.lint import findings
+from worker_images.node.lint.lint import findings
+from worker_images.node.lint.request import LaunchRequest
 from worker_images.node.node import Device, Node
 from worker_images.node.stand_in import DRIVER
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from worker_images.node.launch_request import LaunchRequest
+from worker_images.node.lint.request import LaunchRequest
 
 Change = Callable[[dict[str, Any]], object]
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from worker_images.node import bundle, runsc
+from worker_images.node import runsc
+from worker_images.node.bundle import bundle
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.node import Node
 from worker_images.node.place import CommandResult, Place, run

@@ -4,9 +4,9 @@ import dataclasses
 
 from tests.workload.sandboxes import Sandboxes, SandboxRun, Seen, facts_of
 from worker_images.model.drivers.table import Table, order
-from worker_images.node import diagnose
-from worker_images.node.cause import Cause
 from worker_images.node.command import PROBES_MOUNT
+from worker_images.node.explain import diagnose
+from worker_images.node.explain.cause import Cause
 from worker_images.node.node import Node
 from worker_images.node.place import Host, run
 from worker_images.node.runsc import SandboxResult

@@ -11,8 +11,9 @@ import pytest
 
 from tests.workload.sandboxes import Sandboxes, Seen, Wiring, failure_text, run_unprivileged
 from worker_images.model.drivers.table import Table
-from worker_images.node import diagnose, selection
+from worker_images.node import selection
 from worker_images.node.cards import Card
+from worker_images.node.explain import diagnose
 from worker_images.node.node import FRONTEND_MAJOR
 from worker_images.node.place import Place
 from worker_images.node.runsc import SandboxResult

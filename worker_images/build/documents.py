@@ -14,7 +14,7 @@ from worker_images.model.project import Project
 PAGE = "docs/drivers.md"
 CHART = "docs/drivers.svg"
 # The causes that the command explain knows, and the page with their table.
-CAUSES = "worker_images/node/causes.json"
+CAUSES = "worker_images/node/explain/causes.json"
 CAUSES_PAGE = "docs/troubleshooting.md"
 TABLE = re.compile(
     r"(<!-- begin of the causes, from [^\n]* -->\n).*?(<!-- end of the causes -->)", re.DOTALL

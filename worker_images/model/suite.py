@@ -6,7 +6,10 @@ from pathlib import Path
 from worker_images.files import files_digest, text_digest
 
 # The rooms of the node's commands. Without verify: it starts the checks, which do not use it.
-NODE = tuple(f"worker_images/node/{room}*.py" for room in ("", "pod/"))
+NODE = tuple(
+    f"worker_images/node/{room}*.py"
+    for room in ("", "bundle/", "driver/", "explain/", "lint/", "lint/rules/", "pod/")
+)
 # Files of a layer's checks outside of its folder. Those of `workload` and `pod` travel with the GPU
 # kit.
 SHARED: Mapping[str, tuple[str, ...]] = {

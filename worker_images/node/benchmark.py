@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from worker_images.node import bundle, start_sides, starts
+from worker_images.node import start_sides, starts
+from worker_images.node.bundle import bundle
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.metrics import METRICS, Measurement
 from worker_images.node.node import Node

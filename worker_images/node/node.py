@@ -11,9 +11,11 @@ from pathlib import Path
 
 from worker_images.model.drivers import kernel
 from worker_images.model.drivers.kernel import VERSION, version_of
-from worker_images.node import cards, driver_capabilities, driver_files, driver_lists
+from worker_images.node import cards
 from worker_images.node.cards import Card
-from worker_images.node.driver_files import Driver
+from worker_images.node.driver import capabilities, lists
+from worker_images.node.driver import files as driver_files
+from worker_images.node.driver.files import Driver
 
 GPU = re.compile(r"nvidia([0-9]+)$")
 # The device nodes that nvproxy serves, besides those of the GPUs; it hides all others
@@ -21,7 +23,7 @@ GPU = re.compile(r"nvidia([0-9]+)$")
 CONTROL, MEMORY = "nvidiactl", "nvidia-uvm"
 FRONTEND_MAJOR, CONTROL_MINOR = 195, 255
 # Libraries of the capabilities compute and utility.
-LIBRARIES = driver_lists.libraries(driver_capabilities.DEFAULT)
+LIBRARIES = lists.libraries(capabilities.DEFAULT)
 
 
 @dataclass(frozen=True)

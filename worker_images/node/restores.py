@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from worker_images.node import bundle, session
+from worker_images.node import session
+from worker_images.node.bundle import bundle
 from worker_images.node.checkpoint import FAST_COMPRESSION, NO_COMPRESSION
 from worker_images.node.command import PROBES_MOUNT, Log
 from worker_images.node.model_runs import ModelRuns, Setup

@@ -9,15 +9,7 @@ from pathlib import Path
 
 from worker_images.errors import UsageError
 from worker_images.files import PROBES
-from worker_images.node import (
-    node,
-    page_cache,
-    place,
-    proof,
-    restore_rows,
-    restores,
-    trust,
-)
+from worker_images.node import node, page_cache, place, proof, restore_rows, restores, trust
 from worker_images.node.command import CHECK_FAILED, OK, PROBES_MOUNT, Command, Log
 from worker_images.node.model_runs import Setup
 from worker_images.node.node import Node

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker_images.node import driver_capabilities
-from worker_images.node.driver_capabilities import DEFAULT
+from worker_images.node.driver.capabilities import ALLOWED, DEFAULT
 from worker_images.node.place import TIMEOUT_SECONDS, CommandResult, Place, PlaceError, run
 
 # The limit of the call that ends a sandbox.
@@ -34,7 +33,7 @@ def flags(
         "--overlay2=root:memory",
         *(("--nvproxy",) if gpus else ()),
         *(
-            (f"--{driver_capabilities.ALLOWED}={','.join(capabilities)}",)
+            (f"--{ALLOWED}={','.join(capabilities)}",)
             if gpus and {*capabilities} - {*DEFAULT}
             else ()
         ),

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from worker_images.model import capabilities
-from worker_images.node import driver_capabilities, driver_lists, selection
+from worker_images.node import selection
+from worker_images.node.driver import lists
+from worker_images.node.driver.capabilities import DEFAULT
 from worker_images.node.limits import Limits
 from worker_images.node.node import CONTROL, MEMORY, Device, Node
 from worker_images.node.selection import ALL, NONE, Gpu, SpecError
@@ -39,7 +41,7 @@ class Container:
     gpus: str = ALL
     network: str = "none"
     limits: Limits = field(default_factory=Limits)
-    capabilities: tuple[str, ...] = driver_capabilities.DEFAULT
+    capabilities: tuple[str, ...] = DEFAULT
     checkpoint: Path | None = None
 
 
@@ -71,9 +73,7 @@ def devices_of(node: Node, gpus: Sequence[Gpu]) -> list[Device]:
 
 def with_capabilities(node: Node, capabilities: Sequence[str]) -> Node:
     """Return the node with only those of the driver's files that some capabilities need."""
-    libraries = tuple(
-        path for path in node.libraries if driver_lists.class_of(path.name) in capabilities
-    )
+    libraries = tuple(path for path in node.libraries if lists.class_of(path.name) in capabilities)
     configuration = node.configuration if "graphics" in capabilities else ()
     return replace(node, libraries=libraries, configuration=configuration)
 

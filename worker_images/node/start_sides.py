@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker_images.node import bundle
+from worker_images.node.bundle import bundle
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.node import Node
 from worker_images.node.place import CommandResult, Place, PlaceError, run, run_command

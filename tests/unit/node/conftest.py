@@ -6,8 +6,9 @@ import pytest
 
 from tests.support import launchers
 from tests.support.nodes import DEVICES, files
-from worker_images.node import bundle, node, stand_in
-from worker_images.node.launch_request import LaunchRequest
+from worker_images.node import node, stand_in
+from worker_images.node.bundle import bundle
+from worker_images.node.lint.request import LaunchRequest
 from worker_images.node.node import Node
 from worker_images.node.spec import Container
 from worker_images.node.stand_in import DRIVER

@@ -14,9 +14,10 @@ from tests.support.hostile import bounded, changed
 from tests.support.timing import LINEAR, growth
 from worker_images.errors import UsageError
 from worker_images.files import ROOT
-from worker_images.node import bundle, lint
+from worker_images.node.bundle import bundle
 from worker_images.node.cli import main
-from worker_images.node.launch_request import LaunchRequest
+from worker_images.node.lint import lint
+from worker_images.node.lint.request import LaunchRequest
 from worker_images.node.node import Node
 from worker_images.node.spec import Container
 from worker_images.node.stand_in import DRIVER

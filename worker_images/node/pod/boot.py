@@ -3,7 +3,7 @@
 import shlex
 
 from worker_images.model.drivers.table import Table
-from worker_images.node import diagnose
+from worker_images.node.explain import diagnose
 from worker_images.node.place import CommandResult
 from worker_images.node.pod.finding import Finding
 from worker_images.node.pod.permissions import Permissions

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from worker_images.model.drivers.table import Table
 from worker_images.model.results import FAILED, NOT_RUN, PASSED, Check, Result
-from worker_images.node import diagnose
+from worker_images.node.explain import diagnose
 
 FILE = Path(__file__).parent / "checklist.json"
 # Of a check in the requirements: it decides; it can pass on a broken system; it checks something
