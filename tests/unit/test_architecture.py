@@ -34,6 +34,22 @@ def test_node_code_needs_only_the_standard_library() -> None:
         assert external(path) <= ({"pytest"} if is_test else USERS), path
 
 
+def own_module(name: str) -> Path | None:
+    """Return the file of our module with this name, or of the module that has the name."""
+    path = ROOT / name.replace(".", "/")
+    found = (file.with_suffix(".py") for file in (path, path.parent))
+    return next((file for file in found if file.is_file()), None)
+
+
+def test_kit_has_every_module_that_its_modules_import() -> None:
+    """Without one the commands do not start on a node."""
+    parts = {path for pattern in kit.PARTS for path in ROOT.glob(pattern) if path.suffix == ".py"}
+    names = {name for path in parts for name in imported(path)}
+    wanted = {path for path in map(own_module, names) if path}
+    assert len(wanted) > 40
+    assert wanted - parts == set()
+
+
 def test_image_tests_need_only_pytest_and_testinfra() -> None:
     tests = set(ROOT.glob("tests/image/*.py"))
     assert len(tests) > 10
