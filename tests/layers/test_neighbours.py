@@ -11,7 +11,7 @@ from tests.layers.worker import Worker
 from tests.support.kubernetes import Kubectl
 from worker_images.harness.options import Seen, not_run
 from worker_images.model import results
-from worker_images.node.metrics import NO_GPU, ONE_GPU
+from worker_images.node.measure.metrics import NO_GPU, ONE_GPU
 from worker_images.node.node import Node
 
 CHECK = "tests/workload/test_several_gpus.py::test_pod_reaches_no_gpu_of_another_pod"

@@ -17,7 +17,7 @@ from worker_images.model.drivers.kernel import NO_DRIVER
 from worker_images.model.drivers.table import DRIVERS, Table
 from worker_images.node import node, place, spec, stand_in, trust
 from worker_images.node.command import PROBES_MOUNT
-from worker_images.node.metrics import NO_TORCH, ONE_GPU
+from worker_images.node.measure.metrics import NO_TORCH, ONE_GPU
 from worker_images.node.node import FRONTEND_MAJOR, Node
 from worker_images.node.place import Place, RunningContainer
 from worker_images.node.pod import kubectl, request

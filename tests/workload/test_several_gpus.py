@@ -10,7 +10,7 @@ from tests.workload.sandboxes import PROBES, Facts, Sandboxes, Seen, failure_tex
 from worker_images.harness.options import not_run
 from worker_images.node import cards, place
 from worker_images.node.command import PROBES_MOUNT
-from worker_images.node.metrics import ONE_GPU
+from worker_images.node.measure.metrics import ONE_GPU
 from worker_images.node.node import CONTROL, MEMORY, Device, Node
 from worker_images.node.place import CommandResult, RunningContainer
 

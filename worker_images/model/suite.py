@@ -8,7 +8,7 @@ from worker_images.files import files_digest, text_digest
 # The rooms of the node's commands. Without verify: it starts the checks, which do not use it.
 NODE = tuple(
     f"worker_images/node/{room}*.py"
-    for room in ("", "bundle/", "driver/", "explain/", "lint/", "lint/rules/", "pod/")
+    for room in ("", "bundle/", "driver/", "explain/", "lint/", "lint/rules/", "measure/", "pod/")
 )
 # Files of a layer's checks outside of its folder. Those of `workload` and `pod` travel with the GPU
 # kit.

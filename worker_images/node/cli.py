@@ -9,11 +9,12 @@ from pathlib import Path
 from worker_images import console
 from worker_images.errors import FailedTestsError
 from worker_images.model.oci.image import ImageError
-from worker_images.node import restores_command, starts_command, workload_commands
+from worker_images.node import workload_commands
 from worker_images.node.bundle import command as bundle_command
 from worker_images.node.command import Command
 from worker_images.node.explain import command as explain_command
 from worker_images.node.lint import command as lint_command
+from worker_images.node.measure import restores_command, starts_command
 from worker_images.node.verify import command as verify_command
 
 COMMANDS: tuple[Command, ...] = (

@@ -13,8 +13,9 @@ from worker_images.errors import EngineError
 from worker_images.files import PROBES
 from worker_images.model import seal
 from worker_images.model.results import ResultsError
-from worker_images.node import benchmark, metrics, node, place, proof, run_pytest, trust
+from worker_images.node import node, place, run_pytest, trust
 from worker_images.node.command import CHECK_FAILED, OK, USAGE, Command, Log
+from worker_images.node.measure import benchmark, metrics, proof
 from worker_images.node.place import PlaceError
 from worker_images.node.pod import options as pods
 from worker_images.node.pod import place as pod_place

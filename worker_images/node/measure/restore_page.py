@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from worker_images.node.restore_rows import PREFIX
+from worker_images.node.measure.restore_rows import PREFIX
 
 
 def reports(folder: Path) -> list[dict[str, Any]]:

@@ -13,9 +13,9 @@ from worker_images.node import session
 from worker_images.node.bundle import bundle
 from worker_images.node.checkpoint import FAST_COMPRESSION, NO_COMPRESSION
 from worker_images.node.command import PROBES_MOUNT, Log
-from worker_images.node.model_runs import ModelRuns, Setup
+from worker_images.node.measure.model_runs import ModelRuns, Setup
+from worker_images.node.measure.restore_rows import Report
 from worker_images.node.place import PlaceError
-from worker_images.node.restore_rows import Report
 from worker_images.node.session import Sandbox, Session
 from worker_images.node.spec import Container
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.node import page_cache
+from worker_images.node.measure import page_cache
 
 PAGES = 64
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from worker_images.model import results
 from worker_images.model.results import OUTCOMES, Check, Run
-from worker_images.node import restore_page
+from worker_images.node.measure import restore_page
 from worker_images.node.node import Node
 from worker_images.node.place import run_command
 

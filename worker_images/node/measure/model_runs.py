@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker_images.node import page_cache, session
+from worker_images.node import session
+from worker_images.node.measure import page_cache
+from worker_images.node.measure.restore_rows import Report
 from worker_images.node.node import Node
 from worker_images.node.place import Place, PlaceError, run_command
-from worker_images.node.restore_rows import Report
 from worker_images.node.session import Sandbox, Session
 
 # After so many tokens the model begins again; CYCLE of the probe.

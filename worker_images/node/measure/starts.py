@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from worker_images.node import page_cache
+from worker_images.node.measure import page_cache
 from worker_images.node.place import CommandResult, PlaceError
 
 WARM, COLD = "warm", "cold"

@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from worker_images.node import start_sides, starts
 from worker_images.node.bundle import bundle
 from worker_images.node.command import PROBES_MOUNT
-from worker_images.node.metrics import METRICS, Measurement
+from worker_images.node.measure import start_sides, starts
+from worker_images.node.measure.metrics import METRICS, Measurement
+from worker_images.node.measure.start_options import DEFAULT
+from worker_images.node.measure.start_sides import NODE
+from worker_images.node.measure.starts import COLD, WARM
 from worker_images.node.node import Node
 from worker_images.node.place import (
     CommandResult,
@@ -21,9 +24,6 @@ from worker_images.node.place import (
 )
 from worker_images.node.runsc import run_sandbox
 from worker_images.node.spec import Container
-from worker_images.node.start_options import DEFAULT
-from worker_images.node.start_sides import NODE
-from worker_images.node.starts import COLD, WARM
 
 DRIVER_ROUNDS, TORCH_ROUNDS, NCCL_ROUNDS = 5, 2, 2
 # Rounds are added until the processor was at full speed in so many of them, on either side.

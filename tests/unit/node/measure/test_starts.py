@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.node import page_cache, starts
+from worker_images.node.measure import page_cache, starts
+from worker_images.node.measure.starts import COLD, WARM, Case
 from worker_images.node.place import CommandResult, PlaceError
-from worker_images.node.starts import COLD, WARM, Case
 
 Logged = list[str]
 

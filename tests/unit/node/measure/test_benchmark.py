@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from worker_images.node import benchmark, metrics, page_cache, start_sides, starts
-from worker_images.node.metrics import METRICS, Measurement
+from worker_images.node.measure import benchmark, metrics, page_cache, start_sides, starts
+from worker_images.node.measure.metrics import METRICS, Measurement
+from worker_images.node.measure.starts import COLD, WARM, Case
 from worker_images.node.node import Node
 from worker_images.node.place import Chroot, CommandResult, Host, PlaceError
-from worker_images.node.starts import COLD, WARM, Case
 
 Measure = Callable[[], list[Measurement]]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from worker_images.files import ROOT
-from worker_images.node import metrics, proof, restore_rows
 from worker_images.node.cli import main
-from worker_images.node.metrics import METRICS, Measurement
+from worker_images.node.measure import metrics, proof, restore_rows
+from worker_images.node.measure.metrics import METRICS, Measurement
 
 
 def results(folder: Path) -> Path:

@@ -11,11 +11,11 @@ import pytest
 from tests.support import fake_runsc
 from tests.support.fake_runsc import FakePlace
 from worker_images.files import ROOT
-from worker_images.node import page_cache, restore_rows, restores
 from worker_images.node.cli import main
-from worker_images.node.model_runs import Setup
+from worker_images.node.measure import page_cache, restore_rows, restores
+from worker_images.node.measure.model_runs import Setup
+from worker_images.node.measure.restore_rows import Report
 from worker_images.node.node import Node
-from worker_images.node.restore_rows import Report
 
 ALL = {
     *("start_node_warm", "start_node_cold", "start_sandbox_warm", "start_sandbox_cold"),

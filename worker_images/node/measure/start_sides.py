@@ -8,12 +8,12 @@ from pathlib import Path
 
 from worker_images.node.bundle import bundle
 from worker_images.node.command import PROBES_MOUNT
+from worker_images.node.measure.start_options import DEFAULT, OPTIONS, Option
+from worker_images.node.measure.starts import COLD, WARM, Case, Side
 from worker_images.node.node import Node
 from worker_images.node.place import CommandResult, Place, PlaceError, run, run_command
 from worker_images.node.runsc import run_sandbox
 from worker_images.node.spec import Container
-from worker_images.node.start_options import DEFAULT, OPTIONS, Option
-from worker_images.node.starts import COLD, WARM, Case, Side
 
 NODE, IN_ROOT = "node", "node, in root"
 PROGRAMS = ("true", "read", "cuda", "torch", "transformers")

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from worker_images.files import ROOT
-from worker_images.node import start_sides
+from worker_images.node.measure import start_sides
+from worker_images.node.measure.start_options import DEFAULT, OPTIONS, Option, chosen
+from worker_images.node.measure.start_sides import Bench
+from worker_images.node.measure.starts import COLD, WARM
 from worker_images.node.node import Node
 from worker_images.node.place import Chroot, CommandResult, PlaceError
-from worker_images.node.start_options import DEFAULT, OPTIONS, Option, chosen
-from worker_images.node.start_sides import Bench
-from worker_images.node.starts import COLD, WARM
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ import tempfile
 from pathlib import Path
 
 from worker_images.files import PROBES
-from worker_images.node import node, place, start_sides, starts, trust
+from worker_images.node import node, place, trust
 from worker_images.node.command import OK, Command, Log
+from worker_images.node.measure import start_sides, starts
+from worker_images.node.measure.start_options import OPTIONS
+from worker_images.node.measure.start_sides import PROGRAMS
+from worker_images.node.measure.starts import COLD, WARM
 from worker_images.node.place import PlaceError
-from worker_images.node.start_options import OPTIONS
-from worker_images.node.start_sides import PROGRAMS
-from worker_images.node.starts import COLD, WARM
 from worker_images.node.unpack import open_root
 
 ROUNDS, SECONDS = 3, 420.0

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from worker_images.errors import UsageError
 from worker_images.files import PROBES
-from worker_images.node import node, page_cache, place, proof, restore_rows, restores, trust
+from worker_images.node import node, place, trust
 from worker_images.node.command import CHECK_FAILED, OK, PROBES_MOUNT, Command, Log
-from worker_images.node.model_runs import Setup
+from worker_images.node.measure import page_cache, proof, restore_rows, restores
+from worker_images.node.measure.model_runs import Setup
+from worker_images.node.measure.restore_rows import Report
 from worker_images.node.node import Node
-from worker_images.node.restore_rows import Report
 from worker_images.node.spec import CHECKPOINT
 from worker_images.node.unpack import open_root
 
