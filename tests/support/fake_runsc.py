@@ -36,7 +36,19 @@ with (here / "calls").open("a") as calls:
 if (here / call).exists():
     sys.exit((here / call).read_text())
 pid, stop = here / (name + ".pid"), here / (name + ".stop")
-image = next((Path(word[13:]) for word in words if word.startswith("--image-path=")), None)
+values = dict(word.partition("=")[::2] for word in words)
+image = Path(values["--image-path"]) if "--image-path" in values else None
+if call == "restore" and "--debug-log" in values:
+    now = time.time_ns()
+    events = [
+        "mid Restore = cm.Restore RPC",
+        "end Restore/PagesFileLoader/async page loading",
+        "mid Restore/postRestore = post restore done",
+    ]
+    with Path(values["--debug-log"], name + ".boot").open("w") as log:
+        print("Timer for Restore: Ended.", file=log)
+        for event in events:
+            print("D1 timing.go:873] Timer for Restore: time", now, "07:05", event, file=log)
 if call in ("run", "restore"):
     pid.write_text(str(os.getpid()))
     model.serve(int((image / "number").read_text()) if image else 0, stop)
@@ -47,6 +59,7 @@ if call == "checkpoint":
     while not stop.read_text():
         time.sleep(0.01)
     stop.replace(image / "number")
+    (image / "pages.img").write_bytes(bytes(1 << 20))
 elif Path("/proc", str(number)).exists():
     os.kill(number, signal.SIGKILL)
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.workload.sandboxes import Edit, Sandboxes
-from worker_images.node import session
+from worker_images.node import runsc, session
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.place import CommandResult
 from worker_images.node.session import Sandbox, Session
@@ -39,9 +39,9 @@ class Checkpoints:
     @contextmanager
     def opened(self, bundle: Path, *flags: str) -> Iterator["Saved"]:
         """Open a session with runsc's debug log; its checkpoints are below the bundle."""
-        log = f"--debug-log={self.sandboxes.place.host}{bundle.resolve()}/log/"
-        own = (*self.sandboxes.flags, "--debug", log, *flags)
-        with session.opened(self.sandboxes.place, bundle, own) as found:
+        place = self.sandboxes.place
+        own = (*self.sandboxes.flags, *runsc.debug_flags(place, bundle), *flags)
+        with session.opened(place, bundle, own) as found:
             yield Saved(found, bundle, self.program)
 
 

@@ -6,10 +6,11 @@ import hashlib
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.workload.sandboxes import Sandboxes, Seen, Wiring, failure_text, run_unprivileged
+from tests.workload.sandboxes import Edit, Sandboxes, Seen, Wiring, failure_text, run_unprivileged
 from worker_images.model.drivers.table import Table
 from worker_images.node import selection
 from worker_images.node.cards import Card
@@ -94,7 +95,7 @@ def test_made_device_node_opens_only_gpus_of_the_specification(
 def test_device_node_of_the_image_opens_no_gpu(
     image_sandboxes: Sandboxes, image_root: Path, wiring: Wiring, seen: Seen
 ) -> None:
-    """With an overlay runsc mounts the image's root without devices; the control has no overlay."""
+    """Neither with an overlay nor in a read-only root; the control has neither of both."""
     first, *others = image_sandboxes.node.gpus
     other = others[0].minor if others else first.minor + 1
     number = f"minor:{first.minor}"
@@ -104,19 +105,42 @@ def test_device_node_of_the_image_opens_no_gpu(
     os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(FRONTEND_MAJOR, other))
     try:
         refused = make_node(image_sandboxes, other, number)
+        closed = make_node(image_sandboxes, other, number, edit=make_read_only)
         control = make_node(image_sandboxes, other, number, "--overlay2=none")
     finally:
         node.unlink()
     seen(f"{refused.errors}; without an overlay: {control.errors or 'opened'}")
     assert os.strerror(errno.EACCES) in refused.errors
+    assert os.strerror(errno.EACCES) in closed.errors
     assert os.strerror(errno.EACCES) not in control.errors
     assert opened(control, wiring) or not others
 
 
-def make_node(sandboxes: Sandboxes, minor: int, gpus: str, *flags: str) -> SandboxResult:
+def test_read_only_root_is_not_writable(image_sandboxes: Sandboxes) -> None:
+    """bundle --read-only: programs write to /tmp and /dev/shm only, and find the driver."""
+    script = (
+        f"for each in /tmp /dev/shm / /usr; do touch $each/new && echo $each; done; ls {LIBRARIES}"
+    )
+    found = image_sandboxes("/bin/sh", "-c", script, edit=make_read_only)
+    control = image_sandboxes("/bin/sh", "-c", script)
+    written = [line for line in found.output.splitlines() if line.startswith("/")]
+    assert written == ["/tmp", "/dev/shm"], failure_text(found)  # noqa: S108 - in the sandbox
+    assert found.errors.count(os.strerror(errno.EROFS)) == 2
+    assert "libcuda.so.1" in found.output.split()
+    assert {"/", "/usr"} <= {*control.output.splitlines()}
+
+
+def make_read_only(specification: dict[str, Any]) -> None:
+    """Change a specification as bundle --read-only does."""
+    specification["root"]["readonly"] = True
+
+
+def make_node(
+    sandboxes: Sandboxes, minor: int, gpus: str, *flags: str, edit: Edit | None = None
+) -> SandboxResult:
     """Make a GPU's device node in a sandbox, and open it."""
     script = f"mknod /tmp/node c {FRONTEND_MAJOR} {minor} && exec 3<>/tmp/node"
-    return sandboxes("/bin/sh", "-c", script, gpus=gpus, flags=flags)
+    return sandboxes("/bin/sh", "-c", script, gpus=gpus, flags=flags, edit=edit)
 
 
 def opened(found: SandboxResult, wiring: Wiring) -> bool:

@@ -59,9 +59,14 @@ def command(
     place: Place, bundle: Path, more: Sequence[str] = (), *, debug: bool = True
 ) -> list[str]:
     """Return runsc with its flags; its state and its debug log are in the bundle's folder."""
-    folder = f"{place.host}{bundle.resolve()}"
-    log = ["--debug", f"--debug-log={folder}/log/"] if debug else []
-    return [place.runsc, f"--root={folder}/state", *log, *FLAGS, *place.flags, *more]
+    state = f"--root={place.host}{bundle.resolve()}/state"
+    log = debug_flags(place, bundle) if debug else ()
+    return [place.runsc, state, *log, *FLAGS, *place.flags, *more]
+
+
+def debug_flags(place: Place, bundle: Path) -> tuple[str, ...]:
+    """Return the flags with which runsc writes its debug logs into the bundle's folder."""
+    return ("--debug", f"--debug-log={place.host}{bundle.resolve()}/log/")
 
 
 def give(bundle: Path, user: int) -> None:

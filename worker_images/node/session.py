@@ -107,6 +107,10 @@ class Session:
         command = ["run", f"--bundle={self._seen(self._bundle)}"]
         return self._call(command, output=output)
 
+    def restore_with_log(self, image: Path, options: Sequence[str] = ()) -> Sandbox:
+        """Restore a checkpoint with runsc's debug log."""
+        return self.restore(image, options, flags=runsc.debug_flags(self._place, self._bundle))
+
     def restore(
         self,
         image: Path,
@@ -144,7 +148,7 @@ class Session:
             place.run(self._place, delete, runsc.DELETE_SECONDS)
 
     def log(self) -> str:
-        """Return runsc's debug logs, which exist with the flag --debug."""
+        """Return runsc's debug logs, which exist with the flags of runsc.debug_flags."""
         logs = sorted(self._bundle.glob("log/*"))
         return "".join(path.read_text(errors="replace") for path in logs if path.is_file())
 

@@ -31,7 +31,8 @@ class Container:
     `rootfs` is the path of the unpacked root as runsc sees it; sources of mounts are paths of the
     node. `gpus` is what selection.selected takes. `network` is none, host, or the path of a network
     namespace. `capabilities` are NVIDIA's names for parts of the driver. `checkpoint` is the path
-    of gpu-checkpoint as runsc sees it, for containers that will be saved.
+    of gpu-checkpoint as runsc sees it, for containers that will be saved. A `read_only` root has no
+    overlay, so that runsc finds files faster.
     """
 
     rootfs: Path
@@ -43,6 +44,7 @@ class Container:
     limits: Limits = field(default_factory=Limits)
     capabilities: tuple[str, ...] = DEFAULT
     checkpoint: Path | None = None
+    read_only: bool = False
 
 
 def select(node: Node, gpus: str) -> tuple[Gpu, ...]:
@@ -105,7 +107,7 @@ def specification(node: Node, container: Container, bundle: Path, host: str = ""
             "noNewPrivileges": True,
             "rlimits": container.limits.rlimits,
         },
-        "root": {"path": rootfs, "readonly": False},
+        "root": {"path": rootfs, "readonly": container.read_only},
         "hostname": "sandbox",
         "mounts": _mounts(node, container, bundle, host),
         "linux": {

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker_images.node import session
-from worker_images.node.measure import page_cache
+from worker_images.node.checkpoint import FAST_COMPRESSION, NO_COMPRESSION
+from worker_images.node.measure import page_cache, restore_timeline
 from worker_images.node.measure.restore_rows import Report
 from worker_images.node.node import Node
 from worker_images.node.place import Place, PlaceError, run_command
@@ -20,6 +21,10 @@ TOKENS = 32
 SAVE_MODEL_SECONDS, START_SECONDS, STEP_SECONDS, COMPRESS_SECONDS = 240.0, 180.0, 90.0, 180.0
 # The model prints one token after another; without one for so long it stands still.
 STILL_SECONDS = 1.0
+# Memory in a checkpoint without compression.
+MEMORY_FILE = "pages.img"
+# runsc has written its timeline when so many tokens have come.
+MOST_TOKENS = 1000
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,9 @@ class ModelRuns:
         """Take the memory off the GPU and put it back, without a sandbox."""
         if not self._setup.on_node:
             return
-        command = [*self._setup.on_node, "--toggle", "--pid", str(program.call.pid)]
+        tool, process = self._setup.on_node, ("--pid", str(program.call.pid))
+        self._report.add("node_state", _timed([*tool, "--get-state", *process]))
+        command = [*tool, "--toggle", *process]
         self._report.add("node_off", _timed(command))
         with contextlib.suppress(PlaceError):
             while program.line(STILL_SECONDS):
@@ -126,21 +133,25 @@ class ModelRuns:
         if line != expected:
             raise PlaceError(f"the model printed {line!r} instead of {expected!r}")
 
-    def save(self, sandbox: Sandbox, image: Path, compression: str) -> int:
-        """Save a sandbox, which ends, in a new folder; return the number of its last token."""
-        name = compression.partition("-")[0]
+    def save(
+        self, sandbox: Sandbox, image: Path, kind: str = "none", options: Sequence[str] = ()
+    ) -> int:
+        """Save a sandbox, which ends, in a new folder; return the number of its last token.
+
+        `kind` is none, flate or zeros, as in the names of the figures.
+        """
+        compression = FAST_COMPRESSION if kind == "flate" else NO_COMPRESSION
         shutil.rmtree(image, ignore_errors=True)
         begun = time.monotonic()
-        found = self._boxes.save(
-            sandbox, image, self._setup.program, compression=compression, seconds=COMPRESS_SECONDS
-        )
+        program = self._setup.program
+        found = self._boxes.save(sandbox, image, program, options, compression, COMPRESS_SECONDS)
         elapsed = time.monotonic() - begun
         if found.status:
             raise PlaceError(f"the checkpoint failed: {found.errors.strip()[-2000:]}")
         sandbox.lines.rest()
         self._boxes.end(sandbox)
-        self._report.add(f"save_{name}", elapsed)
-        self._report.add(f"size_{name}", sum(each.stat().st_size for each in image.iterdir()) / 1e9)
+        self._report.add(f"save_{kind}", elapsed)
+        self._report.add(f"size_{kind}", sum(each.stat().st_size for each in image.iterdir()) / 1e9)
         return int(sandbox.lines.received[-1].split()[0])
 
     def restore(self, image: Path, last: int, key: str, options: Sequence[str] = ()) -> Sandbox:
@@ -150,6 +161,29 @@ class ModelRuns:
         self._report.add(key, seconds)
         self.check(line, last + 1)
         return sandbox
+
+    def restore_with_log(self, image: Path, last: int, options: Sequence[str]) -> None:
+        """Restore with runsc's debug log, add where its time goes, and end the sandbox."""
+        sandbox = self._boxes.restore_with_log(image, options)
+        begun = time.time() - (time.monotonic() - sandbox.begun)
+        line, seconds = sandbox.first_line(STEP_SECONDS)
+        self.check(line, last + 1)
+        for _ in range(MOST_TOKENS):
+            if restore_timeline.ENDED in self._boxes.log():
+                break
+            sandbox.line(STEP_SECONDS)
+        self._boxes.end(sandbox)
+        for key, value in restore_timeline.read(self._boxes.log(), begun).items():
+            self._report.add(key, value)
+        self._report.add("at_token", seconds)
+
+    def read(self, image: Path) -> None:
+        """Add how fast this machine reads a checkpoint, without and with its page cache."""
+        file = image / MEMORY_FILE
+        for key, direct in (("read_cold", False), ("read_direct", True)):
+            self.prepare("cold")
+            rate = file.stat().st_size / 1e9 / page_cache.read_seconds(file, direct=direct)
+            self._report.add(key, rate)
 
     def restore_at_once(self, image: Path, last: int, count: int, options: Sequence[str]) -> None:
         """Restore several sandboxes at the same moment, and end them."""

@@ -5,13 +5,12 @@ leaves the others alone.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from worker_images.node import session
 from worker_images.node.bundle import bundle
-from worker_images.node.checkpoint import FAST_COMPRESSION, NO_COMPRESSION
 from worker_images.node.command import PROBES_MOUNT, Log
 from worker_images.node.measure.model_runs import ModelRuns, Setup
 from worker_images.node.measure.restore_rows import Report
@@ -22,6 +21,7 @@ from worker_images.node.spec import Container
 MODEL_MOUNT = "/model"
 COLD_ROUNDS = 2
 BACKGROUND = ("--background",)
+WITHOUT_ZEROS = ("--exclude-committed-zero-pages",)
 Part = tuple[str, Callable[[], None]]
 
 
@@ -47,9 +47,12 @@ class Measurement:
         yield "start on the node, page cache warm", first
         yield "start in the sandbox, page cache warm", self._start
         yield f"{setup.rounds} checkpoints and restores in a row", self._in_a_row
+        yield "where the time of a restore goes", self._timeline
         if setup.at_once:
             yield f"{setup.at_once} restores at once", self._at_once
         yield "restores, page cache cold", self._cold_restores
+        yield "reads of a checkpoint", self._read
+        yield "checkpoint without pages of zeros", self._without_zeros
         if setup.compression:
             yield "checkpoint with compression", self._compressed
         yield "end of the sandbox", self._end_sandbox
@@ -92,12 +95,12 @@ class Measurement:
         self._sandbox = None
         self._boxes.close()
 
-    def _save(self, image: Path, compression: str) -> int:
+    def _save(self, image: Path, kind: str = "none", options: Sequence[str] = ()) -> int:
         """Save the running sandbox."""
         if not self._sandbox:
             raise PlaceError("no sandbox is running, because an earlier part failed")
         sandbox, self._sandbox = self._sandbox, None
-        return self._runs.save(sandbox, image, compression)
+        return self._runs.save(sandbox, image, kind, options)
 
     def _saved(self) -> int:
         """The number of the last token in the checkpoint that was restored."""
@@ -108,7 +111,7 @@ class Measurement:
     def _in_a_row(self) -> None:
         """Save and restore again and again, every other time with --background."""
         for turn in range(self._setup.rounds):
-            last = self._save(self._image, NO_COMPRESSION)
+            last = self._save(self._image)
             name, options = ("", ()) if turn % 2 else ("background_", BACKGROUND)
             key = f"restore_{name}warm"
             self._sandbox = self._runs.restore(self._image, last, key, options)
@@ -121,17 +124,31 @@ class Measurement:
         self._runs.restore_at_once(self._image, self._saved(), count, BACKGROUND)
 
     def _cold_restores(self) -> None:
-        """Restore the last checkpoint with and without --background, in turns."""
+        """Restore the last checkpoint in each way, in turns."""
+        ways = {"background_": BACKGROUND, "direct_": (*BACKGROUND, "--direct"), "": ()}
         for _ in range(COLD_ROUNDS):
-            for name, options in (("background_", BACKGROUND), ("", ())):
+            for name, options in ways.items():
                 self._runs.prepare("cold")
                 key = f"restore_{name}cold"
                 sandbox = self._runs.restore(self._image, self._saved(), key, options)
                 self._boxes.end(sandbox)
 
+    def _timeline(self) -> None:
+        self._runs.restore_with_log(self._image, self._saved(), BACKGROUND)
+
+    def _read(self) -> None:
+        if self._saved():
+            self._runs.read(self._image)
+
+    def _without_zeros(self) -> None:
+        """Save without pages of zeros; the restored sandbox goes on."""
+        image = self._setup.folder / "checkpoint-zeros"
+        last = self._save(image, "zeros", WITHOUT_ZEROS)
+        self._sandbox = self._runs.restore(image, last, "restore_zeros_warm", BACKGROUND)
+
     def _compressed(self) -> None:
         image = self._setup.folder / "checkpoint-flate"
-        last = self._save(image, FAST_COMPRESSION)
+        last = self._save(image, "flate")
         for cache in ("warm", "cold"):
             self._runs.prepare(cache)
             self._boxes.end(self._runs.restore(image, last, f"restore_flate_{cache}"))

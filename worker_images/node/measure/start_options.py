@@ -9,8 +9,17 @@ from worker_images.node.place import PlaceError
 
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage")
 EXCLUSIVE, MANY_DENTRIES = "--file-access-mounts=exclusive", "--dcache=8000"
-# malloc extends the heap in these steps, and returns memory only above this limit.
-MALLOC = {"MALLOC_TOP_PAD_": str(64 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+# glibc's malloc asks for huge pages, extends the heap in steps of 64 MiB, and returns memory, or
+# maps it separately, only from 256 MiB on.
+TUNABLES = {
+    "hugetlb": 1,
+    "top_pad": 64 << 20,
+    "trim_threshold": 256 << 20,
+    "mmap_threshold": 256 << 20,
+}
+MALLOC = {
+    "GLIBC_TUNABLES": ":".join(f"glibc.malloc.{name}={value}" for name, value in TUNABLES.items())
+}
 # With advise runsc uses huge pages only if the kernel does not compact memory for them.
 SETTINGS = {HUGE_PAGES / "shmem_enabled": "advise", HUGE_PAGES / "defrag": "defer"}
 
@@ -19,14 +28,16 @@ SETTINGS = {HUGE_PAGES / "shmem_enabled": "advise", HUGE_PAGES / "defrag": "defe
 class Option:
     """One way to start a sandbox.
 
-    `mounts` are read-only mounts of the folders of Python's modules. `settings` are those of the
-    machine, by file, while the sandbox runs.
+    `mounts` are read-only mounts of the folders of Python's modules. With `read_only` the root is
+    read-only, and has no overlay. `settings` are those of the machine, by file, while the sandbox
+    runs.
     """
 
     name: str
     flags: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     mounts: bool = False
+    read_only: bool = False
     settings: Mapping[Path, str] = field(default_factory=dict)
 
     @contextlib.contextmanager
@@ -53,7 +64,7 @@ OPTIONS = {
     for option in (
         Option("malloc", environment=MALLOC),
         Option("huge-pages", settings=SETTINGS),
-        Option("no-overlay", ("--overlay2=none",)),
+        Option("read-only", read_only=True),
         Option("mounts", (EXCLUSIVE,), mounts=True),
         Option("dcache", (MANY_DENTRIES,)),
         Option("exclusive", (EXCLUSIVE,)),
@@ -61,9 +72,9 @@ OPTIONS = {
         Option("ptrace", ("--platform=ptrace",)),
         Option(
             "all",
-            (EXCLUSIVE, MANY_DENTRIES),
+            (MANY_DENTRIES,),
             MALLOC,
-            mounts=True,
+            read_only=True,
             settings=SETTINGS,
         ),
     )

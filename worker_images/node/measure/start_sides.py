@@ -18,7 +18,7 @@ from worker_images.node.spec import Container
 NODE, IN_ROOT = "node", "node, in root"
 PROGRAMS = ("true", "read", "cuda", "torch", "transformers")
 # Each option for one program; for the others only all together.
-SINGLE = ("malloc", "huge-pages", "no-overlay", "mounts", "dcache")
+SINGLE = ("malloc", "huge-pages", "read-only", "mounts", "dcache")
 FILES = "files.json"
 # The user's root as the sandbox has it, on the machine's own kernel: the file system that differs
 # from the node's own then has a figure of its own.
@@ -73,6 +73,7 @@ class Bench:
             option.environment,
             ((self.probes, PROBES_MOUNT), *((Path(each), each) for each in modules)),
             "all" if self.node.driver else "none",
+            read_only=option.read_only,
         )
         bundle.write(self.node, container, path, self.place.host)
         flags = (*option.flags, *(() if self.node.driver else ("--nvproxy=false",)))
@@ -116,7 +117,7 @@ def opened(bench: Bench, program: str) -> tuple[Path, ...]:
 def case(bench: Bench, program: str, cache: str, options: Sequence[str]) -> Case:
     """Return a program with its sides, and `options` for its sandboxes; raises PlaceError."""
     if program == "true":
-        return Case(program, cache, {DEFAULT.name: bench.sandbox(DEFAULT)})
+        return Case(program, cache, {DEFAULT.name: bench.sandbox(DEFAULT)}, needed=(DEFAULT.name,))
     words: tuple[str, ...] = (program,)
     files = opened(bench, "torch" if program == "read" else program)
     if program == "read":
@@ -128,7 +129,7 @@ def case(bench: Bench, program: str, cache: str, options: Sequence[str]) -> Case
     for option in (DEFAULT, *(OPTIONS[name] for name in options)):
         probe = f"{PROBES_MOUNT}/start.py"
         sides[option.name] = bench.sandbox(option, bench.python, probe, *words)
-    return Case(program, cache, sides, files)
+    return Case(program, cache, sides, files, needed=(NODE, DEFAULT.name))
 
 
 def options_of(program: str, cache: str) -> tuple[str, ...]:

@@ -30,6 +30,16 @@ def run(folder: Path, *more: str) -> int:
     return main(["bundle", *paths, *more, "--", "true"], ROOT)
 
 
+@pytest.mark.parametrize("options", [(), ("--read-only",)])
+def test_root_is_read_only_with_that_option_alone(
+    options: tuple[str, ...], gpu: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "read", lambda: gpu)
+    assert run(tmp_path, "--gpus", "none", *options) == 0
+    config = json.loads((tmp_path / "bundle/config.json").read_text())
+    assert config["root"]["readonly"] is bool(options)
+
+
 @pytest.fixture
 def known(gpu: Node, monkeypatch: pytest.MonkeyPatch) -> Node:
     """This machine, faked with two GPUs that the driver lists in another order."""

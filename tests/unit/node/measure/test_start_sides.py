@@ -45,11 +45,20 @@ def test_modules_are_folders_without_those_inside(bench: Bench) -> None:
 def test_import_has_the_node_and_its_own_root_as_references(bench: Bench) -> None:
     found = start_sides.case(bench, "torch", WARM, ("malloc", "mounts"))
     assert list(found.sides) == ["node", "node, in root", "sandbox", "malloc", "mounts"]
+    assert found.needed == ("node", "sandbox")
     assert found.files == (Path("/opt/lib/torch.so"),)
     specification = config(bench, "mounts-python3-start.py-torch")
     assert '"destination": "/opt/lib"' in json.dumps(specification)
     assert '"/srv"' not in json.dumps(config(bench, "sandbox-python3-start.py-torch"))
-    assert "MALLOC_TOP_PAD_=67108864" in json.dumps(config(bench, "malloc-python3-start.py-torch"))
+    malloc = json.dumps(config(bench, "malloc-python3-start.py-torch"))
+    assert "GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.top_pad=67108864:" in malloc
+
+
+def test_only_the_option_read_only_makes_the_root_read_only(bench: Bench) -> None:
+    start_sides.case(bench, "torch", WARM, ("read-only", "malloc"))
+    for name, read_only in (("read-only", True), ("malloc", False)):
+        found = config(bench, f"{name}-python3-start.py-torch")
+        assert found["root"] == {"path": str(bench.place.clean_root), "readonly": read_only}
 
 
 def test_files_are_read_that_the_import_opened(bench: Bench) -> None:

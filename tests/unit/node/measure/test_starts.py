@@ -56,9 +56,11 @@ def test_case_that_fails_in_a_round_is_not_run(monkeypatch: pytest.MonkeyPatch) 
     assert [(each.case.name, each.count) for each in found] == [("read", 2)]
 
 
-def test_program_that_starts_nowhere_is_an_error() -> None:
-    with pytest.raises(PlaceError, match="torch starts on no side"):
-        starts.measure([Case("torch", WARM, {"node": broken})], 1, 100.0, lambda _: None)
+def test_side_that_the_case_needs_must_start() -> None:
+    """Without a sandbox there is nothing to compare with the node."""
+    case = Case("torch", WARM, {"node": side([], "n"), "sandbox": broken}, needed=("sandbox",))
+    with pytest.raises(PlaceError, match="torch, sandbox: too many open files"):
+        starts.measure([case], 1, 100.0, lambda _: None)
 
 
 def test_no_round_begins_after_the_limit() -> None:
