@@ -99,7 +99,7 @@ def _add_tests(parser: argparse.ArgumentParser) -> None:
 
 def _add_signing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--key", type=Path, metavar="FILE", help="sign with this key; password: COSIGN_PASSWORD"
+        "--key", type=Path, metavar="FILE", help="sign with this key; its password: COSIGN_PASSWORD"
     )
     parser.add_argument(
         "--keyless", action="store_true", help="sign as the identity of the hosted workflow"
@@ -115,7 +115,8 @@ def _add_signing(parser: argparse.ArgumentParser) -> None:
         "--issuer",
         default="",
         metavar="URI",
-        help="with --keyless: such as https://token.actions.githubusercontent.com",
+        help="with --keyless: who issued the identity, such as"
+        " https://token.actions.githubusercontent.com",
     )
     parser.add_argument(
         "--builder-id",
@@ -126,7 +127,7 @@ def _add_signing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-dirty",
         action="store_true",
-        help="allow changes that are not committed; the floating tag then stays",
+        help="allow changes that are not committed; the tag VARIANT then stays",
     )
     parser.add_argument(
         "--keep-floating", action="store_true", help="set only the tag VERSION-VARIANT"

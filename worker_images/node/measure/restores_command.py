@@ -49,7 +49,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FOLDER",
-        help="the folder for restores-MODEL.json, which is complete after each figure",
+        help="the folder for restores-MODEL.json, which is written again after each figure",
     )
     _add_counts(parser)
     parser.add_argument(
@@ -58,13 +58,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--python",
         default=shutil.which("python3"),
-        help="the user's python, which has torch and transformers",
+        help="the user's python, which has torch and transformers; default: python3 on PATH",
     )
     parser.add_argument(
         "--scratch",
         type=Path,
         metavar="FOLDER",
-        help="a folder on a disk for the model and its checkpoints, with 5 to 45 GB free",
+        help="a folder on a disk for the model and its checkpoints, with 5 to 45 GB free; default:"
+        " the system's folder for temporary files",
     )
     trust.add_argument(parser)
     trust.add_project(parser)
@@ -90,14 +91,15 @@ def _add_counts(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=2,
         metavar="N",
-        help="starts on each side with a warm, and with a cold page cache; default: 2",
+        help="starts on the node and in a sandbox, each with the page cache warm and cold;"
+        " default: 2",
     )
     parser.add_argument(
         "--seconds",
         type=int,
         default=540,
         metavar="N",
-        help="begin no further part after so long; default: 540",
+        help="begin no further part after so many seconds; default: 540",
     )
 
 

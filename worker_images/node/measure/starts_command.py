@@ -19,24 +19,38 @@ ROUNDS, SECONDS = 3, 420.0
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--image", type=Path, required=True, help="an image archive or its root")
     parser.add_argument(
-        "--python", default=shutil.which("python3"), help="the user's python, with torch"
+        "--image", type=Path, required=True, help="an image archive or its unpacked root"
+    )
+    parser.add_argument(
+        "--python",
+        default=shutil.which("python3"),
+        help="the user's python, which has torch; default: python3 on PATH",
     )
     for name, choices, text in (
-        ("--program", PROGRAMS, "the programs to start; default: all"),
+        (
+            "--program",
+            PROGRAMS,
+            "the programs to start; read reads the files of torch; default: all",
+        ),
         ("--cache", (WARM, COLD), "the state of the page cache; default: both"),
-        ("--option", tuple(OPTIONS), "what to change in a sandbox; default: depends on program"),
+        (
+            "--option",
+            tuple(OPTIONS),
+            "what to change in a sandbox; default: depends on the program",
+        ),
     ):
         parser.add_argument(name, action="append", choices=choices, help=f"{text}; may be repeated")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default: {ROUNDS}")
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help=f"starts on each side; default: {ROUNDS}"
+    )
     parser.add_argument(
         "--seconds",
         type=float,
         default=SECONDS,
         help=f"begin no round that would end later; default: {SECONDS:g}",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all values")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all values as JSON")
     trust.add_argument(parser)
     trust.add_project(parser)
 

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--python",
         default=shutil.which("python3"),
-        help="the user's python; some rows need torch in it",
+        help="the user's python; some rows need torch in it; default: python3 on PATH",
     )
     _add_results(parser)
     trust.add_argument(parser)
@@ -54,7 +54,7 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="PATH",
         help="take the results of tests that ran before from image.xml, pod.xml and workload.xml:"
-        " one of these files, or a folder with them; they select their rows; may be repeated",
+        " one of these files, or a folder with them; this selects their rows; may be repeated",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
     parser.add_argument(
