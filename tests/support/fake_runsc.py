@@ -44,9 +44,9 @@ if call == "restore" and "--debug-log" in values:
         "mid Restore = cm.Restore RPC",
         "end Restore/PagesFileLoader/async page loading",
         "mid Restore/postRestore = post restore done",
+        "end Restore",
     ]
     with Path(values["--debug-log"], name + ".boot").open("w") as log:
-        print("Timer for Restore: Ended.", file=log)
         for event in events:
             print("D1 timing.go:873] Timer for Restore: time", now, "07:05", event, file=log)
 if call in ("run", "restore"):

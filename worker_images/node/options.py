@@ -1,6 +1,7 @@
 """The options that several commands have, and the types of their values."""
 
 import argparse
+import shutil
 from pathlib import Path
 
 
@@ -23,4 +24,13 @@ def add_host(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="FOLDER",
         help="the path of the node's root as runsc sees it, if runsc runs in a container",
+    )
+
+
+def add_python(parser: argparse.ArgumentParser, needs: str) -> None:
+    """Add the option for the user's python; `needs` says which modules it has."""
+    parser.add_argument(
+        "--python",
+        default=shutil.which("python3"),
+        help=f"the user's python{needs}; default: python3 on PATH",
     )

@@ -16,6 +16,7 @@ from worker_images.model.results import ResultsError
 from worker_images.node import node, place, run_pytest, trust
 from worker_images.node.command import CHECK_FAILED, OK, USAGE, Command, Log
 from worker_images.node.measure import benchmark, metrics, proof
+from worker_images.node.options import add_python
 from worker_images.node.place import PlaceError
 from worker_images.node.pod import options as pods
 from worker_images.node.pod import place as pod_place
@@ -40,11 +41,7 @@ def _add_workload_arguments(parser: argparse.ArgumentParser) -> None:
         " of this machine that has the machine's root",
     )
     pods.add_arguments(parser)
-    parser.add_argument(
-        "--python",
-        default=shutil.which("python3"),
-        help="the user's python; some checks need torch in it",
-    )
+    add_python(parser, "; some checks need torch in it")
     parser.add_argument("--other-runsc", type=Path, help="an older runsc for the negative controls")
     trust.add_argument(parser)
     trust.add_project(parser)

@@ -169,11 +169,13 @@ class ModelRuns:
         line, seconds = sandbox.first_line(STEP_SECONDS)
         self.check(line, last + 1)
         for _ in range(MOST_TOKENS):
-            if restore_timeline.ENDED in self._boxes.log():
+            if found := restore_timeline.read(self._boxes.log(), begun):
                 break
             sandbox.line(STEP_SECONDS)
+        else:
+            raise PlaceError("runsc's debug log has no times of the restore")
         self._boxes.end(sandbox)
-        for key, value in restore_timeline.read(self._boxes.log(), begun).items():
+        for key, value in found.items():
             self._report.add(key, value)
         self._report.add("at_token", seconds)
 

@@ -7,7 +7,6 @@ runsc writes all events of its timer at the end of a restore, when all memory wa
 import re
 from collections.abc import Mapping
 
-ENDED = "Timer for Restore: Ended."
 _EVENT = re.compile(r"Timer for Restore: time (\d+) \S+ ((?:start|mid|end) \S.*)$", re.MULTILINE)
 # The figures, in the order of the events. Without a GPU there is no helper program.
 EVENTS: Mapping[str, str] = {
@@ -17,9 +16,15 @@ EVENTS: Mapping[str, str] = {
     "at_helper": "mid Restore/postRestore = starting cuda-ckpt",
     "at_program": "mid Restore/postRestore = post restore done",
 }
+_LAST = "end Restore"
 
 
 def read(log: str, begun: float) -> dict[str, float]:
-    """Return the seconds from the call of runsc to each event; `begun` is its time of day."""
+    """Return the seconds from the call of runsc to each event; `begun` is its time of day.
+
+    Empty until runsc has written all events.
+    """
     events = {event.rstrip(): int(nanoseconds) / 1e9 for nanoseconds, event in _EVENT.findall(log)}
+    if _LAST not in events:
+        return {}
     return {key: events[event] - begun for key, event in EVENTS.items() if event in events}

@@ -51,7 +51,7 @@ class Measurement:
         if setup.at_once:
             yield f"{setup.at_once} restores at once", self._at_once
         yield "restores, page cache cold", self._cold_restores
-        yield "reads of a checkpoint", self._read
+        yield "reads of a checkpoint", partial(self._runs.read, self._image)
         yield "checkpoint without pages of zeros", self._without_zeros
         if setup.compression:
             yield "checkpoint with compression", self._compressed
@@ -135,10 +135,6 @@ class Measurement:
 
     def _timeline(self) -> None:
         self._runs.restore_with_log(self._image, self._saved(), BACKGROUND)
-
-    def _read(self) -> None:
-        if self._saved():
-            self._runs.read(self._image)
 
     def _without_zeros(self) -> None:
         """Save without pages of zeros; the restored sandbox goes on."""

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +14,7 @@ from worker_images.node.measure import page_cache, proof, restore_rows, restores
 from worker_images.node.measure.model_runs import Setup
 from worker_images.node.measure.restore_rows import Report
 from worker_images.node.node import Node
+from worker_images.node.options import add_python
 from worker_images.node.spec import CHECKPOINT
 from worker_images.node.unpack import open_root
 
@@ -55,11 +55,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-compression", action="store_true", help="leave out the compressed checkpoint"
     )
-    parser.add_argument(
-        "--python",
-        default=shutil.which("python3"),
-        help="the user's python, which has torch and transformers; default: python3 on PATH",
-    )
+    add_python(parser, ", which has torch and transformers")
     parser.add_argument(
         "--scratch",
         type=Path,

@@ -1,7 +1,6 @@
 """The command starts: how fast programs start in sandboxes, and what makes them faster."""
 
 import argparse
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from worker_images.node.measure import start_sides, starts
 from worker_images.node.measure.start_options import OPTIONS
 from worker_images.node.measure.start_sides import PROGRAMS
 from worker_images.node.measure.starts import COLD, WARM
+from worker_images.node.options import add_python
 from worker_images.node.place import PlaceError
 from worker_images.node.unpack import open_root
 
@@ -22,11 +22,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image", type=Path, required=True, help="an image archive or its unpacked root"
     )
-    parser.add_argument(
-        "--python",
-        default=shutil.which("python3"),
-        help="the user's python, which has torch; default: python3 on PATH",
-    )
+    add_python(parser, ", which has torch")
     for name, choices, text in (
         (
             "--program",
@@ -75,6 +71,8 @@ def _starts(arguments: argparse.Namespace, root: Path, log: Log) -> tuple[int, s
                 except PlaceError as error:
                     log(f"not run: {program}: {error}")
         measured = starts.measure(cases, arguments.rounds, arguments.seconds, log)
+    if not measured:
+        raise PlaceError("nothing was measured; the messages before say why")
     if arguments.json:
         arguments.json.write_text(starts.as_json(measured))
     return OK, starts.text(measured)

@@ -35,7 +35,8 @@ SELECTED_BY = {
 class Run:
     """One run of the command: its options, the checkout or kit, and the log.
 
-    `home` is the folder with the images: a project, or else the same.
+    `home` is the folder with the images: a project, or else the same. `reported` are the suites of
+    which --results has the report.
     """
 
     options: argparse.Namespace
@@ -44,12 +45,11 @@ class Run:
     log: Log
     drivers: Table
     scratch: Path
+    reported: frozenset[str]
 
     def has(self, suite: str, option: object) -> bool:
         """Whether an option runs a suite, or --results has its report."""
-        return bool(option) or any(
-            suite in report_files.find(each, reports.SUITES) for each in self.options.results
-        )
+        return bool(option) or suite in self.reported
 
 
 def main(options: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
@@ -68,7 +68,9 @@ def main(options: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
         Path(scratch).chmod(0o711)
         own = home / DRIVERS
         drivers = table.read(own if own.exists() else root / DRIVERS, home / PINS)
-        checked = _check(Run(options, root, home, log, drivers, Path(scratch)), image)
+        found = [report_files.find(each, reports.SUITES) for each in options.results]
+        reported = frozenset().union(*found)
+        checked = _check(Run(options, root, home, log, drivers, Path(scratch), reported), image)
     _write(options.json, page.as_json(checked))
     _write(options.html, page.html(checked))
     return OK if checked.passed else CHECK_FAILED, page.text(checked)

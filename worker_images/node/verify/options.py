@@ -1,10 +1,10 @@
 """The options of the command verify."""
 
 import argparse
-import shutil
 from pathlib import Path
 
 from worker_images.node import trust
+from worker_images.node.options import add_python
 from worker_images.node.pod import options as pods
 
 IMAGE = "out/slim/image.tar"
@@ -29,11 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also check this machine: the pod's rows, and CUDA in sandboxes of the image's runsc",
     )
-    parser.add_argument(
-        "--python",
-        default=shutil.which("python3"),
-        help="the user's python; some rows need torch in it; default: python3 on PATH",
-    )
+    add_python(parser, "; some rows need torch in it")
     _add_results(parser)
     trust.add_argument(parser)
     trust.add_project(parser)
