@@ -25,7 +25,8 @@ def section(found: dict[str, Any]) -> Iterator[str]:
     )
     yield (
         f"Memory taken off the GPU by `{facts['program']}`; files on {facts['file_system']}; page"
-        f" cache emptied by {facts.get('cold_by', 'nothing')}. Command: `{facts['command']}`\n"
+        f" cache emptied by {facts.get('cold_by', 'nothing')}; huge pages:"
+        f" {facts.get('huge_pages', 'unknown')}. Command: `{facts['command']}`\n"
     )
     yield "| figure | median | values |"
     yield "| --- | --- | --- |"

@@ -12,6 +12,7 @@ from pathlib import Path
 from worker_images.node import session
 from worker_images.node.bundle import bundle
 from worker_images.node.command import PROBES_MOUNT, Log
+from worker_images.node.measure import huge_pages
 from worker_images.node.measure.model_runs import ModelRuns, Setup
 from worker_images.node.measure.restore_rows import Report
 from worker_images.node.place import PlaceError
@@ -19,7 +20,7 @@ from worker_images.node.session import Sandbox, Session
 from worker_images.node.spec import Container
 
 MODEL_MOUNT = "/model"
-COLD_ROUNDS = 2
+COLD_ROUNDS, SMALL_ROUNDS = 2, 3
 BACKGROUND = ("--background",)
 WITHOUT_ZEROS = ("--exclude-committed-zero-pages",)
 Part = tuple[str, Callable[[], None]]
@@ -37,6 +38,11 @@ class Measurement:
 
     def run(self) -> None:
         """Measure everything that the time allows."""
+        with huge_pages.applied(huge_pages.SETTINGS if self._setup.huge_pages else {}):
+            self._report.know(huge_pages=huge_pages.current())
+            self._measure()
+
+    def _measure(self) -> None:
         if self._succeeds("saving the model", self._runs.save_model):
             for name, part in self._parts():
                 self._succeeds(name, part)
@@ -48,6 +54,8 @@ class Measurement:
         yield "start in the sandbox, page cache warm", self._start
         yield f"{setup.rounds} checkpoints and restores in a row", self._in_a_row
         yield "where the time of a restore goes", self._timeline
+        if setup.huge_pages:
+            yield "restores without huge pages", self._small_pages
         if setup.at_once:
             yield f"{setup.at_once} restores at once", self._at_once
         yield "restores, page cache cold", self._cold_restores
@@ -86,6 +94,7 @@ class Measurement:
 
     def _start(self) -> None:
         self._sandbox = self._runs.start_in_sandbox("warm")
+        self._runs.warm_up(self._sandbox)
 
     def _start_and_end(self, cache: str) -> None:
         self._boxes.end(self._runs.start_in_sandbox(cache))
@@ -136,6 +145,14 @@ class Measurement:
     def _timeline(self) -> None:
         self._runs.restore_with_log(self._image, self._saved(), BACKGROUND)
 
+    def _small_pages(self) -> None:
+        with huge_pages.applied(huge_pages.NEVER):
+            for _ in range(SMALL_ROUNDS):
+                sandbox = self._runs.restore(
+                    self._image, self._saved(), "restore_small_warm", BACKGROUND
+                )
+                self._boxes.end(sandbox)
+
     def _without_zeros(self) -> None:
         """Save without pages of zeros; the restored sandbox goes on."""
         image = self._setup.folder / "checkpoint-zeros"
@@ -152,7 +169,7 @@ class Measurement:
 
 def measure(setup: Setup, report: Report, log: Log) -> None:
     """Measure all figures that the time allows; failures are in the report."""
-    gpus = "all" if setup.node.driver else "none"
+    gpus = "0" if setup.node.driver else "none"
     mounts = ((setup.probes, PROBES_MOUNT), (setup.model, MODEL_MOUNT))
     command = (setup.python, f"{PROBES_MOUNT}/model.py", MODEL_MOUNT)
     container = Container(

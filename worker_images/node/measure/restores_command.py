@@ -55,6 +55,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-compression", action="store_true", help="leave out the compressed checkpoint"
     )
+    parser.add_argument(
+        "--huge-pages",
+        action="store_true",
+        help="set this machine so that runsc uses huge pages while it is measured, and measure"
+        " restores without them too",
+    )
     add_python(parser, ", which has torch and transformers")
     parser.add_argument(
         "--scratch",
@@ -158,6 +164,7 @@ def _setup(
         arguments.at_once,
         arguments.starts,
         not arguments.no_compression,
+        arguments.huge_pages,
         arguments.seconds,
     )
 

@@ -1,13 +1,13 @@
 """What may make a program start faster in a sandbox: runsc's flags, variables, mounts, settings."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from worker_images.node.place import PlaceError
+from worker_images.node.measure import huge_pages
+from worker_images.node.measure.huge_pages import SETTINGS
 
-HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage")
 EXCLUSIVE, MANY_DENTRIES = "--file-access-mounts=exclusive", "--dcache=8000"
 # glibc's malloc asks for huge pages, extends the heap in steps of 64 MiB, and returns memory, or
 # maps it separately, only from 256 MiB on.
@@ -20,8 +20,6 @@ TUNABLES = {
 MALLOC = {
     "GLIBC_TUNABLES": ":".join(f"glibc.malloc.{name}={value}" for name, value in TUNABLES.items())
 }
-# With advise runsc uses huge pages only if the kernel does not compact memory for them.
-SETTINGS = {HUGE_PAGES / "shmem_enabled": "advise", HUGE_PAGES / "defrag": "defer"}
 
 
 @dataclass(frozen=True)
@@ -40,22 +38,9 @@ class Option:
     read_only: bool = False
     settings: Mapping[Path, str] = field(default_factory=dict)
 
-    @contextlib.contextmanager
-    def applied(self) -> Iterator[None]:
+    def applied(self) -> AbstractContextManager[None]:
         """Change the machine's settings, and restore them; raises PlaceError."""
-        with contextlib.ExitStack() as restored:
-            for path, value in self.settings.items():
-                try:
-                    restored.callback(path.write_text, chosen(path.read_text()))
-                    path.write_text(value)
-                except OSError as error:
-                    raise PlaceError(f"{path}: {error.strerror}; run as root") from error
-            yield
-
-
-def chosen(setting: str) -> str:
-    """Return the word in brackets of a setting such as `always [madvise] never`."""
-    return setting.partition("[")[2].partition("]")[0] or setting.strip()
+        return huge_pages.applied(self.settings)
 
 
 DEFAULT = Option("sandbox")

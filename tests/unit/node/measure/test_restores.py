@@ -11,11 +11,13 @@ import pytest
 from tests.support import fake_runsc
 from tests.support.fake_runsc import FakePlace
 from worker_images.files import ROOT
+from worker_images.node import session
 from worker_images.node.cli import main
-from worker_images.node.measure import page_cache, restore_rows, restores
-from worker_images.node.measure.model_runs import Setup
+from worker_images.node.measure import huge_pages, page_cache, restore_rows, restores
+from worker_images.node.measure.model_runs import ModelRuns, Setup
 from worker_images.node.measure.restore_rows import Report
 from worker_images.node.node import Node
+from worker_images.node.session import Session
 
 ALL = {
     *("start_node_warm", "start_node_cold", "start_sandbox_warm", "start_sandbox_cold"),
@@ -155,6 +157,45 @@ def test_large_state_is_restored_at_two_gigabytes_per_second(restore: float, kep
     rows = {"restore_background_cold": [restore], "start_sandbox_cold": [90.0], "size_none": [12.0]}
     (goal,) = restore_rows.goals(rows)
     assert (goal["name"], goal["kept"]) == ("restored state, page cache cold, GB/s", kept)
+
+
+def test_cold_restore_is_the_faster_of_background_and_direct() -> None:
+    rows = {
+        "restore_background_cold": [8.0],
+        "restore_direct_cold": [6.0],
+        "size_none": [12.0],
+        "read_cold": [1.5],
+        "read_direct": [2.5],
+    }
+    rate, of_disk = restore_rows.goals(rows)
+    assert (rate["value"], rate["kept"]) == (2.0, True)
+    assert (of_disk["value"], of_disk["bar"], of_disk["kept"]) == (0.8, "≥ 0.9", False)
+
+
+def test_huge_pages_are_set_while_the_model_runs(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine has its own settings again afterwards, and restores without them are measured."""
+    shared, compaction = setup.folder / "shmem_enabled", setup.folder / "defrag"
+    shared.write_text("always [never] advise")
+    compaction.write_text("always [madvise] defer")
+    settings = {shared: "advise", compaction: "defer"}
+    monkeypatch.setattr(huge_pages, "SETTINGS", settings)
+    monkeypatch.setattr(huge_pages, "NEVER", {shared: "never"})
+    found = measured(replace(setup, huge_pages=True))
+    assert found["facts"]["huge_pages"] == "shmem_enabled advise, defrag defer"
+    assert {*values(found)} - {"read_direct"} == ALL | {"restore_small_warm"}
+    assert (shared.read_text(), compaction.read_text()) == ("never", "madvise")
+
+
+def test_first_checkpoint_is_taken_after_all_tokens(setup: Setup) -> None:
+    """The first time, each token of a model takes longer."""
+    report = Report(setup.folder / "report.json", {})
+    runs = ModelRuns(setup, Session(setup.place, setup.folder), report)
+    model = session.launch(["sh", "-c", "seq 2 40 | sed 's/$/ 7/'"], setup.folder / "errors")
+    runs.warm_up(model)
+    assert model.lines.next() == "33 7"
+    session.kill(model)
 
 
 def test_files_below_folders_are_found_in_all_folders(tmp_path: Path) -> None:
