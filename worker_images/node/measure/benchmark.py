@@ -10,6 +10,7 @@ from worker_images.node.bundle import bundle
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.measure import start_sides, starts
 from worker_images.node.measure.metrics import METRICS, Measurement
+from worker_images.node.measure.native import native_command
 from worker_images.node.measure.start_options import DEFAULT
 from worker_images.node.measure.start_sides import NODE
 from worker_images.node.measure.starts import COLD, WARM
@@ -91,7 +92,7 @@ def _rounds(
     if torch and len(node.gpus) > 1:
         parts["nccl"] = NCCL_ROUNDS
     for part, rounds in parts.items():
-        native = ["env", *node.native_environment, python, str(probes / "benchmark.py"), part]
+        on_node = native_command(node, python, str(probes / "benchmark.py"), part)
         container = Container(
             Path(place.clean_root),
             (python, f"{PROBES_MOUNT}/benchmark.py", part),
@@ -103,7 +104,7 @@ def _rounds(
         log(f"measuring with {part}, {rounds} rounds")
         pairs: list[tuple[Sample, Sample]] = []
         while len(pairs) < rounds or (len(pairs) < MAX_DRIVER_ROUNDS and _too_few(pairs)):
-            pairs.append(_pair(native, place, path, sandbox_first=len(pairs) % 2 == 1))
+            pairs.append(_pair(on_node, place, path, sandbox_first=len(pairs) % 2 == 1))
         values |= {key: _checked(key, _sides(pairs, key)) for key in pairs[0][0]}
     return values | (_imports(place, node, python, probes, folder, log) if torch else {})
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from worker_images.node import session
 from worker_images.node.checkpoint import FAST_COMPRESSION, NO_COMPRESSION
 from worker_images.node.measure import page_cache, restore_timeline
+from worker_images.node.measure.native import native_command
 from worker_images.node.measure.restore_rows import Report
 from worker_images.node.node import Node
 from worker_images.node.place import Place, PlaceError, run_command
@@ -58,10 +59,11 @@ class Setup:
         return self.folder / "model"
 
     @property
-    def native(self) -> tuple[str, ...]:
+    def native(self) -> list[str]:
         """The command that runs the model's program on the node."""
-        environment = self.node.native_environment if self.node.libraries else []
-        return ("env", *environment, self.python, str(self.probes / "model.py"), str(self.model))
+        return native_command(
+            self.node, self.python, str(self.probes / "model.py"), str(self.model)
+        )
 
 
 class ModelRuns:

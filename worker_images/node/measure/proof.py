@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ def _layers(folder: Path, root: Path) -> Iterator[str]:
 def _run(folder: Path, root: Path) -> Iterator[str]:
     """Yield the lines of a folder; one of the command restores alone has no checks."""
     found = restore_page.reports(folder)
-    if found and not (folder / RUN).exists():
+    if found and not (folder / CHECKS).exists():
         yield "## Checkpoints"
     else:
         yield from _checks(folder, root)
@@ -96,12 +96,14 @@ def _run(folder: Path, root: Path) -> Iterator[str]:
 
 
 def _checks(folder: Path, root: Path) -> Iterator[str]:
-    facts = _json(folder / RUN)
     run = results.read(folder / CHECKS)
+    # Only a run with the benchmark describes the machine in full.
+    facts = _json(folder / RUN) if (folder / RUN).exists() else {}
     count = results.count(run.checks)
     counts = [f"{count[outcome]} {outcome}" for outcome in OUTCOMES]
-    yield f"## {facts['variant']}: {', '.join(counts)}\n"
-    yield from _facts(facts, run)
+    yield f"## {run.properties.get('variant', 'image')}: {', '.join(counts)}\n"
+    yield from ("| | |", "| --- | --- |")
+    yield from (f"| {name} | {value} |" for name, value in _facts(facts, run).items() if value)
     for name, title in TITLES.items():
         checks = [check for check in run.checks if Path(check.file).stem == name]
         if checks:
@@ -134,21 +136,24 @@ def _table(*names: str) -> Iterator[str]:
     yield f"|{' --- |' * len(names)}"
 
 
-def _facts(facts: dict[str, Any], run: Run) -> Iterator[str]:
-    rows = {
-        "date": facts["date"],
+def _facts(facts: Mapping[str, Any], run: Run) -> dict[str, str]:
+    found = {
+        "date": run.at,
         "image": f"`{run.properties.get('image_id', '')}`",
+        "machine": run.properties.get("machine", ""),
+        "time of all checks": f"{sum(check.seconds for check in run.checks):.0f} s",
+    }
+    if not facts:
+        return found
+    return found | {
+        "date": facts["date"],
         "runsc": facts["runsc"],
         "GPU": "; ".join(facts["gpus"]),
-        "machine": run.properties.get("machine", ""),
         "driver": f"{facts['driver']}, files from {facts['driver_files']}",
         "kernel": f"{facts['kernel']}, {facts['processors']} processors",
         "user's container": f"{facts['python']}, torch {facts['torch'] or 'none'}",
         "command": f"`{facts['command']}`",
-        "time of all checks": f"{sum(check.seconds for check in run.checks):.0f} s",
     }
-    yield from ("| | |", "| --- | --- |")
-    yield from (f"| {name} | {value} |" for name, value in rows.items() if value)
 
 
 def _row(check: Check) -> str:

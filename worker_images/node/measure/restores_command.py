@@ -12,6 +12,7 @@ from worker_images.node import node, place, trust
 from worker_images.node.command import CHECK_FAILED, OK, PROBES_MOUNT, Command, Log
 from worker_images.node.measure import page_cache, proof, restore_rows, restores
 from worker_images.node.measure.model_runs import Setup
+from worker_images.node.measure.native import native_command
 from worker_images.node.measure.restore_rows import Report
 from worker_images.node.node import Node
 from worker_images.node.options import add_python
@@ -146,8 +147,8 @@ def _setup(
     probes = root / PROBES
     inside = image_root / CHECKPOINT[1:]
     has_program, has_gpu = inside.is_file(), bool(this_node.driver)
-    by_probe = ("env", *this_node.native_environment, arguments.python, str(probes / PROBE))
-    on_node = ("env", *this_node.native_environment, str(inside)) if has_program else by_probe
+    program_on_node = (str(inside),) if has_program else (arguments.python, str(probes / PROBE))
+    on_node = native_command(this_node, *program_on_node)
     program = CHECKPOINT if has_program else f"{PROBES_MOUNT}/{PROBE}"
     return Setup(
         place.Chroot(image_root),
@@ -158,7 +159,7 @@ def _setup(
         arguments.model,
         program if has_gpu else "",
         Path(CHECKPOINT) if has_program and has_gpu else None,
-        on_node if has_gpu else (),
+        tuple(on_node) if has_gpu else (),
         () if has_gpu else ("--nvproxy=false",),
         arguments.rounds,
         arguments.at_once,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from worker_images.node.bundle import bundle
 from worker_images.node.command import PROBES_MOUNT
+from worker_images.node.measure.native import native_command
 from worker_images.node.measure.start_options import DEFAULT, OPTIONS, Option
 from worker_images.node.measure.starts import COLD, WARM, Case, Side
 from worker_images.node.node import Node
@@ -48,10 +49,8 @@ class Bench:
 
     def on_node(self, *words: str) -> CommandResult:
         """Run the probe on the node."""
-        environment = self.node.native_environment if self.node.driver else []
-        return self.runs_on_node(
-            ["env", *environment, self.python, str(self.probes / "start.py"), *words]
-        )
+        program = str(self.probes / "start.py")
+        return self.runs_on_node(native_command(self.node, self.python, program, *words))
 
     def in_root(self, *words: str) -> CommandResult:
         """Run the probe on the node's kernel, with the sandbox's root; the driver is left out."""

@@ -13,7 +13,7 @@ from worker_images.node.measure.metrics import METRICS, Measurement
 
 def results(folder: Path) -> Path:
     """Write the results of a run: one check passed, one did not run, one failed."""
-    suite = """<testsuites><testsuite timestamp="2026-11-23T15:37:29+01:00"><properties><property name="image_id" value="sha256:abc"/></properties>
+    suite = """<testsuites><testsuite timestamp="2026-11-23T15:37:29+01:00"><properties><property name="image_id" value="sha256:abc"/><property name="variant" value="slim"/><property name="machine" value="1 NVIDIA H200, driver 580.1"/></properties>
 <testcase classname="tests.workload.test_controls" name="test_cuda_fails_without_devices" time="1.5">
 <properties><property name="seen" value="a | GPU-ca88b44b-2928-9bb9-81a5-0b48e83bdaba `x`"/></properties></testcase>
 <testcase classname="tests.workload.test_host" name="test_cuda_kernel_runs_on_the_node" time="0"><skipped message="not run: no driver"/></testcase>
@@ -66,6 +66,19 @@ def test_proof_shows_results_without_gpu_uuids(
     assert spread in page
     assert "sha256:abc" in page
     assert "| all-reduce of 1 GiB by NCCL, bus bandwidth, GB/s |  |  |  |  | not run: " in page
+
+
+def test_run_without_a_benchmark_shows_its_machine_and_its_checks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = results(tmp_path)
+    (folder / proof.RUN).unlink()
+    (folder / proof.BENCHMARK).unlink()
+    assert main(["proof", str(folder)], ROOT) == 0
+    page = capsys.readouterr().out
+    assert "## slim: 1 passed, 1 failed, 1 not run" in page
+    assert "| machine | 1 NVIDIA H200, driver 580.1 |" in page
+    assert "| command |" not in page
 
 
 def test_incomplete_results_are_an_error(
