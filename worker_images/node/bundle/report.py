@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from worker_images.node import checkpoint, selection
+from worker_images.node import checkpoint, huge_pages, selection
 from worker_images.node.node import Node
 from worker_images.node.runsc import flags
 from worker_images.node.selection import NONE
@@ -16,6 +16,10 @@ IMAGE = "CHECKPOINT"
 NOTE = (
     "CHECKPOINT is a new folder of mode 0700: it will hold the container's memory. Give both"
     " containers a pipe for each output"
+)
+SMALL_PAGES = (
+    "runsc uses no huge pages on this machine ({}). Restores are faster with advise in"
+    f" {huge_pages.FOLDER}/{huge_pages.SHARED}, and defer in {huge_pages.COMPACTION} beside it"
 )
 
 
@@ -56,9 +60,17 @@ def report(
             if gpu.device.path in devices
         ],
         "command": ["runsc", *chosen, "run", "--bundle", str(path), "NAME"],
-        "notes": [*notes, *([NOTE] if container.checkpoint else [])],
+        "notes": [*notes, *(_notes() if container.checkpoint else [])],
         **(_checkpoint(["runsc", *chosen], path) if container.checkpoint else {}),
     }
+
+
+def _notes() -> list[str]:
+    """Return what a launcher that saves the container should know."""
+    settings = huge_pages.current()
+    if not settings or huge_pages.are_used(settings):
+        return [NOTE]
+    return [NOTE, SMALL_PAGES.format(huge_pages.text(settings))]
 
 
 def _checkpoint(program: list[str], path: Path) -> dict[str, list[str]]:

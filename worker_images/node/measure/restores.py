@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from worker_images.node import session
+from worker_images.node import huge_pages, session
 from worker_images.node.bundle import bundle
 from worker_images.node.command import PROBES_MOUNT, Log
-from worker_images.node.measure import huge_pages
 from worker_images.node.measure.model_runs import ModelRuns, Setup
 from worker_images.node.measure.restore_rows import Report
 from worker_images.node.place import PlaceError
@@ -39,7 +38,7 @@ class Measurement:
     def run(self) -> None:
         """Measure everything that the time allows."""
         with huge_pages.applied(huge_pages.SETTINGS if self._setup.huge_pages else {}):
-            self._report.know(huge_pages=huge_pages.current())
+            self._report.know(huge_pages=huge_pages.text(huge_pages.current()))
             self._measure()
 
     def _measure(self) -> None:

@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from worker_images.node.measure import huge_pages
-from worker_images.node.measure.huge_pages import SETTINGS
+from worker_images.node import huge_pages
+from worker_images.node.huge_pages import SETTINGS
 
 EXCLUSIVE, MANY_DENTRIES = "--file-access-mounts=exclusive", "--dcache=8000"
 # glibc's malloc asks for huge pages, extends the heap in steps of 64 MiB, and returns memory, or

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from worker_images.files import ROOT
-from worker_images.node import node
+from worker_images.node import huge_pages, node
 from worker_images.node.cli import main
 from worker_images.node.lint import lint
 from worker_images.node.lint.request import LaunchRequest
@@ -68,6 +68,25 @@ def test_commands_that_save_and_restore_are_printed(
     )
     assert "mode 0700" in output
     assert "a pipe for each output" in output
+
+
+@pytest.mark.parametrize(("shared", "noted"), [("never", True), ("advise", False)])
+def test_machine_without_huge_pages_is_noted(
+    program: Path,
+    tmp_path: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    shared: str,
+    noted: bool,
+) -> None:
+    for name, value in (("shmem_enabled", shared), ("defrag", "defer")):
+        (tmp_path / name).write_text(f"always [{value}]")
+    settings = {tmp_path / "shmem_enabled": "advise", tmp_path / "defrag": "defer"}
+    monkeypatch.setattr(huge_pages, "SETTINGS", settings)
+    assert run(tmp_path, f"--checkpoint={program}") == 0
+    output = capsys.readouterr().out
+    note = "note    runsc uses no huge pages on this machine (shmem_enabled never, defrag defer)"
+    assert (note in output) is noted
 
 
 def test_json_has_the_commands_only_with_the_option(

@@ -11,9 +11,9 @@ import pytest
 from tests.support import fake_runsc
 from tests.support.fake_runsc import FakePlace
 from worker_images.files import ROOT
-from worker_images.node import session
+from worker_images.node import huge_pages, session
 from worker_images.node.cli import main
-from worker_images.node.measure import huge_pages, page_cache, restore_rows, restores
+from worker_images.node.measure import page_cache, restore_rows, restores
 from worker_images.node.measure.model_runs import ModelRuns, Setup
 from worker_images.node.measure.restore_rows import Report
 from worker_images.node.node import Node

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from worker_images.files import ROOT
+from worker_images.node.huge_pages import chosen
 from worker_images.node.measure import start_sides
-from worker_images.node.measure.huge_pages import chosen
 from worker_images.node.measure.start_options import DEFAULT, OPTIONS, Option
 from worker_images.node.measure.start_sides import Bench
 from worker_images.node.measure.starts import COLD, WARM
