@@ -22,7 +22,8 @@ if __name__ == "__main__":
     else:
         serve()
 """
-# runsc's calls: run, checkpoint, restore and delete. A file named after a call makes it fail.
+# runsc's calls: run, checkpoint, restore and delete. A file named after a call makes it fail. The
+# list of calls has the words, after what the file shmem_enabled has.
 RUNSC = """#!{python}
 import os, signal, sys, time
 from pathlib import Path
@@ -31,7 +32,8 @@ sys.path.insert(0, str(here))
 import model
 words, name = sys.argv[1:], sys.argv[-1]
 with (here / "calls").open("a") as calls:
-    print(*words, file=calls)
+    setting = here / "shmem_enabled"
+    print(*([setting.read_text()] if setting.exists() else []), *words, file=calls)
 (call,) = [word for word in words if word in ("run", "checkpoint", "restore", "delete")]
 if (here / call).exists():
     sys.exit((here / call).read_text())

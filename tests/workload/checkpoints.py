@@ -65,9 +65,9 @@ class Saved:
         """Save a sandbox in a new folder."""
         return self.session.save(sandbox, self.image(name), self.program, **more)
 
-    def saved(self, sandbox: Sandbox, name: str = "image", **more: Any) -> str:  # noqa: ANN401
+    def saved(self, sandbox: Sandbox, name: str = "image") -> str:
         """Save a sandbox, check that it worked, and return the sandbox's last line."""
-        found = self.save(sandbox, name, **more)
+        found = self.save(sandbox, name)
         assert found.status == 0, f"{found.errors}\n{sandbox.errors}"
         sandbox.lines.rest()
         return sandbox.lines.received[-1]

@@ -35,8 +35,10 @@ def main(argv: list[str], root: Path, program: str = PROGRAM) -> int:
     0 success, 2 usage, 4 the machine is at fault, 5 a check failed, 130 interrupted.
     """
     arguments = _parsed(argv, program)
-    # SIGTERM cleans up as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Both clean up as Ctrl-C does; nohup starts a command with SIGHUP ignored.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     return console.main(arguments.name, lambda: _run(arguments, root), "interrupted")
 
 

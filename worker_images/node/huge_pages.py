@@ -23,8 +23,13 @@ def applied(settings: Mapping[Path, str]) -> Iterator[None]:
             try:
                 restored.callback(path.write_text, chosen(path.read_text()))
                 path.write_text(value)
-            except OSError as error:
+            except PermissionError as error:
                 raise PlaceError(f"{path}: {error.strerror}; run as root") from error
+            except OSError as error:
+                raise PlaceError(
+                    f"{path}: {error.strerror}; run on the node itself, with a kernel that has"
+                    " huge pages for shared memory"
+                ) from error
         yield
 
 

@@ -114,6 +114,28 @@ def _run_variant(
     home: Path = arguments.project or root
     results = (arguments.results or home / "out" / variant).resolve()
     image = Path(arguments.image or home / "out" / variant / "image.tar").resolve()
+    for name, identity in _runs_as_root(arguments, image, variant):
+        trust.require(home, name, identity, trust=arguments.trust)
+        log(f"programs of {name} run as root on this machine")
+    key = seal.key_of(root)
+    for name in (proof.RUN, proof.BENCHMARK):
+        (results / name).unlink(missing_ok=True)
+    log(f"running the workload layer of {variant}")
+    failed = run_pytest.run(
+        root, ["tests/workload"], _options(arguments, image, variant), results / proof.CHECKS
+    )
+    if failed in run_pytest.COMPLETE:
+        seal.write(results / proof.CHECKS, key)
+    table = ""
+    if arguments.benchmark:
+        table = _measure(arguments, root, image, results, log)
+    if failed == EngineError.exit_code:
+        return failed, table
+    return CHECK_FAILED if failed else OK, table
+
+
+def _options(arguments: argparse.Namespace, image: Path, variant: str) -> list[str]:
+    """Return the options for pytest."""
     options = [
         "--variant",
         variant,
@@ -132,21 +154,8 @@ def _run_variant(
     if arguments.trust:
         options.append("--trust")
     if arguments.project:
-        options += ["--project", str(home)]
-    for name, identity in _runs_as_root(arguments, image, variant):
-        trust.require(home, name, identity, trust=arguments.trust)
-        log(f"programs of {name} run as root on this machine")
-    key = seal.key_of(root)
-    log(f"running the workload layer of {variant}")
-    failed = run_pytest.run(root, ["tests/workload"], options, results / proof.CHECKS)
-    if failed in run_pytest.COMPLETE:
-        seal.write(results / proof.CHECKS, key)
-    table = ""
-    if arguments.benchmark:
-        table = _measure(arguments, root, image, results, variant, log)
-    if failed == EngineError.exit_code:
-        return failed, table
-    return CHECK_FAILED if failed else OK, table
+        options += ["--project", str(arguments.project)]
+    return options
 
 
 def _runs_as_root(
@@ -160,7 +169,7 @@ def _runs_as_root(
 
 
 def _measure(
-    arguments: argparse.Namespace, root: Path, image: Path, results: Path, variant: str, log: Log
+    arguments: argparse.Namespace, root: Path, image: Path, results: Path, log: Log
 ) -> str:
     """Write the benchmark's results and a description of the machine; return the table."""
     this_node = node.read()
@@ -177,7 +186,7 @@ def _measure(
         measurements = benchmark.measure(
             where, host, this_node, arguments.python, probes, folder, log
         )
-        run = {"variant": variant} | proof.machine(
+        run = proof.machine(
             this_node,
             arguments.python,
             host.runsc,
@@ -203,7 +212,7 @@ def _add_proof_arguments(parser: argparse.ArgumentParser) -> None:
         "results",
         nargs="+",
         type=Path,
-        help="folders written by workload --benchmark, restores, tests/pod and verify --json"
+        help="folders written by workload, restores, tests/pod and verify --json"
         " FOLDER/verify.json, and out/tests with the results of tests/layers",
     )
 

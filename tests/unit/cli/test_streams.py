@@ -37,11 +37,18 @@ def unread(pipe: int) -> bool:
 
 
 @pytest.mark.parametrize("ignored", [False, True])
-def test_hangup_ends_a_command_unless_nohup_ignores_it(ignored: bool) -> None:
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [(["build.py", "manifests", "-"], 2), (["-m", "worker_images.node", "explain", "-"], 5)],
+    ids=["build.py", "node"],
+)
+def test_hangup_ends_a_command_unless_nohup_ignores_it(
+    words: list[str], status: int, ignored: bool
+) -> None:
     """Its terminal was closed: the command cleans up as after Ctrl-C."""
     # The tests themselves may run under nohup.
     prefix = ["env", f"--{'ignore' if ignored else 'default'}-signal=HUP"]
-    command = [*prefix, sys.executable, "build.py", "manifests", "-"]
+    command = [*prefix, sys.executable, *words]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stderr=pipe, text=True) as process:
         assert process.stdin
@@ -51,7 +58,7 @@ def test_hangup_ends_a_command_unless_nohup_ignores_it(ignored: bool) -> None:
             assert process.poll() is None
         process.send_signal(signal.SIGHUP)
         _, errors = process.communicate("")
-    assert process.returncode == (2 if ignored else 130), errors
+    assert process.returncode == (status if ignored else 130), errors
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The command `workload` seals the report of a complete run, and of no other."""
+"""The command `workload` seals the report of a complete run, and replaces those of an older one."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pytest
 from worker_images.files import ROOT
 from worker_images.model import seal
 from worker_images.node.cli import main
+from worker_images.node.measure import proof
 
 OPTIONS = "[pytest]\naddopts = -p worker_images.harness.options -p no:cacheprovider\n"
 
@@ -47,3 +48,15 @@ def test_report_of_an_interrupted_run_is_not_sealed(test: str, kit: Path) -> Non
 def test_seal_of_an_earlier_run_does_not_match_an_interrupted_one(kit: Path) -> None:
     assert run(kit, "pass") == ""
     assert "does not match" in run(kit, "raise KeyboardInterrupt")
+
+
+def test_description_of_an_earlier_run_is_removed(kit: Path) -> None:
+    """Only a run with the benchmark writes one, and `proof` would show it beside these checks."""
+    for name in (proof.RUN, proof.BENCHMARK):
+        (kit / "results").mkdir(exist_ok=True)
+        (kit / "results" / name).write_text("{}")
+    assert run(kit, "pass") == ""
+    assert {path.name for path in (kit / "results").iterdir()} == {
+        proof.CHECKS,
+        f"{proof.CHECKS}.seal",
+    }

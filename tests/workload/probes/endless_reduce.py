@@ -42,6 +42,8 @@ def _rank(rank: int, count: int, store: str) -> None:
         tensor = torch.full((1 << 20,), float(rank + 1), device="cuda")
         torch.distributed.all_reduce(tensor)
         torch.cuda.synchronize()
+        if not bool((tensor == count * (count + 1) / 2).all()):
+            raise SystemExit(f"rank {rank} has a wrong sum: {tensor.unique()}")
         number += 1
         if rank == 0:
             print(number, flush=True)

@@ -27,6 +27,7 @@ from worker_images.node.runsc import run_sandbox
 from worker_images.node.spec import Container
 
 DRIVER_ROUNDS, TORCH_ROUNDS, NCCL_ROUNDS = 5, 2, 2
+HAS_TORCH = "import importlib.util, sys; sys.exit(not importlib.util.find_spec('torch'))"
 # Rounds are added until the processor was at full speed in so many of them, on either side.
 FULL_SPEED_ROUNDS, MAX_DRIVER_ROUNDS = 3, 15
 # A busy neighbour on the same core makes every program 1.3 to 2 times slower. Repeats within a
@@ -76,16 +77,7 @@ def _rounds(
     torch takes long to start, so what needs it is measured in few.
     """
     values: dict[str, Sides] = {}
-    torch = (
-        run_command(
-            [
-                python,
-                "-c",
-                "import importlib.util, sys; sys.exit(not importlib.util.find_spec('torch'))",
-            ]
-        ).status
-        == 0
-    )
+    torch = run_command(native_command(node, python, "-c", HAS_TORCH)).status == 0
     parts = {"driver": DRIVER_ROUNDS}
     if torch:
         parts["torch"] = TORCH_ROUNDS

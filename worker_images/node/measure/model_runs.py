@@ -59,10 +59,15 @@ class Setup:
         return self.folder / "model"
 
     @property
+    def gpu(self) -> str:
+        """The GPU of the model, by nvidia-smi's index; empty on a node without a driver."""
+        return "0" if self.node.driver else ""
+
+    @property
     def native(self) -> list[str]:
         """The command that runs the model's program on the node."""
         return native_command(
-            self.node, self.python, str(self.probes / "model.py"), str(self.model)
+            self.node, self.python, str(self.probes / "model.py"), str(self.model), gpu=self.gpu
         )
 
 

@@ -23,6 +23,8 @@ CHECKS = "workload.xml"
 BENCHMARK = "benchmark.json"
 CHECKLIST = "verify.json"
 POD = "pod.xml"
+# What a run of the workload layer leaves, and what others add to it.
+FILES = (RUN, CHECKS, BENCHMARK, CHECKLIST, POD)
 # The checks of tests/layers, in a folder of their own.
 LAYERS = "layers.xml"
 TITLES = {
@@ -86,7 +88,7 @@ def _layers(folder: Path, root: Path) -> Iterator[str]:
 def _run(folder: Path, root: Path) -> Iterator[str]:
     """Yield the lines of a folder; one of the command restores alone has no checks."""
     found = restore_page.reports(folder)
-    if found and not (folder / CHECKS).exists():
+    if found and not any((folder / name).exists() for name in FILES):
         yield "## Checkpoints"
     else:
         yield from _checks(folder, root)

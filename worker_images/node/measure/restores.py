@@ -15,6 +15,7 @@ from worker_images.node.command import PROBES_MOUNT, Log
 from worker_images.node.measure.model_runs import ModelRuns, Setup
 from worker_images.node.measure.restore_rows import Report
 from worker_images.node.place import PlaceError
+from worker_images.node.selection import NONE
 from worker_images.node.session import Sandbox, Session
 from worker_images.node.spec import Container
 
@@ -37,9 +38,13 @@ class Measurement:
 
     def run(self) -> None:
         """Measure everything that the time allows."""
-        with huge_pages.applied(huge_pages.SETTINGS if self._setup.huge_pages else {}):
-            self._report.know(huge_pages=huge_pages.text(huge_pages.current()))
-            self._measure()
+        settings = huge_pages.SETTINGS if self._setup.huge_pages else {}
+        try:
+            with huge_pages.applied(settings):
+                self._report.know(huge_pages=huge_pages.text(huge_pages.current()))
+                self._measure()
+        except PlaceError as error:
+            self._report.fail(f"huge pages: {error}")
 
     def _measure(self) -> None:
         if self._succeeds("saving the model", self._runs.save_model):
@@ -57,8 +62,9 @@ class Measurement:
             yield "restores without huge pages", self._small_pages
         if setup.at_once:
             yield f"{setup.at_once} restores at once", self._at_once
-        yield "restores, page cache cold", self._cold_restores
         yield "reads of a checkpoint", partial(self._runs.read, self._image)
+        for turn in range(COLD_ROUNDS):
+            yield f"restores, page cache cold, round {turn + 1}", self._cold_restores
         yield "checkpoint without pages of zeros", self._without_zeros
         if setup.compression:
             yield "checkpoint with compression", self._compressed
@@ -92,8 +98,9 @@ class Measurement:
                 yield f"start {name}, page cache {cache}", partial(start, cache)
 
     def _start(self) -> None:
-        self._sandbox = self._runs.start_in_sandbox("warm")
-        self._runs.warm_up(self._sandbox)
+        sandbox = self._runs.start_in_sandbox("warm")
+        self._runs.warm_up(sandbox)
+        self._sandbox = sandbox
 
     def _start_and_end(self, cache: str) -> None:
         self._boxes.end(self._runs.start_in_sandbox(cache))
@@ -132,14 +139,13 @@ class Measurement:
         self._runs.restore_at_once(self._image, self._saved(), count, BACKGROUND)
 
     def _cold_restores(self) -> None:
-        """Restore the last checkpoint in each way, in turns."""
+        """Restore the last checkpoint once in each way."""
         ways = {"background_": BACKGROUND, "direct_": (*BACKGROUND, "--direct"), "": ()}
-        for _ in range(COLD_ROUNDS):
-            for name, options in ways.items():
-                self._runs.prepare("cold")
-                key = f"restore_{name}cold"
-                sandbox = self._runs.restore(self._image, self._saved(), key, options)
-                self._boxes.end(sandbox)
+        for name, options in ways.items():
+            self._runs.prepare("cold")
+            key = f"restore_{name}cold"
+            sandbox = self._runs.restore(self._image, self._saved(), key, options)
+            self._boxes.end(sandbox)
 
     def _timeline(self) -> None:
         self._runs.restore_with_log(self._image, self._saved(), BACKGROUND)
@@ -168,9 +174,9 @@ class Measurement:
 
 def measure(setup: Setup, report: Report, log: Log) -> None:
     """Measure all figures that the time allows; failures are in the report."""
-    gpus = "0" if setup.node.driver else "none"
     mounts = ((setup.probes, PROBES_MOUNT), (setup.model, MODEL_MOUNT))
     command = (setup.python, f"{PROBES_MOUNT}/model.py", MODEL_MOUNT)
+    gpus = setup.gpu or NONE
     container = Container(
         Path(setup.place.clean_root), command, {}, mounts, gpus, checkpoint=setup.mounted
     )

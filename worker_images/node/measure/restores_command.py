@@ -5,6 +5,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from worker_images.errors import UsageError
 from worker_images.files import PROBES
@@ -107,11 +108,12 @@ def _add_counts(parser: argparse.ArgumentParser) -> None:
 
 
 def _restores(arguments: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:
-    if place.run_command([arguments.python or "python3", "-c", IMPORTS]).status:
+    this_node = node.read()
+    python = arguments.python or "python3"
+    if place.run_command(native_command(this_node, python, "-c", IMPORTS)).status:
         raise UsageError(
             f"{arguments.python} has no torch or no transformers; name one that has with --python"
         )
-    this_node = node.read()
     with tempfile.TemporaryDirectory(prefix="restores-", dir=arguments.scratch) as scratch:
         folder = Path(scratch)
         folder.chmod(0o711)
@@ -123,22 +125,24 @@ def _restores(arguments: argparse.Namespace, root: Path, log: Log) -> tuple[int,
         setup = _setup(arguments, root, this_node, image_root, folder)
         report = Report(
             arguments.results / f"{restore_rows.PREFIX}{arguments.model}.json",
-            {
-                **proof.machine(
-                    this_node,
-                    setup.python,
-                    f"{image_root}{place.RUNSC}",
-                    ["python3", "-m", "worker_images.node", *sys.argv[1:]],
-                ),
-                "model": arguments.model,
-                "image": image_id,
-                "program": setup.program or "none",
-                "file_system": page_cache.file_system(folder),
-            },
+            {**_facts(setup, f"{image_root}{place.RUNSC}"), "image": image_id},
         )
         restores.measure(setup, report, log)
     found = json.loads(report.path.read_text(encoding="utf-8"))
     return CHECK_FAILED if report.problems else OK, restore_rows.text(found)
+
+
+def _facts(setup: Setup, runsc: str) -> dict[str, Any]:
+    """Return what is known before the first figure."""
+    command = ["python3", "-m", "worker_images.node", *sys.argv[1:]]
+    machine = proof.machine(setup.node, setup.python, runsc, command)
+    return machine | {
+        # The model uses the first GPU only.
+        "gpus": machine["gpus"][:1],
+        "model": setup.size,
+        "program": setup.program or "none",
+        "file_system": page_cache.file_system(setup.folder),
+    }
 
 
 def _setup(

@@ -86,7 +86,8 @@ class Bench:
     def modules(self) -> list[str]:
         """Return the folders from which Python imports, without those inside of others."""
         script = "import json, os, sys; print(json.dumps([*filter(os.path.isdir, sys.path[1:])]))"
-        found = sorted(json.loads(checked(self.runs_on_node([self.python, "-c", script]))))
+        command = native_command(self.node, self.python, "-c", script)
+        found = sorted(json.loads(checked(self.runs_on_node(command))))
         return [
             each
             for each in found

@@ -81,6 +81,15 @@ def test_run_without_a_benchmark_shows_its_machine_and_its_checks(
     assert "| command |" not in page
 
 
+def test_restores_do_not_hide_that_checks_are_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (results(tmp_path) / proof.CHECKS).unlink()
+    restores(tmp_path)
+    assert main(["proof", str(tmp_path)], ROOT) == 4
+    assert f"{tmp_path}/{proof.CHECKS}: No such file" in capsys.readouterr().err
+
+
 def test_incomplete_results_are_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

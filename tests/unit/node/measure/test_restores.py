@@ -1,6 +1,7 @@
 """The command restores measures a model, checks each token, and keeps what it has."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,12 @@ import pytest
 from tests.support import fake_runsc
 from tests.support.fake_runsc import FakePlace
 from worker_images.files import ROOT
-from worker_images.node import huge_pages, session
+from worker_images.node import huge_pages
 from worker_images.node.cli import main
-from worker_images.node.measure import page_cache, restore_rows, restores
-from worker_images.node.measure.model_runs import ModelRuns, Setup
+from worker_images.node.measure import page_cache, restores, restores_command
+from worker_images.node.measure.model_runs import TOKENS, Setup
 from worker_images.node.measure.restore_rows import Report
 from worker_images.node.node import Node
-from worker_images.node.session import Session
 
 ALL = {
     *("start_node_warm", "start_node_cold", "start_sandbox_warm", "start_sandbox_cold"),
@@ -132,51 +132,11 @@ def test_model_that_is_not_saved_ends_the_run(setup: Setup) -> None:
     assert problem.startswith("saving the model: the model was not saved")
 
 
-def test_report_is_complete_after_each_figure(tmp_path: Path) -> None:
-    report = Report(tmp_path / "results" / "restores-1b.json", {"model": "1b"})
-    assert json.loads(report.path.read_text())["rows"] == []
-    report.add("save_none", 3.0)
-    report.add("save_none", 4.0)
-    (row,) = json.loads(report.path.read_text())["rows"]
-    assert (row["median"], row["values"], row["unit"]) == (3.5, [3.0, 4.0], "s")
-
-
-@pytest.mark.parametrize(("restore", "kept"), [(2.5, True), (2.6, False)])
-def test_restore_takes_at_most_a_twelfth_of_a_start(restore: float, kept: bool) -> None:
-    rows = {"restore_background_warm": [restore], "start_sandbox_warm": [30.1], "size_none": [3.7]}
-    (goal,) = restore_rows.goals(rows)
-    assert goal["kept"] is kept
-    assert goal["bar"] == "≤ 0.083"
-    found = {"rows": [], "goals": [goal], "problems": ["x: y"]}
-    assert ("MISSED" in restore_rows.text(found)) is not kept
-    assert restore_rows.text(found).endswith("not measured: x: y")
-
-
-@pytest.mark.parametrize(("restore", "kept"), [(6.0, True), (6.1, False)])
-def test_large_state_is_restored_at_two_gigabytes_per_second(restore: float, kept: bool) -> None:
-    rows = {"restore_background_cold": [restore], "start_sandbox_cold": [90.0], "size_none": [12.0]}
-    (goal,) = restore_rows.goals(rows)
-    assert (goal["name"], goal["kept"]) == ("restored state, page cache cold, GB/s", kept)
-
-
-def test_cold_restore_is_the_faster_of_background_and_direct() -> None:
-    rows = {
-        "restore_background_cold": [8.0],
-        "restore_direct_cold": [6.0],
-        "size_none": [12.0],
-        "read_cold": [1.5],
-        "read_direct": [2.5],
-    }
-    rate, of_disk = restore_rows.goals(rows)
-    assert (rate["value"], rate["kept"]) == (2.0, True)
-    assert (of_disk["value"], of_disk["bar"], of_disk["kept"]) == (0.8, "≥ 0.9", False)
-
-
 def test_huge_pages_are_set_while_the_model_runs(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The machine has its own settings again afterwards, and restores without them are measured."""
-    shared, compaction = setup.folder / "shmem_enabled", setup.folder / "defrag"
+    shared, compaction = setup.probes / "shmem_enabled", setup.folder / "defrag"
     shared.write_text("always [never] advise")
     compaction.write_text("always [madvise] defer")
     settings = {shared: "advise", compaction: "defer"}
@@ -185,17 +145,62 @@ def test_huge_pages_are_set_while_the_model_runs(
     found = measured(replace(setup, huge_pages=True))
     assert found["facts"]["huge_pages"] == "shmem_enabled advise, defrag defer"
     assert {*values(found)} - {"read_direct"} == ALL | {"restore_small_warm"}
+    begun = [call.split()[0] for call in place(setup).calls if " delete " not in call]
+    assert begun.count("never") == restores.SMALL_ROUNDS
+    assert {*begun} == {"advise", "never"}
     assert (shared.read_text(), compaction.read_text()) == ("never", "madvise")
+
+
+def test_huge_pages_that_cannot_be_set_are_a_problem(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = setup.folder / "no-such-folder/shmem_enabled"
+    monkeypatch.setattr(huge_pages, "SETTINGS", {missing: "advise"})
+    (problem,) = measured(replace(setup, huge_pages=True))["problems"]
+    assert problem == (
+        f"huge pages: {missing}: No such file or directory; run on the node itself, with a kernel"
+        " that has huge pages for shared memory"
+    )
 
 
 def test_first_checkpoint_is_taken_after_all_tokens(setup: Setup) -> None:
     """The first time, each token of a model takes longer."""
-    report = Report(setup.folder / "report.json", {})
-    runs = ModelRuns(setup, Session(setup.place, setup.folder), report)
-    model = session.launch(["sh", "-c", "seq 2 40 | sed 's/$/ 7/'"], setup.folder / "errors")
-    runs.warm_up(model)
-    assert model.lines.next() == "33 7"
-    session.kill(model)
+    measured(replace(setup, rounds=1, at_once=0, starts=0, compression=False))
+    assert int((setup.folder / "checkpoint-none/number").read_text()) >= TOKENS
+
+
+def test_wrong_token_of_a_warm_up_ends_the_run(setup: Setup) -> None:
+    wrong = "model.serve = lambda *_: [print(n, 1000 + (n - 1) % 31) for n in range(1, 40)]"
+    runsc = Path(place(setup).runsc)
+    runsc.write_text(runsc.read_text().replace("import model\n", f"import model\n{wrong}\n"))
+    first, second, *_ = measured(setup)["problems"]
+    assert first.endswith("the model printed '32 1000' instead of '32 1031'")
+    assert "no sandbox is running, because an earlier part failed" in second
+
+
+def test_options_of_the_command_reach_the_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Setup] = []
+    monkeypatch.setattr(restores, "measure", lambda setup, *_: found.append(setup))
+    monkeypatch.setattr(restores_command, "IMPORTS", "pass")
+    image = tmp_path / "image"
+    (image / "usr/local/bin").mkdir(parents=True)
+    (image / "usr/local/bin/runsc").touch()
+    options = ["--image", str(image), "--model", "tiny", "--results", str(tmp_path / "results")]
+    more = ["--trust", "--python", "python3", "--huge-pages", "--rounds", "3", "--no-compression"]
+    assert main(["restores", *options, *more], ROOT) == 0
+    (given,) = found
+    assert (given.huge_pages, given.rounds, given.compression) == (True, 3, False)
+    assert given.python == shutil.which("python3")
+    assert given.native[:2] == ["env", "-i"]
+
+
+def test_model_uses_the_first_gpu_on_both_sides(setup: Setup, gpu: Node) -> None:
+    with_gpu = replace(setup, node=gpu)
+    assert with_gpu.gpu == "0"
+    assert {"CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_VISIBLE_DEVICES=0"} < {*with_gpu.native}
+    assert setup.gpu == ""
 
 
 def test_files_below_folders_are_found_in_all_folders(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ def bench(gpu: Node, tmp_path: Path) -> Bench:
     (probes / "start.py").touch()
 
     def reply(command: Sequence[str]) -> CommandResult:
+        assert command[:2] == ["env", "-i"]
         found = ["/opt/lib", "/opt/lib/more", "/srv"] if "-c" in command else ["/opt/lib/torch.so"]
         return CommandResult(0, json.dumps(found), "")
 
@@ -105,7 +106,7 @@ def test_settings_are_restored_also_after_a_failure(tmp_path: Path) -> None:
     first.write_text("always within_size advise [never] deny force\n")
     option = Option("huge-pages", settings={first: "advise", second: "defer"})
     with (
-        pytest.raises(PlaceError, match="defrag: No such file or directory; run as root"),
+        pytest.raises(PlaceError, match="defrag: No such file or directory; run on the node"),
         option.applied(),
     ):
         pass
