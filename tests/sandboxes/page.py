@@ -1,16 +1,15 @@
-"""The commands of docs/launcher.md, which the tests run as they are on the page."""
+"""The commands of docs/launcher.md and other pages, which the tests run as they are on the page."""
 
 import re
 
 from worker_images.files import ROOT
 
-PAGE = ROOT / "docs" / "launcher.md"
 
-
-def commands(heading: str) -> list[str]:
-    """Return the blocks of commands below a heading."""
+def commands(heading: str, name: str = "launcher.md") -> list[str]:
+    """Return the blocks of commands below a heading of a page in docs/."""
+    page = ROOT / "docs" / name
     section = re.search(
-        rf"^## {heading}\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.DOTALL | re.MULTILINE
+        rf"^## {heading}\n(.*?)(?=^## |\Z)", page.read_text(), re.DOTALL | re.MULTILINE
     )
-    assert section, f"{PAGE} has no section {heading}"
+    assert section, f"{page} has no section {heading}"
     return re.findall(r"^```sh\n(.*?)^```", section[1], re.DOTALL | re.MULTILINE)

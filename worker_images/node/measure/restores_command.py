@@ -30,8 +30,8 @@ IMPORTS = "import torch, transformers"
 # Takes memory off GPUs where the image does not contain gpu-checkpoint.
 PROBE = "cuda_checkpoint.py"
 PROGRAM = "python3 -m worker_images.node restores"
-EXAMPLES = f"""--image image.tar --model 1b --results results
-  {PROGRAM} --image image.tar --model 5b --results results \\
+EXAMPLES = f"""--image image.tar --model 1b --huge-pages --results results
+  {PROGRAM} --image image.tar --model 5b --huge-pages --results results \\
     --rounds 3 --at-once 0 --no-compression --starts 1"""
 
 

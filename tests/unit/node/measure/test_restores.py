@@ -225,5 +225,9 @@ def test_help_names_the_models(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["restores", "--help"], ROOT)
     text = " ".join(capsys.readouterr().out.split())
-    for words in ("1b (1.1 billion, 2.2 GB)", "--at-once N", "--model 5b --results results"):
+    for words in (
+        "1b (1.1 billion, 2.2 GB)",
+        "--at-once N",
+        "--model 5b --huge-pages --results results",
+    ):
         assert words in text
