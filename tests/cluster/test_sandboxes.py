@@ -62,7 +62,7 @@ def sandboxes(
 
 @pytest.mark.parametrize(
     "worker",
-    [("slim", (), 26), ("full", (SYS_ADMIN, RUNC), 58)],
+    [("slim", (), 26), ("full", (SYS_ADMIN, RUNC), 59)],
     ids=["rootless", "sys-admin"],
     indirect=True,
 )
