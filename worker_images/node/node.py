@@ -5,7 +5,7 @@ import platform
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,10 +63,7 @@ class Node:
     @property
     def native_environment(self) -> list[str]:
         """Variables with which a program on the node finds the driver's files."""
-        libraries, programs = (
-            ":".join(sorted({str(path.parent) for path in paths}))
-            for paths in (self.libraries, self.programs)
-        )
+        libraries, programs = folders(self.libraries), folders(self.programs)
         return [f"LD_LIBRARY_PATH={libraries}", f"PATH={programs}:{os.environ['PATH']}"]
 
     @property
@@ -82,6 +79,11 @@ class Node:
     def gpus(self) -> tuple[Device, ...]:
         """The devices /dev/nvidiaN, ordered by number."""
         return tuple(device for device in self.devices if GPU.match(device.name))
+
+
+def folders(files: Iterable[Path]) -> str:
+    """Return the folders of files, as a list for PATH or LD_LIBRARY_PATH."""
+    return ":".join(sorted({str(file.parent) for file in files}))
 
 
 def read(root: Path = Path("/"), driver_root: Path | None = None) -> Node:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from worker_images.node.node import Node
+from worker_images.node.node import Node, folders
 from worker_images.node.spec import PATH
 
 
@@ -11,12 +11,11 @@ def native_command(node: Node, *words: str, gpu: str = "") -> list[str]:
 
     `gpu` is the index by nvidia-smi of the only GPU that the program sees.
     """
-    folders = [*sorted({str(path.parent) for path in node.programs}), PATH]
+    path = ":".join(filter(None, (folders(node.programs), PATH)))
     # runsc sets HOME as the user's root says.
-    variables = {"PATH": ":".join(folders), "HOME": str(Path.home())}
+    variables = {"PATH": path, "HOME": str(Path.home())}
     if node.libraries:
-        libraries = sorted({str(path.parent) for path in node.libraries})
-        variables["LD_LIBRARY_PATH"] = ":".join(libraries)
+        variables["LD_LIBRARY_PATH"] = folders(node.libraries)
     if gpu:
         variables |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": gpu}
     return ["env", "-i", *(f"{name}={value}" for name, value in variables.items()), *words]
