@@ -16,7 +16,21 @@ from worker_images.node.spec import CHECKPOINT
 
 pytestmark = [pytest.mark.variant("full"), pytest.mark.not_in_a_pod]
 
-COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done"
+# A shell would start each sleep with vfork, which CRIU cannot save.
+COUNT = """
+import itertools, time
+for number in itertools.count(1):
+    print(number, flush=True)
+    time.sleep(0.05)
+"""
+# The parent waits until its child ends or calls exec, and this child does neither.
+VFORK = """
+import ctypes
+print(*range(1, 21), sep="\\n", flush=True)
+libc = ctypes.CDLL(None)
+libc.vfork()
+libc.pause()
+"""
 NUMBERS = "/numbers"
 # Every call has a limit. {off} and {on} take the memory off the GPU, and put it back.
 SAVE = """
@@ -91,13 +105,27 @@ def without_driver(specification: dict[str, Any]) -> None:
     specification["mounts"] = [each for each in mounts if "nvidia" not in each["destination"]]
 
 
-def test_files_of_a_tmpfs_survive_criu(containers: Sandboxes, seen: Seen) -> None:
+def test_files_of_a_tmpfs_survive_criu(
+    containers: Sandboxes, pytestconfig: pytest.Config, seen: Seen
+) -> None:
     """Without a GPU: CRIU starts full's tar for the files of a tmpfs, such as /dev."""
-    command = counting("/bin/sh", "-c", COUNT)
+    command = counting(pytestconfig.getoption("python"), "-c", COUNT)
     bundle = containers.bundle(command, gpus="none", edit=without_driver)
     numbers = run(containers, bundle, SAVE + RESTORE)
     seen(f"1 to {numbers[-1]}")
     assert numbers == [*range(1, numbers[-1] + 1)]
+
+
+def test_criu_gives_up_while_a_process_waits_in_vfork(
+    containers: Sandboxes, pytestconfig: pytest.Config, seen: Seen
+) -> None:
+    """Without a GPU: the process is in state D, and nothing can trace it."""
+    command = counting(pytestconfig.getoption("python"), "-c", VFORK)
+    bundle = containers.bundle(command, gpus="none", edit=without_driver)
+    with pytest.raises(AssertionError) as failed:
+        run(containers, bundle, SAVE)
+    seen(next(line for line in str(failed.value).splitlines() if "Unseizable" in line))
+    assert "state D" in str(failed.value)
 
 
 def test_cuda_process_continues_after_criu_restores_it(
