@@ -26,9 +26,10 @@ REPEATED = re.compile(
 # The specification in a log of glog's format has many lines.
 SPECIFICATION = re.compile(r"specutils\.go:\d{1,6}\] Spec:\n\{\n(?: [^\n]*\n)*")
 FATAL = re.compile(r"FATAL ERROR|panic: |fatal error: ")
-# Lines that look like errors. Those of the levels debug and info are none.
+# Lines that look like errors. Those of the levels debug and info are none, and neither are those of
+# runsc's chart of a restore's times.
 ERROR = re.compile(
-    r"^(?![DI]\d{4} |[^\n]{0,300}? (?:level=(?:info|debug)|NCCL INFO) "
+    r"^(?![DI]\d{4} |\[[\d:.]{15}\]\t|[^\n]{0,300}? (?:level=(?:info|debug)|NCCL INFO) "
     r"|\{\"(?:msg|log)\":[^\n]{0,5000}\"level\":\"(?:info|debug)\")"
     r"[^\n]{0,500}?(?:\b[Ee]rror\b(?!\"?: ?(?:\"\"|null|<nil>|nil))|Error: |ERROR|^[EF]\d{4} "
     r"|\b[Ff]ailed\b|(?<!\"reason\": \")(?<!reason: )\bFailed[A-Z]|\bException\b|\b[Ff]atal\b"

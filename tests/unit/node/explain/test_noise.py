@@ -81,6 +81,10 @@ ANSWERS: dict[str, tuple[list[str], list[str]]] = {
     "114-full-disk-libnccl.log": ([], [NO_CAUSE]),
     "115-pod-container-joins-sandbox": (["nvproxy off in the sandbox"], ["9a1sandbox"]),
     "116-pod-one-folder": (["missing capability"], ["compute,utility,video"]),
+    "117-nccl-restore-killed.log": (
+        ["GPU memory that cannot be moved"],
+        ["CUDA_ERROR_NOT_SUPPORTED (801", "ended: killed by signal 9"],
+    ),
 }
 # Logs with a line that looks like an error beside the cause.
 WITH_MORE = (
