@@ -1,7 +1,8 @@
 """What may make a program start faster in a sandbox: runsc's flags, variables, mounts, settings."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class Option:
 
     `mounts` are read-only mounts of the folders of Python's modules. With `read_only` the root is
     read-only, and has no overlay. `settings` are those of the machine, by file, while the sandbox
-    runs.
+    runs. With `processors` it has only so many; 0 is all.
     """
 
     name: str
@@ -37,10 +38,27 @@ class Option:
     mounts: bool = False
     read_only: bool = False
     settings: Mapping[Path, str] = field(default_factory=dict)
+    processors: int = 0
 
-    def applied(self) -> AbstractContextManager[None]:
-        """Change the machine's settings, and restore them; raises PlaceError."""
-        return huge_pages.applied(self.settings)
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Change the settings of the machine and of this process, and restore them.
+
+        Raises PlaceError.
+        """
+        with huge_pages.applied(self.settings), _limited(self.processors):
+            yield
+
+
+@contextmanager
+def _limited(processors: int) -> Iterator[None]:
+    """Limit the commands that this process starts to its first processors; 0 is all."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[: processors or None])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 DEFAULT = Option("sandbox")
@@ -53,6 +71,7 @@ OPTIONS = {
         Option("mounts", (EXCLUSIVE,), mounts=True),
         Option("dcache", (MANY_DENTRIES,)),
         Option("exclusive", (EXCLUSIVE,)),
+        Option("processors", processors=4),
         Option("no-directfs", ("--directfs=false",)),
         Option("ptrace", ("--platform=ptrace",)),
         Option(

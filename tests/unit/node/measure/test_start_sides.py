@@ -1,7 +1,9 @@
 """Each side starts the same program: on the node, in the sandbox's root, and in sandboxes."""
 
+import contextlib
 import dataclasses
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -114,6 +116,19 @@ def test_settings_are_restored_also_after_a_failure(tmp_path: Path) -> None:
     with dataclasses.replace(option, settings={first: "advise"}).applied():
         assert first.read_text() == "advise"
     assert first.read_text() == "never"
+
+
+def test_processors_are_limited_while_sandboxes_run() -> None:
+    before = os.sched_getaffinity(0)
+    option = Option("processors", processors=1)
+    with option.applied():
+        assert os.sched_getaffinity(0) == {min(before)}
+    assert os.sched_getaffinity(0) == before
+    with contextlib.suppress(PlaceError), option.applied():
+        raise PlaceError("the sandbox does not start")
+    assert os.sched_getaffinity(0) == before
+    with DEFAULT.applied():
+        assert os.sched_getaffinity(0) == before
 
 
 @pytest.mark.parametrize(("setting", "word"), [
