@@ -184,6 +184,17 @@ def python(gpu: Node, pytestconfig: pytest.Config) -> str:
 
 
 @pytest.fixture(scope="session")
+def root_python(worker: Place, pytestconfig: pytest.Config) -> str:
+    """The user's python, if the node's root has it without its mounts; needs no GPU."""
+    python = pytestconfig.getoption("python") or "/no-python"
+    path = f"{worker.clean_root}{python}"
+    # It may be a link to a path of the node, which leads nowhere in the worker.
+    if place.run(worker, ["sh", "-c", 'test -e "$1" || test -L "$1"', "sh", path]).status:
+        not_run(pytestconfig, "workload", f"{worker.name} has no {path}")
+    return str(python)
+
+
+@pytest.fixture(scope="session")
 def sandboxes(gpu: Node, worker: Place, folder: Path) -> Sandboxes:
     """Sandboxes with the node's root, without its mounts."""
     return Sandboxes(worker, gpu, folder, worker.clean_root)

@@ -61,14 +61,9 @@ class Network:
 
 
 @pytest.fixture
-def python_sandboxes(
-    image_sandboxes: Sandboxes, worker: Place, pytestconfig: pytest.Config
-) -> Checkpoints:
+def python_sandboxes(image_sandboxes: Sandboxes, worker: Place, root_python: str) -> Checkpoints:
     """Sandboxes with the node's root, which has the user's python."""
-    python = f"{worker.clean_root}{pytestconfig.getoption('python')}"
-    # It may be a link to a path of the node, which leads nowhere in the worker.
-    if place.run(worker, ["sh", "-c", 'test -e "$1" || test -L "$1"', "sh", python]).status:
-        not_run(pytestconfig, "workload", f"{worker.name} has no {python}")
+    assert root_python
     own = dataclasses.replace(image_sandboxes, rootfs=worker.clean_root)
     return Checkpoints(own, "")
 

@@ -45,8 +45,10 @@ runc exec before sh -c 'until grep -qx 20 {numbers}; do sleep 0.05; done'
 DUMP = "runc checkpoint --image-path={bundle}/image --work-path={bundle}/dump --manage-cgroups-mode=ignore before"
 # The second checkpoint writes a log of the same name.
 REFUSED = f"""
-if {DUMP}; then exit 1; fi
-mv {{bundle}}/dump/dump.log {{bundle}}/refused.log
+runc exec before sh -c 'until grep -q "^State:.*D" /proc/1/status; do sleep 0.05; done'
+if {DUMP}; then echo "CRIU saved a process that waits in vfork" >&2; exit 1; fi
+mkdir {{bundle}}/refused
+mv {{bundle}}/dump/dump.log {{bundle}}/refused/
 runc exec before sh -c 'echo > /pipe; until grep -qx 25 {{numbers}}; do sleep 0.05; done'
 """
 # {off} and {on} take the memory off the GPU, and put it back.
@@ -118,11 +120,9 @@ def without_driver(specification: dict[str, Any]) -> None:
     specification["mounts"] = [each for each in mounts if "nvidia" not in each["destination"]]
 
 
-def test_files_of_a_tmpfs_survive_criu(
-    containers: Sandboxes, pytestconfig: pytest.Config, seen: Seen
-) -> None:
+def test_files_of_a_tmpfs_survive_criu(containers: Sandboxes, root_python: str, seen: Seen) -> None:
     """Without a GPU: CRIU starts full's tar for the files of a tmpfs, such as /dev."""
-    command = counting(pytestconfig.getoption("python"), "-c", COUNT)
+    command = counting(root_python, "-c", COUNT)
     bundle = containers.bundle(command, gpus="none", edit=without_driver)
     numbers = run(containers, bundle, START + SAVE + RESTORE)
     seen(f"1 to {numbers[-1]}")
@@ -130,14 +130,16 @@ def test_files_of_a_tmpfs_survive_criu(
 
 
 def test_criu_gives_up_while_a_process_waits_in_vfork(
-    containers: Sandboxes, pytestconfig: pytest.Config, seen: Seen
+    containers: Sandboxes, root_python: str, seen: Seen
 ) -> None:
     """Without a GPU: the process is in state D. It goes on, and is saved after the wait."""
-    command = counting(pytestconfig.getoption("python"), "-c", VFORK)
+    command = counting(root_python, "-c", VFORK)
     bundle = containers.bundle(command, gpus="none", edit=without_driver)
     numbers = run(containers, bundle, START + REFUSED + SAVE + RESTORE)
-    log = (bundle / "refused.log").read_text(errors="replace")
-    seen(next(line for line in log.splitlines() if "state D" in line))
+    log = (bundle / "refused/dump.log").read_text(errors="replace")
+    lines = [line for line in log.splitlines() if "state D" in line]
+    assert lines, log[-6000:]
+    seen(lines[0])
     assert numbers == [*range(1, numbers[-1] + 1)]
 
 

@@ -29,7 +29,8 @@ FATAL = re.compile(r"FATAL ERROR|panic: |fatal error: ")
 # Lines that look like errors. Those of the levels debug and info are none, and neither are those of
 # runsc's chart of a restore's times.
 ERROR = re.compile(
-    r"^(?![DI]\d{4} |\[[\d:.]{15}\]\t|[^\n]{0,300}? (?:level=(?:info|debug)|NCCL INFO) "
+    r"^(?![DI]\d{4} |\[\d\d:\d\d:\d\d\.\d{6}\]\t {0,20}\+"
+    r"|[^\n]{0,300}? (?:level=(?:info|debug)|NCCL INFO) "
     r"|\{\"(?:msg|log)\":[^\n]{0,5000}\"level\":\"(?:info|debug)\")"
     r"[^\n]{0,500}?(?:\b[Ee]rror\b(?!\"?: ?(?:\"\"|null|<nil>|nil))|Error: |ERROR|^[EF]\d{4} "
     r"|\b[Ff]ailed\b|(?<!\"reason\": \")(?<!reason: )\bFailed[A-Z]|\bException\b|\b[Ff]atal\b"

@@ -14,6 +14,13 @@ def reports(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
+def _modules(facts: dict[str, Any]) -> str:
+    """Whether the modules were compiled; older reports do not say."""
+    if "bytecode" not in facts:
+        return ""
+    return " with bytecode" if facts["bytecode"] else " without bytecode"
+
+
 def section(found: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of one report."""
     facts = found["facts"]
@@ -21,7 +28,7 @@ def section(found: dict[str, Any]) -> Iterator[str]:
     yield f"\n### Starts and restores of a model with {parameters:.2g} billion parameters\n"
     yield (
         f"{facts['date']}, {'; '.join(facts['gpus']) or 'no GPU'}, driver {facts['driver']},"
-        f" {facts['runsc']}, image `{facts['image']}`, torch {facts['torch']}."
+        f" {facts['runsc']}, image `{facts['image']}`, torch {facts['torch']}{_modules(facts)}."
     )
     yield (
         f"Memory taken off the GPU by `{facts['program']}`; files on {facts['file_system']}; page"

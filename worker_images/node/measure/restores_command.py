@@ -27,6 +27,11 @@ MODELS = {
 }
 # What the program of the model needs.
 IMPORTS = "import torch, transformers"
+# The start of a program whose modules are not compiled yet takes twice as long.
+BYTECODE = """
+import importlib.util, os
+print(os.path.exists(importlib.util.find_spec("transformers").cached))
+"""
 # Takes memory off GPUs where the image does not contain gpu-checkpoint.
 PROBE = "cuda_checkpoint.py"
 PROGRAM = "python3 -m worker_images.node restores"
@@ -141,8 +146,15 @@ def _facts(setup: Setup, runsc: str) -> dict[str, Any]:
         "gpus": machine["gpus"][:1],
         "model": setup.size,
         "program": setup.program or "none",
+        "bytecode": has_bytecode(setup),
         "file_system": page_cache.file_system(setup.folder),
     }
+
+
+def has_bytecode(setup: Setup) -> bool:
+    """Report if the modules of the user's python are compiled, as its first import does it."""
+    found = place.run_command(native_command(setup.node, setup.python, "-c", BYTECODE))
+    return found.output.strip() == "True"
 
 
 def _setup(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from worker_images.node import huge_pages
 from worker_images.node.huge_pages import SETTINGS
+from worker_images.node.place import PlaceError
 
 EXCLUSIVE, MANY_DENTRIES = "--file-access-mounts=exclusive", "--dcache=8000"
 # glibc's malloc asks for huge pages, extends the heap in steps of 64 MiB, and returns memory, or
@@ -21,6 +22,9 @@ TUNABLES = {
 MALLOC = {
     "GLIBC_TUNABLES": ":".join(f"glibc.malloc.{name}={value}" for name, value in TUNABLES.items())
 }
+
+# Python finds no compiled modules, as in an image that was built without them.
+NO_BYTECODE = {"PYTHONPYCACHEPREFIX": "/nowhere"}
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,30 @@ class Option:
         with huge_pages.applied(self.settings), _limited(self.processors):
             yield
 
+    def __add__(self, other: "Option") -> "Option":
+        """Return both options as one."""
+        return Option(
+            f"{self.name}+{other.name}",
+            (*self.flags, *other.flags),
+            {**self.environment, **other.environment},
+            self.mounts or other.mounts,
+            self.read_only or other.read_only,
+            {**self.settings, **other.settings},
+            self.processors or other.processors,
+        )
+
 
 @contextmanager
 def _limited(processors: int) -> Iterator[None]:
-    """Limit the commands that this process starts to its first processors; 0 is all."""
+    """Limit the commands that this process starts to its first processors; 0 is all of them."""
+    if not processors:
+        yield
+        return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(before)[: processors or None])
+    if len(before) <= processors:
+        raise PlaceError(f"this machine has no more than {processors} processors")
     try:
+        os.sched_setaffinity(0, sorted(before)[:processors])
         yield
     finally:
         os.sched_setaffinity(0, before)
@@ -72,14 +93,15 @@ OPTIONS = {
         Option("dcache", (MANY_DENTRIES,)),
         Option("exclusive", (EXCLUSIVE,)),
         Option("processors", processors=4),
+        Option("no-bytecode", environment=NO_BYTECODE),
         Option("no-directfs", ("--directfs=false",)),
         Option("ptrace", ("--platform=ptrace",)),
-        Option(
-            "all",
-            (MANY_DENTRIES,),
-            MALLOC,
-            read_only=True,
-            settings=SETTINGS,
-        ),
+        Option("all", (MANY_DENTRIES,), MALLOC, read_only=True, settings=SETTINGS),
     )
 }
+
+
+def named(words: str) -> Option:
+    """Return the option of a name, or several joined by +; raises KeyError."""
+    first, *others = (OPTIONS[word] for word in words.split("+"))
+    return sum(others, first)

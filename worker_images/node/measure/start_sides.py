@@ -9,7 +9,7 @@ from pathlib import Path
 from worker_images.node.bundle import bundle
 from worker_images.node.command import PROBES_MOUNT
 from worker_images.node.measure.native import native_command
-from worker_images.node.measure.start_options import DEFAULT, OPTIONS, Option
+from worker_images.node.measure.start_options import DEFAULT, Option, named
 from worker_images.node.measure.starts import COLD, WARM, Case, Side
 from worker_images.node.node import Node
 from worker_images.node.place import CommandResult, Place, PlaceError, run, run_command
@@ -19,7 +19,7 @@ from worker_images.node.spec import Container
 NODE, IN_ROOT = "node", "node, in root"
 PROGRAMS = ("true", "read", "cuda", "torch", "transformers")
 # Each option for one program; for the others only all together.
-SINGLE = ("malloc", "huge-pages", "read-only", "mounts", "dcache", "processors")
+SINGLE = ("malloc", "huge-pages", "read-only", "mounts", "dcache", "processors", "no-bytecode")
 FILES = "files.json"
 # The user's root as the sandbox has it, on the machine's own kernel: the file system that differs
 # from the node's own then has a figure of its own.
@@ -126,7 +126,7 @@ def case(bench: Bench, program: str, cache: str, options: Sequence[str]) -> Case
     sides: dict[str, Side] = {NODE: lambda: bench.on_node(*words)}
     if options and program != "cuda" and cache == WARM:
         sides[IN_ROOT] = lambda: bench.in_root(*words)
-    for option in (DEFAULT, *(OPTIONS[name] for name in options)):
+    for option in (DEFAULT, *(named(name) for name in options)):
         probe = f"{PROBES_MOUNT}/start.py"
         sides[option.name] = bench.sandbox(option, bench.python, probe, *words)
     return Case(program, cache, sides, files, needed=(NODE, DEFAULT.name))

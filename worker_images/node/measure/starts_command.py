@@ -8,7 +8,7 @@ from worker_images.files import PROBES
 from worker_images.node import node, place, trust
 from worker_images.node.command import OK, Command, Log
 from worker_images.node.measure import start_sides, starts
-from worker_images.node.measure.start_options import OPTIONS
+from worker_images.node.measure.start_options import OPTIONS, named
 from worker_images.node.measure.start_sides import PROGRAMS
 from worker_images.node.measure.starts import COLD, WARM
 from worker_images.node.options import add_python
@@ -30,13 +30,16 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
             "the programs to start; read reads the files of torch; default: all",
         ),
         ("--cache", (WARM, COLD), "the state of the page cache; default: both"),
-        (
-            "--option",
-            tuple(OPTIONS),
-            "what to change in a sandbox; default: depends on the program",
-        ),
     ):
         parser.add_argument(name, action="append", choices=choices, help=f"{text}; may be repeated")
+    parser.add_argument(
+        "--option",
+        action="append",
+        type=_option,
+        metavar="NAME[+NAME...]",
+        help=f"what to change in a sandbox: {', '.join(OPTIONS)}; + joins several; default: depends"
+        " on the program; may be repeated",
+    )
     parser.add_argument(
         "--rounds", type=int, default=ROUNDS, help=f"starts on each side; default: {ROUNDS}"
     )
@@ -49,6 +52,16 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all values as JSON")
     trust.add_argument(parser)
     trust.add_project(parser)
+
+
+def _option(words: str) -> str:
+    """Return the names of options if they are known."""
+    try:
+        named(words)
+    except KeyError as error:
+        known = ", ".join(OPTIONS)
+        raise argparse.ArgumentTypeError(f"no option {error}; known options: {known}") from error
+    return words
 
 
 def _starts(arguments: argparse.Namespace, root: Path, log: Log) -> tuple[int, str]:

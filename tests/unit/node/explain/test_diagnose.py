@@ -17,6 +17,12 @@ from worker_images.node.explain.log_text import BLOCK_BYTES, OVERLAP_BYTES, Bloc
 from worker_images.node.explain.signatures import SIGNATURES, LogSignature
 
 EXAMPLES = [(each.name, line) for each in SIGNATURES for line in each.examples]
+# With a container's name as containerd gives it.
+NOT_RESTORED = (
+    f'"cuda-checkpoint --toggle for PID 1 in container \\"{"c5" * 32}\\"" failed with exit status'
+    ' 256; output: "gpu-checkpoint: cuCheckpointProcessRestore of process 1:'
+    ' CUDA_ERROR_OUT_OF_MEMORY (2, out of memory): the GPU has too little free memory\\n"'
+)
 # What the messages name of their lines.
 NAMED = (
     ("unsupported Nvidia driver version: 550.54.14", "the node's driver 550.54.14"),
@@ -29,6 +35,7 @@ NAMED = (
     ('invalid "0:1" in NVIDIA_VISIBLE_DEVICES "0:1"', "names 0:1;"),
     ('invalid "" in NVIDIA_VISIBLE_DEVICES "0,,1"', "contains '',"),
     ('failure executing hook "/usr/bin/nvidia-ctk", err', "the hook /usr/bin/nvidia-ctk failed"),
+    (NOT_RESTORED, "failed: CUDA_ERROR_OUT_OF_MEMORY (2, out of memory);"),
 )
 UNRELATED = (
     "Config.NVProxyDriverVersion (--nvproxy-driver-version): (empty)",

@@ -56,7 +56,7 @@ ANSWERS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "16-checkpoint.log": (
         ["checkpoint with GPU state"],
-        ["--cuda-checkpoint-path", "docs/nvproxy.md"],
+        ["--cuda-checkpoint-path", "docs/checkpoints.md"],
     ),
     "19-cdi-params-hook.log": (
         ["hook failed"],

@@ -81,9 +81,14 @@ ANSWERS: dict[str, tuple[list[str], list[str]]] = {
     "114-full-disk-libnccl.log": ([], [NO_CAUSE]),
     "115-pod-container-joins-sandbox": (["nvproxy off in the sandbox"], ["9a1sandbox"]),
     "116-pod-one-folder": (["missing capability"], ["compute,utility,video"]),
-    "117-nccl-restore-killed.log": (
+    "159-checkpoint-program-missing.log": (
+        ["no program for GPU memory", "checkpoint with GPU state"],
+        ["bundle --checkpoint mounts it"],
+    ),
+    "160-checkpoint-of-a-sidecar.log": ([], [NO_CAUSE]),
+    "161-nccl-restore-killed.log": (
         ["GPU memory that cannot be moved"],
-        ["CUDA_ERROR_NOT_SUPPORTED (801", "ended: killed by signal 9"],
+        ["GPU, or back to it, failed: CUDA_ERROR_NOT_SUPPORTED (801, operation not supported);"],
     ),
 }
 # Logs with a line that looks like an error beside the cause.
@@ -150,6 +155,16 @@ def test_words_of_other_programs_are_not_a_cause(line: str) -> None:
 
 def test_every_log_with_noise_has_an_answer() -> None:
     assert {path.name for path in REPORTS.iterdir()} == {*ANSWERS}
+
+
+@pytest.mark.parametrize(("line", "is_error"), [
+    ("[14:25:40.038236]\t+0.065s ▉▌          \t│ ... 0.609s ...\t├─ exec error: 0.609s", False),
+    ("[14:25:40.038236]\tERROR the model failed", True),
+    ("W1127 14:25:40.099167       1 restore.go:590] the model failed", True),
+])  # fmt: skip
+def test_chart_of_a_restore_has_no_errors(line: str, is_error: bool) -> None:
+    found = diagnose.search([Block(f"before\n{line}\nafter\n", "log")])
+    assert bool(found.unexplained()) is is_error
 
 
 def test_harmless_lines_do_not_look_like_errors() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from worker_images.files import ROOT
 from worker_images.node.cli import main
-from worker_images.node.measure import metrics, proof, restore_rows
+from worker_images.node.measure import metrics, proof, restore_page, restore_rows
 from worker_images.node.measure.metrics import METRICS, Measurement
 
 
@@ -127,6 +127,20 @@ def test_proof_shows_restores_with_and_without_checks(
     page = capsys.readouterr().out
     assert page.startswith("## slim: ")
     assert "### Starts and restores of a model" in page
+
+
+@pytest.mark.parametrize(("known", "words"), [
+    ({}, "torch 2.11.0."),
+    ({"bytecode": True}, "torch 2.11.0 with bytecode."),
+    ({"bytecode": False}, "torch 2.11.0 without bytecode."),
+])  # fmt: skip
+def test_figures_of_a_model_say_if_its_modules_were_compiled(
+    known: dict[str, bool], words: str, tmp_path: Path
+) -> None:
+    restores(tmp_path)
+    (found,) = restore_page.reports(tmp_path)
+    found["facts"] |= {"torch": "2.11.0", **known}
+    assert words in "\n".join(restore_page.section(found))
 
 
 POD_SUITE = """<testsuites><testsuite timestamp="2026-11-23T15:37:29+01:00">

@@ -18,6 +18,7 @@ from worker_images.node.measure import page_cache, restores, restores_command
 from worker_images.node.measure.model_runs import TOKENS, Setup
 from worker_images.node.measure.restore_rows import Report
 from worker_images.node.node import Node
+from worker_images.node.place import run_command
 
 ALL = {
     *("start_node_warm", "start_node_cold", "start_sandbox_warm", "start_sandbox_cold"),
@@ -194,6 +195,19 @@ def test_options_of_the_command_reach_the_measurement(
     assert (given.huge_pages, given.rounds, given.compression) == (True, 3, False)
     assert given.python == shutil.which("python3")
     assert given.native[:2] == ["env", "-i"]
+
+
+def test_bytecode_of_the_modules_is_known(setup: Setup, tmp_path: Path) -> None:
+    """The first import writes it; a module of this python stands for those of transformers."""
+    code = restores_command.BYTECODE.replace("transformers", "json")
+    assert run_command([sys.executable, "-c", code]).output.strip() == "True"
+    without = ["env", f"PYTHONPYCACHEPREFIX={tmp_path}", sys.executable, "-c", code]
+    assert run_command(without).output.strip() == "False"
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho True\n")
+    python.chmod(0o755)
+    assert restores_command.has_bytecode(replace(setup, python=str(python)))
+    assert not restores_command.has_bytecode(replace(setup, python="/bin/false"))
 
 
 def test_model_uses_the_first_gpu_on_both_sides(setup: Setup, gpu: Node) -> None:

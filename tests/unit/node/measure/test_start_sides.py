@@ -1,18 +1,17 @@
 """Each side starts the same program: on the node, in the sandbox's root, and in sandboxes."""
 
-import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from worker_images.files import ROOT
-from worker_images.node.huge_pages import chosen
+from worker_images.node.cli import main
+from worker_images.node.huge_pages import SETTINGS, chosen
 from worker_images.node.measure import start_sides
-from worker_images.node.measure.start_options import DEFAULT, OPTIONS, Option
+from worker_images.node.measure.start_options import DEFAULT, MALLOC, OPTIONS, Option, named
 from worker_images.node.measure.start_sides import Bench
 from worker_images.node.measure.starts import COLD, WARM
 from worker_images.node.node import Node
@@ -118,17 +117,52 @@ def test_settings_are_restored_also_after_a_failure(tmp_path: Path) -> None:
     assert first.read_text() == "never"
 
 
-def test_processors_are_limited_while_sandboxes_run() -> None:
-    before = os.sched_getaffinity(0)
-    option = Option("processors", processors=1)
-    with option.applied():
-        assert os.sched_getaffinity(0) == {min(before)}
-    assert os.sched_getaffinity(0) == before
-    with contextlib.suppress(PlaceError), option.applied():
+@pytest.fixture
+def processors(monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
+    """Eight processors of this process; each change is added."""
+    found = [{*range(8)}]
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: found[-1])
+    monkeypatch.setattr("os.sched_setaffinity", lambda _, chosen: found.append({*chosen}))
+    return found
+
+
+def test_sandbox_starts_with_the_changes_of_its_option(
+    bench: Bench, processors: list[set[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = tmp_path / "shmem_enabled"
+    setting.write_text("always [never]\n")
+    changed = Option("both", settings={setting: "advise"}, processors=4)
+    seen = []
+
+    def fake(*_: object, **__: object) -> CommandResult:
+        seen.append((setting.read_text(), processors[-1]))
         raise PlaceError("the sandbox does not start")
-    assert os.sched_getaffinity(0) == before
-    with DEFAULT.applied():
-        assert os.sched_getaffinity(0) == before
+
+    monkeypatch.setattr(start_sides, "run_sandbox", fake)
+    with pytest.raises(PlaceError, match="does not start"):
+        bench.sandbox(changed)()
+    assert seen == [("advise", {0, 1, 2, 3})]
+    assert (setting.read_text(), processors[-1]) == ("never", {*range(8)})
+
+
+def test_machine_with_few_processors_leaves_the_option_out(processors: list[set[int]]) -> None:
+    with (
+        pytest.raises(PlaceError, match="no more than 8 processors"),
+        Option("processors", processors=8).applied(),
+    ):
+        pass
+    assert processors == [{*range(8)}]
+
+
+def test_options_are_joined(capsys: pytest.CaptureFixture[str]) -> None:
+    found = named("all+processors+exclusive")
+    assert found.flags == ("--dcache=8000", "--file-access-mounts=exclusive")
+    assert (found.processors, found.read_only, found.settings) == (4, True, SETTINGS)
+    assert found.environment == MALLOC
+    assert found.name == "all+processors+exclusive"
+    with pytest.raises(SystemExit):
+        main(["starts", "--image", "image.tar", "--option", "all+fast"], ROOT)
+    assert "no option 'fast'; known options: malloc, huge-pages" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("setting", "word"), [
