@@ -4,6 +4,7 @@ import tarfile
 from pathlib import Path
 
 from worker_images.errors import UsageError
+from worker_images.node.bundle import bytecode
 
 STEP = "unpack the user's image into a folder, and name that folder"
 
@@ -17,22 +18,26 @@ def resolved(rootfs: Path, host: str = "") -> Path:
 
 
 def check(rootfs: Path, host: str = "") -> str:
-    """Return why the root was not checked, or an empty text if it was.
+    """Return a note: why the root was not checked, or what makes its programs start slowly.
 
     Below `host`, the path is looked for on this machine, too. Raises UsageError for a root that
     runsc cannot use.
     """
-    is_below = bool(host) and rootfs.is_relative_to(host)
-    places = (*((Path("/", rootfs.relative_to(host)),) if is_below else ()), rootfs)
     try:
-        if found := next((each for each in places if each.exists()), None):
+        if found := next((each for each in _places(rootfs, host) if each.exists()), None):
             _check_folder(rootfs, found)
-            return ""
+            return bytecode.note(found)
     except PermissionError:
         return f"--rootfs {rootfs} was not checked: this user may not read it"
-    if host and not is_below:
+    if host and not rootfs.is_relative_to(host):
         return f"--rootfs {rootfs} was not checked: this machine does not have it"
-    raise UsageError(f"--rootfs {rootfs}: {places[0]} does not exist; {STEP}")
+    raise UsageError(f"--rootfs {rootfs}: {_places(rootfs, host)[0]} does not exist; {STEP}")
+
+
+def _places(rootfs: Path, host: str) -> tuple[Path, ...]:
+    """Where this machine may have the root: below `host`, it is a path of the node."""
+    is_below = bool(host) and rootfs.is_relative_to(host)
+    return (*((Path("/", rootfs.relative_to(host)),) if is_below else ()), rootfs)
 
 
 def _check_folder(rootfs: Path, found: Path) -> None:
