@@ -1,48 +1,61 @@
 """Finds out if a root has compiled Python modules; without them each start compiles them again."""
 
 import contextlib
+import os
+import shlex
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
-# Where images have a Python, an environment of conda, or a virtual environment.
+# Where images have a Python, an environment of conda or uv, or a virtual environment.
 PLACES = (
-    *("usr/lib", "usr/local/lib", "opt/*/lib", "opt/*/*/lib", "root/.local/lib"),
-    *("venv/lib", ".venv/lib", "*/venv/lib", "*/.venv/lib", "home/*/.local/lib"),
+    *("usr", "usr/local", "opt/*", "opt/*/*", "opt/*/envs/*", "miniconda3", "root/miniconda3"),
+    *("venv", ".venv", "*/venv", "*/.venv", "*/*/.venv", "home/*/venv", "home/*/.venv"),
+    *("root/.local", "home/*/.local", "root/.pyenv/versions/*"),
 )
+NAMES = {"site-packages", "dist-packages"}
+MOST_FOLDERS, MOST_PACKAGES = 100, 5000
 # Fewer packages take little time. Images of Python alone have some, such as pip.
 FEWEST = 10
 NOTE = (
     "{} of {} Python packages in {} are not compiled: each start compiles them again, which takes"
-    " longer than the rest of an import. Run python3 -m compileall in the image"
+    " longer than the rest of an import. Run in the image: python3 -m compileall -q {}"
 )
 
 
 def note(rootfs: Path) -> str:
     """Return a note about the folder with most packages that are not compiled.
 
-    Empty if each folder has few of them, or more compiled ones.
+    Empty if each folder has few of them, or more compiled ones, or cannot be read.
     """
     worst: tuple[int, int, Path] = (0, 0, rootfs)
-    for folder in _folders(rootfs):
-        packages = [*_packages(folder)]
-        missing = sum(not _is_compiled(package) for package in packages)
-        if missing >= max(FEWEST, len(packages) / 2):
-            worst = max(worst, (missing, len(packages), folder))
+    with contextlib.suppress(OSError):
+        for folder in islice(_folders(rootfs), MOST_FOLDERS):
+            packages = [*islice(folder.glob("*/__init__.py"), MOST_PACKAGES)]
+            missing = sum(not _is_compiled(path.parent, folder) for path in packages)
+            if missing >= max(FEWEST, len(packages) / 2):
+                worst = max(worst, (missing, len(packages), folder))
     missing, count, folder = worst
-    return NOTE.format(missing, count, f"/{folder.relative_to(rootfs)}") if missing else ""
+    path = shlex.quote(f"/{folder.relative_to(rootfs)}")
+    return NOTE.format(missing, count, path, path) if missing else ""
 
 
 def _folders(rootfs: Path) -> Iterator[Path]:
+    """Yield the folders of packages, but none behind a link: it may lead out of the root.
+
+    A user's image chooses the names, so those with characters that control a terminal are left out.
+    """
+    real = rootfs.resolve()
     for place in PLACES:
-        for name in ("site-packages", "dist-packages"):
-            yield from rootfs.glob(f"{place}/python3*/{name}")
+        for folder in rootfs.glob(f"{place}/lib*/python3*/*"):
+            is_own = folder.resolve() == real / folder.relative_to(rootfs)
+            if folder.name in NAMES and is_own and str(folder).isprintable():
+                yield folder
 
 
-def _packages(folder: Path) -> Iterator[Path]:
-    """Yield the packages of a folder; none if this user may not read it."""
-    with contextlib.suppress(OSError):
-        yield from (path.parent for path in folder.glob("*/__init__.py"))
-
-
-def _is_compiled(package: Path) -> bool:
-    return any((package / "__pycache__").glob("*.pyc"))
+def _is_compiled(package: Path, folder: Path) -> bool:
+    """Report if the python of the folder, such as python3.12, has compiled a package."""
+    version = folder.parent.name.removeprefix("python").replace(".", "")
+    cache = package / "__pycache__"
+    is_hidden = cache.exists() and not os.access(cache, os.R_OK)
+    return is_hidden or any(cache.glob(f"*.cpython-{version}*.pyc"))

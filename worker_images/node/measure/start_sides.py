@@ -19,7 +19,7 @@ from worker_images.node.spec import Container
 NODE, IN_ROOT = "node", "node, in root"
 PROGRAMS = ("true", "read", "cuda", "torch", "transformers")
 # Each option for one program; for the others only all together.
-SINGLE = ("malloc", "huge-pages", "read-only", "mounts", "dcache", "processors", "no-bytecode")
+SINGLE = ("malloc", "huge-pages", "read-only", "mounts", "dcache", "no-bytecode")
 FILES = "files.json"
 # The user's root as the sandbox has it, on the machine's own kernel: the file system that differs
 # from the node's own then has a figure of its own.

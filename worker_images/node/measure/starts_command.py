@@ -1,6 +1,7 @@
 """The command starts: how fast programs start in sandboxes, and what makes them faster."""
 
 import argparse
+import os
 import tempfile
 from pathlib import Path
 
@@ -55,12 +56,16 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _option(words: str) -> str:
-    """Return the names of options if they are known."""
+    """Return the names of options if they are known, and this machine can have them."""
     try:
-        named(words)
+        found = named(words)
     except KeyError as error:
         known = ", ".join(OPTIONS)
         raise argparse.ArgumentTypeError(f"no option {error}; known options: {known}") from error
+    if found.processors >= len(os.sched_getaffinity(0)):
+        raise argparse.ArgumentTypeError(
+            f"{words} needs more than {found.processors} processors on this machine"
+        )
     return words
 
 

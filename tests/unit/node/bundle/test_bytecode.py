@@ -1,6 +1,8 @@
 """bundle notes a root whose Python modules are not compiled."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,15 +30,63 @@ def install(rootfs: Path, folder: str, count: int, compiled: int = 0) -> None:
     [
         FOLDER,
         "usr/lib/python3/dist-packages",
-        "usr/local/lib/python3.13/site-packages",
-        "opt/conda/lib/python3.11/site-packages",
+        "usr/local/lib/python3.12/site-packages",
+        "opt/conda/lib/python3.12/site-packages",
         "app/venv/lib/python3.12/site-packages",
         "root/.local/lib/python3.12/site-packages",
+        "usr/local/lib64/python3.12/site-packages",
+        "opt/conda/envs/serve/lib/python3.12/site-packages",
+        "root/.pyenv/versions/3.12.1/lib/python3.12/site-packages",
+        "miniconda3/lib/python3.12/site-packages",
+        "usr/src/.venv/lib/python3.12/site-packages",
     ],
 )
 def test_packages_that_are_not_compiled_are_noted(folder: str, tmp_path: Path) -> None:
     install(tmp_path, folder, 12, compiled=2)
     assert bytecode.note(tmp_path).startswith(f"10 of 12 Python packages in /{folder} are not comp")
+
+
+def test_command_of_the_note_compiles_the_packages(tmp_path: Path) -> None:
+    folder = f"venv/lib/python3.{sys.version_info.minor}/site-packages"
+    install(tmp_path, folder, 10)
+    command = bytecode.note(tmp_path).partition("Run in the image: python3 ")[2].split()
+    command[-1] = f"{tmp_path}{command[-1]}"
+    subprocess.run([sys.executable, *command], check=True)
+    assert not bytecode.note(tmp_path)
+
+
+def test_modules_of_another_python_are_not_compiled(tmp_path: Path) -> None:
+    install(tmp_path, FOLDER.replace("3.12", "3.11"), 10, compiled=10)
+    assert bytecode.note(tmp_path).startswith("10 of 10 Python packages")
+
+
+def test_cache_that_this_user_may_not_read_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, FOLDER, 10)
+    monkeypatch.setattr("os.access", lambda path, _: path.name != "__pycache__")
+    assert not bytecode.note(tmp_path)
+
+
+def test_links_out_of_the_root_are_not_followed(tmp_path: Path) -> None:
+    install(tmp_path / "machine", "lib/python3.12/site-packages", 10)
+    root = tmp_path / "root"
+    (root / "opt").mkdir(parents=True)
+    (root / "opt/app").symlink_to(tmp_path / "machine")
+    (root / "venv").symlink_to("a" * 4000)
+    (root / "miniconda3").symlink_to("miniconda3")
+    assert not bytecode.note(root)
+    (root / "opt/app").unlink()
+    (tmp_path / "machine").rename(root / "opt/app")
+    assert bytecode.note(root)
+
+
+def test_name_that_controls_a_terminal_is_left_out(tmp_path: Path) -> None:
+    install(tmp_path, "opt/a\nnext    runsc evil/lib/python3.12/site-packages", 10)
+    install(tmp_path, "opt/\x1b[2J/lib/python3.12/site-packages", 10)
+    assert not bytecode.note(tmp_path)
+    install(tmp_path, "opt/a b/lib/python3.12/site-packages", 10)
+    assert bytecode.note(tmp_path).endswith(" -q '/opt/a b/lib/python3.12/site-packages'")
 
 
 @pytest.mark.parametrize(("count", "compiled"), [(0, 0), (9, 0), (30, 16), (30, 30)])
@@ -64,4 +114,4 @@ def test_bundle_prints_the_note(
     assert main(["bundle", *paths, "--json", "--", "python3"], ROOT) == 0
     (note,) = json.loads(capsys.readouterr().out)["notes"]
     assert note == bytecode.note(root)
-    assert "Run python3 -m compileall in the image" in note
+    assert f"Run in the image: python3 -m compileall -q /{FOLDER}" in note

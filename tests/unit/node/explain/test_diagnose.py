@@ -23,6 +23,10 @@ NOT_RESTORED = (
     ' 256; output: "gpu-checkpoint: cuCheckpointProcessRestore of process 1:'
     ' CUDA_ERROR_OUT_OF_MEMORY (2, out of memory): the GPU has too little free memory\\n"'
 )
+NO_LIBRARY = (
+    '"cuda-checkpoint --toggle for PID 1 in container \\"a\\"" failed with exit status 256; output:'
+    ' "gpu-checkpoint: cannot load libcuda.so.1: no such file\\n"'
+)
 # What the messages name of their lines.
 NAMED = (
     ("unsupported Nvidia driver version: 550.54.14", "the node's driver 550.54.14"),
@@ -35,7 +39,8 @@ NAMED = (
     ('invalid "0:1" in NVIDIA_VISIBLE_DEVICES "0:1"', "names 0:1;"),
     ('invalid "" in NVIDIA_VISIBLE_DEVICES "0,,1"', "contains '',"),
     ('failure executing hook "/usr/bin/nvidia-ctk", err', "the hook /usr/bin/nvidia-ctk failed"),
-    (NOT_RESTORED, "failed: CUDA_ERROR_OUT_OF_MEMORY (2, out of memory);"),
+    (NOT_RESTORED, 'the output "CUDA_ERROR_OUT_OF_MEMORY (2, out of memory)";'),
+    (NO_LIBRARY, 'the output "gpu-checkpoint: cannot load libcuda.so.1: no such file";'),
 )
 UNRELATED = (
     "Config.NVProxyDriverVersion (--nvproxy-driver-version): (empty)",

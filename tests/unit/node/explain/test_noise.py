@@ -88,7 +88,7 @@ ANSWERS: dict[str, tuple[list[str], list[str]]] = {
     "160-checkpoint-of-a-sidecar.log": ([], [NO_CAUSE]),
     "161-nccl-restore-killed.log": (
         ["GPU memory that cannot be moved"],
-        ["GPU, or back to it, failed: CUDA_ERROR_NOT_SUPPORTED (801, operation not supported);"],
+        ['failed with the output "CUDA_ERROR_NOT_SUPPORTED (801, operation not supported)"'],
     ),
 }
 # Logs with a line that looks like an error beside the cause.

@@ -145,21 +145,22 @@ def test_sandbox_starts_with_the_changes_of_its_option(
     assert (setting.read_text(), processors[-1]) == ("never", {*range(8)})
 
 
-def test_machine_with_few_processors_leaves_the_option_out(processors: list[set[int]]) -> None:
-    with (
-        pytest.raises(PlaceError, match="no more than 8 processors"),
-        Option("processors", processors=8).applied(),
-    ):
-        pass
-    assert processors == [{*range(8)}]
+def test_machine_with_few_processors_cannot_have_fewer(
+    processors: list[set[int]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    processors.append({0, 1, 2, 3})
+    with pytest.raises(SystemExit):
+        main(["starts", "--image", "image.tar", "--option", "all+processors"], ROOT)
+    assert "all+processors needs more than 4 processors on this machine" in capsys.readouterr().err
 
 
-def test_options_are_joined(capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_are_joined(processors: list[set[int]], capsys: pytest.CaptureFixture[str]) -> None:
     found = named("all+processors+exclusive")
     assert found.flags == ("--dcache=8000", "--file-access-mounts=exclusive")
     assert (found.processors, found.read_only, found.settings) == (4, True, SETTINGS)
     assert found.environment == MALLOC
     assert found.name == "all+processors+exclusive"
+    assert processors == [{*range(8)}]
     with pytest.raises(SystemExit):
         main(["starts", "--image", "image.tar", "--option", "all+fast"], ROOT)
     assert "no option 'fast'; known options: malloc, huge-pages" in capsys.readouterr().err
