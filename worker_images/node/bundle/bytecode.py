@@ -45,10 +45,11 @@ def _folders(rootfs: Path) -> Iterator[Path]:
 
     A user's image chooses the names, so those with characters that control a terminal are left out.
     """
-    real = rootfs.resolve()
+    real = Path(os.path.realpath(rootfs))
     for place in PLACES:
         for folder in rootfs.glob(f"{place}/lib*/python3*/*"):
-            is_own = folder.resolve() == real / folder.relative_to(rootfs)
+            # Path.resolve raises RuntimeError for a link to itself, before Python 3.13.
+            is_own = os.path.realpath(folder) == str(real / folder.relative_to(rootfs))
             if folder.name in NAMES and is_own and str(folder).isprintable():
                 yield folder
 

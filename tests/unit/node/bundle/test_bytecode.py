@@ -68,17 +68,26 @@ def test_cache_that_this_user_may_not_read_is_not_missing(
     assert not bytecode.note(tmp_path)
 
 
-def test_links_out_of_the_root_are_not_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("opt/app", "../../machine"),
+        ("opt/app/lib", "../../../machine/lib"),
+        ("venv", "a" * 4000),
+        ("miniconda3", "miniconda3"),
+        (".venv/lib/python3.12/site-packages", "site-packages"),
+        (".venv/lib/python3.12/site-packages", "/"),
+    ],
+)
+def test_links_are_not_followed(link: str, target: str, tmp_path: Path) -> None:
     install(tmp_path / "machine", "lib/python3.12/site-packages", 10)
-    root = tmp_path / "root"
-    (root / "opt").mkdir(parents=True)
-    (root / "opt/app").symlink_to(tmp_path / "machine")
-    (root / "venv").symlink_to("a" * 4000)
-    (root / "miniconda3").symlink_to("miniconda3")
-    assert not bytecode.note(root)
-    (root / "opt/app").unlink()
-    (tmp_path / "machine").rename(root / "opt/app")
-    assert bytecode.note(root)
+    path = tmp_path / "root" / link
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(target)
+    assert not bytecode.note(tmp_path / "root")
+    path.unlink()
+    install(tmp_path / "root", "opt/app/lib/python3.12/site-packages", 10)
+    assert bytecode.note(tmp_path / "root")
 
 
 def test_name_that_controls_a_terminal_is_left_out(tmp_path: Path) -> None:
