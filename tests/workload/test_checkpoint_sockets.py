@@ -61,9 +61,8 @@ class Network:
 
 
 @pytest.fixture
-def python_sandboxes(image_sandboxes: Sandboxes, worker: Place, root_python: str) -> Checkpoints:
-    """Sandboxes with the node's root, which has the user's python."""
-    assert root_python
+def python_sandboxes(image_sandboxes: Sandboxes, worker: Place) -> Checkpoints:
+    """Sandboxes with the node's root, for the user's python."""
     own = dataclasses.replace(image_sandboxes, rootfs=worker.clean_root)
     return Checkpoints(own, "")
 
@@ -97,10 +96,10 @@ def states(sandbox: Sandbox) -> dict[str, str]:
 
 
 def test_sockets_inside_the_sandbox_survive(
-    python_sandboxes: Checkpoints, pytestconfig: pytest.Config, seen: Seen
+    python_sandboxes: Checkpoints, root_python: str, seen: Seen
 ) -> None:
     """TCP and UDP on the loopback interface, Unix sockets, and a socket that listens."""
-    bundle = python_sandboxes.bundle(pytestconfig.getoption("python"), SOCKETS)
+    bundle = python_sandboxes.bundle(root_python, SOCKETS)
     with python_sandboxes.opened(bundle) as opened:
         before = json.loads(opened.saved(opened.started("")))
         restored = opened.session.restore(opened.image())
@@ -113,15 +112,10 @@ def test_sockets_inside_the_sandbox_survive(
 
 @pytest.mark.parametrize("address", [INSIDE, OTHER])
 def test_connection_to_the_outside_needs_the_same_address(
-    address: str,
-    python_sandboxes: Checkpoints,
-    network: Network,
-    pytestconfig: pytest.Config,
-    seen: Seen,
+    address: str, python_sandboxes: Checkpoints, root_python: str, network: Network, seen: Seen
 ) -> None:
     """With another address it ends with an error, and the program can open a new one."""
-    python = pytestconfig.getoption("python")
-    command = (python, SOCKETS, OUTSIDE, str(network.port))
+    command = (root_python, SOCKETS, OUTSIDE, str(network.port))
     bundle = python_sandboxes.bundle(*command, network=network.path)
     network.prepare()
     with python_sandboxes.opened(bundle, "--network=sandbox") as opened:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from worker_images.node import inside
+
 # Where images have a Python, an environment of conda or uv, or a virtual environment.
 PLACES = (
     *("usr", "usr/local", "opt/*", "opt/*/*", "opt/*/envs/*", "miniconda3", "root/miniconda3"),
@@ -45,11 +47,9 @@ def _folders(rootfs: Path) -> Iterator[Path]:
 
     A user's image chooses the names, so those with characters that control a terminal are left out.
     """
-    real = Path(os.path.realpath(rootfs))
     for place in PLACES:
         for folder in rootfs.glob(f"{place}/lib*/python3*/*"):
-            # Path.resolve raises RuntimeError for a link to itself, before Python 3.13.
-            is_own = os.path.realpath(folder) == str(real / folder.relative_to(rootfs))
+            is_own = inside.resolve(rootfs, str(folder.relative_to(rootfs))) == folder
             if folder.name in NAMES and is_own and str(folder).isprintable():
                 yield folder
 

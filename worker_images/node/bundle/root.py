@@ -23,21 +23,17 @@ def check(rootfs: Path, host: str = "") -> str:
     Below `host`, the path is looked for on this machine, too. Raises UsageError for a root that
     runsc cannot use.
     """
+    is_below = bool(host) and rootfs.is_relative_to(host)
+    places = (*((Path("/", rootfs.relative_to(host)),) if is_below else ()), rootfs)
     try:
-        if found := next((each for each in _places(rootfs, host) if each.exists()), None):
+        if found := next((each for each in places if each.exists()), None):
             _check_folder(rootfs, found)
             return bytecode.note(found)
     except PermissionError:
         return f"--rootfs {rootfs} was not checked: this user may not read it"
-    if host and not rootfs.is_relative_to(host):
+    if host and not is_below:
         return f"--rootfs {rootfs} was not checked: this machine does not have it"
-    raise UsageError(f"--rootfs {rootfs}: {_places(rootfs, host)[0]} does not exist; {STEP}")
-
-
-def _places(rootfs: Path, host: str) -> tuple[Path, ...]:
-    """Where this machine may have the root: below `host`, it is a path of the node."""
-    is_below = bool(host) and rootfs.is_relative_to(host)
-    return (*((Path("/", rootfs.relative_to(host)),) if is_below else ()), rootfs)
+    raise UsageError(f"--rootfs {rootfs}: {places[0]} does not exist; {STEP}")
 
 
 def _check_folder(rootfs: Path, found: Path) -> None:

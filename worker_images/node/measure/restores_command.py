@@ -152,7 +152,7 @@ def _facts(setup: Setup, runsc: str) -> dict[str, Any]:
 
 
 def has_bytecode(setup: Setup) -> bool:
-    """Report if the modules of the user's python are compiled, as its first import does it."""
+    """Report if the modules of the user's python are compiled, if it can write there."""
     found = place.run_command(native_command(setup.node, setup.python, "-c", BYTECODE))
     return found.output.strip() == "True"
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from worker_images.node import huge_pages
@@ -21,7 +21,6 @@ TUNABLES = {
 MALLOC = {
     "GLIBC_TUNABLES": ":".join(f"glibc.malloc.{name}={value}" for name, value in TUNABLES.items())
 }
-
 # Python finds no compiled modules, as in an image that was built without them.
 NO_BYTECODE = {"PYTHONPYCACHEPREFIX": "/nowhere"}
 
@@ -93,7 +92,6 @@ OPTIONS = {
         Option("no-bytecode", environment=NO_BYTECODE),
         Option("no-directfs", ("--directfs=false",)),
         Option("ptrace", ("--platform=ptrace",)),
-        Option("all", (MANY_DENTRIES,), MALLOC, read_only=True, settings=SETTINGS),
     )
 }
 
@@ -102,3 +100,6 @@ def named(words: str) -> Option:
     """Return the option of a name, or several joined by +; raises KeyError."""
     first, *others = (OPTIONS[word] for word in words.split("+"))
     return sum(others, first)
+
+
+OPTIONS["all"] = replace(named("read-only+dcache+malloc+huge-pages"), name="all")
