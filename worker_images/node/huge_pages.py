@@ -7,12 +7,14 @@ from pathlib import Path
 from worker_images.node.place import PlaceError
 
 FOLDER = Path("/sys/kernel/mm/transparent_hugepage")
-SHARED, COMPACTION = "shmem_enabled", "defrag"
-# With advise runsc uses huge pages only if the kernel does not compact memory for them alone:
-# createMemoryFile of gVisor's runsc/boot/loader.go.
-SETTINGS = {FOLDER / SHARED: "advise", FOLDER / COMPACTION: "defer"}
-NEVER = {FOLDER / SHARED: "never"}
-ALWAYS_USED, USED_WITH_ADVISE = {"always", "within_size", "force"}, {"always", "defer", "never"}
+# Huge pages for the memory that processes share, as runsc's memory of programs is; and whether the
+# kernel compacts memory for them.
+SHARED, COMPACTION = FOLDER / "shmem_enabled", FOLDER / "defrag"
+# With advise runsc asks for huge pages itself, but restores were slower (docs/checkpoints.md), and
+# most values of defrag prevent it: createMemoryFile of gVisor's runsc/boot/loader.go.
+SETTINGS = {SHARED: "within_size"}
+NEVER = {SHARED: "never"}
+WITHOUT_ADVICE = {"always", "within_size", "force"}
 
 
 @contextlib.contextmanager
@@ -41,7 +43,7 @@ def chosen(setting: str) -> str:
 def current() -> dict[str, str]:
     """Return the machine's settings by name; empty for a kernel without huge pages."""
     with contextlib.suppress(OSError):
-        return {path.name: chosen(path.read_text()) for path in SETTINGS}
+        return {path.name: chosen(path.read_text()) for path in (SHARED, COMPACTION)}
     return {}
 
 
@@ -50,7 +52,6 @@ def text(settings: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items()) or "unknown"
 
 
-def are_used(settings: Mapping[str, str]) -> bool:
-    """Report if runsc uses huge pages with these settings."""
-    shared, compaction = settings.get(SHARED, ""), settings.get(COMPACTION, "")
-    return shared in ALWAYS_USED or (shared == "advise" and compaction in USED_WITH_ADVISE)
+def are_given(settings: Mapping[str, str]) -> bool:
+    """Report if the kernel gives runsc huge pages without being asked for them."""
+    return settings.get(SHARED.name) in WITHOUT_ADVICE

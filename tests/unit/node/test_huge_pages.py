@@ -1,4 +1,4 @@
-"""Which settings of the machine let runsc use huge pages?"""
+"""Which settings of the machine give runsc huge pages?"""
 
 import pytest
 
@@ -6,25 +6,25 @@ from worker_images.node import huge_pages
 
 
 @pytest.mark.parametrize(
-    ("shared", "compaction", "used"),
+    ("shared", "given"),
     [
-        ("never", "defer", False),
-        ("deny", "defer", False),
-        ("advise", "defer", True),
-        ("advise", "never", True),
-        ("advise", "always", True),
-        ("advise", "madvise", False),
-        ("advise", "defer+madvise", False),
-        ("always", "madvise", True),
-        ("within_size", "madvise", True),
-        ("force", "madvise", True),
+        ("never", False),
+        ("deny", False),
+        ("advise", False),
+        ("always", True),
+        ("within_size", True),
+        ("force", True),
     ],
 )
-def test_runsc_uses_huge_pages_as_its_source_says(shared: str, compaction: str, used: bool) -> None:
-    settings = {huge_pages.SHARED: shared, huge_pages.COMPACTION: compaction}
-    assert huge_pages.are_used(settings) is used
+def test_kernel_gives_huge_pages_without_advice(shared: str, given: bool) -> None:
+    assert huge_pages.are_given({"shmem_enabled": shared, "defrag": "defer"}) is given
+
+
+def test_recommended_setting_gives_huge_pages() -> None:
+    settings = {path.name: value for path, value in huge_pages.SETTINGS.items()}
+    assert huge_pages.are_given(settings)
 
 
 def test_kernel_without_huge_pages_is_unknown() -> None:
     assert huge_pages.text({}) == "unknown"
-    assert huge_pages.are_used({}) is False
+    assert huge_pages.are_given({}) is False

@@ -18,8 +18,8 @@ NOTE = (
     " containers a pipe for each output"
 )
 SMALL_PAGES = (
-    "runsc uses no huge pages on this machine ({}). Restores are faster with advise in"
-    f" {huge_pages.FOLDER}/{huge_pages.SHARED}, and defer in {huge_pages.COMPACTION} beside it"
+    f"restores are faster with {huge_pages.SETTINGS[huge_pages.SHARED]} in {huge_pages.SHARED};"
+    " this machine has {}"
 )
 
 
@@ -68,9 +68,9 @@ def report(
 def _notes() -> list[str]:
     """Return what a launcher that saves the container should know."""
     settings = huge_pages.current()
-    if not settings or huge_pages.are_used(settings):
+    if not settings or huge_pages.are_given(settings):
         return [NOTE]
-    return [NOTE, SMALL_PAGES.format(huge_pages.text(settings))]
+    return [NOTE, SMALL_PAGES.format(settings[huge_pages.SHARED.name])]
 
 
 def _checkpoint(program: list[str], path: Path) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ TOKENS = 32
 SAVE_MODEL_SECONDS, START_SECONDS, STEP_SECONDS, COMPRESS_SECONDS = 240.0, 180.0, 90.0, 180.0
 # The model prints one token after another; without one for so long it stands still.
 STILL_SECONDS = 1.0
+# So often the model on the node loses its GPU memory and gets it back.
+MOVES = 3
 # Memory in a checkpoint without compression.
 MEMORY_FILE = "pages.img"
 # runsc has written its timeline when so many tokens have come.
@@ -66,9 +68,17 @@ class Setup:
     @property
     def native(self) -> list[str]:
         """The command that runs the model's program on the node."""
-        return native_command(
-            self.node, self.python, str(self.probes / "model.py"), str(self.model), gpu=self.gpu
-        )
+        return self._probe("model.py", str(self.model))
+
+    @property
+    def another(self) -> list[str]:
+        """The command of a small program on the node that keeps a number in the GPU's memory."""
+        return self._probe("counting.py")
+
+    def _probe(self, *words: str) -> list[str]:
+        program, *others = words
+        path = str(self.probes / program)
+        return native_command(self.node, self.python, path, *others, gpu=self.gpu)
 
 
 class ModelRuns:
@@ -117,14 +127,15 @@ class ModelRuns:
         tool, process = self._setup.on_node, ("--pid", str(program.call.pid))
         self._report.add("node_state", _timed([*tool, "--get-state", *process]))
         command = [*tool, "--toggle", *process]
-        self._report.add("node_off", _timed(command))
-        with contextlib.suppress(PlaceError):
-            while program.line(STILL_SECONDS):
-                pass
-        begun = time.monotonic()
-        _timed(command)
-        program.line(STEP_SECONDS)
-        self._report.add("node_on", time.monotonic() - begun)
+        for _ in range(MOVES):
+            self._report.add("node_off", _timed(command))
+            with contextlib.suppress(PlaceError):
+                while program.line(STILL_SECONDS):
+                    pass
+            begun = time.monotonic()
+            _timed(command)
+            program.line(STEP_SECONDS)
+            self._report.add("node_on", time.monotonic() - begun)
 
     def start_in_sandbox(self, cache: str) -> Sandbox:
         """Start the model in a sandbox, which goes on."""
@@ -174,6 +185,16 @@ class ModelRuns:
         self._report.add(key, seconds)
         self.check(line, last + 1)
         return sandbox
+
+    @contextlib.contextmanager
+    def another_program(self) -> Iterator[None]:
+        """Let another program use the GPU on the node."""
+        program = session.launch(self._setup.another, self._setup.folder / "another.errors")
+        try:
+            program.first_line(START_SECONDS)
+            yield
+        finally:
+            session.kill(program)
 
     def restore_with_log(self, image: Path, last: int, options: Sequence[str]) -> None:
         """Restore with runsc's debug log, add where its time goes, and end the sandbox."""

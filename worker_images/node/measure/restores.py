@@ -20,7 +20,7 @@ from worker_images.node.session import Sandbox, Session
 from worker_images.node.spec import Container
 
 MODEL_MOUNT = "/model"
-COLD_ROUNDS, SMALL_ROUNDS = 2, 3
+COLD_ROUNDS, SIDE_ROUNDS = 2, 3
 BACKGROUND = ("--background",)
 WITHOUT_ZEROS = ("--exclude-committed-zero-pages",)
 Part = tuple[str, Callable[[], None]]
@@ -58,13 +58,15 @@ class Measurement:
         yield "start in the sandbox, page cache warm", self._start
         yield f"{setup.rounds} checkpoints and restores in a row", self._in_a_row
         yield "where the time of a restore goes", self._timeline
+        if setup.gpu:
+            yield "restores while another program uses the GPU", self._beside_another
         if setup.huge_pages:
             yield "restores without huge pages", self._small_pages
         if setup.at_once:
             yield f"{setup.at_once} restores at once", self._at_once
-        yield "reads of a checkpoint", partial(self._runs.read, self._image)
-        for turn in range(COLD_ROUNDS):
-            yield f"restores, page cache cold, round {turn + 1}", self._cold_restores
+        for turn in range(1, COLD_ROUNDS + 1):
+            yield f"reads of a checkpoint, round {turn}", partial(self._runs.read, self._image)
+            yield f"restores, page cache cold, round {turn}", self._cold_restores
         yield "checkpoint without pages of zeros", self._without_zeros
         if setup.compression:
             yield "checkpoint with compression", self._compressed
@@ -150,13 +152,17 @@ class Measurement:
     def _timeline(self) -> None:
         self._runs.restore_with_log(self._image, self._saved(), BACKGROUND)
 
+    def _beside_another(self) -> None:
+        with self._runs.another_program():
+            self._restore_again("restore_beside_warm")
+
     def _small_pages(self) -> None:
         with huge_pages.applied(huge_pages.NEVER):
-            for _ in range(SMALL_ROUNDS):
-                sandbox = self._runs.restore(
-                    self._image, self._saved(), "restore_small_warm", BACKGROUND
-                )
-                self._boxes.end(sandbox)
+            self._restore_again("restore_small_warm")
+
+    def _restore_again(self, key: str) -> None:
+        for _ in range(SIDE_ROUNDS):
+            self._boxes.end(self._runs.restore(self._image, self._saved(), key, BACKGROUND))
 
     def _without_zeros(self) -> None:
         """Save without pages of zeros; the restored sandbox goes on."""

@@ -70,7 +70,9 @@ def test_commands_that_save_and_restore_are_printed(
     assert "a pipe for each output" in output
 
 
-@pytest.mark.parametrize(("shared", "noted"), [("never", True), ("advise", False)])
+@pytest.mark.parametrize(
+    ("shared", "noted"), [("never", True), ("advise", True), ("within_size", False)]
+)
 def test_machine_without_huge_pages_is_noted(
     program: Path,
     tmp_path: Path,
@@ -79,13 +81,13 @@ def test_machine_without_huge_pages_is_noted(
     shared: str,
     noted: bool,
 ) -> None:
-    for name, value in (("shmem_enabled", shared), ("defrag", "defer")):
-        (tmp_path / name).write_text(f"always [{value}]")
-    settings = {tmp_path / "shmem_enabled": "advise", tmp_path / "defrag": "defer"}
-    monkeypatch.setattr(huge_pages, "SETTINGS", settings)
+    for name, value in (("SHARED", shared), ("COMPACTION", "defer")):
+        path = tmp_path / getattr(huge_pages, name).name
+        path.write_text(f"always [{value}]")
+        monkeypatch.setattr(huge_pages, name, path)
     assert run(tmp_path, f"--checkpoint={program}") == 0
     output = capsys.readouterr().out
-    note = "note    runsc uses no huge pages on this machine (shmem_enabled never, defrag defer)"
+    note = f"/shmem_enabled; this machine has {shared}"
     assert (note in output) is noted
 
 

@@ -47,3 +47,13 @@ def _is_in_memory(path: Path) -> bool:
     device = path.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     return any(line[2] == number and line[line.index("-") + 1] == "tmpfs" for line in mounts)
+
+
+def test_files_below_folders_are_found_in_all_folders(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/c").touch()
+    assert [*page_cache.files_below([tmp_path / "a"])] == [tmp_path / "a/b/c"]
+
+
+def test_file_system_of_a_path_is_named() -> None:
+    assert page_cache.file_system(Path("/proc/self")) == "proc"

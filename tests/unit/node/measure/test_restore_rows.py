@@ -29,6 +29,23 @@ def test_restore_takes_at_most_a_twelfth_of_a_start(restore: float, kept: bool) 
     assert restore_rows.text(found).endswith("not measured: x: y")
 
 
+@pytest.mark.parametrize(
+    ("cache", "limit", "rows"),
+    [
+        ("warm", "GPU memory back on the node", {"node_on": [1.0]}),
+        ("cold", "read of the checkpoint", {"read_cold": [2.0], "read_direct": [3.7]}),
+    ],
+)
+@pytest.mark.parametrize(("start", "kept"), [(12.1, True), (11.9, False)])
+def test_limit_shows_if_the_goal_can_be_reached(
+    cache: str, limit: str, rows: dict[str, list[float]], start: float, kept: bool
+) -> None:
+    rows = rows | {f"start_sandbox_{cache}": [start], "size_none": [3.7]}
+    (goal,) = restore_rows.goals(rows)
+    name = f"{limit} : start in the sandbox, page cache {cache}"
+    assert (goal["name"], goal["kept"]) == (name, kept)
+
+
 @pytest.mark.parametrize(("restore", "kept"), [(6.0, True), (6.1, False)])
 def test_large_state_is_restored_at_two_gigabytes_per_second(restore: float, kept: bool) -> None:
     rows = {"restore_background_cold": [restore], "start_sandbox_cold": [90.0], "size_none": [12.0]}
@@ -50,4 +67,5 @@ def test_each_way_of_a_cold_restore_has_its_goals() -> None:
         "restored state : read on the node, page cache cold": (0.75, False),
         "restored state, page cache cold with --direct, GB/s": (2.0, True),
         "restored state : read on the node, page cache cold with --direct": (1.0, True),
+        "read of the checkpoint on the node, page cache cold, GB/s": (2.0, True),
     }

@@ -1,24 +1,18 @@
 """The command restores measures a model, checks each token, and keeps what it has."""
 
 import json
-import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import fake_runsc
 from tests.support.fake_runsc import FakePlace
-from worker_images.files import ROOT
-from worker_images.node import huge_pages
-from worker_images.node.cli import main
-from worker_images.node.measure import page_cache, restores, restores_command
-from worker_images.node.measure.model_runs import TOKENS, Setup
+from worker_images.node import huge_pages, session
+from worker_images.node.measure import restores
+from worker_images.node.measure.model_runs import TOKENS, ModelRuns, Setup
 from worker_images.node.measure.restore_rows import Report
 from worker_images.node.node import Node
-from worker_images.node.place import run_command
 
 ALL = {
     *("start_node_warm", "start_node_cold", "start_sandbox_warm", "start_sandbox_cold"),
@@ -28,28 +22,6 @@ ALL = {
     *("save_zeros", "size_zeros", "restore_zeros_warm", "restore_direct_cold"),
     *("at_sandbox", "at_memory", "at_program", "at_token", "read_cold"),
 }
-
-
-@pytest.fixture
-def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
-    """A model on a machine without a GPU, with a stand-in for runsc."""
-    monkeypatch.setattr(page_cache, "empty", lambda _: "a test")
-    for name in ("fake", "work"):
-        (tmp_path / name).mkdir()
-    return Setup(
-        place=fake_runsc.make(tmp_path / "fake"),
-        node=Node("", (), (), (), ""),
-        python=sys.executable,
-        probes=tmp_path / "fake",
-        folder=tmp_path / "work",
-        size="1b",
-        program="",
-        mounted=None,
-        on_node=(),
-        rounds=2,
-        at_once=2,
-        starts=1,
-    )
 
 
 def measured(setup: Setup) -> dict[str, Any]:
@@ -140,23 +112,41 @@ def test_huge_pages_are_set_while_the_model_runs(
     shared, compaction = setup.probes / "shmem_enabled", setup.folder / "defrag"
     shared.write_text("always [never] advise")
     compaction.write_text("always [madvise] defer")
-    settings = {shared: "advise", compaction: "defer"}
-    monkeypatch.setattr(huge_pages, "SETTINGS", settings)
+    monkeypatch.setattr(huge_pages, "SHARED", shared)
+    monkeypatch.setattr(huge_pages, "COMPACTION", compaction)
+    monkeypatch.setattr(huge_pages, "SETTINGS", {shared: "within_size"})
     monkeypatch.setattr(huge_pages, "NEVER", {shared: "never"})
     found = measured(replace(setup, huge_pages=True))
-    assert found["facts"]["huge_pages"] == "shmem_enabled advise, defrag defer"
+    assert found["facts"]["huge_pages"] == "shmem_enabled within_size, defrag madvise"
     assert {*values(found)} - {"read_direct"} == ALL | {"restore_small_warm"}
     begun = [call.split()[0] for call in place(setup).calls if " delete " not in call]
-    assert begun.count("never") == restores.SMALL_ROUNDS
-    assert {*begun} == {"advise", "never"}
-    assert (shared.read_text(), compaction.read_text()) == ("never", "madvise")
+    assert begun.count("never") == restores.SIDE_ROUNDS
+    assert {*begun} == {"within_size", "never"}
+    assert shared.read_text() == "never"
+
+
+def test_another_program_uses_the_gpu_meanwhile(setup: Setup) -> None:
+    program = setup.probes / "counting.py"
+    program.write_text(
+        "import os, pathlib, time\n"
+        "pathlib.Path(__file__).with_name('pid').write_text(str(os.getpid()))\n"
+        "print(1, flush=True)\ntime.sleep(60)\n"
+    )
+    report = Report(setup.folder / "restores-1b.json", {})
+    with (
+        session.opened(place(setup), setup.folder) as boxes,
+        ModelRuns(setup, boxes, report).another_program(),
+    ):
+        running = Path("/proc", (setup.probes / "pid").read_text(), "cmdline")
+        assert str(program) in running.read_text()
+    assert not running.exists()
 
 
 def test_huge_pages_that_cannot_be_set_are_a_problem(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missing = setup.folder / "no-such-folder/shmem_enabled"
-    monkeypatch.setattr(huge_pages, "SETTINGS", {missing: "advise"})
+    monkeypatch.setattr(huge_pages, "SETTINGS", {missing: "within_size"})
     (problem,) = measured(replace(setup, huge_pages=True))["problems"]
     assert problem == (
         f"huge pages: {missing}: No such file or directory; run on the node itself, with a kernel"
@@ -179,69 +169,8 @@ def test_wrong_token_of_a_warm_up_ends_the_run(setup: Setup) -> None:
     assert "no sandbox is running, because an earlier part failed" in second
 
 
-def test_options_of_the_command_reach_the_measurement(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found: list[Setup] = []
-    monkeypatch.setattr(restores, "measure", lambda setup, *_: found.append(setup))
-    monkeypatch.setattr(restores_command, "IMPORTS", "pass")
-    image = tmp_path / "image"
-    (image / "usr/local/bin").mkdir(parents=True)
-    (image / "usr/local/bin/runsc").touch()
-    options = ["--image", str(image), "--model", "tiny", "--results", str(tmp_path / "results")]
-    more = ["--trust", "--python", "python3", "--huge-pages", "--rounds", "3", "--no-compression"]
-    assert main(["restores", *options, *more], ROOT) == 0
-    (given,) = found
-    assert (given.huge_pages, given.rounds, given.compression) == (True, 3, False)
-    assert given.python == shutil.which("python3")
-    assert given.native[:2] == ["env", "-i"]
-
-
-def test_bytecode_of_the_modules_is_known(setup: Setup, tmp_path: Path) -> None:
-    """The first import writes it; a module of this python stands for those of transformers."""
-    code = restores_command.BYTECODE.replace("transformers", "json")
-    assert run_command([sys.executable, "-c", code]).output.strip() == "True"
-    without = ["env", f"PYTHONPYCACHEPREFIX={tmp_path}", sys.executable, "-c", code]
-    assert run_command(without).output.strip() == "False"
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho True\n")
-    python.chmod(0o755)
-    assert restores_command.has_bytecode(replace(setup, python=str(python)))
-    assert not restores_command.has_bytecode(replace(setup, python="/bin/false"))
-
-
 def test_model_uses_the_first_gpu_on_both_sides(setup: Setup, gpu: Node) -> None:
     with_gpu = replace(setup, node=gpu)
     assert with_gpu.gpu == "0"
     assert {"CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_VISIBLE_DEVICES=0"} < {*with_gpu.native}
     assert setup.gpu == ""
-
-
-def test_files_below_folders_are_found_in_all_folders(tmp_path: Path) -> None:
-    (tmp_path / "a/b").mkdir(parents=True)
-    (tmp_path / "a/b/c").touch()
-    assert [*page_cache.files_below([tmp_path / "a"])] == [tmp_path / "a/b/c"]
-
-
-def test_file_system_of_a_path_is_named() -> None:
-    assert page_cache.file_system(Path("/proc/self")) == "proc"
-
-
-def test_python_without_torch_is_a_usage_error(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    options = ["--image", "image.tar", "--model", "1b", "--results", str(tmp_path)]
-    assert main(["restores", *options, "--python", "/bin/false"], ROOT) == 2
-    assert "/bin/false has no torch or no transformers" in capsys.readouterr().err
-
-
-def test_help_names_the_models(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["restores", "--help"], ROOT)
-    text = " ".join(capsys.readouterr().out.split())
-    for words in (
-        "1b (1.1 billion, 2.2 GB)",
-        "--at-once N",
-        "--model 5b --huge-pages --results results",
-    ):
-        assert words in text
