@@ -11,7 +11,7 @@ FOLDER = Path("/sys/kernel/mm/transparent_hugepage")
 # kernel compacts memory for them.
 SHARED, COMPACTION = FOLDER / "shmem_enabled", FOLDER / "defrag"
 # With advise runsc asks for huge pages itself, but restores were slower (docs/checkpoints.md), and
-# most values of defrag prevent it: createMemoryFile of gVisor's runsc/boot/loader.go.
+# the usual value of defrag prevents it: createMemoryFile of gVisor's runsc/boot/loader.go.
 SETTINGS = {SHARED: "within_size"}
 NEVER = {SHARED: "never"}
 WITHOUT_ADVICE = {"always", "within_size", "force"}

@@ -17,7 +17,7 @@ from worker_images.node import huge_pages
     ],
 )
 def test_kernel_gives_huge_pages_without_advice(shared: str, given: bool) -> None:
-    assert huge_pages.are_given({"shmem_enabled": shared, "defrag": "defer"}) is given
+    assert huge_pages.are_given({"shmem_enabled": shared}) is given
 
 
 def test_recommended_setting_gives_huge_pages() -> None:

@@ -75,10 +75,9 @@ class Setup:
         """The command of a small program on the node that keeps a number in the GPU's memory."""
         return self._probe("counting.py")
 
-    def _probe(self, *words: str) -> list[str]:
-        program, *others = words
+    def _probe(self, program: str, *words: str) -> list[str]:
         path = str(self.probes / program)
-        return native_command(self.node, self.python, path, *others, gpu=self.gpu)
+        return native_command(self.node, self.python, path, *words, gpu=self.gpu)
 
 
 class ModelRuns:

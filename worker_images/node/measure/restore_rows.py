@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,12 @@ LEAST_RATE = 2.0
 LARGE_GB = 10.0
 # A large restore with a cold page cache is at least so fast, compared with a read of its files.
 LEAST_OF_DISK = 0.9
-_START = "start_sandbox_"
+
+READ = "read of the checkpoint"
 
 Rows = dict[str, list[float]]
+# What was measured, with which page cache, and its seconds.
+Time = tuple[str, str, float]
 
 
 class Report:
@@ -114,64 +117,56 @@ def rows(values: Rows) -> list[dict[str, Any]]:
 
 
 def goals(values: Rows) -> list[dict[str, Any]]:
-    """Return the ratios that have a goal, as far as they were measured.
+    """Return what has a goal, as far as it was measured: restores, and two limits beside them.
 
-    A restore is that of the command that `bundle` prints, with --background.
+    The limits are the driver's own time on the node, and a read of the checkpoint.
     """
     middle = {key: statistics.median(each) for key, each in values.items()}
-    large = middle.get("size_none", 0.0) >= LARGE_GB
-    found = []
-    for cache in ("warm", "cold"):
-        for way, options in (("background", ""), ("direct", " with --direct")):
-            words = f"page cache {cache}{options}"
-            restore, start = middle.get(f"restore_{way}_{cache}"), middle.get(_START + cache)
-            if restore and large:
-                found += _rates(words, middle, restore)
-            elif restore and start:
-                found.append(_part(f"restore : start in the sandbox, {words}", restore / start))
-        found += _limits(cache, middle, large=large)
-    return found
+    size = middle.get("size_none", 0.0)
+    times = [each for each in _times(middle, size) if each[2]]
+    if size >= LARGE_GB:
+        return [*_rates(times, size), *_parts_of_a_read(times)]
+    return [
+        _most(f"{name} : start in the sandbox, page cache {cache}", seconds / start)
+        for name, cache, seconds in times
+        if (start := middle.get(f"start_sandbox_{cache}"))
+    ]
 
 
-def _rates(words: str, middle: Mapping[str, float], restore: float) -> list[dict[str, Any]]:
-    """Return how fast a large state is restored, and with a cold page cache compared to a read."""
-    rate, read = middle["size_none"] / restore, _fastest_read(middle)
-    found = [_rate(f"restored state, {words}, GB/s", rate)]
-    if read and "cold" in words:
-        name = f"restored state : read on the node, {words}"
-        found.append(_goal(name, rate / read, f"≥ {LEAST_OF_DISK:g}", rate / read >= LEAST_OF_DISK))
-    return found
+def _times(middle: Mapping[str, float], size: float) -> list[Time]:
+    """Return the name, the page cache and the seconds of each; 0 if it was not measured."""
+    read = max(middle.get("read_cold", 0.0), middle.get("read_direct", 0.0))
+    return [
+        ("restore", "warm", middle.get("restore_background_warm", 0.0)),
+        ("GPU memory back on the node", "warm", middle.get("node_on", 0.0)),
+        ("restore", "cold", middle.get("restore_background_cold", 0.0)),
+        ("restore --direct", "cold", middle.get("restore_direct_cold", 0.0)),
+        (READ, "cold", size / read if read else 0.0),
+    ]
 
 
-def _limits(cache: str, middle: Mapping[str, float], *, large: bool) -> list[dict[str, Any]]:
-    """Return what the disk or the driver gives alone: if that misses a goal, each restore does."""
-    start, driver, read = middle.get(_START + cache), middle.get("node_on"), _fastest_read(middle)
-    if cache == "cold" and read and large:
-        return [_rate("read of the checkpoint on the node, page cache cold, GB/s", read)]
-    if large or not start:
-        return []
-    words = f"start in the sandbox, page cache {cache}"
-    if cache == "cold" and read:
-        return [_part(f"read of the checkpoint : {words}", middle["size_none"] / read / start)]
-    if cache == "warm" and driver:
-        return [_part(f"GPU memory back on the node : {words}", driver / start)]
-    return []
+def _rates(times: Iterable[Time], size: float) -> Iterator[dict[str, Any]]:
+    for name, cache, seconds in times:
+        yield _least(f"{name}, page cache {cache}, GB/s", size / seconds, LEAST_RATE)
 
 
-def _fastest_read(middle: Mapping[str, float]) -> float:
-    return max((middle[key] for key in ("read_cold", "read_direct") if key in middle), default=0.0)
+def _parts_of_a_read(times: Sequence[Time]) -> Iterator[dict[str, Any]]:
+    """Compare the speed of restores with a cold page cache to that of a read."""
+    read = sum(seconds for name, _, seconds in times if name == READ)
+    for name, cache, seconds in times:
+        if read and cache == "cold" and name != READ:
+            yield _least(
+                f"speed of {name} : {READ}, page cache cold", read / seconds, LEAST_OF_DISK
+            )
 
 
-def _rate(name: str, rate: float) -> dict[str, Any]:
-    return _goal(name, rate, f"≥ {LEAST_RATE:g}", rate >= LEAST_RATE)
+def _least(name: str, value: float, least: float) -> dict[str, Any]:
+    return {"name": name, "value": value, "bar": f"≥ {least:g}", "kept": value >= least}
 
 
-def _part(name: str, ratio: float) -> dict[str, Any]:
-    return _goal(name, ratio, f"≤ {MOST_OF_START:.3f}", ratio <= MOST_OF_START)
-
-
-def _goal(name: str, value: float, bar: str, kept: bool) -> dict[str, Any]:
-    return {"name": name, "value": value, "bar": bar, "kept": kept}
+def _most(name: str, value: float) -> dict[str, Any]:
+    kept = value <= MOST_OF_START
+    return {"name": name, "value": value, "bar": f"≤ {MOST_OF_START:.3f}", "kept": kept}
 
 
 def text(found: Mapping[str, Any]) -> str:

@@ -65,7 +65,7 @@ class Measurement:
         if setup.at_once:
             yield f"{setup.at_once} restores at once", self._at_once
         for turn in range(1, COLD_ROUNDS + 1):
-            yield f"reads of a checkpoint, round {turn}", partial(self._runs.read, self._image)
+            yield f"reads of a checkpoint, round {turn}", self._reads
             yield f"restores, page cache cold, round {turn}", self._cold_restores
         yield "checkpoint without pages of zeros", self._without_zeros
         if setup.compression:
@@ -139,6 +139,10 @@ class Measurement:
     def _at_once(self) -> None:
         count = self._setup.at_once
         self._runs.restore_at_once(self._image, self._saved(), count, BACKGROUND)
+
+    def _reads(self) -> None:
+        self._saved()
+        self._runs.read(self._image)
 
     def _cold_restores(self) -> None:
         """Restore the last checkpoint once in each way."""

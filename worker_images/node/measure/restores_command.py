@@ -65,7 +65,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--huge-pages",
         action="store_true",
-        help="set this machine so that runsc uses huge pages while it is measured, and measure"
+        help="set this machine so that runsc gets huge pages while it is measured, and measure"
         " restores without them too",
     )
     add_python(parser, ", which has torch and transformers")

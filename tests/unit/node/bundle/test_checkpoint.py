@@ -81,10 +81,10 @@ def test_machine_without_huge_pages_is_noted(
     shared: str,
     noted: bool,
 ) -> None:
-    for name, value in (("SHARED", shared), ("COMPACTION", "defer")):
-        path = tmp_path / getattr(huge_pages, name).name
-        path.write_text(f"always [{value}]")
-        monkeypatch.setattr(huge_pages, name, path)
+    for name in ("shmem_enabled", "defrag"):
+        (tmp_path / name).write_text(f"always [{shared}]")
+    monkeypatch.setattr(huge_pages, "SHARED", tmp_path / "shmem_enabled")
+    monkeypatch.setattr(huge_pages, "COMPACTION", tmp_path / "defrag")
     assert run(tmp_path, f"--checkpoint={program}") == 0
     output = capsys.readouterr().out
     note = f"/shmem_enabled; this machine has {shared}"

@@ -1,6 +1,7 @@
 """The command restores measures a model, checks each token, and keeps what it has."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,26 @@ from typing import Any
 import pytest
 
 from tests.support.fake_runsc import FakePlace
-from worker_images.node import huge_pages, session
-from worker_images.node.measure import restores
-from worker_images.node.measure.model_runs import TOKENS, ModelRuns, Setup
+from worker_images.node import huge_pages
+from worker_images.node.measure import model_runs, restores
+from worker_images.node.measure.model_runs import TOKENS, Setup
 from worker_images.node.measure.restore_rows import Report
 from worker_images.node.node import Node
 
+# Another program on the GPU, which writes its folder in /proc; and a program like gpu-checkpoint.
+COUNTING = """
+import os, pathlib, time
+pathlib.Path(__file__).with_name("another").write_text(f"/proc/{os.getpid()}")
+print(1, flush=True)
+time.sleep(60)
+"""
+TOGGLE = """
+import os, pathlib, signal, sys
+stopped = pathlib.Path(__file__).with_name("stopped")
+if sys.argv[1] == "--toggle":
+    os.kill(int(sys.argv[-1]), signal.SIGCONT if stopped.exists() else signal.SIGSTOP)
+    stopped.unlink() if stopped.exists() else stopped.touch()
+"""
 ALL = {
     *("start_node_warm", "start_node_cold", "start_sandbox_warm", "start_sandbox_cold"),
     *("save_none", "size_none", "restore_warm", "restore_background_warm"),
@@ -91,6 +106,10 @@ def test_failed_part_leaves_the_others_alone(setup: Setup) -> None:
         "2 restores at once: no checkpoint exists, because an earlier part failed"
         in (found["problems"])
     )
+    assert (
+        "reads of a checkpoint, round 1: no checkpoint exists, because an earlier part failed"
+        in (found["problems"])
+    )
     assert {*values(found)} == {key for key in ALL if key.startswith("start_")}
 
 
@@ -125,21 +144,21 @@ def test_huge_pages_are_set_while_the_model_runs(
     assert shared.read_text() == "never"
 
 
-def test_another_program_uses_the_gpu_meanwhile(setup: Setup) -> None:
-    program = setup.probes / "counting.py"
-    program.write_text(
-        "import os, pathlib, time\n"
-        "pathlib.Path(__file__).with_name('pid').write_text(str(os.getpid()))\n"
-        "print(1, flush=True)\ntime.sleep(60)\n"
-    )
-    report = Report(setup.folder / "restores-1b.json", {})
-    with (
-        session.opened(place(setup), setup.folder) as boxes,
-        ModelRuns(setup, boxes, report).another_program(),
-    ):
-        running = Path("/proc", (setup.probes / "pid").read_text(), "cmdline")
-        assert str(program) in running.read_text()
-    assert not running.exists()
+def test_gpu_is_also_measured_on_the_node_and_beside_another_program(
+    setup: Setup, gpu: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that is stopped and continued stands for one whose memory leaves the GPU."""
+    monkeypatch.setattr(model_runs, "STILL_SECONDS", 0.1)
+    (setup.probes / "counting.py").write_text(COUNTING)
+    (setup.probes / "toggle.py").write_text(TOGGLE)
+    toggle = (sys.executable, str(setup.probes / "toggle.py"))
+    found = measured(replace(setup, node=gpu, on_node=toggle, at_once=0, compression=False))
+    assert [each for each in found["problems"] if "reads of a checkpoint" not in each] == []
+    counts = {key: len(each) for key, each in values(found).items()}
+    assert counts["restore_beside_warm"] == restores.SIDE_ROUNDS
+    assert counts["node_on"] == counts["node_off"] == model_runs.MOVES
+    other = Path((setup.probes / "another").read_text())
+    assert not other.exists()
 
 
 def test_huge_pages_that_cannot_be_set_are_a_problem(
