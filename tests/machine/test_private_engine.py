@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +54,17 @@ class Engine:
             stdin=stdin,
         )
         assert result.returncode == 0, result.stderr.decode()
+
+    def ip(self, *arguments: str) -> str:
+        """Run the engine's command ip; it must succeed."""
+        done = self.run("chroot", str(self.state / "root"), "ip", *arguments)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    @property
+    def bridge(self) -> str:
+        """The name of the engine's bridge."""
+        return (self.state / "bridge").read_text().strip()
 
     @property
     def init(self) -> str:
@@ -129,18 +140,38 @@ def test_engine_reaps_processes_of_ended_containers(private: Engine) -> None:
 
 def test_bridge_keeps_its_mac_address_when_a_container_ends(private: Engine) -> None:
     """A container that ends does not cut off the network of the others."""
-
-    def ip(*arguments: str) -> str:
-        done = private.run("chroot", str(private.state / "root"), "ip", *arguments)
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode()
-
-    bridge = (private.state / "bridge").read_text().strip()
-    before = ip("link", "show", bridge)
+    before = private.ip("link", "show", private.bridge)
     lowest = ("address", "02:00:00:00:00:01")
-    ip("link", "add", "container", *lowest, "type", "veth", "peer", "name", "inside")
-    ip("link", "set", "container", "up", "master", bridge)
-    assert address(ip("link", "show", bridge)) == address(before)
+    private.ip("link", "add", "container", *lowest, "type", "veth", "peer", "name", "inside")
+    private.ip("link", "set", "container", "up", "master", private.bridge)
+    assert address(private.ip("link", "show", private.bridge)) == address(before)
+
+
+@pytest.mark.parametrize("dead", [True, False])
+def test_engine_takes_only_the_bridge_of_an_engine_that_does_not_run(
+    private: Engine, tmp_path: Path, dead: bool
+) -> None:
+    """A killed engine leaves its bridge; without one of those, ten bridges are the limit."""
+    assert f"alias {private.state}/docker.sock" in private.ip("link", "show", private.bridge)
+    others = sorted({f"wimg{number}" for number in range(10)} - {private.bridge})
+    for name in others:
+        private.ip("link", "add", name, "type", "bridge")
+    if dead:
+        private.ip("link", "set", others[4], "alias", "/killed/docker.sock")
+    second = replace(private, state=tmp_path / "f")
+    second.state.mkdir()
+    (second.state / "root").symlink_to(ENGINE / "root")
+    try:
+        started = private.run(str(SCRIPT), "start", str(second.state))
+        if dead:
+            assert started.returncode == 0, started.stderr.decode()
+            assert second.bridge == others[4]
+        else:
+            assert b"no free bridge in wimg0..wimg9" in started.stderr
+        for name in (private.bridge, *others):
+            private.ip("link", "show", name)
+    finally:
+        private.run(str(SCRIPT), "stop", str(second.state))
 
 
 def address(shown: str) -> str:
