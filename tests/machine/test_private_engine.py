@@ -96,9 +96,7 @@ def private(tmp_path: Path) -> Iterator[Engine]:
         pytest.skip(
             f"{NOT_RUN_PREFIX}this machine has no private engine; run: ./build.py engine start"
         )
-    state = tmp_path / "e"
-    state.mkdir()
-    (state / "root").symlink_to(ENGINE / "root")
+    state = folder(tmp_path / "e")
     (tmp_path / "programs").mkdir()
     (tmp_path / "programs/pivot_root").write_text("#!/bin/sh\nexit 127\n")
     (tmp_path / "programs/pivot_root").chmod(0o755)
@@ -114,6 +112,13 @@ def private(tmp_path: Path) -> Iterator[Engine]:
         finally:
             engine.run(str(SCRIPT), "stop", str(state))
             holder.terminate()
+
+
+def folder(state: Path) -> Path:
+    """Make the folder of an engine, with the root filesystem of the machine's."""
+    state.mkdir()
+    (state / "root").symlink_to(ENGINE / "root")
+    return state
 
 
 def image() -> bytes:
@@ -158,9 +163,7 @@ def test_engine_takes_only_the_bridge_of_an_engine_that_does_not_run(
         private.ip("link", "add", name, "type", "bridge")
     if dead:
         private.ip("link", "set", others[4], "alias", "/killed/docker.sock")
-    second = replace(private, state=tmp_path / "f")
-    second.state.mkdir()
-    (second.state / "root").symlink_to(ENGINE / "root")
+    second = replace(private, state=folder(tmp_path / "f"))
     try:
         started = private.run(str(SCRIPT), "start", str(second.state))
         if dead:

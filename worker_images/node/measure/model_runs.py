@@ -127,14 +127,17 @@ class ModelRuns:
         self._report.add("node_state", _timed([*tool, "--get-state", *process]))
         command = [*tool, "--toggle", *process]
         for _ in range(MOVES):
-            self._report.add("node_off", _timed(command))
-            with contextlib.suppress(PlaceError):
-                while program.line(STILL_SECONDS):
-                    pass
-            begun = time.monotonic()
-            _timed(command)
-            program.line(STEP_SECONDS)
-            self._report.add("node_on", time.monotonic() - begun)
+            self._move_once(program, command)
+
+    def _move_once(self, program: Sandbox, command: Sequence[str]) -> None:
+        self._report.add("node_off", _timed(command))
+        with contextlib.suppress(PlaceError):
+            while program.line(STILL_SECONDS):
+                pass
+        begun = time.monotonic()
+        _timed(command)
+        program.line(STEP_SECONDS)
+        self._report.add("node_on", time.monotonic() - begun)
 
     def start_in_sandbox(self, cache: str) -> Sandbox:
         """Start the model in a sandbox, which goes on."""
